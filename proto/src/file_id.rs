@@ -1,0 +1,47 @@
+//! How a client makes a file id.
+
+use md5::{Digest, Md5};
+
+use crate::FileId;
+
+/// Highest value of [`Seed::counter`]; it starts again at 1.
+pub const COUNTER_MAX: u16 = 8000;
+
+/// What makes one id different from all others.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed<'a> {
+    /// Seconds since the epoch; the low 32 bits count.
+    pub epoch_secs: u64,
+    /// Microseconds of the second, 0 to 999,999.
+    pub micros: u32,
+    /// The user who will own the file.
+    pub user_id: &'a str,
+    /// The process that makes the id.
+    pub pid: u32,
+    /// The thread that makes the id.
+    pub thread_id: u64,
+    /// Any number.
+    pub random: u32,
+    /// 1 to [`COUNTER_MAX`], one step on with each id of the process.
+    pub counter: u16,
+    /// Two digits, 0 to 99.
+    pub random_tail: u8,
+}
+
+/// The id of a seed: `SSSSSSSS UUUUUU MMMMMMMMMMMMMMMM CCCC RR` without the spaces, 36 characters
+/// (protocol.md, File ids).
+pub fn compose(seed: Seed<'_>) -> FileId {
+    let digest = Md5::digest(format!(
+        "{}@{}@{:X}@{}",
+        seed.user_id, seed.pid, seed.thread_id, seed.random
+    ));
+    let middle: String = digest[4..12].iter().map(|b| format!("{b:02x}")).collect();
+    let text = format!(
+        "{:08x}{:06x}{middle}{:04}{:02}",
+        seed.epoch_secs & 0xffff_ffff,
+        seed.micros % 1_000_000,
+        seed.counter % 10_000,
+        seed.random_tail % 100,
+    );
+    FileId::new(text).expect("36 hex digits are a file id")
+}

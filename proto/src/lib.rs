@@ -1,0 +1,32 @@
+//! The wire protocol of tnv: frames, requests and replies, the names and ids in them, the storage
+//! path and the file table of a user.
+//!
+//! Pure: bytes in, values out. No sockets, threads, files or clocks; time and randomness come in as
+//! arguments. Every decoder takes bytes from a stranger: it checks before it allocates and returns
+//! a [`DecodeError`] that names the field.
+
+mod address;
+mod error;
+mod fault;
+mod field;
+pub mod file_id;
+pub mod group_list;
+mod head;
+pub mod idserver;
+mod name;
+mod request;
+pub mod storage;
+pub mod storage_path;
+mod table;
+pub mod tracker;
+
+pub use address::Address;
+pub use error::DecodeError;
+pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
+pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
+pub use name::{AppId, FileId, GroupName, Hostname, IdKey, UserId, Version};
+pub use request::{FILE_KEY_LEN, FileKey, Request};
+pub use table::file_table;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! The names that travel: one type each, checked when made, so that no later code checks again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::DecodeError;
+
+/// Which characters a name may hold.
+enum Alphabet {
+    /// ASCII letters and digits.
+    Alphanumeric,
+    /// Anything but control characters, which would break logs and lists.
+    Printable,
+}
+
+/// The limits of one kind of name.
+struct Rule {
+    field: &'static str,
+    bytes_max: usize,
+    chars_max: usize,
+    alphabet: Alphabet,
+}
+
+impl Rule {
+    fn check(&self, text: &str) -> Result<(), DecodeError> {
+        if text.is_empty() {
+            return Err(DecodeError::Empty(self.field));
+        }
+        if text.len() > self.bytes_max {
+            return Err(self.too_long(self.bytes_max, "bytes"));
+        }
+        if text.chars().count() > self.chars_max {
+            return Err(self.too_long(self.chars_max, "characters"));
+        }
+        let (allowed, legal): (_, fn(char) -> bool) = match self.alphabet {
+            Alphabet::Alphanumeric => ("letters and digits", |c| c.is_ascii_alphanumeric()),
+            Alphabet::Printable => ("printable characters", |c| !c.is_control()),
+        };
+        if text.chars().all(legal) {
+            return Ok(());
+        }
+        Err(DecodeError::Character {
+            field: self.field,
+            allowed,
+            value: text.to_owned(),
+        })
+    }
+
+    fn too_long(&self, max: usize, unit: &'static str) -> DecodeError {
+        DecodeError::TooLong {
+            field: self.field,
+            max,
+            unit,
+        }
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $rule:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(String);
+
+        impl $type {
+            const RULE: Rule = $rule;
+
+            /// The name, if `text` is one.
+            ///
+            /// # Errors
+            /// Empty, too long, or with a character the kind does not allow.
+            pub fn new(text: impl Into<String>) -> Result<$type, DecodeError> {
+                let text = text.into();
+                $type::RULE.check(&text)?;
+                Ok($type(text))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = DecodeError;
+
+            fn from_str(text: &str) -> Result<$type, DecodeError> {
+                $type::new(text)
+            }
+        }
+    };
+}
+
+name!(
+    /// An application: 1 to 15 ASCII letters and digits.
+    AppId,
+    Rule {
+        field: "appid",
+        bytes_max: 15,
+        chars_max: 15,
+        alphabet: Alphabet::Alphanumeric,
+    }
+);
+
+name!(
+    /// A user: 1 to 255 bytes on the wire and at most 128 characters, which is what the column
+    /// `userid varchar(128)` holds.
+    UserId,
+    Rule {
+        field: "userid",
+        bytes_max: 255,
+        chars_max: 128,
+        alphabet: Alphabet::Printable,
+    }
+);
+
+name!(
+    /// A file: 1 to 127 bytes. Clients make them with [`file_id`](crate::file_id).
+    FileId,
+    Rule {
+        field: "fileid",
+        bytes_max: 127,
+        chars_max: 127,
+        alphabet: Alphabet::Printable,
+    }
+);
+
+name!(
+    /// A group of storages: 1 to 16 ASCII letters and digits.
+    GroupName,
+    Rule {
+        field: "group name",
+        bytes_max: 16,
+        chars_max: 16,
+        alphabet: Alphabet::Alphanumeric,
+    }
+);
+
+name!(
+    /// The name of a storage's host, for people: 1 to 128 bytes.
+    Hostname,
+    Rule {
+        field: "hostname",
+        bytes_max: 128,
+        chars_max: 128,
+        alphabet: Alphabet::Printable,
+    }
+);
+
+name!(
+    /// The version a storage reports when it joins: 1 to 6 bytes.
+    Version,
+    Rule {
+        field: "version",
+        bytes_max: 6,
+        chars_max: 6,
+        alphabet: Alphabet::Printable,
+    }
+);
+
+name!(
+    /// The key of a number sequence at the idserver: 1 to 64 bytes.
+    IdKey,
+    Rule {
+        field: "id key",
+        bytes_max: 64,
+        chars_max: 64,
+        alphabet: Alphabet::Printable,
+    }
+);

@@ -1,0 +1,106 @@
+//! What the requests of all servers have in common.
+
+use crate::field::{Fields, put_text};
+use crate::{AppId, DecodeError, FileId, Head, UserId};
+
+/// The requests one kind of server takes.
+///
+/// A request is read in two steps, so that nothing is buffered on a peer's word alone: the head
+/// tells how long the fixed part of the body is, the fixed part makes the request. Content behind
+/// it (UPLOAD) is never buffered.
+pub trait Request: Sized {
+    /// The command byte of every reply of this kind of server.
+    const REPLY: u8;
+
+    /// Bytes of the body to have at hand before [`Request::decode`]; at most a few hundred.
+    ///
+    /// # Errors
+    /// A command this server does not know, or a body length that does not fit the command.
+    fn fixed_len(head: &Head) -> Result<usize, DecodeError>;
+
+    /// The request, from the head and exactly [`Request::fixed_len`] bytes behind it.
+    ///
+    /// # Errors
+    /// A field that breaks its rule.
+    fn decode(head: &Head, fixed: &[u8]) -> Result<Self, DecodeError>;
+}
+
+/// Length on the wire of what most requests begin with, in bytes.
+pub const FILE_KEY_LEN: usize = APP_ID_LEN + USER_ID_LEN + FILE_ID_LEN;
+
+const APP_ID_LEN: usize = 16;
+const USER_ID_LEN: usize = 256;
+const FILE_ID_LEN: usize = 128;
+
+/// Whose file, and which: `app id 16, user id 256, file id 128`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FileKey {
+    /// The application.
+    pub app: AppId,
+    /// The user within it.
+    pub user: UserId,
+    /// The file of the user.
+    pub file: FileId,
+}
+
+impl FileKey {
+    pub(crate) fn decode(fields: &mut Fields<'_>) -> Result<FileKey, DecodeError> {
+        let (app, user) = decode_owner(fields)?;
+        let file = FileId::new(fields.text("fileid", FILE_ID_LEN)?)?;
+        Ok(FileKey { app, user, file })
+    }
+
+    pub(crate) fn encode(&self, body: &mut Vec<u8>) {
+        encode_key(body, &self.app, &self.user, self.file.as_str());
+    }
+}
+
+impl std::fmt::Display for FileKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.app, self.user, self.file)
+    }
+}
+
+/// The three fields with a file id that may be empty, which is what SADDRS allows.
+pub(crate) fn decode_key_of_user(
+    fields: &mut Fields<'_>,
+) -> Result<(AppId, UserId, Option<FileId>), DecodeError> {
+    let (app, user) = decode_owner(fields)?;
+    let file = match fields.text("fileid", FILE_ID_LEN)? {
+        "" => None,
+        text => Some(FileId::new(text)?),
+    };
+    Ok((app, user, file))
+}
+
+pub(crate) fn encode_key(body: &mut Vec<u8>, app: &AppId, user: &UserId, file: &str) {
+    put_text(body, app.as_str(), APP_ID_LEN);
+    put_text(body, user.as_str(), USER_ID_LEN);
+    put_text(body, file, FILE_ID_LEN);
+}
+
+fn decode_owner(fields: &mut Fields<'_>) -> Result<(AppId, UserId), DecodeError> {
+    let app = AppId::new(fields.text("appid", APP_ID_LEN)?)?;
+    let user = UserId::new(fields.text("userid", USER_ID_LEN)?)?;
+    Ok((app, user))
+}
+
+/// `len` if the head announces just that, or the error that says so.
+pub(crate) fn exactly(
+    head: &Head,
+    len: usize,
+    expected: &'static str,
+) -> Result<usize, DecodeError> {
+    if head.body_len == len as i64 {
+        return Ok(len);
+    }
+    Err(body_length(head, expected))
+}
+
+pub(crate) fn body_length(head: &Head, expected: &'static str) -> DecodeError {
+    DecodeError::BodyLength {
+        command: head.command,
+        actual: head.body_len,
+        expected,
+    }
+}

@@ -1,0 +1,203 @@
+//! The storage's requests and replies.
+
+use crate::field::{Fields, put_i64, put_u64};
+use crate::head::{HEAD_LEN, frame};
+use crate::request::exactly;
+use crate::{DecodeError, FILE_KEY_LEN, FileKey, Head, Request};
+
+/// Command byte of every reply of a storage.
+pub const REPLY: u8 = 102;
+/// Stores a file; the content follows the fixed part.
+pub const UPLOAD: u8 = 70;
+/// The size of a file.
+pub const FILESIZE: u8 = 71;
+/// The content of a file, or a part of it.
+pub const DOWNLOAD: u8 = 72;
+/// Removes a file.
+pub const DELETE: u8 = 73;
+/// Size, time and checksum of a file. Ours: a C++ storage refuses it.
+pub const STAT: u8 = 74;
+
+/// Length of the fixed part of an UPLOAD body, in bytes.
+pub const UPLOAD_LEN: usize = FILE_KEY_LEN + 8;
+const DOWNLOAD_LEN: usize = FILE_KEY_LEN + 8 + 8;
+
+/// What a storage is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorageRequest {
+    /// Store a file.
+    Upload(Upload),
+    /// Tell its size.
+    FileSize(FileKey),
+    /// Send its content.
+    Download(Download),
+    /// Remove it.
+    Delete(FileKey),
+    /// Tell its size, time and checksum.
+    Stat(FileKey),
+}
+
+/// The fixed part of an UPLOAD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// What the file will be called.
+    pub key: FileKey,
+    /// Bytes of content that follow.
+    pub size: u64,
+}
+
+/// Which part of a file a DOWNLOAD asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// Which file.
+    pub key: FileKey,
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes; 0 means up to the end of the file.
+    pub size: u64,
+}
+
+impl StorageRequest {
+    /// The request as it goes over the wire. For an UPLOAD, head and fixed part: the caller sends
+    /// the content behind it.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            StorageRequest::Upload(upload) => upload.encode(),
+            StorageRequest::FileSize(key) => key_frame(FILESIZE, key),
+            StorageRequest::Download(download) => download.encode(),
+            StorageRequest::Delete(key) => key_frame(DELETE, key),
+            StorageRequest::Stat(key) => key_frame(STAT, key),
+        }
+    }
+}
+
+impl Request for StorageRequest {
+    const REPLY: u8 = REPLY;
+
+    fn fixed_len(head: &Head) -> Result<usize, DecodeError> {
+        match head.command {
+            UPLOAD if head.body_len >= UPLOAD_LEN as i64 => Ok(UPLOAD_LEN),
+            UPLOAD => exactly(head, UPLOAD_LEN, "408 and more"),
+            FILESIZE | DELETE | STAT => exactly(head, FILE_KEY_LEN, "400"),
+            DOWNLOAD => exactly(head, DOWNLOAD_LEN, "416"),
+            other => Err(DecodeError::UnknownCommand(other)),
+        }
+    }
+
+    fn decode(head: &Head, fixed: &[u8]) -> Result<StorageRequest, DecodeError> {
+        let mut fields = Fields::new(fixed);
+        let key = FileKey::decode(&mut fields)?;
+        Ok(match head.command {
+            UPLOAD => StorageRequest::Upload(Upload::decode(head, key, &mut fields)?),
+            FILESIZE => StorageRequest::FileSize(key),
+            DOWNLOAD => StorageRequest::Download(Download {
+                key,
+                offset: fields.unsigned("offset")?,
+                size: fields.unsigned("size")?,
+            }),
+            DELETE => StorageRequest::Delete(key),
+            STAT => StorageRequest::Stat(key),
+            other => return Err(DecodeError::UnknownCommand(other)),
+        })
+    }
+}
+
+impl Upload {
+    fn decode(head: &Head, key: FileKey, fields: &mut Fields<'_>) -> Result<Upload, DecodeError> {
+        let file_size = fields.i64("file size")?;
+        let content_len = head.body_len - UPLOAD_LEN as i64;
+        match u64::try_from(file_size) {
+            Ok(size) if file_size == content_len => Ok(Upload { key, size }),
+            _ => Err(DecodeError::FileSize {
+                file_size,
+                content_len,
+            }),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let head = Head::request(UPLOAD, (UPLOAD_LEN as u64).saturating_add(self.size));
+        let mut bytes = Vec::with_capacity(HEAD_LEN + UPLOAD_LEN);
+        bytes.extend_from_slice(&head.encode());
+        self.key.encode(&mut bytes);
+        put_u64(&mut bytes, self.size);
+        bytes
+    }
+}
+
+impl Download {
+    fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(DOWNLOAD_LEN);
+        self.key.encode(&mut body);
+        put_u64(&mut body, self.offset);
+        put_u64(&mut body, self.size);
+        frame(DOWNLOAD, &body)
+    }
+}
+
+fn key_frame(command: u8, key: &FileKey) -> Vec<u8> {
+    let mut body = Vec::with_capacity(FILE_KEY_LEN);
+    key.encode(&mut body);
+    frame(command, &body)
+}
+
+/// Body of the reply to FILESIZE.
+pub fn encode_file_size(size: u64) -> Vec<u8> {
+    let mut body = Vec::with_capacity(8);
+    put_u64(&mut body, size);
+    body
+}
+
+/// Reads the body of the reply to FILESIZE.
+///
+/// # Errors
+/// A body that is too short, or a negative size.
+pub fn decode_file_size(body: &[u8]) -> Result<u64, DecodeError> {
+    Fields::new(body).unsigned("file size")
+}
+
+/// Reply to STAT: `size 8, modified 8, checksum kind 1, checksum 16`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// Size of the file, in bytes.
+    pub size: u64,
+    /// When it was stored, seconds since the epoch.
+    pub modified: i64,
+    /// XXH3-128 of the content; absent for a file that a C++ storage took in.
+    pub checksum: Option<u128>,
+}
+
+impl FileStat {
+    /// Length of the reply's body, in bytes.
+    pub const LEN: usize = 8 + 8 + 1 + 16;
+
+    /// The body of the reply.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(FileStat::LEN);
+        put_u64(&mut body, self.size);
+        put_i64(&mut body, self.modified);
+        body.push(u8::from(self.checksum.is_some()));
+        body.extend_from_slice(&self.checksum.unwrap_or(0).to_be_bytes());
+        body
+    }
+
+    /// Reads the body of the reply.
+    ///
+    /// # Errors
+    /// A body that is too short, or a negative size.
+    pub fn decode(body: &[u8]) -> Result<FileStat, DecodeError> {
+        let mut fields = Fields::new(body);
+        let size = fields.unsigned("file size")?;
+        let modified = fields.i64("modified")?;
+        let kind = fields.u8("checksum kind")?;
+        let checksum = fields.take("checksum", 16)?;
+        let checksum = checksum
+            .try_into()
+            .map_err(|_| DecodeError::Truncated("checksum"))?;
+        Ok(FileStat {
+            size,
+            modified,
+            checksum: (kind == 1).then(|| u128::from_be_bytes(checksum)),
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! Values read off the running C++ system (protocol.md).
+
+use crate::table::ap_hash;
+use crate::{Address, AppId, FileId, GroupName, UserId, file_table};
+use crate::{file_id, storage_path::storage_path};
+
+#[test]
+fn hash_and_table_are_those_of_the_cpp_system() {
+    let table = |user: &str| file_table(&UserId::new(user).unwrap());
+    assert_eq!(ap_hash("tnv001"), 3_600_463_905);
+    assert_eq!(ap_hash("a"), 97);
+    assert_eq!(ap_hash("用户"), 1_973_186_167);
+    assert_eq!(ap_hash("Émile"), 3_738_501_488);
+    let tables = ["tnv001", "tnv002", "alice", "bob", "a", "用户", "Émile"].map(table);
+    assert_eq!(tables, [2, 3, 2, 3, 2, 2, 1]);
+}
+
+#[test]
+fn storage_path_spells_the_number_in_base_512() {
+    assert_eq!(
+        storage_path("../data", 0, 0x5F9E_3FA7),
+        "../data/000/000/000/5F9E3FA7_000"
+    );
+    let number = (1 << 27) + (0x0AB << 18) + (0x1FF << 9) + 0x01F;
+    assert_eq!(
+        storage_path("/s", number, 0x6B02_0206),
+        "/s/001/0AB/1FF/6B020206_01F"
+    );
+    assert_eq!(storage_path("/s", 1 << 36, 1), "/s/000/000/000/1_000");
+}
+
+#[test]
+fn file_id_has_the_parts_of_a_recorded_one() {
+    let id = file_id::compose(file_id::Seed {
+        epoch_secs: 0x6b02_020e,
+        micros: 0x02c163,
+        user_id: "tnv001",
+        pid: 1,
+        thread_id: 0x7fff,
+        random: 2,
+        counter: 1,
+        random_tail: 88,
+    });
+    let text = id.as_str();
+    assert_eq!(
+        (text.len(), &text[..14], &text[30..]),
+        (36, "6b02020e02c163", "000188")
+    );
+    // printf 'tnv001@1@7FFF@2' | md5sum | cut -c9-24
+    assert_eq!(&text[14..30], MIDDLE);
+}
+
+const MIDDLE: &str = "82020d00fd6d220f";
+
+#[test]
+fn names_are_refused_with_the_reason() {
+    let error = |result: Result<AppId, crate::DecodeError>| result.unwrap_err().to_string();
+    assert_eq!(error(AppId::new("")), "appid is empty");
+    assert_eq!(
+        error(AppId::new("a/b")),
+        "appid may hold letters and digits only: \"a/b\""
+    );
+    assert_eq!(
+        error(AppId::new("a".repeat(16))),
+        "appid is longer than 15 bytes"
+    );
+    assert!(GroupName::new("a".repeat(16)).is_ok());
+    assert!(UserId::new("é".repeat(127)).is_ok());
+    assert_eq!(
+        UserId::new("a".repeat(129)).unwrap_err().to_string(),
+        "userid is longer than 128 characters"
+    );
+    assert!(FileId::new("line\nfeed").is_err());
+}
+
+#[test]
+fn addresses_are_hosts_with_ports() {
+    let list = Address::parse_list("10.0.0.1:23000;[::1]:1;storage-1.local:23000;").unwrap();
+    assert_eq!(list.len(), 3);
+    for bad in ["", "a", ":1", "a:", "a:0", "a:65536", "::1:80", "a b:1"] {
+        assert!(bad.parse::<Address>().is_err(), "{bad:?}");
+    }
+}

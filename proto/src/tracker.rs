@@ -1,0 +1,210 @@
+//! The tracker's requests and replies.
+
+use crate::field::{Fields, put_i64, put_text};
+use crate::head::frame;
+use crate::request::{decode_key_of_user, encode_key, exactly};
+use crate::{
+    Address, AppId, DecodeError, FILE_KEY_LEN, FileId, GroupName, Head, Hostname, Request, UserId,
+    Version,
+};
+
+/// Command byte of every reply of a tracker.
+pub const REPLY: u8 = 100;
+/// A storage becomes a member of its group.
+pub const JOIN: u8 = 10;
+/// A member says that it lives.
+pub const BEAT: u8 = 11;
+/// The storages of a user.
+pub const SADDRS: u8 = 12;
+/// The list of groups and members.
+pub const GROUPS: u8 = 13;
+/// A member says goodbye, on the connection that joined. Ours: a C++ tracker refuses it.
+pub const LEAVE: u8 = 14;
+
+/// Most addresses in the reply to SADDRS.
+pub const ADDRESSES_MAX: usize = 3;
+/// Longest body of a SADDRS reply that is read: a group and room for host names.
+pub const SADDRS_REPLY_MAX: usize = 4096;
+/// Longest body of a GROUPS reply that is read, in bytes: some 100,000 members.
+pub const GROUPS_REPLY_MAX: usize = 64 << 20;
+
+const VERSION_LEN: usize = 6 + 1;
+const GROUP_LEN: usize = 16 + 1;
+const HOSTNAME_LEN: usize = 128 + 1;
+const BEAT_LEN: usize = GROUP_LEN + HOSTNAME_LEN;
+const JOIN_LEN: usize = VERSION_LEN + BEAT_LEN + 2 + 8 + 8;
+
+/// What a tracker is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrackerRequest {
+    /// A storage becomes a member.
+    Join(Join),
+    /// A member lives.
+    Beat(Member),
+    /// The storages of a user.
+    Saddrs(Saddrs),
+    /// Who is there.
+    Groups,
+    /// A member goes.
+    Leave(Member),
+}
+
+/// What a storage tells of itself when it joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// Its version.
+    pub version: Version,
+    /// Its group and host.
+    pub member: Member,
+    /// The port it listens on; the address is the connection's.
+    pub port: u16,
+    /// When it started, seconds since the epoch.
+    pub start_time: i64,
+    /// When it joined, seconds since the epoch.
+    pub join_time: i64,
+}
+
+/// How a member names itself: a host may have several, so this is not unique.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The group it belongs to.
+    pub group: GroupName,
+    /// The host it runs on.
+    pub hostname: Hostname,
+}
+
+/// Whose storages are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saddrs {
+    /// The application.
+    pub app: AppId,
+    /// The user within it.
+    pub user: UserId,
+    /// The file in question, if there is one. Routing does not look at it.
+    pub file: Option<FileId>,
+}
+
+impl TrackerRequest {
+    /// The request as it goes over the wire.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        let command = match self {
+            TrackerRequest::Join(join) => {
+                put_text(&mut body, join.version.as_str(), VERSION_LEN);
+                join.member.encode(&mut body);
+                body.extend_from_slice(&join.port.to_be_bytes());
+                put_i64(&mut body, join.start_time);
+                put_i64(&mut body, join.join_time);
+                JOIN
+            }
+            TrackerRequest::Beat(member) => {
+                member.encode(&mut body);
+                BEAT
+            }
+            TrackerRequest::Saddrs(saddrs) => {
+                let file = saddrs.file.as_ref().map_or("", FileId::as_str);
+                encode_key(&mut body, &saddrs.app, &saddrs.user, file);
+                SADDRS
+            }
+            TrackerRequest::Groups => GROUPS,
+            TrackerRequest::Leave(member) => {
+                member.encode(&mut body);
+                LEAVE
+            }
+        };
+        frame(command, &body)
+    }
+}
+
+impl Request for TrackerRequest {
+    const REPLY: u8 = REPLY;
+
+    fn fixed_len(head: &Head) -> Result<usize, DecodeError> {
+        match head.command {
+            JOIN => exactly(head, JOIN_LEN, "171"),
+            BEAT | LEAVE => exactly(head, BEAT_LEN, "146"),
+            SADDRS => exactly(head, FILE_KEY_LEN, "400"),
+            GROUPS => exactly(head, 0, "0"),
+            other => Err(DecodeError::UnknownCommand(other)),
+        }
+    }
+
+    fn decode(head: &Head, fixed: &[u8]) -> Result<TrackerRequest, DecodeError> {
+        let mut fields = Fields::new(fixed);
+        Ok(match head.command {
+            JOIN => TrackerRequest::Join(Join::decode(&mut fields)?),
+            BEAT => TrackerRequest::Beat(Member::decode(&mut fields)?),
+            SADDRS => {
+                let (app, user, file) = decode_key_of_user(&mut fields)?;
+                TrackerRequest::Saddrs(Saddrs { app, user, file })
+            }
+            GROUPS => TrackerRequest::Groups,
+            LEAVE => TrackerRequest::Leave(Member::decode(&mut fields)?),
+            other => return Err(DecodeError::UnknownCommand(other)),
+        })
+    }
+}
+
+impl Join {
+    fn decode(fields: &mut Fields<'_>) -> Result<Join, DecodeError> {
+        Ok(Join {
+            version: Version::new(fields.text("version", VERSION_LEN)?)?,
+            member: Member::decode(fields)?,
+            port: fields.u16("port")?,
+            start_time: fields.i64("start time")?,
+            join_time: fields.i64("join time")?,
+        })
+    }
+}
+
+impl Member {
+    fn decode(fields: &mut Fields<'_>) -> Result<Member, DecodeError> {
+        Ok(Member {
+            group: GroupName::new(fields.text("group name", GROUP_LEN)?)?,
+            hostname: Hostname::new(fields.text("hostname", HOSTNAME_LEN)?)?,
+        })
+    }
+
+    fn encode(&self, body: &mut Vec<u8>) {
+        put_text(body, self.group.as_str(), GROUP_LEN);
+        put_text(body, self.hostname.as_str(), HOSTNAME_LEN);
+    }
+}
+
+/// Reply to SADDRS: the user's group and up to [`ADDRESSES_MAX`] of its active storages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaddrsReply {
+    /// The group the user is bound to.
+    pub group: GroupName,
+    /// Where to go, the first one first.
+    pub addresses: Vec<Address>,
+}
+
+impl SaddrsReply {
+    /// The body of the reply: `group 16+1`, then `ip:port;ip:port;` and a NUL.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(GROUP_LEN + 24 * self.addresses.len() + 1);
+        put_text(&mut body, self.group.as_str(), GROUP_LEN);
+        for address in &self.addresses {
+            body.extend_from_slice(address.as_str().as_bytes());
+            body.push(b';');
+        }
+        body.push(0);
+        body
+    }
+
+    /// Reads the body of the reply.
+    ///
+    /// # Errors
+    /// A field without its NUL, or an item that is no address.
+    pub fn decode(body: &[u8]) -> Result<SaddrsReply, DecodeError> {
+        let mut fields = Fields::new(body);
+        let group = GroupName::new(fields.text("group name", GROUP_LEN)?)?;
+        let rest = fields.rest();
+        let list = Fields::new(rest).text("address list", rest.len())?;
+        Ok(SaddrsReply {
+            group,
+            addresses: Address::parse_list(list)?,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! Round trips of every message, and every truncation and mutation of it.
+
+use proptest::prelude::*;
+use proto::group_list::{self, Group, Storage};
+use proto::idserver::IdRequest;
+use proto::storage::{Download, FileStat, StorageRequest, Upload};
+use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
+use proto::{Address, Fault, FileKey, HEAD_LEN, Head, Request};
+
+fn parsed<T: std::str::FromStr>(pattern: &'static str) -> impl Strategy<Value = T>
+where
+    T: std::fmt::Debug,
+    T::Err: std::fmt::Debug,
+{
+    pattern.prop_map(|text: String| text.parse().unwrap())
+}
+
+fn key() -> impl Strategy<Value = FileKey> {
+    let app = parsed("[a-zA-Z0-9]{1,15}");
+    let user = parsed("[a-zA-Z0-9@ü用]{1,60}");
+    (app, user, parsed("[ -~]{1,127}")).prop_map(|(app, user, file)| FileKey { app, user, file })
+}
+
+fn member() -> impl Strategy<Value = Member> {
+    (parsed("[a-z0-9]{1,16}"), parsed("[a-z0-9.-]{1,128}"))
+        .prop_map(|(group, hostname)| Member { group, hostname })
+}
+
+fn size() -> impl Strategy<Value = u64> {
+    0..(i64::MAX as u64 - 408)
+}
+
+fn storage_request() -> impl Strategy<Value = StorageRequest> {
+    prop_oneof![
+        (key(), size()).prop_map(|(key, size)| StorageRequest::Upload(Upload { key, size })),
+        key().prop_map(StorageRequest::FileSize),
+        (key(), size(), size()).prop_map(|(key, offset, size)| {
+            StorageRequest::Download(Download { key, offset, size })
+        }),
+        key().prop_map(StorageRequest::Delete),
+        key().prop_map(StorageRequest::Stat),
+    ]
+}
+
+fn join() -> impl Strategy<Value = TrackerRequest> {
+    let times = (any::<i64>(), any::<i64>());
+    (parsed("[0-9.]{1,6}"), member(), any::<u16>(), times).prop_map(
+        |(version, member, port, (start_time, join_time))| {
+            TrackerRequest::Join(Join {
+                version,
+                member,
+                port,
+                start_time,
+                join_time,
+            })
+        },
+    )
+}
+
+fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
+    prop_oneof![
+        join(),
+        member().prop_map(TrackerRequest::Beat),
+        member().prop_map(TrackerRequest::Leave),
+        (key(), any::<bool>()).prop_map(|(key, with_file)| {
+            TrackerRequest::Saddrs(Saddrs {
+                app: key.app,
+                user: key.user,
+                file: with_file.then_some(key.file),
+            })
+        }),
+        Just(TrackerRequest::Groups),
+    ]
+}
+
+fn id_request() -> impl Strategy<Value = IdRequest> {
+    parsed("[ -~]{1,64}").prop_map(IdRequest::GetId)
+}
+
+fn decode<R: Request>(bytes: &[u8]) -> Option<R> {
+    let (head, body) = bytes.split_at_checked(HEAD_LEN)?;
+    let head = Head::decode(head.try_into().ok()?);
+    let fixed = R::fixed_len(&head).ok()?;
+    R::decode(&head, body.get(..fixed)?).ok()
+}
+
+/// Round trip, then every truncation, then a change of one byte: an error or another request, never
+/// a panic, and never a fixed part of more than a few hundred bytes.
+fn check<R: Request + PartialEq + std::fmt::Debug>(request: &R, bytes: &[u8], at: usize, with: u8) {
+    assert_eq!(decode::<R>(bytes).as_ref(), Some(request));
+    for len in 0..bytes.len() {
+        assert_eq!(decode::<R>(&bytes[..len]), None);
+    }
+    let mut damaged = bytes.to_vec();
+    let at = at % damaged.len();
+    damaged[at] = with;
+    decode::<R>(&damaged);
+}
+
+proptest! {
+    #[test]
+    fn storage_requests(request in storage_request(), at: usize, with: u8) {
+        check(&request, &request.encode(), at, with);
+    }
+
+    #[test]
+    fn tracker_requests(request in tracker_request(), at: usize, with: u8) {
+        check(&request, &request.encode(), at, with);
+    }
+
+    #[test]
+    fn id_requests(request in id_request(), at: usize, with: u8) {
+        check(&request, &request.encode(), at, with);
+    }
+
+    #[test]
+    fn any_bytes_behind_any_command(command: u8, body in proptest::collection::vec(any::<u8>(), 0..500)) {
+        let mut bytes = Head::request(command, body.len() as u64).encode().to_vec();
+        bytes.extend_from_slice(&body);
+        decode::<StorageRequest>(&bytes);
+        decode::<TrackerRequest>(&bytes);
+        decode::<IdRequest>(&bytes);
+    }
+
+    #[test]
+    fn any_head_asks_for_a_small_buffer(body_len: i64, command: u8) {
+        let head = Head { body_len, command, status: 0 };
+        for fixed in [
+            StorageRequest::fixed_len(&head),
+            TrackerRequest::fixed_len(&head),
+            IdRequest::fixed_len(&head),
+        ] {
+            prop_assert!(fixed.unwrap_or(0) <= 416);
+        }
+    }
+
+    #[test]
+    fn any_bytes_as_a_reply(body in proptest::collection::vec(any::<u8>(), 0..1100)) {
+        let _ = Fault::decode(&body);
+        let _ = FileStat::decode(&body);
+        let _ = SaddrsReply::decode(&body);
+        let _ = group_list::decode(&body);
+    }
+
+    #[test]
+    fn saddrs_replies(group in parsed("[a-z0-9]{1,16}"), ports in proptest::collection::vec(1u16.., 0..4)) {
+        let addresses = ports.iter().map(|port| format!("10.0.0.1:{port}").parse::<Address>().unwrap());
+        let reply = SaddrsReply { group, addresses: addresses.collect() };
+        prop_assert_eq!(SaddrsReply::decode(&reply.encode()).unwrap(), reply);
+    }
+
+    #[test]
+    fn stat_replies(size in size(), modified: i64, checksum: Option<u128>) {
+        let stat = FileStat { size, modified, checksum };
+        let body = stat.encode();
+        prop_assert_eq!(body.len(), FileStat::LEN);
+        prop_assert_eq!(FileStat::decode(&body).unwrap(), stat);
+        for len in 0..body.len() {
+            prop_assert!(FileStat::decode(&body[..len]).is_err());
+        }
+    }
+
+    #[test]
+    fn group_lists(names in proptest::collection::vec("[a-z0-9]{1,16}", 0..4), per_group in 0usize..4) {
+        let storage = Storage {
+            version: "1.0".into(),
+            hostname: "a host".into(),
+            address: "[::1]:23000".into(),
+            startup_time: "Sat Nov 21 20:41:42 2026".into(),
+            join_time: "Sat Nov 21 20:41:42 2026".into(),
+            beat_time: "Sat Nov 21 20:41:48 2026".into(),
+            status: Storage::ACTIVE.into(),
+        };
+        let storages = vec![storage; per_group];
+        let groups: Vec<_> = names.into_iter().map(|name| Group { name, storages: storages.clone() }).collect();
+        prop_assert_eq!(group_list::decode(&group_list::encode(&groups)).unwrap(), groups);
+    }
+}
