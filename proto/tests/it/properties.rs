@@ -1,5 +1,8 @@
 //! Round trips of every message, and every truncation and mutation of it.
 
+use std::fmt::Debug;
+use std::str::FromStr;
+
 use proptest::prelude::*;
 use proto::group_list::{self, Group, Storage};
 use proto::idserver::IdRequest;
@@ -7,10 +10,10 @@ use proto::storage::{Download, FileStat, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, Fault, FileKey, HEAD_LEN, Head, Request};
 
-fn parsed<T: std::str::FromStr>(pattern: &'static str) -> impl Strategy<Value = T>
+fn parsed<T>(pattern: &'static str) -> impl Strategy<Value = T>
 where
-    T: std::fmt::Debug,
-    T::Err: std::fmt::Debug,
+    T: FromStr + Debug,
+    T::Err: Debug,
 {
     pattern.prop_map(|text: String| text.parse().unwrap())
 }
@@ -86,7 +89,7 @@ fn decode<R: Request>(bytes: &[u8]) -> Option<R> {
 
 /// Round trip, then every truncation, then a change of one byte: an error or another request, never
 /// a panic, and never a fixed part of more than a few hundred bytes.
-fn check<R: Request + PartialEq + std::fmt::Debug>(request: &R, bytes: &[u8], at: usize, with: u8) {
+fn check<R: Request + PartialEq + Debug>(request: &R, bytes: &[u8], at: usize, with: u8) {
     assert_eq!(decode::<R>(bytes).as_ref(), Some(request));
     for len in 0..bytes.len() {
         assert_eq!(decode::<R>(&bytes[..len]), None);
