@@ -1,0 +1,249 @@
+//! The client itself: the questions to trackers, and the storage commands that fit one call.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use proto::group_list::{self, Group};
+use proto::storage::{self, FileStat, StorageRequest};
+use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
+use proto::{Address, AppId, ErrorCode, FileId, FileKey, UserId};
+
+use crate::rotation::Rotation;
+use crate::storage_cache::StorageCache;
+use crate::storages::ask_each;
+use crate::{ClientConfig, Error, PoolManager};
+
+/// How long a storage that does not know STAT is not asked for it: it may be upgraded.
+const NO_STAT_TIME: Duration = Duration::from_secs(600);
+/// Most storages remembered as not knowing STAT.
+const NO_STAT_MAX: usize = 10_000;
+
+/// A client of one cluster. Cheap to clone, and shared by any number of threads; no lock is held
+/// while a server is waited for.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    trackers: Rotation,
+    pools: Arc<PoolManager>,
+    storages: StorageCache,
+    /// Storages that do not know STAT, which is the C++ ones, and since when we know.
+    no_stat: Mutex<HashMap<Address, Instant>>,
+}
+
+/// What is known of a stored file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Size, in bytes.
+    pub size: u64,
+    /// When it was stored, seconds since the epoch; a C++ storage does not tell.
+    pub modified: Option<i64>,
+    /// XXH3-128 of the content; absent if a C++ storage took the file in, or was asked.
+    pub checksum: Option<u128>,
+}
+
+impl Client {
+    /// A client with connections of its own. Nothing is connected yet.
+    pub fn new(config: ClientConfig) -> Client {
+        let pools = PoolManager::new(config.connection.clone(), config.pool.clone());
+        Client::with_pools(config, Arc::new(pools))
+    }
+
+    /// A client over the connections of `pools`; those settings of `config` are not looked at.
+    pub fn with_pools(config: ClientConfig, pools: Arc<PoolManager>) -> Client {
+        Client {
+            inner: Arc::new(Inner {
+                trackers: Rotation::new("tracker", config.trackers),
+                pools,
+                storages: StorageCache::new(config.storage_cache),
+                no_stat: Mutex::new(HashMap::new()),
+            }),
+        }
+    }
+
+    /// The connections this client uses.
+    pub fn pools(&self) -> &Arc<PoolManager> {
+        &self.inner.pools
+    }
+
+    /// The group of a user and up to three of its active storages, asked of the trackers now. A
+    /// tracker that knows no active storage is passed over: it may have started just now.
+    ///
+    /// # Errors
+    /// A tracker refused, or none could tell.
+    pub fn saddrs(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        file: Option<&FileId>,
+    ) -> Result<SaddrsReply, Error> {
+        let request = TrackerRequest::Saddrs(Saddrs {
+            app: app.clone(),
+            user: user.clone(),
+            file: file.cloned(),
+        });
+        let request = request.encode();
+        let ask = |address: &Address| {
+            let max = tracker::SADDRS_REPLY_MAX;
+            let decode = SaddrsReply::decode;
+            let reply = self
+                .pools()
+                .call(address, &request, tracker::REPLY, max, decode)?;
+            if reply.addresses.is_empty() {
+                return Err(Error::NoServer("active storage"));
+            }
+            Ok(reply)
+        };
+        let reply = self
+            .inner
+            .trackers
+            .ask("finding storages", self.pools(), ask)?;
+        let now = Instant::now();
+        self.inner.storages.put(app, user, &reply, now);
+        Ok(reply)
+    }
+
+    /// The groups and their members, as one tracker sees them.
+    ///
+    /// # Errors
+    /// A tracker refused, or none could be asked.
+    pub fn groups(&self) -> Result<Vec<Group>, Error> {
+        let request = TrackerRequest::Groups.encode();
+        self.inner
+            .trackers
+            .ask("listing the groups", self.pools(), |address| {
+                self.pools().call(
+                    address,
+                    &request,
+                    tracker::REPLY,
+                    tracker::GROUPS_REPLY_MAX,
+                    group_list::decode,
+                )
+            })
+    }
+
+    /// The size of a file, in bytes.
+    ///
+    /// # Errors
+    /// A storage refused ([`ErrorKind::NotFound`](crate::ErrorKind) among the reasons), or none
+    /// could be asked.
+    pub fn file_size(&self, key: &FileKey) -> Result<u64, Error> {
+        ask_each(self, "file size", key, |address| {
+            self.file_size_at(address, key)
+        })
+    }
+
+    /// Size, time and checksum of a file. A C++ storage knows the size only; that it is one is
+    /// remembered for 10 minutes.
+    ///
+    /// # Errors
+    /// As [`Client::file_size`].
+    pub fn stat(&self, key: &FileKey) -> Result<Stat, Error> {
+        ask_each(self, "stat", key, |address| self.stat_at(address, key))
+    }
+
+    /// Removes a file. If an attempt ended without an answer, a later one that finds no file is a
+    /// success: the first one did it.
+    ///
+    /// # Errors
+    /// As [`Client::file_size`].
+    pub fn delete(&self, key: &FileKey) -> Result<(), Error> {
+        let mut perhaps_done = false;
+        let result = ask_each(self, "delete", key, |address| {
+            let result = self.delete_at(address, key, &mut perhaps_done);
+            if let Err(Error::Io { .. } | Error::Timeout { .. } | Error::Protocol { .. }) = result {
+                perhaps_done = true;
+            }
+            result
+        });
+        match result {
+            Err(error) if perhaps_done && error.fault_code() == Some(ErrorCode::NotFound) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The storages of a file's user, and whether they come from memory.
+    pub(crate) fn storages_of(&self, key: &FileKey) -> Result<(Vec<Address>, bool), Error> {
+        let now = Instant::now();
+        if let Some(reply) = self.inner.storages.get(&key.app, &key.user, now) {
+            return Ok((reply.addresses, true));
+        }
+        let reply = self.saddrs(&key.app, &key.user, Some(&key.file))?;
+        Ok((reply.addresses, false))
+    }
+
+    pub(crate) fn file_size_at(&self, address: &Address, key: &FileKey) -> Result<u64, Error> {
+        let request = StorageRequest::FileSize(key.clone()).encode();
+        let decode = storage::decode_file_size;
+        self.pools()
+            .call(address, &request, storage::REPLY, 8, decode)
+    }
+
+    fn stat_at(&self, address: &Address, key: &FileKey) -> Result<Stat, Error> {
+        let size_only = |size| Stat {
+            size,
+            modified: None,
+            checksum: None,
+        };
+        if self.lacks_stat(address) {
+            return self.file_size_at(address, key).map(size_only);
+        }
+        let request = StorageRequest::Stat(key.clone()).encode();
+        let (max, decode) = (FileStat::LEN, FileStat::decode);
+        match self
+            .pools()
+            .call(address, &request, storage::REPLY, max, decode)
+        {
+            Ok(stat) => Ok(Stat {
+                size: stat.size,
+                modified: Some(stat.modified),
+                checksum: stat.checksum,
+            }),
+            Err(error) if may_lack_stat(&error) => {
+                let size = self.file_size_at(address, key)?;
+                // It is well, it has the file, and yet it refused: it does not know the command.
+                self.remember_no_stat(address);
+                Ok(size_only(size))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn delete_at(
+        &self,
+        address: &Address,
+        key: &FileKey,
+        perhaps_done: &mut bool,
+    ) -> Result<(), Error> {
+        let request = StorageRequest::Delete(key.clone()).encode();
+        let exchange = self.pools().exchange(address, &request, storage::REPLY);
+        *perhaps_done |= exchange.repeated;
+        let (connection, body_len) = exchange.result?;
+        self.pools().finish(connection, body_len, 0, |_| Ok(()))
+    }
+
+    fn lacks_stat(&self, address: &Address) -> bool {
+        let no_stat = self.inner.no_stat.lock();
+        let since = no_stat.get(address);
+        since.is_some_and(|since| since.elapsed() < NO_STAT_TIME)
+    }
+
+    fn remember_no_stat(&self, address: &Address) {
+        log::debug!("{address} does not know STAT");
+        let mut no_stat = self.inner.no_stat.lock();
+        if no_stat.len() >= NO_STAT_MAX {
+            no_stat.clear();
+        }
+        no_stat.insert(address.clone(), Instant::now());
+    }
+}
+
+/// A C++ storage answers a command it does not know with a failure, or just closes.
+fn may_lack_stat(error: &Error) -> bool {
+    error.fault_code() == Some(ErrorCode::Unknown) || matches!(error, Error::Io { .. })
+}

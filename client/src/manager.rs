@@ -1,0 +1,243 @@
+//! The pools of all addresses, and which addresses did not answer lately.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use proto::{Address, DecodeError, ErrorCode};
+
+use crate::pool::Pool;
+use crate::{Connection, ConnectionConfig, Error, PoolConfig};
+
+/// How long an address that could not be reached is tried last.
+const FAILED_TIME: Duration = Duration::from_secs(2);
+
+/// Idle connections for any number of addresses, shared by any number of threads.
+///
+/// Invariants:
+/// - A connection is owned either by the manager, idle, or by one caller; it comes back only when
+///   every reply on it was read to its end, else it is closed.
+/// - The lock is never held while a connection is made, written or read.
+/// - A request that broke on a reused connection before anything was heard is sent once more, on a
+///   fresh one: the peer had closed it while it was idle. So requests made with
+///   [`PoolManager::call`] must be safe to repeat.
+/// - An address that failed to connect is tried last for 2 s, never left out.
+#[derive(Debug)]
+pub struct PoolManager {
+    connection: ConnectionConfig,
+    pool: PoolConfig,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    pools: HashMap<Address, Pool>,
+    failed: HashMap<Address, Instant>,
+    swept: Instant,
+}
+
+/// What became of one request up to the head of its reply.
+pub(crate) struct Exchange {
+    /// The connection and the length of the body that is to be read from it.
+    pub(crate) result: Result<(Connection, u64), Error>,
+    /// Whether the request went out twice, so that the peer may have carried it out twice.
+    pub(crate) repeated: bool,
+}
+
+impl PoolManager {
+    /// A manager with no connections yet.
+    pub fn new(connection: ConnectionConfig, pool: PoolConfig) -> PoolManager {
+        PoolManager {
+            connection,
+            pool,
+            state: Mutex::new(State {
+                pools: HashMap::new(),
+                failed: HashMap::new(),
+                swept: Instant::now(),
+            }),
+        }
+    }
+
+    /// Sends a request that is safe to repeat and returns what `decode` makes of the body of its
+    /// reply, at most `body_max` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when the server refused; else what kept it from answering, a body that
+    /// `decode` refused among them.
+    pub fn call<T>(
+        &self,
+        address: &Address,
+        request: &[u8],
+        reply_command: u8,
+        body_max: usize,
+        decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<T, Error> {
+        let (connection, body_len) = self.exchange(address, request, reply_command).result?;
+        self.finish(connection, body_len, body_max, decode)
+    }
+
+    /// A connection to `address`, idle or new. It is the caller's; to let others use it again,
+    /// [give it back](PoolManager::put).
+    ///
+    /// # Errors
+    /// [`Error::Resolve`] or [`Error::Connect`].
+    pub fn get(&self, address: &Address) -> Result<Connection, Error> {
+        if let Some(connection) = self.take_idle(address) {
+            return Ok(connection);
+        }
+        self.connect(address)
+    }
+
+    /// A new connection to `address`.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`] or [`Error::Connect`].
+    pub fn connect(&self, address: &Address) -> Result<Connection, Error> {
+        let result = Connection::connect(address, &self.connection);
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        match result {
+            Ok(_) => state.failed.remove(address),
+            Err(_) => {
+                state.failed.retain(|_, since| is_recent(*since, now));
+                state.failed.insert(address.clone(), now)
+            }
+        };
+        result
+    }
+
+    /// Keeps a connection for the next request to its address, or closes it: when it is out of
+    /// step, or when there are enough.
+    pub fn put(&self, connection: Connection) {
+        if !connection.is_usable() {
+            return;
+        }
+        let now = Instant::now();
+        let address = connection.address().clone();
+        let mut state = self.state.lock();
+        state.sweep(now, self.pool.idle_time);
+        let pool = state.pools.entry(address).or_default();
+        let surplus = pool.put(connection, now, self.pool.idle_max);
+        drop(state);
+        drop(surplus);
+    }
+
+    /// The same addresses, those that failed to connect lately last.
+    pub fn order(&self, addresses: &[Address]) -> Vec<Address> {
+        let now = Instant::now();
+        let state = self.state.lock();
+        let failed = |address: &&Address| {
+            let since = state.failed.get(*address);
+            since.is_some_and(|&since| is_recent(since, now))
+        };
+        let (last, first): (Vec<&Address>, Vec<&Address>) = addresses.iter().partition(failed);
+        first.into_iter().chain(last).cloned().collect()
+    }
+
+    /// Sends a request and reads the head of its reply, on a fresh connection if a reused one
+    /// turns out to be closed.
+    pub(crate) fn exchange(
+        &self,
+        address: &Address,
+        request: &[u8],
+        reply_command: u8,
+    ) -> Exchange {
+        let connection = match self.get(address) {
+            Ok(connection) => connection,
+            Err(error) => return Exchange::new(Err(error)),
+        };
+        match self.exchange_on(connection, request, reply_command) {
+            Ok(done) => Exchange::new(Ok(done)),
+            Err((error, false)) => Exchange::new(Err(error)),
+            Err((error, true)) => {
+                log::debug!("{address}: an idle connection was closed ({error}), trying a new one");
+                let result = self.connect(address).and_then(|connection| {
+                    let result = self.exchange_on(connection, request, reply_command);
+                    result.map_err(|(error, _)| error)
+                });
+                Exchange {
+                    result,
+                    repeated: true,
+                }
+            }
+        }
+    }
+
+    /// Reads and decodes the body of a reply and gives the connection back.
+    pub(crate) fn finish<T>(
+        &self,
+        mut connection: Connection,
+        body_len: u64,
+        body_max: usize,
+        decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<T, Error> {
+        let body = connection.read_body(body_len, body_max)?;
+        match decode(&body) {
+            Ok(value) => {
+                self.put(connection);
+                Ok(value)
+            }
+            Err(error) => Err(connection.protocol_error(error.into())),
+        }
+    }
+
+    /// Gives a connection back after `error` came on it. A C++ server closes the connection behind
+    /// some of its failures, so one that met a failure without a kind is not kept.
+    pub(crate) fn put_after(&self, connection: Connection, error: &Error) {
+        if error.fault_code() != Some(ErrorCode::Unknown) {
+            self.put(connection);
+        }
+    }
+
+    /// One attempt. With the error comes whether to try again on a fresh connection.
+    fn exchange_on(
+        &self,
+        mut connection: Connection,
+        request: &[u8],
+        reply_command: u8,
+    ) -> Result<(Connection, u64), (Error, bool)> {
+        connection.begin();
+        let sent = connection.send(request, "sending the request");
+        match sent.and_then(|()| connection.read_head(reply_command)) {
+            Ok(body_len) => Ok((connection, body_len)),
+            Err(error) => {
+                let stale = connection.is_stale(&error);
+                self.put_after(connection, &error);
+                Err((error, stale))
+            }
+        }
+    }
+
+    fn take_idle(&self, address: &Address) -> Option<Connection> {
+        let mut state = self.state.lock();
+        let pool = state.pools.get_mut(address)?;
+        pool.take(Instant::now(), self.pool.idle_time)
+    }
+}
+
+impl Exchange {
+    fn new(result: Result<(Connection, u64), Error>) -> Exchange {
+        Exchange {
+            result,
+            repeated: false,
+        }
+    }
+}
+
+impl State {
+    /// Now and then closes what is idle at addresses nobody uses any more.
+    fn sweep(&mut self, now: Instant, idle_time: Duration) {
+        if now.saturating_duration_since(self.swept) < idle_time {
+            return;
+        }
+        self.swept = now;
+        self.pools.retain(|_, pool| {
+            pool.expire(now, idle_time);
+            !pool.is_empty()
+        });
+    }
+}
+
+fn is_recent(since: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(since) < FAILED_TIME
+}

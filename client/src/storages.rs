@@ -1,0 +1,105 @@
+//! Where the storages of a user are: from memory, or from the trackers; and trying them in turn.
+
+use std::collections::VecDeque;
+
+use proto::{Address, FileKey};
+
+use crate::{Client, Error};
+
+/// The addresses to try for one request, in order. When all that were remembered have failed the
+/// trackers are asked anew, once: an address that is new, or came back, gets its turn.
+pub(crate) struct Candidates<'a> {
+    client: &'a Client,
+    key: &'a FileKey,
+    waiting: VecDeque<Address>,
+    tried: Vec<Address>,
+    /// Whether the addresses came from memory, so that the trackers may know better.
+    remembered: bool,
+}
+
+impl<'a> Candidates<'a> {
+    /// # Errors
+    /// No tracker answers, or none knows an active storage.
+    pub(crate) fn new(client: &'a Client, key: &'a FileKey) -> Result<Candidates<'a>, Error> {
+        let (addresses, remembered) = client.storages_of(key)?;
+        Ok(Candidates {
+            client,
+            key,
+            waiting: client.pools().order(&addresses).into(),
+            tried: Vec::new(),
+            remembered,
+        })
+    }
+
+    /// The next address, if one is left.
+    pub(crate) fn next(&mut self) -> Option<Address> {
+        if self.waiting.is_empty() && std::mem::take(&mut self.remembered) {
+            self.ask_again();
+        }
+        let address = self.waiting.pop_front()?;
+        self.tried.push(address.clone());
+        Some(address)
+    }
+
+    /// Gives an address another turn, after all others.
+    pub(crate) fn retry_last(&mut self, address: Address) {
+        self.waiting.push_back(address);
+    }
+
+    /// Gives an address another turn at once.
+    pub(crate) fn retry_next(&mut self, address: Address) {
+        self.waiting.push_front(address);
+    }
+
+    /// How often an address was handed out.
+    pub(crate) fn n_tries(&self, address: &Address) -> usize {
+        self.tried.iter().filter(|&tried| tried == address).count()
+    }
+
+    /// The first answer of `ask`, of each candidate in turn until one answers, or refuses for a
+    /// reason that all share.
+    pub(crate) fn ask_each<T>(
+        &mut self,
+        what: &'static str,
+        mut ask: impl FnMut(&Address) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut errors = Vec::new();
+        while let Some(address) = self.next() {
+            match ask(&address) {
+                Err(error) if error.moves_on() => {
+                    log::debug!("{what} {}: {error}", self.key.file);
+                    errors.push(error);
+                }
+                result => return result,
+            }
+        }
+        Err(Error::all_failed(what, errors))
+    }
+
+    /// All addresses, tried or not.
+    pub(crate) fn into_all(self) -> Vec<Address> {
+        let mut all = self.tried;
+        all.extend(self.waiting);
+        all
+    }
+
+    fn ask_again(&mut self) {
+        match self.client.saddrs(&self.key.app, &self.key.user, None) {
+            Ok(reply) => {
+                let untried = |address: &Address| !self.tried.contains(address);
+                self.waiting = reply.addresses.into_iter().filter(untried).collect();
+            }
+            Err(error) => log::debug!("no other storages of {}: {error}", self.key.user),
+        }
+    }
+}
+
+/// The first answer of `ask`, of each of the file's storages in turn.
+pub(crate) fn ask_each<T>(
+    client: &Client,
+    what: &'static str,
+    key: &FileKey,
+    ask: impl FnMut(&Address) -> Result<T, Error>,
+) -> Result<T, Error> {
+    Candidates::new(client, key)?.ask_each(what, ask)
+}
