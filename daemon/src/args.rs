@@ -1,0 +1,81 @@
+//! The command line that all daemons share.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+/// What a daemon is told when it is started; all else stands in its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+pub struct Args {
+    /// The configuration, a TOML file; without it every setting has its default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Check the configuration, print the effective settings and exit
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+impl Args {
+    /// Reads the arguments of this process for the program `name`.
+    ///
+    /// # Errors
+    /// Arguments that are not understood; `--help` and `--version` too. The error prints itself
+    /// to the right stream and knows its exit code.
+    pub fn parse_for(
+        name: &'static str,
+        about: &'static str,
+        version: &'static str,
+    ) -> Result<Args, clap::Error> {
+        Args::parse_from_args(name, about, version, std::env::args_os())
+    }
+
+    fn parse_from_args(
+        name: &'static str,
+        about: &'static str,
+        version: &'static str,
+        args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+    ) -> Result<Args, clap::Error> {
+        let command = Args::command().name(name).about(about).version(version);
+        // Without this clap would show the doc of the struct in the long help.
+        let mut command = command.long_about(None);
+        let matches = command.try_get_matches_from_mut(args)?;
+        Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, clap::Error> {
+        let all = [&["tnv-test"], args].concat();
+        Args::parse_from_args("tnv-test", "Tests", "1.2.3", all)
+    }
+
+    #[test]
+    fn everything_is_optional() {
+        let args = parse(&[]).unwrap();
+        assert_eq!((args.config, args.check_config), (None, false));
+        let args = parse(&["--config", "a.toml", "--check-config"]).unwrap();
+        assert_eq!(args.config, Some("a.toml".into()));
+        assert!(args.check_config);
+    }
+
+    #[test]
+    fn version_and_help_are_the_daemons_own() {
+        let version = parse(&["--version"]).unwrap_err();
+        assert_eq!(version.kind(), ErrorKind::DisplayVersion);
+        assert_eq!(version.to_string(), "tnv-test 1.2.3\n");
+        let help = parse(&["--help"]).unwrap_err();
+        assert_eq!((help.kind(), help.exit_code()), (ErrorKind::DisplayHelp, 0));
+        assert!(help.to_string().starts_with("Tests\n"), "{help}");
+    }
+
+    #[test]
+    fn unknown_arguments_are_refused() {
+        assert_eq!(parse(&["--loud"]).unwrap_err().exit_code(), 2);
+        assert_eq!(parse(&["extra"]).unwrap_err().exit_code(), 2);
+    }
+}

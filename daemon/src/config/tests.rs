@@ -1,0 +1,107 @@
+use super::*;
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    server: ServerConfig,
+    log: LogConfig,
+    token: Secret,
+}
+
+fn load_text(text: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("daemon.toml");
+    fs::write(&path, text).unwrap();
+    load(Some(&path))
+}
+
+/// The error and its sources, as an operator reads them.
+fn chain(error: ConfigError) -> String {
+    format!("{:#}", anyhow::Error::from(error))
+}
+
+#[test]
+fn without_a_file_the_defaults_hold() {
+    let config: Config = load(None).unwrap();
+    assert_eq!(config, Config::default());
+    config.server.check().unwrap();
+    assert_eq!(load_text("").unwrap(), config);
+}
+
+#[test]
+fn a_file_changes_what_it_names() {
+    let config = load_text(
+        "[server]\nworkers = 4\nidle_timeout = \"90s\"\nmin_rate = 2048\n[log]\nlevel = \"debug\"\nfile = \"a.log\"",
+    )
+    .unwrap();
+    assert_eq!(config.server.workers, 4);
+    assert_eq!(config.server.idle_timeout, Period::from_secs(90));
+    assert_eq!(config.server.min_rate, ByteSize::from_kib(2));
+    assert_eq!(config.server.fast_workers, 2);
+    assert_eq!(config.log.level, Level::Debug);
+    assert_eq!(config.log.file, Some("a.log".into()));
+    assert_eq!(config.log.access_file, None);
+}
+
+#[test]
+fn errors_name_file_line_and_key() {
+    for (text, parts) in [
+        ("[server]\nworkerz = 4", ["line 2", "workerz"]),
+        ("[server]\n\nworkers = \"many\"", ["line 3", "workers"]),
+        ("[log]\nlevel = \"loud\"", ["line 2", "`trace`"]),
+        (
+            "[server]\nhead_timeout = 10",
+            ["line 2", "expected a period"],
+        ),
+        ("[server", ["line 1", "daemon.toml"]),
+    ] {
+        let error = chain(load_text(text).unwrap_err());
+        assert!(error.contains("daemon.toml"), "{error}");
+        for part in parts {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = load::<Config>(Some(Path::new("/nonexistent/x.toml"))).unwrap_err();
+    assert!(chain(error).contains("/nonexistent/x.toml"));
+}
+
+#[test]
+fn zeros_and_too_many_threads_are_refused_by_key() {
+    for (line, key) in [
+        ("workers = 0", "server.workers"),
+        ("workers = 1025", "server.workers"),
+        ("fast_workers = 0", "server.fast_workers"),
+        ("connections_max = 0", "server.connections_max"),
+        ("head_timeout = \"0s\"", "server.head_timeout"),
+        ("idle_timeout = \"0s\"", "server.idle_timeout"),
+        ("queue_timeout = \"0s\"", "server.queue_timeout"),
+        ("stall_timeout = \"0s\"", "server.stall_timeout"),
+        ("min_rate = 0", "server.min_rate"),
+        ("stop_timeout = \"0s\"", "server.stop_timeout"),
+    ] {
+        let config = load_text(&format!("[server]\n{line}")).unwrap();
+        let error = config.server.check().unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn the_effective_settings_can_be_read_back_but_show_no_secret() {
+    let config = Config {
+        token: Secret::new("hunter2"),
+        ..Config::default()
+    };
+    let text = effective(&config).unwrap();
+    assert!(text.contains("idle_timeout = \"5m\""), "{text}");
+    assert!(text.contains("min_rate = \"1KiB\""), "{text}");
+    assert!(text.contains("token = \"********\""), "{text}");
+    assert!(!format!("{text}{config:?}").contains("hunter2"));
+    assert_eq!(config.token.expose(), "hunter2");
+    let back: Config = toml::from_str(&text).unwrap();
+    assert_eq!(back.server, config.server);
+    assert_eq!(back.log, config.log);
+}

@@ -1,0 +1,157 @@
+//! What can go wrong with a database, as far as callers act differently on it.
+
+use std::sync::Arc;
+
+use proto::{ErrorCode, Fault};
+use thiserror::Error;
+
+/// What an engine said. Shared, because one failed commit fails many writes.
+type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+/// A database operation that failed. The message has neither SQL nor paths nor values in it, so
+/// that it may be sent to a peer; those stand in the source.
+#[derive(Debug, Clone, Error)]
+pub enum DbError {
+    /// The database cannot be reached or used now, and nothing was changed. A later try may
+    /// succeed.
+    #[error("database unavailable: cannot {what}")]
+    Unavailable {
+        /// What could not be done, as a verb.
+        what: &'static str,
+        /// What the engine said.
+        source: Source,
+    },
+    /// It took longer than a caller waits; nothing was changed.
+    #[error("database unavailable: {what} took too long")]
+    TimedOut {
+        /// What took too long.
+        what: &'static str,
+    },
+    /// The database was closed: this daemon is stopping. Nothing was changed.
+    #[error("database unavailable: closed")]
+    Closed,
+    /// A row with the same unique key exists; nothing was changed.
+    #[error("exists already")]
+    Conflict {
+        /// What the engine said.
+        source: Source,
+    },
+    /// The commit may or may not have happened: read before doing it again.
+    #[error("outcome of the database commit unknown")]
+    UnknownOutcome {
+        /// What the engine said, when it said anything.
+        source: Option<Source>,
+    },
+    /// The work that was to be done inside the database panicked; nothing was changed.
+    #[error("internal error")]
+    Panicked,
+    /// The schema in the database is of a later version of this program.
+    #[error("schema of {component} has version {found}, this program knows {known} at most")]
+    SchemaTooNew {
+        /// Whose tables.
+        component: String,
+        /// The version in the database.
+        found: u32,
+        /// The version of this program.
+        known: u32,
+    },
+    /// A statement or the database file itself is wrong; nothing was changed.
+    #[error("database error: cannot {what}")]
+    Other {
+        /// What could not be done, as a verb.
+        what: &'static str,
+        /// What the engine said.
+        source: Source,
+    },
+}
+
+impl DbError {
+    /// Whether nothing was changed and a later try may succeed.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(
+            self,
+            DbError::Unavailable { .. } | DbError::TimedOut { .. } | DbError::Closed
+        )
+    }
+
+    /// Whether a row with the same unique key exists.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, DbError::Conflict { .. })
+    }
+
+    /// The kind of failure that a peer is told.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            DbError::Conflict { .. } => ErrorCode::Exists,
+            _ if self.is_unavailable() => ErrorCode::Unavailable,
+            _ => ErrorCode::Unknown,
+        }
+    }
+}
+
+impl From<DbError> for Fault {
+    /// What a peer is told. The causes stay here: they are logged, since nobody behind this
+    /// conversion could.
+    fn from(error: DbError) -> Fault {
+        let fault = Fault::new(error.code(), error.to_string());
+        if error.is_conflict() {
+            log::debug!("{:#}", anyhow::Error::from(error));
+        } else {
+            log::error!("{:#}", anyhow::Error::from(error));
+        }
+        fault
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> Source {
+        Arc::new(std::io::Error::other("/secret/path"))
+    }
+
+    #[test]
+    fn a_fault_tells_the_kind_and_no_internals() {
+        let what = "commit";
+        for (error, code) in [
+            (
+                DbError::Unavailable {
+                    what,
+                    source: source(),
+                },
+                ErrorCode::Unavailable,
+            ),
+            (DbError::TimedOut { what }, ErrorCode::Unavailable),
+            (DbError::Closed, ErrorCode::Unavailable),
+            (DbError::Conflict { source: source() }, ErrorCode::Exists),
+            (
+                DbError::UnknownOutcome {
+                    source: Some(source()),
+                },
+                ErrorCode::Unknown,
+            ),
+            (DbError::Panicked, ErrorCode::Unknown),
+            (
+                DbError::Other {
+                    what,
+                    source: source(),
+                },
+                ErrorCode::Unknown,
+            ),
+        ] {
+            assert_eq!(error.is_unavailable(), code == ErrorCode::Unavailable);
+            assert_eq!(error.is_conflict(), code == ErrorCode::Exists);
+            let fault = Fault::from(error);
+            assert_eq!(fault.code, code);
+            assert!(!fault.message.contains("secret"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_chain_ends_with_what_the_engine_said() {
+        let error = DbError::Conflict { source: source() };
+        let chain = format!("{:#}", anyhow::Error::from(error));
+        assert_eq!(chain, "exists already: /secret/path");
+    }
+}

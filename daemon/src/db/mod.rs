@@ -1,0 +1,10 @@
+//! Databases: the setting that names one, the errors of all engines, and the engines themselves.
+//! What is stored in them is the servers' own business.
+
+mod error;
+mod sqlite;
+mod url;
+
+pub use error::DbError;
+pub use sqlite::{Sqlite, Synchronous};
+pub use url::{DatabaseUrl, DatabaseUrlError, MysqlHost, MysqlUrl};

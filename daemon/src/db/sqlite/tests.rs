@@ -1,0 +1,365 @@
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use rusqlite::OptionalExtension;
+use tempfile::TempDir;
+
+use super::*;
+
+const TABLE: &str = "create table t (id integer primary key, name text unique) strict";
+const DATABASE: &str = "TNV_TEST_DATABASE";
+const WRITERS: u64 = 4;
+
+fn open(folder: &TempDir) -> Sqlite {
+    let path = folder.path().join("new/folders/test.db");
+    Sqlite::open(&path, Synchronous::Normal, "test", &[TABLE]).unwrap()
+}
+
+fn insert(connection: &Connection, name: &str) -> Result<i64, DbError> {
+    connection
+        .prepare_cached("insert into t (name) values (?1)")?
+        .execute([name])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn names(db: &Sqlite) -> Vec<String> {
+    db.read(|connection| {
+        let mut statement = connection.prepare_cached("select name from t order by name")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    })
+    .unwrap()
+}
+
+/// Keeps the writer busy until the sender is dropped, so that jobs gather behind it.
+fn hold(db: &Sqlite) -> (Sender, super::job::Pending<()>) {
+    let (release, wait) = crossbeam_channel::bounded::<()>(0);
+    let (began, begun) = crossbeam_channel::bounded(1);
+    let pending = db.writer.submit(move |_| {
+        began.send(()).unwrap();
+        assert!(wait.recv().is_err());
+        Ok(())
+    });
+    begun.recv().unwrap();
+    (release, pending.unwrap())
+}
+
+type Sender = crossbeam_channel::Sender<()>;
+
+#[test]
+fn what_is_written_is_read_also_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    assert_eq!(db.write(|c| insert(c, "a")).unwrap(), 1);
+    assert_eq!(names(&db), ["a"]);
+    db.close();
+    let db = open(&folder);
+    assert_eq!(db.write(|c| insert(c, "b")).unwrap(), 2);
+    assert_eq!(names(&db), ["a", "b"]);
+}
+
+#[test]
+fn connections_are_set_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("full.db");
+    let db = Sqlite::open(&path, Synchronous::Full, "test", &[]).unwrap();
+    let pragmas = |c: &Connection| {
+        let text = |name| c.pragma_query_value(None, name, |row| row.get::<_, String>(0));
+        let number = |name| c.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        Ok((
+            text("journal_mode")?,
+            number("synchronous")?,
+            number("foreign_keys")?,
+            number("busy_timeout")?,
+        ))
+    };
+    let expected = ("wal".to_owned(), 2, 0, 10_000);
+    assert_eq!(db.write(pragmas).unwrap(), expected);
+    assert_eq!(db.read(pragmas).unwrap().0, "wal");
+    let refused = db.read(|c| insert(c, "a"));
+    assert!(refused.is_err(), "a reader wrote");
+}
+
+#[test]
+fn waiting_writes_share_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    let (release, held) = hold(&db);
+    let pending: Vec<_> = (0..200)
+        .map(|n| db.writer.submit(move |c| insert(c, &n.to_string())))
+        .collect();
+    drop(release);
+    held.wait().unwrap();
+    for job in pending {
+        job.unwrap().wait().unwrap();
+    }
+    assert_eq!(names(&db).len(), 200);
+    // The held one, then 64 + 64 + 64 + 8.
+    assert_eq!(db.commits(), 5);
+}
+
+#[test]
+fn many_threads_write_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let db = &db;
+            scope.spawn(move || {
+                for n in 0..50 {
+                    db.write(move |c| insert(c, &format!("{thread}/{n}")))
+                        .unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(names(&db).len(), 400);
+    assert!(db.commits() <= 400);
+}
+
+#[test]
+fn a_failing_job_disturbs_no_neighbour() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    let (release, held) = hold(&db);
+    let good = db.writer.submit(|c| insert(c, "a")).unwrap();
+    let conflict = db
+        .writer
+        .submit(|c| {
+            insert(c, "half done")?;
+            insert(c, "a")
+        })
+        .unwrap();
+    let panic = db
+        .writer
+        .submit(|c| -> Result<(), DbError> {
+            insert(c, "lost")?;
+            panic!("on purpose")
+        })
+        .unwrap();
+    let broken = db
+        .writer
+        .submit(|c| Ok(c.execute("insert nonsense", [])?))
+        .unwrap();
+    let last = db.writer.submit(|c| insert(c, "z")).unwrap();
+    drop(release);
+    held.wait().unwrap();
+    good.wait().unwrap();
+    assert!(conflict.wait().unwrap_err().is_conflict());
+    assert!(matches!(panic.wait(), Err(DbError::Panicked)));
+    assert!(matches!(broken.wait(), Err(DbError::Other { .. })));
+    last.wait().unwrap();
+    assert_eq!(names(&db), ["a", "z"]);
+    assert_eq!(db.commits(), 2);
+}
+
+#[test]
+fn a_primary_key_taken_twice_is_a_conflict_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    let insert = |c: &Connection| Ok(c.execute("insert into t (id) values (7)", [])?);
+    db.write(insert).unwrap();
+    assert!(db.write(insert).unwrap_err().is_conflict());
+}
+
+#[test]
+fn a_full_database_is_unavailable_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    let limit = |pages: u32| {
+        db.write(move |c| Ok(c.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?))
+    };
+    limit(16).unwrap();
+    let error = db.write(|c| insert(c, &"x".repeat(1 << 20))).unwrap_err();
+    assert!(error.is_unavailable(), "{error:?}");
+    limit(1 << 20).unwrap();
+    db.write(|c| insert(c, "a")).unwrap();
+    assert_eq!(names(&db), ["a"]);
+}
+
+#[test]
+fn a_job_that_ends_the_transaction_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    assert!(db.write(|c| Ok(c.execute_batch("rollback")?)).is_err());
+    db.write(|c| insert(c, "a")).unwrap();
+}
+
+#[test]
+fn closing_finishes_what_waits_and_refuses_what_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    let (release, held) = hold(&db);
+    let waiting = db.writer.submit(|c| insert(c, "a")).unwrap();
+    drop(release);
+    db.close();
+    db.close();
+    held.wait().unwrap();
+    waiting.wait().unwrap();
+    assert!(matches!(db.write(|c| insert(c, "b")), Err(DbError::Closed)));
+    assert!(matches!(db.read(|_| Ok(())), Err(DbError::Closed)));
+    let log = folder.path().join("new/folders/test.db-wal");
+    assert!(!log.exists(), "the last connection was not closed");
+}
+
+#[test]
+fn readers_are_bounded_and_survive_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    for _ in 0..20 {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            db.read(|_| -> Result<(), DbError> { panic!("on purpose") })
+        }));
+        assert!(panic.is_err());
+    }
+    let (most, now) = (parking_lot::Mutex::new(0), parking_lot::Mutex::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    db.read(|_| {
+                        let running = {
+                            let mut now = now.lock();
+                            *now += 1;
+                            *now
+                        };
+                        std::thread::yield_now();
+                        let mut most = most.lock();
+                        *most = running.max(*most);
+                        *now.lock() -= 1;
+                        Ok(())
+                    })
+                    .unwrap();
+                }
+            });
+        }
+    });
+    assert!((1..=8).contains(&*most.lock()));
+}
+
+#[test]
+fn migrations_run_once_and_per_component() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let open = |component: &str, migrations: &[&str]| {
+        Sqlite::open(&path, Synchronous::Normal, component, migrations)
+    };
+    open("a", &[TABLE]).unwrap().close();
+    let second = "insert into t (name) values ('second')";
+    open("a", &[TABLE, second]).unwrap().close();
+    let db = open("a", &[TABLE, second]).unwrap();
+    assert_eq!(names(&db), ["second"]);
+    open("b", &["create table b (x)"]).unwrap().close();
+    let versions = db.read(|c| {
+        let sql = "select group_concat(component || version) from tnv_schema";
+        Ok(c.query_row(sql, [], |row| row.get::<_, String>(0))
+            .optional()?)
+    });
+    assert_eq!(versions.unwrap().as_deref(), Some("a2,b1"));
+    let newer = open("a", &[TABLE]).unwrap_err();
+    assert!(matches!(
+        newer,
+        DbError::SchemaTooNew {
+            found: 2,
+            known: 1,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_failing_migration_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let broken = [TABLE, "create table broken ("];
+    assert!(Sqlite::open(&path, Synchronous::Normal, "a", &broken).is_err());
+    Sqlite::open(&path, Synchronous::Normal, "a", &[TABLE]).unwrap();
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_says_so() {
+    let error = Sqlite::open(Path::new("/proc/no/a.db"), Synchronous::Full, "a", &[]);
+    assert!(error.unwrap_err().is_unavailable());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    fs::write(
+        &path,
+        "this is no database, and long enough to be looked at",
+    )
+    .unwrap();
+    let error = Sqlite::open(&path, Synchronous::Full, "a", &[]).unwrap_err();
+    assert!(matches!(error, DbError::Other { .. }), "{error:?}");
+}
+
+/// Not a test by itself: one of the writer processes of the test below.
+#[test]
+fn writer_process() {
+    let Some(path) = std::env::var_os(DATABASE) else {
+        return;
+    };
+    let db = Sqlite::open(Path::new(&path), Synchronous::Full, "test", &[TABLE]).unwrap();
+    println!("\nready");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    let end = Instant::now() + Duration::from_secs(1);
+    let mut count = 0;
+    while Instant::now() < end {
+        db.write(|c| Ok(c.execute("insert into t default values", [])?))
+            .unwrap();
+        count += 1;
+    }
+    db.close();
+    println!("\nwrote {count}");
+}
+
+fn start_writer(path: &Path) -> (Child, BufReader<ChildStdout>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "db::sqlite::tests::writer_process",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(DATABASE, path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    (child, output)
+}
+
+/// What follows `start` on the first line that begins so.
+fn wait_for(output: &mut BufReader<ChildStdout>, start: &str) -> String {
+    let mut lines = output.lines().map(Result::unwrap);
+    let found = lines.find_map(|line| line.strip_prefix(start).map(str::to_owned));
+    found.unwrap_or_else(|| panic!("no line {start}"))
+}
+
+#[test]
+fn no_writer_process_starves() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shared.db");
+    let mut writers: Vec<_> = (0..WRITERS).map(|_| start_writer(&path)).collect();
+    for (_, output) in &mut writers {
+        wait_for(output, "ready");
+    }
+    for (child, _) in &mut writers {
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+    let mut counts = Vec::new();
+    for (child, output) in &mut writers {
+        counts.push(wait_for(output, "wrote ").parse::<u64>().unwrap());
+        assert!(child.wait().unwrap().success());
+    }
+    let total: u64 = counts.iter().sum();
+    assert!(
+        counts.iter().all(|n| n * 10 >= total / WRITERS),
+        "{counts:?}"
+    );
+    let db = Sqlite::open(&path, Synchronous::Full, "test", &[TABLE]).unwrap();
+    let rows =
+        db.read(|c| Ok(c.query_row("select count(*) from t", [], |row| row.get::<_, i64>(0))?));
+    assert_eq!(rows.unwrap(), total as i64);
+    println!("rows by process: {counts:?}");
+}

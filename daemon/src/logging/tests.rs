@@ -1,0 +1,158 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use chrono::TimeZone;
+use log::{Level, Log as _};
+
+use super::*;
+
+fn config(folder: &Path) -> LogConfig {
+    LogConfig {
+        file: Some(folder.join("main.log")),
+        access_file: Some(folder.join("access.log")),
+        ..LogConfig::default()
+    }
+}
+
+fn send(router: &Router, level: Level, target: &str, text: &str) {
+    router.log(
+        &Record::builder()
+            .level(level)
+            .target(target)
+            .args(format_args!("{text}"))
+            .build(),
+    );
+}
+
+/// The lines of a file without their times.
+fn lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let time_len = "2026-11-21T20:41:42.123Z ".len();
+    text.lines()
+        .map(|line| line[time_len..].to_owned())
+        .collect()
+}
+
+#[test]
+fn a_line_has_time_level_target_and_text() {
+    let now = Utc.timestamp_millis_opt(1_795_293_702_123).unwrap();
+    let line = main_line(
+        now,
+        &Record::builder()
+            .level(Level::Info)
+            .target("tracker")
+            .args(format_args!("a\nb"))
+            .build(),
+    );
+    assert_eq!(line, "2026-11-21T20:41:42.123Z INFO  tracker: a\\nb\n");
+}
+
+#[test]
+fn access_records_go_to_their_own_file_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let log = Log::open(&config).unwrap();
+    let router = log.router(&config, None);
+    send(&router, Level::Info, "tracker", "serving");
+    send(&router, Level::Debug, "tracker", "too quiet");
+    send(&router, Level::Info, ACCESS_TARGET, "10.0.0.1 LIST\r ok");
+    assert_eq!(
+        lines(&folder.path().join("main.log")),
+        ["INFO  tracker: serving"]
+    );
+    assert_eq!(
+        lines(&folder.path().join("access.log")),
+        ["10.0.0.1 LIST\\r ok"]
+    );
+}
+
+#[test]
+fn without_an_access_file_access_records_are_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = LogConfig {
+        access_file: None,
+        ..config(folder.path())
+    };
+    let router = Log::open(&config).unwrap().router(&config, None);
+    send(&router, Level::Error, ACCESS_TARGET, "lost");
+    assert!(lines(&folder.path().join("main.log")).is_empty());
+    let access = Metadata::builder().target(ACCESS_TARGET).build();
+    assert!(!router.enabled(&access));
+}
+
+#[test]
+fn the_environment_overrides_the_level_but_not_the_access_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let log = Log::open(&config).unwrap();
+    assert_eq!(log.router(&config, None).max_level(), LevelFilter::Info);
+    assert_eq!(
+        log.router(&config, Some("debug")).max_level(),
+        LevelFilter::Debug
+    );
+    let quiet = log.router(&config, Some("error"));
+    assert_eq!(quiet.max_level(), LevelFilter::Info);
+    send(&quiet, Level::Info, "tracker", "hidden");
+    send(&quiet, Level::Info, ACCESS_TARGET, "shown");
+    assert!(lines(&folder.path().join("main.log")).is_empty());
+    assert_eq!(lines(&folder.path().join("access.log")), ["shown"]);
+}
+
+#[test]
+fn reopening_follows_the_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let log = Log::open(&config).unwrap();
+    let router = log.router(&config, None);
+    let (path, moved) = (folder.path().join("main.log"), folder.path().join("main.1"));
+    send(&router, Level::Warn, "t", "one");
+    fs::rename(&path, &moved).unwrap();
+    send(&router, Level::Warn, "t", "two");
+    log.reopen();
+    send(&router, Level::Warn, "t", "three");
+    assert_eq!(lines(&moved), ["WARN  t: one", "WARN  t: two"]);
+    assert_eq!(lines(&path), ["WARN  t: three"]);
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
+}
+
+#[test]
+fn a_file_that_cannot_be_reopened_stays_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = folder.path().join("gone");
+    fs::create_dir(&gone).unwrap();
+    let config = config(&gone);
+    let log = Log::open(&config).unwrap();
+    let router = log.router(&config, None);
+    let kept = folder.path().join("kept");
+    fs::rename(&gone, &kept).unwrap();
+    log.reopen();
+    send(&router, Level::Warn, "t", "still here");
+    assert_eq!(lines(&kept.join("main.log")), ["WARN  t: still here"]);
+}
+
+#[test]
+fn a_full_disk_loses_lines_only() {
+    let config = LogConfig {
+        file: Some("/dev/full".into()),
+        access_file: Some("/dev/full".into()),
+        ..LogConfig::default()
+    };
+    let log = Log::open(&config).unwrap();
+    let router = log.router(&config, None);
+    for target in ["t", ACCESS_TARGET, "t"] {
+        send(&router, Level::Error, target, "lost");
+    }
+    assert!(!log.is_stderr());
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    let config = LogConfig {
+        file: Some("/nonexistent/main.log".into()),
+        ..LogConfig::default()
+    };
+    let error = Log::open(&config).unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/main.log"));
+}

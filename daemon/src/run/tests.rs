@@ -1,0 +1,92 @@
+use anyhow::ensure;
+use serde::Deserialize;
+
+use super::*;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    fail: bool,
+    log: LogConfig,
+}
+
+impl DaemonConfig for Config {
+    fn check(&self) -> Result<(), ConfigError> {
+        match self.log.level {
+            config::Level::Off => Err(ConfigError::invalid("log.level", "too quiet")),
+            _ => Ok(()),
+        }
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+}
+
+#[test]
+fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("main.log");
+    let config = |fail| Config {
+        fail,
+        log: LogConfig {
+            file: Some(path.clone()),
+            ..LogConfig::default()
+        },
+    };
+    // The logger of the process is set once, so both lives share it.
+    let first = config(false);
+    let log = Log::start(first.log()).unwrap();
+    let serve = |config: Config, stop: &Stop| {
+        ensure!(!config.fail, "on purpose");
+        stop.trip();
+        Ok(())
+    };
+    let code = |config| format!("{:?}", run_logged("test", config, &log, serve));
+    assert_eq!(code(first), format!("{:?}", ExitCode::SUCCESS));
+    assert_eq!(code(config(true)), format!("{:?}", ExitCode::FAILURE));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("INFO  daemon::run: stopped\n"), "{text}");
+    assert!(
+        text.contains("ERROR daemon::run: stopped: on purpose\n"),
+        "{text}"
+    );
+    assert!(Log::start(&LogConfig::default()).is_err());
+}
+
+#[test]
+fn a_configuration_is_loaded_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.toml");
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        load_checked::<Config>(&Args {
+            config: Some(path.clone()),
+            check_config: false,
+        })
+    };
+    assert!(load("fail = true").unwrap().fail);
+    assert!(load("fall = true").is_err());
+    let error = load("[log]\nlevel = \"off\"").unwrap_err();
+    assert!(error.to_string().contains("log.level"), "{error}");
+}
+
+#[test]
+fn checking_a_configuration_serves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.toml");
+    let code = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let args = Args {
+            config: Some(path.clone()),
+            check_config: true,
+        };
+        let serve = |_: Config, _: &Stop| panic!("nobody asked for it");
+        format!("{:?}", run_with("test", &args, serve))
+    };
+    assert_eq!(code("fail = true"), format!("{:?}", ExitCode::SUCCESS));
+    assert_eq!(
+        code("fail = 7"),
+        format!("{:?}", ExitCode::from(EXIT_CONFIG))
+    );
+}

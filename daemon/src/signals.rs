@@ -1,0 +1,156 @@
+//! Signals of the operator: SIGTERM and SIGINT stop the daemon, the second of them ends the
+//! process at once, SIGHUP calls the reload hooks. One thread of its own waits for them; nothing
+//! runs in a signal handler. SIGPIPE is ignored by Rust's runtime.
+
+use std::fmt;
+use std::io;
+use std::process;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::Stop;
+use crate::thread::{self, Thread};
+
+/// What a SIGHUP calls, on the signal thread. It must not take long: a stop waits behind it.
+pub type Hook = Box<dyn Fn() + Send>;
+
+/// The thread that waits for signals.
+#[must_use = "without close() the thread is never joined"]
+pub struct SignalThread {
+    handle: Handle,
+    thread: Thread,
+}
+
+/// Starts listening: from here on the signals above no longer end the process by themselves.
+///
+/// # Errors
+/// The system refuses a handler or another thread.
+pub fn install(stop: &Stop, on_hangup: Vec<Hook>) -> io::Result<SignalThread> {
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let handle = signals.handle();
+    let stop = stop.clone();
+    let thread = thread::spawn("signals", move || listen(signals, &stop, &on_hangup))?;
+    Ok(SignalThread { handle, thread })
+}
+
+impl SignalThread {
+    /// Ends the thread and joins it. Signals that come later are ignored.
+    pub fn close(self) {
+        self.handle.close();
+        self.thread.join();
+    }
+}
+
+impl fmt::Debug for SignalThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignalThread")
+    }
+}
+
+fn listen(mut signals: Signals, stop: &Stop, on_hangup: &[Hook]) {
+    let mut stopping = false;
+    for signal in signals.forever() {
+        if signal == SIGHUP {
+            hang_up(on_hangup);
+            continue;
+        }
+        if stopping {
+            exit_at_once();
+        }
+        stopping = true;
+        log::info!("stopping (signal {signal})");
+        stop.trip();
+    }
+}
+
+fn hang_up(hooks: &[Hook]) {
+    for hook in hooks {
+        thread::catch("the signal thread goes on", hook);
+    }
+}
+
+#[allow(
+    clippy::exit,
+    reason = "the operator asks a second time: whatever the stop waits for has to be cut off"
+)]
+fn exit_at_once() -> ! {
+    log::warn!("second signal, exiting at once");
+    process::exit(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+
+    const CHILD: &str = "TNV_TEST_SIGNALS_CHILD";
+
+    /// Not a test by itself: the process that the tests below send signals to.
+    #[test]
+    fn child() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let stop = Stop::new();
+        let hooks: Vec<Hook> = vec![
+            Box::new(|| panic!("on purpose")),
+            Box::new(|| println!("\nreloaded")),
+        ];
+        let signals = install(&stop, hooks).unwrap();
+        println!("\nready");
+        stop.wait_forever();
+        println!("\nstopping");
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).unwrap();
+        signals.close();
+    }
+
+    fn start() -> (Child, impl FnMut(&str)) {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["signals::tests::child", "--exact", "--nocapture"])
+            .env(CHILD, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let wait_for = move |expected: &str| {
+            assert!(lines.any(|line| line.unwrap() == expected), "{expected}");
+        };
+        (child, wait_for)
+    }
+
+    fn send(child: &Child, signal: Signal) {
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    #[test]
+    fn a_signal_stops_and_a_hangup_calls_every_hook() {
+        let (mut child, mut wait_for) = start();
+        wait_for("ready");
+        send(&child, Signal::HUP);
+        wait_for("reloaded");
+        send(&child, Signal::HUP);
+        wait_for("reloaded");
+        send(&child, Signal::TERM);
+        wait_for("stopping");
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn a_second_signal_exits_at_once() {
+        let (mut child, mut wait_for) = start();
+        wait_for("ready");
+        send(&child, Signal::INT);
+        wait_for("stopping");
+        send(&child, Signal::TERM);
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+    }
+}
