@@ -1,5 +1,7 @@
 //! The idserver's requests and replies.
 
+use std::fmt;
+
 use crate::field::Fields;
 use crate::head::frame;
 use crate::request::body_length;
@@ -24,6 +26,14 @@ impl IdRequest {
         let mut body = key.as_str().as_bytes().to_vec();
         body.push(0);
         frame(GET_ID, &body)
+    }
+}
+
+/// For logs: the command, then the key.
+impl fmt::Display for IdRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IdRequest::GetId(key) = self;
+        write!(f, "get-id {key}")
     }
 }
 

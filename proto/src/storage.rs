@@ -1,5 +1,7 @@
 //! The storage's requests and replies.
 
+use std::fmt;
+
 use crate::field::{Fields, put_i64, put_u64};
 use crate::head::{HEAD_LEN, frame};
 use crate::request::exactly;
@@ -99,6 +101,21 @@ impl Request for StorageRequest {
             STAT => StorageRequest::Stat(key),
             other => return Err(DecodeError::UnknownCommand(other)),
         })
+    }
+}
+
+/// For logs: the command, then whose file, then how much of it.
+impl fmt::Display for StorageRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StorageRequest::Upload(upload) => write!(f, "upload {} {}", upload.key, upload.size),
+            StorageRequest::FileSize(key) => write!(f, "filesize {key}"),
+            StorageRequest::Download(Download { key, offset, size }) => {
+                write!(f, "download {key} {offset}+{size}")
+            }
+            StorageRequest::Delete(key) => write!(f, "delete {key}"),
+            StorageRequest::Stat(key) => write!(f, "stat {key}"),
+        }
     }
 }
 

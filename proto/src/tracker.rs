@@ -1,5 +1,7 @@
 //! The tracker's requests and replies.
 
+use std::fmt;
+
 use crate::field::{Fields, put_i64, put_text};
 use crate::head::frame;
 use crate::request::{decode_key_of_user, encode_key, exactly};
@@ -142,6 +144,23 @@ impl Request for TrackerRequest {
             LEAVE => TrackerRequest::Leave(Member::decode(&mut fields)?),
             other => return Err(DecodeError::UnknownCommand(other)),
         })
+    }
+}
+
+/// For logs: the command, then who.
+impl fmt::Display for TrackerRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrackerRequest::Join(Join { member, port, .. }) => {
+                write!(f, "join {}/{} {port}", member.group, member.hostname)
+            }
+            TrackerRequest::Beat(member) => write!(f, "beat {}/{}", member.group, member.hostname),
+            TrackerRequest::Saddrs(saddrs) => write!(f, "saddrs {}/{}", saddrs.app, saddrs.user),
+            TrackerRequest::Groups => f.write_str("groups"),
+            TrackerRequest::Leave(member) => {
+                write!(f, "leave {}/{}", member.group, member.hostname)
+            }
+        }
     }
 }
 

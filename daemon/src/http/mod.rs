@@ -1,0 +1,17 @@
+//! HTTP/1.1 on top of [`net`](crate::net), for GET and HEAD.
+//!
+//! Heads are parsed strictly here (httparse and rules of our own); tiny_http's response types write
+//! them. Its server is not used: see ARCHITECTURE.md.
+
+mod access;
+mod protocol;
+mod request;
+mod response;
+
+pub use protocol::{Handler, Http};
+pub use request::Request;
+pub use response::{Response, status};
+pub use tiny_http::Method;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The head of a request, read strictly: what two parsers could understand differently is refused
+//! (RFC 9112, sections 2.2, 3.2 and 6).
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use tiny_http::Method;
+
+use super::response::status;
+
+/// Most bytes of a head.
+pub(crate) const HEAD_MAX: usize = 16 << 10;
+/// Most header fields of a head.
+const HEADERS_MAX: usize = 100;
+
+/// A request without a body.
+#[derive(Debug)]
+pub struct Request {
+    /// What is to be done.
+    pub method: Method,
+    /// The target as it came, in origin form (`/path?query`).
+    pub target: String,
+    /// 0 or 1, of `HTTP/1.x`.
+    pub minor_version: u8,
+    /// Who asks.
+    pub peer: SocketAddr,
+    /// Whether the client wants to go on after this request.
+    pub keep_alive: bool,
+    /// Whether bytes of a body may follow, which nobody is going to read.
+    pub(crate) body_follows: bool,
+    headers: Vec<(String, String)>,
+}
+
+/// A head that is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) message: &'static str,
+}
+
+/// What the bytes hold.
+pub(crate) enum Parsed {
+    /// Not a whole head yet.
+    Partial,
+    /// A head of so many bytes.
+    Head(Request, usize),
+}
+
+impl Request {
+    /// The value of a header field, by its name in lower case; the first one when there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The path of the target, still percent-encoded, without the query.
+    pub fn path(&self) -> &str {
+        self.target.split(['?', '#']).next().unwrap_or_default()
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads a head from the front of `bytes`.
+pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
+    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut parsed = httparse::Request::new(&mut fields);
+    let len = match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(len)) if len <= HEAD_MAX => len,
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => return Ok(Parsed::Partial),
+        Ok(_) => return Err(refusal(status::HEAD_TOO_LARGE, "request head too large")),
+        Err(e) => return Err(malformed(e)),
+    };
+    if has_bare_line_ends(&bytes[..len]) {
+        return Err(refusal(status::BAD_REQUEST, "line ends must be CR LF"));
+    }
+    let request = from_parsed(&parsed, peer)?;
+    Ok(Parsed::Head(request, len))
+}
+
+fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<Request, Refusal> {
+    let (Some(method), Some(target), Some(minor_version)) =
+        (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(refusal(status::BAD_REQUEST, "malformed request line"));
+    };
+    let headers = parsed.headers.iter().map(|field| {
+        let value = std::str::from_utf8(field.value)
+            .map_err(|_| refusal(status::BAD_REQUEST, "header value is not UTF-8"))?;
+        Ok((field.name.to_ascii_lowercase(), value.trim().to_owned()))
+    });
+    let mut request = Request {
+        method: Method::from_str(method).unwrap_or(Method::Get),
+        target: origin_form(target)?.to_owned(),
+        minor_version,
+        peer,
+        keep_alive: false,
+        body_follows: false,
+        headers: headers.collect::<Result<_, _>>()?,
+    };
+    check_host(&request)?;
+    check_body(&mut request)?;
+    request.keep_alive = wants_keep_alive(&request) && !request.body_follows;
+    Ok(request)
+}
+
+/// RFC 9112, 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
+fn check_host(request: &Request) -> Result<(), Refusal> {
+    match (request.minor_version, request.values("host").count()) {
+        (_, 1) | (0, 0) => Ok(()),
+        _ => Err(refusal(status::BAD_REQUEST, "exactly one Host is required")),
+    }
+}
+
+/// RFC 9112, 6: a body is refused where none belongs, and any doubt about its length.
+fn check_body(request: &mut Request) -> Result<(), Refusal> {
+    if request.values("transfer-encoding").next().is_some() {
+        return Err(refusal(
+            status::BAD_REQUEST,
+            "Transfer-Encoding is not taken",
+        ));
+    }
+    let lengths: Vec<&str> = request.values("content-length").collect();
+    let digits = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if lengths.len() > 1 || !lengths.iter().all(digits) {
+        return Err(refusal(status::BAD_REQUEST, "invalid Content-Length"));
+    }
+    let has_body = lengths.iter().any(|text| text.bytes().any(|b| b != b'0'));
+    let bodiless = matches!(request.method, Method::Get | Method::Head);
+    if has_body && bodiless {
+        return Err(refusal(status::BAD_REQUEST, "a body is not taken"));
+    }
+    request.body_follows = has_body;
+    Ok(())
+}
+
+/// RFC 9112, 9.3.
+fn wants_keep_alive(request: &Request) -> bool {
+    let mut options = request
+        .values("connection")
+        .flat_map(|value| value.split(','));
+    let mut has = |wanted: &str| options.any(|option| option.trim().eq_ignore_ascii_case(wanted));
+    if request.minor_version == 0 {
+        has("keep-alive")
+    } else {
+        !has("close")
+    }
+}
+
+/// The path and query of a target; the absolute form (RFC 9112, 3.2.2) loses its authority.
+fn origin_form(target: &str) -> Result<&str, Refusal> {
+    if target.starts_with('/') || target == "*" {
+        return Ok(target);
+    }
+    let rest = target
+        .strip_prefix("http://")
+        .or_else(|| target.strip_prefix("https://"));
+    match rest {
+        Some(rest) => Ok(rest.find('/').map_or("/", |at| &rest[at..])),
+        None => Err(refusal(status::BAD_REQUEST, "malformed request target")),
+    }
+}
+
+fn has_bare_line_ends(head: &[u8]) -> bool {
+    let lone_lf = |i: usize| head[i] == b'\n' && (i == 0 || head[i - 1] != b'\r');
+    let lone_cr = |i: usize| head[i] == b'\r' && head.get(i + 1) != Some(&b'\n');
+    (0..head.len()).any(|i| lone_lf(i) || lone_cr(i))
+}
+
+fn malformed(error: httparse::Error) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => refusal(status::HEAD_TOO_LARGE, "too many headers"),
+        httparse::Error::Version => refusal(status::VERSION, "HTTP version not supported"),
+        _ => refusal(status::BAD_REQUEST, "malformed request"),
+    }
+}
+
+fn refusal(status: u16, message: &'static str) -> Refusal {
+    Refusal { status, message }
+}

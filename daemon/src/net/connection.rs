@@ -1,0 +1,134 @@
+//! One client's connection and what it is at.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::census::Slot;
+use super::protocol::{Inbox, Lane, Protocol};
+use super::receiving::Receiving;
+use super::sending::Sending;
+
+pub(crate) struct Connection<P: Protocol> {
+    /// Non-blocking; waiting is the parking thread's work.
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    /// Names the connection in the log and in epoll; never used twice.
+    pub(crate) id: u64,
+    pub(crate) inbox: Inbox,
+    pub(crate) session: P::Session,
+    pub(crate) activity: Activity,
+    pub(crate) lane: Lane,
+    /// When the first byte of an unfinished request came.
+    pub(crate) head_since: Option<Instant>,
+    /// When the connection was handed to a lane.
+    pub(crate) queued_at: Instant,
+    /// A request was taken and nothing of its reply is out.
+    pub(crate) owes_reply: bool,
+    /// Found too slow by the parking thread, which leaves the dropping (of files, too) to a worker.
+    pub(crate) expired: bool,
+    pub(crate) pace: Pace,
+    pub(crate) _slot: Slot,
+}
+
+pub(crate) enum Activity {
+    /// Waits for a request.
+    Idle,
+    /// Takes content in.
+    Receiving(Receiving),
+    /// Sends a reply.
+    Sending(Sending),
+    /// Was answered for the last time; see [`super::Then::Close`].
+    Lingering { until: Instant },
+}
+
+/// How the reading of what has come ended.
+pub(crate) enum Filled {
+    Some,
+    Nothing,
+    Eof,
+}
+
+impl<P: Protocol> Connection<P> {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, id: u64, slot: Slot) -> Connection<P> {
+        Connection {
+            stream,
+            peer,
+            id,
+            inbox: Inbox::default(),
+            session: P::Session::default(),
+            activity: Activity::Idle,
+            lane: Lane::Slow,
+            head_since: None,
+            queued_at: Instant::now(),
+            owes_reply: false,
+            expired: false,
+            pace: Pace::default(),
+            _slot: slot,
+        }
+    }
+
+    /// Reads what has come into the inbox, through `scratch`, without waiting.
+    pub(crate) fn fill_inbox(&mut self, scratch: &mut [u8]) -> io::Result<Filled> {
+        let room = P::REQUEST_MAX
+            .saturating_sub(self.inbox.bytes().len())
+            .max(1);
+        let room = room.min(scratch.len());
+        match read_now(&self.stream, &mut scratch[..room])? {
+            None => Ok(Filled::Nothing),
+            Some(0) => Ok(Filled::Eof),
+            Some(len) => {
+                self.inbox.push(&scratch[..len]);
+                self.head_since.get_or_insert_with(Instant::now);
+                Ok(Filled::Some)
+            }
+        }
+    }
+}
+
+/// One read that does not wait: `None` when nothing has come, 0 at the end of the stream.
+pub(crate) fn read_now(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        match stream.read(buffer) {
+            Ok(len) => return Ok(Some(len)),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Tells a slow peer from a slow disk: only time spent waiting for the peer counts.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    waited: Duration,
+    moved: u64,
+}
+
+impl Pace {
+    pub(crate) fn moved(&mut self, bytes: u64) {
+        self.moved += bytes;
+    }
+
+    pub(crate) fn waited(&mut self, time: Duration) {
+        self.waited += time;
+    }
+
+    /// How much longer to wait before judging.
+    pub(crate) fn patience(&self, stall_timeout: Duration) -> Duration {
+        stall_timeout.saturating_sub(self.waited)
+    }
+
+    /// Whether fewer than `bytes_min` moved in a whole `stall_timeout` of waiting. Starts the next
+    /// measure when enough did.
+    pub(crate) fn too_slow(&mut self, stall_timeout: Duration, bytes_min: u64) -> bool {
+        if self.waited < stall_timeout {
+            return false;
+        }
+        if self.moved < bytes_min {
+            return true;
+        }
+        *self = Pace::default();
+        false
+    }
+}

@@ -1,0 +1,29 @@
+//! Connections: one accept thread, one parking thread, fixed pools of workers.
+//!
+//! ```text
+//!  accept ──► park ◄─────────────────┐
+//!             epoll: idle connections,│ nothing more to read,
+//!             half requests, slow    │ or the peer takes nothing more
+//!             peers in mid-transfer  │
+//!               │ a whole request,   │
+//!               │ or ready to go on  │
+//!               ▼                    │
+//!             lanes (bounded) ──► workers: Protocol::serve, content in and out
+//! ```
+//!
+//! A connection belongs to one thread at a time and moves by value. A worker holds one only while
+//! bytes move; half a request costs a small buffer and a deadline, never a thread.
+
+mod census;
+mod connection;
+mod listener;
+mod park;
+mod protocol;
+mod receiving;
+mod sending;
+mod server;
+mod wait;
+mod worker;
+
+pub use protocol::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then};
+pub use server::Server;

@@ -1,0 +1,178 @@
+//! What a protocol tells the frame: when a request is whole, and what to do with it.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+
+/// Which pool of workers a request goes to. Work that blocks on a disk or a database must not keep
+/// a small command waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Small and quick.
+    Fast,
+    /// May block for long, or moves content.
+    Slow,
+}
+
+/// Whether the bytes that came make a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not yet.
+    More,
+    /// A request, or bytes that can never become one: [`Protocol::serve`] answers either.
+    Serve(Lane),
+}
+
+/// A language spoken on connections. Called by many threads at once.
+pub trait Protocol: Send + Sync + 'static {
+    /// What is remembered between the requests of one connection.
+    type Session: Default + Send + 'static;
+
+    /// Most bytes of a head and its fixed part. At this length [`Protocol::readiness`] must be
+    /// [`Readiness::Serve`].
+    const REQUEST_MAX: usize;
+
+    /// Looks at the bytes that have come since the last request.
+    fn readiness(&self, bytes: &[u8]) -> Readiness;
+
+    /// Takes one request off the inbox and acts on it. Never touches the socket.
+    fn serve(&self, inbox: &mut Inbox, session: &mut Self::Session, peer: SocketAddr) -> Action;
+
+    /// The reply when there are too many connections, or a request waited too long for a worker.
+    fn busy(&self) -> Outgoing;
+
+    /// The reply when serving a request panicked.
+    fn panicked(&self) -> Outgoing;
+}
+
+/// What to do about a request.
+pub enum Action {
+    /// Send a reply.
+    Send(Outgoing),
+    /// Take content in, then send the reply that [`Receive`] makes of it.
+    Receive {
+        /// Bytes of content still to come; those in the inbox are the first of them.
+        len: u64,
+        /// Where they go.
+        sink: Box<dyn Receive>,
+    },
+}
+
+/// Takes content in, piece by piece. Dropped without [`Receive::finish`] when the peer goes away.
+pub trait Receive: Send {
+    /// The next bytes, in order.
+    ///
+    /// # Errors
+    /// The reply that ends the request; what is still to come is not taken any more.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Outgoing>;
+
+    /// All bytes have come.
+    fn finish(self: Box<Self>) -> Outgoing;
+}
+
+/// A reply on its way out.
+pub struct Outgoing {
+    /// The pieces, in order.
+    pub parts: Vec<Part>,
+    /// What becomes of the connection.
+    pub then: Then,
+    /// Told once, when the reply is out or was given up: the access log.
+    pub report: Option<Box<dyn FnOnce(Sent) + Send>>,
+}
+
+impl Outgoing {
+    /// A reply that is in memory.
+    pub fn bytes(bytes: Vec<u8>, then: Then) -> Outgoing {
+        Outgoing {
+            parts: vec![Part::Bytes(bytes)],
+            then,
+            report: None,
+        }
+    }
+}
+
+/// How a reply ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// Bytes that went to the kernel, heads among them.
+    pub bytes: u64,
+    /// Whether that was all of it.
+    pub complete: bool,
+}
+
+/// A piece of a reply.
+pub enum Part {
+    /// Bytes in memory.
+    Bytes(Vec<u8>),
+    /// A stretch of a file, sent with sendfile. A file that ends early breaks the connection: its
+    /// length is out already.
+    File {
+        /// The open file.
+        file: File,
+        /// First byte.
+        offset: u64,
+        /// Number of bytes.
+        len: u64,
+    },
+    /// Bytes from elsewhere, read as they are sent.
+    Stream {
+        /// Where they come from. May block, for a bounded time.
+        reader: Box<dyn Read + Send>,
+        /// Number of bytes; an end before that breaks the connection.
+        len: u64,
+    },
+}
+
+/// What becomes of a connection after a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The next request.
+    Keep,
+    /// Half-close, take in what is still coming for a moment (so that the kernel does not reset the
+    /// connection and lose the reply), then close.
+    Close,
+}
+
+/// Bytes that came and were not taken yet.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Inbox {
+    /// The bytes, in order.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// Takes `len` bytes off the front. Memory is given back when the last one goes: an idle
+    /// connection holds none.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn consume(&mut self, len: usize) {
+        self.start += len;
+        assert!(
+            self.start <= self.bytes.len(),
+            "consumed more than there is"
+        );
+        if self.is_empty() {
+            *self = Inbox::default();
+        }
+    }
+
+    /// Appends bytes that came.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+}

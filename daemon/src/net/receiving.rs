@@ -1,0 +1,97 @@
+//! Takes content in as far as it has come.
+
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::connection::read_now;
+use super::protocol::{Inbox, Outgoing, Receive};
+use super::wait::{Interest, ready};
+
+/// After this much a worker looks whether others wait.
+const TURN: u64 = 8 << 20;
+
+pub(crate) struct Receiving {
+    remaining: u64,
+    sink: Box<dyn Receive>,
+}
+
+/// How far it went. Bytes may have moved in each case.
+pub(crate) enum Progress {
+    /// Content that is not there yet.
+    Blocked(Receiving),
+    /// Could go on, but has had its turn.
+    Turn(Receiving),
+    /// All there, or refused: the reply.
+    Done(Outgoing),
+}
+
+impl Receiving {
+    pub(crate) fn new(remaining: u64, sink: Box<dyn Receive>) -> Receiving {
+        Receiving { remaining, sink }
+    }
+
+    /// Moves content from the inbox and the socket to the sink, a buffer at a time: the buffer is
+    /// filled before it goes on, since few large writes cost far less than many small ones. Waits
+    /// up to `patience` for more before handing over a buffer that is not full. Adds what it moved
+    /// to `moved`.
+    ///
+    /// # Errors
+    /// The peer is gone. Dropping the sink undoes what it did.
+    pub(crate) fn advance(
+        mut self,
+        inbox: &mut Inbox,
+        stream: &TcpStream,
+        buffer: &mut [u8],
+        patience: impl Fn() -> Duration,
+        moved: &mut u64,
+    ) -> io::Result<Progress> {
+        loop {
+            if self.remaining == 0 {
+                return Ok(Progress::Done(self.sink.finish()));
+            }
+            if *moved >= TURN {
+                return Ok(Progress::Turn(self));
+            }
+            let (filled, blocked) = fill(inbox, stream, self.window(buffer), &patience)?;
+            self.remaining -= filled as u64;
+            *moved += filled as u64;
+            if filled > 0
+                && let Err(refusal) = self.sink.take(&buffer[..filled])
+            {
+                return Ok(Progress::Done(refusal));
+            }
+            if blocked && self.remaining > 0 {
+                return Ok(Progress::Blocked(self));
+            }
+        }
+    }
+
+    fn window<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
+        let len = self.remaining.min(buffer.len() as u64) as usize;
+        &mut buffer[..len]
+    }
+}
+
+/// Fills the buffer; tells how far, and whether it ended for want of bytes.
+fn fill(
+    inbox: &mut Inbox,
+    stream: &TcpStream,
+    buffer: &mut [u8],
+    patience: impl Fn() -> Duration,
+) -> io::Result<(usize, bool)> {
+    let mut filled = inbox.bytes().len().min(buffer.len());
+    if filled > 0 {
+        buffer[..filled].copy_from_slice(&inbox.bytes()[..filled]);
+        inbox.consume(filled);
+    }
+    while filled < buffer.len() {
+        match read_now(stream, &mut buffer[filled..])? {
+            Some(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Some(len) => filled += len,
+            None if ready(stream, Interest::Read, patience()) => {}
+            None => return Ok((filled, true)),
+        }
+    }
+    Ok((filled, false))
+}

@@ -1,0 +1,278 @@
+//! A running server: its threads, and what they share.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use log::{info, warn};
+
+use super::census::{Census, Slot};
+use super::connection::{Activity, Connection, Pace};
+use super::park::Parking;
+use super::protocol::{Lane, Protocol};
+use super::wait::Interest;
+use super::worker::Worker;
+use super::{listener, park};
+use crate::config::ServerConfig;
+use crate::stop::Stop;
+use crate::thread::{self, Thread};
+
+/// After the deadline of a stop, how long threads get to notice.
+const ABORT_TIME: Duration = Duration::from_secs(2);
+
+/// A server that accepts connections until it is shut down.
+pub struct Server {
+    name: &'static str,
+    addr: SocketAddr,
+    control: Box<dyn Control>,
+    threads: Vec<Thread>,
+}
+
+/// What [`Server`] does to its threads, whatever protocol they speak.
+trait Control: Send + Sync {
+    fn begin_stop(&self);
+    fn wait_empty(&self, deadline: Instant) -> bool;
+    fn end(&self);
+    fn open(&self) -> usize;
+    fn stop_timeout(&self) -> Duration;
+}
+
+impl Server {
+    /// Binds `addr` (port 0: any free one) and starts the threads. When this returns, clients are
+    /// served.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or a thread or descriptor is not to be had.
+    pub fn start<P: Protocol>(
+        name: &'static str,
+        addr: SocketAddr,
+        config: &ServerConfig,
+        protocol: P,
+    ) -> io::Result<Server> {
+        let listener = Arc::new(listener::bind(addr)?);
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared::new(config, protocol, Arc::clone(&listener))?);
+        let threads = start_threads(&shared, listener)?;
+        info!("serving on {addr}");
+        Ok(Server {
+            name,
+            addr,
+            control: Box::new(shared),
+            threads,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.control.open()
+    }
+
+    /// Stops accepting, closes idle connections, lets requests in flight finish until the
+    /// configured `stop_timeout`, breaks off the rest and joins every thread.
+    pub fn shutdown(self) {
+        let deadline = Instant::now() + self.control.stop_timeout();
+        self.control.begin_stop();
+        if !self.control.wait_empty(deadline) {
+            warn!(
+                "{}: breaking off {} connections",
+                self.name,
+                self.control.open()
+            );
+        }
+        self.control.end();
+        for name in thread::join_until(self.threads, Instant::now() + ABORT_TIME) {
+            warn!("{}: thread {name} did not end", self.name);
+        }
+    }
+}
+
+fn start_threads<P: Protocol>(
+    shared: &Arc<Shared<P>>,
+    listener: Arc<TcpListener>,
+) -> io::Result<Vec<Thread>> {
+    let mut threads = Vec::new();
+    let lanes = [
+        (Lane::Slow, "worker", shared.config.workers),
+        (Lane::Fast, "fast", shared.config.fast_workers),
+    ];
+    for (lane, name, count) in lanes {
+        for i in 0..count {
+            let worker = Worker::new(Arc::clone(shared), lane);
+            threads.push(thread::spawn(&format!("{name}-{i}"), move || worker.run())?);
+        }
+    }
+    let parker = Arc::clone(shared);
+    threads.push(thread::spawn("park", move || park::run(&parker))?);
+    let accepter = Arc::clone(shared);
+    threads.push(thread::spawn("accept", move || {
+        listener::run(&accepter, &listener)
+    })?);
+    Ok(threads)
+}
+
+/// What a lane carries to its workers.
+pub(crate) enum Work<P: Protocol> {
+    Connection(Box<Connection<P>>),
+    /// One worker ends.
+    Halt,
+}
+
+type Queue<P> = (Sender<Work<P>>, Receiver<Work<P>>);
+
+/// What the threads of one server share.
+pub(crate) struct Shared<P: Protocol> {
+    pub(crate) protocol: P,
+    pub(crate) config: ServerConfig,
+    pub(crate) parking: Parking<P>,
+    /// Trips when the server begins to stop.
+    pub(crate) stop: Stop,
+    slow: Queue<P>,
+    fast: Queue<P>,
+    census: Arc<Census>,
+    listener: Arc<TcpListener>,
+    over: AtomicBool,
+}
+
+impl<P: Protocol> Shared<P> {
+    fn new(
+        config: &ServerConfig,
+        protocol: P,
+        listener: Arc<TcpListener>,
+    ) -> io::Result<Shared<P>> {
+        // A connection is in one place at a time, so a lane can never hold more than all of them
+        // and a Halt for each worker: sending never waits.
+        let room = (config.connections_max + config.workers.max(config.fast_workers)) as usize;
+        Ok(Shared {
+            protocol,
+            config: config.clone(),
+            parking: Parking::new()?,
+            stop: Stop::new(),
+            slow: bounded(room),
+            fast: bounded(room),
+            census: Arc::default(),
+            listener,
+            over: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_tripped()
+    }
+
+    /// Whether everything is to be dropped at once.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection in; at the cap the one idle for longest has to go.
+    pub(crate) fn enter(&self) -> Option<Slot> {
+        let max = self.config.connections_max as usize;
+        self.census.enter(max).or_else(|| {
+            let evicted = self.parking.evict_idle();
+            if evicted {
+                self.census.enter(max)
+            } else {
+                None
+            }
+        })
+    }
+
+    /// Gives a connection to the workers of its lane.
+    pub(crate) fn hand_over(&self, mut connection: Box<Connection<P>>) {
+        connection.queued_at = Instant::now();
+        let (sender, _) = self.queue(connection.lane);
+        // Has room by construction; were that ever wrong, the connection would be closed.
+        let _ = sender.try_send(Work::Connection(connection));
+    }
+
+    pub(crate) fn next_work(&self, lane: Lane) -> Work<P> {
+        self.queue(lane).1.recv().unwrap_or(Work::Halt)
+    }
+
+    /// Whether a connection waits for a worker of the lane.
+    pub(crate) fn waiting(&self, lane: Lane) -> bool {
+        !self.queue(lane).1.is_empty()
+    }
+
+    /// Lets a connection wait, for as long as what it is at allows.
+    pub(crate) fn park(&self, connection: Box<Connection<P>>, interest: Interest) {
+        let now = Instant::now();
+        let deadline = match &connection.activity {
+            Activity::Idle => match connection.head_since {
+                Some(since) => since + self.config.head_timeout.duration(),
+                None => now + self.config.idle_timeout.duration(),
+            },
+            Activity::Lingering { until } => *until,
+            Activity::Receiving(_) | Activity::Sending(_) => {
+                now + connection
+                    .pace
+                    .patience(self.config.stall_timeout.duration())
+            }
+        };
+        self.parking.park(connection, interest, deadline);
+        if self.is_stopping() {
+            // The parking thread may have looked for idle connections just before.
+            self.parking.wake();
+        }
+    }
+
+    pub(crate) fn too_slow(&self, pace: &mut Pace) -> bool {
+        let stall_timeout = self.config.stall_timeout.duration();
+        let bytes_min = self
+            .config
+            .min_rate
+            .bytes()
+            .saturating_mul(stall_timeout.as_secs());
+        pace.too_slow(stall_timeout, bytes_min)
+    }
+
+    fn queue(&self, lane: Lane) -> &Queue<P> {
+        match lane {
+            Lane::Slow => &self.slow,
+            Lane::Fast => &self.fast,
+        }
+    }
+}
+
+impl<P: Protocol> Control for Arc<Shared<P>> {
+    fn begin_stop(&self) {
+        self.stop.trip();
+        if let Err(e) = listener::interrupt(&self.listener) {
+            warn!("accept thread not interrupted: {e}");
+        }
+        self.parking.wake();
+    }
+
+    fn wait_empty(&self, deadline: Instant) -> bool {
+        self.census.wait_empty(deadline)
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.parking.wake();
+        for (lane, count) in [
+            (Lane::Slow, self.config.workers),
+            (Lane::Fast, self.config.fast_workers),
+        ] {
+            for _ in 0..count {
+                let _ = self.queue(lane).0.try_send(Work::Halt);
+            }
+        }
+    }
+
+    fn open(&self) -> usize {
+        self.census.open()
+    }
+
+    fn stop_timeout(&self) -> Duration {
+        self.config.stop_timeout.duration()
+    }
+}

@@ -1,0 +1,273 @@
+//! A worker: takes connections from its lane and moves each as far as it goes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, error};
+
+use super::connection::{Activity, Connection, Filled};
+use super::protocol::{Action, Lane, Outgoing, Protocol, Readiness, Then};
+use super::receiving::{self, Receiving};
+use super::sending::{self, Sending};
+use super::server::{Shared, Work};
+use super::wait::{Interest, ready};
+
+/// Content is gathered to this size before it is written.
+const BUFFER: usize = 1 << 20;
+/// How long a worker that nobody waits for stays with a connection: handing it to the parking
+/// thread and back costs a quarter of the throughput.
+const STAY: Duration = Duration::from_millis(1);
+/// The same with a buffer half full of content, where parking costs a small write.
+const STAY_FOR_CONTENT: Duration = Duration::from_millis(10);
+/// Requests of one connection before a worker looks whether others wait.
+const REQUESTS_A_TURN: u32 = 32;
+/// How long a peer that was answered for the last time may take to close.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What to do with a connection next.
+enum Step {
+    /// The next step at once.
+    Go,
+    /// Wait for the peer.
+    Wait(Interest),
+    /// Behind the others of the lane.
+    Yield,
+    /// It is not for this lane.
+    Move(Lane),
+    Close,
+}
+
+pub(crate) struct Worker<P: Protocol> {
+    shared: Arc<Shared<P>>,
+    lane: Lane,
+    buffer: Vec<u8>,
+}
+
+impl<P: Protocol> Worker<P> {
+    pub(crate) fn new(shared: Arc<Shared<P>>, lane: Lane) -> Worker<P> {
+        // Content goes to the slow lane only; the fast one needs room for a request.
+        let len = if lane == Lane::Slow {
+            BUFFER
+        } else {
+            P::REQUEST_MAX
+        };
+        Worker {
+            shared,
+            lane,
+            buffer: vec![0; len],
+        }
+    }
+
+    /// Serves the lane until it is told to halt.
+    pub(crate) fn run(mut self) {
+        while let Work::Connection(connection) = self.shared.next_work(self.lane) {
+            self.drive(connection);
+        }
+    }
+
+    fn drive(&mut self, mut connection: Box<Connection<P>>) {
+        let mut served = 0;
+        if connection.expired {
+            debug!("#{}: closed, moves too few bytes", connection.id);
+            return;
+        }
+        loop {
+            if self.shared.is_over() {
+                return;
+            }
+            let step = catch_unwind(AssertUnwindSafe(|| self.step(&mut connection, &mut served)))
+                .unwrap_or_else(|_| self.after_panic(&mut connection));
+            match step {
+                Step::Go => {}
+                Step::Wait(interest) if self.stay(&connection, interest) => {}
+                Step::Wait(interest) => return self.shared.park(connection, interest),
+                Step::Yield => return self.shared.hand_over(connection),
+                Step::Move(lane) => {
+                    connection.lane = lane;
+                    return self.shared.hand_over(connection);
+                }
+                Step::Close => return,
+            }
+        }
+    }
+
+    fn step(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
+        match std::mem::replace(&mut connection.activity, Activity::Idle) {
+            Activity::Idle => self.next_request(connection, served),
+            Activity::Receiving(receiving) => self.receive(connection, receiving),
+            Activity::Sending(sending) => self.send(connection, sending),
+            Activity::Lingering { until } => {
+                connection.activity = Activity::Lingering { until };
+                Step::Wait(Interest::Read)
+            }
+        }
+    }
+
+    fn next_request(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
+        match self.shared.protocol.readiness(connection.inbox.bytes()) {
+            Readiness::Serve(lane) if lane != self.lane => return Step::Move(lane),
+            Readiness::Serve(_) => {}
+            Readiness::More if self.shared.is_stopping() && connection.inbox.is_empty() => {
+                return Step::Close;
+            }
+            Readiness::More => {
+                return match connection.fill_inbox(&mut self.buffer) {
+                    Ok(Filled::Some) => Step::Go,
+                    Ok(Filled::Nothing) => Step::Wait(Interest::Read),
+                    Ok(Filled::Eof) => Step::Close,
+                    Err(e) => close(connection, &e),
+                };
+            }
+        }
+        if *served >= REQUESTS_A_TURN && self.shared.waiting(self.lane) {
+            return Step::Yield;
+        }
+        *served += 1;
+        self.serve(connection, *served);
+        Step::Go
+    }
+
+    fn serve(&self, connection: &mut Connection<P>, served: u32) {
+        connection.head_since = None;
+        connection.owes_reply = true;
+        let waited = connection.queued_at.elapsed();
+        if served == 1 && waited > self.shared.config.queue_timeout.duration() {
+            debug!("#{}: busy, waited {waited:?} for a worker", connection.id);
+            return reply(connection, self.shared.protocol.busy());
+        }
+        let Connection {
+            inbox,
+            session,
+            peer,
+            ..
+        } = connection;
+        match self.shared.protocol.serve(inbox, session, *peer) {
+            Action::Send(outgoing) => reply(connection, outgoing),
+            Action::Receive { len, sink } => {
+                connection.activity = Activity::Receiving(Receiving::new(len, sink));
+            }
+        }
+    }
+
+    fn receive(&mut self, connection: &mut Connection<P>, receiving: Receiving) -> Step {
+        let mut moved = 0;
+        let (shared, lane) = (&self.shared, self.lane);
+        let patience = || {
+            if shared.waiting(lane) {
+                Duration::ZERO
+            } else {
+                STAY_FOR_CONTENT
+            }
+        };
+        let progress = receiving.advance(
+            &mut connection.inbox,
+            &connection.stream,
+            &mut self.buffer,
+            patience,
+            &mut moved,
+        );
+        connection.pace.moved(moved);
+        match progress {
+            Ok(receiving::Progress::Done(outgoing)) => {
+                reply(connection, outgoing);
+                Step::Go
+            }
+            Ok(receiving::Progress::Turn(receiving)) => {
+                connection.activity = Activity::Receiving(receiving);
+                self.turn()
+            }
+            Ok(receiving::Progress::Blocked(receiving)) => {
+                connection.activity = Activity::Receiving(receiving);
+                Step::Wait(Interest::Read)
+            }
+            Err(e) => close(connection, &e),
+        }
+    }
+
+    fn send(&mut self, connection: &mut Connection<P>, mut sending: Sending) -> Step {
+        let before = sending.sent();
+        let progress = sending.advance(&connection.stream, &mut self.buffer);
+        connection.pace.moved(sending.sent() - before);
+        connection.owes_reply &= sending.sent() == 0;
+        match progress {
+            Ok(sending::Progress::Done) => after_reply(connection, sending.then),
+            Ok(sending::Progress::Turn) => {
+                connection.activity = Activity::Sending(sending);
+                self.turn()
+            }
+            Ok(sending::Progress::Blocked) => {
+                connection.activity = Activity::Sending(sending);
+                Step::Wait(Interest::Write)
+            }
+            Err(e) => close(connection, &e),
+        }
+    }
+
+    fn turn(&self) -> Step {
+        if self.shared.waiting(self.lane) {
+            Step::Yield
+        } else {
+            Step::Go
+        }
+    }
+
+    /// Waits a moment for the peer, unless somebody else waits for this worker.
+    fn stay(&self, connection: &Connection<P>, interest: Interest) -> bool {
+        let lingering = matches!(connection.activity, Activity::Lingering { .. });
+        !lingering
+            && !self.shared.is_stopping()
+            && !self.shared.waiting(self.lane)
+            && ready(&connection.stream, interest, STAY)
+    }
+
+    /// A panic costs the request, not the worker.
+    fn after_panic(&self, connection: &mut Connection<P>) -> Step {
+        error!(
+            "#{}: a request of {} panicked",
+            connection.id, connection.peer
+        );
+        if !connection.owes_reply {
+            return Step::Close;
+        }
+        // Whatever it was, it must not come here twice.
+        connection.owes_reply = false;
+        reply(connection, self.shared.protocol.panicked());
+        Step::Go
+    }
+}
+
+fn reply<P: Protocol>(connection: &mut Connection<P>, outgoing: Outgoing) {
+    connection.activity = Activity::Sending(Sending::new(outgoing));
+}
+
+fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step {
+    connection.owes_reply = false;
+    connection.pace = Default::default();
+    if then == Then::Close {
+        if connection
+            .stream
+            .shutdown(std::net::Shutdown::Write)
+            .is_err()
+        {
+            return Step::Close;
+        }
+        connection.activity = Activity::Lingering {
+            until: Instant::now() + LINGER,
+        };
+    }
+    Step::Go
+}
+
+/// A peer that leaves in mid-request is normal for a store behind players.
+fn close<P: Protocol>(connection: &Connection<P>, error: &std::io::Error) -> Step {
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        debug!(
+            "#{}: {}: ended within a request or reply: {error}",
+            connection.id, connection.peer
+        );
+    } else {
+        debug!("#{}: {}: {error}", connection.id, connection.peer);
+    }
+    Step::Close
+}

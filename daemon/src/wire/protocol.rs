@@ -1,0 +1,277 @@
+//! Frames in, frames out.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::{Level, debug, error, info, log_enabled};
+use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};
+
+use super::{Caller, Content, Reply, Service};
+use crate::logging::ACCESS_TARGET;
+use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then};
+
+/// A refused upload of at most this many bytes is read to its end, so that the connection stays in
+/// step; a larger one costs the connection.
+const DISCARD_MAX: u64 = 64 << 10;
+/// A stretch of a file of at most this size leaves in one write with its head.
+const SMALL: u64 = 64 << 10;
+
+/// The tnv protocol, spoken for a service.
+pub struct Wire<S> {
+    service: S,
+    voice: Arc<Voice>,
+}
+
+/// How replies are put.
+struct Voice {
+    reply_command: u8,
+    hostname: String,
+}
+
+impl<S: Service> Wire<S> {
+    /// Speaks for `service`; failure replies begin with `[hostname]`.
+    pub fn new(service: S, hostname: &str) -> Wire<S> {
+        let reply_command = S::Request::REPLY;
+        Wire {
+            service,
+            voice: Arc::new(Voice {
+                reply_command,
+                hostname: hostname.to_owned(),
+            }),
+        }
+    }
+
+    fn head(bytes: &[u8]) -> Option<Head> {
+        bytes.first_chunk::<HEAD_LEN>().map(Head::decode)
+    }
+
+    /// A head that cannot be followed leaves nothing to go on with.
+    fn refuse(&self, head: &Head, fault: &Fault, peer: SocketAddr) -> Action {
+        let access = Access::begin(peer, || format!("command-{}", head.command));
+        Action::Send(self.voice.failure(fault, Then::Close, access))
+    }
+
+    fn call(
+        &self,
+        head: &Head,
+        fixed: &[u8],
+        session: &mut S::Session,
+        peer: SocketAddr,
+    ) -> (Result<Reply, Fault>, Access) {
+        match S::Request::decode(head, fixed) {
+            Ok(request) => {
+                let access = Access::begin(peer, || request.to_string());
+                (
+                    self.service.call(request, &mut Caller { peer, session }),
+                    access,
+                )
+            }
+            Err(e) => {
+                let access = Access::begin(peer, || format!("command-{}", head.command));
+                (Err(e.into()), access)
+            }
+        }
+    }
+
+    /// The service has answered before the content came, or there is none.
+    fn answer(&self, answer: Result<Reply, Fault>, content_len: u64, access: Access) -> Action {
+        let voice = &self.voice;
+        let reply = match answer {
+            Ok(Reply::Content(content)) => {
+                let sink = Taking {
+                    content,
+                    voice: Arc::clone(voice),
+                    access,
+                };
+                return Action::Receive {
+                    len: content_len,
+                    sink: Box::new(sink),
+                };
+            }
+            Ok(Reply::Body(body)) => voice.success(body, access),
+            Ok(Reply::File { file, offset, len }) if len <= SMALL => {
+                let mut body = vec![0; len as usize];
+                match file.read_exact_at(&mut body, offset) {
+                    Ok(()) => voice.success(body, access),
+                    Err(e) => voice.failure(&unreadable(&e), Then::Keep, access),
+                }
+            }
+            Ok(Reply::File { file, offset, len }) => {
+                voice.stream(Part::File { file, offset, len }, len, access)
+            }
+            Err(fault) if content_len > DISCARD_MAX => voice.failure(&fault, Then::Close, access),
+            Err(fault) => voice.failure(&fault, Then::Keep, access),
+        };
+        if content_len == 0 || reply.then == Then::Close {
+            return Action::Send(reply);
+        }
+        Action::Receive {
+            len: content_len,
+            sink: Box::new(Discarding(reply)),
+        }
+    }
+}
+
+impl<S: Service> Protocol for Wire<S> {
+    type Session = S::Session;
+
+    const REQUEST_MAX: usize = 4096;
+
+    fn readiness(&self, bytes: &[u8]) -> Readiness {
+        let Some(head) = Self::head(bytes) else {
+            return Readiness::More;
+        };
+        match S::Request::fixed_len(&head) {
+            Ok(len) if bytes.len() < HEAD_LEN + len => Readiness::More,
+            Ok(_) => Readiness::Serve(self.service.lane(head.command)),
+            Err(_) => Readiness::Serve(Lane::Fast),
+        }
+    }
+
+    fn serve(&self, inbox: &mut Inbox, session: &mut S::Session, peer: SocketAddr) -> Action {
+        let bytes = inbox.bytes();
+        let head = Self::head(bytes).expect("readiness saw a whole head");
+        let fixed_len = match S::Request::fixed_len(&head) {
+            Ok(len) => len,
+            Err(e) => return self.refuse(&head, &e.into(), peer),
+        };
+        let fixed = &bytes[HEAD_LEN..HEAD_LEN + fixed_len];
+        let (answer, access) = self.call(&head, fixed, session, peer);
+        inbox.consume(HEAD_LEN + fixed_len);
+        self.answer(answer, head.body_len as u64 - fixed_len as u64, access)
+    }
+
+    fn busy(&self) -> Outgoing {
+        let fault = Fault::new(ErrorCode::Busy, "too many requests, try again");
+        self.voice.encode(&fault, Then::Close)
+    }
+
+    fn panicked(&self) -> Outgoing {
+        let fault = Fault::new(ErrorCode::Unknown, "internal error");
+        self.voice.encode(&fault, Then::Close)
+    }
+}
+
+impl Voice {
+    fn success(&self, body: Vec<u8>, access: Access) -> Outgoing {
+        let head = Head::reply(self.reply_command, body.len() as u64).encode();
+        let mut bytes = Vec::with_capacity(HEAD_LEN + body.len());
+        bytes.extend_from_slice(&head);
+        bytes.extend_from_slice(&body);
+        let mut reply = Outgoing::bytes(bytes, Then::Keep);
+        reply.report = access.end("ok");
+        reply
+    }
+
+    fn stream(&self, part: Part, len: u64, access: Access) -> Outgoing {
+        let head = Head::reply(self.reply_command, len).encode().to_vec();
+        Outgoing {
+            parts: vec![Part::Bytes(head), part],
+            then: Then::Keep,
+            report: access.end("ok"),
+        }
+    }
+
+    fn failure(&self, fault: &Fault, then: Then, access: Access) -> Outgoing {
+        access.note(fault);
+        let mut reply = self.encode(fault, then);
+        reply.report = access.end(&format!("error-{}", fault.code as i16));
+        reply
+    }
+
+    fn encode(&self, fault: &Fault, then: Then) -> Outgoing {
+        Outgoing::bytes(fault.encode(self.reply_command, &self.hostname), then)
+    }
+}
+
+/// Content on its way to the service.
+struct Taking {
+    content: Box<dyn Content>,
+    voice: Arc<Voice>,
+    access: Access,
+}
+
+impl Receive for Taking {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Outgoing> {
+        let written = self.content.write(bytes);
+        written.map_err(|fault| self.voice.failure(&fault, Then::Close, self.access.take()))
+    }
+
+    fn finish(self: Box<Self>) -> Outgoing {
+        match self.content.finish() {
+            Ok(body) => self.voice.success(body, self.access),
+            Err(fault) => self.voice.failure(&fault, Then::Keep, self.access),
+        }
+    }
+}
+
+/// Content that nobody wants, in front of a reply that is made already.
+struct Discarding(Outgoing);
+
+impl Receive for Discarding {
+    fn take(&mut self, _bytes: &[u8]) -> Result<(), Outgoing> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Outgoing {
+        self.0
+    }
+}
+
+/// One request's line in the access log: client, request, result, bytes sent, milliseconds.
+struct Access {
+    peer: SocketAddr,
+    /// Absent when nobody writes an access log.
+    request: Option<String>,
+    began: Instant,
+}
+
+impl Access {
+    fn begin(peer: SocketAddr, request: impl FnOnce() -> String) -> Access {
+        let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info) || log_enabled!(Level::Debug);
+        Access {
+            peer,
+            request: wanted.then(request),
+            began: Instant::now(),
+        }
+    }
+
+    fn take(&mut self) -> Access {
+        Access {
+            peer: self.peer,
+            request: self.request.take(),
+            began: self.began,
+        }
+    }
+
+    /// Our own faults are errors; a client's are everyday life.
+    fn note(&self, fault: &Fault) {
+        use ErrorCode::{BadRequest, Busy, Exists, Forbidden, NotFound};
+        let (peer, request) = (self.peer, self.request.as_deref().unwrap_or("request"));
+        match fault.code {
+            BadRequest | NotFound | Exists | Forbidden | Busy => {
+                debug!("{peer} {request}: {fault}")
+            }
+            _ => error!("{peer} {request}: {fault}"),
+        }
+    }
+
+    fn end(self, result: &str) -> Option<Box<dyn FnOnce(Sent) + Send>> {
+        let request = self.request?;
+        let (peer, began, result) = (self.peer.ip(), self.began, result.to_owned());
+        Some(Box::new(move |sent: Sent| {
+            let ms = began.elapsed().as_secs_f64() * 1e3;
+            let cut = if sent.complete { "" } else { " cut" };
+            info!(target: ACCESS_TARGET, "{peer} {request} {result}{cut} {} {ms:.3}", sent.bytes);
+        }))
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> Fault {
+    Fault::new(
+        ErrorCode::Damaged,
+        format!("stored file cannot be read: {error}"),
+    )
+}

@@ -1,0 +1,7 @@
+//! The frame, over real sockets.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod http;
+mod support;
+mod wire;

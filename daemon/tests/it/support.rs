@@ -1,0 +1,188 @@
+//! A small service and handler, and clients that misbehave.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use daemon::config::ServerConfig;
+use daemon::net::Server;
+use daemon::units::{ByteSize, Period};
+use daemon::wire::{Caller, Content, Lane, Reply, Service, Wire};
+use proto::storage::{DELETE, StorageRequest, Upload};
+use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
+
+/// What a service call does that a test wants to see or hold up.
+#[derive(Clone)]
+pub struct Probe {
+    /// A DELETE waits for a message here.
+    pub gate: (Sender<()>, Receiver<()>),
+    /// Told when a DELETE began to wait, and when content was dropped unfinished.
+    pub events: (Sender<&'static str>, Receiver<&'static str>),
+}
+
+impl Probe {
+    pub fn new() -> Arc<Probe> {
+        Arc::new(Probe {
+            gate: unbounded(),
+            events: unbounded(),
+        })
+    }
+
+    pub fn expect(&self, event: &str) {
+        assert_eq!(self.events.1.recv_timeout(PATIENCE).unwrap(), event);
+    }
+}
+
+/// Longest any of these tests waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// FILESIZE answers how often this connection asked; UPLOAD answers the number of bytes it took;
+/// DELETE waits for the gate; DOWNLOAD sends a file of zeros; STAT panics.
+pub struct Toy(pub Arc<Probe>);
+
+impl Service for Toy {
+    type Request = StorageRequest;
+    type Session = u64;
+
+    fn lane(&self, command: u8) -> Lane {
+        if command == DELETE {
+            Lane::Slow
+        } else {
+            Lane::Fast
+        }
+    }
+
+    fn call(&self, request: StorageRequest, caller: &mut Caller<'_, u64>) -> Result<Reply, Fault> {
+        match request {
+            StorageRequest::FileSize(_) => {
+                *caller.session += 1;
+                Ok(Reply::Body(caller.session.to_be_bytes().to_vec()))
+            }
+            StorageRequest::Upload(Upload { key, .. }) if key.file.as_str() == "refused" => {
+                Err(Fault::new(ErrorCode::Exists, "refused"))
+            }
+            StorageRequest::Upload(_) => Ok(Reply::Content(Box::new(Counting {
+                bytes: 0,
+                probe: Some(self.0.clone()),
+            }))),
+            StorageRequest::Delete(_) => {
+                self.0.events.0.send("waiting").unwrap();
+                self.0.gate.1.recv_timeout(PATIENCE).unwrap();
+                Ok(Reply::Body(Vec::new()))
+            }
+            StorageRequest::Download(download) => {
+                let file = tempfile::tempfile().unwrap();
+                file.set_len(download.offset).unwrap();
+                Ok(Reply::File {
+                    file,
+                    offset: 0,
+                    len: download.size,
+                })
+            }
+            StorageRequest::Stat(_) => panic!("as the test wants it"),
+        }
+    }
+}
+
+struct Counting {
+    bytes: u64,
+    probe: Option<Arc<Probe>>,
+}
+
+impl Content for Counting {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Vec<u8>, Fault> {
+        self.probe = None;
+        Ok(self.bytes.to_be_bytes().to_vec())
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        if let Some(probe) = &self.probe {
+            let _ = probe.events.0.send("undone");
+        }
+    }
+}
+
+pub fn config() -> ServerConfig {
+    ServerConfig {
+        workers: 2,
+        fast_workers: 2,
+        ..ServerConfig::default()
+    }
+}
+
+/// A configuration in which everything that is slow is soon too slow.
+pub fn impatient() -> ServerConfig {
+    ServerConfig {
+        head_timeout: Period::from_millis(300),
+        idle_timeout: Period::from_millis(300),
+        stall_timeout: Period::from_secs(1),
+        min_rate: ByteSize::from_kib(1),
+        ..config()
+    }
+}
+
+pub fn start(config: &ServerConfig, probe: &Arc<Probe>) -> Server {
+    let protocol = Wire::new(Toy(Arc::clone(probe)), "toy");
+    Server::start("toy", ([127, 0, 0, 1], 0).into(), config, protocol).unwrap()
+}
+
+pub fn key(file: &str) -> FileKey {
+    FileKey {
+        app: "app".parse().unwrap(),
+        user: "user".parse().unwrap(),
+        file: file.parse().unwrap(),
+    }
+}
+
+pub fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+pub fn receive(stream: &mut TcpStream) -> (Head, Vec<u8>) {
+    let mut head = [0; HEAD_LEN];
+    stream.read_exact(&mut head).unwrap();
+    let head = Head::decode(&head);
+    let mut body = vec![0; head.body_len as usize];
+    stream.read_exact(&mut body).unwrap();
+    (head, body)
+}
+
+pub fn fault(stream: &mut TcpStream) -> Fault {
+    let (head, body) = receive(stream);
+    assert!(!head.is_ok());
+    Fault::decode(&body).unwrap()
+}
+
+pub fn number(stream: &mut TcpStream) -> u64 {
+    let (head, body) = receive(stream);
+    assert!(head.is_ok());
+    u64::from_be_bytes(body.try_into().unwrap())
+}
+
+pub fn ask_size(stream: &mut TcpStream) -> u64 {
+    stream
+        .write_all(&StorageRequest::FileSize(key("f")).encode())
+        .unwrap();
+    number(stream)
+}
+
+/// The server closed: the end of the stream, or a reset.
+pub fn assert_closed(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => assert!(rest.is_empty(), "{rest:?}"),
+        Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::ConnectionReset, "{e}"),
+    }
+}
