@@ -148,9 +148,12 @@ mod tests {
     fn a_second_signal_exits_at_once() {
         let (mut child, mut wait_for) = start();
         wait_for("ready");
+        // Kept open here, or `wait` would close it and the child end by itself.
+        let stdin = child.stdin.take();
         send(&child, Signal::INT);
         wait_for("stopping");
         send(&child, Signal::TERM);
         assert_eq!(child.wait().unwrap().code(), Some(1));
+        drop(stdin);
     }
 }

@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rusqlite::OptionalExtension;
@@ -303,14 +304,21 @@ fn writer_process() {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     let end = Instant::now() + Duration::from_secs(1);
-    let mut count = 0;
-    while Instant::now() < end {
-        db.write(|c| Ok(c.execute("insert into t default values", [])?))
-            .unwrap();
-        count += 1;
-    }
+    let insert = |c: &Connection| Ok(c.execute("insert into t default values", [])?);
+    let count = AtomicU64::new(0);
+    // Some threads, so that the next write waits already when a commit ends.
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while Instant::now() < end {
+                    db.write(insert).unwrap();
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
     db.close();
-    println!("\nwrote {count}");
+    println!("\nwrote {}", count.into_inner());
 }
 
 fn start_writer(path: &Path) -> (Child, BufReader<ChildStdout>) {
