@@ -1,1 +1,9 @@
-fn main() {}
+//! The command line `tnv`: see `cli`.
+
+use std::process::ExitCode;
+
+mod cli;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,1 +1,17 @@
+//! The library and the command line against scripted servers in this process.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fake;
+mod storage;
+mod support;
+mod tracker;
+
+mod cli;
+mod cli_settings;
+mod delete_and_stat;
+mod downloads;
+mod pools;
+mod replies;
+mod trackers;
+mod uploads;

@@ -1,0 +1,130 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Parser, Subcommand};
+
+use super::units::{parse_duration, parse_size};
+
+const EXAMPLES: &str = "\
+Examples:
+  tnv --trackers '10.0.0.1:21000;10.0.0.2:21000' --user alice upload film.mp4
+  ffmpeg ... | tnv --user alice upload -
+  tnv --user alice download 6b02020e02c16382020d00fd6d220f000188 -o film.mp4 --continue
+  tnv --user alice download ID --offset 1MiB --size 64KiB -o - | xxd
+  tnv --user alice --json stat ID
+
+Exit codes:
+  0  success
+  1  any other failure
+  2  wrong usage or configuration
+  3  no such file
+  4  the file exists already
+  5  no server could be reached, or all are unavailable or busy
+  6  the storages have no space, or are read-only
+  7  the content is damaged: it does not match its checksum
+  8  it is unknown whether an upload was stored
+  9  forbidden
+  10 a local file could not be read or written
+
+With several files or ids all are tried; the code is the first failure's.
+Settings are read from --config, else from ~/.config/tnv/tnv.toml, else from
+/etc/tnv/client.toml; the environment overrides them, the command line overrides both.";
+
+/// Stores media files in a tnv cluster and gets them back.
+#[derive(Debug, Parser)]
+#[command(name = "tnv", version, after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options that every subcommand takes, before or after its name.
+#[derive(Debug, clap::Args)]
+pub(super) struct Global {
+    /// The trackers, parted by semicolons [default: 127.0.0.1:21000]
+    #[arg(
+        long,
+        global = true,
+        env = "TNV_TRACKERS",
+        value_name = "HOST:PORT;..."
+    )]
+    pub(super) trackers: Option<String>,
+    /// The application the files belong to [default: tnvideo]
+    #[arg(long, global = true, env = "TNV_APP")]
+    pub(super) app: Option<String>,
+    /// The user the files belong to
+    #[arg(long, global = true, env = "TNV_USER")]
+    pub(super) user: Option<String>,
+    /// A TOML file with settings
+    #[arg(long, global = true, env = "TNV_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Longest wait for a silent server, such as 10s or 500ms [default: 30s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) timeout: Option<Duration>,
+    /// Print one JSON object per result and line
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Show no progress
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    /// Tell on stderr which servers are tried (twice: more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Store files; prints the id of each
+    Upload(UploadArgs),
+    /// Get a file, or a part of it
+    Download(DownloadArgs),
+    /// Show size, time and checksum of files
+    Stat(Ids),
+    /// Remove files
+    Delete(Ids),
+    /// List the groups and their storages
+    Groups,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct UploadArgs {
+    /// The files to store; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// The id to store a single file under, instead of a new one
+    #[arg(long)]
+    pub(super) id: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DownloadArgs {
+    /// The id of the file
+    pub(super) id: String,
+    /// Where to write it, `-` for standard output [default: a file called like the id]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// First byte to get, such as 0 or 1MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(super) offset: Option<u64>,
+    /// How many bytes to get, such as 64KiB [default: up to the end]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(super) size: Option<u64>,
+    /// Go on with an interrupted download
+    #[arg(long = "continue", conflicts_with_all = ["offset", "size"])]
+    pub(super) resume: bool,
+    /// Overwrite an existing file
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Ids {
+    /// The ids of the files
+    #[arg(required = true, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) ids: Vec<String>,
+}

@@ -1,0 +1,131 @@
+//! Exit codes. They are documented in `--help` and stable.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use client::ErrorKind;
+
+use super::output;
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Exit {
+    Ok = 0,
+    Other = 1,
+    Usage = 2,
+    NotFound = 3,
+    Exists = 4,
+    Unavailable = 5,
+    NoSpace = 6,
+    Damaged = 7,
+    OutcomeUnknown = 8,
+    Forbidden = 9,
+    Local = 10,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A failure of the command line itself, not of the library, and the code it ends with.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    exit: Exit,
+    message: String,
+}
+
+impl Mistake {
+    pub(super) fn usage(message: impl Into<String>) -> Mistake {
+        Mistake {
+            exit: Exit::Usage,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn local(message: impl Into<String>) -> Mistake {
+        Mistake {
+            exit: Exit::Local,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn damaged(message: impl Into<String>) -> Mistake {
+        Mistake {
+            exit: Exit::Damaged,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// The failures among several files: each is reported at once, the first decides the exit code.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    first: Option<Exit>,
+}
+
+impl Failures {
+    /// Reports a failure, if there is one. Only that nobody reads the results any more ends it
+    /// all.
+    pub(super) fn note(&mut self, result: anyhow::Result<()>) -> anyhow::Result<()> {
+        match result {
+            Err(error) if is_broken_pipe(&error) => Err(error),
+            Err(error) => {
+                output::print_error(&error);
+                self.first.get_or_insert(of(&error));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        self.first.unwrap_or(Exit::Ok)
+    }
+}
+
+/// The code of an error: that of the first cause that has one.
+pub(super) fn of(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(of_cause).unwrap_or(Exit::Other)
+}
+
+/// Whether writing to stdout failed because its reader is gone.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<output::StdoutClosed>().is_some()
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(mistake) = cause.downcast_ref::<Mistake>() {
+        return Some(mistake.exit);
+    }
+    if let Some(error) = cause.downcast_ref::<client::Error>() {
+        return Some(of_kind(error.kind()));
+    }
+    let error = cause.downcast_ref::<io::Error>()?;
+    Some(client::Error::of_io(error).map_or(Exit::Local, |error| of_kind(error.kind())))
+}
+
+fn of_kind(kind: ErrorKind) -> Exit {
+    match kind {
+        ErrorKind::NotFound => Exit::NotFound,
+        ErrorKind::Exists => Exit::Exists,
+        kind if kind.is_transient() => Exit::Unavailable,
+        ErrorKind::NoSpace | ErrorKind::ReadOnly => Exit::NoSpace,
+        ErrorKind::Damaged => Exit::Damaged,
+        ErrorKind::OutcomeUnknown => Exit::OutcomeUnknown,
+        ErrorKind::Forbidden => Exit::Forbidden,
+        ErrorKind::Source => Exit::Local,
+        _ => Exit::Other,
+    }
+}

@@ -1,0 +1,125 @@
+//! The file a download grows in, `.NAME.tnv-part` beside its final name, and its renaming.
+//!
+//! The final name appears only when the content is whole. What an interrupted download leaves is
+//! the part, which `--continue` goes on with.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::exit::Mistake;
+
+/// An open part. It is locked: two downloads do not write one file.
+pub(super) struct Part {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    overwrite: bool,
+}
+
+impl Part {
+    /// Opens or makes the part of `target`, with what it held before.
+    ///
+    /// # Errors
+    /// The target exists and is not to be overwritten, another process writes the part, or the
+    /// system refuses.
+    pub(super) fn open(target: &Path, overwrite: bool) -> anyhow::Result<Part> {
+        if !overwrite && target.symlink_metadata().is_ok() {
+            return Err(exists(target).into());
+        }
+        let path = part_path(target)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("another process is writing {}", path.display());
+                return Err(Mistake::local(message).into());
+            }
+            // A file system without locks does not keep anybody from downloading.
+            Err(TryLockError::Error(error)) => log::debug!("cannot lock {path:?}: {error}"),
+        }
+        Ok(Part {
+            file,
+            path,
+            target: target.to_owned(),
+            overwrite,
+        })
+    }
+
+    /// Bytes in it.
+    pub(super) fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Empties it.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        Ok(())
+    }
+
+    /// The file, standing where the last use left it.
+    pub(super) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Gives it its final name.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        let renamed = if self.overwrite {
+            std::fs::rename(&self.path, &self.target)
+        } else {
+            rename_new(&self.path, &self.target)
+        };
+        match renamed {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(exists(&self.target).into())
+            }
+            renamed => renamed.with_context(|| format!("cannot write {}", self.target.display())),
+        }
+    }
+
+    /// Removes it: its content is of no use.
+    pub(super) fn remove(self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            log::debug!("cannot remove {:?}: {error}", self.path);
+        }
+    }
+}
+
+/// Renames without overwriting, where the file system can.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) if to.symlink_metadata().is_err() => {
+            std::fs::rename(from, to)
+        }
+        Err(Errno::INVAL | Errno::NOSYS) => Err(io::ErrorKind::AlreadyExists.into()),
+        renamed => Ok(renamed?),
+    }
+}
+
+fn part_path(target: &Path) -> Result<PathBuf, Mistake> {
+    let name = target
+        .file_name()
+        .ok_or_else(|| Mistake::usage(format!("{} is no file name", target.display())))?;
+    let mut part = std::ffi::OsString::from(".");
+    part.push(name);
+    part.push(".tnv-part");
+    Ok(target.with_file_name(part))
+}
+
+fn exists(target: &Path) -> Mistake {
+    Mistake::local(format!(
+        "{} exists; --force overwrites it",
+        target.display()
+    ))
+}

@@ -1,0 +1,38 @@
+//! A bar on stderr, with rate and time left, for those who watch.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::Output;
+
+/// A bar for `size` bytes; an invisible one when nobody watches. It goes away when dropped.
+pub(super) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    pub(super) fn new(output: &Output, label: &str, size: u64) -> Progress {
+        const TEMPLATE: &str =
+            "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+        if !output.shows_progress() {
+            return Progress {
+                bar: ProgressBar::hidden(),
+            };
+        }
+        let bar = ProgressBar::new(size).with_message(label.to_owned());
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar.set_style(style);
+        }
+        Progress { bar }
+    }
+
+    /// Shows that `n_bytes` of the whole are done.
+    pub(super) fn set(&self, n_bytes: u64) {
+        self.bar.set_position(n_bytes);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

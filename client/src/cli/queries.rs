@@ -1,0 +1,126 @@
+//! `tnv stat`, `tnv delete` and `tnv groups`.
+
+use std::fmt::Write;
+
+use anyhow::Context as _;
+use chrono::{DateTime, SecondsFormat};
+use client::Stat;
+use proto::group_list::Group;
+use serde::Serialize;
+
+use super::Context;
+use super::args::Ids;
+use super::exit::Failures;
+
+#[derive(Serialize)]
+struct StatLine<'a> {
+    id: &'a str,
+    size: u64,
+    /// RFC 3339, in UTC.
+    modified: Option<String>,
+    /// XXH3-128 in hex.
+    checksum: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DeleteLine<'a> {
+    id: &'a str,
+    deleted: bool,
+}
+
+#[derive(Serialize)]
+struct GroupLine<'a> {
+    group: &'a str,
+    storages: Vec<StorageLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct StorageLine<'a> {
+    address: &'a str,
+    hostname: &'a str,
+    version: &'a str,
+    status: &'a str,
+    startup_time: &'a str,
+    join_time: &'a str,
+    beat_time: &'a str,
+}
+
+pub(super) fn stat(context: &Context, ids: &Ids, failures: &mut Failures) -> anyhow::Result<()> {
+    context.settings.user()?;
+    for id in &ids.ids {
+        let result = stat_one(context, id).with_context(|| format!("stat {id}"));
+        failures.note(result)?;
+    }
+    Ok(())
+}
+
+fn stat_one(context: &Context, id: &str) -> anyhow::Result<()> {
+    let stat: Stat = context.client.stat(&context.settings.key(id)?)?;
+    let modified = stat.modified.and_then(|secs| {
+        let time = DateTime::from_timestamp(secs, 0)?;
+        Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
+    });
+    let line = StatLine {
+        id,
+        size: stat.size,
+        modified,
+        checksum: stat.checksum.map(|checksum| format!("{checksum:032x}")),
+    };
+    let text = format!(
+        "{id} size={} modified={} checksum={}",
+        line.size,
+        line.modified.as_deref().unwrap_or("-"),
+        line.checksum.as_deref().unwrap_or("-"),
+    );
+    context.output.result(&line, &text)
+}
+
+pub(super) fn delete(context: &Context, ids: &Ids, failures: &mut Failures) -> anyhow::Result<()> {
+    context.settings.user()?;
+    for id in &ids.ids {
+        let result = delete_one(context, id).with_context(|| format!("delete {id}"));
+        failures.note(result)?;
+    }
+    Ok(())
+}
+
+fn delete_one(context: &Context, id: &str) -> anyhow::Result<()> {
+    context.client.delete(&context.settings.key(id)?)?;
+    context.output.result(&DeleteLine { id, deleted: true }, "")
+}
+
+pub(super) fn groups(context: &Context) -> anyhow::Result<()> {
+    let groups = context.client.groups().context("groups")?;
+    for group in &groups {
+        context.output.result(&line_of(group), &text_of(group))?;
+    }
+    Ok(())
+}
+
+fn line_of(group: &Group) -> GroupLine<'_> {
+    let storages = group.storages.iter().map(|storage| StorageLine {
+        address: &storage.address,
+        hostname: &storage.hostname,
+        version: &storage.version,
+        status: &storage.status,
+        startup_time: &storage.startup_time,
+        join_time: &storage.join_time,
+        beat_time: &storage.beat_time,
+    });
+    GroupLine {
+        group: &group.name,
+        storages: storages.collect(),
+    }
+}
+
+fn text_of(group: &Group) -> String {
+    let mut text = group.name.clone();
+    for storage in &group.storages {
+        let _ = write!(
+            text,
+            "\n  {:<21} {:<7} {:<6} {}  last beat {}",
+            storage.address, storage.status, storage.version, storage.hostname, storage.beat_time,
+        );
+    }
+    text
+}

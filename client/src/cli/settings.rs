@@ -1,0 +1,152 @@
+//! Settings: the command line (which clap has merged with the environment) over a file over the
+//! defaults.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use client::ClientConfig;
+use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId};
+use serde::{Deserialize, Deserializer};
+
+use super::args::Global;
+use super::exit::Mistake;
+use super::units::parse_duration;
+
+const DEFAULT_APP: &str = "tnvideo";
+const DEFAULT_TRACKER: &str = "127.0.0.1:21000";
+
+/// All settings, checked.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) client: ClientConfig,
+    app: AppId,
+    /// Absent if nobody gave one: `groups` needs none.
+    user: Option<UserId>,
+}
+
+/// The settings file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsFile {
+    trackers: Option<Vec<String>>,
+    app: Option<String>,
+    user: Option<String>,
+    #[serde(default, deserialize_with = "duration")]
+    connect_timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    io_timeout: Option<Duration>,
+    bind: Option<IpAddr>,
+}
+
+impl Settings {
+    /// # Errors
+    /// A [`Mistake`] of usage in the chain: a file that cannot be read, or a value that is none.
+    pub(super) fn load(global: &Global) -> anyhow::Result<Settings> {
+        let file = load_file(global.config.as_deref())?;
+        let trackers = match (&global.trackers, file.trackers) {
+            (Some(list), _) => Address::parse_list(list).map_err(mistake)?,
+            (None, Some(list)) => parse_each(&list)?,
+            (None, None) => parse_each(&[DEFAULT_TRACKER.to_owned()])?,
+        };
+        if trackers.is_empty() {
+            return Err(Mistake::usage("no tracker is given").into());
+        }
+        let app = global.app.clone().or(file.app);
+        let user = global.user.clone().or(file.user);
+        let mut client = ClientConfig::new(trackers);
+        let connection = &mut client.connection;
+        if let Some(timeout) = file.connect_timeout {
+            connection.connect_timeout = timeout;
+        }
+        if let Some(timeout) = global.timeout.or(file.io_timeout) {
+            connection.io_timeout = timeout;
+        }
+        if let Some(timeout) = global.timeout {
+            connection.connect_timeout = connection.connect_timeout.min(timeout);
+        }
+        connection.bind = file.bind;
+        Ok(Settings {
+            client,
+            app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(mistake)?,
+            user: user.map(UserId::new).transpose().map_err(mistake)?,
+        })
+    }
+
+    /// The user, without whom no file can be named.
+    pub(super) fn user(&self) -> Result<&UserId, Mistake> {
+        self.user.as_ref().ok_or_else(|| {
+            Mistake::usage("no user is given: use --user, TNV_USER or `user` in the settings file")
+        })
+    }
+
+    /// The file of the user with this id.
+    pub(super) fn key(&self, id: &str) -> Result<FileKey, Mistake> {
+        let file = FileId::new(id).map_err(mistake)?;
+        self.key_of(file)
+    }
+
+    /// The same for an id that was checked before.
+    pub(super) fn key_of(&self, file: FileId) -> Result<FileKey, Mistake> {
+        Ok(FileKey {
+            app: self.app.clone(),
+            user: self.user()?.clone(),
+            file,
+        })
+    }
+}
+
+/// The file that was named, which must exist; or the first default one that does.
+fn load_file(named: Option<&Path>) -> anyhow::Result<SettingsFile> {
+    let path = match named {
+        Some(path) => Some(path.to_owned()),
+        None => default_files().into_iter().find(|path| path.exists()),
+    };
+    let Some(path) = path else {
+        return Ok(SettingsFile::default());
+    };
+    let name = path.display();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Mistake::usage(format!("cannot read settings file {name}: {error}")))?;
+    let parsed: Result<SettingsFile, toml::de::Error> = toml::from_str(&text);
+    parsed
+        .map_err(|error| Mistake::usage(one_line(&text, &error)))
+        .with_context(|| format!("settings file {name}"))
+}
+
+fn default_files() -> Vec<PathBuf> {
+    let home = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")));
+    home.map(|dir| dir.join("tnv/tnv.toml"))
+        .into_iter()
+        .chain([PathBuf::from("/etc/tnv/client.toml")])
+        .collect()
+}
+
+/// The message of a TOML error with its line, without the picture.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map(|span| {
+        let before = text.get(..span.start).unwrap_or_default();
+        before.matches('\n').count() + 1
+    });
+    let message = error.message().replace('\n', " ");
+    line.map_or(message.clone(), |line| format!("line {line}: {message}"))
+}
+
+fn parse_each(list: &[String]) -> Result<Vec<Address>, Mistake> {
+    let parse = |text: &String| text.parse().map_err(mistake);
+    list.iter().map(parse).collect()
+}
+
+fn mistake(error: DecodeError) -> Mistake {
+    Mistake::usage(error.to_string())
+}
+
+fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(input)?;
+    parse_duration(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}

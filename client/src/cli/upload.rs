@@ -1,0 +1,88 @@
+//! `tnv upload`.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use anyhow::Context as _;
+use client::new_file_id;
+use proto::FileKey;
+use serde::Serialize;
+
+use super::Context;
+use super::args::UploadArgs;
+use super::exit::{Failures, Mistake};
+use super::progress::Progress;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    id: &'a str,
+    size: u64,
+    /// XXH3-128 in hex.
+    checksum: String,
+}
+
+pub(super) fn run(
+    context: &Context,
+    args: &UploadArgs,
+    failures: &mut Failures,
+) -> anyhow::Result<()> {
+    if args.id.is_some() && args.files.len() > 1 {
+        return Err(Mistake::usage("--id is for a single file").into());
+    }
+    // A wrong user or id is noticed before anything is read.
+    context.settings.user()?;
+    for path in &args.files {
+        let key = match &args.id {
+            Some(id) => context.settings.key(id)?,
+            None => context
+                .settings
+                .key_of(new_file_id(context.settings.user()?))?,
+        };
+        let result = upload(context, path, &key);
+        failures.note(result.with_context(|| format!("upload {}", path.display())))?;
+    }
+    Ok(())
+}
+
+fn upload(context: &Context, path: &Path, key: &FileKey) -> anyhow::Result<()> {
+    let (mut source, size) = open(path)?;
+    let label = path.display().to_string();
+    let progress = Progress::new(&context.output, &label, size);
+    let uploaded = context
+        .client
+        .upload(key, &mut source, size, &mut |n_bytes| progress.set(n_bytes))?;
+    drop(progress);
+    let line = Line {
+        file: &label,
+        id: key.file.as_str(),
+        size: uploaded.size,
+        checksum: format!("{:032x}", uploaded.checksum),
+    };
+    context.output.result(&line, key.file.as_str())
+}
+
+/// The content and its size. What has no size, such as standard input, is spooled to a temporary
+/// file first, because the size goes out before the content.
+fn open(path: &Path) -> anyhow::Result<(File, u64)> {
+    if path == Path::new("-") {
+        return spool(&mut io::stdin().lock());
+    }
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(Mistake::local("it is a directory").into());
+    }
+    if metadata.is_file() {
+        return Ok((file, metadata.len()));
+    }
+    spool(&mut file)
+}
+
+fn spool(input: &mut impl Read) -> anyhow::Result<(File, u64)> {
+    let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
+    let size = io::copy(input, &mut file).context("cannot copy to a temporary file")?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok((file, size))
+}

@@ -1,0 +1,238 @@
+//! Downloads go on elsewhere, at the right byte; files to seek in.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Client, Error, ErrorKind, RemoteFile};
+use proto::ErrorCode;
+use proto::storage::StorageRequest;
+
+use crate::fake::dead_address;
+use crate::storage::{Act, FakeStorage, Memory};
+use crate::support::{cluster, config, content, key, memory_with};
+use crate::tracker::FakeTracker;
+
+const LEN: usize = 1_300_000;
+
+fn read_all(client: &Client) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    client.download(&key("f"))?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[test]
+fn whole_files_and_ranges_are_read() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
+    let (_tracker, client) = cluster(&[&storage]);
+    assert_eq!(read_all(&client).unwrap(), content(LEN));
+    for (offset, len) in [(0, 1), (5, LEN - 5), (LEN - 1, 1), (LEN, 0), (0, 0)] {
+        let mut range = client
+            .read_range(&key("f"), offset as u64, Some(len as u64))
+            .unwrap();
+        assert_eq!(range.remaining(), len as u64);
+        let mut bytes = Vec::new();
+        range.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, content(LEN)[offset..offset + len]);
+        assert_eq!(
+            (range.remaining(), range.offset()),
+            (0, (offset + len) as u64)
+        );
+    }
+    let tail = client.read_range(&key("f"), LEN as u64 - 3, None).unwrap();
+    assert_eq!(tail.remaining(), 3);
+    drop(tail);
+    assert_eq!(
+        storage.fake.n_connections(),
+        1,
+        "finished downloads share a connection"
+    );
+}
+
+#[test]
+fn empty_files_and_ranges_do_not_mean_to_the_end() {
+    let memory = memory_with(&key("f"), b"");
+    let storage = FakeStorage::good(&memory);
+    let (_tracker, client) = cluster(&[&storage]);
+    assert_eq!(read_all(&client).unwrap(), b"");
+    assert_eq!(
+        client
+            .read_range(&key("f"), 0, Some(0))
+            .unwrap()
+            .remaining(),
+        0
+    );
+    for (file, offset, len, kind) in [
+        ("f", 1, Some(0), ErrorKind::BadRequest),
+        ("f", 0, Some(1), ErrorKind::BadRequest),
+        ("g", 0, Some(0), ErrorKind::NotFound),
+        ("g", 0, None, ErrorKind::NotFound),
+    ] {
+        let error = client.read_range(&key(file), offset, len).unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+    let mut remote = RemoteFile::open(&client, &key("f")).unwrap();
+    assert_eq!(remote.read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
+fn a_dead_storage_costs_nothing_but_a_try() {
+    let good = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
+    let tracker = FakeTracker::start(&[&dead_address(), &good.fake.address]);
+    let client = Client::new(config(&tracker));
+    assert_eq!(read_all(&client).unwrap(), content(LEN));
+    for code in [ErrorCode::Damaged, ErrorCode::Unknown, ErrorCode::Busy] {
+        let bad = FakeStorage::start(&Arc::new(Memory::default()), move |_, _| Act::Refuse(code));
+        let (_tracker, client) = cluster(&[&bad, &good]);
+        assert_eq!(read_all(&client).unwrap(), content(LEN));
+    }
+}
+
+#[test]
+fn a_storage_that_dies_in_the_middle_is_not_noticed() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    for cut in [0, 1, 700_000, LEN - 1] {
+        let dying = FakeStorage::start(&memory, move |_, _| Act::CutAfter(cut));
+        let good = FakeStorage::good(&memory);
+        let (tracker, client) = cluster(&[&dying, &good]);
+        let mut download = client.download(&key("f")).unwrap();
+        // The rest comes from the storages known, without a tracker.
+        drop(tracker);
+        let mut bytes = Vec::new();
+        download.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, content(LEN));
+        assert_eq!((dying.requests().len(), good.requests().len()), (1, 1));
+    }
+}
+
+#[test]
+fn a_storage_that_falls_silent_in_the_middle_is_left() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let silent = FakeStorage::start(&memory, |_, _| {
+        let head = proto::Head::reply(proto::storage::REPLY, LEN as u64).encode();
+        Act::Raw([&head[..], &content(LEN)[..5000]].concat())
+    });
+    let good = FakeStorage::good(&memory);
+    let (_tracker, client) = cluster(&[&silent, &good]);
+    assert_eq!(read_all(&client).unwrap(), content(LEN));
+}
+
+#[test]
+fn a_storage_that_always_breaks_off_still_gets_there() {
+    let memory = memory_with(&key("f"), &content(50_000));
+    let dying = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Download(range) if range.offset < 45_000 => Act::CutAfter(5000),
+        _ => Act::Serve,
+    });
+    let (_tracker, client) = cluster(&[&dying]);
+    assert_eq!(read_all(&client).unwrap(), content(50_000));
+    assert_eq!(dying.requests().len(), 10);
+}
+
+#[test]
+fn a_new_storage_is_found_through_the_trackers() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let dying = FakeStorage::start(&memory, |number, _| match number {
+        0 => Act::CutAfter(5000),
+        _ => Act::Close,
+    });
+    let good = FakeStorage::good(&memory);
+    let (tracker, client) = cluster(&[&dying]);
+    let mut download = client.download(&key("f")).unwrap();
+    tracker.set_storages(&[&good.fake.address]);
+    let mut bytes = Vec::new();
+    download.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, content(LEN));
+}
+
+#[test]
+fn attempts_without_progress_are_bounded() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let dying = FakeStorage::start(&memory, |number, _| match number {
+        0 => Act::CutAfter(5000),
+        _ => Act::Close,
+    });
+    let (_tracker, client) = cluster(&[&dying]);
+    let mut bytes = Vec::new();
+    let mut download = client.download(&key("f")).unwrap();
+    let error = download.read_to_end(&mut bytes).unwrap_err();
+    assert_eq!(Error::of_io(&error).unwrap().kind(), ErrorKind::Network);
+    assert_eq!(bytes, content(LEN)[..5000]);
+    assert_eq!(dying.requests().len(), 3);
+}
+
+#[test]
+fn a_file_deleted_in_the_middle_is_not_found() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let dying = FakeStorage::start(&memory, |number, _| match number {
+        0 => Act::CutAfter(5000),
+        _ => Act::Serve,
+    });
+    let (_tracker, client) = cluster(&[&dying]);
+    let mut download = client.download(&key("f")).unwrap();
+    memory.files.lock().unwrap().clear();
+    let error = download.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
+fn an_unfinished_download_closes_its_connection() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
+    let (_tracker, client) = cluster(&[&storage]);
+    let mut download = client.download(&key("f")).unwrap();
+    download.read_exact(&mut [0; 10]).unwrap();
+    drop(download);
+    assert_eq!(read_all(&client).unwrap(), content(LEN));
+    assert_eq!(storage.fake.n_connections(), 2);
+}
+
+#[test]
+fn the_stream_can_be_read_by_others() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(1000)));
+    let (_tracker, client) = cluster(&[&storage]);
+    let mut download = client.download(&key("f")).unwrap();
+    let mut bytes = vec![0; 600];
+    download.stream().unwrap().read_exact(&mut bytes).unwrap();
+    download.advance(600);
+    assert_eq!(download.remaining(), 400);
+    download.abandon_stream();
+    download.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, content(1000));
+}
+
+#[test]
+fn a_remote_file_is_read_and_sought_in() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
+    let (tracker, _) = cluster(&[&storage]);
+    let mut config = config(&tracker);
+    config.connection.io_timeout = Duration::from_secs(10);
+    let client = Client::new(config);
+    let mut file = RemoteFile::open(&client, &key("f")).unwrap();
+    assert_eq!(file.size(), LEN as u64);
+    let mut buf = [0; 100];
+    for (target, at, downloads) in [
+        (SeekFrom::Start(0), 0, 1),
+        (SeekFrom::Current(1000), 1100, 1),
+        (SeekFrom::Start(1_000_000), 1_000_000, 2),
+        (SeekFrom::Current(-100), 1_000_000, 3),
+        (SeekFrom::End(-100), LEN - 100, 4),
+    ] {
+        assert_eq!(file.seek(target).unwrap(), at as u64);
+        file.read_exact(&mut buf).unwrap();
+        assert_eq!(buf, content(LEN)[at..at + 100]);
+        let n = storage
+            .requests()
+            .iter()
+            .filter(|&&r| r == "download")
+            .count();
+        assert_eq!(n, downloads);
+    }
+    assert_eq!(file.read(&mut buf).unwrap(), 0);
+    assert_eq!(file.seek(SeekFrom::End(10)).unwrap(), LEN as u64 + 10);
+    assert_eq!(file.read(&mut buf).unwrap(), 0);
+    assert!(file.seek(SeekFrom::Current(-i64::MAX)).is_err());
+    file.seek(SeekFrom::Start(7)).unwrap();
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, content(LEN)[7..]);
+}

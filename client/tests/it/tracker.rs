@@ -1,0 +1,76 @@
+//! A tracker that names the storages it was told.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use proto::group_list::{self, Group, Storage};
+use proto::tracker::{REPLY, SaddrsReply, TrackerRequest};
+use proto::{Address, GroupName};
+
+use crate::fake::{Fake, read_request, reply};
+
+pub(crate) struct FakeTracker {
+    pub(crate) fake: Fake,
+    storages: Arc<Mutex<Vec<Address>>>,
+    n_asked: Arc<AtomicUsize>,
+}
+
+impl FakeTracker {
+    pub(crate) fn start(storages: &[&Address]) -> FakeTracker {
+        let storages: Vec<Address> = storages.iter().map(|&address| address.clone()).collect();
+        let storages = Arc::new(Mutex::new(storages));
+        let n_asked = Arc::new(AtomicUsize::new(0));
+        let fake = Fake::start({
+            let (storages, n_asked) = (storages.clone(), n_asked.clone());
+            move |_, stream| {
+                while let Some(request) = read_request(stream) {
+                    n_asked.fetch_add(1, Ordering::SeqCst);
+                    reply(stream, REPLY, &answer(&request, &storages.lock().unwrap()));
+                }
+            }
+        });
+        FakeTracker {
+            fake,
+            storages,
+            n_asked,
+        }
+    }
+
+    pub(crate) fn set_storages(&self, storages: &[&Address]) {
+        let storages: Vec<Address> = storages.iter().map(|&address| address.clone()).collect();
+        *self.storages.lock().unwrap() = storages;
+    }
+
+    /// How many requests it answered.
+    pub(crate) fn n_asked(&self) -> usize {
+        self.n_asked.load(Ordering::SeqCst)
+    }
+}
+
+fn answer(request: &TrackerRequest, storages: &[Address]) -> Vec<u8> {
+    match request {
+        TrackerRequest::Saddrs(_) => SaddrsReply {
+            group: GroupName::new("group001").unwrap(),
+            addresses: storages.to_vec(),
+        }
+        .encode(),
+        TrackerRequest::Groups => group_list::encode(&[Group {
+            name: "group001".to_owned(),
+            storages: storages.iter().map(member).collect(),
+        }]),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn member(address: &Address) -> Storage {
+    let time = || "Sat Nov 21 23:36:52 2026".to_owned();
+    Storage {
+        version: "0.1".to_owned(),
+        hostname: "host1".to_owned(),
+        address: address.to_string(),
+        startup_time: time(),
+        join_time: time(),
+        beat_time: time(),
+        status: Storage::ACTIVE.to_owned(),
+    }
+}

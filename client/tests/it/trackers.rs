@@ -1,0 +1,147 @@
+//! Finding storages, and the numbers of the idservers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{
+    Client, ClientConfig, ConnectionConfig, ErrorKind, IdClient, PoolConfig, PoolManager,
+};
+use proto::idserver::{self, IdRequest, encode_id};
+use proto::{ErrorCode, Fault, IdKey};
+
+use crate::fake::{Fake, dead_address, read_request, reply};
+use crate::storage::{Act, FakeStorage, Memory};
+use crate::support::{cluster, config, content, key, memory_with};
+use crate::tracker::FakeTracker;
+
+#[test]
+fn a_dead_tracker_costs_nothing_but_a_try() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), b"x"));
+    let tracker = FakeTracker::start(&[&storage.fake.address]);
+    for trackers in [
+        [dead_address(), tracker.fake.address.clone()],
+        [tracker.fake.address.clone(), dead_address()],
+    ] {
+        let client = Client::new(ClientConfig::new(trackers.to_vec()));
+        assert_eq!(client.file_size(&key("f")).unwrap(), 1);
+    }
+}
+
+#[test]
+fn all_trackers_dead_is_an_error_that_lists_them() {
+    let (one, two) = (dead_address(), dead_address());
+    let client = Client::new(ClientConfig::new(vec![one.clone(), two.clone()]));
+    let error = client.file_size(&key("f")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    let text = error.to_string();
+    assert!(
+        text.contains(one.as_str()) && text.contains(two.as_str()),
+        "{text}"
+    );
+    assert!(text.contains("refused"), "{text}");
+    let nobody = Client::new(ClientConfig::new(Vec::new()));
+    assert_eq!(nobody.groups().unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_tracker_without_members_is_passed_over() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), b"x"));
+    let fresh = FakeTracker::start(&[]);
+    let old = FakeTracker::start(&[&storage.fake.address]);
+    for trackers in [[&fresh, &old], [&old, &fresh]] {
+        let trackers = trackers.map(|tracker| tracker.fake.address.clone());
+        let client = Client::new(ClientConfig::new(trackers.to_vec()));
+        assert_eq!(client.file_size(&key("f")).unwrap(), 1);
+    }
+    let client = Client::new(config(&fresh));
+    let error = client.file_size(&key("f")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn groups_are_decoded() {
+    let storage = FakeStorage::good(&Arc::new(Memory::default()));
+    let (_tracker, client) = cluster(&[&storage]);
+    let groups = client.groups().unwrap();
+    assert_eq!(groups[0].name, "group001");
+    assert_eq!(
+        groups[0].storages[0].address,
+        storage.fake.address.to_string()
+    );
+}
+
+#[test]
+fn storages_are_remembered_for_their_time_and_forgotten_when_dead() {
+    let memory = memory_with(&key("f"), &content(10));
+    let (one, two) = (FakeStorage::good(&memory), FakeStorage::good(&memory));
+    let tracker = FakeTracker::start(&[&one.fake.address]);
+    let mut config = config(&tracker);
+    config.storage_cache = Duration::from_secs(3600);
+    let client = Client::new(config.clone());
+    for _ in 0..3 {
+        client.file_size(&key("f")).unwrap();
+    }
+    assert_eq!(tracker.n_asked(), 1);
+    tracker.set_storages(&[&two.fake.address]);
+    one.stop();
+    assert_eq!(client.file_size(&key("f")).unwrap(), 10);
+    assert_eq!((tracker.n_asked(), two.requests().len()), (2, 1));
+
+    config.storage_cache = Duration::ZERO;
+    let client = Client::new(config);
+    client.file_size(&key("f")).unwrap();
+    client.file_size(&key("f")).unwrap();
+    assert_eq!(tracker.n_asked(), 4);
+}
+
+#[test]
+fn reasons_of_one_kind_keep_it_and_mixed_ones_do_not() {
+    let memory = Arc::new(Memory::default());
+    let refusing = |code| FakeStorage::start(&memory, move |_, _| Act::Refuse(code));
+    for (one, two, kind) in [
+        (ErrorCode::Busy, ErrorCode::Busy, ErrorKind::Busy),
+        (ErrorCode::Damaged, ErrorCode::Damaged, ErrorKind::Damaged),
+        (ErrorCode::Damaged, ErrorCode::Busy, ErrorKind::Unavailable),
+        (ErrorCode::NoSpace, ErrorCode::ReadOnly, ErrorKind::NoSpace),
+        (ErrorCode::Unknown, ErrorCode::Unknown, ErrorKind::Unknown),
+        (ErrorCode::NotFound, ErrorCode::Busy, ErrorKind::NotFound),
+    ] {
+        let storages = [refusing(one), refusing(two)];
+        let (_tracker, client) = cluster(&[&storages[0], &storages[1]]);
+        let error = client.file_size(&key("f")).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+}
+
+#[test]
+fn numbers_come_from_the_first_idserver_that_answers() {
+    let refusing = Fake::start(|_, stream| {
+        while let Some(IdRequest::GetId(_)) = read_request(stream) {
+            let fault = Fault::new(ErrorCode::Unavailable, "no database");
+            let _ = std::io::Write::write_all(&mut &*stream, &fault.encode(idserver::REPLY, "h"));
+        }
+    });
+    let good = Fake::start(|_, stream| {
+        let mut next = 7;
+        while let Some(IdRequest::GetId(key)) = read_request(stream) {
+            assert_eq!(key.as_str(), "../data");
+            reply(stream, idserver::REPLY, &encode_id(next));
+            next += 1;
+        }
+    });
+    let ids = vec![
+        dead_address(),
+        refusing.address.clone(),
+        good.address.clone(),
+    ];
+    let pools = PoolManager::new(ConnectionConfig::default(), PoolConfig::default());
+    let client = IdClient::new(ids, Arc::new(pools));
+    let key = IdKey::new("../data").unwrap();
+    let numbers: Vec<u64> = (0..3).map(|_| client.next_id(&key).unwrap()).collect();
+    assert_eq!(numbers, [7, 8, 9]);
+    assert_eq!(good.n_connections(), 1);
+    assert!(
+        refusing.n_connections() <= 1,
+        "the last good one is asked first"
+    );
+}
