@@ -157,7 +157,8 @@ impl Download {
                 }
                 Err(error) => {
                     let address = connection.address().clone();
-                    log::debug!("download {} at {}: {error}", self.key.file, self.offset);
+                    let text = error.chain();
+                    log::debug!("download {} at {}: {text}", self.key.file, self.offset);
                     retry.broke(address, error);
                     self.connection = None;
                 }

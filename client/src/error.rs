@@ -1,6 +1,5 @@
 //! What can go wrong, and of what kind it is for those who must choose an exit code or a status.
 
-use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
@@ -153,6 +152,18 @@ impl Error {
         error.get_ref()?.downcast_ref()
     }
 
+    /// The message with those of all its causes.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            text.push_str(": ");
+            text.push_str(&source.to_string());
+            cause = source.source();
+        }
+        text
+    }
+
     /// Whether the next address may do better: not if every server would say the same.
     pub(crate) fn moves_on(&self) -> bool {
         match self {
@@ -211,15 +222,6 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
 }
 
 fn list(errors: &[Error]) -> String {
-    let mut text = String::new();
-    for error in errors {
-        let separator = if text.is_empty() { "" } else { "; " };
-        let _ = write!(text, "{separator}{error}");
-        let mut cause = std::error::Error::source(error);
-        while let Some(source) = cause {
-            let _ = write!(text, ": {source}");
-            cause = source.source();
-        }
-    }
-    text
+    let texts: Vec<String> = errors.iter().map(Error::chain).collect();
+    texts.join("; ")
 }

@@ -209,9 +209,16 @@ impl PoolManager {
     }
 
     fn take_idle(&self, address: &Address) -> Option<Connection> {
-        let mut state = self.state.lock();
-        let pool = state.pools.get_mut(address)?;
-        pool.take(Instant::now(), self.pool.idle_time)
+        loop {
+            let mut state = self.state.lock();
+            let pool = state.pools.get_mut(address)?;
+            let connection = pool.take(Instant::now(), self.pool.idle_time)?;
+            drop(state);
+            // Readable now means that the peer closed it, or sent what nobody asked for.
+            if !connection.is_readable() {
+                return Some(connection);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::Connection;
 
 /// Idle connections to one address, the latest used on top. The owner of the lock around it passes
-/// the time in; nothing here waits or does i/o but for a look at a socket and closing it.
+/// the time in; nothing here waits, and of i/o there is only the closing of sockets.
 ///
 /// Invariants: every connection in it is usable (all replies were read to their end); the one on
 /// top was put in last, so that under light load the rest grows old and is closed; there are never
@@ -16,16 +16,12 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// The connection used last, if the peer has neither closed it nor sent what nobody asked for.
+    /// The connection used last. The peer may have closed it meanwhile.
     pub(crate) fn take(&mut self, now: Instant, idle_time: Duration) -> Option<Connection> {
         self.expire(now, idle_time);
-        while let Some((_, mut connection)) = self.idle.pop() {
-            if !connection.is_readable() {
-                connection.reused = true;
-                return Some(connection);
-            }
-        }
-        None
+        let (_, mut connection) = self.idle.pop()?;
+        connection.reused = true;
+        Some(connection)
     }
 
     /// Keeps a connection; one over the limit is returned, to be closed by the caller.

@@ -42,7 +42,7 @@ impl Rotation {
                     return Ok(answer);
                 }
                 Err(error) if error.moves_on() => {
-                    log::debug!("{what}: {error}");
+                    log::debug!("{what}: {}", error.chain());
                     errors.push(error);
                 }
                 Err(error) => return Err(error),

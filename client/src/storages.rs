@@ -67,7 +67,7 @@ impl<'a> Candidates<'a> {
         while let Some(address) = self.next() {
             match ask(&address) {
                 Err(error) if error.moves_on() => {
-                    log::debug!("{what} {}: {error}", self.key.file);
+                    log::debug!("{what} {}: {}", self.key.file, error.chain());
                     errors.push(error);
                 }
                 result => return result,
@@ -89,7 +89,7 @@ impl<'a> Candidates<'a> {
                 let untried = |address: &Address| !self.tried.contains(address);
                 self.waiting = reply.addresses.into_iter().filter(untried).collect();
             }
-            Err(error) => log::debug!("no other storages of {}: {error}", self.key.user),
+            Err(error) => log::debug!("no other storages of {}: {}", self.key.user, error.chain()),
         }
     }
 }

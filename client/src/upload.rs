@@ -6,7 +6,8 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use proto::{Address, ErrorCode, FileKey};
+use proto::storage::UPLOAD_LEN;
+use proto::{Address, ErrorCode, FileKey, HEAD_LEN};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::storages::Candidates;
@@ -14,7 +15,7 @@ use crate::upload_attempt::{BUFFER_LEN, Content, Failure, Trace, attempt};
 use crate::{Client, Error, ErrorKind};
 
 /// Largest file the wire can announce: the body length is signed and counts 408 bytes more.
-const SIZE_MAX: u64 = i64::MAX as u64 - proto::storage::UPLOAD_LEN as u64;
+const SIZE_MAX: u64 = i64::MAX as u64 - UPLOAD_LEN as u64;
 
 /// What was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl Client {
             source,
             start,
             size,
-            buffer: Vec::with_capacity(BUFFER_LEN + 1024),
+            buffer: vec![0; BUFFER_LEN + HEAD_LEN + UPLOAD_LEN],
             checksum: None,
             trace: Trace::None,
             errors: Vec::new(),
@@ -121,7 +122,7 @@ impl<S: Read + Seek> Upload<'_, S> {
                 Ok(checksum) => return Ok(checksum),
                 Err(failed) => failed,
             };
-            log::debug!("upload {}: {}", self.key.file, failure.error);
+            log::debug!("upload {}: {}", self.key.file, failure.error.chain());
             let broke = matches!(failure.error, Error::Io { .. } | Error::Protocol { .. });
             let doubtful = self.trace != Trace::None && may_mean_exists(&failure.error);
             let moves_on = failure.error.moves_on();
@@ -223,7 +224,7 @@ impl<S: Read + Seek> Upload<'_, S> {
             Ok(stat) => stat,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => {
-                log::debug!("upload {}: cannot look: {error}", self.key.file);
+                log::debug!("upload {}: cannot look: {}", self.key.file, error.chain());
                 return Ok(Found::Unclear);
             }
         };

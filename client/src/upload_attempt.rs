@@ -35,7 +35,8 @@ pub(crate) enum Trace {
 pub(crate) struct Content<'a> {
     pub(crate) source: &'a mut dyn Read,
     pub(crate) size: u64,
-    pub(crate) buffer: &'a mut Vec<u8>,
+    /// Of [`BUFFER_LEN`] bytes and room for the request in front.
+    pub(crate) buffer: &'a mut [u8],
     pub(crate) progress: &'a mut dyn FnMut(u64),
 }
 
@@ -91,43 +92,41 @@ impl Sender<'_, '_> {
             size: self.content.size,
         });
         let request = request.encode();
-        self.content.buffer.clear();
-        self.content.buffer.extend_from_slice(&request);
+        self.content.buffer[..request.len()].copy_from_slice(&request);
+        let mut start = request.len();
         loop {
-            self.fill()?;
+            let end = self.fill(start)?;
             if self.connection.sent > 0 && self.connection.is_readable() {
                 return Err(Stop::EarlyReply);
             }
-            let sent = self
-                .connection
-                .send(self.content.buffer, "sending the content");
+            let piece = &self.content.buffer[..end];
+            let sent = self.connection.send(piece, "sending the content");
             sent.map_err(Stop::Broken)?;
             let content_sent = self.connection.sent - request.len() as u64;
             (self.content.progress)(content_sent);
-            self.content.buffer.clear();
             if self.left == 0 {
                 return Ok(());
             }
+            start = 0;
         }
     }
 
-    /// Appends a piece of the content to the buffer. A source that is shorter or longer than
-    /// announced is noticed before its last piece is sent.
-    fn fill(&mut self) -> Result<(), Stop> {
-        let buffer = &mut *self.content.buffer;
-        let start = buffer.len();
-        let wanted = self.left.min(BUFFER_LEN as u64);
-        let mut piece = (&mut *self.content.source).take(wanted);
-        let n = piece.read_to_end(buffer).map_err(source_error)? as u64;
-        self.hash.update(&buffer[start..]);
-        self.left -= n;
+    /// Puts a piece of the content into the buffer from `start` on and returns where it ends. A
+    /// source that is shorter or longer than announced is noticed before its last piece is sent.
+    fn fill(&mut self, start: usize) -> Result<usize, Stop> {
+        let wanted = self.left.min(BUFFER_LEN as u64) as usize;
+        let piece = &mut self.content.buffer[start..start + wanted];
+        let n = read_up_to(self.content.source, piece).map_err(source_error)?;
+        self.hash.update(&piece[..n]);
+        self.left -= n as u64;
         if n < wanted {
             return Err(self.wrong_size("fewer"));
         }
-        if self.left == 0 && has_more(self.content.source).map_err(source_error)? {
+        let at_end = self.left == 0;
+        if at_end && read_up_to(self.content.source, &mut [0]).map_err(source_error)? > 0 {
             return Err(self.wrong_size("more"));
         }
-        Ok(())
+        Ok(start + n)
     }
 
     fn wrong_size(&self, comparison: &'static str) -> Stop {
@@ -191,12 +190,16 @@ fn source_error(error: std::io::Error) -> Stop {
     Stop::Source(Error::Source(error))
 }
 
-fn has_more(source: &mut dyn Read) -> std::io::Result<bool> {
-    loop {
-        match source.read(&mut [0]) {
-            Ok(n) => return Ok(n > 0),
+/// Fills `buf` as far as the source goes.
+fn read_up_to(source: &mut dyn Read, buf: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match source.read(&mut buf[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
             Err(error) if error.kind() == IoKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(filled)
 }

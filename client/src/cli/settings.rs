@@ -117,6 +117,7 @@ fn load_file(named: Option<&Path>) -> anyhow::Result<SettingsFile> {
 
 fn default_files() -> Vec<PathBuf> {
     let home = std::env::var_os("XDG_CONFIG_HOME")
+        .filter(|dir| !dir.is_empty())
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")));
     home.map(|dir| dir.join("tnv/tnv.toml"))

@@ -1,1 +1,360 @@
-//! x
+//! The real binary: exit codes, what goes to stdout, files that appear whole or not at all.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use client::checksum_of;
+use proto::ErrorCode;
+use proto::storage::StorageRequest;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::fake::{DEADLINE, dead_address};
+use crate::storage::{Act, FakeStorage, Memory};
+use crate::support::{cluster, content, key, memory_with};
+use crate::tracker::FakeTracker;
+
+const LEN: usize = 1_300_000;
+
+/// `tnv` in an empty directory, with no settings but these.
+pub(crate) fn tnv(dir: &Path, trackers: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tnv"));
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("HOME", dir)
+        .env("TNV_TRACKERS", trackers)
+        .env("TNV_USER", "alice")
+        .stdin(Stdio::null())
+        .args(args);
+    command
+}
+
+pub(crate) fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+struct Setup {
+    dir: TempDir,
+    tracker: FakeTracker,
+}
+
+impl Setup {
+    fn new(storages: &[&FakeStorage]) -> Setup {
+        Setup {
+            dir: TempDir::new().unwrap(),
+            tracker: cluster(storages).0,
+        }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        tnv(self.dir.path(), self.tracker.fake.address.as_str(), args)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.dir.path().join(name), bytes).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.dir.path().join(name)).ok()
+    }
+}
+
+#[test]
+fn uploads_print_the_ids_and_nothing_else() {
+    let memory = Arc::new(Memory::default());
+    let storage = FakeStorage::good(&memory);
+    let setup = Setup::new(&[&storage]);
+    setup.write("a", &content(LEN));
+    setup.write("b", b"");
+    let output = setup.run(&["upload", "a", "b"]);
+    assert_eq!((code(&output), stderr(&output)), (0, ""));
+    let ids: Vec<&str> = stdout(&output).lines().collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(memory.get(&key(ids[0])).unwrap(), content(LEN));
+    assert_eq!(memory.get(&key(ids[1])).unwrap(), b"");
+
+    let output = setup.run(&["upload", "b", "--id", "mine"]);
+    assert_eq!((code(&output), stdout(&output)), (0, "mine\n"));
+    let output = setup.run(&["upload", "b", "--id", "mine"]);
+    assert_eq!((code(&output), stdout(&output)), (4, ""));
+    assert_eq!(code(&setup.run(&["upload", "a", "b", "--id", "mine"])), 2);
+}
+
+#[test]
+fn the_first_failure_of_several_decides() {
+    let memory = Arc::new(Memory::default());
+    let storage = FakeStorage::good(&memory);
+    let setup = Setup::new(&[&storage]);
+    setup.write("a", b"a");
+    let output = setup.run(&["upload", "missing", ".", "a"]);
+    assert_eq!(code(&output), 10);
+    assert_eq!(stdout(&output).lines().count(), 1);
+    let lines: Vec<&str> = stderr(&output).lines().collect();
+    assert!(
+        lines[0].starts_with("tnv: upload missing: No such file"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].starts_with("tnv: upload .: it is a directory"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn standard_input_is_uploaded() {
+    let memory = Arc::new(Memory::default());
+    let storage = FakeStorage::good(&memory);
+    let setup = Setup::new(&[&storage]);
+    let mut child = setup
+        .command(&["upload", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(&content(LEN))
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let line: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!((&line["file"], &line["size"]), (&"-".into(), &LEN.into()));
+    let checksum = checksum_of(&mut content(LEN).as_slice()).unwrap();
+    assert_eq!(line["checksum"], format!("{checksum:032x}"));
+    let id = line["id"].as_str().unwrap();
+    assert_eq!(memory.get(&key(id)).unwrap(), content(LEN));
+}
+
+#[test]
+fn a_download_appears_whole_under_its_name() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
+    let setup = Setup::new(&[&storage]);
+    let output = setup.run(&["download", "f"]);
+    assert_eq!(
+        (code(&output), stdout(&output), stderr(&output)),
+        (0, "", "")
+    );
+    assert_eq!(setup.read("f").unwrap(), content(LEN));
+
+    setup.write("f", b"precious");
+    let output = setup.run(&["download", "f"]);
+    assert_eq!(code(&output), 10);
+    assert_eq!(setup.read("f").unwrap(), b"precious");
+    let output = setup.run(&["download", "f", "--force", "--json"]);
+    let line: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(
+        (&line["size"], &line["verified"]),
+        (&LEN.into(), &true.into())
+    );
+    assert_eq!(setup.read("f").unwrap(), content(LEN));
+    assert_eq!(
+        setup.dir.path().read_dir().unwrap().count(),
+        1,
+        "no part is left"
+    );
+}
+
+#[test]
+fn ranges_and_standard_output() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
+    let setup = Setup::new(&[&storage]);
+    let output = setup.run(&["download", "f", "-o", "-"]);
+    assert_eq!((code(&output), output.stdout), (0, content(LEN)));
+    let args = ["download", "f", "--offset", "1KiB", "--size", "2KiB", "-o"];
+    let output = setup.run(&[&args[..], &["-"]].concat());
+    assert_eq!(
+        (code(&output), &output.stdout[..]),
+        (0, &content(LEN)[1024..3072])
+    );
+    assert_eq!(code(&setup.run(&[&args[..], &["part"]].concat())), 0);
+    assert_eq!(setup.read("part").unwrap(), content(LEN)[1024..3072]);
+    let output = setup.run(&["download", "f", "--offset", "2GB", "-o", "-"]);
+    assert_eq!((code(&output), stdout(&output)), (1, ""));
+}
+
+#[test]
+fn a_closed_standard_output_is_no_error() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
+    let setup = Setup::new(&[&storage]);
+    let mut child = setup
+        .command(&["download", "f", "-o", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), stderr(&output)), (0, ""));
+}
+
+#[test]
+fn an_interrupted_download_is_continued() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let dying = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Download(range) if range.offset == 0 => Act::CutAfter(600_000),
+        StorageRequest::Download(_) => Act::Close,
+        _ => Act::Serve,
+    });
+    let setup = Setup::new(&[&dying]);
+    let output = setup.run(&["download", "f"]);
+    assert_eq!(code(&output), 5, "{}", stderr(&output));
+    assert_eq!(setup.read("f"), None);
+    assert_eq!(setup.read(".f.tnv-part").unwrap(), content(LEN)[..600_000]);
+
+    let good = FakeStorage::start(&memory, |_, request| {
+        if let StorageRequest::Download(range) = request {
+            assert_eq!(range.offset, 600_000);
+        }
+        Act::Serve
+    });
+    setup.tracker.set_storages(&[&good.fake.address]);
+    let output = setup.run(&["download", "f", "--continue"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(setup.read("f").unwrap(), content(LEN));
+    assert_eq!(setup.read(".f.tnv-part"), None);
+    assert_eq!(
+        code(&setup.run(&["download", "f", "--continue", "-o", "-"])),
+        2
+    );
+}
+
+#[test]
+fn a_killed_download_leaves_nothing_under_its_name() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let slow = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Download(_) => {
+            let head = proto::Head::reply(proto::storage::REPLY, LEN as u64).encode();
+            Act::Raw([&head[..], &content(LEN)[..5000]].concat())
+        }
+        _ => Act::Serve,
+    });
+    let setup = Setup::new(&[&slow]);
+    let mut child = setup.command(&["download", "f"]).spawn().unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while setup
+        .read(".f.tnv-part")
+        .is_none_or(|part| part.len() < 5000)
+    {
+        assert!(Instant::now() < deadline, "nothing arrives");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(setup.read("f"), None);
+    slow.stop();
+}
+
+#[test]
+fn damaged_content_never_gets_the_name() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let storage = FakeStorage::good(&memory);
+    let setup = Setup::new(&[&storage]);
+    // What --continue finds is not of this file.
+    setup.write(".f.tnv-part", b"something else");
+    let output = setup.run(&["download", "f", "--continue"]);
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    assert_eq!((setup.read("f"), setup.read(".f.tnv-part")), (None, None));
+    assert_eq!(code(&setup.run(&["download", "f", "--continue"])), 0);
+    assert_eq!(setup.read("f").unwrap(), content(LEN));
+}
+
+#[test]
+fn exit_codes_tell_the_kinds_apart() {
+    let memory = Arc::new(Memory::default());
+    for (refusal, exit) in [
+        (ErrorCode::Unknown, 1),
+        (ErrorCode::BadRequest, 1),
+        (ErrorCode::NotFound, 3),
+        (ErrorCode::Unavailable, 5),
+        (ErrorCode::Busy, 5),
+        (ErrorCode::NoSpace, 6),
+        (ErrorCode::ReadOnly, 6),
+        (ErrorCode::Damaged, 7),
+        (ErrorCode::Forbidden, 9),
+    ] {
+        let storage = FakeStorage::start(&memory, move |_, _| Act::Refuse(refusal));
+        let setup = Setup::new(&[&storage]);
+        let output = setup.run(&["stat", "f"]);
+        assert_eq!((code(&output), stdout(&output)), (exit, ""), "{refusal}");
+        let text = stderr(&output);
+        assert!(text.starts_with("tnv: stat f: ") && text.contains("refused by the script"));
+        assert_eq!(text.lines().count(), 1);
+    }
+    let dir = TempDir::new().unwrap();
+    let dead = dead_address();
+    let output = tnv(dir.path(), dead.as_str(), &["stat", "f"])
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 5);
+    assert!(stderr(&output).contains("Connection refused"));
+}
+
+#[test]
+fn an_unknown_outcome_has_its_code() {
+    let memory = Arc::new(Memory::default());
+    let storage = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Upload(_) => Act::ServeAndClose,
+        _ => Act::RefuseLate(ErrorCode::Busy),
+    });
+    let setup = Setup::new(&[&storage]);
+    setup.write("a", b"a");
+    let output = setup.run(&["upload", "a", "--id", "mine"]);
+    assert_eq!((code(&output), stdout(&output)), (8, ""));
+    assert!(
+        stderr(&output).contains("alice/mine"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn stat_delete_and_groups() {
+    let memory = memory_with(&key("f"), &content(1000));
+    let storage = FakeStorage::good(&memory);
+    let setup = Setup::new(&[&storage]);
+    let output = setup.run(&["stat", "f", "g"]);
+    let checksum = format!(
+        "{:032x}",
+        checksum_of(&mut content(1000).as_slice()).unwrap()
+    );
+    let line = format!("f size=1000 modified=2023-11-14T22:13:20Z checksum={checksum}\n");
+    assert_eq!((code(&output), stdout(&output)), (3, line.as_str()));
+    let output = setup.run(&["--json", "stat", "f"]);
+    let line: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(
+        (&line["id"], &line["checksum"]),
+        (&"f".into(), &checksum.into())
+    );
+
+    let output = setup.run(&["--json", "groups"]);
+    let line: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(line["group"], "group001");
+    assert_eq!(
+        line["storages"][0]["address"],
+        storage.fake.address.as_str()
+    );
+    assert!(stdout(&setup.run(&["groups"])).contains("ACTIVE"));
+
+    let output = setup.run(&["delete", "f"]);
+    assert_eq!((code(&output), stdout(&output)), (0, ""));
+    assert_eq!(code(&setup.run(&["delete", "f"])), 3);
+    assert_eq!(memory.get(&key("f")), None);
+}

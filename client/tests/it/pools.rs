@@ -13,8 +13,10 @@ use crate::storage::{Act, FakeStorage};
 use crate::support::{cluster, config, content, key, memory_with};
 
 fn pools(idle_max: usize) -> PoolManager {
-    let mut config = PoolConfig::default();
-    config.idle_max = idle_max;
+    let config = PoolConfig {
+        idle_max,
+        ..PoolConfig::default()
+    };
     PoolManager::new(ConnectionConfig::default(), config)
 }
 
@@ -139,8 +141,10 @@ fn the_local_address_can_be_chosen() {
         }
     });
     let ip: IpAddr = "127.0.0.77".parse().unwrap();
-    let mut config = ConnectionConfig::default();
-    config.bind = Some(ip);
+    let mut config = ConnectionConfig {
+        bind: Some(ip),
+        ..ConnectionConfig::default()
+    };
     let mut connection = Connection::connect(&fake.address, &config).unwrap();
     assert_eq!(connection.local_addr().unwrap().ip(), ip);
     let request = StorageRequest::FileSize(key("f")).encode();

@@ -9,7 +9,7 @@ use proto::{AppId, FileId, FileKey, UserId};
 use crate::storage::{FakeStorage, Memory};
 use crate::tracker::FakeTracker;
 
-/// A tracker that names these storages, and a client of it that waits 300 ms for a silent server.
+/// A tracker that names these storages, and a client of it that waits 1 s for a silent server.
 pub(crate) fn cluster(storages: &[&FakeStorage]) -> (FakeTracker, Client) {
     let addresses: Vec<_> = storages.iter().map(|s| &s.fake.address).collect();
     let tracker = FakeTracker::start(&addresses);
@@ -19,7 +19,7 @@ pub(crate) fn cluster(storages: &[&FakeStorage]) -> (FakeTracker, Client) {
 
 pub(crate) fn config(tracker: &FakeTracker) -> ClientConfig {
     let mut config = ClientConfig::new(vec![tracker.fake.address.clone()]);
-    config.connection.io_timeout = Duration::from_millis(300);
+    config.connection.io_timeout = Duration::from_secs(1);
     config
 }
 
