@@ -57,15 +57,20 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Fault`] when the server refused: the connection can be used again. Any other
-    /// error, a body of more than `body_max` bytes among them, makes it unusable.
+    /// error, a body of more than `body_max` bytes among them, makes it unusable, and every later
+    /// call fails.
     pub fn call(
         &mut self,
         request: &[u8],
         reply_command: u8,
         body_max: usize,
     ) -> Result<Vec<u8>, Error> {
+        const DOING: &str = "sending the request";
+        if !self.in_step {
+            return Err(self.io_error(DOING, io::ErrorKind::NotConnected.into()));
+        }
         self.begin();
-        self.send(request, "sending the request")?;
+        self.send(request, DOING)?;
         let body_len = self.read_head(reply_command)?;
         self.read_body(body_len, body_max)
     }

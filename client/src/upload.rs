@@ -32,7 +32,9 @@ impl Client {
     /// attempt has sent; a new attempt begins at 0 again. Needs 512 KiB of memory for any size.
     ///
     /// Every storage of the user is tried; one that broke off in the middle gets a second turn at
-    /// the end. Success means that the file is stored, once, with this content.
+    /// the end. Success means that the file is stored, once, with this content. After an attempt
+    /// of unknown outcome that is judged by size and checksum, or by the size alone where only a
+    /// C++ storage can be asked.
     ///
     /// # Errors
     /// - A refusal that no other storage would decide otherwise, such as

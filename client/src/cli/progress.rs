@@ -4,6 +4,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Output;
 
+const TEMPLATE: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+
 /// A bar for `size` bytes; an invisible one when nobody watches. It goes away when dropped.
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -11,8 +13,6 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(output: &Output, label: &str, size: u64) -> Progress {
-        const TEMPLATE: &str =
-            "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
         if !output.shows_progress() {
             return Progress {
                 bar: ProgressBar::hidden(),
@@ -34,5 +34,15 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_one() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
     }
 }

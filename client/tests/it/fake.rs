@@ -100,9 +100,10 @@ where
     }
 }
 
-/// An address nobody listens at.
+/// An address nobody listens at: the servers of the tests are all at 127.0.0.1, so none of them
+/// comes by this port later.
 pub(crate) fn dead_address() -> Address {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.9:0").unwrap();
     listener.local_addr().unwrap().into()
 }
 

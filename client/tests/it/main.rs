@@ -8,6 +8,7 @@ mod support;
 mod tracker;
 
 mod cli;
+mod cli_downloads;
 mod cli_settings;
 mod delete_and_stat;
 mod downloads;

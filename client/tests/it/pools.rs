@@ -74,6 +74,23 @@ fn a_fresh_connection_that_breaks_is_an_error() {
 }
 
 #[test]
+fn a_connection_out_of_step_is_of_no_further_use() {
+    let fake = Fake::start(|_, stream| {
+        let _: Option<StorageRequest> = read_request(stream);
+        reply(stream, storage::REPLY, &[0; 9]);
+        assert!(read_request::<StorageRequest>(stream).is_none());
+    });
+    let mut connection = Connection::connect(&fake.address, &ConnectionConfig::default()).unwrap();
+    let request = StorageRequest::FileSize(key("f")).encode();
+    assert!(connection.is_usable());
+    let error = connection.call(&request, storage::REPLY, 8).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(!connection.is_usable());
+    let error = connection.call(&request, storage::REPLY, 8).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+}
+
+#[test]
 fn a_restarted_server_is_not_noticed() {
     let storage = FakeStorage::good(&memory_with(&key("f"), &content(10)));
     let (tracker, client) = cluster(&[&storage]);
