@@ -1,1 +1,38 @@
-//! daemon
+//! The frame every tnv server runs in: its process, its threads and connections, its databases.
+//!
+//! Nothing of the business is here: no group, no file id. What goes in is used by two servers
+//! at least.
+//!
+//! ```text
+//!  main ─► run ─► arguments, configuration, log, signals
+//!           │
+//!           └► the server ─► net::Server ─► wire::Wire(Service)  tracker, idserver, storage
+//!                │                     └──► http::Http(Handler)  httpd
+//!                ├► db::Sqlite
+//!                └► ticker::Ticker
+//! ```
+//!
+//! Threads: `signals`, one `accept` and one `park` for each listening socket, its `worker-N` and
+//! `fast-N`, one writer for each SQLite database, one for each ticker. Every one is named and joined.
+
+pub mod args;
+pub mod config;
+mod host;
+pub mod logging;
+mod run;
+pub mod signals;
+mod stop;
+pub mod thread;
+pub mod ticker;
+pub mod units;
+
+pub mod net;
+
+pub mod http;
+pub mod wire;
+
+pub mod db;
+
+pub use host::hostname;
+pub use run::{DaemonConfig, run};
+pub use stop::Stop;

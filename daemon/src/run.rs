@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::Stop;
 use crate::args::Args;
 use crate::config::{self, ConfigError, LogConfig};
+use crate::host;
 use crate::logging::Log;
 use crate::signals;
 
@@ -120,6 +121,7 @@ fn run_signalled<C: DaemonConfig>(
     log: &Log,
     serve: impl FnOnce(C, &Stop) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    host::raise_open_files();
     let stop = Stop::new();
     let reopened = log.clone();
     let hooks: Vec<signals::Hook> = vec![Box::new(move || reopened.reopen())];

@@ -1,1 +1,23 @@
-//! storage
+//! The storage server: takes files in, serves them and removes them.
+//!
+//! A file exists when its row does: the row is written last on the way in and marked first on the
+//! way out, so that a crash leaves work for a sweep but never a row without its file.
+
+pub mod config;
+mod globals;
+mod id;
+mod path;
+
+mod cache;
+mod db;
+mod file;
+
+mod service;
+mod upload;
+
+mod server;
+mod status;
+mod tracker;
+
+pub use config::Config;
+pub use server::{Storage, run};

@@ -1,0 +1,25 @@
+//! The host this process runs on.
+
+use log::warn;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The name of the host, as `uname -n` tells it.
+pub fn hostname() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Raises the limit of open files to the most this process may have: the usual soft limit of 1024
+/// is for programs that use `select`.
+pub(crate) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(e) = setrlimit(Resource::Nofile, raised) {
+        warn!("limit of open files stays at {:?}: {e}", limit.current);
+    }
+}

@@ -1,0 +1,167 @@
+//! The settings of a storage (`etc/storage.toml` explains each).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use daemon::DaemonConfig;
+use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
+use daemon::db::{DatabaseUrl, Synchronous};
+use daemon::units::{ByteSize, Period};
+use proto::{Address, GroupName, Hostname, IdKey};
+use serde::{Deserialize, Serialize};
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where clients connect. A specific address is also the one connections to trackers and
+    /// idservers are made from, so that members on one host differ.
+    pub listen: SocketAddr,
+    /// The group this storage belongs to.
+    pub group: GroupName,
+    /// The name it goes by.
+    pub hostname: Hostname,
+    /// Every tracker of the cluster: it joins them all.
+    pub trackers: Vec<Address>,
+    /// The idservers, tried in turn.
+    pub idservers: Vec<Address>,
+    /// Folders that hold the files, taken in turn. All storages of a group write the same paths.
+    pub store_paths: Vec<String>,
+    /// Where the rows of the files are.
+    pub database: DatabaseUrl,
+    /// What a reply of success promises.
+    pub durability: Durability,
+    /// Space to be left free on each store path, in bytes.
+    pub reserved_space: ByteSize,
+    /// Time between two beats to a tracker.
+    pub beat_interval: Period,
+    /// Rows remembered of files asked for.
+    pub cache: CacheConfig,
+    /// Threads and connections.
+    pub server: ServerConfig,
+    /// Where log lines go.
+    pub log: LogConfig,
+}
+
+/// What survives when a reply of success was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// kill -9 and power loss.
+    Full,
+    /// The content survives power loss; whether its name does is up to the file system.
+    Data,
+    /// kill -9, not power loss.
+    None,
+}
+
+impl Durability {
+    /// Whether content is synced to the disk.
+    pub fn syncs_content(self) -> bool {
+        self != Durability::None
+    }
+
+    /// Whether names are.
+    pub fn syncs_names(self) -> bool {
+        self == Durability::Full
+    }
+
+    /// How rows are committed.
+    pub(crate) fn of_rows(self) -> Synchronous {
+        match self {
+            Durability::None => Synchronous::Normal,
+            Durability::Data | Durability::Full => Synchronous::Full,
+        }
+    }
+}
+
+/// Section `[cache]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheConfig {
+    /// Most rows kept.
+    pub entries: u64,
+    /// How long one is kept.
+    pub ttl: Period,
+}
+
+impl Default for CacheConfig {
+    fn default() -> CacheConfig {
+        CacheConfig {
+            entries: 100_000,
+            ttl: Period::from_secs(600),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let address = |text: &str| vec![text.parse().expect("an address")];
+        Config {
+            listen: ([0, 0, 0, 0], 23000).into(),
+            group: "group001".parse().expect("a group name"),
+            hostname: default_hostname(),
+            trackers: address("127.0.0.1:21000"),
+            idservers: address("127.0.0.1:22000"),
+            store_paths: vec!["/var/lib/tnv/data".to_owned()],
+            database: DatabaseUrl::Sqlite("/var/lib/tnv/storage.db".into()),
+            durability: Durability::Full,
+            reserved_space: ByteSize::from_mib(1024),
+            beat_interval: Period::from_secs(10),
+            cache: CacheConfig::default(),
+            server: ServerConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// The system's name, or what can stand in for one.
+fn default_hostname() -> Hostname {
+    Hostname::new(daemon::hostname())
+        .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
+}
+
+/// Longest beat interval: trackers take a member for lost after their check interval.
+const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
+
+impl DaemonConfig for Config {
+    fn check(&self) -> Result<(), ConfigError> {
+        self.server.check()?;
+        check_nonzero("cache.entries", self.cache.entries == 0)?;
+        check_nonzero("beat_interval", self.beat_interval.is_zero())?;
+        if self.beat_interval.duration() > BEAT_INTERVAL_MAX {
+            return Err(ConfigError::invalid(
+                "beat_interval",
+                "is longer than an hour",
+            ));
+        }
+        if self.idservers.is_empty() {
+            return Err(ConfigError::invalid("idservers", "at least one is needed"));
+        }
+        check_store_paths(&self.store_paths)
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+}
+
+fn check_store_paths(paths: &[String]) -> Result<(), ConfigError> {
+    let invalid = |reason: String| Err(ConfigError::invalid("store_paths", reason));
+    if paths.is_empty() {
+        return invalid("at least one is needed".to_owned());
+    }
+    for (idx, path) in paths.iter().enumerate() {
+        // The path as it is written here is the key of its numbers at the idserver.
+        if let Err(e) = IdKey::new(path.as_str()) {
+            return invalid(format!("{path:?} cannot be a key at the idserver: {e}"));
+        }
+        if path.ends_with('/') {
+            return invalid(format!("{path:?} must not end in a slash"));
+        }
+        if paths[..idx].contains(path) {
+            return invalid(format!("{path:?} stands there twice"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! The rows of the files.
+
+mod sqlite;
+
+use daemon::db::{DatabaseUrl, DbError};
+use proto::{FileKey, GroupName};
+
+use crate::config::Durability;
+
+/// What is known of a file. It exists when its row does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileRow {
+    /// Where it lies, spelled as its store path was configured.
+    pub(crate) path: String,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// XXH3-128 of the content; absent in rows of the C++ system.
+    pub(crate) checksum: Option<u128>,
+    /// When the row was made, seconds since the epoch.
+    pub(crate) created: i64,
+}
+
+/// A file whose row is to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewRow {
+    pub(crate) key: FileKey,
+    pub(crate) group: GroupName,
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) checksum: u128,
+}
+
+/// The tables `t_file_01` to `t_file_03` (protocol.md, Tables). One suite of tests holds for every
+/// engine.
+pub(crate) trait Files: Send + Sync {
+    /// The row of a file, unless it is being deleted.
+    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError>;
+
+    /// Makes a row, durably.
+    ///
+    /// # Errors
+    /// [`DbError::Conflict`] when there is one with this file id.
+    fn insert(&self, row: NewRow) -> Result<(), DbError>;
+
+    /// Marks a row as being deleted, durably; from then on it is not found. Tells the path of the
+    /// file, or that there is no such row.
+    fn begin_delete(&self, key: &FileKey, group: &GroupName) -> Result<Option<String>, DbError>;
+
+    /// Removes a row that was marked.
+    fn end_delete(&self, key: &FileKey) -> Result<(), DbError>;
+
+    /// Files of the group whose deletion was begun and not ended; at most `limit` of them.
+    fn unfinished_deletes(
+        &self,
+        group: &GroupName,
+        limit: u32,
+    ) -> Result<Vec<(FileKey, String)>, DbError>;
+
+    /// Finishes what waits to be written.
+    fn close(&self);
+}
+
+/// Opens the database a URL names.
+///
+/// # Errors
+/// It cannot be opened, or its engine is not one of this build.
+pub(crate) fn open(url: &DatabaseUrl, durability: Durability) -> anyhow::Result<Box<dyn Files>> {
+    match url {
+        DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::SqliteFiles::open(path, durability)?)),
+        DatabaseUrl::Mysql(_) => anyhow::bail!("{url}: only sqlite: is supported in this version"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

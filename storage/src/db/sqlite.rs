@@ -1,0 +1,201 @@
+//! The rows in SQLite.
+
+use std::path::Path;
+
+use daemon::db::{DbError, Sqlite};
+use proto::{FileKey, GroupName, UserId, file_table};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{FileRow, Files, NewRow};
+use crate::config::Durability;
+
+/// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
+const DELETING: i64 = 1;
+const TABLES: [u8; 3] = [1, 2, 3];
+
+/// Columns of the C++ system, then ours.
+const SCHEMA: &str = "
+CREATE TABLE t_file_01 (
+    id varchar(256) NOT NULL PRIMARY KEY,
+    appid varchar(32) NOT NULL,
+    userid varchar(128) NOT NULL,
+    status tinyint NOT NULL DEFAULT 0,
+    file_path varchar(512) NOT NULL,
+    file_size bigint NOT NULL,
+    create_time timestamp NOT NULL DEFAULT current_timestamp,
+    update_time timestamp NOT NULL DEFAULT current_timestamp,
+    group_name varchar(32),
+    checksum blob
+);
+CREATE TABLE t_file_02 (
+    id varchar(256) NOT NULL PRIMARY KEY,
+    appid varchar(32) NOT NULL,
+    userid varchar(128) NOT NULL,
+    status tinyint NOT NULL DEFAULT 0,
+    file_path varchar(512) NOT NULL,
+    file_size bigint NOT NULL,
+    create_time timestamp NOT NULL DEFAULT current_timestamp,
+    update_time timestamp NOT NULL DEFAULT current_timestamp,
+    group_name varchar(32),
+    checksum blob
+);
+CREATE TABLE t_file_03 (
+    id varchar(256) NOT NULL PRIMARY KEY,
+    appid varchar(32) NOT NULL,
+    userid varchar(128) NOT NULL,
+    status tinyint NOT NULL DEFAULT 0,
+    file_path varchar(512) NOT NULL,
+    file_size bigint NOT NULL,
+    create_time timestamp NOT NULL DEFAULT current_timestamp,
+    update_time timestamp NOT NULL DEFAULT current_timestamp,
+    group_name varchar(32),
+    checksum blob
+);
+CREATE INDEX t_file_01_deleting ON t_file_01 (group_name) WHERE status = 1;
+CREATE INDEX t_file_02_deleting ON t_file_02 (group_name) WHERE status = 1;
+CREATE INDEX t_file_03_deleting ON t_file_03 (group_name) WHERE status = 1;
+";
+
+pub(super) struct SqliteFiles(Sqlite);
+
+impl SqliteFiles {
+    pub(super) fn open(path: &Path, durability: Durability) -> Result<SqliteFiles, DbError> {
+        Ok(SqliteFiles(Sqlite::open(
+            path,
+            durability.of_rows(),
+            "storage",
+            &[SCHEMA],
+        )?))
+    }
+}
+
+impl Files for SqliteFiles {
+    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
+        let sql = format!(
+            "SELECT file_path, file_size, checksum, unixepoch(create_time) FROM {} \
+             WHERE id = ?1 AND appid = ?2 AND userid = ?3 AND status <> {DELETING}",
+            table(&key.user)
+        );
+        self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_row(of_key(key), file_row);
+            Ok(found.optional()?)
+        })
+    }
+
+    fn insert(&self, row: NewRow) -> Result<(), DbError> {
+        self.0.write(move |connection| {
+            let sql = format!(
+                "INSERT INTO {} (id, appid, userid, status, file_path, file_size, group_name, \
+                 checksum) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)",
+                table(&row.key.user)
+            );
+            connection.prepare_cached(&sql)?.execute(params![
+                row.key.file.as_str(),
+                row.key.app.as_str(),
+                row.key.user.as_str(),
+                row.path,
+                i64::try_from(row.size).unwrap_or(i64::MAX),
+                row.group.as_str(),
+                row.checksum.to_be_bytes().as_slice(),
+            ])?;
+            Ok(())
+        })
+    }
+
+    fn begin_delete(&self, key: &FileKey, group: &GroupName) -> Result<Option<String>, DbError> {
+        let (key, group) = (key.clone(), group.clone());
+        self.0.write(move |connection| {
+            let sql = format!(
+                "UPDATE {} SET status = {DELETING}, group_name = ?4, \
+                 update_time = current_timestamp WHERE id = ?1 AND appid = ?2 AND userid = ?3 \
+                 AND status <> {DELETING} RETURNING file_path",
+                table(&key.user)
+            );
+            let [id, app, user] = of_key(&key);
+            let mut statement = connection.prepare_cached(&sql)?;
+            let path = statement
+                .query_row(params![id, app, user, group.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(path)
+        })
+    }
+
+    fn end_delete(&self, key: &FileKey) -> Result<(), DbError> {
+        let key = key.clone();
+        self.0.write(move |connection| {
+            let sql = format!(
+                "DELETE FROM {} WHERE id = ?1 AND appid = ?2 AND userid = ?3 \
+                 AND status = {DELETING}",
+                table(&key.user)
+            );
+            connection.prepare_cached(&sql)?.execute(of_key(&key))?;
+            Ok(())
+        })
+    }
+
+    fn unfinished_deletes(
+        &self,
+        group: &GroupName,
+        limit: u32,
+    ) -> Result<Vec<(FileKey, String)>, DbError> {
+        self.0.read(|connection| {
+            let mut unfinished = Vec::new();
+            for table in TABLES {
+                let left = limit - unfinished.len() as u32;
+                unfinished.extend(unfinished_in(connection, table, group, left)?);
+            }
+            Ok(unfinished)
+        })
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+fn unfinished_in(
+    connection: &Connection,
+    table: u8,
+    group: &GroupName,
+    limit: u32,
+) -> Result<Vec<(FileKey, String)>, DbError> {
+    let sql = format!(
+        "SELECT appid, userid, id, file_path FROM t_file_{table:02} \
+         WHERE status = {DELETING} AND group_name = ?1 LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![group.as_str(), limit], |row| {
+        let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+        Ok(texts)
+    })?;
+    let mut unfinished = Vec::new();
+    for row in rows {
+        let [app, user, file, path] = row?;
+        // Names were checked when they were written: others are not ours to touch.
+        if let (Ok(app), Ok(user), Ok(file)) = (app.parse(), user.parse(), file.parse()) {
+            unfinished.push((FileKey { app, user, file }, path));
+        }
+    }
+    Ok(unfinished)
+}
+
+fn table(user: &UserId) -> String {
+    format!("t_file_{:02}", file_table(user))
+}
+
+fn of_key(key: &FileKey) -> [&str; 3] {
+    [key.file.as_str(), key.app.as_str(), key.user.as_str()]
+}
+
+fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
+    let checksum: Option<Vec<u8>> = row.get(2)?;
+    Ok(FileRow {
+        path: row.get(0)?,
+        size: row.get::<_, i64>(1)?.try_into().unwrap_or(0),
+        checksum: checksum
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u128::from_be_bytes),
+        created: row.get::<_, Option<i64>>(3)?.unwrap_or(0),
+    })
+}

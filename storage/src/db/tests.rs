@@ -1,0 +1,106 @@
+//! What every engine must do.
+
+use daemon::db::{DatabaseUrl, DbError};
+use proto::{FileKey, GroupName};
+
+use super::{Files, NewRow, open};
+use crate::config::Durability;
+
+fn key(user: &str, file: &str) -> FileKey {
+    FileKey {
+        app: "tnvideo".parse().unwrap(),
+        user: user.parse().unwrap(),
+        file: file.parse().unwrap(),
+    }
+}
+
+fn group(name: &str) -> GroupName {
+    name.parse().unwrap()
+}
+
+fn new_row(key: FileKey) -> NewRow {
+    let path = format!(
+        "../data/000/000/000/5F9E3FA7_{:03X}",
+        key.file.as_str().len()
+    );
+    NewRow {
+        key,
+        group: group("group001"),
+        path,
+        size: 56,
+        checksum: u128::MAX - 7,
+    }
+}
+
+/// The suite. `files` is empty.
+fn suite(files: &dyn Files) {
+    // One user of each table, ids with letters that a collation might fold.
+    for user in ["tnv001", "tnv002", "Émile"] {
+        let key_of = |file: &str| key(user, file);
+        assert_eq!(files.find(&key_of("a")).unwrap(), None);
+        files.insert(new_row(key_of(&format!("a{user}")))).unwrap();
+        let row = files.find(&key_of(&format!("a{user}"))).unwrap().unwrap();
+        assert_eq!((row.size, row.checksum), (56, Some(u128::MAX - 7)));
+        assert!(row.path.starts_with("../data/000/000/000/5F9E3FA7_"));
+        assert!(row.created > 1_700_000_000, "{}", row.created);
+        assert_eq!(files.find(&key_of(&format!("A{user}"))).unwrap(), None);
+    }
+    existing_rows_are_left_alone(files);
+    deletes_have_two_steps(files);
+    files.close();
+    assert!(
+        files
+            .find(&key("tnv001", "x"))
+            .unwrap_err()
+            .is_unavailable()
+    );
+}
+
+fn existing_rows_are_left_alone(files: &dyn Files) {
+    let key = key("tnv001", "atnv001");
+    let before = files.find(&key).unwrap();
+    let again = NewRow {
+        size: 1,
+        ..new_row(key.clone())
+    };
+    assert!(matches!(files.insert(again), Err(DbError::Conflict { .. })));
+    assert_eq!(files.find(&key).unwrap(), before);
+    // alice's rows are in the same table: another user does not see the file.
+    assert_eq!(
+        files
+            .find(&FileKey {
+                user: "alice".parse().unwrap(),
+                ..key
+            })
+            .unwrap(),
+        None
+    );
+}
+
+fn deletes_have_two_steps(files: &dyn Files) {
+    let key = key("tnv001", "atnv001");
+    let (mine, other) = (group("group001"), group("group002"));
+    let path = files.begin_delete(&key, &mine).unwrap();
+    assert!(path.is_some());
+    assert_eq!(files.find(&key).unwrap(), None);
+    assert_eq!(files.begin_delete(&key, &mine).unwrap(), None);
+    let unfinished = vec![(key.clone(), path.unwrap())];
+    assert_eq!(files.unfinished_deletes(&mine, 10).unwrap(), unfinished);
+    assert_eq!(files.unfinished_deletes(&other, 10).unwrap(), vec![]);
+    files.end_delete(&key).unwrap();
+    assert_eq!(files.unfinished_deletes(&mine, 10).unwrap(), vec![]);
+    files.insert(new_row(key.clone())).unwrap();
+    // A row that nobody marked stays.
+    files.end_delete(&key).unwrap();
+    assert!(files.find(&key).unwrap().is_some());
+}
+
+#[test]
+fn sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("sub/storage.db"));
+    suite(&*open(&url, Durability::Full).unwrap());
+    // What was committed is there after closing and opening.
+    let again = open(&url, Durability::None).unwrap();
+    assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
+}

@@ -1,0 +1,48 @@
+//! What all parts of a running storage share, built once.
+
+use std::sync::Arc;
+
+use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
+
+use crate::cache::Rows;
+use crate::config::Config;
+use crate::db::{self, Files};
+use crate::file::FileWriter;
+use crate::id::Numbers;
+use crate::path::StorePaths;
+
+pub(crate) struct Globals {
+    pub(crate) config: Config,
+    pub(crate) paths: StorePaths,
+    pub(crate) numbers: Numbers,
+    pub(crate) writer: FileWriter,
+    pub(crate) files: Box<dyn Files>,
+    pub(crate) rows: Rows,
+}
+
+impl Globals {
+    /// Opens the database and the store paths.
+    pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
+        let paths = StorePaths::open(&config)?;
+        let files = db::open(&config.database, config.durability)?;
+        let pools = PoolManager::new(connection_config(&config), PoolConfig::default());
+        let ids = IdClient::new(config.idservers.clone(), Arc::new(pools));
+        Ok(Arc::new(Globals {
+            paths,
+            numbers: Numbers::new(ids),
+            writer: FileWriter::new(config.durability),
+            files,
+            rows: Rows::new(&config.cache),
+            config,
+        }))
+    }
+}
+
+/// How connections to other servers are made: from the address this one listens on, if it is one.
+pub(crate) fn connection_config(config: &Config) -> ConnectionConfig {
+    let ip = config.listen.ip();
+    ConnectionConfig {
+        bind: (!ip.is_unspecified()).then_some(ip),
+        ..ConnectionConfig::default()
+    }
+}

@@ -1,0 +1,78 @@
+//! Starting and stopping, in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use daemon::Stop;
+use daemon::net::Server;
+use daemon::ticker::Ticker;
+use daemon::wire::Wire;
+use log::info;
+
+use crate::config::Config;
+use crate::globals::Globals;
+use crate::service::StorageService;
+use crate::status;
+use crate::tracker::Membership;
+
+/// A running storage.
+pub struct Storage {
+    globals: Arc<Globals>,
+    server: Server,
+    membership: Membership,
+    status: Ticker,
+    stop: Stop,
+}
+
+/// Runs a storage until the stop.
+///
+/// # Errors
+/// It cannot start; the error says why.
+pub fn run(config: Config, stop: &Stop) -> anyhow::Result<()> {
+    let storage = Storage::start(config)?;
+    stop.wait_forever();
+    info!("stopping");
+    storage.shutdown();
+    Ok(())
+}
+
+impl Storage {
+    /// Opens what it needs, serves, and joins the trackers.
+    ///
+    /// # Errors
+    /// The database, a store path or the address to listen on is not to be had.
+    pub fn start(config: Config) -> anyhow::Result<Storage> {
+        let globals = Globals::open(config)?;
+        let config = &globals.config;
+        let service = StorageService::new(Arc::clone(&globals));
+        let wire = Wire::new(service, config.hostname.as_str());
+        let server = Server::start("storage", config.listen, &config.server, wire)
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let stop = Stop::new();
+        let status = status::start(&globals, &stop)?;
+        let membership = Membership::start(config, server.addr().port())?;
+        Ok(Storage {
+            globals,
+            server,
+            membership,
+            status,
+            stop,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Leaves the trackers, so that no new client is sent here, finishes the requests in flight,
+    /// and closes the database.
+    pub fn shutdown(self) {
+        self.membership.leave();
+        self.server.shutdown();
+        self.stop.trip();
+        self.status.join();
+        self.globals.files.close();
+    }
+}

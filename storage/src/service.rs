@@ -1,0 +1,175 @@
+//! What a storage does with each request.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use daemon::wire::{Caller, Lane, Reply, Service};
+use log::error;
+use proto::storage::{DELETE, DOWNLOAD, Download, FileStat, StorageRequest, UPLOAD};
+use proto::{ErrorCode, Fault, FileKey};
+
+use crate::db::FileRow;
+use crate::globals::Globals;
+use crate::{file, upload};
+
+pub(crate) struct StorageService {
+    globals: Arc<Globals>,
+}
+
+impl StorageService {
+    pub(crate) fn new(globals: Arc<Globals>) -> StorageService {
+        StorageService { globals }
+    }
+
+    /// 'Up to the end' and the rest of a file that has none are both a length of 0.
+    fn download(&self, download: &Download) -> Result<Reply, Fault> {
+        let (row, (file, size)) = self.with_file(&download.key, file::open)?;
+        check_size(&download.key, &row, size)?;
+        let Download {
+            offset,
+            size: wanted,
+            ..
+        } = *download;
+        let Some(rest) = size.checked_sub(offset) else {
+            return Err(out_of_range("offset", offset, size));
+        };
+        if wanted > rest {
+            return Err(out_of_range("size", wanted, rest));
+        }
+        let len = if wanted == 0 { rest } else { wanted };
+        Ok(Reply::File { file, offset, len })
+    }
+
+    fn stat(&self, key: &FileKey) -> Result<FileStat, Fault> {
+        let (row, size) = self.with_file(key, file::size)?;
+        check_size(key, &row, size)?;
+        Ok(FileStat {
+            size,
+            modified: row.created,
+            checksum: row.checksum,
+        })
+    }
+
+    /// The row first, then the file, then the row itself: see the crate's description.
+    fn delete(&self, key: &FileKey) -> Result<Reply, Fault> {
+        let Globals {
+            files,
+            rows,
+            writer,
+            config,
+            ..
+        } = &*self.globals;
+        let path = files
+            .begin_delete(key, &config.group)?
+            .ok_or_else(|| not_found(key))?;
+        rows.forget(key);
+        // From here on the file is gone for everyone; what fails now the sweep does later.
+        if let Err(e) = writer.remove(&path) {
+            error!("{path} of {key} cannot be removed now: {e}");
+        } else if let Err(e) = files.end_delete(key) {
+            error!(
+                "row of {key} cannot be removed now: {:#}",
+                anyhow::Error::from(e)
+            );
+        }
+        Ok(Reply::Body(Vec::new()))
+    }
+
+    /// Looks a file up and does something with its path. A remembered row may be out of date, and
+    /// even a fresh one may be of a file that a peer removes at this moment: a missing file is
+    /// missing only when a row read after that still names it.
+    fn with_file<T>(
+        &self,
+        key: &FileKey,
+        act: impl Fn(&str) -> io::Result<T>,
+    ) -> Result<(FileRow, T), Fault> {
+        if let Some(row) = self.globals.rows.get(key) {
+            match act(&row.path) {
+                Ok(value) => return Ok((row, value)),
+                Err(_) => self.globals.rows.forget(key),
+            }
+        }
+        let mut row = self.find(key)?;
+        let mut result = act(&row.path);
+        if is_missing(&result) {
+            row = self.find(key)?;
+            result = act(&row.path);
+        }
+        match result {
+            Ok(value) => {
+                self.globals.rows.put(key.clone(), row.clone());
+                Ok((row, value))
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Err(damaged(key, &format!("{} is missing", row.path)))
+            }
+            Err(e) => Err(upload::disk_fault(&row.path, &e)),
+        }
+    }
+
+    fn find(&self, key: &FileKey) -> Result<FileRow, Fault> {
+        self.globals.files.find(key)?.ok_or_else(|| not_found(key))
+    }
+}
+
+impl Service for StorageService {
+    type Request = StorageRequest;
+    type Session = ();
+
+    fn lane(&self, command: u8) -> Lane {
+        match command {
+            UPLOAD | DOWNLOAD | DELETE => Lane::Slow,
+            _ => Lane::Fast,
+        }
+    }
+
+    fn call(&self, request: StorageRequest, _caller: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        match request {
+            StorageRequest::Upload(upload) => Ok(Reply::Content(Box::new(upload::begin(
+                &self.globals,
+                upload,
+            )?))),
+            StorageRequest::FileSize(key) => {
+                let stat = self.stat(&key)?;
+                Ok(Reply::Body(proto::storage::encode_file_size(stat.size)))
+            }
+            StorageRequest::Download(download) => self.download(&download),
+            StorageRequest::Delete(key) => self.delete(&key),
+            StorageRequest::Stat(key) => Ok(Reply::Body(self.stat(&key)?.encode())),
+        }
+    }
+}
+
+fn is_missing<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(e) if e.kind() == ErrorKind::NotFound)
+}
+
+fn not_found(key: &FileKey) -> Fault {
+    Fault::new(
+        ErrorCode::NotFound,
+        format!("file not found, fileid: {}", key.file),
+    )
+}
+
+fn damaged(key: &FileKey, what: &str) -> Fault {
+    Fault::new(
+        ErrorCode::Damaged,
+        format!("stored file is damaged, fileid: {}: {what}", key.file),
+    )
+}
+
+fn check_size(key: &FileKey, row: &FileRow, actual: u64) -> Result<(), Fault> {
+    if row.size == actual {
+        return Ok(());
+    }
+    Err(damaged(
+        key,
+        &format!("{} has {actual} bytes, not {}", row.path, row.size),
+    ))
+}
+
+/// In the words of the C++ storage.
+fn out_of_range(what: &str, value: u64, max: u64) -> Fault {
+    let text = format!("invalid {what}, {value} is not between 0 and {max}");
+    Fault::new(ErrorCode::BadRequest, text)
+}

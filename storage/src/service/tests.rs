@@ -1,0 +1,1 @@
+//! Each command against a store in a folder; the idserver is a thread that counts.

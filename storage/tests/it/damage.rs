@@ -1,0 +1,105 @@
+//! Full disks, missing parts, and what crashes leave behind.
+
+use std::fs::{File, FileTimes};
+use std::time::{Duration, SystemTime};
+
+use daemon::units::ByteSize;
+use proto::ErrorCode;
+
+use super::support::{Node, code, wait_until};
+
+#[test]
+fn below_the_reserved_space_nothing_is_taken() {
+    let node = Node::start_with(|config| config.reserved_space = ByteSize::new(1 << 60));
+    let mut client = node.client();
+    assert_eq!(code(client.upload("a", b"content")), ErrorCode::NoSpace);
+    assert!(node.files().is_empty());
+    assert_eq!(code(client.size("a")), ErrorCode::NotFound);
+}
+
+#[test]
+fn a_file_larger_than_the_disk_is_refused_at_once() {
+    let node = Node::start();
+    let mut client = node.client();
+    let head = super::support::upload_head("huge", 1 << 60);
+    assert_eq!(code(client.send(&head)), ErrorCode::NoSpace);
+    assert!(node.files().is_empty());
+}
+
+#[test]
+fn without_an_idserver_uploads_are_unavailable_and_downloads_go_on() {
+    let mut node = Node::start();
+    let mut client = node.client();
+    client.upload("a", b"content").unwrap();
+    node.idserver.take().unwrap().shutdown();
+    assert_eq!(code(client.upload("b", b"content")), ErrorCode::Unavailable);
+    assert_eq!(client.download("a", 0, 0).unwrap(), b"content");
+    assert_eq!(node.files().len(), 1);
+}
+
+#[test]
+fn a_stored_file_that_is_not_what_its_row_says_is_damaged() {
+    let node = Node::start();
+    let mut client = node.client();
+    client.upload("short", b"content").unwrap();
+    File::options()
+        .write(true)
+        .open(&node.files()[0])
+        .unwrap()
+        .set_len(3)
+        .unwrap();
+    assert_eq!(code(client.download("short", 0, 0)), ErrorCode::Damaged);
+    assert_eq!(code(client.size("short")), ErrorCode::Damaged);
+    std::fs::remove_file(&node.files()[0]).unwrap();
+    assert_eq!(code(client.download("short", 0, 0)), ErrorCode::Damaged);
+    client.delete("short").unwrap();
+    assert_eq!(code(client.size("short")), ErrorCode::NotFound);
+}
+
+#[test]
+fn a_start_finishes_deletions_of_its_own_group() {
+    let mut node = Node::start();
+    for file in ["mine", "other"] {
+        node.client().upload(file, b"content").unwrap();
+    }
+    node.storage.take().unwrap().shutdown();
+    // As a crash between the two steps leaves them.
+    let database = node.folder.path().join("storage.db");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let mark = |file: &str, group: &str| {
+        let sql = "UPDATE t_file_02 SET status = 1, group_name = ?2 WHERE id = ?1";
+        assert_eq!(connection.execute(sql, (file, group)).unwrap(), 1);
+    };
+    mark("mine", "group001");
+    mark("other", "group002");
+    node.storage = Some(storage::Storage::start(node.config.clone()).unwrap());
+    wait_until("the sweep is done", || node.files().len() == 1);
+    let left = || -> i64 {
+        connection
+            .query_row("SELECT count(*) FROM t_file_02", (), |row| row.get(0))
+            .unwrap()
+    };
+    wait_until("the row is gone", || left() == 1);
+    assert_eq!(code(node.client().size("other")), ErrorCode::NotFound);
+}
+
+#[test]
+fn a_start_removes_temporaries_that_nobody_writes() {
+    let mut node = Node::start();
+    node.client().upload("kept", b"content").unwrap();
+    let folder = node.files()[0].parent().unwrap().to_owned();
+    node.storage.take().unwrap().shutdown();
+    let hours_ago = SystemTime::now() - Duration::from_secs(7200);
+    let make = |name: &str, modified: SystemTime| {
+        let file = File::create(folder.join(name)).unwrap();
+        file.set_times(FileTimes::new().set_modified(modified))
+            .unwrap();
+    };
+    make(".5F9E3FA7_000.0123456789abcdef", hours_ago);
+    make(".5F9E3FA7_001.0123456789abcdef", SystemTime::now());
+    make("notes.txt", hours_ago);
+    node.storage = Some(storage::Storage::start(node.config.clone()).unwrap());
+    wait_until("the old one is gone", || node.files().len() == 3);
+    assert!(folder.join(".5F9E3FA7_001.0123456789abcdef").exists());
+    assert!(folder.join("notes.txt").exists());
+}

@@ -1,0 +1,9 @@
+//! A storage in this process, over real sockets, on folders of its own.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod commands;
+mod damage;
+mod golden;
+mod membership;
+mod support;

@@ -1,0 +1,85 @@
+//! Joining, beating and leaving, against a tracker that writes down what it is told.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use daemon::config::ServerConfig;
+use daemon::net::Server;
+use daemon::wire::{Caller, Reply, Service, Wire};
+use proto::tracker::TrackerRequest;
+use proto::{ErrorCode, Fault};
+
+use super::support::{Node, PATIENCE};
+
+struct Diary {
+    heard: Sender<TrackerRequest>,
+    /// Answers the next beat as a tracker that was started anew.
+    forgetful: AtomicBool,
+}
+
+impl Service for Diary {
+    type Request = TrackerRequest;
+    type Session = ();
+
+    fn call(&self, request: TrackerRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        let beat = matches!(request, TrackerRequest::Beat(_));
+        self.heard.send(request).unwrap();
+        if beat && self.forgetful.swap(false, Ordering::Relaxed) {
+            return Err(Fault::new(ErrorCode::NotFound, "unknown member"));
+        }
+        Ok(Reply::Body(Vec::new()))
+    }
+}
+
+fn tracker(forgetful: bool) -> (Server, Receiver<TrackerRequest>) {
+    let (heard, diary) = unbounded();
+    let service = Diary {
+        heard,
+        forgetful: AtomicBool::new(forgetful),
+    };
+    let wire = Wire::new(service, "tracker");
+    let addr = ([127, 0, 0, 1], 0).into();
+    (
+        Server::start("tracker", addr, &ServerConfig::default(), wire).unwrap(),
+        diary,
+    )
+}
+
+fn kind(request: &TrackerRequest) -> &'static str {
+    match request {
+        TrackerRequest::Join(_) => "join",
+        TrackerRequest::Beat(_) => "beat",
+        TrackerRequest::Leave(_) => "leave",
+        _ => "other",
+    }
+}
+
+#[test]
+fn every_tracker_is_joined_beaten_and_left() {
+    let trackers = [tracker(false), tracker(true)];
+    let mut node = Node::start_with(|config| {
+        config.trackers = trackers
+            .iter()
+            .map(|(server, _)| server.addr().into())
+            .collect();
+    });
+    let next = |diary: &Receiver<TrackerRequest>| diary.recv_timeout(PATIENCE).unwrap();
+    let TrackerRequest::Join(join) = next(&trackers[0].1) else {
+        panic!("not a join")
+    };
+    assert_eq!(join.port, node.storage.as_ref().unwrap().addr().port());
+    assert_eq!(
+        (join.member.group.as_str(), join.member.hostname.as_str()),
+        ("group001", "vm")
+    );
+    let heard: Vec<_> = (0..2).map(|_| kind(&next(&trackers[0].1))).collect();
+    assert_eq!(heard, ["beat", "beat"]);
+    let heard: Vec<_> = (0..4).map(|_| kind(&next(&trackers[1].1))).collect();
+    assert_eq!(heard, ["join", "beat", "join", "beat"]);
+    node.storage.take().unwrap().shutdown();
+    for (server, diary) in trackers {
+        let last = diary.try_iter().last().unwrap();
+        assert_eq!(kind(&last), "leave");
+        server.shutdown();
+    }
+}

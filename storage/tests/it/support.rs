@@ -1,0 +1,236 @@
+//! A storage with an idserver that counts, and the client's side of each command.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use daemon::config::ServerConfig;
+use daemon::db::DatabaseUrl;
+use daemon::net::Server;
+use daemon::units::{ByteSize, Period};
+use daemon::wire::{Caller, Reply, Service, Wire};
+use proto::idserver::{IdRequest, encode_id};
+use proto::storage::{Download, FileStat, StorageRequest, Upload, decode_file_size};
+use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
+use storage::config::{CacheConfig, Durability};
+use storage::{Config, Storage};
+use tempfile::TempDir;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Counting(AtomicU64);
+
+impl Service for Counting {
+    type Request = IdRequest;
+    type Session = ();
+
+    fn call(&self, _: IdRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        Ok(Reply::Body(encode_id(
+            self.0.fetch_add(1, Ordering::Relaxed),
+        )))
+    }
+}
+
+pub fn idserver() -> Server {
+    let wire = Wire::new(Counting(AtomicU64::new(0)), "ids");
+    Server::start(
+        "ids",
+        ([127, 0, 0, 1], 0).into(),
+        &ServerConfig::default(),
+        wire,
+    )
+    .unwrap()
+}
+
+pub fn config(folder: &Path, idserver: SocketAddr) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        hostname: "vm".parse().unwrap(),
+        trackers: Vec::new(),
+        idservers: vec![idserver.into()],
+        store_paths: vec![folder.join("data").to_str().unwrap().to_owned()],
+        database: DatabaseUrl::Sqlite(folder.join("storage.db")),
+        durability: Durability::Full,
+        reserved_space: ByteSize::new(0),
+        beat_interval: Period::from_millis(50),
+        cache: CacheConfig::default(),
+        server: ServerConfig {
+            workers: 4,
+            ..ServerConfig::default()
+        },
+        ..Config::default()
+    }
+}
+
+/// A storage, its idserver and its folder.
+pub struct Node {
+    pub storage: Option<Storage>,
+    pub idserver: Option<Server>,
+    pub folder: TempDir,
+    pub config: Config,
+}
+
+impl Node {
+    pub fn start() -> Node {
+        Node::start_with(|_| {})
+    }
+
+    pub fn start_with(change: impl FnOnce(&mut Config)) -> Node {
+        let folder = tempfile::tempdir().unwrap();
+        let idserver = idserver();
+        let mut config = config(folder.path(), idserver.addr());
+        change(&mut config);
+        let storage = Storage::start(config.clone()).unwrap();
+        Node {
+            storage: Some(storage),
+            idserver: Some(idserver),
+            folder,
+            config,
+        }
+    }
+
+    /// Another storage of the same group: the same folder, the same database.
+    pub fn peer(&self) -> Peer {
+        Peer(Some(Storage::start(self.config.clone()).unwrap()))
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.storage.as_ref().unwrap().addr())
+    }
+
+    pub fn restart(&mut self) {
+        self.storage.take().unwrap().shutdown();
+        self.storage = Some(Storage::start(self.config.clone()).unwrap());
+    }
+
+    /// All files below the store paths.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders: Vec<PathBuf> = self.config.store_paths.iter().map(PathBuf::from).collect();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    files.push(path)
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.storage.take().into_iter().for_each(Storage::shutdown);
+        self.idserver.take().into_iter().for_each(Server::shutdown);
+    }
+}
+
+pub struct Peer(Option<Storage>);
+
+impl Peer {
+    pub fn client(&self) -> Client {
+        Client::connect(self.0.as_ref().unwrap().addr())
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Storage::shutdown);
+    }
+}
+
+pub struct Client(pub TcpStream);
+
+impl Client {
+    pub fn connect(addr: SocketAddr) -> Client {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client(stream)
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.0.write_all(bytes).unwrap();
+        self.receive()
+    }
+
+    pub fn receive(&mut self) -> Result<Vec<u8>, Fault> {
+        let mut head = [0; HEAD_LEN];
+        self.0.read_exact(&mut head).unwrap();
+        let head = Head::decode(&head);
+        assert_eq!(head.command, 102);
+        let mut body = vec![0; head.body_len as usize];
+        self.0.read_exact(&mut body).unwrap();
+        if head.is_ok() {
+            Ok(body)
+        } else {
+            Err(Fault::decode(&body).unwrap())
+        }
+    }
+
+    pub fn upload(&mut self, file: &str, content: &[u8]) -> Result<(), Fault> {
+        let mut request = upload_head(file, content.len() as u64);
+        request.extend_from_slice(content);
+        self.send(&request).map(|body| assert!(body.is_empty()))
+    }
+
+    pub fn download(&mut self, file: &str, offset: u64, size: u64) -> Result<Vec<u8>, Fault> {
+        let download = Download {
+            key: key(file),
+            offset,
+            size,
+        };
+        self.send(&StorageRequest::Download(download).encode())
+    }
+
+    pub fn size(&mut self, file: &str) -> Result<u64, Fault> {
+        let body = self.send(&StorageRequest::FileSize(key(file)).encode())?;
+        Ok(decode_file_size(&body).unwrap())
+    }
+
+    pub fn stat(&mut self, file: &str) -> Result<FileStat, Fault> {
+        let body = self.send(&StorageRequest::Stat(key(file)).encode())?;
+        Ok(FileStat::decode(&body).unwrap())
+    }
+
+    pub fn delete(&mut self, file: &str) -> Result<(), Fault> {
+        let body = self.send(&StorageRequest::Delete(key(file)).encode());
+        body.map(|body| assert!(body.is_empty()))
+    }
+}
+
+pub fn upload_head(file: &str, size: u64) -> Vec<u8> {
+    StorageRequest::Upload(Upload {
+        key: key(file),
+        size,
+    })
+    .encode()
+}
+
+pub fn key(file: &str) -> FileKey {
+    FileKey {
+        app: "tnvideo".parse().unwrap(),
+        user: "tnv001".parse().unwrap(),
+        file: file.parse().unwrap(),
+    }
+}
+
+/// The kind of failure, and that its message begins with the host's name.
+pub fn code<T: std::fmt::Debug>(result: Result<T, Fault>) -> ErrorCode {
+    let fault = result.unwrap_err();
+    assert!(fault.message.starts_with("[vm] "), "{fault}");
+    fault.code
+}
+
+pub fn wait_until(what: &str, fact: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !fact() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::yield_now();
+    }
+}
