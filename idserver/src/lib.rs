@@ -1,1 +1,20 @@
-//! idserver
+//! The idserver: hands out numbers, each key's own, and none of them twice.
+//!
+//! Memory counts up, the table steps: a key's row holds the first number that no idserver has
+//! reserved. A step is committed before any number of it is handed out, so a crash skips numbers
+//! and repeats none, whatever the clock does.
+
+pub mod config;
+mod globals;
+
+mod keys;
+mod numbers;
+
+mod db;
+
+mod service;
+
+mod server;
+
+pub use config::Config;
+pub use server::{Idserver, run};

@@ -1,0 +1,72 @@
+//! The settings of an idserver (`etc/idserver.toml` explains each).
+
+use std::net::SocketAddr;
+
+use daemon::DaemonConfig;
+use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
+use daemon::db::DatabaseUrl;
+use proto::Hostname;
+use serde::{Deserialize, Serialize};
+
+/// Most numbers reserved at a time: a crash skips at most so many of each key.
+pub const STEP_MAX: u32 = 1_000_000;
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where storages connect.
+    pub listen: SocketAddr,
+    /// The name it goes by.
+    pub hostname: Hostname,
+    /// Where the first free number of each key is.
+    pub database: DatabaseUrl,
+    /// Numbers of a key reserved at a time, 1 to [`STEP_MAX`].
+    pub step: u32,
+    /// Most keys in memory. The one not used for longest goes, and with it what is left of its
+    /// step.
+    pub keys_max: u64,
+    /// Threads and connections.
+    pub server: ServerConfig,
+    /// Where log lines go.
+    pub log: LogConfig,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: ([0, 0, 0, 0], 22000).into(),
+            hostname: default_hostname(),
+            database: DatabaseUrl::Sqlite("/var/lib/tnv/ids.db".into()),
+            step: 100,
+            keys_max: 100_000,
+            server: ServerConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// The system's name, or what can stand in for one.
+fn default_hostname() -> Hostname {
+    Hostname::new(daemon::hostname())
+        .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
+}
+
+impl DaemonConfig for Config {
+    fn check(&self) -> Result<(), ConfigError> {
+        self.server.check()?;
+        check_nonzero("keys_max", self.keys_max == 0)?;
+        if !(1..=STEP_MAX).contains(&self.step) {
+            let reason = format!("{} is not between 1 and {STEP_MAX}", self.step);
+            return Err(ConfigError::invalid("step", reason));
+        }
+        Ok(())
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! What all parts of a running idserver share, built once.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::db::{self, Ids};
+use crate::keys::Keys;
+
+pub(crate) struct Globals {
+    pub(crate) config: Config,
+    pub(crate) keys: Keys,
+    pub(crate) ids: Box<dyn Ids>,
+}
+
+impl Globals {
+    /// Opens the database.
+    pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
+        let ids = db::open(&config.database)?;
+        Ok(Arc::new(Globals {
+            keys: Keys::new(config.keys_max),
+            ids,
+            config,
+        }))
+    }
+}

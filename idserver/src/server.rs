@@ -1,0 +1,60 @@
+//! Starting and stopping, in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use daemon::Stop;
+use daemon::net::Server;
+use daemon::wire::Wire;
+use log::info;
+
+use crate::config::Config;
+use crate::globals::Globals;
+use crate::service::IdService;
+
+/// A running idserver.
+pub struct Idserver {
+    globals: Arc<Globals>,
+    server: Server,
+}
+
+/// Runs an idserver until the stop.
+///
+/// # Errors
+/// It cannot start; the error says why.
+pub fn run(config: Config, stop: &Stop) -> anyhow::Result<()> {
+    let idserver = Idserver::start(config)?;
+    stop.wait_forever();
+    info!("stopping");
+    idserver.shutdown();
+    Ok(())
+}
+
+impl Idserver {
+    /// Opens the database and serves.
+    ///
+    /// # Errors
+    /// The database or the address to listen on is not to be had.
+    pub fn start(config: Config) -> anyhow::Result<Idserver> {
+        let globals = Globals::open(config)?;
+        let config = &globals.config;
+        let service = IdService::new(Arc::clone(&globals));
+        let wire = Wire::new(service, config.hostname.as_str());
+        let server = Server::start("idserver", config.listen, &config.server, wire)
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        Ok(Idserver { globals, server })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Finishes the requests in flight and closes the database. What is left of the steps in
+    /// memory is skipped.
+    pub fn shutdown(self) {
+        self.server.shutdown();
+        self.globals.ids.close();
+    }
+}

@@ -1,0 +1,153 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use daemon::db::DbError;
+
+use super::*;
+use crate::config::Config;
+use crate::db::Ids;
+use crate::keys::Keys;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One counter for all keys. Fails while it is `away`, or holds no more than `left` steps; a step of
+/// the key "slow" tells `begun` and waits for `go_on`.
+struct ToyIds {
+    next: AtomicU64,
+    away: AtomicBool,
+    left: AtomicU64,
+    begun: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+impl Ids for Arc<ToyIds> {
+    fn reserve(&self, key: &IdKey, step: u32) -> Result<Option<Range<u64>>, DbError> {
+        if key.as_str() == "slow" {
+            self.begun.send(()).unwrap();
+            self.go_on.recv_timeout(PATIENCE).unwrap();
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(DbError::UnknownOutcome { source: None });
+        }
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Ok(None);
+        }
+        let first = self.next.fetch_add(step.into(), Ordering::SeqCst);
+        Ok(Some(first..first + u64::from(step)))
+    }
+
+    fn close(&self) {}
+}
+
+struct Setting {
+    service: IdService,
+    ids: Arc<ToyIds>,
+    begun: Receiver<()>,
+    go_on: Sender<()>,
+}
+
+fn setting(step: u32) -> Setting {
+    let (begun, begins) = bounded(8);
+    let (go_on, goes_on) = bounded(8);
+    let ids = Arc::new(ToyIds {
+        next: AtomicU64::new(0),
+        away: AtomicBool::new(false),
+        left: AtomicU64::new(1000),
+        begun,
+        go_on: goes_on,
+    });
+    let config = Config {
+        step,
+        ..Config::default()
+    };
+    let globals = Globals {
+        keys: Keys::new(config.keys_max),
+        ids: Box::new(Arc::clone(&ids)),
+        config,
+    };
+    Setting {
+        service: IdService::new(Arc::new(globals)),
+        ids,
+        begun: begins,
+        go_on,
+    }
+}
+
+fn key(text: &str) -> IdKey {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_database_that_fails_loses_nothing_and_recovers() {
+    let Setting { service, ids, .. } = setting(2);
+    let get = || service.get_id(&key("k"));
+    assert_eq!((get(), get()), (Ok(0), Ok(1)));
+    ids.away.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(get().unwrap_err().code, ErrorCode::Unavailable);
+    }
+    ids.away.store(false, Ordering::SeqCst);
+    assert_eq!((get(), get(), get()), (Ok(2), Ok(3), Ok(4)));
+}
+
+#[test]
+fn what_is_reserved_is_handed_out_while_the_database_is_away() {
+    let Setting { service, ids, .. } = setting(3);
+    let get = || service.get_id(&key("k"));
+    assert_eq!(get(), Ok(0));
+    ids.away.store(true, Ordering::SeqCst);
+    assert_eq!((get(), get()), (Ok(1), Ok(2)));
+    assert_eq!(get().unwrap_err().code, ErrorCode::Unavailable);
+}
+
+#[test]
+fn used_up_numbers_are_told_as_such() {
+    let Setting { service, ids, .. } = setting(1);
+    ids.left.store(0, Ordering::SeqCst);
+    let fault = service.get_id(&key("../data")).unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Unavailable);
+    assert_eq!(fault.message, "the numbers of key ../data are used up");
+}
+
+#[test]
+fn a_slow_step_of_one_key_does_not_delay_another() {
+    let Setting {
+        service,
+        begun,
+        go_on,
+        ..
+    } = setting(1);
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| service.get_id(&key("slow")));
+        begun.recv_timeout(PATIENCE).unwrap();
+        for n in 0..50 {
+            assert_eq!(service.get_id(&key("other")), Ok(n));
+        }
+        assert!(!slow.is_finished());
+        go_on.send(()).unwrap();
+        assert_eq!(slow.join().unwrap(), Ok(50));
+    });
+}
+
+#[test]
+fn a_herd_on_one_key_makes_one_step() {
+    let Setting {
+        service,
+        ids,
+        begun,
+        go_on,
+    } = setting(100);
+    let mut numbers: Vec<u64> = thread::scope(|scope| {
+        let herd: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| service.get_id(&key("slow")).unwrap()))
+            .collect();
+        begun.recv_timeout(PATIENCE).unwrap();
+        go_on.send(()).unwrap();
+        herd.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..16).collect::<Vec<_>>());
+    assert_eq!(ids.next.load(Ordering::SeqCst), 100);
+}
