@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::DecodeError;
 
 /// `host:port`, the host an IPv4 address, an IPv6 address in brackets, or a name. Whether it
 /// resolves is the dialler's question.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address(String);
 
 impl Address {
@@ -48,6 +51,20 @@ impl FromStr for Address {
             allowed: "host:port",
             value: text.chars().take(300).collect(),
         })
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = DecodeError;
+
+    fn try_from(text: String) -> Result<Address, DecodeError> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> String {
+        address.0
     }
 }
 
