@@ -1,1 +1,18 @@
-//! httpd
+//! The HTTP server: GET and HEAD of a file, with ranges, straight through from the storages.
+
+pub mod config;
+mod globals;
+
+mod conditional;
+mod range;
+mod target;
+
+mod body;
+mod cache;
+mod entity;
+mod service;
+
+mod server;
+
+pub use config::Config;
+pub use server::{Httpd, run};

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod commands;
+mod config;
 mod damage;
 mod golden;
 mod membership;

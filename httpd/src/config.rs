@@ -1,0 +1,66 @@
+//! The settings of an httpd (`etc/httpd.toml` explains each).
+
+use std::net::SocketAddr;
+
+use daemon::DaemonConfig;
+use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
+use daemon::units::Period;
+use proto::{Address, AppId, UserId};
+use serde::{Deserialize, Serialize};
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where HTTP clients connect.
+    pub listen: SocketAddr,
+    /// The trackers, tried in turn.
+    pub trackers: Vec<Address>,
+    /// The application of `/files/ID`.
+    pub app: AppId,
+    /// The user of `/files/ID`; without one such a URL is not found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// Longest wait for a tracker or storage to accept a connection.
+    pub connect_timeout: Period,
+    /// Longest wait for a byte from a storage; then another one is tried.
+    pub storage_timeout: Period,
+    /// How long the storages of a user are remembered.
+    pub storage_cache: Period,
+    /// Threads and connections.
+    pub server: ServerConfig,
+    /// Where log lines go.
+    pub log: LogConfig,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: ([0, 0, 0, 0], 8080).into(),
+            trackers: vec!["127.0.0.1:21000".parse().expect("an address")],
+            app: "tnvideo".parse().expect("an app id"),
+            user: None,
+            connect_timeout: Period::from_secs(3),
+            storage_timeout: Period::from_secs(10),
+            storage_cache: Period::from_secs(1),
+            server: ServerConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl DaemonConfig for Config {
+    fn check(&self) -> Result<(), ConfigError> {
+        self.server.check()?;
+        check_nonzero("connect_timeout", self.connect_timeout.is_zero())?;
+        check_nonzero("storage_timeout", self.storage_timeout.is_zero())?;
+        if self.trackers.is_empty() {
+            return Err(ConfigError::invalid("trackers", "at least one is needed"));
+        }
+        Ok(())
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+}

@@ -1,0 +1,53 @@
+//! Starting and stopping, in order.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use daemon::Stop;
+use daemon::http::Http;
+use daemon::net::Server;
+use log::info;
+
+use crate::config::Config;
+use crate::globals::Globals;
+use crate::service::HttpService;
+
+/// A running httpd.
+pub struct Httpd {
+    server: Server,
+}
+
+/// Runs an httpd until the stop.
+///
+/// # Errors
+/// It cannot start; the error says why.
+pub fn run(config: Config, stop: &Stop) -> anyhow::Result<()> {
+    let httpd = Httpd::start(&config)?;
+    stop.wait_forever();
+    info!("stopping");
+    httpd.shutdown();
+    Ok(())
+}
+
+impl Httpd {
+    /// Serves. Trackers and storages are looked for when a request needs them.
+    ///
+    /// # Errors
+    /// The address to listen on is not to be had.
+    pub fn start(config: &Config) -> anyhow::Result<Httpd> {
+        let http = Http::new(HttpService::new(Globals::new(config)));
+        let server = Server::start("httpd", config.listen, &config.server, http)
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        Ok(Httpd { server })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Finishes the streams in flight until the configured deadline.
+    pub fn shutdown(self) {
+        self.server.shutdown();
+    }
+}

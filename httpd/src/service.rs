@@ -1,0 +1,190 @@
+//! What an httpd does with each request.
+
+use std::hash::{BuildHasher, RandomState};
+
+use client::{Error, ErrorKind};
+use daemon::http::{Handler, Method, Request, Response, status};
+use log::{debug, error};
+
+use crate::body::{self, Frame, content_range};
+use crate::conditional::{self, Verdict};
+use crate::entity::{self, Entity};
+use crate::globals::Globals;
+use crate::range::{self, Ranges, Stretch};
+use crate::target::{self, Target};
+
+pub(crate) struct HttpService {
+    globals: Globals,
+    /// Makes boundaries that no file can foresee, the same for HEAD and GET.
+    boundaries: RandomState,
+}
+
+impl Handler for HttpService {
+    fn handle(&self, request: &Request) -> Response {
+        if !matches!(request.method, Method::Get | Method::Head) {
+            return Response::text(status::METHOD_NOT_ALLOWED, "method not allowed")
+                .with("Allow", "GET, HEAD");
+        }
+        let Globals { app, user, .. } = &self.globals;
+        let Some(target) = target::parse(request.path(), app, user.as_ref()) else {
+            return Response::text(status::NOT_FOUND, "not found");
+        };
+        self.answer(request, &target)
+            .unwrap_or_else(|e| failure(&target, &e))
+    }
+}
+
+impl HttpService {
+    pub(crate) fn new(globals: Globals) -> HttpService {
+        HttpService {
+            globals,
+            boundaries: RandomState::new(),
+        }
+    }
+
+    fn answer(&self, request: &Request, target: &Target) -> Result<Response, Error> {
+        let entity = Entity::from(self.globals.client.stat(&target.key)?);
+        match conditional::judge(request, &entity) {
+            Verdict::Proceed => {}
+            Verdict::NotModified => return Ok(not_modified(&entity)),
+            Verdict::Failed => {
+                return Ok(Response::text(
+                    status::PRECONDITION_FAILED,
+                    "precondition failed",
+                ));
+            }
+        }
+        let field = request
+            .header("range")
+            .filter(|_| conditional::range_counts(request, &entity));
+        let ranges = field.map_or(Ranges::Whole, |field| range::parse(field, entity.size));
+        let send = request.method == Method::Get;
+        match ranges {
+            Ranges::Unsatisfiable => Ok(unsatisfiable(&entity)),
+            Ranges::Whole => self.whole(target, &entity, send),
+            Ranges::Some(stretches) => match stretches[..] {
+                [stretch] => self.one(target, &entity, stretch, send),
+                _ => self.several(target, &entity, &stretches, send),
+            },
+        }
+    }
+
+    fn whole(&self, target: &Target, entity: &Entity, send: bool) -> Result<Response, Error> {
+        let whole = Stretch {
+            offset: 0,
+            len: entity.size,
+        };
+        let mut response = self.describe(status::OK, target, entity)?;
+        response.length = entity.size;
+        if send && entity.size > 0 {
+            response.body = vec![body::stretch(&self.globals.client, &target.key, whole)?];
+        }
+        Ok(response)
+    }
+
+    fn one(
+        &self,
+        target: &Target,
+        entity: &Entity,
+        stretch: Stretch,
+        send: bool,
+    ) -> Result<Response, Error> {
+        let mut response = self
+            .describe(status::PARTIAL_CONTENT, target, entity)?
+            .with("Content-Range", content_range(stretch, entity.size));
+        response.length = stretch.len;
+        if send {
+            response.body = vec![body::stretch(&self.globals.client, &target.key, stretch)?];
+        }
+        Ok(response)
+    }
+
+    fn several(
+        &self,
+        target: &Target,
+        entity: &Entity,
+        stretches: &[Stretch],
+        send: bool,
+    ) -> Result<Response, Error> {
+        let client = &self.globals.client;
+        let content_type = entity::content_type(client, &self.globals.types, target, entity)?;
+        let boundary = format!(
+            "{:016x}",
+            self.boundaries.hash_one((&target.key, stretches))
+        );
+        let frame = Frame {
+            boundary: &boundary,
+            content_type: &content_type,
+            size: entity.size,
+        };
+        let (parts, length) = body::multipart(client, &target.key, stretches, &frame);
+        let content_type = format!("multipart/byteranges; boundary={boundary}");
+        let mut response = described(status::PARTIAL_CONTENT, target, entity, content_type);
+        response.length = length;
+        if send {
+            response.body = parts;
+        }
+        Ok(response)
+    }
+
+    fn describe(&self, status: u16, target: &Target, entity: &Entity) -> Result<Response, Error> {
+        let Globals { client, types, .. } = &self.globals;
+        let content_type = entity::content_type(client, types, target, entity)?;
+        Ok(described(status, target, entity, content_type))
+    }
+}
+
+/// The fields of an answer that carries content.
+fn described(status: u16, target: &Target, entity: &Entity, content_type: String) -> Response {
+    let mut response = validated(status, entity)
+        .with("Content-Type", content_type)
+        // The type above is all there is to know: no browser is to guess another.
+        .with("X-Content-Type-Options", "nosniff");
+    if let Some(name) = &target.name {
+        response = response.with("Content-Disposition", entity::disposition(name));
+    }
+    response
+}
+
+fn validated(status: u16, entity: &Entity) -> Response {
+    let mut response = Response::empty(status).with("Accept-Ranges", "bytes");
+    if let Some(tag) = &entity.tag {
+        response = response.with("ETag", tag);
+    }
+    if let Some(modified) = entity.modified {
+        response = response.with("Last-Modified", httpdate::fmt_http_date(modified));
+    }
+    response
+}
+
+fn not_modified(entity: &Entity) -> Response {
+    Response {
+        length: entity.size,
+        ..validated(status::NOT_MODIFIED, entity)
+    }
+}
+
+fn unsatisfiable(entity: &Entity) -> Response {
+    Response::text(status::RANGE_NOT_SATISFIABLE, "range not satisfiable")
+        .with("Accept-Ranges", "bytes")
+        .with("Content-Range", format!("bytes */{}", entity.size))
+}
+
+/// An application, user or file that is not served is not found, whichever of them it is.
+fn failure(target: &Target, error: &Error) -> Response {
+    let key = &target.key;
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::BadRequest | ErrorKind::Forbidden => {
+            debug!("{key}: {error}");
+            Response::text(status::NOT_FOUND, "not found")
+        }
+        kind if kind.is_transient() => {
+            error!("{key}: {error}");
+            Response::text(status::UNAVAILABLE, "temporarily unavailable").with("Retry-After", "2")
+        }
+        _ => {
+            error!("{key}: {error}");
+            Response::text(status::BAD_GATEWAY, "stored file cannot be read")
+        }
+    }
+}

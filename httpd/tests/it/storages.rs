@@ -1,0 +1,80 @@
+//! Storages that die, are of the C++ system, or are not there.
+
+use std::collections::HashMap;
+
+use super::support::{Front, Storage, content};
+
+fn holding(file: &[u8]) -> Storage {
+    Storage {
+        files: HashMap::from([("x", file.to_vec())]),
+        ..Storage::default()
+    }
+}
+
+#[test]
+fn a_stream_goes_on_from_another_storage_at_the_right_byte() {
+    let file = content(3_000_000);
+    let dying = Storage {
+        breaks_after: Some(1_000_001),
+        ..holding(&file)
+    };
+    let other = holding(&file);
+    let asked = (dying.downloads.clone(), other.downloads.clone());
+    let front = Front::of(vec![dying, other]);
+    let mut browser = front.connect();
+    for _ in 0..2 {
+        let answer = browser.ask("GET", "/files/x/f.bin", &[]);
+        assert!(answer.body == file);
+        let answer = browser.ask("GET", "/files/x/f.bin", &[("Range", "bytes=777-2999990")]);
+        assert!(answer.body == file[777..=2_999_990]);
+    }
+    let count = |n: &std::sync::atomic::AtomicUsize| n.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(count(&asked.0) > 0 && count(&asked.1) > 0, "{asked:?}");
+}
+
+#[test]
+fn a_storage_that_is_gone_is_passed_over() {
+    let file = content(100_000);
+    let mut front = Front::of(vec![holding(&file), holding(&file)]);
+    assert!(front.get("/files/x", &[]).body == file);
+    front.servers.remove(1).shutdown();
+    assert!(front.get("/files/x", &[]).body == file);
+    front.servers.remove(1).shutdown();
+    let answer = front.get("/files/x", &[]);
+    assert_eq!(
+        (answer.status, answer.field("retry-after")),
+        (503, Some("2"))
+    );
+}
+
+#[test]
+fn behind_a_cpp_storage_only_the_validators_are_missing() {
+    let file = content(100_000);
+    let front = Front::of(vec![Storage {
+        cpp: true,
+        ..holding(&file)
+    }]);
+    for _ in 0..2 {
+        let answer = front.get("/files/x/f.mp4", &[("Range", "bytes=5-9")]);
+        assert_eq!((answer.status, answer.body.as_slice()), (206, &file[5..10]));
+        assert_eq!(
+            (answer.field("etag"), answer.field("last-modified")),
+            (None, None)
+        );
+    }
+    assert!(front.get("/files/x", &[("If-None-Match", "\"a\"")]).body == file);
+}
+
+#[test]
+fn a_row_without_checksum_has_a_weak_tag() {
+    let front = Front::of(vec![Storage {
+        unsummed: true,
+        ..holding(&content(100))
+    }]);
+    let answer = front.get("/files/x", &[]);
+    let tag = answer.field("etag").unwrap();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    assert_eq!(front.get("/files/x", &[("If-None-Match", tag)]).status, 304);
+    let answer = front.get("/files/x", &[("Range", "bytes=0-1"), ("If-Range", tag)]);
+    assert_eq!(answer.status, 200);
+}

@@ -1,0 +1,254 @@
+//! A tracker that names two storages, the storages, and an HTTP client that hides nothing.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use daemon::config::ServerConfig;
+use daemon::net::Server;
+use daemon::units::Period;
+use daemon::wire::{Caller, Reply, Service, Wire};
+use httpd::{Config, Httpd};
+use proto::storage::{FileStat, StorageRequest, encode_file_size};
+use proto::tracker::{SaddrsReply, TrackerRequest};
+use proto::{Address, ErrorCode, Fault};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+pub const MODIFIED: i64 = 1_600_000_000;
+pub const LAST_MODIFIED: &str = "Sun, 13 Sep 2020 12:26:40 GMT";
+
+/// How a storage behaves.
+#[derive(Default)]
+pub struct Storage {
+    pub files: HashMap<&'static str, Vec<u8>>,
+    /// Refuses STAT, as a C++ storage does.
+    pub cpp: bool,
+    /// Has rows without a checksum.
+    pub unsummed: bool,
+    /// A DOWNLOAD breaks off after so many bytes.
+    pub breaks_after: Option<u64>,
+    pub downloads: Arc<AtomicUsize>,
+}
+
+impl Service for Storage {
+    type Request = StorageRequest;
+    type Session = ();
+
+    fn call(&self, request: StorageRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        let unknown = |text: &str| Fault::new(ErrorCode::Unknown, text);
+        let content = |file: &proto::FileId| {
+            let content = self.files.get(file.as_str());
+            content.ok_or_else(|| Fault::new(ErrorCode::NotFound, "file not found"))
+        };
+        match request {
+            StorageRequest::FileSize(key) => Ok(Reply::Body(encode_file_size(
+                content(&key.file)?.len() as u64,
+            ))),
+            StorageRequest::Stat(_) if self.cpp => Err(unknown("unknown command: 74")),
+            StorageRequest::Stat(key) => {
+                let content = content(&key.file)?;
+                let checksum = (!self.unsummed).then(|| content.len() as u128 + 1);
+                let stat = FileStat {
+                    size: content.len() as u64,
+                    modified: MODIFIED,
+                    checksum,
+                };
+                Ok(Reply::Body(stat.encode()))
+            }
+            StorageRequest::Download(download) => {
+                self.downloads.fetch_add(1, Ordering::Relaxed);
+                let content = content(&download.key.file)?;
+                let rest = content.len() as u64 - download.offset;
+                let len = if download.size == 0 {
+                    rest
+                } else {
+                    download.size
+                };
+                let mut file = tempfile::tempfile().unwrap();
+                let available = len.min(self.breaks_after.unwrap_or(u64::MAX));
+                let (from, to) = (download.offset, download.offset + available);
+                file.write_all(&content[from as usize..to as usize])
+                    .unwrap();
+                Ok(Reply::File {
+                    file,
+                    offset: 0,
+                    len,
+                })
+            }
+            _ => Err(unknown("not in this test")),
+        }
+    }
+}
+
+struct Tracker(Vec<Address>);
+
+impl Service for Tracker {
+    type Request = TrackerRequest;
+    type Session = ();
+
+    fn call(&self, request: TrackerRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        let TrackerRequest::Saddrs(saddrs) = request else {
+            panic!("not asked for addresses")
+        };
+        if saddrs.app.as_str() != "tnvideo" {
+            return Err(Fault::new(ErrorCode::BadRequest, "unknown appid"));
+        }
+        let group = "group001".parse().unwrap();
+        Ok(Reply::Body(
+            SaddrsReply {
+                group,
+                addresses: self.0.clone(),
+            }
+            .encode(),
+        ))
+    }
+}
+
+pub fn serve<S: Service>(service: S) -> Server {
+    let config = ServerConfig {
+        workers: 4,
+        ..ServerConfig::default()
+    };
+    Server::start(
+        "fake",
+        ([127, 0, 0, 1], 0).into(),
+        &config,
+        Wire::new(service, "fake"),
+    )
+    .unwrap()
+}
+
+/// An httpd and what is behind it.
+pub struct Front {
+    pub httpd: Httpd,
+    pub servers: Vec<Server>,
+}
+
+impl Front {
+    /// In front of these storages, named in this order.
+    pub fn of(storages: Vec<Storage>) -> Front {
+        let storages: Vec<Server> = storages.into_iter().map(serve).collect();
+        let tracker = serve(Tracker(
+            storages.iter().map(|server| server.addr().into()).collect(),
+        ));
+        let mut servers = vec![tracker];
+        servers.extend(storages);
+        let httpd = Httpd::start(&Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            trackers: vec![servers[0].addr().into()],
+            user: Some("tnv001".parse().unwrap()),
+            connect_timeout: Period::from_secs(2),
+            storage_timeout: Period::from_secs(2),
+            ..Config::default()
+        });
+        Front {
+            httpd: httpd.unwrap(),
+            servers,
+        }
+    }
+
+    /// In front of one storage with these files.
+    pub fn with(files: &[(&'static str, &[u8])]) -> Front {
+        let files = files
+            .iter()
+            .map(|(id, content)| (*id, content.to_vec()))
+            .collect();
+        Front::of(vec![Storage {
+            files,
+            ..Storage::default()
+        }])
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.httpd.addr()
+    }
+
+    pub fn connect(&self) -> Browser {
+        let stream = TcpStream::connect(self.addr()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Browser(stream)
+    }
+
+    /// One GET on a connection of its own.
+    pub fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.connect().ask("GET", path, fields)
+    }
+}
+
+pub struct Browser(TcpStream);
+
+/// An answer, its header names in lower case.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(n, _)| n == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} twice");
+        value
+    }
+}
+
+impl Browser {
+    pub fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let fields: String = fields
+            .iter()
+            .map(|(n, v)| format!("{n}: {v}\r\n"))
+            .collect();
+        write!(
+            self.0,
+            "{method} {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"
+        )
+        .unwrap();
+        self.answer(method)
+    }
+
+    fn answer(&mut self, method: &str) -> Answer {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        let fields = lines.map(|line| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_lowercase(), value.to_owned())
+        });
+        let mut answer = Answer {
+            status,
+            fields: fields.collect(),
+            body: Vec::new(),
+        };
+        assert_eq!(answer.field("transfer-encoding"), None);
+        let len: usize = answer.field("content-length").unwrap().parse().unwrap();
+        if method != "HEAD" && status != 304 {
+            answer.body.resize(len, 0);
+            self.0.read_exact(&mut answer.body).unwrap();
+        }
+        answer
+    }
+}
+
+pub fn content(len: usize) -> Vec<u8> {
+    (0..len as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect()
+}
