@@ -90,7 +90,7 @@ pub struct ServerConfig {
     pub workers: u32,
     /// Threads kept for requests that never wait for a disk, 1 to [`WORKERS_MAX`].
     pub fast_workers: u32,
-    /// Most connections at a time; one more is closed as soon as it is accepted.
+    /// Most connections at a time; at the limit the one idle for longest makes room.
     pub connections_max: u32,
     /// From the first byte of a request until its head and fixed part are whole.
     pub head_timeout: Period,

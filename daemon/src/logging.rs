@@ -141,7 +141,7 @@ impl log::Log for Router {
         if record.target() != ACCESS_TARGET {
             self.main.log(record);
         } else if let Some(access) = &self.access {
-            access.write_line(access_line(Utc::now(), record).as_bytes());
+            access.write_line(format!("{}\n", Escaped(record.args())).as_bytes());
         }
     }
 
@@ -155,12 +155,8 @@ fn main_line(now: DateTime<Utc>, record: &Record<'_>) -> String {
     format!("{time} {level:<5} {target}: {}\n", Escaped(record.args()))
 }
 
-fn access_line(now: DateTime<Utc>, record: &Record<'_>) -> String {
-    format!("{} {}\n", timestamp(now), Escaped(record.args()))
-}
-
 /// UTC with milliseconds, as in `2026-11-21T20:41:42.123Z`.
-fn timestamp(now: DateTime<Utc>) -> String {
+pub(crate) fn timestamp(now: DateTime<Utc>) -> String {
     now.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 

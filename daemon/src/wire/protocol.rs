@@ -9,7 +9,7 @@ use log::{Level, debug, error, info, log_enabled};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};
 
 use super::{Caller, Content, Reply, Service};
-use crate::logging::ACCESS_TARGET;
+use crate::logging::{ACCESS_TARGET, timestamp};
 use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then};
 
 /// A refused upload of at most this many bytes is read to its end, so that the connection stays in
@@ -220,7 +220,7 @@ impl Receive for Discarding {
     }
 }
 
-/// One request's line in the access log: client, request, result, bytes sent, milliseconds.
+/// One request's line in the access log: time, client, request, result, bytes sent, milliseconds.
 struct Access {
     peer: SocketAddr,
     /// Absent when nobody writes an access log.
@@ -264,7 +264,8 @@ impl Access {
         Some(Box::new(move |sent: Sent| {
             let ms = began.elapsed().as_secs_f64() * 1e3;
             let cut = if sent.complete { "" } else { " cut" };
-            info!(target: ACCESS_TARGET, "{peer} {request} {result}{cut} {} {ms:.3}", sent.bytes);
+            let time = timestamp(chrono::Utc::now());
+            info!(target: ACCESS_TARGET, "{time} {peer} {request} {result}{cut} {} {ms:.3}", sent.bytes);
         }))
     }
 }
