@@ -1,1 +1,21 @@
-//! tracker
+//! The tracker: knows which storages live, and sends every user to those of the user's group.
+//!
+//! Members are known by what they told this tracker, in memory only; they tell every tracker. The
+//! group of a user is in the database, which all trackers share.
+
+pub mod config;
+mod globals;
+
+mod groups;
+mod listing;
+
+mod cache;
+mod db;
+
+mod service;
+
+mod server;
+mod status;
+
+pub use config::Config;
+pub use server::{Tracker, run};

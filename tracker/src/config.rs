@@ -1,0 +1,99 @@
+//! The settings of a tracker (`etc/tracker.toml` explains each).
+
+use std::net::SocketAddr;
+
+use daemon::DaemonConfig;
+use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
+use daemon::db::DatabaseUrl;
+use daemon::units::Period;
+use proto::{AppId, GroupName, Hostname};
+use serde::{Deserialize, Serialize};
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where storages and clients connect.
+    pub listen: SocketAddr,
+    /// The name it goes by.
+    pub hostname: Hostname,
+    /// The applications it serves.
+    pub app_ids: Vec<AppId>,
+    /// Groups that new users are given to. They are entered in the database when missing there;
+    /// none is ever removed from it.
+    pub groups: Vec<GroupName>,
+    /// Where the groups and the users' groups are.
+    pub database: DatabaseUrl,
+    /// A member that was not heard of for so long is offline.
+    pub check_interval: Period,
+    /// Most members of all groups together, offline ones among them.
+    pub members_max: usize,
+    /// Groups remembered of users asked for.
+    pub cache: CacheConfig,
+    /// Threads and connections.
+    pub server: ServerConfig,
+    /// Where log lines go.
+    pub log: LogConfig,
+}
+
+/// Section `[cache]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheConfig {
+    /// Most users kept.
+    pub entries: u64,
+    /// How long a user's group is believed before the database is asked again.
+    pub ttl: Period,
+}
+
+impl Default for CacheConfig {
+    fn default() -> CacheConfig {
+        CacheConfig {
+            entries: 100_000,
+            ttl: Period::from_secs(60),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: ([0, 0, 0, 0], 21000).into(),
+            hostname: default_hostname(),
+            app_ids: vec!["tnvideo".parse().expect("an app id")],
+            groups: vec!["group001".parse().expect("a group name")],
+            database: DatabaseUrl::Sqlite("/var/lib/tnv/tracker.db".into()),
+            check_interval: Period::from_secs(30),
+            members_max: 100_000,
+            cache: CacheConfig::default(),
+            server: ServerConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// The system's name, or what can stand in for one.
+fn default_hostname() -> Hostname {
+    Hostname::new(daemon::hostname())
+        .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
+}
+
+impl DaemonConfig for Config {
+    fn check(&self) -> Result<(), ConfigError> {
+        self.server.check()?;
+        check_nonzero("cache.entries", self.cache.entries == 0)?;
+        check_nonzero("check_interval", self.check_interval.is_zero())?;
+        check_nonzero("members_max", self.members_max == 0)?;
+        if self.app_ids.is_empty() {
+            return Err(ConfigError::invalid("app_ids", "at least one is needed"));
+        }
+        Ok(())
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+}
+
+#[cfg(test)]
+mod tests;

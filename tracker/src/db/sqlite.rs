@@ -1,0 +1,117 @@
+//! Groups and users in SQLite.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use daemon::db::{DbError, Sqlite, Synchronous};
+use log::debug;
+use proto::{AppId, GroupName, UserId};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Routes;
+
+/// The tables may be there: copied from a database of the C++ system. Of a user's rows nobody
+/// reads any but the first, and the index, which is ours, allows no other.
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS t_groups_info (
+    id integer PRIMARY KEY AUTOINCREMENT,
+    group_name varchar(32) NOT NULL,
+    create_time timestamp NOT NULL DEFAULT current_timestamp,
+    update_time timestamp NOT NULL DEFAULT current_timestamp
+);
+CREATE TABLE IF NOT EXISTS t_router (
+    id integer PRIMARY KEY AUTOINCREMENT,
+    appid varchar(32) NOT NULL,
+    userid varchar(128) NOT NULL,
+    group_name varchar(32) NOT NULL,
+    create_time timestamp NOT NULL DEFAULT current_timestamp,
+    update_time timestamp NOT NULL DEFAULT current_timestamp
+);
+DELETE FROM t_router WHERE id NOT IN (SELECT min(id) FROM t_router GROUP BY appid, userid);
+CREATE UNIQUE INDEX IF NOT EXISTS t_router_user ON t_router (appid, userid);
+";
+
+const ADD_GROUP: &str = "
+INSERT INTO t_groups_info (group_name) SELECT ?1
+WHERE NOT EXISTS (SELECT 1 FROM t_groups_info WHERE group_name = ?1)
+";
+
+const BIND: &str = "
+INSERT INTO t_router (appid, userid, group_name) VALUES (?1, ?2, ?3)
+ON CONFLICT (appid, userid) DO NOTHING
+";
+
+const FIND: &str = "
+SELECT group_name FROM t_router WHERE appid = ?1 AND userid = ?2 ORDER BY id LIMIT 1
+";
+
+pub(super) struct SqliteRoutes(Sqlite);
+
+impl SqliteRoutes {
+    pub(super) fn open(path: &Path) -> Result<SqliteRoutes, DbError> {
+        let sqlite = Sqlite::open(path, Synchronous::Full, "tracker", &[SCHEMA])?;
+        Ok(SqliteRoutes(sqlite))
+    }
+}
+
+impl Routes for SqliteRoutes {
+    fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
+        let groups = groups.to_vec();
+        self.0.write(move |connection| {
+            let mut statement = connection.prepare_cached(ADD_GROUP)?;
+            for group in &groups {
+                statement.execute([group.as_str()])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn groups(&self) -> Result<Vec<GroupName>, DbError> {
+        let sql = "SELECT DISTINCT group_name FROM t_groups_info ORDER BY group_name";
+        self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let names = statement.query_map([], |row| row.get(0))?;
+            let names: Vec<String> = names.collect::<Result<_, _>>()?;
+            let valid = |name: String| {
+                let checked = GroupName::new(name.as_str());
+                // No storage can join a group of such a name, so no user is bound to it.
+                checked.inspect_err(|e| debug!("group {name:?} is passed over: {e}"))
+            };
+            Ok(names.into_iter().flat_map(valid).collect())
+        })
+    }
+
+    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
+        self.0.read(|connection| find(connection, app, user))
+    }
+
+    fn bind(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        candidate: &GroupName,
+    ) -> Result<GroupName, DbError> {
+        let (app, user, candidate) = (app.clone(), user.clone(), candidate.clone());
+        self.0.write(move |connection| {
+            let row = [app.as_str(), user.as_str(), candidate.as_str()];
+            connection.prepare_cached(BIND)?.execute(row)?;
+            Ok(find(connection, &app, &user)?.unwrap_or(candidate))
+        })
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+fn find(connection: &Connection, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
+    let mut statement = connection.prepare_cached(FIND)?;
+    let name: Option<String> = statement
+        .query_row([app.as_str(), user.as_str()], |row| row.get(0))
+        .optional()?;
+    let group = name.map(GroupName::new).transpose();
+    group.map_err(|e| DbError::Other {
+        what: "use the group a user is bound to",
+        source: Arc::new(e),
+    })
+}

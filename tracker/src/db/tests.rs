@@ -1,0 +1,132 @@
+//! What every engine must do.
+
+use std::collections::HashSet;
+use std::thread;
+
+use daemon::db::DatabaseUrl;
+use proto::{AppId, GroupName, UserId};
+use rusqlite::Connection;
+
+use super::{Routes, open};
+
+fn app() -> AppId {
+    "tnvideo".parse().unwrap()
+}
+
+fn user(text: &str) -> UserId {
+    text.parse().unwrap()
+}
+
+fn groups(names: &[&str]) -> Vec<GroupName> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+/// The suite. `routes` is empty.
+fn suite(routes: &dyn Routes) {
+    assert_eq!(routes.groups().unwrap(), []);
+    routes
+        .add_groups(&groups(&["group002", "group001"]))
+        .unwrap();
+    routes
+        .add_groups(&groups(&["group001", "group003"]))
+        .unwrap();
+    let all = groups(&["group001", "group002", "group003"]);
+    assert_eq!(routes.groups().unwrap(), all);
+    users_are_bound_once(routes, &all);
+    users_compare_byte_for_byte(routes, &all);
+    all_who_bind_at_once_agree(routes, &all);
+    routes.close();
+    assert!(routes.groups().unwrap_err().is_unavailable());
+    let closed = routes.bind(&app(), &user("tnv001"), &all[0]);
+    assert!(closed.unwrap_err().is_unavailable());
+}
+
+fn users_are_bound_once(routes: &dyn Routes, all: &[GroupName]) {
+    let find = |app: &str| routes.find(&app.parse().unwrap(), &user("tnv001")).unwrap();
+    assert_eq!(find("tnvideo"), None);
+    for candidate in [&all[1], &all[0]] {
+        let bound = routes.bind(&app(), &user("tnv001"), candidate).unwrap();
+        assert_eq!(bound, all[1]);
+    }
+    assert_eq!(find("tnvideo").as_ref(), Some(&all[1]));
+    assert_eq!(find("other"), None);
+}
+
+fn users_compare_byte_for_byte(routes: &dyn Routes, all: &[GroupName]) {
+    let alike = ["émile", "Émile", "emile", "EMILE", "emile ", "用户"];
+    for (idx, name) in alike.iter().enumerate() {
+        let group = &all[idx % all.len()];
+        assert_eq!(routes.find(&app(), &user(name)).unwrap(), None, "{name}");
+        let bound = routes.bind(&app(), &user(name), group).unwrap();
+        assert_eq!(&bound, group, "{name}");
+    }
+}
+
+fn all_who_bind_at_once_agree(routes: &dyn Routes, all: &[GroupName]) {
+    let users = || (0..20).map(|n| user(&format!("new{n}")));
+    let answers: HashSet<Vec<GroupName>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..6)
+            .map(|n| {
+                let candidate = &all[n % all.len()];
+                let bind = move |user| routes.bind(&app(), &user, candidate).unwrap();
+                scope.spawn(move || users().map(bind).collect::<Vec<_>>())
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+#[test]
+fn sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("sub/tracker.db"));
+    suite(&*open(&url).unwrap());
+    // What was committed is there after closing and opening.
+    let again = open(&url).unwrap();
+    let bound = again.find(&app(), &user("tnv001")).unwrap();
+    assert_eq!(bound, Some("group002".parse().unwrap()));
+}
+
+/// The tables as the C++ system makes them, with what its trackers wrote when two were asked at
+/// once, and names that it allows and we do not.
+const COPIED: &str = "
+CREATE TABLE t_groups_info (id integer primary key autoincrement, group_name varchar(32),
+    create_time timestamp default current_timestamp,
+    update_time timestamp default current_timestamp);
+CREATE TABLE t_router (id integer primary key autoincrement, appid varchar(32),
+    userid varchar(128), group_name varchar(32),
+    create_time timestamp default current_timestamp,
+    update_time timestamp default current_timestamp);
+INSERT INTO t_groups_info (group_name) VALUES ('group001'), ('a-b'), ('group001');
+INSERT INTO t_router (id, appid, userid, group_name) VALUES
+    (7, 'tnvideo', 'twice', 'group002'), (3, 'tnvideo', 'twice', 'group001'),
+    (9, 'tnvideo', 'strange', 'a-b'), (10, 'tnvideo', 'once', 'group002');
+";
+
+#[test]
+fn copied_tables_are_used_and_the_lowest_id_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracker.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(COPIED).unwrap();
+    let routes = open(&DatabaseUrl::Sqlite(path)).unwrap();
+    let [group001, group002] = ["group001", "group002"].map(|name| name.parse().unwrap());
+    assert_eq!(routes.groups().unwrap(), [GroupName::clone(&group001)]);
+    let bind = |name: &str| routes.bind(&app(), &user(name), &group002);
+    assert_eq!(bind("twice").unwrap(), group001);
+    assert_eq!(bind("once").unwrap(), group002);
+    assert_eq!(bind("new").unwrap(), group002);
+    let error = routes.find(&app(), &user("strange")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "database error: cannot use the group a user is bound to"
+    );
+}
+
+#[test]
+fn other_engines_are_refused() {
+    let url = "mysql://u@h/tnv_trackerdb".parse().unwrap();
+    let error = open(&url).err().unwrap().to_string();
+    assert!(error.contains("only sqlite:"), "{error}");
+}

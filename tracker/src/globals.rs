@@ -1,0 +1,58 @@
+//! What all parts of a running tracker share, built once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use proto::GroupName;
+
+use crate::cache::Bindings;
+use crate::config::Config;
+use crate::db::{self, Routes};
+use crate::groups::{Groups, Now};
+
+pub(crate) struct Globals {
+    pub(crate) config: Config,
+    /// The members. Locked for an instant only: never while waiting or formatting.
+    pub(crate) groups: Mutex<Groups>,
+    /// The groups of the database when it was last asked for them, for warnings.
+    pub(crate) known_groups: Mutex<BTreeSet<GroupName>>,
+    pub(crate) routes: Box<dyn Routes>,
+    pub(crate) bindings: Bindings,
+    started: Instant,
+}
+
+impl Globals {
+    /// Opens the database and enters the groups of the configuration.
+    pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
+        let routes = db::open(&config.database)?;
+        let known = routes
+            .add_groups(&config.groups)
+            .and_then(|()| routes.groups())
+            .context("cannot enter the groups in the database")?;
+        Ok(Arc::new(Globals::new(config, routes, known)))
+    }
+
+    /// Puts the parts together; `known` are the groups of the database.
+    pub(crate) fn new(config: Config, routes: Box<dyn Routes>, known: Vec<GroupName>) -> Globals {
+        let groups = Groups::new(config.members_max, config.check_interval.duration());
+        Globals {
+            groups: Mutex::new(groups),
+            known_groups: Mutex::new(known.into_iter().collect()),
+            routes,
+            bindings: Bindings::new(&config.cache),
+            started: Instant::now(),
+            config,
+        }
+    }
+
+    /// The time, as the pure parts want it.
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            elapsed: self.started.elapsed(),
+            epoch: chrono::Utc::now().timestamp(),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The members of the groups and their states. Pure: time and chance come in as arguments.
+//!
+//! A member is a group, an address and a port. Joining makes it ONLINE, a beat ACTIVE, silence
+//! OFFLINE; leaving removes it. Clients are sent to ACTIVE members only.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::tracker::{ADDRESSES_MAX, Join, Member as Name};
+use proto::{ErrorCode, Fault, GroupName};
+
+/// The time: one clock that no administrator turns, for silence, and one for people.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    /// Since the tracker started.
+    pub(crate) elapsed: Duration,
+    /// Seconds since the epoch.
+    pub(crate) epoch: i64,
+}
+
+/// How a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It joined and has not beaten since.
+    Online,
+    /// It beats.
+    Active,
+    /// It was not heard of for too long.
+    Offline,
+}
+
+/// One storage in one group.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// What it told when it last joined.
+    pub(crate) join: Arc<Join>,
+    /// Where clients reach it.
+    pub(crate) addr: SocketAddr,
+    pub(crate) state: State,
+    /// When it was last heard of, seconds since the epoch.
+    pub(crate) beat_time: i64,
+    heard: Duration,
+    /// Which of all joins was its last.
+    join_number: u64,
+}
+
+/// What a connection keeps of the member that joined on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticket {
+    group: GroupName,
+    number: u64,
+    join_number: u64,
+}
+
+impl Ticket {
+    /// The group that was joined.
+    pub(crate) fn group(&self) -> &GroupName {
+        &self.group
+    }
+}
+
+/// A join that was taken.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) ticket: Ticket,
+    /// Whether the member was not known before.
+    pub(crate) is_new: bool,
+}
+
+/// All groups that have members.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    members_max: usize,
+    check_interval: Duration,
+    groups: BTreeMap<GroupName, Group>,
+    n_members: usize,
+    n_joins: u64,
+}
+
+/// One group. A member's number is that of its first join, so members are in order of joining.
+#[derive(Debug, Default)]
+struct Group {
+    members: BTreeMap<u64, Member>,
+    by_addr: BTreeMap<(IpAddr, u16), u64>,
+    /// The numbers of the ACTIVE ones, in order: a client's reply takes three of them, of however
+    /// many.
+    active: Vec<u64>,
+}
+
+impl Groups {
+    pub(crate) fn new(members_max: usize, check_interval: Duration) -> Groups {
+        Groups {
+            members_max,
+            check_interval,
+            groups: BTreeMap::new(),
+            n_members: 0,
+            n_joins: 0,
+        }
+    }
+
+    /// A storage joins from `ip`; one that is known keeps its place.
+    ///
+    /// # Errors
+    /// Busy, when there are too many members already.
+    pub(crate) fn join(&mut self, ip: IpAddr, join: Join, now: Now) -> Result<Joined, Fault> {
+        let addr = SocketAddr::new(ip, join.port);
+        let name = join.member.group.clone();
+        let known = self.groups.get(&name);
+        let known = known.and_then(|group| group.by_addr.get(&(ip, join.port)).copied());
+        if known.is_none() && self.n_members >= self.members_max {
+            let message = format!("{} members already, no room for more", self.n_members);
+            return Err(Fault::new(ErrorCode::Busy, message));
+        }
+        self.n_joins += 1;
+        self.n_members += usize::from(known.is_none());
+        let number = known.unwrap_or(self.n_joins);
+        let member = Member {
+            join: Arc::new(join),
+            addr,
+            state: State::Online,
+            beat_time: now.epoch,
+            heard: now.elapsed,
+            join_number: self.n_joins,
+        };
+        self.groups
+            .entry(name.clone())
+            .or_default()
+            .put(number, member);
+        let ticket = Ticket {
+            group: name,
+            number,
+            join_number: self.n_joins,
+        };
+        Ok(Joined {
+            ticket,
+            is_new: known.is_none(),
+        })
+    }
+
+    /// The member that goes by `name` at `ip`, if exactly one does.
+    pub(crate) fn find(&self, name: &Name, ip: IpAddr) -> Option<Ticket> {
+        let group = self.groups.get(&name.group)?;
+        let at_ip = group.by_addr.range((ip, 0)..=(ip, u16::MAX));
+        let mut found = at_ip
+            .filter_map(|(_, number)| Some((*number, group.members.get(number)?)))
+            .filter(|(_, member)| member.join.member.hostname == name.hostname);
+        let (number, member) = found.next()?;
+        let ticket = Ticket {
+            group: name.group.clone(),
+            number,
+            join_number: member.join_number,
+        };
+        found.next().is_none().then_some(ticket)
+    }
+
+    /// A member lives. Tells what was known of it before, nothing when it is not there any more.
+    pub(crate) fn beat(&mut self, ticket: &Ticket, now: Now) -> Option<Member> {
+        let group = self.groups.get_mut(&ticket.group)?;
+        let member = group.members.get_mut(&ticket.number)?;
+        let before = member.clone();
+        member.heard = now.elapsed;
+        member.beat_time = now.epoch;
+        group.set_state(ticket.number, State::Active);
+        Some(before)
+    }
+
+    /// A member goes. Nothing happens when it is not there any more, or has joined again since on
+    /// another connection.
+    pub(crate) fn leave(&mut self, ticket: &Ticket) -> Option<Member> {
+        let Entry::Occupied(mut entry) = self.groups.entry(ticket.group.clone()) else {
+            return None;
+        };
+        let group = entry.get_mut();
+        let member = group.members.get(&ticket.number)?;
+        if member.join_number != ticket.join_number {
+            return None;
+        }
+        let left = group.remove(ticket.number);
+        if group.members.is_empty() {
+            entry.remove();
+        }
+        self.n_members -= 1;
+        left
+    }
+
+    /// Finds out who has been silent for too long; tells who is OFFLINE since just now.
+    pub(crate) fn check(&mut self, now: Now) -> Vec<Member> {
+        let mut lost = Vec::new();
+        for group in self.groups.values_mut() {
+            let silent = |member: &Member| {
+                member.state != State::Offline
+                    && now.elapsed.saturating_sub(member.heard) >= self.check_interval
+            };
+            let members = group.members.iter().filter(|(_, member)| silent(member));
+            let numbers: Vec<u64> = members.map(|(number, _)| *number).collect();
+            for number in numbers {
+                group.set_state(number, State::Offline);
+                lost.extend(group.members.get(&number).cloned());
+            }
+        }
+        lost
+    }
+
+    /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members, the first one
+    /// by `chance`, the others those that joined after it, in a ring.
+    pub(crate) fn active(&self, group: &GroupName, chance: usize) -> Vec<SocketAddr> {
+        let Some(group) = self.groups.get(group) else {
+            return Vec::new();
+        };
+        let n_active = group.active.len();
+        let start = chance.checked_rem(n_active).unwrap_or(0);
+        let ring = group.active.iter().cycle().skip(start);
+        ring.take(n_active.min(ADDRESSES_MAX))
+            .filter_map(|number| Some(group.members.get(number)?.addr))
+            .collect()
+    }
+
+    /// The groups that have an ACTIVE member.
+    pub(crate) fn with_active(&self) -> BTreeSet<GroupName> {
+        let groups = self.groups.iter();
+        groups
+            .filter(|(_, group)| !group.active.is_empty())
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Everybody as of now: groups by name, members in order of joining.
+    pub(crate) fn snapshot(&self) -> Vec<(GroupName, Vec<Member>)> {
+        let members = |group: &Group| group.members.values().cloned().collect();
+        let groups = self.groups.iter();
+        groups
+            .map(|(name, group)| (name.clone(), members(group)))
+            .collect()
+    }
+}
+
+impl Group {
+    /// Enters a member that joined, ONLINE.
+    fn put(&mut self, number: u64, member: Member) {
+        self.set_state(number, member.state);
+        self.by_addr
+            .insert((member.addr.ip(), member.addr.port()), number);
+        self.members.insert(number, member);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Member> {
+        self.set_state(number, State::Offline);
+        let member = self.members.remove(&number)?;
+        self.by_addr.remove(&(member.addr.ip(), member.addr.port()));
+        Some(member)
+    }
+
+    /// Keeps state and list of ACTIVE members alike. The member need not be there yet.
+    fn set_state(&mut self, number: u64, state: State) {
+        match (self.active.binary_search(&number), state) {
+            (Err(idx), State::Active) => self.active.insert(idx, number),
+            (Ok(idx), State::Online | State::Offline) => drop(self.active.remove(idx)),
+            _ => {}
+        }
+        if let Some(member) = self.members.get_mut(&number) {
+            member.state = state;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,326 @@
+//! The groups against a model that knows nothing but a list.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const INTERVAL: Duration = Duration::from_secs(30);
+const MEMBERS_MAX: usize = 5;
+const N_CONNECTIONS: usize = 4;
+
+fn now(secs: u64) -> Now {
+    Now {
+        elapsed: Duration::from_secs(secs),
+        epoch: 1_700_000_000 + secs as i64,
+    }
+}
+
+fn ip(n: u8) -> IpAddr {
+    [127, 0, 0, n].into()
+}
+
+fn name(group: u8, host: u8) -> Name {
+    Name {
+        group: format!("g{group}").parse().unwrap(),
+        hostname: format!("h{host}").parse().unwrap(),
+    }
+}
+
+fn join(group: u8, host: u8, port: u16) -> Join {
+    Join {
+        version: "1.0".parse().unwrap(),
+        member: name(group, host),
+        port,
+        start_time: 1,
+        join_time: 2,
+    }
+}
+
+/// One event; a connection is an index, its address part of it.
+#[derive(Debug, Clone)]
+enum Event {
+    Join {
+        connection: usize,
+        group: u8,
+        host: u8,
+        port: u16,
+    },
+    Beat {
+        connection: usize,
+    },
+    BeatElsewhere {
+        group: u8,
+        host: u8,
+        ip: u8,
+    },
+    Leave {
+        connection: usize,
+    },
+    Pass {
+        secs: u64,
+    },
+    Check,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let connection = 0..N_CONNECTIONS;
+    let event = prop_oneof![
+        3 => (connection.clone(), 0..2u8, 0..2u8, 1..3u16).prop_map(
+            |(connection, group, host, port)| Event::Join { connection, group, host, port }
+        ),
+        3 => connection.clone().prop_map(|connection| Event::Beat { connection }),
+        1 => (0..2u8, 0..2u8, 0..2u8)
+            .prop_map(|(group, host, ip)| Event::BeatElsewhere { group, host, ip }),
+        1 => connection.prop_map(|connection| Event::Leave { connection }),
+        2 => (1..40u64).prop_map(|secs| Event::Pass { secs }),
+        2 => Just(Event::Check),
+    ];
+    prop::collection::vec(event, 0..60)
+}
+
+/// Two connections come from each address.
+fn ip_of(connection: usize) -> u8 {
+    (connection % 2) as u8
+}
+
+#[derive(Debug, Clone)]
+struct Plain {
+    /// Of its first join.
+    number: u64,
+    group: u8,
+    host: u8,
+    ip: u8,
+    port: u16,
+    state: State,
+    heard: u64,
+    /// The connection it joined on last.
+    connection: usize,
+}
+
+#[derive(Default)]
+struct Model {
+    members: Vec<Plain>,
+    secs: u64,
+    n_joins: u64,
+}
+
+impl Model {
+    /// The number of the member, if it is taken.
+    fn join(&mut self, connection: usize, group: u8, host: u8, port: u16) -> Option<u64> {
+        self.n_joins += 1;
+        let mut plain = Plain {
+            number: self.n_joins,
+            group,
+            host,
+            ip: ip_of(connection),
+            port,
+            state: State::Online,
+            heard: self.secs,
+            connection,
+        };
+        let same = |m: &&mut Plain| (m.group, m.ip, m.port) == (group, plain.ip, port);
+        if let Some(known) = self.members.iter_mut().find(same) {
+            plain.number = known.number;
+            *known = plain;
+            return Some(known.number);
+        }
+        let has_room = self.members.len() < MEMBERS_MAX;
+        has_room.then(|| {
+            self.members.push(plain);
+            self.n_joins
+        })
+    }
+
+    fn check(&mut self) -> Vec<(u8, u16)> {
+        let mut lost: Vec<_> = self.members.iter_mut().collect();
+        lost.retain(|m| m.state != State::Offline && self.secs - m.heard >= INTERVAL.as_secs());
+        lost.iter_mut().for_each(|m| m.state = State::Offline);
+        lost.sort_by_key(|m| m.group);
+        lost.iter().map(|m| (m.ip, m.port)).collect()
+    }
+
+    fn of_group(&self, group: u8) -> impl Iterator<Item = &Plain> {
+        self.members.iter().filter(move |m| m.group == group)
+    }
+}
+
+/// What both are told, and what both must answer alike.
+struct Pair {
+    groups: Groups,
+    model: Model,
+    tickets: [Option<Ticket>; N_CONNECTIONS],
+    /// The member of each ticket, as the model knows it.
+    joined: [Option<u64>; N_CONNECTIONS],
+}
+
+impl Pair {
+    fn apply(&mut self, event: &Event) {
+        match *event {
+            Event::Join {
+                connection,
+                group,
+                host,
+                port,
+            } => {
+                let at = ip(ip_of(connection));
+                let joined = self
+                    .groups
+                    .join(at, join(group, host, port), now(self.model.secs));
+                let taken = self.model.join(connection, group, host, port);
+                assert_eq!(joined.is_ok(), taken.is_some());
+                if let Ok(joined) = joined {
+                    self.tickets[connection] = Some(joined.ticket);
+                    self.joined[connection] = taken;
+                }
+            }
+            Event::Beat { connection } => self.beat(connection),
+            Event::BeatElsewhere { group, host, ip } => self.beat_elsewhere(group, host, ip),
+            Event::Leave { connection } => self.leave(connection),
+            Event::Pass { secs } => self.model.secs += secs,
+            Event::Check => {
+                let lost = self.groups.check(now(self.model.secs));
+                let lost: Vec<_> = lost.iter().map(|m| (m.addr.ip(), m.addr.port())).collect();
+                let expected = self.model.check();
+                let expected: Vec<_> = expected.iter().map(|&(n, port)| (ip(n), port)).collect();
+                assert_eq!(lost, expected);
+            }
+        }
+    }
+
+    fn beat(&mut self, connection: usize) {
+        let Some(ticket) = &self.tickets[connection] else {
+            return;
+        };
+        let before = self.groups.beat(ticket, now(self.model.secs));
+        let number = self.joined[connection].unwrap();
+        let secs = self.model.secs;
+        let mut members = self.model.members.iter_mut();
+        let known = members.find(|m| m.number == number);
+        let known = known.map(|known| {
+            let before = known.state;
+            (known.state, known.heard) = (State::Active, secs);
+            before
+        });
+        assert_eq!(before.map(|member| member.state), known);
+    }
+
+    fn beat_elsewhere(&mut self, group: u8, host: u8, at: u8) {
+        let found = self.groups.find(&name(group, host), ip(at));
+        let secs = self.model.secs;
+        let members = self.model.members.iter_mut();
+        let mut alike: Vec<_> = members
+            .filter(|m| (m.group, m.host, m.ip) == (group, host, at))
+            .collect();
+        assert_eq!(found.is_some(), alike.len() == 1);
+        if let Some(ticket) = found {
+            assert_eq!(
+                self.groups.beat(&ticket, now(secs)).unwrap().state,
+                alike[0].state
+            );
+            (alike[0].state, alike[0].heard) = (State::Active, secs);
+        }
+    }
+
+    fn leave(&mut self, connection: usize) {
+        let Some(ticket) = self.tickets[connection].take() else {
+            return;
+        };
+        let left = self.groups.leave(&ticket);
+        let number = self.joined[connection].take().unwrap();
+        let members = &mut self.model.members;
+        let mut plain = members.iter();
+        let idx = plain.position(|m| m.number == number && m.connection == connection);
+        assert_eq!(left.is_some(), idx.is_some());
+        idx.map(|idx| members.remove(idx));
+    }
+
+    fn assert_alike(&self) {
+        let listed = self.groups.snapshot();
+        let mut n_listed = 0;
+        for (group_idx, (group, members)) in listed.iter().enumerate() {
+            assert!(listed[..group_idx].iter().all(|(before, _)| before < group));
+            assert!(!members.is_empty());
+            n_listed += members.len();
+        }
+        assert_eq!(n_listed, self.model.members.len());
+        for group in 0..2 {
+            self.assert_group_alike(group, &listed);
+        }
+    }
+
+    fn assert_group_alike(&self, group: u8, listed: &[(GroupName, Vec<Member>)]) {
+        let key = name(group, 0).group;
+        let addr = |m: &Plain| SocketAddr::new(ip(m.ip), m.port);
+        let ours = listed.iter().find(|(name, _)| *name == key);
+        let ours = ours.map_or(&[][..], |(_, members)| members);
+        let ours: Vec<_> = ours.iter().map(|m| (m.addr, m.state)).collect();
+        let plain: Vec<_> = self
+            .model
+            .of_group(group)
+            .map(|m| (addr(m), m.state))
+            .collect();
+        assert_eq!(ours, plain);
+        let active: Vec<_> = plain.iter().filter(|m| m.1 == State::Active).collect();
+        assert_eq!(self.groups.with_active().contains(&key), !active.is_empty());
+        for chance in 0..4 {
+            let n = active.len();
+            let ring: Vec<_> = (0..n.min(3)).map(|i| active[(chance + i) % n].0).collect();
+            assert_eq!(self.groups.active(&key, chance), ring);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn groups_do_what_a_plain_list_does(events in events()) {
+        let mut pair = Pair {
+            groups: Groups::new(MEMBERS_MAX, INTERVAL),
+            model: Model::default(),
+            tickets: Default::default(),
+            joined: Default::default(),
+        };
+        for event in &events {
+            pair.apply(event);
+            pair.assert_alike();
+        }
+    }
+}
+
+#[test]
+fn a_full_tracker_says_so_and_takes_those_it_knows() {
+    let mut groups = Groups::new(1, INTERVAL);
+    groups.join(ip(1), join(1, 1, 1), now(0)).unwrap();
+    let fault = groups.join(ip(2), join(1, 1, 1), now(0)).unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Busy);
+    assert_eq!(fault.message, "1 members already, no room for more");
+    let again = groups.join(ip(1), join(1, 2, 1), now(1)).unwrap();
+    assert!(!again.is_new);
+    groups.leave(&again.ticket).unwrap();
+    assert!(groups.join(ip(2), join(1, 1, 1), now(0)).unwrap().is_new);
+}
+
+#[test]
+fn who_joined_again_elsewhere_is_not_removed_by_the_old_connection() {
+    let mut groups = Groups::new(10, INTERVAL);
+    let old = groups.join(ip(1), join(1, 1, 1), now(0)).unwrap().ticket;
+    let new = groups.join(ip(1), join(1, 1, 1), now(1)).unwrap().ticket;
+    assert!(groups.leave(&old).is_none());
+    assert!(groups.leave(&new).is_some());
+    assert!(groups.leave(&new).is_none());
+    assert!(groups.beat(&new, now(2)).is_none());
+}
+
+#[test]
+fn silence_counts_from_the_last_sign_of_life() {
+    let mut groups = Groups::new(10, INTERVAL);
+    let ticket = groups.join(ip(1), join(1, 1, 1), now(0)).unwrap().ticket;
+    assert_eq!(groups.beat(&ticket, now(20)).unwrap().state, State::Online);
+    assert!(groups.check(now(49)).is_empty());
+    assert_eq!(groups.check(now(50)).len(), 1);
+    assert!(groups.check(now(51)).is_empty());
+    assert_eq!(groups.beat(&ticket, now(60)).unwrap().state, State::Offline);
+    // A join is a sign of life, too.
+    groups.join(ip(1), join(1, 1, 1), now(80)).unwrap();
+    assert!(groups.check(now(109)).is_empty());
+    assert_eq!(groups.check(now(110)).len(), 1);
+}

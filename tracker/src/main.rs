@@ -1,0 +1,11 @@
+//! `tnv-tracker`: knows the storages of a cluster and sends users to theirs.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::run(
+        "tnv-tracker",
+        "Knows the storages of a tnv cluster and sends users to theirs",
+        tracker::run,
+    )
+}

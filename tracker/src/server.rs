@@ -1,0 +1,72 @@
+//! Starting and stopping, in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use daemon::Stop;
+use daemon::net::Server;
+use daemon::ticker::Ticker;
+use daemon::wire::Wire;
+use log::info;
+
+use crate::config::Config;
+use crate::globals::Globals;
+use crate::service::TrackerService;
+use crate::status;
+
+/// A running tracker.
+pub struct Tracker {
+    globals: Arc<Globals>,
+    server: Server,
+    status: Ticker,
+    stop: Stop,
+}
+
+/// Runs a tracker until the stop.
+///
+/// # Errors
+/// It cannot start; the error says why.
+pub fn run(config: Config, stop: &Stop) -> anyhow::Result<()> {
+    let tracker = Tracker::start(config)?;
+    stop.wait_forever();
+    info!("stopping");
+    tracker.shutdown();
+    Ok(())
+}
+
+impl Tracker {
+    /// Opens the database and serves. There are no members yet: they come by themselves.
+    ///
+    /// # Errors
+    /// The database or the address to listen on is not to be had.
+    pub fn start(config: Config) -> anyhow::Result<Tracker> {
+        let globals = Globals::open(config)?;
+        let config = &globals.config;
+        let service = TrackerService::new(Arc::clone(&globals));
+        let wire = Wire::new(service, config.hostname.as_str());
+        let server = Server::start("tracker", config.listen, &config.server, wire)
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let stop = Stop::new();
+        let status = status::start(&globals, &stop)?;
+        Ok(Tracker {
+            globals,
+            server,
+            status,
+            stop,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Finishes the requests in flight and closes the database.
+    pub fn shutdown(self) {
+        self.server.shutdown();
+        self.stop.trip();
+        self.status.join();
+        self.globals.routes.close();
+    }
+}

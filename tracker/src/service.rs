@@ -1,0 +1,218 @@
+//! What a tracker does with a request.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use daemon::db::DbError;
+use daemon::wire::{Caller, Lane, Reply, Service};
+use log::{info, warn};
+use proto::tracker::{Join, Member, SADDRS, Saddrs, SaddrsReply, TrackerRequest};
+use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId, group_list};
+use rand::seq::IndexedRandom;
+
+use crate::cache::Known;
+use crate::globals::Globals;
+use crate::groups::{State, Ticket};
+use crate::listing;
+
+/// Who joined on a connection.
+type Session = Option<Ticket>;
+
+pub(crate) struct TrackerService {
+    globals: Arc<Globals>,
+}
+
+impl TrackerService {
+    pub(crate) fn new(globals: Arc<Globals>) -> TrackerService {
+        TrackerService { globals }
+    }
+
+    fn join(&self, join: Join, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
+        if join.port == 0 {
+            return Err(Fault::new(ErrorCode::BadRequest, "port is 0"));
+        }
+        let globals = &self.globals;
+        let text = format!("{}/{}", join.member.group, join.member.hostname);
+        let at = SocketAddr::new(ip_of(peer), join.port);
+        let joined = globals.groups.lock().join(at.ip(), join, globals.now())?;
+        info!("{peer} join: {text} at {at}");
+        let group = joined.ticket.group();
+        if joined.is_new && !globals.known_groups.lock().contains(group) {
+            warn!("{at}: no user is given to {group}, which is not in the database");
+        }
+        *session = Some(joined.ticket);
+        Ok(())
+    }
+
+    fn beat(&self, name: &Member, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
+        let unknown = || {
+            let message = format!("{}/{} has not joined", name.group, name.hostname);
+            Fault::new(ErrorCode::NotFound, message)
+        };
+        let mut groups = self.globals.groups.lock();
+        let ticket = match session {
+            Some(ticket) => {
+                check_group(name, ticket)?;
+                ticket.clone()
+            }
+            None => groups.find(name, ip_of(peer)).ok_or_else(unknown)?,
+        };
+        let before = groups.beat(&ticket, self.globals.now());
+        drop(groups);
+        let before = before.ok_or_else(unknown)?;
+        if before.state != State::Active {
+            info!("{peer} beat: {}/{} is active", name.group, name.hostname);
+        }
+        Ok(())
+    }
+
+    fn leave(&self, name: &Member, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
+        if let Some(ticket) = session {
+            check_group(name, ticket)?;
+            let left = self.globals.groups.lock().leave(ticket);
+            *session = None;
+            if let Some(member) = left {
+                info!(
+                    "{peer} leave: {}/{} at {}",
+                    name.group, name.hostname, member.addr
+                );
+                return Ok(());
+            }
+        }
+        let message = "not the connection that this member joined on last";
+        Err(Fault::new(ErrorCode::NotFound, message))
+    }
+
+    fn groups(&self) -> Vec<u8> {
+        let snapshot = self.globals.groups.lock().snapshot();
+        group_list::encode(&listing::rows(&snapshot))
+    }
+
+    /// The user's group and where to go. Only what led somewhere is remembered, so that a group
+    /// that is changed in the database to end an outage counts at once.
+    fn saddrs(&self, Saddrs { app, user, .. }: Saddrs) -> Result<SaddrsReply, Fault> {
+        let globals = &self.globals;
+        if !globals.config.app_ids.contains(&app) {
+            let message = format!("unknown appid: {app}");
+            return Err(Fault::new(ErrorCode::BadRequest, message));
+        }
+        let now = globals.now().elapsed;
+        let (group, was_asked) = match globals.bindings.get(&app, &user, now) {
+            Some(Known::Fresh(group)) => (group, false),
+            Some(Known::Stale(group)) => (self.bound(&app, &user, Some(group))?, true),
+            None => (self.bound(&app, &user, None)?, true),
+        };
+        let active = globals
+            .groups
+            .lock()
+            .active(&group, rand::random::<u64>() as usize);
+        if active.is_empty() {
+            return Err(unavailable(format!("no active storage in group {group}")));
+        }
+        if was_asked {
+            globals.bindings.put(app, user, group.clone(), now);
+        }
+        let addresses = active.into_iter().map(Address::from).collect();
+        Ok(SaddrsReply { group, addresses })
+    }
+
+    /// The group a user is bound to, from now on if not before. `stale` is what was known of it:
+    /// with the database away that goes on to serve.
+    fn bound(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        stale: Option<GroupName>,
+    ) -> Result<GroupName, Fault> {
+        match (self.globals.routes.find(app, user), stale) {
+            (Ok(Some(group)), _) => Ok(group),
+            (Ok(None), _) => self.choose(app, user),
+            (Err(e), Some(group)) => {
+                let error = anyhow::Error::from(e);
+                warn!("{app}/{user} is sent to {group} as before: {error:#}");
+                Ok(group)
+            }
+            (Err(e), None) => Err(db_fault(e)),
+        }
+    }
+
+    /// Binds a new user to one of the groups that can take files now.
+    fn choose(&self, app: &AppId, user: &UserId) -> Result<GroupName, Fault> {
+        let globals = &self.globals;
+        let known = globals.routes.groups().map_err(db_fault)?;
+        let active = globals.groups.lock().with_active();
+        let candidates: Vec<_> = known
+            .iter()
+            .filter(|group| active.contains(group))
+            .collect();
+        let candidate = candidates.choose(&mut rand::rng());
+        let bound = candidate.map(|group| globals.routes.bind(app, user, group));
+        *globals.known_groups.lock() = known.iter().cloned().collect();
+        let bound = bound.ok_or_else(|| unavailable("no group has an active storage"))?;
+        bound.map_err(db_fault)
+    }
+}
+
+/// A storage may reach us over IPv4 through an IPv6 socket; clients are told the IPv4 address.
+fn ip_of(peer: SocketAddr) -> IpAddr {
+    peer.ip().to_canonical()
+}
+
+/// A connection speaks for the member that joined on it and for no other.
+fn check_group(name: &Member, ticket: &Ticket) -> Result<(), Fault> {
+    if name.group == *ticket.group() {
+        return Ok(());
+    }
+    let message = format!(
+        "this connection joined {}, not {}",
+        ticket.group(),
+        name.group
+    );
+    Err(Fault::new(ErrorCode::BadRequest, message))
+}
+
+fn unavailable(message: impl Into<String>) -> Fault {
+    Fault::new(ErrorCode::Unavailable, message)
+}
+
+/// Whatever went wrong with the database: asking again is safe, and another tracker may know.
+fn db_fault(error: DbError) -> Fault {
+    Fault {
+        code: ErrorCode::Unavailable,
+        ..Fault::from(error)
+    }
+}
+
+impl Service for TrackerService {
+    type Request = TrackerRequest;
+    type Session = Session;
+
+    /// Only SADDRS may wait for the database.
+    fn lane(&self, command: u8) -> Lane {
+        if command == SADDRS {
+            Lane::Slow
+        } else {
+            Lane::Fast
+        }
+    }
+
+    fn call(
+        &self,
+        request: TrackerRequest,
+        caller: &mut Caller<'_, Session>,
+    ) -> Result<Reply, Fault> {
+        let (peer, session) = (caller.peer, &mut *caller.session);
+        let nothing = |()| Vec::new();
+        let body = match request {
+            TrackerRequest::Join(join) => self.join(join, peer, session).map(nothing),
+            TrackerRequest::Beat(name) => self.beat(&name, peer, session).map(nothing),
+            TrackerRequest::Leave(name) => self.leave(&name, peer, session).map(nothing),
+            TrackerRequest::Groups => Ok(self.groups()),
+            TrackerRequest::Saddrs(saddrs) => self.saddrs(saddrs).map(|reply| reply.encode()),
+        };
+        body.map(Reply::Body)
+    }
+}
+
+#[cfg(test)]
+mod tests;

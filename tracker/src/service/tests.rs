@@ -1,0 +1,348 @@
+use daemon::db::DatabaseUrl;
+use daemon::units::Period;
+use proto::tracker::{BEAT, GROUPS, JOIN, LEAVE};
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::Config;
+use crate::db;
+
+/// A service on a database of its own, with the groups g1 and g2.
+struct Setting {
+    service: TrackerService,
+    _folder: TempDir,
+}
+
+/// One connection.
+struct Connection<'a> {
+    service: &'a TrackerService,
+    peer: SocketAddr,
+    session: Session,
+}
+
+impl Setting {
+    fn new() -> Setting {
+        Setting::with_ttl(Period::from_secs(60))
+    }
+
+    fn with_ttl(ttl: Period) -> Setting {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            database: DatabaseUrl::Sqlite(folder.path().join("tracker.db")),
+            groups: ["g1", "g2"].map(|name| name.parse().unwrap()).to_vec(),
+            ..Config::default()
+        };
+        config.cache.ttl = ttl;
+        Setting {
+            service: TrackerService::new(Globals::open(config).unwrap()),
+            _folder: folder,
+        }
+    }
+
+    fn connect(&self, ip: &str) -> Connection<'_> {
+        Connection {
+            service: &self.service,
+            peer: SocketAddr::new(ip.parse().unwrap(), 40000),
+            session: None,
+        }
+    }
+
+    /// A member that joined and beat; its connection, and where clients are sent.
+    fn active(&self, group: &str, ip: &str, port: u16) -> Connection<'_> {
+        let mut connection = self.connect(ip);
+        connection.join(group, "h", port).unwrap();
+        connection.beat(group, "h").unwrap();
+        connection
+    }
+
+    fn saddrs(&self, user: &str) -> Result<(String, Vec<String>), Fault> {
+        let reply = self.service.saddrs(Saddrs {
+            app: "tnvideo".parse().unwrap(),
+            user: user.parse().unwrap(),
+            file: None,
+        })?;
+        let addresses = reply.addresses.iter().map(Address::to_string);
+        Ok((reply.group.to_string(), addresses.collect()))
+    }
+
+    fn bound(&self, user: &str) -> Option<GroupName> {
+        let routes = &self.service.globals.routes;
+        let app = "tnvideo".parse().unwrap();
+        routes.find(&app, &user.parse().unwrap()).unwrap()
+    }
+}
+
+impl Connection<'_> {
+    fn call(&mut self, request: TrackerRequest) -> Result<Vec<u8>, Fault> {
+        let mut caller = Caller {
+            peer: self.peer,
+            session: &mut self.session,
+        };
+        match self.service.call(request, &mut caller)? {
+            Reply::Body(body) => Ok(body),
+            _ => panic!("a tracker replies with bytes"),
+        }
+    }
+
+    fn join(&mut self, group: &str, host: &str, port: u16) -> Result<Vec<u8>, Fault> {
+        self.call(TrackerRequest::Join(Join {
+            version: "1.0".parse().unwrap(),
+            member: member(group, host),
+            port,
+            start_time: 1,
+            join_time: 2,
+        }))
+    }
+
+    fn beat(&mut self, group: &str, host: &str) -> Result<Vec<u8>, Fault> {
+        self.call(TrackerRequest::Beat(member(group, host)))
+    }
+
+    fn leave(&mut self, group: &str, host: &str) -> Result<Vec<u8>, Fault> {
+        self.call(TrackerRequest::Leave(member(group, host)))
+    }
+
+    /// Address and status of every member.
+    fn list(&mut self) -> Vec<(String, String)> {
+        let body = self.call(TrackerRequest::Groups).unwrap();
+        let groups = group_list::decode(&body).unwrap();
+        let storages = groups.into_iter().flat_map(|group| group.storages);
+        storages.map(|s| (s.address, s.status)).collect()
+    }
+}
+
+fn member(group: &str, host: &str) -> Member {
+    Member {
+        group: group.parse().unwrap(),
+        hostname: host.parse().unwrap(),
+    }
+}
+
+fn code<T>(result: Result<T, Fault>) -> ErrorCode {
+    result.err().unwrap().code
+}
+
+fn row(address: &str, status: &str) -> (String, String) {
+    (address.to_owned(), status.to_owned())
+}
+
+#[test]
+fn only_saddrs_takes_the_slow_lane() {
+    let setting = Setting::new();
+    assert_eq!(setting.service.lane(SADDRS), Lane::Slow);
+    for command in [JOIN, BEAT, GROUPS, LEAVE] {
+        assert_eq!(setting.service.lane(command), Lane::Fast);
+    }
+}
+
+#[test]
+fn a_connection_speaks_for_the_member_that_joined_on_it() {
+    let setting = Setting::new();
+    let (mut first, mut second) = (setting.connect("10.0.0.1"), setting.connect("10.0.0.1"));
+    first.join("g1", "h", 23000).unwrap();
+    second.join("g1", "h", 23001).unwrap();
+    second.beat("g1", "h").unwrap();
+    let rows = [
+        row("10.0.0.1:23000", "ONLINE"),
+        row("10.0.0.1:23001", "ACTIVE"),
+    ];
+    assert_eq!(first.list(), rows);
+    assert_eq!(code(first.beat("g2", "h")), ErrorCode::BadRequest);
+    assert_eq!(code(first.leave("g2", "h")), ErrorCode::BadRequest);
+    first.leave("g1", "h").unwrap();
+    assert_eq!(second.list(), rows[1..]);
+    assert_eq!(code(first.leave("g1", "h")), ErrorCode::NotFound);
+    // Not the member that stayed, though it has the same name.
+    second.leave("g1", "h").unwrap();
+    assert_eq!(code(second.beat("g1", "h")), ErrorCode::NotFound);
+    assert_eq!(second.list(), []);
+}
+
+#[test]
+fn a_beat_of_another_connection_counts_when_it_can_mean_one_member_only() {
+    let setting = Setting::new();
+    let mut joined = setting.connect("10.0.0.1");
+    joined.join("g1", "h", 23000).unwrap();
+    let mut other = setting.connect("10.0.0.1");
+    assert_eq!(code(other.beat("g1", "other")), ErrorCode::NotFound);
+    assert_eq!(code(other.beat("g2", "h")), ErrorCode::NotFound);
+    assert_eq!(
+        code(setting.connect("10.0.0.2").beat("g1", "h")),
+        ErrorCode::NotFound
+    );
+    other.beat("g1", "h").unwrap();
+    assert_eq!(joined.list(), [row("10.0.0.1:23000", "ACTIVE")]);
+    // Such a connection has joined nothing that it could leave.
+    assert_eq!(code(other.leave("g1", "h")), ErrorCode::NotFound);
+    setting.connect("10.0.0.1").join("g1", "h", 23001).unwrap();
+    assert_eq!(code(other.beat("g1", "h")), ErrorCode::NotFound);
+}
+
+#[test]
+fn addresses_are_listed_as_clients_can_use_them() {
+    let setting = Setting::new();
+    let mut connection = setting.connect("::ffff:10.0.0.1");
+    assert_eq!(code(connection.join("g1", "h", 0)), ErrorCode::BadRequest);
+    connection.join("g1", "h", 23000).unwrap();
+    setting.connect("::1").join("g1", "h", 23000).unwrap();
+    // The same member, whichever way it comes.
+    setting.active("g1", "10.0.0.1", 23000);
+    let rows = [
+        row("10.0.0.1:23000", "ACTIVE"),
+        row("[::1]:23000", "ONLINE"),
+    ];
+    assert_eq!(connection.list(), rows);
+    assert_eq!(setting.saddrs("alice").unwrap().1, ["10.0.0.1:23000"]);
+}
+
+#[test]
+fn other_applications_are_refused_in_the_words_of_the_cxx_tracker() {
+    let setting = Setting::new();
+    let refused = setting.service.saddrs(Saddrs {
+        app: "badapp".parse().unwrap(),
+        user: "alice".parse().unwrap(),
+        file: None,
+    });
+    let fault = refused.unwrap_err();
+    assert_eq!(
+        fault,
+        Fault::new(ErrorCode::BadRequest, "unknown appid: badapp")
+    );
+}
+
+#[test]
+fn a_new_user_goes_to_a_group_that_can_take_files() {
+    let setting = Setting::new();
+    let mut online = setting.connect("10.0.0.1");
+    online.join("g1", "h", 1).unwrap();
+    setting.active("g3", "10.0.0.3", 3);
+    let fault = setting.saddrs("alice").unwrap_err();
+    let expected = Fault::new(ErrorCode::Unavailable, "no group has an active storage");
+    assert_eq!(fault, expected);
+    assert_eq!(setting.bound("alice"), None);
+    setting.active("g2", "10.0.0.2", 2);
+    for user in ["alice", "bob", "Alice", "用户"] {
+        let (group, addresses) = setting.saddrs(user).unwrap();
+        assert_eq!(
+            (&*group, &*addresses),
+            ("g2", &["10.0.0.2:2".to_owned()][..])
+        );
+    }
+    assert_eq!(setting.bound("alice").unwrap().as_str(), "g2");
+    online.beat("g1", "h").unwrap();
+    let groups: std::collections::HashSet<_> = (0..64)
+        .map(|n| setting.saddrs(&format!("u{n}")).unwrap().0)
+        .collect();
+    assert_eq!(groups.len(), 2);
+}
+
+#[test]
+fn a_user_stays_with_the_group_even_when_it_is_down() {
+    let setting = Setting::new();
+    let mut storage = setting.active("g1", "10.0.0.1", 1);
+    setting.saddrs("alice").unwrap();
+    storage.leave("g1", "h").unwrap();
+    setting.active("g2", "10.0.0.2", 2);
+    let fault = setting.saddrs("alice").unwrap_err();
+    let expected = Fault::new(ErrorCode::Unavailable, "no active storage in group g1");
+    assert_eq!(fault, expected);
+    setting.active("g1", "10.0.0.1", 1);
+    assert_eq!(setting.saddrs("alice").unwrap().0, "g1");
+}
+
+#[test]
+fn three_members_of_many_are_told_in_a_ring() {
+    let setting = Setting::new();
+    let addresses: Vec<String> = (1..=5).map(|n| format!("10.0.0.{n}:{n}")).collect();
+    for n in 1..=5 {
+        setting.active("g1", &format!("10.0.0.{n}"), n);
+    }
+    let mut firsts = std::collections::HashSet::new();
+    for _ in 0..200 {
+        let (_, told) = setting.saddrs("alice").unwrap();
+        let start = addresses.iter().position(|a| *a == told[0]).unwrap();
+        let ring: Vec<_> = (0..3).map(|i| addresses[(start + i) % 5].clone()).collect();
+        assert_eq!(told, ring);
+        firsts.insert(start);
+    }
+    assert_eq!(firsts.len(), 5);
+}
+
+#[test]
+fn with_the_database_away_users_that_are_known_are_served() {
+    for ttl in [Period::from_secs(60), Period::from_millis(0)] {
+        let setting = Setting::with_ttl(ttl);
+        setting.active("g1", "10.0.0.1", 1);
+        setting.saddrs("alice").unwrap();
+        setting.service.globals.routes.close();
+        assert_eq!(setting.saddrs("alice").unwrap().0, "g1");
+        assert_eq!(code(setting.saddrs("bob")), ErrorCode::Unavailable);
+    }
+}
+
+#[test]
+fn a_group_changed_in_the_database_counts_after_the_ttl() {
+    for (ttl, after) in [
+        (Period::from_secs(60), "g1"),
+        (Period::from_millis(0), "g2"),
+    ] {
+        let setting = Setting::with_ttl(ttl);
+        let mut storage = setting.active("g1", "10.0.0.1", 1);
+        setting.saddrs("alice").unwrap();
+        setting.active("g2", "10.0.0.2", 2);
+        let other = rusqlite::Connection::open(setting._folder.path().join("tracker.db"));
+        let change = "UPDATE t_router SET group_name = 'g2'";
+        other.unwrap().execute(change, []).unwrap();
+        assert_eq!(setting.saddrs("alice").unwrap().0, after);
+        storage.leave("g1", "h").unwrap();
+        assert_eq!(setting.saddrs("alice").is_ok(), after == "g2");
+    }
+}
+
+/// Another tracker is always faster.
+struct Overtaken(Box<dyn db::Routes>);
+
+impl db::Routes for Overtaken {
+    fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
+        self.0.add_groups(groups)
+    }
+
+    fn groups(&self) -> Result<Vec<GroupName>, DbError> {
+        self.0.groups()
+    }
+
+    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
+        self.0.find(app, user)
+    }
+
+    fn bind(&self, app: &AppId, user: &UserId, group: &GroupName) -> Result<GroupName, DbError> {
+        let [g1, g2] = ["g1", "g2"].map(|name| GroupName::new(name).unwrap());
+        let other = if *group == g1 { g2 } else { g1 };
+        self.0.bind(app, user, &other)?;
+        self.0.bind(app, user, group)
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+#[test]
+fn who_bound_the_user_first_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::default();
+    let url = DatabaseUrl::Sqlite(folder.path().join("tracker.db"));
+    let routes = db::open(&url).unwrap();
+    let groups = ["g1", "g2"].map(|name| GroupName::new(name).unwrap());
+    routes.add_groups(&groups).unwrap();
+    let globals = Globals::new(config, Box::new(Overtaken(routes)), groups.to_vec());
+    let setting = Setting {
+        service: TrackerService::new(Arc::new(globals)),
+        _folder: folder,
+    };
+    setting.active("g1", "10.0.0.1", 1);
+    assert_eq!(code(setting.saddrs("alice")), ErrorCode::Unavailable);
+    assert_eq!(setting.bound("alice").unwrap().as_str(), "g2");
+    setting.active("g2", "10.0.0.2", 2);
+    assert_eq!(setting.saddrs("alice").unwrap().1, ["10.0.0.2:2"]);
+}

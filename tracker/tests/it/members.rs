@@ -1,0 +1,130 @@
+//! Members come and go.
+
+use daemon::units::Period;
+use proto::ErrorCode;
+use proto::group_list::Group;
+use proto::tracker::TrackerRequest;
+use tracker::{Config, Tracker};
+
+use super::support::*;
+
+fn addresses(groups: &[Group]) -> Vec<(&str, &str)> {
+    let storages = groups.iter().flat_map(|group| &group.storages);
+    storages
+        .map(|s| (s.address.as_str(), s.status.as_str()))
+        .collect()
+}
+
+#[test]
+fn members_on_one_host_differ_by_address_and_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(&folder.path().join("tracker.db")));
+    let at = [(2, 23000), (3, 23000), (3, 23001)];
+    let mut storages = at.map(|(host, port)| {
+        let mut storage = Client::connect(tracker.addr(), host);
+        assert_eq!(storage.join("group001", port), Ok(vec![]));
+        storage
+    });
+    storages[1].beat("group001").unwrap();
+    // A group that no user is given to, sorted before the other.
+    storages[0].join("another", 24000).unwrap();
+    let groups = storages[0].groups();
+    let expected = [
+        ("127.0.0.2:24000", "ONLINE"),
+        ("127.0.0.2:23000", "ONLINE"),
+        ("127.0.0.3:23000", "ACTIVE"),
+        ("127.0.0.3:23001", "ONLINE"),
+    ];
+    assert_eq!(addresses(&groups), expected);
+    assert_eq!(
+        (&*groups[0].name, &*groups[1].name),
+        ("another", "group001")
+    );
+    tracker.shutdown();
+}
+
+#[test]
+fn who_leaves_is_gone_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(&folder.path().join("tracker.db")));
+    let mut client = Client::connect(tracker.addr(), 1);
+    let mut storages = [2, 3].map(|host| {
+        let mut storage = Client::connect(tracker.addr(), host);
+        storage.join("group001", 23000).unwrap();
+        storage.beat("group001").unwrap();
+        storage
+    });
+    assert_eq!(client.saddrs("alice").unwrap().addresses.len(), 2);
+    let leave = TrackerRequest::Leave(member("group001", "h"));
+    assert_eq!(client.call(&leave).unwrap_err().code, ErrorCode::NotFound);
+    storages[0].call(&leave).unwrap();
+    let reply = client.saddrs("alice").unwrap();
+    assert_eq!(reply.addresses, ["127.0.0.3:23000".parse().unwrap()]);
+    assert_eq!(addresses(&client.groups()), [("127.0.0.3:23000", "ACTIVE")]);
+    storages[1].call(&leave).unwrap();
+    assert_eq!(client.groups(), []);
+    let fault = client.saddrs("alice").unwrap_err();
+    assert_eq!(fault.message, "[vm] no active storage in group group001");
+    tracker.shutdown();
+}
+
+#[test]
+fn silence_makes_offline_and_a_beat_active_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(Config {
+        check_interval: Period::from_millis(100),
+        ..config(&folder.path().join("tracker.db"))
+    });
+    let status = |wanted: &'static str| {
+        move |groups: &[Group]| addresses(groups) == [("127.0.0.2:23000", wanted)]
+    };
+    let mut storage = Client::connect(tracker.addr(), 2);
+    storage.join("group001", 23000).unwrap();
+    // A member that never beats goes offline, too.
+    storage.wait_for(|_| {}, status("OFFLINE"));
+    for _ in 0..2 {
+        let beat = |storage: &mut Client| drop(storage.beat("group001").unwrap());
+        storage.wait_for(beat, status("ACTIVE"));
+        storage.wait_for(|_| {}, status("OFFLINE"));
+    }
+    assert_eq!(
+        storage.saddrs("alice").unwrap_err().code,
+        ErrorCode::Unavailable
+    );
+    // Joining again, on another connection, it keeps its place.
+    let mut again = Client::connect(tracker.addr(), 2);
+    let join = |again: &mut Client| drop(again.join("group001", 23000).unwrap());
+    again.wait_for(join, status("ONLINE"));
+    tracker.shutdown();
+}
+
+#[test]
+fn members_have_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(Config {
+        members_max: 2,
+        ..config(&folder.path().join("tracker.db"))
+    });
+    let mut storage = Client::connect(tracker.addr(), 2);
+    storage.join("group001", 1).unwrap();
+    storage.join("group001", 2).unwrap();
+    let fault = storage.join("group001", 3).unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Busy);
+    assert_eq!(fault.message, "[vm] 2 members already, no room for more");
+    storage.join("group001", 1).unwrap();
+    tracker.shutdown();
+}
+
+#[test]
+fn it_cannot_start_where_another_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("tracker.db");
+    let first = start(config(&database));
+    let second = Config {
+        listen: first.addr(),
+        ..config(&database)
+    };
+    let error = format!("{:#}", Tracker::start(second).err().unwrap());
+    assert!(error.starts_with("cannot listen on 127.0.0.1:"), "{error}");
+    first.shutdown();
+}
