@@ -1,1 +1,35 @@
-//! test-cluster
+//! Clusters of real tnv processes on this machine: how they are laid out, configured, started,
+//! watched, stopped and killed.
+//!
+//! A [`Plan`] says which daemons there are and where each listens; it writes their configurations.
+//! A [`Cluster`] runs a plan for a test and kills what is left when it is dropped. [`standing`]
+//! runs one that outlives its starter: `make cluster`, `make demo`. The programs behind
+//! `tnv-cluster idle` and `memory` measure limits.
+//!
+//! Whether a process is ours is never taken from a note: `/proc` must show it with the path of
+//! the configuration that we wrote.
+
+mod binaries;
+mod cluster;
+pub mod content;
+pub mod deadline;
+pub mod demo;
+pub mod http;
+mod layout;
+pub mod limits;
+mod manifest;
+mod plan;
+mod ports;
+pub mod probe;
+pub mod proc;
+mod process;
+pub mod standing;
+mod terminal;
+pub mod tnv;
+
+pub use binaries::Binaries;
+pub use cluster::Cluster;
+pub use layout::{Layout, Ports, Settings};
+pub use manifest::Manifest;
+pub use plan::{APP, Node, Plan, Role, USER};
+pub use process::{Exit, Process};

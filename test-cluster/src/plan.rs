@@ -1,0 +1,258 @@
+//! Which daemons a cluster has, where each listens, and the configuration files that say so.
+//!
+//! The files hold no absolute path: the daemons run in the cluster's folder. The store path is a
+//! key of at most 64 bytes at the idserver, and a clone may lie deep.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::layout::{Layout, Settings};
+use crate::ports;
+
+/// The application of every cluster here.
+pub const APP: &str = "tnvideo";
+/// The user whose files `/files/ID` names.
+pub const USER: &str = "tnv001";
+
+/// What a daemon is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Knows the storages.
+    Tracker,
+    /// Hands out numbers.
+    Idserver,
+    /// Keeps files.
+    Storage,
+    /// Serves players.
+    Httpd,
+}
+
+impl Role {
+    /// In the order in which they are started.
+    pub const ALL: [Role; 4] = [Role::Tracker, Role::Idserver, Role::Storage, Role::Httpd];
+    /// In the order in which they are stopped: first those that use the others.
+    pub const STOP_ORDER: [Role; 4] = [Role::Httpd, Role::Storage, Role::Tracker, Role::Idserver];
+
+    /// The word for it, as in `tnv-tracker`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Tracker => "tracker",
+            Role::Idserver => "idserver",
+            Role::Storage => "storage",
+            Role::Httpd => "httpd",
+        }
+    }
+}
+
+/// One daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// What it is.
+    pub role: Role,
+    /// `tracker-1`, `storage-2-1`: part of the names of its files.
+    pub name: String,
+    /// Of a storage: its group.
+    pub group: Option<String>,
+    /// Where it listens.
+    pub addr: SocketAddr,
+}
+
+/// A whole cluster on paper.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Absolute, and the working folder of every daemon; not part of what is saved.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// In the order in which they are started.
+    pub nodes: Vec<Node>,
+}
+
+impl Plan {
+    /// Chooses ports, makes the folders below `folder` and writes every configuration.
+    ///
+    /// # Errors
+    /// A folder or file cannot be written, or the ports are used up.
+    pub fn make(layout: &Layout, folder: &Path) -> anyhow::Result<Plan> {
+        let made = fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+        let folder = made.with_context(|| format!("cannot make {}", folder.display()))?;
+        let nodes = nodes(layout)?;
+        let plan = Plan { folder, nodes };
+        plan.write(&layout.settings)?;
+        Ok(plan)
+    }
+
+    /// The plan that was made last in `folder`, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn load(folder: &Path) -> anyhow::Result<Option<Plan>> {
+        let path = folder.join(PLAN_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let read = || -> anyhow::Result<Plan> {
+            let mut plan: Plan = serde_json::from_slice(&fs::read(&path)?)?;
+            plan.folder = folder.canonicalize()?;
+            Ok(plan)
+        };
+        let plan = read().with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Some(plan))
+    }
+
+    /// The nodes of one kind.
+    pub fn of(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.role == role)
+    }
+
+    /// Where the nodes of one kind listen.
+    pub fn addrs(&self, role: Role) -> Vec<SocketAddr> {
+        self.of(role).map(|node| node.addr).collect()
+    }
+
+    /// The configuration of a node. Its path on the command line is what tells our processes from
+    /// others.
+    pub fn config(&self, node: &Node) -> PathBuf {
+        self.folder.join(format!("conf/{}.toml", node.name))
+    }
+
+    /// The log of a node.
+    pub fn log(&self, node: &Node) -> PathBuf {
+        self.folder.join(format!("log/{}.log", node.name))
+    }
+
+    /// One line for each request a node has answered.
+    pub fn access_log(&self, node: &Node) -> PathBuf {
+        self.folder.join(format!("log/{}.access", node.name))
+    }
+
+    /// What a node wrote to its standard streams: what no log could take.
+    pub fn err_log(&self, node: &Node) -> PathBuf {
+        self.folder.join(format!("log/{}.err", node.name))
+    }
+
+    /// The folder a group keeps its files in.
+    pub fn store(&self, group: &str) -> PathBuf {
+        self.folder.join(store_path(group))
+    }
+
+    /// The SQLite file that all daemons of a kind share.
+    pub fn database(&self, role: Role) -> PathBuf {
+        self.folder.join(database_path(role))
+    }
+
+    fn write(&self, settings: &Settings) -> anyhow::Result<()> {
+        for part in ["conf", "log", "db", "store"] {
+            fs::create_dir_all(self.folder.join(part))?;
+        }
+        for node in &self.nodes {
+            let path = self.config(node);
+            fs::write(&path, self.config_text(node, settings))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        fs::write(
+            self.folder.join(PLAN_FILE),
+            serde_json::to_vec_pretty(self)?,
+        )?;
+        Ok(())
+    }
+
+    fn config_text(&self, node: &Node, settings: &Settings) -> String {
+        let mut text = format!("listen = \"{}\"\n", node.addr);
+        if node.role == Role::Httpd {
+            text += &self.list("trackers", Role::Tracker);
+            text += &format!("app = \"{APP}\"\nuser = \"{USER}\"\n");
+        } else {
+            text += &format!(
+                "hostname = \"{}\"\ndatabase = \"sqlite:{}\"\n",
+                node.name,
+                database_path(node.role)
+            );
+        }
+        match (node.role, &node.group) {
+            (Role::Tracker, _) => text += &self.tracker_text(settings),
+            (Role::Storage, Some(group)) => text += &self.storage_text(group, settings),
+            _ => {}
+        }
+        let (name, level) = (&node.name, settings.log_level);
+        let log = format!(
+            "\n[log]\nlevel = \"{level}\"\nfile = \"log/{name}.log\"\naccess_file = \"log/{name}.access\"\n"
+        );
+        text + &log
+    }
+
+    fn tracker_text(&self, settings: &Settings) -> String {
+        let mut groups: Vec<&str> = self
+            .of(Role::Storage)
+            .filter_map(|node| node.group.as_deref())
+            .collect();
+        groups.dedup();
+        format!(
+            "app_ids = [\"{APP}\"]\ngroups = {groups:?}\ncheck_interval = \"{}\"\n",
+            settings.check_interval
+        )
+    }
+
+    fn storage_text(&self, group: &str, settings: &Settings) -> String {
+        let mut text = self.list("trackers", Role::Tracker);
+        text += &self.list("idservers", Role::Idserver);
+        let _ = write!(
+            text,
+            "group = \"{group}\"\nstore_paths = [\"{}\"]\nbeat_interval = \"{}\"\n\
+             reserved_space = \"64MiB\"\n",
+            store_path(group),
+            settings.beat_interval
+        );
+        text
+    }
+
+    fn list(&self, key: &str, role: Role) -> String {
+        let addrs: Vec<String> = self.of(role).map(|node| node.addr.to_string()).collect();
+        format!("{key} = {addrs:?}\n")
+    }
+}
+
+const PLAN_FILE: &str = "conf/plan.json";
+
+fn store_path(group: &str) -> String {
+    format!("store/{group}")
+}
+
+fn database_path(role: Role) -> String {
+    format!("db/{}.db", role.as_str())
+}
+
+fn nodes(layout: &Layout) -> anyhow::Result<Vec<Node>> {
+    let (trackers, idservers) = (layout.trackers, layout.idservers);
+    let mut nodes = series(Role::Tracker, trackers, layout.ports.tracker)?;
+    nodes.extend(series(Role::Idserver, idservers, layout.ports.idserver)?);
+    for group in 1..=layout.groups {
+        for idx in 1..=layout.storages_per_group {
+            nodes.push(Node {
+                role: Role::Storage,
+                name: format!("storage-{group}-{idx}"),
+                group: Some(format!("group{group:03}")),
+                addr: ports::free_from(layout.ports.storage)?,
+            });
+        }
+    }
+    nodes.extend(series(Role::Httpd, layout.httpds, layout.ports.httpd)?);
+    Ok(nodes)
+}
+
+fn series(role: Role, count: u16, preferred_port: u16) -> anyhow::Result<Vec<Node>> {
+    let node = |idx| {
+        Ok(Node {
+            role,
+            name: format!("{}-{idx}", role.as_str()),
+            group: None,
+            addr: ports::free_from(preferred_port)?,
+        })
+    };
+    (1..=count).map(node).collect()
+}

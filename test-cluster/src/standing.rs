@@ -1,0 +1,185 @@
+//! A cluster that outlives the program that starts it. Nothing but its folder is remembered: who
+//! runs is asked of the system each time.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+
+use crate::binaries::Binaries;
+use crate::layout::Layout;
+use crate::manifest::Manifest;
+use crate::plan::{Node, Plan, Role};
+use crate::probe;
+use crate::process::{Process, last_words};
+use crate::terminal::tell;
+
+/// Longest wait for daemons to be ready.
+const START: Duration = Duration::from_secs(60);
+/// Longest wait for the daemons of one kind to end; they give requests in flight 30 s.
+const STOP: Duration = Duration::from_secs(40);
+
+/// A node and the process that runs it, if one does.
+type Member = (Node, Option<Process>);
+
+/// Brings the cluster in `folder` up: all of it, or what is missing of it, or nothing when it
+/// stands. Every daemon is ready when this returns.
+///
+/// # Errors
+/// A daemon died at its start or is not ready in time; those that were started now are ended.
+pub fn up(layout: &Layout, folder: &Path, binaries: &Binaries) -> anyhow::Result<Plan> {
+    let (plan, mut members) = plan_for(layout, folder)?;
+    let missing: Vec<String> = members
+        .iter()
+        .filter(|(_, process)| process.is_none())
+        .map(|(node, _)| node.name.clone())
+        .collect();
+    let begun = Instant::now();
+    if missing.is_empty() {
+        tell("the cluster is running already, nothing to start");
+    } else if missing.len() < members.len() {
+        tell(format_args!(
+            "the cluster is running in part, starting {}",
+            missing.join(", ")
+        ));
+    } else {
+        tell(format_args!("starting {} daemons", missing.len()));
+    }
+    start_missing(&plan, &mut members, binaries).inspect_err(|_| give_up(&members, &missing))?;
+    let pid_of = |node: &Node| {
+        let member = members.iter().find(|(other, _)| other == node);
+        member
+            .and_then(|(_, process)| process.as_ref())
+            .map_or(0, Process::pid)
+    };
+    Manifest::of(&plan, pid_of).save(&plan.folder)?;
+    if !missing.is_empty() {
+        tell(format_args!("all ready after {:.1?}", begun.elapsed()));
+    }
+    Ok(plan)
+}
+
+/// One line for each daemon: what it is, where, its process and its state.
+///
+/// # Errors
+/// One is down or does not serve.
+pub fn status(folder: &Path) -> anyhow::Result<()> {
+    let Some(plan) = Plan::load(folder)? else {
+        bail!("no cluster was ever started in {}", folder.display());
+    };
+    let mut n_bad = 0;
+    for (node, process) in find(&plan)? {
+        let pid = process.as_ref().map(Process::pid);
+        let state = match process.map(|_| probe::ready(&plan, &node)) {
+            None => "down".to_owned(),
+            Some(Ok(())) => "ready".to_owned(),
+            Some(Err(e)) => format!("running, not ready: {e:#}"),
+        };
+        n_bad += usize::from(state != "ready");
+        tell(format_args!(
+            "{:<9} {:<13} {:<21} {:<8} {:<7} {state}",
+            node.role.as_str(),
+            node.name,
+            node.addr,
+            node.group.as_deref().unwrap_or("-"),
+            pid.map_or("-".to_owned(), |pid| pid.to_string()),
+        ));
+    }
+    match n_bad {
+        0 => Ok(()),
+        n => bail!("{n} of {} daemons are not ready", plan.nodes.len()),
+    }
+}
+
+/// Ends the cluster in `folder`, those that use others first.
+///
+/// # Errors
+/// Some daemons did not end in time; the message names them, and the rest was ended.
+pub fn stop(folder: &Path) -> anyhow::Result<()> {
+    let Some(plan) = Plan::load(folder)? else {
+        tell("no cluster is running");
+        return Ok(());
+    };
+    let mut members = find(&plan)?;
+    let mut n_stopped = 0;
+    let mut left = Vec::new();
+    for role in Role::STOP_ORDER {
+        let running = members.iter_mut().filter(|(node, _)| node.role == role);
+        let mut running: Vec<(&Node, &mut Process)> = running
+            .filter_map(|(node, process)| Some((&*node, process.as_mut()?)))
+            .collect();
+        for (_, process) in &running {
+            process.signal(Signal::TERM)?;
+        }
+        let deadline = Instant::now() + STOP;
+        for (node, process) in &mut running {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            match process.wait(patience)? {
+                Some(_) => n_stopped += 1,
+                None => left.push(format!("{} (process {})", node.name, process.pid())),
+            }
+        }
+    }
+    if !left.is_empty() {
+        bail!("did not stop: {}", left.join(", "));
+    }
+    Manifest::remove(&plan.folder)?;
+    match n_stopped {
+        0 => tell("no cluster is running"),
+        n => tell(format_args!("stopped {n} daemons")),
+    }
+    Ok(())
+}
+
+/// The plan whose daemons run; without any, a new one, for its ports may be taken by now.
+fn plan_for(layout: &Layout, folder: &Path) -> anyhow::Result<(Plan, Vec<Member>)> {
+    if let Some(plan) = Plan::load(folder)? {
+        let members = find(&plan)?;
+        if members.iter().any(|(_, process)| process.is_some()) {
+            return Ok((plan, members));
+        }
+    }
+    let plan = Plan::make(layout, folder)?;
+    let members = plan.nodes.iter().map(|node| (node.clone(), None)).collect();
+    Ok((plan, members))
+}
+
+fn find(plan: &Plan) -> anyhow::Result<Vec<Member>> {
+    let find = |node: &Node| Ok((node.clone(), Process::find(plan, node)?));
+    plan.nodes.iter().map(find).collect()
+}
+
+fn start_missing(plan: &Plan, members: &mut [Member], binaries: &Binaries) -> anyhow::Result<()> {
+    for (node, process) in members.iter_mut() {
+        if process.is_none() {
+            *process = Some(Process::spawn(plan, node, binaries)?);
+        }
+    }
+    let mut watch = || {
+        for (node, process) in members.iter_mut() {
+            let process = process.as_mut().context("it was started just now")?;
+            if let Some(exit) = process.wait(Duration::ZERO)? {
+                bail!(
+                    "{} ended with {exit:?}{}",
+                    node.name,
+                    last_words(plan, node)
+                );
+            }
+        }
+        Ok(())
+    };
+    probe::wait_ready(plan, &plan.nodes, START, &mut watch)
+}
+
+/// Ends those that were started for a cluster that did not come up.
+fn give_up(members: &[Member], started: &[String]) {
+    for (node, process) in members {
+        if let Some(process) = process
+            && started.contains(&node.name)
+        {
+            // The error that led here is the one to tell.
+            let _ = process.signal(Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The command line `tnv`, as a user of a cluster runs it.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, bail};
+
+use crate::binaries::Binaries;
+use crate::plan::{APP, Plan, Role, USER};
+
+/// How `tnv` is run for one cluster.
+#[derive(Debug, Clone)]
+pub struct Tnv {
+    program: PathBuf,
+    trackers: String,
+}
+
+impl Tnv {
+    /// For the cluster of a plan.
+    pub fn new(plan: &Plan, binaries: &Binaries) -> Tnv {
+        let trackers: Vec<String> = plan
+            .addrs(Role::Tracker)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        Tnv {
+            program: binaries.tnv(),
+            trackers: trackers.join(";"),
+        }
+    }
+
+    /// The command, to be run in whatever way. Settings of this machine's user do not count.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["--trackers", &self.trackers, "--app", APP, "--user", USER])
+            .args(args)
+            .env("TNV_CONFIG", "/dev/null")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end, whatever that is.
+    ///
+    /// # Errors
+    /// There is no such program.
+    pub fn run<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+    ) -> anyhow::Result<Output> {
+        let output = self.command(args).output();
+        output.with_context(|| format!("cannot run {}", self.program.display()))
+    }
+
+    /// Runs it and returns what it printed, less the final line feed.
+    ///
+    /// # Errors
+    /// It failed; the message is what it said.
+    pub fn say<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+    ) -> anyhow::Result<String> {
+        let output = self.run(args)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            bail!("tnv ended with {}: {}", output.status, said.trim());
+        }
+        let said = String::from_utf8(output.stdout).context("tnv printed bytes")?;
+        Ok(said.trim_end().to_owned())
+    }
+}
