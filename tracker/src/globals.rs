@@ -11,6 +11,7 @@ use proto::GroupName;
 use crate::cache::Bindings;
 use crate::config::Config;
 use crate::db::{self, Routes};
+use crate::gate::Gate;
 use crate::groups::{Groups, Now};
 
 pub(crate) struct Globals {
@@ -20,6 +21,8 @@ pub(crate) struct Globals {
     /// The groups of the database when it was last asked for them, for warnings.
     pub(crate) known_groups: Mutex<BTreeSet<GroupName>>,
     pub(crate) routes: Box<dyn Routes>,
+    /// In front of the database.
+    pub(crate) gate: Gate,
     pub(crate) bindings: Bindings,
     started: Instant,
 }
@@ -42,6 +45,7 @@ impl Globals {
             groups: Mutex::new(groups),
             known_groups: Mutex::new(known.into_iter().collect()),
             routes,
+            gate: Gate::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
             started: Instant::now(),
             config,

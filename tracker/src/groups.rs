@@ -108,15 +108,19 @@ impl Groups {
     pub(crate) fn join(&mut self, ip: IpAddr, join: Join, now: Now) -> Result<Joined, Fault> {
         let addr = SocketAddr::new(ip, join.port);
         let name = join.member.group.clone();
-        let known = self.groups.get(&name);
-        let known = known.and_then(|group| group.by_addr.get(&(ip, join.port)).copied());
-        if known.is_none() && self.n_members >= self.members_max {
+        let known = self.groups.get(&name).and_then(|group| group.at(addr));
+        let is_new = known.is_none();
+        if is_new && self.n_members >= self.members_max {
             let message = format!("{} members already, no room for more", self.n_members);
             return Err(Fault::new(ErrorCode::Busy, message));
         }
         self.n_joins += 1;
-        self.n_members += usize::from(known.is_none());
-        let number = known.unwrap_or(self.n_joins);
+        self.n_members += usize::from(is_new);
+        let ticket = Ticket {
+            group: name.clone(),
+            number: known.unwrap_or(self.n_joins),
+            join_number: self.n_joins,
+        };
         let member = Member {
             join: Arc::new(join),
             addr,
@@ -125,19 +129,9 @@ impl Groups {
             heard: now.elapsed,
             join_number: self.n_joins,
         };
-        self.groups
-            .entry(name.clone())
-            .or_default()
-            .put(number, member);
-        let ticket = Ticket {
-            group: name,
-            number,
-            join_number: self.n_joins,
-        };
-        Ok(Joined {
-            ticket,
-            is_new: known.is_none(),
-        })
+        let group = self.groups.entry(name).or_default();
+        group.put(ticket.number, member);
+        Ok(Joined { ticket, is_new })
     }
 
     /// The member that goes by `name` at `ip`, if exactly one does.
@@ -188,20 +182,11 @@ impl Groups {
 
     /// Finds out who has been silent for too long; tells who is OFFLINE since just now.
     pub(crate) fn check(&mut self, now: Now) -> Vec<Member> {
-        let mut lost = Vec::new();
-        for group in self.groups.values_mut() {
-            let silent = |member: &Member| {
-                member.state != State::Offline
-                    && now.elapsed.saturating_sub(member.heard) >= self.check_interval
-            };
-            let members = group.members.iter().filter(|(_, member)| silent(member));
-            let numbers: Vec<u64> = members.map(|(number, _)| *number).collect();
-            for number in numbers {
-                group.set_state(number, State::Offline);
-                lost.extend(group.members.get(&number).cloned());
-            }
-        }
-        lost
+        let Some(since) = now.elapsed.checked_sub(self.check_interval) else {
+            return Vec::new();
+        };
+        let groups = self.groups.values_mut();
+        groups.flat_map(|group| group.check(since)).collect()
     }
 
     /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members, the first one
@@ -210,11 +195,10 @@ impl Groups {
         let Some(group) = self.groups.get(group) else {
             return Vec::new();
         };
-        let n_active = group.active.len();
-        let start = chance.checked_rem(n_active).unwrap_or(0);
-        let ring = group.active.iter().cycle().skip(start);
-        ring.take(n_active.min(ADDRESSES_MAX))
-            .filter_map(|number| Some(group.members.get(number)?.addr))
+        let start = chance.checked_rem(group.active.len()).unwrap_or(0);
+        let (before, from) = group.active.split_at(start);
+        let ring = from.iter().chain(before).take(ADDRESSES_MAX);
+        ring.filter_map(|number| Some(group.members.get(number)?.addr))
             .collect()
     }
 
@@ -238,6 +222,11 @@ impl Groups {
 }
 
 impl Group {
+    /// The number of the member with this address.
+    fn at(&self, addr: SocketAddr) -> Option<u64> {
+        self.by_addr.get(&(addr.ip(), addr.port())).copied()
+    }
+
     /// Enters a member that joined, ONLINE.
     fn put(&mut self, number: u64, member: Member) {
         self.set_state(number, member.state);
@@ -251,6 +240,25 @@ impl Group {
         let member = self.members.remove(&number)?;
         self.by_addr.remove(&(member.addr.ip(), member.addr.port()));
         Some(member)
+    }
+
+    /// Makes OFFLINE who was last heard of at `since` or before.
+    fn check(&mut self, since: Duration) -> Vec<Member> {
+        let mut lost = Vec::new();
+        for member in self.members.values_mut() {
+            if member.state != State::Offline && member.heard <= since {
+                member.state = State::Offline;
+                lost.push(member.clone());
+            }
+        }
+        if !lost.is_empty() {
+            // All at once: when the network was away it is everybody.
+            let members = &self.members;
+            let state = |number: &u64| members.get(number).map(|member| member.state);
+            self.active
+                .retain(|number| state(number) == Some(State::Active));
+        }
+        lost
     }
 
     /// Keeps state and list of ACTIVE members alike. The member need not be there yet.

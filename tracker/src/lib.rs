@@ -11,6 +11,7 @@ mod listing;
 
 mod cache;
 mod db;
+mod gate;
 
 mod service;
 

@@ -88,8 +88,7 @@ impl TrackerService {
         group_list::encode(&listing::rows(&snapshot))
     }
 
-    /// The user's group and where to go. Only what led somewhere is remembered, so that a group
-    /// that is changed in the database to end an outage counts at once.
+    /// The user's group and where to go. Only what led somewhere is remembered.
     fn saddrs(&self, Saddrs { app, user, .. }: Saddrs) -> Result<SaddrsReply, Fault> {
         let globals = &self.globals;
         if !globals.config.app_ids.contains(&app) {
@@ -102,10 +101,8 @@ impl TrackerService {
             Some(Known::Stale(group)) => (self.bound(&app, &user, Some(group))?, true),
             None => (self.bound(&app, &user, None)?, true),
         };
-        let active = globals
-            .groups
-            .lock()
-            .active(&group, rand::random::<u64>() as usize);
+        let chance = rand::random::<u64>() as usize;
+        let active = globals.groups.lock().active(&group, chance);
         if active.is_empty() {
             return Err(unavailable(format!("no active storage in group {group}")));
         }
@@ -124,6 +121,9 @@ impl TrackerService {
         user: &UserId,
         stale: Option<GroupName>,
     ) -> Result<GroupName, Fault> {
+        let Some(_pass) = self.globals.gate.enter() else {
+            return stale.ok_or_else(|| unavailable("the database does not keep up"));
+        };
         match (self.globals.routes.find(app, user), stale) {
             (Ok(Some(group)), _) => Ok(group),
             (Ok(None), _) => self.choose(app, user),
@@ -140,16 +140,13 @@ impl TrackerService {
     fn choose(&self, app: &AppId, user: &UserId) -> Result<GroupName, Fault> {
         let globals = &self.globals;
         let known = globals.routes.groups().map_err(db_fault)?;
-        let active = globals.groups.lock().with_active();
-        let candidates: Vec<_> = known
-            .iter()
-            .filter(|group| active.contains(group))
-            .collect();
-        let candidate = candidates.choose(&mut rand::rng());
-        let bound = candidate.map(|group| globals.routes.bind(app, user, group));
         *globals.known_groups.lock() = known.iter().cloned().collect();
-        let bound = bound.ok_or_else(|| unavailable("no group has an active storage"))?;
-        bound.map_err(db_fault)
+        let active = globals.groups.lock().with_active();
+        let candidates: Vec<_> = known.iter().filter(|g| active.contains(g)).collect();
+        let candidate = candidates
+            .choose(&mut rand::rng())
+            .ok_or_else(|| unavailable("no group has an active storage"))?;
+        globals.routes.bind(app, user, candidate).map_err(db_fault)
     }
 }
 

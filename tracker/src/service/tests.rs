@@ -10,7 +10,7 @@ use crate::db;
 /// A service on a database of its own, with the groups g1 and g2.
 struct Setting {
     service: TrackerService,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// One connection.
@@ -35,7 +35,7 @@ impl Setting {
         config.cache.ttl = ttl;
         Setting {
             service: TrackerService::new(Globals::open(config).unwrap()),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -290,13 +290,29 @@ fn a_group_changed_in_the_database_counts_after_the_ttl() {
         let mut storage = setting.active("g1", "10.0.0.1", 1);
         setting.saddrs("alice").unwrap();
         setting.active("g2", "10.0.0.2", 2);
-        let other = rusqlite::Connection::open(setting._folder.path().join("tracker.db"));
+        let other = rusqlite::Connection::open(setting.folder.path().join("tracker.db"));
         let change = "UPDATE t_router SET group_name = 'g2'";
         other.unwrap().execute(change, []).unwrap();
         assert_eq!(setting.saddrs("alice").unwrap().0, after);
         storage.leave("g1", "h").unwrap();
         assert_eq!(setting.saddrs("alice").is_ok(), after == "g2");
     }
+}
+
+#[test]
+fn who_would_wait_for_a_database_that_stands_still_is_sent_away() {
+    let setting = Setting::with_ttl(Period::from_millis(0));
+    setting.active("g1", "10.0.0.1", 1);
+    setting.saddrs("alice").unwrap();
+    let gate = &setting.service.globals.gate;
+    let inside: Vec<_> = (0..Config::default().server.workers / 2)
+        .map(|_| gate.enter().unwrap())
+        .collect();
+    assert_eq!(code(setting.saddrs("bob")), ErrorCode::Unavailable);
+    assert_eq!(setting.bound("bob"), None);
+    assert_eq!(setting.saddrs("alice").unwrap().0, "g1");
+    drop(inside);
+    assert_eq!(setting.saddrs("bob").unwrap().0, "g1");
 }
 
 /// Another tracker is always faster.
@@ -338,7 +354,7 @@ fn who_bound_the_user_first_is_right() {
     let globals = Globals::new(config, Box::new(Overtaken(routes)), groups.to_vec());
     let setting = Setting {
         service: TrackerService::new(Arc::new(globals)),
-        _folder: folder,
+        folder,
     };
     setting.active("g1", "10.0.0.1", 1);
     assert_eq!(code(setting.saddrs("alice")), ErrorCode::Unavailable);
