@@ -140,7 +140,7 @@ impl Cluster {
     ///
     /// # Errors
     /// One does not end in time, or not with exit code 0.
-    pub fn stop(mut self) -> anyhow::Result<()> {
+    pub fn stop(&mut self) -> anyhow::Result<()> {
         for role in Role::STOP_ORDER {
             let nodes: Vec<Node> = self.plan.of(role).cloned().collect();
             let running = |node: &&Node| self.processes.contains_key(&node.name);
@@ -160,6 +160,12 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// The end of every log, for whoever wonders what went wrong.
+    pub fn last_words(&self) -> String {
+        let words = |node| last_words(&self.plan, node);
+        self.plan.nodes.iter().map(words).collect()
     }
 
     fn spawn(&mut self, node: &Node) -> anyhow::Result<()> {

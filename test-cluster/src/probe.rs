@@ -28,14 +28,7 @@ pub fn ready(plan: &Plan, node: &Node) -> anyhow::Result<()> {
         Role::Storage => {
             // A tracker may still speak of the process that ran here before.
             answers(&node.addr.into(), storage::REPLY)?;
-            for tracker in plan.addrs(Role::Tracker) {
-                let status = status_at(&tracker.into(), node)?;
-                if status.as_deref() != Some(Storage::ACTIVE) {
-                    let status = status.unwrap_or_else(|| "unknown".to_owned());
-                    anyhow::bail!("tracker {tracker} has it as {status}");
-                }
-            }
-            Ok(())
+            active_everywhere(plan, node)
         }
         Role::Httpd => httpd_answers(node),
     }
@@ -60,6 +53,26 @@ pub fn wait_ready<'a>(
         })?;
     }
     Ok(())
+}
+
+/// Trackers that are down have no say, unless all are.
+fn active_everywhere(plan: &Plan, storage: &Node) -> anyhow::Result<()> {
+    let mut asked = Err(anyhow::anyhow!("there is no tracker"));
+    for tracker in plan.addrs(Role::Tracker) {
+        let status = match status_at(&tracker.into(), storage) {
+            Ok(status) => status,
+            Err(e) => {
+                asked = asked.or(Err(e));
+                continue;
+            }
+        };
+        if status.as_deref() != Some(Storage::ACTIVE) {
+            let status = status.unwrap_or_else(|| "unknown".to_owned());
+            anyhow::bail!("tracker {tracker} has it as {status}");
+        }
+        asked = Ok(());
+    }
+    asked
 }
 
 /// What one tracker says of its groups.

@@ -1,0 +1,71 @@
+# What a developer does, one word each. `make help` lists the words.
+# Needs Rust (1.95 or newer), a C compiler and make; nothing else.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TNV_CLUSTER := $(TARGET)/release/tnv-cluster
+# Code that may open sockets: the frame, the client, httpd, and these tests.
+NO_SOCKETS := proto tracker/src idserver/src storage/src
+CRATES := proto daemon client tracker idserver storage httpd test-cluster
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-embedded lint lint-code lint-greps doc \
+	cluster cluster-status cluster-stop demo limits limits-idle limits-memory clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+		awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+build: ## Build all programs, optimised, into target/release
+	cargo build --release --workspace --bins --locked
+
+test: lint ## Check and test everything: format, lints, unit, property, service and cluster tests, docs
+	cargo build --workspace --bins --locked
+	cargo test --workspace --locked
+	$(MAKE) doc
+
+test-embedded: test ## The tests that need no server but those of this workspace; all of them
+
+lint: lint-greps lint-code ## Check format, warnings and the rules of the house
+
+lint-code:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Two rules that Cargo cannot see.
+lint-greps:
+	@! grep -rnE '\b(TcpStream|TcpListener|UdpSocket)\b' --include='*.rs' $(NO_SOCKETS) \
+		| grep -v '/tests' || { echo 'sockets belong to daemon, client and httpd'; exit 1; }
+	@! grep -rnE '\bdb::(sqlite|mysql)\b' --include='*.rs' $(addsuffix /src,$(CRATES)) \
+		| grep -v '/db/' || { echo 'database engines are named under db/ only'; exit 1; }
+
+doc: ## Build the documentation, warnings are errors
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+cluster: build ## Start a cluster on this machine, or what is missing of it
+	@$(TNV_CLUSTER) up
+
+cluster-status: $(TNV_CLUSTER) ## Show the daemons of the cluster
+	@$(TNV_CLUSTER) status
+
+cluster-stop: $(TNV_CLUSTER) ## Stop the cluster
+	@$(TNV_CLUSTER) stop
+
+demo: build ## Start a cluster, store videos, stream them, and leave one to watch
+	@$(TNV_CLUSTER) demo
+
+limits: limits-idle limits-memory ## Measure idle connections and memory (SIZE=MIB: smaller files)
+
+limits-idle: build
+	@$(TNV_CLUSTER) idle
+
+limits-memory: build
+	@$(TNV_CLUSTER) memory $(if $(SIZE),--size $(SIZE))
+
+clean: ## Stop the cluster, remove it and all that was built
+	@if [ -x $(TNV_CLUSTER) ]; then $(TNV_CLUSTER) stop; fi
+	rm -rf test-cluster/run
+	cargo clean
+
+# Built when it is missing only: to stop a cluster nothing need be compiled anew.
+$(TNV_CLUSTER):
+	cargo build --release --workspace --bins --locked

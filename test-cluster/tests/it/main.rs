@@ -1,0 +1,19 @@
+//! Real processes: every test has a small cluster of its own, in a folder and on ports of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod support;
+
+mod faults;
+mod golden;
+mod hostile;
+mod hostile_bytes;
+mod memory;
+mod signals;
+mod streams;
+mod trackers;

@@ -1,0 +1,142 @@
+//! What an operator's signals do.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use proto::storage::{StorageRequest, Upload};
+use proto::{FileKey, HEAD_LEN, Head};
+use rustix::process::Signal;
+use test_cluster::content::Content;
+use test_cluster::{Exit, Layout, Node, Role, probe};
+
+use crate::support::{Fixture, MIB, PATIENCE, connect, new_key, wait_for};
+
+const SIZE: u64 = 8 * MIB;
+
+/// An upload of which a storage has the first half.
+struct HalfDone {
+    stream: TcpStream,
+    key: FileKey,
+    content: Content,
+}
+
+impl HalfDone {
+    fn begin(storage: &Node) -> HalfDone {
+        let mut stream = connect(storage);
+        let (key, content) = (new_key(), Content::new(5, SIZE));
+        let upload = Upload {
+            key: key.clone(),
+            size: SIZE,
+        };
+        stream
+            .write_all(&StorageRequest::Upload(upload).encode())
+            .unwrap();
+        io::copy(&mut content.clone().take(SIZE / 2), &mut stream).unwrap();
+        HalfDone {
+            stream,
+            key,
+            content,
+        }
+    }
+
+    fn finish(&mut self) -> Head {
+        let mut rest = self.content.starting_at(SIZE / 2);
+        io::copy(&mut rest, &mut self.stream).unwrap();
+        let mut head = [0; HEAD_LEN];
+        self.stream.read_exact(&mut head).unwrap();
+        Head::decode(&head)
+    }
+}
+
+#[test]
+fn sigterm_leaves_the_trackers_and_finishes_what_is_in_flight() {
+    let mut fixture = Fixture::start(&Layout {
+        trackers: 2,
+        ..Layout::small(2)
+    });
+    let storage = fixture.cluster.node("storage-1-1");
+    let mut upload = HalfDone::begin(&storage);
+    wait_for("the upload to begin", || fixture.storage_at_work(true));
+    fixture.cluster.terminate(&storage).unwrap();
+    for tracker in fixture.cluster.addresses(Role::Tracker) {
+        wait_for("the storage to leave", || {
+            match probe::status_at(&tracker.into(), &storage).unwrap() {
+                None => Ok(()),
+                Some(status) => Err(format!("that tracker {tracker} has it as {status}")),
+            }
+        });
+    }
+    let reply = upload.finish();
+    assert!(reply.is_ok(), "{reply:?}");
+    let exit = fixture.cluster.wait_exit(&storage, PATIENCE).unwrap();
+    assert_eq!(exit, Exit::Code(0));
+    fixture.assert_streams(upload.key.file.as_str(), &upload.content);
+}
+
+#[test]
+fn a_second_sigterm_exits_at_once() {
+    let mut fixture = Fixture::small(1);
+    let storage = fixture.cluster.node("storage-1-1");
+    let _upload = HalfDone::begin(&storage);
+    wait_for("the upload to begin", || fixture.storage_at_work(true));
+    fixture.cluster.terminate(&storage).unwrap();
+    let log = fixture.cluster.plan().log(&storage);
+    wait_for("the stop to begin", || {
+        let text = fs::read_to_string(&log).unwrap();
+        if text.contains("stopping") {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    });
+    fixture.cluster.terminate(&storage).unwrap();
+    let exit = fixture.cluster.wait_exit(&storage, Duration::from_secs(3));
+    assert_eq!(exit.unwrap(), Exit::Code(1));
+}
+
+#[test]
+fn sigterm_ends_every_daemon_with_code_0() {
+    let mut fixture = Fixture::small(2);
+    let content = Content::new(1, MIB);
+    let key = fixture.upload(&content);
+    fixture.assert_streams(key.file.as_str(), &content);
+    fixture.cluster.stop().unwrap();
+}
+
+#[test]
+fn sighup_reopens_the_logs() {
+    let mut fixture = Fixture::small(1);
+    let nodes = fixture.cluster.plan().nodes.clone();
+    for node in &nodes {
+        let plan = fixture.cluster.plan();
+        let logs = [plan.log(node), plan.access_log(node)];
+        for log in &logs {
+            fs::rename(log, log.with_extension("old")).unwrap();
+        }
+        let process = fixture.cluster.process(node).unwrap();
+        process.signal(Signal::HUP).unwrap();
+        for log in &logs {
+            wait_for("a new log", || {
+                if log.exists() {
+                    Ok(())
+                } else {
+                    Err(format!("no {}", log.display()))
+                }
+            });
+        }
+    }
+    let content = Content::new(1, MIB);
+    let key = fixture.upload(&content);
+    fixture.assert_streams(key.file.as_str(), &content);
+    for node in &nodes {
+        let log = fixture.cluster.plan().access_log(node);
+        wait_for("a line in a new access log", || {
+            match fs::read_to_string(&log).unwrap() {
+                text if text.is_empty() => Err(format!("{} empty", log.display())),
+                _ => Ok(()),
+            }
+        });
+    }
+}

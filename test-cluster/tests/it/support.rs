@@ -1,0 +1,216 @@
+//! A small cluster, and both of its users: one at the command line, one with a player.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use client::{Client, ClientConfig, new_file_id};
+use proto::{FileKey, UserId};
+use tempfile::TempDir;
+use test_cluster::content::Content;
+use test_cluster::deadline::{self, Seen};
+use test_cluster::http::{Browser, Page};
+use test_cluster::tnv::Tnv;
+use test_cluster::{APP, Binaries, Cluster, Layout, Node, Role, USER, proc};
+
+pub const MIB: u64 = 1 << 20;
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The cluster goes first when this is dropped, then its folder.
+pub struct Fixture {
+    pub cluster: Cluster,
+    folder: TempDir,
+}
+
+impl Fixture {
+    pub fn start(layout: &Layout) -> Fixture {
+        // Below the target folder: on a disk, which /tmp need not be.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let cluster = Cluster::start(layout, folder.path(), binaries()).unwrap();
+        Fixture { cluster, folder }
+    }
+
+    pub fn small(storages: u16) -> Fixture {
+        Fixture::start(&Layout::small(storages))
+    }
+
+    pub fn nodes(&self, role: Role) -> Vec<Node> {
+        self.cluster.plan().of(role).cloned().collect()
+    }
+
+    pub fn tnv(&self) -> Tnv {
+        Tnv::new(self.cluster.plan(), self.cluster.binaries())
+    }
+
+    pub fn client(&self) -> Client {
+        let trackers = self.cluster.addresses(Role::Tracker);
+        Client::new(ClientConfig::new(
+            trackers.into_iter().map(Into::into).collect(),
+        ))
+    }
+
+    pub fn url(&self, id: &str) -> String {
+        let httpd = self.cluster.addresses(Role::Httpd)[0];
+        format!("http://{httpd}/files/{id}")
+    }
+
+    pub fn get(&self, url: &str, range: Option<&str>) -> Page {
+        Browser::new(PATIENCE).get(url, range).unwrap()
+    }
+
+    /// What HTTP serves of a file is this content.
+    pub fn assert_streams(&self, id: &str, content: &Content) {
+        let url = self.url(id);
+        let mut response = Browser::new(PATIENCE).open(&url, None).unwrap();
+        assert_eq!(response.status(), 200, "{url}");
+        let mut body = response.body_mut().as_reader();
+        content.clone().compare(&mut body).unwrap();
+    }
+
+    /// Stores content through the library.
+    pub fn upload(&self, content: &Content) -> FileKey {
+        let key = new_key();
+        let (mut source, size) = (content.clone(), content.size());
+        self.client()
+            .upload(&key, &mut source, size, &mut |_| ())
+            .unwrap();
+        key
+    }
+
+    /// Stores a file through the command line; returns its id.
+    pub fn tnv_upload(&self, path: &Path) -> String {
+        self.tnv()
+            .say(["upload".as_ref(), path.as_os_str()])
+            .unwrap()
+    }
+
+    /// A path outside of the store.
+    pub fn folder_path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file with this content, outside of the store.
+    pub fn local_file(&self, name: &str, content: &Content) -> PathBuf {
+        let path = self.folder_path(name);
+        let mut file = File::create(&path).unwrap();
+        io::copy(&mut content.clone(), &mut file).unwrap();
+        path
+    }
+
+    /// The storage that has a file of the store open, temporary or not.
+    pub fn storage_at_work(&mut self, temporary: bool) -> Seen<Node> {
+        for node in self.nodes(Role::Storage) {
+            let store = self.store();
+            let Ok(process) = self.cluster.process(&node) else {
+                continue;
+            };
+            let open = proc::open_files(process.pid(), &store);
+            if open.iter().any(|path| is_temporary(path) == temporary) {
+                return Ok(node);
+            }
+        }
+        Err("no storage with such a file open".to_owned())
+    }
+
+    /// Where the files of the first group are.
+    pub fn store(&self) -> PathBuf {
+        self.cluster.plan().store("group001")
+    }
+
+    /// The files in the store: final ones and temporary ones.
+    pub fn stored(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let mut folders = vec![self.store()];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let list = if path.is_dir() {
+                    &mut folders
+                } else {
+                    &mut files
+                };
+                list.push(path);
+            }
+        }
+        files.into_iter().partition(|path| !is_temporary(path))
+    }
+
+    /// How many rows the storages have, of all users.
+    pub fn n_rows(&self) -> i64 {
+        let path = self.cluster.plan().database(Role::Storage);
+        let db = rusqlite::Connection::open(path).unwrap();
+        let count = |table: &str| -> i64 {
+            let query = format!("SELECT count(*) FROM {table}");
+            db.query_row(&query, [], |row| row.get(0)).unwrap()
+        };
+        ["t_file_01", "t_file_02", "t_file_03"]
+            .map(count)
+            .iter()
+            .sum()
+    }
+
+    pub fn pid(&mut self, node: &Node) -> u32 {
+        self.cluster.process(node).unwrap().pid()
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.cluster.last_words());
+        }
+    }
+}
+
+pub fn new_key() -> FileKey {
+    let user = UserId::new(USER).unwrap();
+    FileKey {
+        app: APP.parse().unwrap(),
+        file: new_file_id(&user),
+        user,
+    }
+}
+
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Seen<T>) -> T {
+    deadline::wait_for(what, PATIENCE, look).unwrap()
+}
+
+/// A connection that does not wait for ever.
+pub fn connect(node: &Node) -> TcpStream {
+    let stream = TcpStream::connect(node.addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// The programs of this build. `cargo test` for this package alone does not build them.
+fn binaries() -> Binaries {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        if Binaries::beside_this_program().is_err() {
+            build();
+        }
+    });
+    Binaries::beside_this_program().unwrap()
+}
+
+fn build() {
+    println!("the programs are missing, building them");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--workspace", "--bins", "--locked"]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    cargo.env("CARGO_TARGET_DIR", target);
+    assert!(cargo.status().unwrap().success());
+}
