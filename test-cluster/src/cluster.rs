@@ -39,10 +39,14 @@ impl Cluster {
             binaries,
             processes: HashMap::new(),
         };
-        for node in cluster.plan.nodes.clone() {
-            cluster.spawn(&node)?;
+        // Those that are needed first: a storage that finds no tracker tries again after 2 s.
+        for role in Role::ALL {
+            let nodes: Vec<Node> = cluster.plan.of(role).cloned().collect();
+            for node in &nodes {
+                cluster.spawn(node)?;
+            }
+            cluster.wait_ready()?;
         }
-        cluster.wait_ready()?;
         Ok(cluster)
     }
 

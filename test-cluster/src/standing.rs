@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use rustix::process::Signal;
 
 use crate::binaries::Binaries;
@@ -151,25 +151,28 @@ fn find(plan: &Plan) -> anyhow::Result<Vec<Member>> {
 }
 
 fn start_missing(plan: &Plan, members: &mut [Member], binaries: &Binaries) -> anyhow::Result<()> {
-    for (node, process) in members.iter_mut() {
-        if process.is_none() {
+    // Those that are needed first: a storage that finds no tracker tries again after 2 s.
+    for role in Role::ALL {
+        let missing = members.iter_mut().filter(|(_, process)| process.is_none());
+        for (node, process) in missing.filter(|(node, _)| node.role == role) {
             *process = Some(Process::spawn(plan, node, binaries)?);
         }
+        let mut watch = || check_alive(plan, members);
+        probe::wait_ready(plan, plan.of(role), START, &mut watch)?;
     }
-    let mut watch = || {
-        for (node, process) in members.iter_mut() {
-            let process = process.as_mut().context("it was started just now")?;
-            if let Some(exit) = process.wait(Duration::ZERO)? {
-                bail!(
-                    "{} ended with {exit:?}{}",
-                    node.name,
-                    last_words(plan, node)
-                );
-            }
+    Ok(())
+}
+
+fn check_alive(plan: &Plan, members: &mut [Member]) -> anyhow::Result<()> {
+    for (node, process) in members {
+        if let Some(process) = process
+            && let Some(exit) = process.wait(Duration::ZERO)?
+        {
+            let words = last_words(plan, node);
+            bail!("{} ended with {exit:?}{words}", node.name);
         }
-        Ok(())
-    };
-    probe::wait_ready(plan, &plan.nodes, START, &mut watch)
+    }
+    Ok(())
 }
 
 /// Ends those that were started for a cluster that did not come up.

@@ -15,5 +15,6 @@ mod hostile;
 mod hostile_bytes;
 mod memory;
 mod signals;
+mod standing;
 mod streams;
 mod trackers;

@@ -193,7 +193,7 @@ fn is_temporary(path: &Path) -> bool {
 }
 
 /// The programs of this build. `cargo test` for this package alone does not build them.
-fn binaries() -> Binaries {
+pub fn binaries() -> Binaries {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         if Binaries::beside_this_program().is_err() {

@@ -1,0 +1,117 @@
+//! What `make cluster` and `make demo` run.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use test_cluster::Ports;
+
+use crate::support::{binaries, wait_for};
+
+/// A cluster that outlives the programs that start it, but not this.
+struct Standing {
+    folder: TempDir,
+}
+
+impl Standing {
+    fn new() -> Standing {
+        binaries();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Standing { folder }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let port = Ports::anywhere().tracker.to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tnv-cluster"));
+        for role in ["TRACKER", "IDSERVER", "STORAGE", "HTTPD"] {
+            command.env(format!("TNV_{role}_PORT"), &port);
+        }
+        command.arg("--folder").arg(self.folder.path());
+        command.args(args).output().unwrap()
+    }
+
+    /// Runs what must succeed; returns what it printed.
+    fn succeed(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn manifest(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.manifest_path()).unwrap()).unwrap()
+    }
+
+    fn manifest_path(&self) -> std::path::PathBuf {
+        self.folder.path().join("cluster.json")
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        let output = self.run(&["stop"]);
+        if !std::thread::panicking() {
+            assert!(output.status.success(), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cluster_stands_until_it_is_stopped() {
+    let cluster = Standing::new();
+    assert!(cluster.succeed(&["stop"]).contains("no cluster"));
+    cluster.succeed(&["up"]);
+    check_manifest(&cluster.manifest());
+    assert!(cluster.succeed(&["up"]).contains("already"));
+    assert_eq!(cluster.succeed(&["status"]).lines().count(), 10);
+
+    let before = cluster.manifest();
+    let killed = &before["storages"][1]["pid"];
+    let pid = Pid::from_raw(killed.as_i64().unwrap().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    wait_for("the status to tell", || {
+        let output = cluster.run(&["status"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        if output.status.success() || !text.contains("down") {
+            return Err(text);
+        }
+        Ok(())
+    });
+    assert!(cluster.succeed(&["up"]).contains("storage-1-2"));
+    cluster.succeed(&["status"]);
+    let after = cluster.manifest();
+    assert_ne!(&after["storages"][1]["pid"], killed);
+    assert_eq!(after["pids"], before["pids"]);
+
+    assert!(cluster.succeed(&["stop"]).contains("10 daemons"));
+    assert!(!cluster.manifest_path().exists());
+    assert!(!cluster.run(&["status"]).status.success());
+}
+
+fn check_manifest(manifest: &Value) {
+    assert_eq!(
+        (&manifest["app"], &manifest["user"]),
+        (&"tnvideo".into(), &"tnv001".into())
+    );
+    let len = |key: &str| manifest[key].as_array().unwrap().len();
+    let lens = ["trackers", "idservers", "storages", "httpds"].map(len);
+    assert_eq!(lens, [2, 2, 4, 2]);
+    assert_eq!(manifest["database"]["engine"], "sqlite");
+    for storage in manifest["storages"].as_array().unwrap() {
+        let store_path = Path::new(storage["store_path"].as_str().unwrap());
+        assert!(store_path.is_absolute() && store_path.is_dir());
+    }
+    for role in ["tracker", "idserver", "httpd"] {
+        assert_eq!(manifest["pids"][role].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn the_demo_shows_the_main_job() {
+    let cluster = Standing::new();
+    let media = concat!(env!("CARGO_MANIFEST_DIR"), "/media");
+    let text = cluster.succeed(&["demo", "--media", media]);
+    assert!(text.contains("/demo.mp4\n"), "{text}");
+}
