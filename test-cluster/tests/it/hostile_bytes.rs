@@ -16,7 +16,7 @@ const CONTENT: usize = 100;
 pub fn hostile(role: Role) -> Vec<Vec<u8>> {
     match role {
         Role::Httpd => http(),
-        Role::Tracker => frames(&[10, 11, 12, 13, 14]),
+        Role::Tracker => frames(&[10, 11, 12, 13, 14, 15]),
         Role::Idserver => frames(&[40]),
         Role::Storage => frames(&[70, 71, 72, 73, 74]),
     }
@@ -98,7 +98,7 @@ fn frames(commands: &[u8]) -> Vec<Vec<u8>> {
         1 << 40,
         i64::MAX,
     ];
-    for &command in commands.iter().chain(&[0, 15, 99, 100, 102, 255]) {
+    for &command in commands.iter().chain(&[0, 39, 99, 100, 102, 255]) {
         for len in lens {
             let body_len = len.clamp(0, 5000) as usize;
             let head = [&len.to_be_bytes()[..], &[command, 0]].concat();

@@ -7,27 +7,33 @@ use std::process::{Command, Output};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use test_cluster::Ports;
 
 use crate::support::{binaries, wait_for};
 
 /// A cluster that outlives the programs that start it, but not this.
 struct Standing {
     folder: TempDir,
+    /// Where the search for free ports begins.
+    port: String,
 }
 
 impl Standing {
-    fn new() -> Standing {
+    /// The `idx`th. Each has a range of its own, above that of the clusters in this process: its
+    /// programs do not know which ports others have chosen and not yet bound.
+    fn new(idx: u16) -> Standing {
         binaries();
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        Standing { folder }
+        let port = 19_300 + (std::process::id() % 8) as u16 * 200 + idx * 100;
+        Standing {
+            folder,
+            port: port.to_string(),
+        }
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        let port = Ports::anywhere().tracker.to_string();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tnv-cluster"));
         for role in ["TRACKER", "IDSERVER", "STORAGE", "HTTPD"] {
-            command.env(format!("TNV_{role}_PORT"), &port);
+            command.env(format!("TNV_{role}_PORT"), &self.port);
         }
         command.arg("--folder").arg(self.folder.path());
         command.args(args).output().unwrap()
@@ -60,7 +66,7 @@ impl Drop for Standing {
 
 #[test]
 fn a_cluster_stands_until_it_is_stopped() {
-    let cluster = Standing::new();
+    let cluster = Standing::new(0);
     assert!(cluster.succeed(&["stop"]).contains("no cluster"));
     cluster.succeed(&["up"]);
     check_manifest(&cluster.manifest());
@@ -110,7 +116,7 @@ fn check_manifest(manifest: &Value) {
 
 #[test]
 fn the_demo_shows_the_main_job() {
-    let cluster = Standing::new();
+    let cluster = Standing::new(1);
     let media = concat!(env!("CARGO_MANIFEST_DIR"), "/media");
     let text = cluster.succeed(&["demo", "--media", media]);
     assert!(text.contains("/demo.mp4\n"), "{text}");

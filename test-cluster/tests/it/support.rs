@@ -108,7 +108,8 @@ impl Fixture {
             let Ok(process) = self.cluster.process(&node) else {
                 continue;
             };
-            let open = proc::open_files(process.pid(), &store);
+            let mut open = proc::open_files(process.pid(), &store);
+            open.retain(|path| is_content(path, &store));
             if open.iter().any(|path| is_temporary(path) == temporary) {
                 return Ok(node);
             }
@@ -136,6 +137,7 @@ impl Fixture {
                 list.push(path);
             }
         }
+        files.retain(|path| is_content(path, &self.store()));
         files.into_iter().partition(|path| !is_temporary(path))
     }
 
@@ -185,6 +187,12 @@ pub fn connect(node: &Node) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// Files lie three folders below the store path; what else there is belongs to the storage.
+fn is_content(path: &Path, store: &Path) -> bool {
+    let below = path.strip_prefix(store);
+    below.is_ok_and(|below| below.components().count() == 4)
 }
 
 fn is_temporary(path: &Path) -> bool {
