@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser};
 
 /// What a daemon is told when it is started; all else stands in its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
@@ -13,6 +13,18 @@ pub struct Args {
     /// Check the configuration, print the effective settings and exit
     #[arg(long)]
     pub check_config: bool,
+    /// The job to do instead of serving, by its flag.
+    #[arg(skip)]
+    pub job: Option<&'static str>,
+}
+
+/// A flag of one daemon that names a job to do instead of serving.
+#[derive(Debug, Clone, Copy)]
+pub struct JobFlag {
+    /// Without the dashes, as in `init-store`.
+    pub name: &'static str,
+    /// One line for `--help`.
+    pub help: &'static str,
 }
 
 impl Args {
@@ -25,22 +37,36 @@ impl Args {
         name: &'static str,
         about: &'static str,
         version: &'static str,
+        jobs: &[JobFlag],
     ) -> Result<Args, clap::Error> {
-        Args::parse_from_args(name, about, version, std::env::args_os())
+        Args::parse_from_args(name, about, version, jobs, std::env::args_os())
     }
 
     fn parse_from_args(
         name: &'static str,
         about: &'static str,
         version: &'static str,
+        jobs: &[JobFlag],
         args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
     ) -> Result<Args, clap::Error> {
         let command = Args::command().name(name).about(about).version(version);
         // Without this clap would show the doc of the struct in the long help.
-        let mut command = command.long_about(None);
+        let mut command = command.long_about(None).args(jobs.iter().map(flag));
         let matches = command.try_get_matches_from_mut(args)?;
-        Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let args = Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let job = jobs
+            .iter()
+            .map(|job| job.name)
+            .find(|name| matches.get_flag(name));
+        Ok(Args { job, ..args })
     }
+}
+
+fn flag(job: &JobFlag) -> Arg {
+    Arg::new(job.name)
+        .long(job.name)
+        .help(job.help)
+        .action(ArgAction::SetTrue)
 }
 
 #[cfg(test)]
@@ -51,7 +77,11 @@ mod tests {
 
     fn parse(args: &[&str]) -> Result<Args, clap::Error> {
         let all = [&["tnv-test"], args].concat();
-        Args::parse_from_args("tnv-test", "Tests", "1.2.3", all)
+        let job = JobFlag {
+            name: "init-store",
+            help: "Mark the store",
+        };
+        Args::parse_from_args("tnv-test", "Tests", "1.2.3", &[job], all)
     }
 
     #[test]
@@ -61,6 +91,8 @@ mod tests {
         let args = parse(&["--config", "a.toml", "--check-config"]).unwrap();
         assert_eq!(args.config, Some("a.toml".into()));
         assert!(args.check_config);
+        assert_eq!(args.job, None);
+        assert_eq!(parse(&["--init-store"]).unwrap().job, Some("init-store"));
     }
 
     #[test]

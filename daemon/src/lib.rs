@@ -34,5 +34,5 @@ pub mod wire;
 pub mod db;
 
 pub use host::hostname;
-pub use run::{DaemonConfig, run};
+pub use run::{DaemonConfig, Job, run};
 pub use stop::Stop;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Stop;
-use crate::args::Args;
+use crate::args::{Args, JobFlag};
 use crate::config::{self, ConfigError, LogConfig};
 use crate::host;
 use crate::logging::Log;
@@ -28,6 +28,20 @@ pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
 
     /// The section `[log]`.
     fn log(&self) -> &LogConfig;
+
+    /// What the daemon can be told to do instead of serving.
+    fn jobs() -> Vec<Job<Self>> {
+        Vec::new()
+    }
+}
+
+/// A job to be done instead of serving, such as preparing a disk or a database. Doing it again
+/// must be harmless.
+pub struct Job<C> {
+    /// How it is asked for.
+    pub flag: JobFlag,
+    /// Does it; the lines that come back are for the standard output.
+    pub work: fn(&C) -> anyhow::Result<Vec<String>>,
 }
 
 /// Runs the daemon `name`. `serve` gets the checked settings and returns after the stop has
@@ -39,7 +53,8 @@ pub fn run<C: DaemonConfig>(
     about: &'static str,
     serve: impl FnOnce(C, &Stop) -> anyhow::Result<()>,
 ) -> ExitCode {
-    match Args::parse_for(name, about, env!("CARGO_PKG_VERSION")) {
+    let flags: Vec<JobFlag> = C::jobs().iter().map(|job| job.flag).collect();
+    match Args::parse_for(name, about, env!("CARGO_PKG_VERSION"), &flags) {
         Ok(args) => run_with(name, &args, serve),
         Err(answer) => print_answer(&answer),
     }
@@ -57,8 +72,13 @@ fn run_with<C: DaemonConfig>(
             return ExitCode::from(EXIT_CONFIG);
         }
     };
+    let job = C::jobs()
+        .into_iter()
+        .find(|job| Some(job.flag.name) == args.job);
     let result = if args.check_config {
         print_config(&config)
+    } else if let Some(job) = job {
+        do_job(&job, &config)
     } else {
         match Log::start(config.log()) {
             Ok(log) => return run_logged(name, config, &log, serve),
@@ -90,6 +110,13 @@ fn load_checked<C: DaemonConfig>(args: &Args) -> Result<C, ConfigError> {
 fn print_config<C: DaemonConfig>(config: &C) -> anyhow::Result<()> {
     let text = config::effective(config)?;
     io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn do_job<C>(job: &Job<C>, config: &C) -> anyhow::Result<()> {
+    for line in (job.work)(config)? {
+        writeln!(io::stdout(), "{line}")?;
+    }
     Ok(())
 }
 

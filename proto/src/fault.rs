@@ -78,6 +78,8 @@ pub struct Fault {
     /// What went wrong. Without the `[hostname]` in front when made by a service; with it when
     /// decoded from the wire.
     pub message: String,
+    /// Why, for the log of the server that failed; never sent.
+    pub cause: Option<String>,
 }
 
 impl Fault {
@@ -86,7 +88,14 @@ impl Fault {
         Fault {
             code,
             message: message.into(),
+            cause: None,
         }
+    }
+
+    /// With what the log should say besides the message.
+    pub fn because(mut self, cause: impl Into<String>) -> Fault {
+        self.cause = Some(cause.into());
+        self
     }
 
     /// The whole failure reply: head with status -3, error number, `[hostname] message`, NUL.
@@ -130,6 +139,7 @@ impl Fault {
         Ok(Fault {
             code: ErrorCode::from_wire(number),
             message: String::from_utf8_lossy(&text[..end]).into_owned(),
+            cause: None,
         })
     }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::field::{Fields, put_i64, put_text};
 use crate::head::frame;
-use crate::request::{decode_key_of_user, encode_key, exactly};
+use crate::request::{body_length, decode_key_of_user, encode_key, exactly};
 use crate::{
     Address, AppId, DecodeError, FILE_KEY_LEN, FileId, GroupName, Head, Hostname, Request, UserId,
     Version,
@@ -22,6 +24,8 @@ pub const SADDRS: u8 = 12;
 pub const GROUPS: u8 = 13;
 /// A member says goodbye, on the connection that joined. Ours: a C++ tracker refuses it.
 pub const LEAVE: u8 = 14;
+/// A member tells how it is, on the connection that joined. Ours: a C++ tracker refuses it.
+pub const REPORT: u8 = 15;
 
 /// Most addresses in the reply to SADDRS.
 pub const ADDRESSES_MAX: usize = 3;
@@ -29,6 +33,9 @@ pub const ADDRESSES_MAX: usize = 3;
 pub const SADDRS_REPLY_MAX: usize = 4096;
 /// Longest body of a GROUPS reply that is read, in bytes: some 100,000 members.
 pub const GROUPS_REPLY_MAX: usize = 64 << 20;
+
+/// Longest text of a report, in bytes with its NUL.
+const REPORT_TEXT_MAX: usize = 1024;
 
 const VERSION_LEN: usize = 6 + 1;
 const GROUP_LEN: usize = 16 + 1;
@@ -49,6 +56,23 @@ pub enum TrackerRequest {
     Groups,
     /// A member goes.
     Leave(Member),
+    /// How a member is.
+    Report(Member, Report),
+}
+
+/// How a storage is. On the wire JSON text with a NUL, in which a later version may add fields
+/// that an earlier one passes over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// Whether uploads have a chance: clients are sent to others first when not.
+    pub uploads: bool,
+}
+
+impl Default for Report {
+    fn default() -> Report {
+        Report { uploads: true }
+    }
 }
 
 /// What a storage tells of itself when it joins.
@@ -113,6 +137,11 @@ impl TrackerRequest {
                 member.encode(&mut body);
                 LEAVE
             }
+            TrackerRequest::Report(member, report) => {
+                member.encode(&mut body);
+                report.encode(&mut body);
+                REPORT
+            }
         };
         frame(command, &body)
     }
@@ -127,6 +156,10 @@ impl Request for TrackerRequest {
             BEAT | LEAVE => exactly(head, BEAT_LEN, "146"),
             SADDRS => exactly(head, FILE_KEY_LEN, "400"),
             GROUPS => exactly(head, 0, "0"),
+            REPORT => match usize::try_from(head.body_len) {
+                Ok(len) if (BEAT_LEN + 1..=BEAT_LEN + REPORT_TEXT_MAX).contains(&len) => Ok(len),
+                _ => Err(body_length(head, "147 to 1170")),
+            },
             other => Err(DecodeError::UnknownCommand(other)),
         }
     }
@@ -142,6 +175,10 @@ impl Request for TrackerRequest {
             }
             GROUPS => TrackerRequest::Groups,
             LEAVE => TrackerRequest::Leave(Member::decode(&mut fields)?),
+            REPORT => {
+                let member = Member::decode(&mut fields)?;
+                TrackerRequest::Report(member, Report::decode(fields)?)
+            }
             other => return Err(DecodeError::UnknownCommand(other)),
         })
     }
@@ -159,6 +196,9 @@ impl fmt::Display for TrackerRequest {
             TrackerRequest::Groups => f.write_str("groups"),
             TrackerRequest::Leave(member) => {
                 write!(f, "leave {}/{}", member.group, member.hostname)
+            }
+            TrackerRequest::Report(member, _) => {
+                write!(f, "report {}/{}", member.group, member.hostname)
             }
         }
     }
@@ -187,6 +227,24 @@ impl Member {
     fn encode(&self, body: &mut Vec<u8>) {
         put_text(body, self.group.as_str(), GROUP_LEN);
         put_text(body, self.hostname.as_str(), HOSTNAME_LEN);
+    }
+}
+
+impl Report {
+    fn encode(&self, body: &mut Vec<u8>) {
+        let text = serde_json::to_vec(self).expect("a report is JSON");
+        body.extend_from_slice(&text);
+        body.push(0);
+    }
+
+    fn decode(fields: Fields<'_>) -> Result<Report, DecodeError> {
+        let rest = fields.rest();
+        let text = Fields::new(rest).text("report", rest.len())?;
+        serde_json::from_str(text).map_err(|_| DecodeError::Character {
+            field: "report",
+            allowed: "a JSON object",
+            value: text.to_owned(),
+        })
     }
 }
 

@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use daemon::DaemonConfig;
+use anyhow::Context;
+use daemon::args::JobFlag;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, Synchronous};
 use daemon::units::{ByteSize, Period};
+use daemon::{DaemonConfig, Job};
 use proto::{Address, GroupName, Hostname, IdKey};
 use serde::{Deserialize, Serialize};
+
+use crate::store_path;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ pub struct Config {
     pub idservers: Vec<Address>,
     /// Folders that hold the files, taken in turn. All storages of a group write the same paths.
     pub store_paths: Vec<String>,
+    /// Whether each store path must have the marker of its volume, made by `--init-store`.
+    pub require_marker: bool,
     /// Where the rows of the files are.
     pub database: DatabaseUrl,
     /// What a reply of success promises.
@@ -104,6 +110,7 @@ impl Default for Config {
             trackers: address("127.0.0.1:21000"),
             idservers: address("127.0.0.1:22000"),
             store_paths: vec!["/var/lib/tnv/data".to_owned()],
+            require_marker: false,
             database: DatabaseUrl::Sqlite("/var/lib/tnv/storage.db".into()),
             durability: Durability::Full,
             reserved_space: ByteSize::from_mib(1024),
@@ -144,6 +151,34 @@ impl DaemonConfig for Config {
     fn log(&self) -> &LogConfig {
         &self.log
     }
+
+    fn jobs() -> Vec<Job<Config>> {
+        let help = "Mark the mounted store paths as those of this group, for require_marker";
+        vec![Job {
+            flag: JobFlag {
+                name: "init-store",
+                help,
+            },
+            work: init_store,
+        }]
+    }
+}
+
+/// Marks every store path; tells what it did.
+fn init_store(config: &Config) -> anyhow::Result<Vec<String>> {
+    let init = |path: &String| {
+        let is_new = store_path::init(path, &config.group).with_context(|| path.clone())?;
+        let what = if is_new {
+            "marked"
+        } else {
+            "was marked before"
+        };
+        Ok(format!(
+            "{path}: {what} as a store path of {}",
+            config.group
+        ))
+    };
+    config.store_paths.iter().map(init).collect()
 }
 
 fn check_store_paths(paths: &[String]) -> Result<(), ConfigError> {

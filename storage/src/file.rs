@@ -1,17 +1,20 @@
-//! Files on the disk: written aside and renamed when whole, opened, removed.
+//! Files on the disk: written aside and renamed when whole, opened, removed. All names are relative
+//! to an open folder, so that a mount that goes away cannot change what they mean.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use log::{debug, info, warn};
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::config::Durability;
+use crate::path::Place;
 
 /// Smaller files gain nothing from space set aside at once.
 const PREALLOCATE_MIN: u64 = 1 << 20;
@@ -24,15 +27,20 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 /// Writes files as durably as it was told.
 pub(crate) struct FileWriter {
     durability: Durability,
-    /// Folders whose own names are known to be synced, so that a file in them needs one sync only.
-    safe_folders: Mutex<HashSet<PathBuf>>,
+    /// Folders whose own names are known to be synced: a file in them needs one sync only.
+    safe_folders: Mutex<HashSet<Folder>>,
 }
+
+/// A folder by the device and inode of its root, and its path from there.
+type Folder = (u64, u64, String);
 
 /// A file on its way in. Dropping it removes it.
 pub(crate) struct NewFile {
+    root: OwnedFd,
     file: File,
-    temporary: PathBuf,
-    path: PathBuf,
+    /// Both from the root.
+    temporary: String,
+    path: String,
 }
 
 /// Why a file could not be made final.
@@ -54,25 +62,32 @@ impl FileWriter {
         }
     }
 
-    /// Begins a file of `size` bytes that will be called `path`; makes the folders on the way.
+    /// Begins a file of `size` bytes at a place; makes the folders on the way.
     ///
     /// The temporary is `.<name>.<random>` beside it: GlusterFS takes that for `<name>` when it
     /// chooses a brick, so that the rename stays where the bytes are.
     ///
     /// # Errors
     /// The disk is full, or refuses.
-    pub(crate) fn create(&self, path: &str, size: u64) -> io::Result<NewFile> {
-        let path = PathBuf::from(path);
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(ErrorKind::InvalidInput.into());
+    pub(crate) fn create(&self, place: Place, size: u64) -> io::Result<NewFile> {
+        let Place {
+            root,
+            relative: path,
+        } = place;
+        let (folder, name) = split(&path);
+        let temporary = join(folder, &format!(".{name}.{:016x}", rand::random::<u64>()));
+        let known = self.make_folder(root.as_fd(), folder)?;
+        let file = match create_new(root.as_fd(), &temporary) {
+            Err(Errno::NOENT) => {
+                // Somebody tidied up: what was known of the folder is no longer so.
+                self.safe_folders.lock().remove(&known);
+                self.make_folder(root.as_fd(), folder)?;
+                create_new(root.as_fd(), &temporary)?
+            }
+            created => created?,
         };
-        self.make_folder(folder)?;
-        let random: u64 = rand::random();
-        let temporary = folder.join(format!(".{}.{random:016x}", name.to_string_lossy()));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let mode = Mode::from_raw_mode(0o644);
-        let file = File::from(rustix::fs::open(&temporary, flags | OFlags::CLOEXEC, mode)?);
         let new = NewFile {
+            root,
             file,
             temporary,
             path,
@@ -91,12 +106,11 @@ impl FileWriter {
         if self.durability.syncs_content() {
             new.file.sync_data().map_err(CommitError::Sync)?;
         }
-        rename_new(&new.temporary, &new.path).map_err(CommitError::Rename)?;
+        rename_new(new.root.as_fd(), &new.temporary, &new.path).map_err(CommitError::Rename)?;
         if self.durability.syncs_names()
-            && let Some(folder) = new.path.parent()
-            && let Err(e) = sync_folder(folder)
+            && let Err(e) = sync_folder(new.root.as_fd(), split(&new.path).0)
         {
-            remove_if_there(&new.path);
+            remove_if_there(new.root.as_fd(), &new.path);
             return Err(CommitError::Sync(e));
         }
         Ok(())
@@ -106,44 +120,42 @@ impl FileWriter {
     ///
     /// # Errors
     /// The disk refuses: the file is still there.
-    pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
-        let path = Path::new(path);
-        match std::fs::remove_file(path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        match path.parent() {
-            Some(folder) if self.durability.syncs_names() => match sync_folder(folder) {
-                Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-                result => result,
-            },
-            _ => Ok(()),
+    pub(crate) fn remove(&self, place: &Place) -> io::Result<()> {
+        match rustix::fs::unlinkat(&place.root, &place.relative, AtFlags::empty()) {
+            Ok(()) if self.durability.syncs_names() => {
+                sync_folder(place.root.as_fd(), split(&place.relative).0)
+            }
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(e.into()),
         }
     }
 
-    /// Makes a folder and all above it, and syncs each new name: files in it would be lost with it.
-    fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        if self.safe_folders.lock().contains(folder) {
-            return Ok(());
+    /// Makes a folder and those above it, and syncs each new name: files in it would be lost with
+    /// it.
+    fn make_folder(&self, root: BorrowedFd<'_>, folder: &str) -> io::Result<Folder> {
+        let stat = rustix::fs::fstat(root)?;
+        let known = (stat.st_dev, stat.st_ino, folder.to_owned());
+        if self.safe_folders.lock().contains(&known) {
+            return Ok(known);
         }
-        std::fs::create_dir_all(folder)?;
-        if self.durability.syncs_names() {
-            // The digits of a storage path are three folders below the store path.
-            for above in folder.ancestors().skip(1).take(3) {
-                let above = if above.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    above
-                };
-                sync_folder(above)?;
+        let mut made = String::new();
+        for digits in folder.split('/').filter(|digits| !digits.is_empty()) {
+            let above = made.clone();
+            made = join(&above, digits);
+            match rustix::fs::mkdirat(root, &made, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(e) => return Err(e.into()),
+            }
+            if self.durability.syncs_names() {
+                sync_folder(root, &above)?;
             }
         }
         let mut safe = self.safe_folders.lock();
         if safe.len() >= SAFE_FOLDERS_MAX {
             safe.clear();
         }
-        safe.insert(folder.to_owned());
-        Ok(())
+        safe.insert(known.clone());
+        Ok(known)
     }
 }
 
@@ -168,17 +180,23 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        remove_if_there(&self.temporary);
+        remove_if_there(self.root.as_fd(), &self.temporary);
     }
 }
 
-/// Opens a stored file for reading.
+fn create_new(root: BorrowedFd<'_>, path: &str) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(root, path, flags, Mode::from_raw_mode(0o644)).map(File::from)
+}
+
+/// Opens a stored file for reading; tells its size, too.
 ///
 /// # Errors
 /// Not there, no regular file, or the disk refuses.
-pub(crate) fn open(path: &str) -> io::Result<(File, u64)> {
+pub(crate) fn open(place: &Place) -> io::Result<(File, u64)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = rustix::fs::openat(&place.root, &place.relative, flags, Mode::empty())?;
+    let file = File::from(file);
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidData, "not a regular file"));
@@ -190,8 +208,10 @@ pub(crate) fn open(path: &str) -> io::Result<(File, u64)> {
 ///
 /// # Errors
 /// Not there, or the disk refuses.
-pub(crate) fn size(path: &str) -> io::Result<u64> {
-    Ok(std::fs::symlink_metadata(path)?.len())
+pub(crate) fn size(place: &Place) -> io::Result<u64> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    let stat = rustix::fs::statat(&place.root, &place.relative, flags)?;
+    Ok(u64::try_from(stat.st_size).unwrap_or(0))
 }
 
 /// Removes temporary files that dead processes left in a store path. `go_on` is asked at every
@@ -211,7 +231,7 @@ pub(crate) fn sweep_temporaries(store_path: &Path, now: SystemTime, go_on: &dyn 
                         }
                         Ok(kind) if kind.is_file() && is_abandoned(&entry, now) => {
                             info!("removing {}, left by an upload", entry.path().display());
-                            remove_if_there(&entry.path());
+                            remove_abandoned(&entry.path());
                         }
                         _ => {}
                     }
@@ -219,6 +239,12 @@ pub(crate) fn sweep_temporaries(store_path: &Path, now: SystemTime, go_on: &dyn 
             }
             Err(e) => debug!("{}: not swept: {e}", folder.display()),
         }
+    }
+}
+
+fn remove_abandoned(path: &Path) {
+    if let Err(e) = std::fs::remove_file(path) {
+        warn!("cannot remove {}: {e}", path.display());
     }
 }
 
@@ -247,26 +273,39 @@ fn is_abandoned(entry: &std::fs::DirEntry, now: SystemTime) -> bool {
 }
 
 /// Renames without overwriting. GlusterFS does not know the flag for that, but link does the same.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+fn rename_new(root: BorrowedFd<'_>, from: &str, to: &str) -> io::Result<()> {
+    match rustix::fs::renameat_with(root, from, root, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty())?;
-            rustix::fs::unlink(from)?;
+            rustix::fs::linkat(root, from, root, to, AtFlags::empty())?;
+            rustix::fs::unlinkat(root, from, AtFlags::empty())?;
             Ok(())
         }
         result => Ok(result?),
     }
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+fn sync_folder(root: BorrowedFd<'_>, folder: &str) -> io::Result<()> {
+    let folder = if folder.is_empty() { "." } else { folder };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    File::from(rustix::fs::openat(root, folder, flags, Mode::empty())?).sync_all()
 }
 
-fn remove_if_there(path: &Path) {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => {
-            warn!("cannot remove {}: {e}", path.display());
-        }
-        _ => {}
+fn remove_if_there(root: BorrowedFd<'_>, path: &str) {
+    match rustix::fs::unlinkat(root, path, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(e) => warn!("cannot remove {path}: {e}"),
+    }
+}
+
+/// The folder of a path, and the name in it.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{folder}/{name}")
     }
 }

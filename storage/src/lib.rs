@@ -6,7 +6,9 @@
 pub mod config;
 mod globals;
 mod id;
+mod marker;
 mod path;
+mod store_path;
 
 mod cache;
 mod db;

@@ -1,123 +1,128 @@
-//! The store paths: which one takes the next file, and where in it.
+//! The store paths: which one takes the next file, and which one holds a file.
 
-use std::path::Path;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
-use log::{error, warn};
-use proto::storage_path::storage_path;
-use proto::{ErrorCode, Fault, IdKey};
+use log::warn;
+use proto::{ErrorCode, Fault};
 
 use crate::config::Config;
+use crate::store_path::{Health, StorePath, open_folder};
 
-/// One folder that holds files.
-pub(crate) struct StorePath {
-    /// As configured: rows and the idserver's key spell it like this.
-    pub(crate) text: String,
-    pub(crate) key: IdKey,
-    reserved: u64,
-    /// Set when a sync failed: what the kernel dropped once cannot be synced by trying again.
-    read_only: AtomicBool,
-}
-
+/// All store paths, in the order of the configuration.
 pub(crate) struct StorePaths {
     paths: Vec<Arc<StorePath>>,
     turn: AtomicUsize,
 }
 
-/// Why a store path takes no file.
-enum Refusal {
-    Full,
-    ReadOnly,
+/// A file by the folder it is opened in and its path from there.
+pub(crate) struct Place {
+    pub(crate) root: OwnedFd,
+    pub(crate) relative: String,
 }
 
 impl StorePaths {
-    /// Makes the folders that are missing.
+    /// Opens them all.
+    ///
+    /// # Errors
+    /// One cannot be made, or is not the volume it should be; the error says which and why.
     pub(crate) fn open(config: &Config) -> anyhow::Result<StorePaths> {
-        let paths = config.store_paths.iter().map(|text| {
-            std::fs::create_dir_all(text).with_context(|| format!("cannot make {text}"))?;
-            Ok(Arc::new(StorePath {
-                text: text.clone(),
-                key: IdKey::new(text.as_str())?,
-                reserved: config.reserved_space.bytes(),
-                read_only: AtomicBool::new(false),
-            }))
-        });
+        let reserved = config.reserved_space.bytes();
+        let open = |text: &String| {
+            StorePath::open(text, &config.group, reserved, config.require_marker)
+                .map(Arc::new)
+                .with_context(|| format!("store path {text}"))
+        };
+        let paths = config
+            .store_paths
+            .iter()
+            .map(open)
+            .collect::<anyhow::Result<_>>()?;
         Ok(StorePaths {
-            paths: paths.collect::<anyhow::Result<_>>()?,
+            paths,
             turn: AtomicUsize::new(0),
         })
     }
 
-    /// The store path that takes a file of `size` bytes: the next in turn that has room above its
-    /// reserve.
+    /// The store path that takes a file of `size` bytes: the next in turn that takes writes and
+    /// has room above its reserve.
     ///
     /// # Errors
-    /// No space, or read-only when that is why the last one refused.
+    /// No space, when that is what any of them lacks; else read-only.
     pub(crate) fn choose(&self, size: u64) -> Result<Arc<StorePath>, Fault> {
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut refusal = Refusal::Full;
+        let mut full = false;
         for idx in 0..self.paths.len() {
             let path = &self.paths[start.wrapping_add(idx) % self.paths.len()];
-            match path.check(size) {
-                Ok(()) => return Ok(Arc::clone(path)),
-                Err(reason) => refusal = reason,
+            if path.health() != Health::Writable {
+                continue;
+            }
+            match path.available() {
+                Ok(available) if size <= available => return Ok(Arc::clone(path)),
+                Ok(_) => full = true,
+                Err(e) => path.note_failure(&e),
             }
         }
-        Err(match refusal {
-            Refusal::Full => {
-                let text = format!("no store path has {size} bytes above its reserved space");
-                Fault::new(ErrorCode::NoSpace, text)
+        Err(if full {
+            let text = format!("no store path has {size} bytes above its reserved space");
+            Fault::new(ErrorCode::NoSpace, text)
+        } else {
+            Fault::new(ErrorCode::ReadOnly, "no store path takes uploads now")
+        })
+    }
+
+    /// Whether an upload has a chance.
+    pub(crate) fn take_uploads(&self) -> bool {
+        let takes = |path: &Arc<StorePath>| {
+            path.health() == Health::Writable && path.available().is_ok_and(|bytes| bytes > 0)
+        };
+        self.paths.iter().any(takes)
+    }
+
+    /// Where the file of a row lies. A row may be older than the configuration: a path outside of
+    /// all store paths is taken as it is.
+    ///
+    /// # Errors
+    /// Its volume is not there.
+    pub(crate) fn find(&self, path: &str) -> std::io::Result<Place> {
+        let within = self.paths.iter().find_map(|store_path| {
+            let relative = path.strip_prefix(&store_path.text)?.strip_prefix('/')?;
+            Some((store_path, relative))
+        });
+        let (root, relative) = match within {
+            Some((store_path, relative)) => (store_path.enter()?, relative),
+            None => {
+                let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+                (
+                    open_folder(if folder.is_empty() { "/" } else { folder })?,
+                    name,
+                )
             }
-            Refusal::ReadOnly => Fault::new(ErrorCode::ReadOnly, "all store paths are read-only"),
+        };
+        Ok(Place {
+            root,
+            relative: relative.to_owned(),
         })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<StorePath>> {
         self.paths.iter()
     }
-}
 
-impl StorePath {
-    /// Where the file of a number goes that arrives now.
-    pub(crate) fn place(&self, number: u64) -> String {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        storage_path(&self.text, number, now.as_secs())
-    }
-
-    /// Takes no more files until the next start.
-    pub(crate) fn turn_read_only(&self, why: &std::io::Error) {
-        if !self.read_only.swap(true, Ordering::Relaxed) {
-            error!(
-                "{} is read-only from now on, restart after checking the disk: {why}",
-                self.text
-            );
+    /// Looks after all of them.
+    pub(crate) fn probe(&self) {
+        for path in &self.paths {
+            path.probe();
         }
     }
 
-    /// Bytes that files may take before the reserve is touched.
-    ///
-    /// # Errors
-    /// The file system does not answer.
-    pub(crate) fn available(&self) -> std::io::Result<u64> {
-        let stat = rustix::fs::statvfs(Path::new(&self.text))?;
-        Ok((stat.f_bavail * stat.f_frsize).saturating_sub(self.reserved))
-    }
-
-    fn check(&self, size: u64) -> Result<(), Refusal> {
-        if self.read_only.load(Ordering::Relaxed) {
-            return Err(Refusal::ReadOnly);
-        }
-        match self.available() {
-            Ok(available) if size <= available => Ok(()),
-            Ok(_) => Err(Refusal::Full),
-            Err(e) => {
-                warn!("{}: free space unknown: {e}", self.text);
-                Err(Refusal::ReadOnly)
+    /// Warns of those that are full.
+    pub(crate) fn report_space(&self) {
+        for path in &self.paths {
+            if path.available().is_ok_and(|bytes| bytes == 0) {
+                warn!("{}: no space above the reserved space", path.text);
             }
         }
     }

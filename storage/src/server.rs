@@ -6,14 +6,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use daemon::Stop;
 use daemon::net::Server;
-use daemon::ticker::Ticker;
 use daemon::wire::Wire;
 use log::info;
 
 use crate::config::Config;
 use crate::globals::Globals;
 use crate::service::StorageService;
-use crate::status;
+use crate::status::Jobs;
 use crate::tracker::Membership;
 
 /// A running storage.
@@ -21,8 +20,7 @@ pub struct Storage {
     globals: Arc<Globals>,
     server: Server,
     membership: Membership,
-    status: Ticker,
-    stop: Stop,
+    jobs: Jobs,
 }
 
 /// Runs a storage until the stop.
@@ -49,15 +47,13 @@ impl Storage {
         let wire = Wire::new(service, config.hostname.as_str());
         let server = Server::start("storage", config.listen, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        let stop = Stop::new();
-        let status = status::start(&globals, &stop)?;
-        let membership = Membership::start(config, server.addr().port())?;
+        let jobs = Jobs::start(&globals)?;
+        let membership = Membership::start(&globals, server.addr().port())?;
         Ok(Storage {
             globals,
             server,
             membership,
-            status,
-            stop,
+            jobs,
         })
     }
 
@@ -71,8 +67,7 @@ impl Storage {
     pub fn shutdown(self) {
         self.membership.leave();
         self.server.shutdown();
-        self.stop.trip();
-        self.status.join();
+        self.jobs.stop();
         self.globals.files.close();
     }
 }

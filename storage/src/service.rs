@@ -10,6 +10,7 @@ use proto::{ErrorCode, Fault, FileKey};
 
 use crate::db::FileRow;
 use crate::globals::Globals;
+use crate::path::Place;
 use crate::{file, upload};
 
 pub(crate) struct StorageService {
@@ -57,14 +58,24 @@ impl StorageService {
             rows,
             writer,
             config,
+            paths,
             ..
         } = &*self.globals;
+        let row = self.find(key)?;
+        // A volume that is away must be found out before the row is touched.
+        let place = paths
+            .find(&row.path)
+            .map_err(|e| upload::disk_fault(&row.path, &e))?;
         let path = files
             .begin_delete(key, &config.group)?
             .ok_or_else(|| not_found(key))?;
         rows.forget(key);
-        // From here on the file is gone for everyone; what fails now the sweep does later.
-        if let Err(e) = writer.remove(&path) {
+        // From here on the file is gone for everyone; what fails now the sweep does later. So it
+        // does when the file was replaced by another since its row was read.
+        if path != row.path {
+            return Ok(Reply::Body(Vec::new()));
+        }
+        if let Err(e) = writer.remove(&place) {
             error!("{path} of {key} cannot be removed now: {e}");
         } else if let Err(e) = files.end_delete(key) {
             error!(
@@ -81,8 +92,13 @@ impl StorageService {
     fn with_file<T>(
         &self,
         key: &FileKey,
-        act: impl Fn(&str) -> io::Result<T>,
+        act: impl Fn(&Place) -> io::Result<T>,
     ) -> Result<(FileRow, T), Fault> {
+        let act = |path: &str| match self.globals.paths.find(path) {
+            Ok(place) => act(&place),
+            // Without its volume a file is not missing, only out of reach.
+            Err(e) => Err(io::Error::new(ErrorKind::NotConnected, e)),
+        };
         if let Some(row) = self.globals.rows.get(key) {
             match act(&row.path) {
                 Ok(value) => return Ok((row, value)),

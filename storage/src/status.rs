@@ -1,5 +1,5 @@
-//! The periodic jobs: finishing deletions that a crash cut short, removing what dead uploads left,
-//! and telling when a disk is full.
+//! The periodic jobs: looking after the store paths, finishing deletions that a crash cut short,
+//! and removing what dead uploads left.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,26 +12,48 @@ use log::{info, warn};
 use crate::file;
 use crate::globals::Globals;
 
-const INTERVAL: Duration = Duration::from_secs(3600);
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Deletions finished in one go.
 const DELETES_MAX: u32 = 10_000;
 
-/// Starts them: at once, then every hour.
-pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> std::io::Result<Ticker> {
-    let globals = Arc::clone(globals);
-    let watch = stop.clone();
-    Ticker::start("status", INTERVAL, stop.clone(), move || {
-        finish_deletes(&globals, &watch);
-        for store_path in globals.paths.iter() {
-            let go_on = || !watch.is_tripped();
-            file::sweep_temporaries(Path::new(&store_path.text), SystemTime::now(), &go_on);
-            match store_path.available() {
-                Ok(0) => warn!("{}: no space above the reserved space", store_path.text),
-                Ok(_) => {}
-                Err(e) => warn!("{}: free space unknown: {e}", store_path.text),
-            }
-        }
-    })
+/// The jobs, each on its thread: a sweep may take hours, a probe must not wait for it.
+pub(crate) struct Jobs {
+    stop: Stop,
+    tickers: [Ticker; 2],
+}
+
+impl Jobs {
+    /// Starts them, each at once and then at its interval.
+    pub(crate) fn start(globals: &Arc<Globals>) -> std::io::Result<Jobs> {
+        let stop = Stop::new();
+        let (probed, swept) = (Arc::clone(globals), Arc::clone(globals));
+        let watch = stop.clone();
+        let tickers = [
+            Ticker::start("probe", PROBE_INTERVAL, stop.clone(), move || {
+                probed.paths.probe()
+            })?,
+            Ticker::start("sweep", SWEEP_INTERVAL, stop.clone(), move || {
+                sweep(&swept, &watch)
+            })?,
+        ];
+        Ok(Jobs { stop, tickers })
+    }
+
+    /// Ends them.
+    pub(crate) fn stop(self) {
+        self.stop.trip();
+        self.tickers.into_iter().for_each(Ticker::join);
+    }
+}
+
+fn sweep(globals: &Globals, stop: &Stop) {
+    finish_deletes(globals, stop);
+    for store_path in globals.paths.iter() {
+        let go_on = || !stop.is_tripped();
+        file::sweep_temporaries(Path::new(&store_path.text), SystemTime::now(), &go_on);
+    }
+    globals.paths.report_space();
 }
 
 fn finish_deletes(globals: &Globals, stop: &Stop) {
@@ -46,8 +68,12 @@ fn finish_deletes(globals: &Globals, stop: &Stop) {
         if stop.is_tripped() {
             return;
         }
-        let removed = globals.writer.remove(&path).map_err(anyhow::Error::from);
-        match removed.and_then(|()| Ok(globals.files.end_delete(&key)?)) {
+        let removed = globals
+            .paths
+            .find(&path)
+            .and_then(|place| globals.writer.remove(&place));
+        let ended = removed.map_err(anyhow::Error::from);
+        match ended.and_then(|()| Ok(globals.files.end_delete(&key)?)) {
             Ok(()) => info!("finished the deletion of {key}"),
             Err(e) => warn!("deletion of {key} not finished: {e:#}"),
         }

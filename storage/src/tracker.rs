@@ -1,22 +1,26 @@
 //! Membership: one thread for each tracker joins, beats and, at the end, leaves.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use client::{Connection, ConnectionConfig, Error};
 use daemon::Stop;
 use daemon::thread::{self, Thread};
 use log::{debug, info, warn};
-use proto::tracker::{Join, Member, REPLY, TrackerRequest};
+use proto::tracker::{Join, Member, REPLY, Report, TrackerRequest};
 use proto::{Address, Version};
 
-use crate::config::Config;
-use crate::globals::connection_config;
+use crate::globals::{Globals, connection_config};
 
 /// How soon a lost tracker is tried again (protocol.md, Frame).
 const RECONNECT: Duration = Duration::from_secs(2);
 /// Longest wait for a tracker's answer: a stop waits for it, too.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether there is something to tell.
+const LOOK: Duration = Duration::from_secs(1);
+/// A tracker that does not know reports, a C++ one, is not sent another for this long.
+const SPARE: Duration = Duration::from_secs(600);
 
 /// The threads that keep this storage a member.
 pub(crate) struct Membership {
@@ -26,25 +30,26 @@ pub(crate) struct Membership {
 
 /// What this storage tells each tracker.
 struct Card {
+    globals: Arc<Globals>,
     member: Member,
     port: u16,
     start_time: i64,
-    beat_interval: Duration,
     connection: ConnectionConfig,
 }
 
 impl Membership {
     /// Joins every tracker; clients reach this storage at `port`.
-    pub(crate) fn start(config: &Config, port: u16) -> std::io::Result<Membership> {
+    pub(crate) fn start(globals: &Arc<Globals>, port: u16) -> std::io::Result<Membership> {
         let stop = Stop::new();
+        let config = &globals.config;
         let card = Arc::new(Card {
+            globals: Arc::clone(globals),
             member: Member {
                 group: config.group.clone(),
                 hostname: config.hostname.clone(),
             },
             port,
             start_time: now(),
-            beat_interval: config.beat_interval.duration(),
             connection: ConnectionConfig {
                 io_timeout: ANSWER,
                 ..connection_config(config)
@@ -53,7 +58,7 @@ impl Membership {
         let threads = config.trackers.iter().enumerate().map(|(idx, tracker)| {
             let (card, tracker, stop) = (Arc::clone(&card), tracker.clone(), stop.clone());
             thread::spawn(&format!("tracker-{idx}"), move || {
-                card.keep(&tracker, &stop)
+                Tie::new(card, tracker).keep(&stop)
             })
         });
         let threads = threads.collect::<std::io::Result<_>>()?;
@@ -67,17 +72,33 @@ impl Membership {
     }
 }
 
-impl Card {
-    /// Stays a member of one tracker until the stop. A tracker that is away is told of once.
-    fn keep(&self, tracker: &Address, stop: &Stop) {
-        let mut complained = false;
+/// The membership at one tracker.
+struct Tie {
+    card: Arc<Card>,
+    tracker: Address,
+    /// Whether it was told of that the tracker is away.
+    complained: bool,
+    /// Since when the tracker is known not to know reports.
+    refused_reports: Option<Instant>,
+}
+
+impl Tie {
+    fn new(card: Arc<Card>, tracker: Address) -> Tie {
+        Tie {
+            card,
+            tracker,
+            complained: false,
+            refused_reports: None,
+        }
+    }
+
+    /// Stays a member until the stop. A tracker that is away is told of once.
+    fn keep(&mut self, stop: &Stop) {
         while !stop.is_tripped() {
-            let mut joined = false;
-            if let Err(e) = self.be_member(tracker, stop, &mut joined)
-                && (joined || !complained)
+            if let Err(e) = self.be_member(stop)
+                && !std::mem::replace(&mut self.complained, true)
             {
-                warn!("tracker {tracker}: {:#}", anyhow::Error::from(e));
-                complained = true;
+                warn!("tracker {}: {:#}", self.tracker, anyhow::Error::from(e));
             }
             if stop.wait(RECONNECT) {
                 return;
@@ -86,27 +107,61 @@ impl Card {
     }
 
     /// One connection's worth of membership: ends in order at the stop, else with what broke it.
-    fn be_member(&self, tracker: &Address, stop: &Stop, joined: &mut bool) -> Result<(), Error> {
-        let mut connection = Connection::connect(tracker, &self.connection)?;
-        self.join(&mut connection)?;
-        *joined = true;
-        info!("tracker {tracker}: joined group {}", self.member.group);
+    fn be_member(&mut self, stop: &Stop) -> Result<(), Error> {
+        let card = Arc::clone(&self.card);
+        let mut connection = Connection::connect(&self.tracker, &card.connection)?;
+        card.join(&mut connection)?;
+        self.complained = false;
+        info!(
+            "tracker {}: joined group {}",
+            self.tracker, card.member.group
+        );
+        let mut reported = Report::default();
         loop {
-            match self.beat(&mut connection) {
+            match card.beat(&mut connection) {
                 // It has forgotten us: a tracker that was started anew, perhaps behind a proxy.
                 Err(Error::Fault { .. }) => {
-                    self.join(&mut connection)?;
-                    self.beat(&mut connection)?;
+                    card.join(&mut connection)?;
+                    card.beat(&mut connection)?;
+                    reported = Report::default();
                 }
                 beaten => beaten?,
             }
-            if stop.wait(self.beat_interval) {
-                self.say_goodbye(&mut connection);
-                return Ok(());
+            let next_beat = Instant::now() + card.globals.config.beat_interval.duration();
+            while Instant::now() < next_beat {
+                self.report_changes(&mut connection, &mut reported)?;
+                if stop.wait(LOOK.min(next_beat.saturating_duration_since(Instant::now()))) {
+                    card.say_goodbye(&mut connection);
+                    return Ok(());
+                }
             }
         }
     }
 
+    /// Tells how this storage is, when that has changed. A C++ tracker refuses and closes.
+    fn report_changes(
+        &mut self,
+        connection: &mut Connection,
+        reported: &mut Report,
+    ) -> Result<(), Error> {
+        let report = Report {
+            uploads: self.card.globals.paths.take_uploads(),
+        };
+        if report == *reported || self.refused_reports.is_some_and(|at| at.elapsed() < SPARE) {
+            return Ok(());
+        }
+        let request = TrackerRequest::Report(self.card.member.clone(), report.clone());
+        let told = self.card.tell(connection, request);
+        if matches!(told, Err(Error::Fault { .. })) {
+            debug!("tracker {} takes no reports", self.tracker);
+            self.refused_reports = Some(Instant::now());
+        }
+        *reported = report;
+        told
+    }
+}
+
+impl Card {
     fn join(&self, connection: &mut Connection) -> Result<(), Error> {
         let join = Join {
             version: version(),

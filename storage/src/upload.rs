@@ -2,18 +2,20 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use daemon::db::DbError;
 use daemon::wire::Content;
 use log::error;
 use proto::storage::Upload;
+use proto::storage_path::storage_path;
 use proto::{ErrorCode, Fault, FileKey};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::db::NewRow;
 use crate::file::{CommitError, NewFile};
 use crate::globals::Globals;
-use crate::path::StorePath;
+use crate::store_path::StorePath;
 
 /// Content that comes in. Dropping it before the end removes what was written.
 pub(crate) struct Incoming {
@@ -21,7 +23,7 @@ pub(crate) struct Incoming {
     key: FileKey,
     size: u64,
     store_path: Arc<StorePath>,
-    place: String,
+    path: String,
     file: NewFile,
     hash: Box<Xxh3>,
 }
@@ -37,18 +39,16 @@ pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, 
     }
     let store_path = globals.paths.choose(size)?;
     let number = globals.numbers.next(&store_path.key)?;
-    let place = store_path.place(number);
-    let file = globals
-        .writer
-        .create(&place, size)
-        .map_err(|e| disk_fault(&place, &e))?;
+    let path = storage_path(&store_path.text, number, epoch_secs());
+    let create = || globals.writer.create(globals.paths.find(&path)?, size);
+    let file = create().map_err(|e| write_fault(&store_path, &path, &e))?;
     let globals = Arc::clone(globals);
     Ok(Incoming {
         globals,
         key,
         size,
         store_path,
-        place,
+        path,
         file,
         hash: Box::default(),
     })
@@ -59,7 +59,7 @@ impl Content for Incoming {
         self.hash.update(bytes);
         self.file
             .write(bytes)
-            .map_err(|e| disk_fault(&self.place, &e))
+            .map_err(|e| write_fault(&self.store_path, &self.path, &e))
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, Fault> {
@@ -68,18 +68,18 @@ impl Content for Incoming {
             key,
             size,
             store_path,
-            place,
+            path,
             file,
             hash,
         } = *self;
         globals
             .writer
             .commit(file)
-            .map_err(|e| commit_fault(&store_path, &place, e))?;
+            .map_err(|e| commit_fault(&store_path, &path, e))?;
         let row = NewRow {
             key: key.clone(),
             group: globals.config.group.clone(),
-            path: place.clone(),
+            path: path.clone(),
             size,
             checksum: hash.digest128(),
         };
@@ -88,7 +88,7 @@ impl Content for Incoming {
             // The row may be there: then the file must be, too. The client's next try finds out.
             Err(e @ DbError::UnknownOutcome { .. }) => Err(e.into()),
             Err(e) => {
-                discard(&globals, &place);
+                discard(&globals, &path);
                 Err(if e.is_conflict() {
                     exists(&key)
                 } else {
@@ -100,9 +100,13 @@ impl Content for Incoming {
 }
 
 /// Removes a file that has no row.
-fn discard(globals: &Globals, place: &str) {
-    if let Err(e) = globals.writer.remove(place) {
-        error!("{place} has no row and cannot be removed: {e}");
+fn discard(globals: &Globals, path: &str) {
+    let removed = globals
+        .paths
+        .find(path)
+        .and_then(|place| globals.writer.remove(&place));
+    if let Err(e) = removed {
+        error!("{path} has no row and cannot be removed: {e}");
     }
 }
 
@@ -113,18 +117,23 @@ fn exists(key: &FileKey) -> Fault {
     )
 }
 
-fn commit_fault(store_path: &StorePath, place: &str, error: CommitError) -> Fault {
+fn commit_fault(store_path: &StorePath, path: &str, error: CommitError) -> Fault {
     match error {
         CommitError::Sync(e) => {
-            store_path.turn_read_only(&e);
-            Fault::new(ErrorCode::ReadOnly, format!("cannot sync {place}: {e}"))
+            store_path.note_failed_sync(&e);
+            Fault::new(ErrorCode::ReadOnly, format!("cannot sync {path}: {e}"))
         }
-        CommitError::Rename(e) => disk_fault(place, &e),
+        CommitError::Rename(e) => write_fault(store_path, path, &e),
     }
 }
 
+fn write_fault(store_path: &StorePath, path: &str, error: &io::Error) -> Fault {
+    store_path.note_failure(error);
+    disk_fault(path, error)
+}
+
 /// What a client is told when the disk refuses.
-pub(crate) fn disk_fault(place: &str, error: &io::Error) -> Fault {
+pub(crate) fn disk_fault(path: &str, error: &io::Error) -> Fault {
     let code = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             ErrorCode::NoSpace
@@ -132,5 +141,12 @@ pub(crate) fn disk_fault(place: &str, error: &io::Error) -> Fault {
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => ErrorCode::ReadOnly,
         _ => ErrorCode::Unavailable,
     };
-    Fault::new(code, format!("{place}: {error}"))
+    Fault::new(code, format!("{path}: {error}"))
+}
+
+fn epoch_secs() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }

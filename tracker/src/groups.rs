@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::tracker::{ADDRESSES_MAX, Join, Member as Name};
+use proto::tracker::{ADDRESSES_MAX, Join, Member as Name, Report};
 use proto::{ErrorCode, Fault, GroupName};
 
 /// The time: one clock that no administrator turns, for silence, and one for people.
@@ -42,6 +42,8 @@ pub(crate) struct Member {
     pub(crate) state: State,
     /// When it was last heard of, seconds since the epoch.
     pub(crate) beat_time: i64,
+    /// What it last told of itself since it joined; a C++ storage tells nothing.
+    pub(crate) report: Report,
     heard: Duration,
     /// Which of all joins was its last.
     join_number: u64,
@@ -126,6 +128,7 @@ impl Groups {
             addr,
             state: State::Online,
             beat_time: now.epoch,
+            report: Report::default(),
             heard: now.elapsed,
             join_number: self.n_joins,
         };
@@ -161,6 +164,13 @@ impl Groups {
         Some(before)
     }
 
+    /// A member tells how it is. Tells what it told before, nothing when it is not there any more.
+    pub(crate) fn report(&mut self, ticket: &Ticket, report: Report) -> Option<Report> {
+        let group = self.groups.get_mut(&ticket.group)?;
+        let member = group.members.get_mut(&ticket.number)?;
+        Some(std::mem::replace(&mut member.report, report))
+    }
+
     /// A member goes. Nothing happens when it is not there any more, or has joined again since on
     /// another connection.
     pub(crate) fn leave(&mut self, ticket: &Ticket) -> Option<Member> {
@@ -190,16 +200,23 @@ impl Groups {
     }
 
     /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members, the first one
-    /// by `chance`, the others those that joined after it, in a ring.
+    /// by `chance`, the others those that joined after it, in a ring; those that take no uploads
+    /// come after all that do.
     pub(crate) fn active(&self, group: &GroupName, chance: usize) -> Vec<SocketAddr> {
         let Some(group) = self.groups.get(group) else {
             return Vec::new();
         };
         let start = chance.checked_rem(group.active.len()).unwrap_or(0);
         let (before, from) = group.active.split_at(start);
-        let ring = from.iter().chain(before).take(ADDRESSES_MAX);
-        ring.filter_map(|number| Some(group.members.get(number)?.addr))
-            .collect()
+        let ring = || {
+            from.iter()
+                .chain(before)
+                .filter_map(|number| group.members.get(number))
+        };
+        let takers = ring().filter(|member| member.report.uploads);
+        let others = ring().filter(|member| !member.report.uploads);
+        let addrs = takers.chain(others).map(|member| member.addr);
+        addrs.take(ADDRESSES_MAX).collect()
     }
 
     /// The groups that have an ACTIVE member.

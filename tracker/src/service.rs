@@ -6,7 +6,7 @@ use std::sync::Arc;
 use daemon::db::DbError;
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::{info, warn};
-use proto::tracker::{Join, Member, SADDRS, Saddrs, SaddrsReply, TrackerRequest};
+use proto::tracker::{Join, Member, Report, SADDRS, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId, group_list};
 use rand::seq::IndexedRandom;
 
@@ -62,6 +62,25 @@ impl TrackerService {
         let before = before.ok_or_else(unknown)?;
         if before.state != State::Active {
             info!("{peer} beat: {}/{} is active", name.group, name.hostname);
+        }
+        Ok(())
+    }
+
+    fn report(&self, name: &Member, report: Report, session: &Session) -> Result<(), Fault> {
+        let elsewhere = || Fault::new(ErrorCode::NotFound, "no member joined on this connection");
+        let ticket = session.as_ref().ok_or_else(elsewhere)?;
+        check_group(name, ticket)?;
+        let uploads = report.uploads;
+        let before = self
+            .globals
+            .groups
+            .lock()
+            .report(ticket, report)
+            .ok_or_else(elsewhere)?;
+        match (before.uploads, uploads) {
+            (true, false) => warn!("{}/{} takes no uploads", name.group, name.hostname),
+            (false, true) => info!("{}/{} takes uploads again", name.group, name.hostname),
+            _ => {}
         }
         Ok(())
     }
@@ -204,6 +223,9 @@ impl Service for TrackerService {
             TrackerRequest::Join(join) => self.join(join, peer, session).map(nothing),
             TrackerRequest::Beat(name) => self.beat(&name, peer, session).map(nothing),
             TrackerRequest::Leave(name) => self.leave(&name, peer, session).map(nothing),
+            TrackerRequest::Report(name, report) => {
+                self.report(&name, report, session).map(nothing)
+            }
             TrackerRequest::Groups => Ok(self.groups()),
             TrackerRequest::Saddrs(saddrs) => self.saddrs(saddrs).map(|reply| reply.encode()),
         };

@@ -90,16 +90,13 @@ impl DbError {
 }
 
 impl From<DbError> for Fault {
-    /// What a peer is told. The causes stay here: they are logged, since nobody behind this
-    /// conversion could.
+    /// What a peer is told; the causes are for the log.
     fn from(error: DbError) -> Fault {
         let fault = Fault::new(error.code(), error.to_string());
-        if error.is_conflict() {
-            log::debug!("{:#}", anyhow::Error::from(error));
-        } else {
-            log::error!("{:#}", anyhow::Error::from(error));
+        match std::error::Error::source(&error) {
+            Some(_) => fault.because(format!("{:#}", anyhow::Error::from(error))),
+            None => fault,
         }
-        fault
     }
 }
 

@@ -63,6 +63,7 @@ fn a_configuration_is_loaded_and_checked() {
         load_checked::<Config>(&Args {
             config: Some(path.clone()),
             check_config: false,
+            job: None,
         })
     };
     assert!(load("fail = true").unwrap().fail);
@@ -80,6 +81,7 @@ fn checking_a_configuration_serves_nothing() {
         let args = Args {
             config: Some(path.clone()),
             check_config: true,
+            job: None,
         };
         let serve = |_: Config, _: &Stop| panic!("nobody asked for it");
         format!("{:?}", run_with("test", &args, serve))

@@ -1,6 +1,7 @@
 //! The tnv protocol on top of [`net`](crate::net): reads a request, calls the service, writes
 //! exactly one reply.
 
+mod access;
 mod protocol;
 
 use std::fmt::Display;

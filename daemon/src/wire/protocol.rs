@@ -3,14 +3,12 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Instant;
 
-use log::{Level, debug, error, info, log_enabled};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};
 
+use super::access::{Access, FaultLog};
 use super::{Caller, Content, Reply, Service};
-use crate::logging::{ACCESS_TARGET, timestamp};
-use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then};
+use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Then};
 
 /// A refused upload of at most this many bytes is read to its end, so that the connection stays in
 /// step; a larger one costs the connection.
@@ -28,6 +26,7 @@ pub struct Wire<S> {
 struct Voice {
     reply_command: u8,
     hostname: String,
+    faults: FaultLog,
 }
 
 impl<S: Service> Wire<S> {
@@ -39,6 +38,7 @@ impl<S: Service> Wire<S> {
             voice: Arc::new(Voice {
                 reply_command,
                 hostname: hostname.to_owned(),
+                faults: FaultLog::default(),
             }),
         }
     }
@@ -175,7 +175,7 @@ impl Voice {
     }
 
     fn failure(&self, fault: &Fault, then: Then, access: Access) -> Outgoing {
-        access.note(fault);
+        self.faults.note(&access, fault);
         let mut reply = self.encode(fault, then);
         reply.report = access.end(&format!("error-{}", fault.code as i16));
         reply
@@ -217,56 +217,6 @@ impl Receive for Discarding {
 
     fn finish(self: Box<Self>) -> Outgoing {
         self.0
-    }
-}
-
-/// One request's line in the access log: time, client, request, result, bytes sent, milliseconds.
-struct Access {
-    peer: SocketAddr,
-    /// Absent when nobody writes an access log.
-    request: Option<String>,
-    began: Instant,
-}
-
-impl Access {
-    fn begin(peer: SocketAddr, request: impl FnOnce() -> String) -> Access {
-        let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info) || log_enabled!(Level::Debug);
-        Access {
-            peer,
-            request: wanted.then(request),
-            began: Instant::now(),
-        }
-    }
-
-    fn take(&mut self) -> Access {
-        Access {
-            peer: self.peer,
-            request: self.request.take(),
-            began: self.began,
-        }
-    }
-
-    /// Our own faults are errors; a client's are everyday life.
-    fn note(&self, fault: &Fault) {
-        use ErrorCode::{BadRequest, Busy, Exists, Forbidden, NotFound};
-        let (peer, request) = (self.peer, self.request.as_deref().unwrap_or("request"));
-        match fault.code {
-            BadRequest | NotFound | Exists | Forbidden | Busy => {
-                debug!("{peer} {request}: {fault}")
-            }
-            _ => error!("{peer} {request}: {fault}"),
-        }
-    }
-
-    fn end(self, result: &str) -> Option<Box<dyn FnOnce(Sent) + Send>> {
-        let request = self.request?;
-        let (peer, began, result) = (self.peer.ip(), self.began, result.to_owned());
-        Some(Box::new(move |sent: Sent| {
-            let ms = began.elapsed().as_secs_f64() * 1e3;
-            let cut = if sent.complete { "" } else { " cut" };
-            let time = timestamp(chrono::Utc::now());
-            info!(target: ACCESS_TARGET, "{time} {peer} {request} {result}{cut} {} {ms:.3}", sent.bytes);
-        }))
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proto::group_list::{self, Group, Storage};
 use proto::idserver::IdRequest;
 use proto::storage::{Download, FileStat, StorageRequest, Upload};
-use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
+use proto::tracker::{Join, Member, Report, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, Fault, FileKey, HEAD_LEN, Head, Request};
 
 fn parsed<T>(pattern: &'static str) -> impl Strategy<Value = T>
@@ -65,6 +65,8 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
         join(),
         member().prop_map(TrackerRequest::Beat),
         member().prop_map(TrackerRequest::Leave),
+        (member(), any::<bool>())
+            .prop_map(|(member, uploads)| TrackerRequest::Report(member, Report { uploads })),
         (key(), any::<bool>()).prop_map(|(key, with_file)| {
             TrackerRequest::Saddrs(Saddrs {
                 app: key.app,
@@ -133,7 +135,7 @@ proptest! {
             TrackerRequest::fixed_len(&head),
             IdRequest::fixed_len(&head),
         ] {
-            prop_assert!(fixed.unwrap_or(0) <= 416);
+            prop_assert!(fixed.unwrap_or(0) <= 1170);
         }
     }
 

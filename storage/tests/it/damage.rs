@@ -3,10 +3,11 @@
 use std::fs::{File, FileTimes};
 use std::time::{Duration, SystemTime};
 
+use daemon::DaemonConfig;
 use daemon::units::ByteSize;
 use proto::ErrorCode;
 
-use super::support::{Node, code, wait_until};
+use super::support::{Client, Node, code, wait_until};
 
 #[test]
 fn below_the_reserved_space_nothing_is_taken() {
@@ -102,4 +103,69 @@ fn a_start_removes_temporaries_that_nobody_writes() {
     wait_until("the old one is gone", || node.files().len() == 3);
     assert!(folder.join(".5F9E3FA7_001.0123456789abcdef").exists());
     assert!(folder.join("notes.txt").exists());
+}
+
+#[test]
+fn folders_that_were_tidied_away_are_made_again() {
+    let node = Node::start();
+    let mut client = node.client();
+    client.upload("a", b"content").unwrap();
+    client.delete("a").unwrap();
+    std::fs::remove_dir_all(node.folder.path().join("data/000")).unwrap();
+    client.upload("b", b"content").unwrap();
+    assert_eq!(client.download("b", 0, 0).unwrap(), b"content");
+}
+
+#[test]
+fn nothing_is_written_beneath_a_volume_that_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let idserver = super::support::idserver();
+    let config = storage::Config {
+        require_marker: true,
+        ..super::support::config(folder.path(), idserver.addr())
+    };
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let refused = storage::Storage::start(config.clone()).err().unwrap();
+    assert!(
+        format!("{refused:#}").contains("has no marker"),
+        "{refused:#}"
+    );
+
+    let init = || (storage::Config::jobs()[0].work)(&config).unwrap()[0].clone();
+    assert!(init().ends_with("marked as a store path of group001"));
+    assert!(init().contains("was marked before"));
+    let node = storage::Storage::start(config.clone()).unwrap();
+    let mut client = Client::connect(node.addr());
+    client.upload("a", b"content").unwrap();
+
+    // What an unmounted volume leaves: another folder, without the marker.
+    let away = folder.path().join("away");
+    std::fs::rename(&data, &away).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    let deadline = std::time::Instant::now() + super::support::PATIENCE;
+    let mut n = 0;
+    while !matches!(
+        code_of(client.upload(&format!("n{n}"), b"x")),
+        Some(ErrorCode::ReadOnly)
+    ) {
+        assert!(std::time::Instant::now() < deadline);
+        n += 1;
+    }
+    assert_eq!(code(client.download("a", 0, 0)), ErrorCode::Unavailable);
+    assert_eq!(code(client.delete("a")), ErrorCode::Unavailable);
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
+
+    std::fs::remove_dir(&data).unwrap();
+    std::fs::rename(&away, &data).unwrap();
+    wait_until("it is back", || {
+        Client::connect(node.addr()).upload("back", b"x").is_ok()
+    });
+    assert_eq!(client.download("a", 0, 0).unwrap(), b"content");
+    node.shutdown();
+    idserver.shutdown();
+}
+
+fn code_of(result: Result<(), proto::Fault>) -> Option<ErrorCode> {
+    result.err().map(|fault| fault.code)
 }

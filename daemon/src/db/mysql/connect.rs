@@ -1,0 +1,164 @@
+//! Making a connection to one of the servers, and finding out whether that server serves.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql::{Conn, OptsBuilder, SslOpts};
+
+use super::failure::Failure;
+use super::session::Session;
+use super::settings::{MysqlConfig, Tls};
+use crate::db::{DbError, MysqlHost, MysqlUrl};
+
+/// Statements kept prepared by each connection.
+const STATEMENTS_MAX: usize = 64;
+/// The longest packet sent. Known beforehand, it costs no question at each connect; rows are small.
+const PACKET_MAX: usize = 1 << 20;
+
+/// What is needed to connect.
+pub(super) struct Connector {
+    url: MysqlUrl,
+    config: MysqlConfig,
+}
+
+impl Connector {
+    pub(super) fn new(url: &MysqlUrl, config: &MysqlConfig) -> Connector {
+        Connector {
+            url: url.clone(),
+            config: config.clone(),
+        }
+    }
+
+    /// The servers in the order in which they are tried.
+    pub(super) fn hosts(&self) -> &[MysqlHost] {
+        &self.url.hosts
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.url.database
+    }
+
+    pub(super) fn connections_max(&self) -> usize {
+        self.config.connections_max as usize
+    }
+
+    /// A connection for rows.
+    pub(super) fn connect(&self, host: usize) -> Result<Session, Failure> {
+        let read_timeout = self.config.read_timeout.duration();
+        self.open(host, Some(&self.url.database), read_timeout)
+    }
+
+    /// A connection that finds out whether a server serves, and how well: one that says nothing
+    /// must not hold up the search for another.
+    pub(super) fn probe(&self, host: usize) -> Result<(Session, Service), Failure> {
+        let connect_timeout = self.config.connect_timeout.duration();
+        let mut session = self.open(host, Some(&self.url.database), connect_timeout)?;
+        let service = service(&mut session)?;
+        Ok((session, service))
+    }
+
+    /// A connection that may take long, to a server on which the database may be missing.
+    pub(super) fn connect_without_database(&self, host: usize) -> Result<Session, Failure> {
+        self.open(host, None, Duration::from_secs(60))
+    }
+
+    fn open(
+        &self,
+        host: usize,
+        database: Option<&str>,
+        read_timeout: Duration,
+    ) -> Result<Session, Failure> {
+        let opts = self.opts(&self.url.hosts[host], database, read_timeout)?;
+        let conn = Conn::new(opts).map_err(Failure::from)?;
+        let mut session = Session(conn);
+        self.set_up(&mut session)?;
+        Ok(session)
+    }
+
+    fn opts(
+        &self,
+        host: &MysqlHost,
+        database: Option<&str>,
+        read_timeout: Duration,
+    ) -> Result<OptsBuilder, Failure> {
+        let config = &self.config;
+        let password = config.password().map_err(|e| DbError::Unavailable {
+            what: "read the password",
+            source: Arc::new(e),
+        })?;
+        let tls = (config.tls == Tls::Required)
+            .then(|| SslOpts::default().with_root_cert_path(config.tls_ca.clone()));
+        Ok(OptsBuilder::new()
+            .ip_or_hostname(Some(host.host.as_str()))
+            .tcp_port(host.port)
+            .user(Some(self.url.user.as_str()))
+            .pass(password.as_ref().map(|secret| secret.expose()))
+            .db_name(database)
+            .ssl_opts(tls)
+            .prefer_socket(false)
+            .tcp_nodelay(true)
+            .tcp_connect_timeout(Some(config.connect_timeout.duration()))
+            .read_timeout(Some(read_timeout))
+            .write_timeout(Some(config.write_timeout.duration()))
+            .max_allowed_packet(Some(PACKET_MAX))
+            .stmt_cache_size(STATEMENTS_MAX))
+    }
+
+    /// Statements lock the rows they name and no gaps between them (READ COMMITTED): two that
+    /// insert beside each other must not wait for each other. A wait for a lock ends before we
+    /// would take the server for lost.
+    fn set_up(&self, session: &mut Session) -> Result<(), Failure> {
+        let read_timeout = self.config.read_timeout.duration();
+        let lock_wait = (read_timeout / 2).as_secs().max(1);
+        session.plain(&format!(
+            "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, \
+             sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+             innodb_lock_wait_timeout = {lock_wait}"
+        ))?;
+        session.plain("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
+        if session.shown("SHOW SESSION VARIABLES LIKE 'wsrep_on'")? == Some("ON".to_owned()) {
+            // Galera: what another node has committed is seen by reads (1) and by updates and
+            // deletes (2), also in the moments in which daemons use different nodes.
+            session.plain("SET SESSION wsrep_sync_wait = 3")?;
+        }
+        Ok(())
+    }
+}
+
+/// How well a server serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    Full,
+    /// It may stand still at any moment: a Galera node that copies its data to another one.
+    Poor,
+}
+
+/// Whether the server takes reads and writes. A Galera node outside of the primary component
+/// refuses the first question itself.
+fn service(session: &mut Session) -> Result<Service, Failure> {
+    let is_read_only: Option<bool> = session.first("SELECT @@global.read_only", ())?;
+    if is_read_only == Some(true) {
+        return Err(not_serving("the server is read-only"));
+    }
+    match session.shown("SHOW STATUS LIKE 'wsrep_local_state'")?.as_deref() {
+        None | Some("4") => Ok(Service::Full),
+        Some("2") => Ok(Service::Poor),
+        Some(_) => Err(not_serving("the Galera node is not synced")),
+    }
+}
+
+fn not_serving(why: &'static str) -> Failure {
+    DbError::Unavailable {
+        what: "use the server",
+        source: Arc::new(io::Error::other(why)),
+    }
+    .into()
+}
+
+impl fmt::Display for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}

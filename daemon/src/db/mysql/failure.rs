@@ -1,0 +1,135 @@
+//! What went wrong in one try of a call, sorted by what can be done about it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use mysql::MySqlError;
+
+use crate::db::DbError;
+
+/// Why a statement failed. Only [`super::Mysql::run`] decides what becomes of it.
+#[derive(Debug)]
+pub struct Failure {
+    pub(super) kind: Kind,
+    source: Source,
+}
+
+type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// The server undid it for the sake of others; the connection is good.
+    Undone,
+    /// It did not reach a server that serves; nothing was done.
+    Refused,
+    /// It was sent, and what became of it is not known.
+    Lost,
+    /// A unique key exists.
+    Conflict,
+    /// Tables or columns are missing.
+    Schema,
+    /// Nothing can be done.
+    Other,
+    /// Not one of the engine's.
+    Error(DbError),
+}
+
+impl Failure {
+    /// Whether a row with the same unique key exists.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.kind, Kind::Conflict)
+    }
+
+    /// Not a failure of the engine: the row written by somebody else is not to be seen yet.
+    pub fn not_yet_visible() -> Failure {
+        Failure {
+            kind: Kind::Undone,
+            source: Arc::new(io::Error::other("a row that exists is not to be seen yet")),
+        }
+    }
+
+    /// It happened while connecting, so nothing had been sent.
+    pub(super) fn while_connecting(self) -> Failure {
+        let kind = match self.kind {
+            Kind::Error(error) => Kind::Error(error),
+            _ => Kind::Refused,
+        };
+        Failure { kind, ..self }
+    }
+
+    /// Whether the connection, or its server, is of no more use.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        matches!(self.kind, Kind::Refused | Kind::Lost | Kind::Schema)
+    }
+
+    pub(super) fn into_error(self, what: &'static str) -> DbError {
+        let source = self.source;
+        match self.kind {
+            Kind::Conflict => DbError::Conflict { source },
+            Kind::Lost | Kind::Refused | Kind::Undone => DbError::Unavailable { what, source },
+            Kind::Schema | Kind::Other => DbError::Other { what, source },
+            Kind::Error(error) => error,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_code(code: u16) -> Failure {
+        let (state, message) = ("HY000".to_owned(), String::new());
+        mysql::Error::from(MySqlError {
+            state,
+            message,
+            code,
+        })
+        .into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Failure {
+        Failure {
+            kind: Kind::Error(error.clone()),
+            source: Arc::new(error),
+        }
+    }
+}
+
+impl From<mysql::Error> for Failure {
+    fn from(error: mysql::Error) -> Failure {
+        use mysql::Error as E;
+        let kind = match &error {
+            E::MySqlError(error) => kind_of(error),
+            E::IoError(_) | E::CodecError(_) | E::DriverError(_) | E::TlsError(_) => Kind::Lost,
+            E::UrlError(_) | E::FromValueError(_) | E::FromRowError(_) => Kind::Other,
+        };
+        // The driver's errors are not all `Send`; their text is all that is wanted.
+        let source = Arc::new(io::Error::other(error.to_string()));
+        Failure { kind, source }
+    }
+}
+
+/// Error numbers of MySQL and MariaDB.
+fn kind_of(error: &MySqlError) -> Kind {
+    match error.code {
+        // A row with this key exists, in both spellings of the message.
+        1062 | 1586 => Kind::Conflict,
+        // Lock wait timed out; deadlock, which is what Galera says when a certification fails;
+        // the row changed since it was read. A statement that commits by itself is undone whole.
+        1205 | 1213 | 1020 => Kind::Undone,
+        // Galera outside of the primary component ("unknown command"); read-only for some reason;
+        // too many connections, of all or of this user.
+        1047 | 1290 | 1792 | 1836 | 1040 | 1203 => Kind::Refused,
+        // Shutting down, killed, interrupted, or failed in the middle of COMMIT: on Galera the
+        // others may have committed it.
+        1053 | 1180 | 1317 | 1927 | 4031 | 3169 => Kind::Lost,
+        // No such database, table or column.
+        1049 | 1054 | 1146 => Kind::Schema,
+        _ => Kind::Other,
+    }
+}

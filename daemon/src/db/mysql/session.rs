@@ -1,0 +1,85 @@
+//! One connection in the hands of one call. Statements are prepared once for each connection.
+
+use std::fmt;
+
+use mysql::prelude::{FromRow, Queryable};
+use mysql::{Conn, Params, Row};
+
+use super::failure::Failure;
+
+/// A connection to the database.
+pub struct Session(pub(super) Conn);
+
+/// What a statement without rows did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Rows changed; of `ON DUPLICATE KEY UPDATE` 1 for a new row, 2 for a changed one, 0 for one
+    /// left as it was.
+    pub affected: u64,
+    /// What `LAST_INSERT_ID(...)` was given, or the new value of an `AUTO_INCREMENT` column.
+    pub last_insert_id: u64,
+}
+
+impl Session {
+    /// The rows that `sql` selects with `params` in place of its question marks.
+    ///
+    /// # Errors
+    /// The statement fails, or a row does not hold what was expected.
+    pub fn rows<T: FromRow>(
+        &mut self,
+        sql: &str,
+        params: impl Into<Params>,
+    ) -> Result<Vec<T>, Failure> {
+        let rows: Vec<Row> = self.0.exec(sql, params.into())?;
+        rows.into_iter().map(checked).collect()
+    }
+
+    /// The first of the rows.
+    ///
+    /// # Errors
+    /// Those of [`Session::rows`].
+    pub fn first<T: FromRow>(
+        &mut self,
+        sql: &str,
+        params: impl Into<Params>,
+    ) -> Result<Option<T>, Failure> {
+        let row: Option<Row> = self.0.exec_first(sql, params.into())?;
+        row.map(checked).transpose()
+    }
+
+    /// Runs a statement that changes rows.
+    ///
+    /// # Errors
+    /// The statement fails.
+    pub fn execute(&mut self, sql: &str, params: impl Into<Params>) -> Result<Done, Failure> {
+        self.0.exec_drop(sql, params.into())?;
+        Ok(Done {
+            affected: self.0.affected_rows(),
+            last_insert_id: self.0.last_insert_id(),
+        })
+    }
+
+    /// Runs a statement as it stands: one that cannot be prepared.
+    pub(super) fn plain(&mut self, sql: &str) -> Result<(), Failure> {
+        Ok(self.0.query_drop(sql)?)
+    }
+
+    /// The second column of the first row, where `SHOW` has its values.
+    pub(super) fn shown(&mut self, sql: &str) -> Result<Option<String>, Failure> {
+        let row: Option<(String, String)> = self.0.query_first(sql)?;
+        Ok(row.map(|(_, value)| value))
+    }
+}
+
+/// The driver's own conversion would panic.
+fn checked<T: FromRow>(row: Row) -> Result<T, Failure> {
+    mysql::from_row_opt(row).map_err(|error| mysql::Error::from(error).into())
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session")
+            .field(&self.0.connection_id())
+            .finish()
+    }
+}

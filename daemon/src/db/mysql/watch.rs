@@ -1,0 +1,159 @@
+//! The watcher thread: it chooses the server. It looks when a call says that a server failed,
+//! every second while none serves, and every half minute for one that stands earlier in the list:
+//! all daemons list the servers in the same order, so that all of them write on the same one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::RecvTimeoutError;
+use parking_lot::Mutex;
+
+use super::connect::{Connector, Service};
+use super::pool::{Gate, Pool};
+use super::schema::{self, Schema};
+use crate::Stop;
+use crate::db::DbError;
+use crate::thread::{self, Thread};
+
+const AWAY_INTERVAL: Duration = Duration::from_secs(1);
+const RETURN_INTERVAL: Duration = Duration::from_secs(30);
+
+pub(super) struct Watcher(Mutex<Option<Thread>>);
+
+impl Watcher {
+    pub(super) fn start(
+        pool: Arc<Pool>,
+        connector: Arc<Connector>,
+        schema: &'static Schema,
+        closing: Stop,
+    ) -> Result<Watcher, DbError> {
+        let mut watch = Watch {
+            pool,
+            connector,
+            schema,
+            closing,
+            last: Last::Nothing,
+        };
+        let thread = thread::spawn("db-watch", move || watch.run());
+        let thread = thread.map_err(|e| DbError::Unavailable {
+            what: "start its watcher thread",
+            source: Arc::new(e),
+        })?;
+        Ok(Watcher(Mutex::new(Some(thread))))
+    }
+
+    /// Waits for its end. The lock is held meanwhile, so that a second closer returns after the
+    /// end too.
+    pub(super) fn join(&self) {
+        if let Some(thread) = self.0.lock().take() {
+            thread.join();
+        }
+    }
+}
+
+/// What belongs to the thread.
+struct Watch {
+    pool: Arc<Pool>,
+    connector: Arc<Connector>,
+    schema: &'static Schema,
+    closing: Stop,
+    last: Last,
+}
+
+/// What the log was told last: each thing once.
+enum Last {
+    Nothing,
+    Served(usize),
+    Failed(String),
+}
+
+impl Watch {
+    fn run(&mut self) {
+        loop {
+            if let Some(interval) = self.look() {
+                match self.pool.woken().recv_timeout(interval) {
+                    Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+            if self.closing.is_tripped() {
+                return;
+            }
+        }
+    }
+
+    /// Looks as far as there is reason to, and tells how long nothing has to be done.
+    fn look(&mut self) -> Option<Duration> {
+        let in_use = self.pool.look(|gate| match gate {
+            Gate::Open(chosen) => Some(chosen.host),
+            _ => None,
+        });
+        match in_use {
+            Some(0) => Some(RETURN_INTERVAL),
+            Some(host) => {
+                self.look_for_earlier(host);
+                Some(RETURN_INTERVAL)
+            }
+            None => self.search(),
+        }
+    }
+
+    /// Finds the first server of the list that serves.
+    fn search(&mut self) -> Option<Duration> {
+        match self.first_that_serves(self.connector.hosts().len()) {
+            Ok(host) => {
+                self.tell_of_service(host);
+                self.pool.open(host);
+                // Once around: what failed since then has woken us.
+                Some(RETURN_INTERVAL)
+            }
+            Err(error) => {
+                self.tell_of_failure(&error);
+                self.pool.shut(error);
+                Some(AWAY_INTERVAL)
+            }
+        }
+    }
+
+    fn look_for_earlier(&mut self, in_use: usize) {
+        let earlier = (0..in_use).find(|&host| self.serves(host) == Ok(Service::Full));
+        // The one in use may have failed meanwhile; then the search is next.
+        let is_open = self.pool.look(|gate| matches!(gate, Gate::Open(_)));
+        if let (Some(host), true) = (earlier, is_open) {
+            self.tell_of_service(host);
+            self.pool.open(host);
+        }
+    }
+
+    /// A server that serves well has precedence, then one that serves somehow.
+    fn first_that_serves(&self, count: usize) -> Result<usize, DbError> {
+        let mut poor = None;
+        let mut error = None;
+        for host in 0..count {
+            if self.closing.is_tripped() {
+                return Err(DbError::Closed);
+            }
+            match self.serves(host) {
+                Ok(Service::Full) => return Ok(host),
+                Ok(Service::Poor) => poor = poor.or(Some(host)),
+                // What the first one says is most to the point.
+                Err(e) => error = error.or(Some(e)),
+            }
+        }
+        poor.ok_or_else(|| error.unwrap_or(DbError::Closed))
+    }
+
+    /// Whether a server can be used: it serves, and it has our tables.
+    fn serves(&self, host: usize) -> Result<Service, DbError> {
+        let away = |failure: super::Failure| DbError::Away {
+            source: Arc::new(failure.into_error("connect")),
+        };
+        let (mut session, service) = self
+            .connector
+            .probe(host)
+            .or_else(|failure| schema::explain(failure, self.schema))
+            .map_err(away)?;
+        schema::check(&mut session, self.schema)?;
+        Ok(service)
+    }
+}

@@ -1,0 +1,214 @@
+//! One folder that holds files: is it the volume it should be, and does it take writes?
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use log::{error, info};
+use parking_lot::Mutex;
+use proto::{GroupName, IdKey};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::marker::Marker;
+
+/// What a probe writes to learn whether a store path takes writes.
+const PROBE: &str = ".tnv-probe";
+
+/// One folder that holds files.
+pub(crate) struct StorePath {
+    /// As configured: rows and the idserver's key spell it like this.
+    pub(crate) text: String,
+    pub(crate) key: IdKey,
+    /// Space to be left free, in bytes.
+    reserved: u64,
+    /// Absent for a folder that is taken as it is.
+    marker: Option<Marker>,
+    /// Device and inode of the folder in which the marker was found.
+    verified: Mutex<Option<(u64, u64)>>,
+    health: Mutex<Health>,
+}
+
+/// What a store path can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// Reads and writes.
+    Writable,
+    /// Reads, it seems; tried again by the probe.
+    ReadOnly(String),
+    /// Reads, until the next start: a sync failed, and what the kernel dropped once cannot be
+    /// synced by trying again.
+    Failed(String),
+    /// Neither: the volume is not there.
+    Away(String),
+}
+
+impl StorePath {
+    /// A store path that is there. Without `marked`, it is made when missing; with it, its volume
+    /// must be mounted.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not the volume it should be.
+    pub(crate) fn open(
+        text: &str,
+        group: &GroupName,
+        reserved: u64,
+        marked: bool,
+    ) -> anyhow::Result<StorePath> {
+        if !marked {
+            std::fs::create_dir_all(text)?;
+        }
+        let store_path = StorePath {
+            text: text.to_owned(),
+            key: IdKey::new(text)?,
+            reserved,
+            marker: marked.then(|| Marker::new(group, text)),
+            verified: Mutex::new(None),
+            health: Mutex::new(Health::Writable),
+        };
+        store_path.enter()?;
+        Ok(store_path)
+    }
+
+    /// The folder, known to be the right one: what is opened relative to it never lands beneath
+    /// an unmounted mount point, whatever happens to the mount meanwhile.
+    ///
+    /// # Errors
+    /// The volume is not there, or does not answer.
+    pub(crate) fn enter(&self) -> io::Result<OwnedFd> {
+        let folder = open_folder(&self.text)?;
+        if let Some(marker) = &self.marker {
+            let stat = rustix::fs::fstat(&folder)?;
+            let identity = Some((stat.st_dev, stat.st_ino));
+            if *self.verified.lock() != identity {
+                marker.check(&folder)?;
+                *self.verified.lock() = identity;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// What it can do, as far as is known.
+    pub(crate) fn health(&self) -> Health {
+        self.health.lock().clone()
+    }
+
+    /// Bytes that files may take before the reserve is touched.
+    ///
+    /// # Errors
+    /// The file system does not answer.
+    pub(crate) fn available(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(Path::new(&self.text))?;
+        Ok((stat.f_bavail * stat.f_frsize).saturating_sub(self.reserved))
+    }
+
+    /// Takes note of a write that failed.
+    pub(crate) fn note_failure(&self, error: &io::Error) {
+        let text = error.to_string();
+        if is_of_the_volume(error) {
+            self.turn(Health::ReadOnly(text));
+        }
+    }
+
+    /// Takes note of a sync that failed. On a volume of a network file system a lost quorum looks
+    /// like that, and comes back; a local disk is not believed again.
+    pub(crate) fn note_failed_sync(&self, error: &io::Error) {
+        let text = format!("sync failed: {error}");
+        self.turn(if self.marker.is_some() {
+            Health::ReadOnly(text)
+        } else {
+            Health::Failed(text)
+        });
+    }
+
+    /// Finds out what it can do now. Writes only where that may have changed unseen: on a volume
+    /// that others serve, or after a failure.
+    pub(crate) fn probe(&self) {
+        let health = self.health();
+        if matches!(health, Health::Failed(_)) {
+            return;
+        }
+        let now = match self.enter() {
+            Err(e) => Health::Away(e.to_string()),
+            Ok(folder) if self.marker.is_some() || health != Health::Writable => {
+                write_probe(&folder)
+                    .map_or_else(|e| Health::ReadOnly(e.to_string()), |()| Health::Writable)
+            }
+            Ok(_) => Health::Writable,
+        };
+        self.turn(now);
+    }
+
+    fn turn(&self, new: Health) {
+        let mut health = self.health.lock();
+        if std::mem::discriminant(&*health) == std::mem::discriminant(&new)
+            || matches!(*health, Health::Failed(_))
+        {
+            return;
+        }
+        match &new {
+            Health::Writable => info!("{} takes uploads again", self.text),
+            Health::ReadOnly(why) => error!("{} takes no uploads: {why}", self.text),
+            Health::Failed(why) => {
+                error!(
+                    "{} takes no uploads until a restart, check the disk: {why}",
+                    self.text
+                );
+            }
+            Health::Away(why) => error!("{} is away: {why}", self.text),
+        }
+        *health = new;
+    }
+}
+
+/// Marks a mounted volume as the store path of a group. Tells whether it was not marked before.
+///
+/// # Errors
+/// It is not there, belongs to another store, or refuses.
+pub(crate) fn init(text: &str, group: &GroupName) -> io::Result<bool> {
+    Marker::new(group, text).write(open_folder(text)?)
+}
+
+/// A folder to open others in.
+pub(crate) fn open_folder(path: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// A name of our own for each process: storages of one group probe the same volume.
+fn write_probe(folder: &OwnedFd) -> io::Result<()> {
+    let name = format!("{PROBE}.{:016x}", rand::random::<u64>());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(
+        folder,
+        &name,
+        flags,
+        Mode::from_raw_mode(0o600),
+    )?);
+    let written = rustix::io::write(&file, b"tnv")
+        .map(drop)
+        .map_err(io::Error::from);
+    let synced = written.and_then(|()| file.sync_data());
+    rustix::fs::unlinkat(folder, &name, AtFlags::empty())?;
+    synced
+}
+
+/// The error is about the file system, not about one file: a lost quorum, a dead mount, a bad disk.
+fn is_of_the_volume(error: &io::Error) -> bool {
+    let of_the_volume = [
+        Errno::ROFS,
+        Errno::NOTCONN,
+        Errno::IO,
+        Errno::STALE,
+        Errno::TIMEDOUT,
+        Errno::NODEV,
+        Errno::NXIO,
+        Errno::CONNREFUSED,
+    ];
+    let number = error.raw_os_error();
+    of_the_volume
+        .iter()
+        .any(|errno| number == Some(errno.raw_os_error()))
+        || error.kind() == io::ErrorKind::NotConnected
+}
