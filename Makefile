@@ -41,6 +41,8 @@ lint-greps:
 doc: ## Build the documentation, warnings are errors
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
+# TNV_TRACKER_PORT, TNV_IDSERVER_PORT, TNV_STORAGE_PORT and TNV_HTTPD_PORT choose the ports at which
+# the search for free ones begins.
 cluster: build ## Start a cluster on this machine, or what is missing of it
 	@$(TNV_CLUSTER) up
 

@@ -11,6 +11,7 @@
 
 mod binaries;
 mod cluster;
+mod config;
 pub mod content;
 pub mod deadline;
 pub mod demo;

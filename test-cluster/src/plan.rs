@@ -1,9 +1,5 @@
-//! Which daemons a cluster has, where each listens, and the configuration files that say so.
-//!
-//! The files hold no absolute path: the daemons run in the cluster's folder. The store path is a
-//! key of at most 64 bytes at the idserver, and a clone may lie deep.
+//! Which daemons a cluster has, where each listens, and where it keeps what.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +8,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{Layout, Settings};
-use crate::ports;
+use crate::{config, ports};
 
 /// The application of every cluster here.
 pub const APP: &str = "tnvideo";
@@ -152,7 +148,7 @@ impl Plan {
         }
         for node in &self.nodes {
             let path = self.config(node);
-            fs::write(&path, self.config_text(node, settings))
+            fs::write(&path, config::text(self, node, settings))
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         fs::write(
@@ -161,69 +157,17 @@ impl Plan {
         )?;
         Ok(())
     }
-
-    fn config_text(&self, node: &Node, settings: &Settings) -> String {
-        let mut text = format!("listen = \"{}\"\n", node.addr);
-        if node.role == Role::Httpd {
-            text += &self.list("trackers", Role::Tracker);
-            text += &format!("app = \"{APP}\"\nuser = \"{USER}\"\n");
-        } else {
-            text += &format!(
-                "hostname = \"{}\"\ndatabase = \"sqlite:{}\"\n",
-                node.name,
-                database_path(node.role)
-            );
-        }
-        match (node.role, &node.group) {
-            (Role::Tracker, _) => text += &self.tracker_text(settings),
-            (Role::Storage, Some(group)) => text += &self.storage_text(group, settings),
-            _ => {}
-        }
-        let (name, level) = (&node.name, settings.log_level);
-        let log = format!(
-            "\n[log]\nlevel = \"{level}\"\nfile = \"log/{name}.log\"\naccess_file = \"log/{name}.access\"\n"
-        );
-        text + &log
-    }
-
-    fn tracker_text(&self, settings: &Settings) -> String {
-        let mut groups: Vec<&str> = self
-            .of(Role::Storage)
-            .filter_map(|node| node.group.as_deref())
-            .collect();
-        groups.dedup();
-        format!(
-            "app_ids = [\"{APP}\"]\ngroups = {groups:?}\ncheck_interval = \"{}\"\n",
-            settings.check_interval
-        )
-    }
-
-    fn storage_text(&self, group: &str, settings: &Settings) -> String {
-        let mut text = self.list("trackers", Role::Tracker);
-        text += &self.list("idservers", Role::Idserver);
-        let _ = write!(
-            text,
-            "group = \"{group}\"\nstore_paths = [\"{}\"]\nbeat_interval = \"{}\"\n\
-             reserved_space = \"64MiB\"\n",
-            store_path(group),
-            settings.beat_interval
-        );
-        text
-    }
-
-    fn list(&self, key: &str, role: Role) -> String {
-        let addrs: Vec<String> = self.of(role).map(|node| node.addr.to_string()).collect();
-        format!("{key} = {addrs:?}\n")
-    }
 }
 
 const PLAN_FILE: &str = "conf/plan.json";
 
-fn store_path(group: &str) -> String {
+/// As it is configured: relative to the folder of the cluster.
+pub(crate) fn store_path(group: &str) -> String {
     format!("store/{group}")
 }
 
-fn database_path(role: Role) -> String {
+/// The same for the database of a role.
+pub(crate) fn database_path(role: Role) -> String {
     format!("db/{}.db", role.as_str())
 }
 
