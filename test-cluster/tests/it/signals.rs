@@ -9,6 +9,7 @@ use proto::storage::{StorageRequest, Upload};
 use proto::{FileKey, HEAD_LEN, Head};
 use rustix::process::Signal;
 use test_cluster::content::Content;
+use test_cluster::http::Browser;
 use test_cluster::{Exit, Layout, Node, Role, probe};
 
 use crate::support::{Fixture, MIB, PATIENCE, connect, new_key, wait_for};
@@ -82,7 +83,15 @@ fn a_second_sigterm_exits_at_once() {
     let _upload = HalfDone::begin(&storage);
     wait_for("the upload to begin", || fixture.storage_at_work(true));
     fixture.cluster.terminate(&storage).unwrap();
-    let log = fixture.cluster.plan().log(&storage);
+    wait_stopping(&fixture, &storage);
+    fixture.cluster.terminate(&storage).unwrap();
+    let exit = fixture.cluster.wait_exit(&storage, Duration::from_secs(3));
+    assert_eq!(exit.unwrap(), Exit::Code(1));
+}
+
+/// Until its log says that a daemon has begun to stop.
+fn wait_stopping(fixture: &Fixture, node: &Node) {
+    let log = fixture.cluster.plan().log(node);
     wait_for("the stop to begin", || {
         let text = fs::read_to_string(&log).unwrap();
         if text.contains("stopping") {
@@ -91,9 +100,30 @@ fn a_second_sigterm_exits_at_once() {
             Err(text)
         }
     });
-    fixture.cluster.terminate(&storage).unwrap();
-    let exit = fixture.cluster.wait_exit(&storage, Duration::from_secs(3));
-    assert_eq!(exit.unwrap(), Exit::Code(1));
+}
+
+#[test]
+fn sigterm_lets_a_player_have_the_rest_of_its_video() {
+    let mut fixture = Fixture::small(1);
+    let content = Content::new(6, 64 * MIB);
+    let key = fixture.upload(&content);
+    let url = fixture.url(key.file.as_str());
+    let mut response = Browser::new(PATIENCE).open(&url, None).unwrap();
+    let mut body = response.body_mut().as_reader();
+    body.read_exact(&mut vec![0; MIB as usize]).unwrap();
+    let nodes = [
+        fixture.cluster.node("httpd-1"),
+        fixture.cluster.node("storage-1-1"),
+    ];
+    for node in &nodes {
+        fixture.cluster.terminate(node).unwrap();
+        wait_stopping(&fixture, node);
+    }
+    content.starting_at(MIB).compare(&mut body).unwrap();
+    for node in &nodes {
+        let exit = fixture.cluster.wait_exit(node, PATIENCE).unwrap();
+        assert_eq!(exit, Exit::Code(0), "{}", node.name);
+    }
 }
 
 #[test]

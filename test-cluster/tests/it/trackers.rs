@@ -9,7 +9,7 @@ use test_cluster::{Layout, Node, Role, probe};
 use crate::support::{Fixture, wait_for};
 
 /// Members notice a new tracker at their next beat, 2 s at most here, and try again after 2 s.
-const BACK_WITHIN: Duration = Duration::from_secs(8);
+const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 fn pair() -> Fixture {
     Fixture::start(&Layout {
