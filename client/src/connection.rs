@@ -210,7 +210,7 @@ impl Connection {
     }
 
     /// Whether a read would return at once, be it with bytes or with the end of the connection.
-    pub(crate) fn is_readable(&self) -> bool {
+    pub fn is_readable(&self) -> bool {
         let mut fds = [PollFd::new(&self.stream, PollFlags::IN)];
         let now = Timespec {
             tv_sec: 0,

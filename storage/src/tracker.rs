@@ -129,6 +129,11 @@ impl Tie {
             }
             let next_beat = Instant::now() + card.globals.config.beat_interval.duration();
             while Instant::now() < next_beat {
+                // Nothing was asked: what can be read is the end of the connection.
+                if connection.is_readable() {
+                    info!("tracker {}: closed the connection", self.tracker);
+                    return Ok(());
+                }
                 self.report_changes(&mut connection, &mut reported)?;
                 if stop.wait(LOOK.min(next_beat.saturating_duration_since(Instant::now()))) {
                     card.say_goodbye(&mut connection);
