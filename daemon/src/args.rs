@@ -27,6 +27,12 @@ pub struct JobFlag {
     pub help: &'static str,
 }
 
+/// Makes the tables of a daemon that has a database.
+pub const INIT_DATABASE: JobFlag = JobFlag {
+    name: "init-database",
+    help: "Make the database's tables, or what they lack, say what was done and exit",
+};
+
 impl Args {
     /// Reads the arguments of this process for the program `name`.
     ///

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use daemon::DaemonConfig;
+use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
-use daemon::db::DatabaseUrl;
+use daemon::db::{DatabaseUrl, MysqlConfig};
+use daemon::{DaemonConfig, Job};
 use proto::Hostname;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,8 @@ pub struct Config {
     /// Most keys in memory. The one not used for longest goes, and with it what is left of its
     /// step.
     pub keys_max: u64,
+    /// How the servers of a MySQL database are connected to.
+    pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
     /// Where log lines go.
@@ -40,6 +43,7 @@ impl Default for Config {
             database: DatabaseUrl::Sqlite("/var/lib/tnv/ids.db".into()),
             step: 100,
             keys_max: 100_000,
+            mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
             log: LogConfig::default(),
         }
@@ -55,6 +59,7 @@ fn default_hostname() -> Hostname {
 impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
+        self.mysql.check(&self.database)?;
         check_nonzero("keys_max", self.keys_max == 0)?;
         if !(1..=STEP_MAX).contains(&self.step) {
             let reason = format!("{} is not between 1 and {STEP_MAX}", self.step);
@@ -65,6 +70,13 @@ impl DaemonConfig for Config {
 
     fn log(&self) -> &LogConfig {
         &self.log
+    }
+
+    fn jobs() -> Vec<Job<Config>> {
+        vec![Job {
+            flag: INIT_DATABASE,
+            work: |config| Ok(crate::db::init(config)?),
+        }]
     }
 }
 

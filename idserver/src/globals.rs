@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
+
 use crate::config::Config;
 use crate::db::{self, Ids};
 use crate::keys::Keys;
@@ -15,7 +17,7 @@ pub(crate) struct Globals {
 impl Globals {
     /// Opens the database.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
-        let ids = db::open(&config.database)?;
+        let ids = db::open(&config).context("cannot open the database")?;
         Ok(Arc::new(Globals {
             keys: Keys::new(config.keys_max),
             ids,

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use daemon::args::JobFlag;
+use daemon::args::{INIT_DATABASE, JobFlag};
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
-use daemon::db::{DatabaseUrl, Synchronous};
+use daemon::db::{DatabaseUrl, MysqlConfig, Synchronous};
 use daemon::units::{ByteSize, Period};
 use daemon::{DaemonConfig, Job};
 use proto::{Address, GroupName, Hostname, IdKey};
@@ -43,6 +43,8 @@ pub struct Config {
     pub beat_interval: Period,
     /// Rows remembered of files asked for.
     pub cache: CacheConfig,
+    /// How the servers of a MySQL database are connected to.
+    pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
     /// Where log lines go.
@@ -116,6 +118,7 @@ impl Default for Config {
             reserved_space: ByteSize::from_mib(1024),
             beat_interval: Period::from_secs(10),
             cache: CacheConfig::default(),
+            mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
             log: LogConfig::default(),
         }
@@ -134,6 +137,7 @@ const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
+        self.mysql.check(&self.database)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;
         if self.beat_interval.duration() > BEAT_INTERVAL_MAX {
@@ -154,13 +158,18 @@ impl DaemonConfig for Config {
 
     fn jobs() -> Vec<Job<Config>> {
         let help = "Mark the mounted store paths as those of this group, for require_marker";
-        vec![Job {
+        let init_store = Job {
             flag: JobFlag {
                 name: "init-store",
                 help,
             },
             work: init_store,
-        }]
+        };
+        let init_database = Job {
+            flag: INIT_DATABASE,
+            work: |config| Ok(crate::db::init(config)?),
+        };
+        vec![init_store, init_database]
     }
 }
 

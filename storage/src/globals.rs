@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 
 use crate::cache::Rows;
@@ -24,7 +25,7 @@ impl Globals {
     /// Opens the database and the store paths.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
         let paths = StorePaths::open(&config)?;
-        let files = db::open(&config.database, config.durability)?;
+        let files = db::open(&config).context("cannot open the database")?;
         let pools = PoolManager::new(connection_config(&config), PoolConfig::default());
         let ids = IdClient::new(config.idservers.clone(), Arc::new(pools));
         Ok(Arc::new(Globals {

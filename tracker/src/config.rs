@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use daemon::DaemonConfig;
+use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
-use daemon::db::DatabaseUrl;
+use daemon::db::{DatabaseUrl, MysqlConfig};
 use daemon::units::Period;
+use daemon::{DaemonConfig, Job};
 use proto::{AppId, GroupName, Hostname};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub members_max: usize,
     /// Groups remembered of users asked for.
     pub cache: CacheConfig,
+    /// How the servers of a MySQL database are connected to.
+    pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
     /// Where log lines go.
@@ -66,6 +69,7 @@ impl Default for Config {
             check_interval: Period::from_secs(30),
             members_max: 100_000,
             cache: CacheConfig::default(),
+            mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
             log: LogConfig::default(),
         }
@@ -81,6 +85,7 @@ fn default_hostname() -> Hostname {
 impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
+        self.mysql.check(&self.database)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("check_interval", self.check_interval.is_zero())?;
         check_nonzero("members_max", self.members_max == 0)?;
@@ -92,6 +97,13 @@ impl DaemonConfig for Config {
 
     fn log(&self) -> &LogConfig {
         &self.log
+    }
+
+    fn jobs() -> Vec<Job<Config>> {
+        vec![Job {
+            flag: INIT_DATABASE,
+            work: |config| Ok(crate::db::init(config)?),
+        }]
     }
 }
 

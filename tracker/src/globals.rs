@@ -30,11 +30,13 @@ pub(crate) struct Globals {
 impl Globals {
     /// Opens the database and enters the groups of the configuration.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
-        let routes = db::open(&config.database)?;
-        let known = routes
-            .add_groups(&config.groups)
-            .and_then(|()| routes.groups())
-            .context("cannot enter the groups in the database")?;
+        let routes = db::open(&config).context("cannot open the database")?;
+        let entered = routes.add_groups(&config.groups);
+        let known = match entered.and_then(|()| routes.groups()) {
+            // They are entered when it is there.
+            Err(e) if e.is_awaited() => config.groups.clone(),
+            known => known.context("cannot enter the groups in the database")?,
+        };
         Ok(Arc::new(Globals::new(config, routes, known)))
     }
 

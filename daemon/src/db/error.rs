@@ -21,6 +21,21 @@ pub enum DbError {
         /// What the engine said.
         source: Source,
     },
+    /// No server of the database serves; nothing was changed. The log was told when it began.
+    #[error("database unavailable: away")]
+    Away {
+        /// What was found when a server was last looked for.
+        source: Source,
+    },
+    /// The database lacks tables or columns; nothing was changed.
+    #[error(
+        "database unavailable: tables of {component} are missing or old, \
+         run tnv-{component} --config FILE --init-database"
+    )]
+    Uninitialised {
+        /// Whose tables.
+        component: &'static str,
+    },
     /// It took longer than a caller waits; nothing was changed.
     #[error("database unavailable: {what} took too long")]
     TimedOut {
@@ -70,8 +85,18 @@ impl DbError {
     pub fn is_unavailable(&self) -> bool {
         matches!(
             self,
-            DbError::Unavailable { .. } | DbError::TimedOut { .. } | DbError::Closed
+            DbError::Unavailable { .. }
+                | DbError::Away { .. }
+                | DbError::Uninitialised { .. }
+                | DbError::TimedOut { .. }
+                | DbError::Closed
         )
+    }
+
+    /// Whether the database is being waited for. Whoever does that has logged it, once for all
+    /// calls that fail because of it.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, DbError::Away { .. } | DbError::Uninitialised { .. })
     }
 
     /// Whether a row with the same unique key exists.
@@ -93,9 +118,10 @@ impl From<DbError> for Fault {
     /// What a peer is told; the causes are for the log.
     fn from(error: DbError) -> Fault {
         let fault = Fault::new(error.code(), error.to_string());
+        let is_awaited = error.is_awaited();
         match std::error::Error::source(&error) {
-            Some(_) => fault.because(format!("{:#}", anyhow::Error::from(error))),
-            None => fault,
+            Some(_) if !is_awaited => fault.because(format!("{:#}", anyhow::Error::from(error))),
+            _ => fault,
         }
     }
 }
@@ -116,6 +142,13 @@ mod tests {
                 DbError::Unavailable {
                     what,
                     source: source(),
+                },
+                ErrorCode::Unavailable,
+            ),
+            (DbError::Away { source: source() }, ErrorCode::Unavailable),
+            (
+                DbError::Uninitialised {
+                    component: "tracker",
                 },
                 ErrorCode::Unavailable,
             ),

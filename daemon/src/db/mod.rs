@@ -2,9 +2,14 @@
 //! What is stored in them is the servers' own business.
 
 mod error;
+mod mysql;
 mod sqlite;
 mod url;
 
 pub use error::DbError;
+pub use mysql::{
+    Done, Effect, Failure, Mysql, MysqlConfig, Schema as MysqlSchema, Session, Table as MysqlTable,
+    Tls,
+};
 pub use sqlite::{Sqlite, Synchronous};
 pub use url::{DatabaseUrl, DatabaseUrlError, MysqlHost, MysqlUrl};

@@ -78,6 +78,32 @@ impl Sqlite {
         })
     }
 
+    /// Makes the file and the tables of `component` when they are missing, as [`Sqlite::open`] does,
+    /// and tells what it did, a line for each thing.
+    ///
+    /// # Errors
+    /// Those of [`Sqlite::open`].
+    pub fn init(path: &Path, component: &str, migrations: &[&str]) -> Result<Vec<String>, DbError> {
+        let is_new = !path.exists();
+        let before = if is_new {
+            0
+        } else {
+            schema::version_of(path, component)?
+        };
+        Sqlite::open(path, Synchronous::Full, component, migrations)?.close();
+        let mut done = Vec::new();
+        if is_new {
+            done.push(format!("made {}", path.display()));
+        }
+        let now = migrations.len();
+        done.push(if before as usize == now {
+            format!("tables of {component} are at version {now}")
+        } else {
+            format!("tables of {component} brought from version {before} to {now}")
+        });
+        Ok(done)
+    }
+
     /// Reads on this thread. What was written before is seen, what is written meanwhile may be
     /// seen from one statement to the next. Use `prepare_cached`. Waits when too many threads
     /// read at once.

@@ -1,11 +1,14 @@
 //! The rows of the keys.
 
+mod mysql;
 mod sqlite;
 
 use std::ops::Range;
 
-use daemon::db::{DatabaseUrl, DbError};
+use daemon::db::{DatabaseUrl, DbError, Mysql};
 use proto::IdKey;
+
+use crate::config::Config;
 
 /// The table `t_id_gen` (protocol.md, Tables). One suite of tests holds for every engine.
 pub(crate) trait Ids: Send + Sync {
@@ -21,14 +24,25 @@ pub(crate) trait Ids: Send + Sync {
     fn close(&self);
 }
 
-/// Opens the database a URL names.
+/// Opens the database of the configuration. A MySQL database may be away: it is waited for.
 ///
 /// # Errors
-/// It cannot be opened, or its engine is not one of this build.
-pub(crate) fn open(url: &DatabaseUrl) -> anyhow::Result<Box<dyn Ids>> {
-    match url {
+/// It cannot be opened.
+pub(crate) fn open(config: &Config) -> Result<Box<dyn Ids>, DbError> {
+    match &config.database {
         DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::SqliteIds::open(path)?)),
-        DatabaseUrl::Mysql(_) => anyhow::bail!("{url}: only sqlite: is supported in this version"),
+        DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlIds::open(url, &config.mysql)?)),
+    }
+}
+
+/// Makes what is missing of the tables and tells what was done, a line for each thing.
+///
+/// # Errors
+/// The database cannot be used, or its tables are of a later version.
+pub(crate) fn init(config: &Config) -> Result<Vec<String>, DbError> {
+    match &config.database {
+        DatabaseUrl::Sqlite(path) => sqlite::init(path),
+        DatabaseUrl::Mysql(url) => Mysql::init(url, &config.mysql, &mysql::SCHEMA),
     }
 }
 

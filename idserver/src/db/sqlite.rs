@@ -38,6 +38,11 @@ impl SqliteIds {
     }
 }
 
+/// Makes the file and its tables, or brings them up to date, and tells what was done.
+pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
+    Sqlite::init(path, "idserver", &[SCHEMA])
+}
+
 impl Ids for SqliteIds {
     fn reserve(&self, key: &IdKey, step: u32) -> Result<Option<Range<u64>>, DbError> {
         let key = key.clone();

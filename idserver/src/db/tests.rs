@@ -1,12 +1,14 @@
 //! What every engine must do.
 
+use std::path::Path;
 use std::thread;
 
 use daemon::db::DatabaseUrl;
 use proto::IdKey;
 use rusqlite::Connection;
 
-use super::{Ids, open};
+use super::{Ids, init, open};
+use crate::config::Config;
 
 fn key(text: &str) -> IdKey {
     text.parse().unwrap()
@@ -69,11 +71,19 @@ fn every_step_is_reserved_once(ids: &dyn Ids) {
     assert_eq!(firsts, (0..400).map(|n| n * 3).collect::<Vec<_>>());
 }
 
+fn sqlite_config(path: &Path) -> Config {
+    Config {
+        database: DatabaseUrl::Sqlite(path.to_owned()),
+        ..Config::default()
+    }
+}
+
 #[test]
 fn sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sub/ids.db");
-    let url = DatabaseUrl::Sqlite(path.clone());
+    let url = sqlite_config(&path);
+    assert_eq!(init(&url).unwrap().len(), 2);
     suite(&*open(&url).unwrap(), &|key, value| {
         let sql = format!("INSERT INTO t_id_gen (id, id_value) VALUES (?1, {value})");
         let connection = Connection::open(&path).unwrap();
@@ -96,14 +106,9 @@ fn a_copied_table_is_used_as_it_is() {
         .unwrap()
         .execute_batch(table)
         .unwrap();
-    let ids = open(&DatabaseUrl::Sqlite(path)).unwrap();
+    let ids = open(&sqlite_config(&path)).unwrap();
     assert_eq!(ids.reserve(&key("../data"), 100).unwrap(), Some(300..400));
     assert_eq!(ids.reserve(&key("none"), 100).unwrap(), None);
 }
 
-#[test]
-fn other_engines_are_refused() {
-    let url = "mysql://u@h/tnv_idsdb".parse().unwrap();
-    let error = open(&url).err().unwrap().to_string();
-    assert!(error.contains("only sqlite:"), "{error}");
-}
+mod mysql;

@@ -1,11 +1,12 @@
 //! The rows of the files.
 
+mod mysql;
 mod sqlite;
 
-use daemon::db::{DatabaseUrl, DbError};
+use daemon::db::{DatabaseUrl, DbError, Mysql};
 use proto::{FileKey, GroupName};
 
-use crate::config::Durability;
+use crate::config::Config;
 
 /// What is known of a file. It exists when its row does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,14 +61,28 @@ pub(crate) trait Files: Send + Sync {
     fn close(&self);
 }
 
-/// Opens the database a URL names.
+/// Opens the database of the configuration. A MySQL database may be away: it is waited for.
 ///
 /// # Errors
-/// It cannot be opened, or its engine is not one of this build.
-pub(crate) fn open(url: &DatabaseUrl, durability: Durability) -> anyhow::Result<Box<dyn Files>> {
-    match url {
-        DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::SqliteFiles::open(path, durability)?)),
-        DatabaseUrl::Mysql(_) => anyhow::bail!("{url}: only sqlite: is supported in this version"),
+/// It cannot be opened.
+pub(crate) fn open(config: &Config) -> Result<Box<dyn Files>, DbError> {
+    match &config.database {
+        DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::SqliteFiles::open(
+            path,
+            config.durability,
+        )?)),
+        DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlFiles::open(url, &config.mysql)?)),
+    }
+}
+
+/// Makes what is missing of the tables and tells what was done, a line for each thing.
+///
+/// # Errors
+/// The database cannot be used, or its tables are of a later version.
+pub(crate) fn init(config: &Config) -> Result<Vec<String>, DbError> {
+    match &config.database {
+        DatabaseUrl::Sqlite(path) => sqlite::init(path),
+        DatabaseUrl::Mysql(url) => Mysql::init(url, &config.mysql, &mysql::SCHEMA),
     }
 }
 

@@ -69,6 +69,11 @@ impl SqliteFiles {
     }
 }
 
+/// Makes the file and its tables, or brings them up to date, and tells what was done.
+pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
+    Sqlite::init(path, "storage", &[SCHEMA])
+}
+
 impl Files for SqliteFiles {
     fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
         let sql = format!(

@@ -3,8 +3,8 @@
 use daemon::db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
-use super::{Files, NewRow, open};
-use crate::config::Durability;
+use super::{Files, NewRow, init, open};
+use crate::config::{Config, Durability};
 
 fn key(user: &str, file: &str) -> FileKey {
     FileKey {
@@ -95,12 +95,24 @@ fn deletes_have_two_steps(files: &dyn Files) {
     assert!(files.find(&key).unwrap().is_some());
 }
 
+fn config(database: DatabaseUrl, durability: Durability) -> Config {
+    Config {
+        database,
+        durability,
+        ..Config::default()
+    }
+}
+
 #[test]
 fn sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::Sqlite(folder.path().join("sub/storage.db"));
-    suite(&*open(&url, Durability::Full).unwrap());
+    let first = config(url.clone(), Durability::Full);
+    assert_eq!(init(&first).unwrap().len(), 2);
+    suite(&*open(&first).unwrap());
     // What was committed is there after closing and opening.
-    let again = open(&url, Durability::None).unwrap();
+    let again = open(&config(url, Durability::None)).unwrap();
     assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
 }
+
+mod mysql;

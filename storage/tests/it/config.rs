@@ -15,12 +15,22 @@ fn settings() -> String {
 #[test]
 fn the_sample_shows_every_key_with_its_default() {
     let shown: Config = toml::from_str(&settings()).unwrap();
-    let Config { hostname, log, .. } = shown.clone();
+    let Config {
+        hostname,
+        log,
+        mut mysql,
+        ..
+    } = shown.clone();
+    let [password_file, tls_ca] = [mysql.password_file.take(), mysql.tls_ca.take()];
+    assert!(password_file.is_some() && tls_ca.is_some());
+    assert_eq!(mysql, Config::default().mysql);
+    (mysql.password_file, mysql.tls_ca) = (password_file, tls_ca);
     assert_eq!(
         shown,
         Config {
             hostname,
             log,
+            mysql,
             ..Config::default()
         }
     );

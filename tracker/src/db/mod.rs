@@ -1,14 +1,18 @@
 //! The groups, and which of them each user is bound to.
 
+mod mysql;
 mod sqlite;
 
-use daemon::db::{DatabaseUrl, DbError};
+use daemon::db::{DatabaseUrl, DbError, Mysql};
 use proto::{AppId, GroupName, UserId};
+
+use crate::config::Config;
 
 /// The tables `t_groups_info` and `t_router` (protocol.md, Tables). One suite of tests holds for
 /// every engine.
 pub(crate) trait Routes: Send + Sync {
-    /// Enters the groups that are not there yet.
+    /// Enters the groups that are not there yet. Of a database that is away an engine remembers
+    /// them and enters them before groups are asked for.
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError>;
 
     /// All groups, each once, by name.
@@ -27,14 +31,25 @@ pub(crate) trait Routes: Send + Sync {
     fn close(&self);
 }
 
-/// Opens the database a URL names.
+/// Opens the database of the configuration. A MySQL database may be away: it is waited for.
 ///
 /// # Errors
-/// It cannot be opened, or its engine is not one of this build.
-pub(crate) fn open(url: &DatabaseUrl) -> anyhow::Result<Box<dyn Routes>> {
-    match url {
+/// It cannot be opened.
+pub(crate) fn open(config: &Config) -> Result<Box<dyn Routes>, DbError> {
+    match &config.database {
         DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::SqliteRoutes::open(path)?)),
-        DatabaseUrl::Mysql(_) => anyhow::bail!("{url}: only sqlite: is supported in this version"),
+        DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlRoutes::open(url, &config.mysql)?)),
+    }
+}
+
+/// Makes what is missing of the tables and tells what was done, a line for each thing.
+///
+/// # Errors
+/// The database cannot be used, or its tables are of a later version.
+pub(crate) fn init(config: &Config) -> Result<Vec<String>, DbError> {
+    match &config.database {
+        DatabaseUrl::Sqlite(path) => sqlite::init(path),
+        DatabaseUrl::Mysql(url) => Mysql::init(url, &config.mysql, &mysql::SCHEMA),
     }
 }
 

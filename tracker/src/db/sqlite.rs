@@ -54,6 +54,11 @@ impl SqliteRoutes {
     }
 }
 
+/// Makes the file and its tables, or brings them up to date, and tells what was done.
+pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
+    Sqlite::init(path, "tracker", &[SCHEMA])
+}
+
 impl Routes for SqliteRoutes {
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
         let groups = groups.to_vec();

@@ -346,9 +346,11 @@ impl db::Routes for Overtaken {
 #[test]
 fn who_bound_the_user_first_is_right() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::default();
-    let url = DatabaseUrl::Sqlite(folder.path().join("tracker.db"));
-    let routes = db::open(&url).unwrap();
+    let config = Config {
+        database: DatabaseUrl::Sqlite(folder.path().join("tracker.db")),
+        ..Config::default()
+    };
+    let routes = db::open(&config).unwrap();
     let groups = ["g1", "g2"].map(|name| GroupName::new(name).unwrap());
     routes.add_groups(&groups).unwrap();
     let globals = Globals::new(config, Box::new(Overtaken(routes)), groups.to_vec());

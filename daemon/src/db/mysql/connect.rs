@@ -142,7 +142,10 @@ fn service(session: &mut Session) -> Result<Service, Failure> {
     if is_read_only == Some(true) {
         return Err(not_serving("the server is read-only"));
     }
-    match session.shown("SHOW STATUS LIKE 'wsrep_local_state'")?.as_deref() {
+    match session
+        .shown("SHOW STATUS LIKE 'wsrep_local_state'")?
+        .as_deref()
+    {
         None | Some("4") => Ok(Service::Full),
         Some("2") => Ok(Service::Poor),
         Some(_) => Err(not_serving("the Galera node is not synced")),

@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Conflict,
     /// Tables or columns are missing.
     Schema,
+    /// A table, column or index that was to be made exists.
+    Made,
     /// Nothing can be done.
     Other,
     /// Not one of the engine's.
@@ -68,7 +70,7 @@ impl Failure {
         match self.kind {
             Kind::Conflict => DbError::Conflict { source },
             Kind::Lost | Kind::Refused | Kind::Undone => DbError::Unavailable { what, source },
-            Kind::Schema | Kind::Other => DbError::Other { what, source },
+            Kind::Schema | Kind::Made | Kind::Other => DbError::Other { what, source },
             Kind::Error(error) => error,
         }
     }
@@ -130,6 +132,7 @@ fn kind_of(error: &MySqlError) -> Kind {
         1053 | 1180 | 1317 | 1927 | 4031 | 3169 => Kind::Lost,
         // No such database, table or column.
         1049 | 1054 | 1146 => Kind::Schema,
+        1050 | 1060 | 1061 => Kind::Made,
         _ => Kind::Other,
     }
 }

@@ -2,16 +2,17 @@
 //! does, so that calls fail at once instead of waiting for time-outs one after the other. The lock
 //! is held for an instant only, never while connecting or closing a connection.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
+use super::Effect;
 use super::connect::Connector;
 use super::failure::Failure;
 use super::session::Session;
-use super::Effect;
 use crate::db::DbError;
 
 /// How long a call waits for a free connection.
@@ -142,7 +143,7 @@ impl Pool {
     fn wake(&self) {
         if let Some(wake) = &*self.wake.lock() {
             // One message that waits is enough.
-            drop(wake.try_send(()));
+            let _ = wake.try_send(());
         }
     }
 
@@ -196,24 +197,22 @@ impl Pool {
                 Gate::Searching => None,
                 Gate::Open(chosen) => Some(*chosen),
             };
-            let deadline = match chosen {
+            let (patience, error) = match chosen {
                 Some(chosen) if state.lent < self.connector.connections_max() => {
                     state.lent += 1;
                     return Ok((chosen, state.idle.pop()));
                 }
-                Some(_) => began + PLACE_PATIENCE,
-                None => began + SEARCH_PATIENCE,
+                Some(_) => (PLACE_PATIENCE, no_place()),
+                None => (SEARCH_PATIENCE, still_searching()),
             };
-            self.wait(&mut state, deadline)?;
+            if self
+                .changed
+                .wait_until(&mut state, began + patience)
+                .timed_out()
+            {
+                return Err(error.into());
+            }
         }
-    }
-
-    fn wait(&self, state: &mut MutexGuard<'_, State>, deadline: Instant) -> Result<(), Failure> {
-        if self.changed.wait_until(state, deadline).timed_out() {
-            let what = "waiting for a connection";
-            return Err(Failure::from(DbError::TimedOut { what }));
-        }
-        Ok(())
     }
 
     fn give_back(&self, session: Option<Session>, generation: u64) {
@@ -230,6 +229,18 @@ impl Pool {
         drop(state);
         self.changed.notify_one();
         drop(stale);
+    }
+}
+
+fn no_place() -> DbError {
+    DbError::TimedOut {
+        what: "waiting for a connection",
+    }
+}
+
+fn still_searching() -> DbError {
+    DbError::Away {
+        source: Arc::new(io::Error::other("no server found yet")),
     }
 }
 

@@ -84,8 +84,7 @@ impl MysqlConfig {
         }
         if let Some(path) = &self.tls_ca {
             let invalid = |e: io::Error| format!("cannot read {}: {e}", path.display());
-            fs::File::open(path)
-                .map_err(|e| ConfigError::invalid("mysql.tls_ca", invalid(e)))?;
+            fs::File::open(path).map_err(|e| ConfigError::invalid("mysql.tls_ca", invalid(e)))?;
         }
         match self.password() {
             Ok(_) => Ok(()),
@@ -143,7 +142,10 @@ mod tests {
         for mode in [0o640, 0o604, 0o660, 0o601] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let refused = config.check(&mysql()).unwrap_err().to_string();
-            assert!(refused.contains("setting mysql.password_file:"), "{refused}");
+            assert!(
+                refused.contains("setting mysql.password_file:"),
+                "{refused}"
+            );
             assert!(refused.contains("run chmod 600 /"), "{refused}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();

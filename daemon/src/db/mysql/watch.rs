@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 
 use super::connect::{Connector, Service};
 use super::pool::{Gate, Pool};
-use super::schema::{self, Schema};
+use super::schema::Schema;
 use crate::Stop;
 use crate::db::DbError;
 use crate::thread::{self, Thread};
 
 const AWAY_INTERVAL: Duration = Duration::from_secs(1);
-const RETURN_INTERVAL: Duration = Duration::from_secs(30);
+/// Short in tests, which wait for it.
+const RETURN_INTERVAL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
 pub(super) struct Watcher(Mutex<Option<Thread>>);
 
@@ -116,7 +117,7 @@ impl Watch {
     }
 
     fn look_for_earlier(&mut self, in_use: usize) {
-        let earlier = (0..in_use).find(|&host| self.serves(host) == Ok(Service::Full));
+        let earlier = (0..in_use).find(|&host| matches!(self.serves(host), Ok(Service::Full)));
         // The one in use may have failed meanwhile; then the search is next.
         let is_open = self.pool.look(|gate| matches!(gate, Gate::Open(_)));
         if let (Some(host), true) = (earlier, is_open) {
@@ -145,15 +146,34 @@ impl Watch {
 
     /// Whether a server can be used: it serves, and it has our tables.
     fn serves(&self, host: usize) -> Result<Service, DbError> {
-        let away = |failure: super::Failure| DbError::Away {
-            source: Arc::new(failure.into_error("connect")),
-        };
         let (mut session, service) = self
             .connector
             .probe(host)
-            .or_else(|failure| schema::explain(failure, self.schema))
-            .map_err(away)?;
-        schema::check(&mut session, self.schema)?;
+            .map_err(|failure| self.schema.reason(failure))?;
+        self.schema.check(&mut session)?;
         Ok(service)
+    }
+
+    fn tell_of_service(&mut self, host: usize) {
+        let name = &self.connector.hosts()[host];
+        match self.last {
+            Last::Nothing => log::info!("database on {name} in use"),
+            Last::Failed(_) => log::info!("database is back, on {name}"),
+            Last::Served(before) if before == host => {}
+            Last::Served(before) => {
+                let before = &self.connector.hosts()[before];
+                log::warn!("database on {name} in use, no longer on {before}");
+            }
+        }
+        self.last = Last::Served(host);
+    }
+
+    fn tell_of_failure(&mut self, error: &DbError) {
+        let text = format!("{:#}", anyhow::Error::from(error.clone()));
+        if self.closing.is_tripped() || matches!(&self.last, Last::Failed(told) if *told == text) {
+            return;
+        }
+        log::warn!("{}: {text}; trying on", self.connector);
+        self.last = Last::Failed(text);
     }
 }

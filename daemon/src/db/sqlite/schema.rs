@@ -1,9 +1,13 @@
 //! Bringing tables up to date. The version is kept for each component, not in `user_version`:
 //! several servers may keep their tables in one file.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::path::Path;
 
-use super::engine_error;
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
+
+use super::{connect, engine_error};
 use crate::db::DbError;
 
 const TABLE: &str = "create table if not exists tnv_schema (\
@@ -40,9 +44,17 @@ pub(super) fn migrate(
     transaction.commit().map_err(cannot)
 }
 
-fn version(transaction: &Transaction<'_>, component: &str) -> rusqlite::Result<u32> {
+/// The version of the tables in a file that exists, 0 when there are none.
+pub(super) fn version_of(path: &Path, component: &str) -> Result<u32, DbError> {
+    let cannot = |error| engine_error("read the version of the tables", error);
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch(TABLE).map_err(cannot)?;
+    version(&connection, component).map_err(cannot)
+}
+
+fn version(connection: &Connection, component: &str) -> rusqlite::Result<u32> {
     let sql = "select version from tnv_schema where component = ?1";
-    let found = transaction
+    let found = connection
         .query_row(sql, [component], |row| row.get(0))
         .optional()?;
     Ok(found.unwrap_or(0))

@@ -1,0 +1,323 @@
+//! On real servers.
+
+use std::thread;
+use std::time::Instant;
+
+use test_mariadb::{Galera, Mariadb};
+
+use super::*;
+use crate::db::DatabaseUrl;
+
+static SCHEMA: Schema = Schema {
+    component: "test",
+    version: 1,
+    tables: &[Table {
+        name: "t_counts",
+        columns: "id int PRIMARY KEY, n int",
+        our_columns: &[("note", "varchar(8)")],
+        our_indexes: &[("by_n", "INDEX", "(n)")],
+    }],
+};
+
+const ADD: &str = "UPDATE t_counts SET n = n + 1 WHERE id = ?";
+
+fn url(text: &str) -> MysqlUrl {
+    let DatabaseUrl::Mysql(url) = text.parse().unwrap() else {
+        panic!("another engine");
+    };
+    url
+}
+
+fn config(server: &Mariadb) -> MysqlConfig {
+    MysqlConfig {
+        password_file: Some(server.password_file()),
+        ..MysqlConfig::default()
+    }
+}
+
+/// A database with the tables, one row in them.
+fn prepared(server: &Mariadb, name: &str) -> MysqlUrl {
+    let url = url(&server.url(name));
+    Mysql::init(&url, &config(server), &SCHEMA).unwrap();
+    server.execute(name, "INSERT INTO t_counts (id, n) VALUES (1, 0)");
+    url
+}
+
+fn open(server: &Mariadb, url: &MysqlUrl) -> Mysql {
+    Mysql::open(url, &config(server), &SCHEMA).unwrap()
+}
+
+fn count(mysql: &Mysql) -> Result<Option<u32>, DbError> {
+    mysql.run("count", Effect::Read, |session| {
+        session.first("SELECT n FROM t_counts WHERE id = 1", ())
+    })
+}
+
+fn add(mysql: &Mysql, effect: Effect) -> Result<Done, DbError> {
+    mysql.run("add", effect, |session| session.execute(ADD, (1,)))
+}
+
+/// Looks until the database serves, and tells how long that took.
+fn wait_for(mysql: &Mysql) -> Duration {
+    let began = Instant::now();
+    while let Err(error) = count(mysql) {
+        assert!(error.is_unavailable(), "{error:?}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{error:?}");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    began.elapsed()
+}
+
+#[test]
+fn a_missing_database_and_its_tables_are_made_once() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let server = test_mariadb::shared();
+    let (url, config) = (url(&server.url("made")), config(server));
+    let made = Mysql::init(&url, &config, &SCHEMA).unwrap();
+    assert_eq!(
+        made,
+        [
+            "made database made",
+            "made table t_counts",
+            "added column t_counts.note",
+            "added index by_n of t_counts",
+            "tables of test brought from version 0 to 1",
+        ]
+    );
+    let again = Mysql::init(&url, &config, &SCHEMA).unwrap();
+    assert_eq!(again, ["tables of test are at version 1"]);
+    server.execute("made", "UPDATE tnv_schema SET version = 2");
+    let later = Mysql::init(&url, &config, &SCHEMA).unwrap_err();
+    assert!(matches!(later, DbError::SchemaTooNew { found: 2, .. }));
+}
+
+#[test]
+fn sessions_are_set_up_and_bounded() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let server = test_mariadb::shared();
+    let url = prepared(server, "bounded");
+    let config = MysqlConfig {
+        connections_max: 2,
+        ..config(server)
+    };
+    let mysql = Mysql::open(&url, &config, &SCHEMA).unwrap();
+    let set_up = mysql.run("ask", Effect::Read, |session| {
+        let sql = "SELECT concat(@@time_zone, @@character_set_client, @@sql_mode, \
+            @@tx_isolation, @@innodb_lock_wait_timeout)";
+        session.first::<(String,)>(sql, ())
+    });
+    let (set_up,) = set_up.unwrap().unwrap();
+    let expected = "+00:00utf8mb4STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTIONREAD-COMMITTED5";
+    assert_eq!(set_up, expected);
+    let most = thread::scope(|scope| {
+        let ask = || {
+            let sql = "SELECT count(*) FROM information_schema.PROCESSLIST \
+                WHERE DB = 'bounded' AND SLEEP(0.05) = 0";
+            let run = |session: &mut Session| session.first::<u32>(sql, ());
+            mysql.run("ask", Effect::Read, run).unwrap().unwrap()
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).max()
+    });
+    assert_eq!(most, Some(2));
+    mysql.close();
+    assert!(matches!(count(&mysql), Err(DbError::Closed)));
+}
+
+#[test]
+fn a_database_away_at_the_start_is_waited_for() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let mut server = Mariadb::start();
+    let url = prepared(&server, "away");
+    server.stop();
+    let began = Instant::now();
+    let mysql = open(&server, &url);
+    for _ in 0..100 {
+        assert!(count(&mysql).unwrap_err().is_awaited());
+    }
+    // The first look took a moment, all else fails at once.
+    assert!(began.elapsed() < Duration::from_secs(1));
+    server.start_again();
+    let back = wait_for(&mysql);
+    assert!(back < Duration::from_secs(3), "{back:?}");
+    // A server that stops while nobody asks is noticed by the next call.
+    server.start_again();
+    assert_eq!(wait_for(&mysql).as_secs(), 0);
+    assert_eq!(add(&mysql, Effect::Once).unwrap().affected, 1);
+    assert_eq!(count(&mysql).unwrap(), Some(1));
+}
+
+#[test]
+fn the_outcome_of_a_write_cut_short_is_unknown_unless_it_may_be_repeated() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let mut server = Mariadb::start();
+    let url = prepared(&server, "cut");
+    let mysql = open(&server, &url);
+    wait_for(&mysql);
+    let slow = "UPDATE t_counts SET n = n + 1 + SLEEP(3) WHERE id = 1";
+    let results = thread::scope(|scope| {
+        let run = |effect| {
+            let mysql = &mysql;
+            scope.spawn(move || mysql.run("add", effect, |s| s.execute(slow, ())))
+        };
+        let once = run(Effect::Once);
+        let is_running = || {
+            let sql = "SELECT count(*) FROM information_schema.PROCESSLIST \
+                WHERE INFO LIKE '%SLEEP(3)%' AND COMMAND = 'Execute'";
+            server.query("cut", sql) == ["1"]
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_running() && Instant::now() < deadline {
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        server.kill();
+        once.join().unwrap()
+    });
+    assert!(
+        matches!(results, Err(DbError::UnknownOutcome { .. })),
+        "{results:?}"
+    );
+    server.start_again();
+    wait_for(&mysql);
+    // A crash before the commit undid it.
+    assert_eq!(count(&mysql).unwrap(), Some(0));
+}
+
+#[test]
+fn the_next_server_takes_over_and_the_first_one_is_returned_to() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let [mut first, second] = [Mariadb::start(), Mariadb::start()];
+    let mut url = prepared(&first, "moves");
+    url.hosts.extend(prepared(&second, "moves").hosts);
+    second.execute("moves", "UPDATE t_counts SET n = 1000");
+    let mysql = open(&first, &url);
+    wait_for(&mysql);
+    assert_eq!(count(&mysql).unwrap(), Some(0));
+    first.kill();
+    let began = Instant::now();
+    assert_eq!(count(&mysql).unwrap(), Some(1000));
+    assert!(began.elapsed() < Duration::from_secs(1));
+    first.start_again();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while count(&mysql).unwrap() != Some(0) {
+        assert!(Instant::now() < deadline);
+        thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_server_that_stands_still_costs_a_time_out_and_no_more() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let [first, second] = [Mariadb::start(), Mariadb::start()];
+    let mut url = prepared(&first, "still");
+    url.hosts.extend(prepared(&second, "still").hosts);
+    let config = MysqlConfig {
+        connect_timeout: crate::units::Period::from_millis(300),
+        read_timeout: crate::units::Period::from_millis(600),
+        ..config(&first)
+    };
+    let mysql = Mysql::open(&url, &config, &SCHEMA).unwrap();
+    wait_for(&mysql);
+    first.pause(true);
+    let began = Instant::now();
+    assert_eq!(count(&mysql).unwrap(), Some(0));
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    first.pause(false);
+}
+
+#[test]
+fn certification_conflicts_between_nodes_are_repeated() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let cluster: &Galera = test_mariadb::shared_galera();
+    let all = prepared(&cluster.nodes[0], "conflicts");
+    let on = |n: usize| MysqlUrl {
+        hosts: url(&cluster.nodes[n].url("conflicts")).hosts,
+        ..all.clone()
+    };
+    let nodes = [0, 1].map(|n| open(&cluster.nodes[0], &on(n)));
+    let tries: u32 = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|n| {
+                let mysql = &nodes[n % 2];
+                scope.spawn(move || {
+                    let mut tries = 0;
+                    for _ in 0..50 {
+                        let added = mysql.run("add", Effect::Once, |session| {
+                            tries += 1;
+                            session.execute(ADD, (1,))
+                        });
+                        assert_eq!(added.unwrap().affected, 1);
+                    }
+                    tries
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).sum()
+    });
+    println!("200 changes of one row on two nodes took {tries} tries");
+    assert_eq!(count(&nodes[0]).unwrap(), Some(200));
+    assert_eq!(count(&nodes[1]).unwrap(), Some(200));
+}
+
+fn call(effect: Effect) -> Call {
+    Call {
+        what: "add",
+        effect,
+        tries: 0,
+        losses: 0,
+        is_unknown: false,
+    }
+}
+
+#[test]
+fn what_the_server_undid_is_repeated_with_a_bound() {
+    for code in [1205, 1213] {
+        let mut call = call(Effect::Once);
+        for _ in 1..TRIES_MAX {
+            assert!(call.after(Failure::of_code(code)).unwrap() <= WAIT_MAX);
+        }
+        let end = call.after(Failure::of_code(code)).unwrap_err();
+        assert!(matches!(end, DbError::Unavailable { .. }), "{end:?}");
+    }
+}
+
+#[test]
+fn a_lost_write_is_unknown_whatever_comes_later() {
+    let lost = || Failure::of_code(1180);
+    let once = call(Effect::Once).after(lost()).unwrap_err();
+    assert!(matches!(once, DbError::UnknownOutcome { .. }));
+    // Refused before anything was sent.
+    assert!(call(Effect::Once).after(Failure::of_code(1047)).is_ok());
+    let mut idempotent = call(Effect::Idempotent);
+    assert!(idempotent.after(lost()).is_ok());
+    let away = idempotent.after(DbError::Closed.into()).unwrap_err();
+    assert!(matches!(away, DbError::UnknownOutcome { .. }));
+    let mut read = call(Effect::Read);
+    assert!(read.after(lost()).is_ok());
+    assert!(matches!(
+        read.after(DbError::Closed.into()),
+        Err(DbError::Closed)
+    ));
+    let conflict = call(Effect::Once)
+        .after(Failure::of_code(1062))
+        .unwrap_err();
+    assert!(conflict.is_conflict());
+}

@@ -1,0 +1,238 @@
+//! The rows in MySQL, MariaDB or Galera. Ids compare byte for byte here, whatever the collation of
+//! a table says: a row found under a different spelling is not the file.
+
+use daemon::db::{
+    DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
+};
+use proto::{FileKey, GroupName, UserId, file_table};
+
+use super::{FileRow, Files, NewRow};
+
+/// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
+const DELETING: i8 = 1;
+const TABLES: [u8; 3] = [1, 2, 3];
+
+const fn file_table_of(name: &'static str) -> MysqlTable {
+    MysqlTable {
+        name,
+        columns: "id varchar(256) PRIMARY KEY, appid varchar(32), userid varchar(128), \
+            status tinyint DEFAULT 0, file_path varchar(512), file_size bigint, \
+            create_time timestamp NULL DEFAULT CURRENT_TIMESTAMP, \
+            update_time timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
+        our_columns: &[("group_name", "varchar(32)"), ("checksum", "binary(16)")],
+        our_indexes: &[("tnv_deleting", "INDEX", "(status, group_name)")],
+    }
+}
+
+pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
+    component: "storage",
+    version: 1,
+    tables: &[
+        file_table_of("t_file_01"),
+        file_table_of("t_file_02"),
+        file_table_of("t_file_03"),
+    ],
+};
+
+/// What a row says, texts as bytes: rows of other programs may hold anything.
+type Found = (
+    Vec<u8>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i8>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<i64>,
+);
+
+pub(super) struct MysqlFiles(Mysql);
+
+impl MysqlFiles {
+    pub(super) fn open(url: &MysqlUrl, config: &MysqlConfig) -> Result<MysqlFiles, DbError> {
+        Ok(MysqlFiles(Mysql::open(url, config, &SCHEMA)?))
+    }
+}
+
+impl Files for MysqlFiles {
+    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
+        let run = |session: &mut Session| row_of(session, key);
+        let row = self.0.run("find a file", Effect::Read, run)?;
+        let is_there = |row: &StatusRow| row.status != DELETING;
+        Ok(row.filter(is_there).map(|row| row.file))
+    }
+
+    /// May be repeated after a lost connection: the path is this upload's alone, so that a row in
+    /// the way that says the same was made before the connection was lost.
+    fn insert(&self, row: NewRow) -> Result<(), DbError> {
+        let sql = format!(
+            "INSERT INTO {} (id, appid, userid, status, file_path, file_size, group_name, \
+             checksum) VALUES (?, ?, ?, 0, ?, ?, ?, ?)",
+            table(&row.key.user)
+        );
+        let [id, app, user] = of_key(&row.key);
+        let size = i64::try_from(row.size).unwrap_or(i64::MAX);
+        let checksum = row.checksum.to_be_bytes();
+        let values = (
+            id,
+            app,
+            user,
+            &row.path,
+            size,
+            row.group.as_str(),
+            &checksum[..],
+        );
+        self.0.run(
+            "insert a row",
+            Effect::Idempotent,
+            |session| match session.execute(&sql, values) {
+                Err(failure) if failure.is_conflict() => {
+                    let found = row_of(session, &row.key)?;
+                    let is_ours = found.is_some_and(|found| found.file.says(&row));
+                    if is_ours { Ok(()) } else { Err(failure) }
+                }
+                result => result.map(drop),
+            },
+        )
+    }
+
+    fn begin_delete(&self, key: &FileKey, group: &GroupName) -> Result<Option<String>, DbError> {
+        let sql = format!(
+            "UPDATE {} SET status = {DELETING}, group_name = ? \
+             WHERE id = ? AND file_path = ? AND status <> {DELETING}",
+            table(&key.user)
+        );
+        let id = key.file.as_str();
+        // The path that this call marks; it may have done so before a connection was lost.
+        let mut marking: Option<String> = None;
+        self.0.run("mark a row", Effect::Idempotent, |session| {
+            let Some(row) = row_of(session, key)? else {
+                return Ok(None);
+            };
+            let path = row.file.path;
+            if row.status == DELETING {
+                return Ok(marking.clone().filter(|marked| *marked == path));
+            }
+            marking = Some(path.clone());
+            let done = session.execute(&sql, (group.as_str(), id, &path))?;
+            // Nothing changed: somebody else deletes it.
+            Ok((done.affected > 0).then_some(path))
+        })
+    }
+
+    fn end_delete(&self, key: &FileKey) -> Result<(), DbError> {
+        let table = table(&key.user);
+        let sql = format!("DELETE FROM {table} WHERE id = ? AND status = {DELETING}");
+        self.0.run(
+            "remove a row",
+            Effect::Idempotent,
+            |session| match row_of(session, key)? {
+                Some(row) if row.status == DELETING => {
+                    session.execute(&sql, (key.file.as_str(),)).map(drop)
+                }
+                _ => Ok(()),
+            },
+        )
+    }
+
+    fn unfinished_deletes(
+        &self,
+        group: &GroupName,
+        limit: u32,
+    ) -> Result<Vec<(FileKey, String)>, DbError> {
+        self.0
+            .run("find unfinished deletions", Effect::Read, |session| {
+                let mut unfinished = Vec::new();
+                for table in TABLES {
+                    let left = limit - unfinished.len() as u32;
+                    unfinished.extend(unfinished_in(session, table, group, left)?);
+                }
+                Ok(unfinished)
+            })
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl FileRow {
+    fn says(&self, row: &NewRow) -> bool {
+        self.path == row.path && self.size == row.size && self.checksum == Some(row.checksum)
+    }
+}
+
+/// A row, also one that is being deleted.
+struct StatusRow {
+    status: i8,
+    file: FileRow,
+}
+
+/// The row of exactly this file.
+fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StatusRow>, Failure> {
+    let sql = format!(
+        "SELECT id, appid, userid, status, file_path, file_size, checksum, \
+         CAST(UNIX_TIMESTAMP(create_time) AS SIGNED) FROM {} WHERE id = ?",
+        table(&key.user)
+    );
+    let [id, app, user] = of_key(key);
+    let found: Option<Found> = session.first(&sql, (id,))?;
+    let Some((found_id, found_app, found_user, status, path, size, checksum, created)) = found
+    else {
+        return Ok(None);
+    };
+    let is = |found: Option<Vec<u8>>, text: &str| found.is_some_and(|f| f == text.as_bytes());
+    if found_id != id.as_bytes() || !is(found_app, app) || !is(found_user, user) {
+        return Ok(None);
+    }
+    let file = FileRow {
+        path: String::from_utf8_lossy(&path.unwrap_or_default()).into_owned(),
+        size: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
+        checksum: checksum
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u128::from_be_bytes),
+        created: created.unwrap_or(0),
+    };
+    let status = status.unwrap_or(0);
+    Ok(Some(StatusRow { status, file }))
+}
+
+fn unfinished_in(
+    session: &mut Session,
+    table: u8,
+    group: &GroupName,
+    limit: u32,
+) -> Result<Vec<(FileKey, String)>, Failure> {
+    let sql = format!(
+        "SELECT appid, userid, id, file_path, group_name FROM t_file_{table:02} \
+         WHERE status = {DELETING} AND group_name = ? LIMIT ?"
+    );
+    type Texts = (
+        Option<String>,
+        Option<String>,
+        String,
+        Option<String>,
+        String,
+    );
+    let rows: Vec<Texts> = session.rows(&sql, (group.as_str(), limit))?;
+    let mut unfinished = Vec::new();
+    for (app, user, file, path, of_group) in rows {
+        let (app, user) = (app.unwrap_or_default(), user.unwrap_or_default());
+        // Names were checked when they were written: others are not ours to touch.
+        let parsed = (app.parse(), user.parse(), file.parse());
+        if let (Ok(app), Ok(user), Ok(file), Some(path)) = (parsed.0, parsed.1, parsed.2, path)
+            && of_group == group.as_str()
+        {
+            unfinished.push((FileKey { app, user, file }, path));
+        }
+    }
+    Ok(unfinished)
+}
+
+fn table(user: &UserId) -> String {
+    format!("t_file_{:02}", file_table(user))
+}
+
+fn of_key(key: &FileKey) -> [&str; 3] {
+    [key.file.as_str(), key.app.as_str(), key.user.as_str()]
+}

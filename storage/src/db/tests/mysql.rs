@@ -1,0 +1,187 @@
+//! On MariaDB.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use test_mariadb::Mariadb;
+
+use super::*;
+
+fn fresh(server: &Mariadb, name: &str) -> Config {
+    server.create_database(name);
+    let url = server.url(name).parse().unwrap();
+    let mut config = config(url, Durability::Full);
+    config.mysql.password_file = Some(server.password_file());
+    config
+}
+
+#[test]
+fn mysql() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let config = fresh(test_mariadb::shared(), "suite");
+    // Three tables, two columns and an index of each, and the version.
+    assert_eq!(init(&config).unwrap().len(), 13);
+    suite(&*open(&config).unwrap());
+    assert_eq!(
+        init(&config).unwrap(),
+        ["tables of storage are at version 1"]
+    );
+    let again = open(&config).unwrap();
+    assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
+}
+
+/// The three tables as the C++ system makes them.
+fn of_cpp() -> String {
+    let table = |n: u8| {
+        format!(
+            "CREATE TABLE t_file_0{n} (id varchar(256) primary key, appid varchar(32),
+            userid varchar(128), status tinyint default 0, file_path varchar(512),
+            file_size bigint, create_time timestamp default current_timestamp,
+            update_time timestamp default current_timestamp on update current_timestamp)
+            ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;"
+        )
+    };
+    [1, 2, 3].map(table).concat()
+        + "INSERT INTO t_file_02 SET id='OldFile', appid='tnvideo', userid='tnv001', status=0, \
+           file_path='../data/000/000/000/5F9E3FA7_000', file_size=56"
+}
+
+#[test]
+fn tables_of_the_cpp_system_are_used() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let server = test_mariadb::shared();
+    let config = fresh(server, "of_cpp");
+    server.execute("of_cpp", &of_cpp());
+    assert_eq!(init(&config).unwrap().len(), 10);
+    let files = open(&config).unwrap();
+    let row = files.find(&key("tnv001", "OldFile")).unwrap().unwrap();
+    assert_eq!(row.path, "../data/000/000/000/5F9E3FA7_000");
+    assert_eq!((row.size, row.checksum), (56, None));
+    assert!(row.created > 1_700_000_000);
+    // The collation of their table finds these; they are other files.
+    for (user, file) in [("tnv001", "oldfile"), ("TNV001", "OldFile")] {
+        assert_eq!(files.find(&key(user, file)).unwrap(), None);
+        let begun = files.begin_delete(&key(user, file), &group("group001"));
+        assert_eq!(begun.unwrap(), None);
+    }
+    // One id in another spelling has no room in their table.
+    let refused = files.insert(new_row(key("tnv001", "oldfile"))).unwrap_err();
+    assert!(refused.is_conflict());
+    // What we write serves them.
+    files.insert(new_row(key("tnv001", "new"))).unwrap();
+    let theirs = "SELECT concat(file_path, ' ', file_size, ' ', status) FROM t_file_02 \
+        WHERE id='new' AND appid='tnvideo' AND userid='tnv001'";
+    let found = server.query("of_cpp", theirs);
+    assert_eq!(found, ["../data/000/000/000/5F9E3FA7_003 56 0"]);
+    let begun = files.begin_delete(&key("tnv001", "OldFile"), &group("group001"));
+    assert_eq!(begun.unwrap(), Some(row.path));
+    files.end_delete(&key("tnv001", "OldFile")).unwrap();
+}
+
+/// What eight threads saw while the server was killed and came back.
+#[derive(Default)]
+struct Seen {
+    inserted: Vec<String>,
+    unknown: Vec<String>,
+    longest_while_down: Duration,
+    unavailable: usize,
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_when_the_server_is_killed() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let mut server = Mariadb::start();
+    let config = fresh(&server, "killed");
+    init(&config).unwrap();
+    let files = open(&config).unwrap();
+    let [down, ended] = [false; 2].map(AtomicBool::new);
+    let pause = |millis| thread::park_timeout(Duration::from_millis(millis));
+    let (seen, back) = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|n| {
+                scope.spawn({
+                    let (files, down, ended) = (&files, &down, &ended);
+                    move || load(&**files, n, down, ended)
+                })
+            })
+            .collect();
+        pause(1500);
+        server.kill();
+        // What was on its way may take a moment to notice.
+        pause(1000);
+        down.store(true, Ordering::SeqCst);
+        pause(1500);
+        down.store(false, Ordering::SeqCst);
+        server.start_again();
+        let up = Instant::now();
+        while files.find(&key("tnv001", "x")).is_err() {
+            assert!(up.elapsed() < Duration::from_secs(20));
+            pause(5);
+        }
+        let back = up.elapsed();
+        pause(1500);
+        ended.store(true, Ordering::SeqCst);
+        let seen: Vec<Seen> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        (seen, back)
+    });
+    check(&server, &seen, back);
+}
+
+fn load(files: &dyn Files, thread: usize, down: &AtomicBool, ended: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    for n in 0.. {
+        if ended.load(Ordering::SeqCst) {
+            break;
+        }
+        let id = format!("t{thread}n{n}");
+        let was_down = down.load(Ordering::SeqCst);
+        let began = Instant::now();
+        match files.insert(new_row(key("tnv001", &id))) {
+            Ok(()) => seen.inserted.push(id),
+            Err(DbError::UnknownOutcome { .. }) => seen.unknown.push(id),
+            Err(e) => {
+                assert!(e.is_unavailable(), "{e:?}");
+                seen.unavailable += 1;
+                if was_down && down.load(Ordering::SeqCst) {
+                    seen.longest_while_down = seen.longest_while_down.max(began.elapsed());
+                }
+                thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+    }
+    seen
+}
+
+/// Rows that were promised are there, and none but those and the unknown ones are.
+fn check(server: &Mariadb, seen: &[Seen], back: Duration) {
+    let rows = server.query("killed", "SELECT id FROM t_file_02");
+    let rows: HashSet<&str> = rows.iter().map(String::as_str).collect();
+    let all = |pick: fn(&Seen) -> &Vec<String>| -> HashSet<&str> {
+        seen.iter().flat_map(pick).map(String::as_str).collect()
+    };
+    let (inserted, unknown) = (all(|s| &s.inserted), all(|s| &s.unknown));
+    let lost: Vec<_> = inserted.difference(&rows).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    let promised: HashSet<&str> = inserted.union(&unknown).copied().collect();
+    let doubled: Vec<_> = rows.difference(&promised).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
+    let longest = seen.iter().map(|s| s.longest_while_down).max().unwrap();
+    let refused: usize = seen.iter().map(|s| s.unavailable).sum();
+    println!(
+        "{} rows, lost 0, doubled 0, unknown {}, refused {refused}, longest refusal while down \
+         {longest:?}, back {back:?} after the server",
+        inserted.len(),
+        unknown.len(),
+    );
+    assert!(refused > 0);
+    assert!(longest < Duration::from_millis(400), "{longest:?}");
+    assert!(back < Duration::from_secs(5), "{back:?}");
+}

@@ -1,0 +1,94 @@
+//! A Galera cluster on one host.
+
+use std::ffi::OsString;
+
+use crate::process::{free_ports, require};
+use crate::server::Mariadb;
+
+const PROVIDER: &str = "/usr/lib/galera/libgalera_smm.so";
+
+/// Some nodes of one cluster. Dropping it kills them.
+#[derive(Debug)]
+pub struct Galera {
+    /// The nodes, in the order in which they were started.
+    pub nodes: Vec<Mariadb>,
+}
+
+impl Galera {
+    /// Forms a cluster of `count` nodes and waits until all are in it.
+    ///
+    /// # Panics
+    /// It does not form, or what it needs is not installed.
+    pub fn start(count: usize) -> Galera {
+        require(&[PROVIDER, "rsync", "wsrep_sst_rsync"]);
+        let addresses: Vec<u16> = (0..count).map(|_| free_ports::<1>()[0]).collect();
+        let all: Vec<_> = addresses.iter().map(|p| format!("127.0.0.1:{p}")).collect();
+        let all = all.join(",");
+        let mut nodes: Vec<_> = addresses
+            .iter()
+            .enumerate()
+            .map(|(n, &port)| Mariadb::prepare(wsrep_args(n, port, &all)))
+            .collect();
+        nodes[0].run(&["--wsrep-new-cluster"]);
+        nodes[0].make_user();
+        // One at a time: each is copied from the first, which copies to one only.
+        for node in &mut nodes[1..] {
+            node.run(&[]);
+        }
+        let cluster = Galera { nodes };
+        cluster.wait_for_size(count);
+        cluster
+    }
+
+    /// Waits until the cluster that the first node is in has `size` nodes, all synced.
+    ///
+    /// # Panics
+    /// It takes too long.
+    pub fn wait_for_size(&self, size: usize) {
+        for node in &self.nodes[..size.min(self.nodes.len())] {
+            node.wait_for("whole cluster", || {
+                let value = |name: &str| {
+                    let sql = format!(
+                        "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS \
+                         WHERE VARIABLE_NAME = '{name}'"
+                    );
+                    node.query("information_schema", &sql).concat()
+                };
+                value("wsrep_cluster_size") == size.to_string() && value("wsrep_local_state") == "4"
+            });
+        }
+    }
+
+    /// The URL of a database on the nodes, in the order of `order`.
+    pub fn url(&self, order: &[usize], database: &str) -> String {
+        let hosts: Vec<_> = order
+            .iter()
+            .map(|&n| format!("127.0.0.1:{}", self.nodes[n].port))
+            .collect();
+        format!("mysql://{}@{}/{database}", crate::USER, hosts.join(","))
+    }
+}
+
+fn wsrep_args(n: usize, port: u16, all: &str) -> Vec<OsString> {
+    let [ist, sst] = free_ports();
+    [
+        "--wsrep-on=ON".to_owned(),
+        format!("--wsrep-provider={PROVIDER}"),
+        "--wsrep-cluster-name=tnv-test".to_owned(),
+        format!("--wsrep-cluster-address=gcomm://{all}"),
+        format!("--wsrep-node-name=node{n}"),
+        format!("--wsrep-node-address=127.0.0.1:{port}"),
+        "--wsrep-sst-method=rsync".to_owned(),
+        format!("--wsrep-sst-receive-address=127.0.0.1:{sst}"),
+        "--wsrep-slave-threads=2".to_owned(),
+        // A node that is gone is taken for lost sooner than by default (5 s, 15 s).
+        format!(
+            "--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{port};\
+             ist.recv_addr=127.0.0.1:{ist};gcache.size=16M;evs.suspect_timeout=PT2S;\
+             evs.inactive_timeout=PT5S;evs.keepalive_period=PT0.5S"
+        ),
+    ]
+    .into_iter()
+    .map(Into::into)
+    .collect()
+}

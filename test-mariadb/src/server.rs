@@ -1,0 +1,319 @@
+//! One MariaDB server.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mysql::prelude::Queryable;
+use mysql::{Conn, OptsBuilder};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::process::{Process, free_ports, require};
+
+/// Who logs in from anywhere, with all rights.
+pub const USER: &str = "tnv";
+/// The user's password.
+pub const PASSWORD: &str = "test only";
+
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Small and quick; a commit waits for the disk as in real life.
+const ARGS: [&str; 14] = [
+    "--no-defaults",
+    "--bind-address=127.0.0.1",
+    "--skip-name-resolve",
+    "--innodb-log-file-size=8M",
+    "--innodb-buffer-pool-size=24M",
+    "--innodb-autoinc-lock-mode=2",
+    "--binlog-format=ROW",
+    "--key-buffer-size=1M",
+    "--aria-pagecache-buffer-size=1M",
+    "--performance-schema=OFF",
+    "--max-connections=300",
+    "--thread-handling=one-thread-per-connection",
+    "--skip-log-bin",
+    // The system has few contexts for it, and other servers may use them up.
+    "--innodb-use-native-aio=0",
+];
+
+/// A server and its folder. Dropping it kills it.
+#[derive(Debug)]
+pub struct Mariadb {
+    /// Where it listens on 127.0.0.1, also after it was started again.
+    pub port: u16,
+    folder: PathBuf,
+    args: Vec<OsString>,
+    process: Option<Process>,
+}
+
+impl Mariadb {
+    /// Starts a server with nothing in it and waits until it answers.
+    ///
+    /// # Panics
+    /// It does not start; the message has the end of its log or names what is not installed.
+    pub fn start() -> Mariadb {
+        Mariadb::start_with(&[])
+    }
+
+    /// Starts one with further arguments.
+    ///
+    /// # Panics
+    /// As [`Mariadb::start`].
+    pub fn start_with(args: &[&str]) -> Mariadb {
+        let mut server = Mariadb::prepare(args.iter().map(Into::into).collect());
+        server.run(&[]);
+        server.make_user();
+        server
+    }
+
+    /// A server's folder; nothing runs.
+    pub(crate) fn prepare(more: Vec<OsString>) -> Mariadb {
+        require(&["mariadbd", "mariadb-install-db"]);
+        let folder = TempDir::with_prefix("tnv-mariadb-")
+            .expect("a folder")
+            .keep();
+        let account = account();
+        if let Some((_, uid)) = account {
+            chown(&folder, Some(uid), None).expect("the folder given to the account");
+        }
+        let user = account.map(|(name, _)| format!("--user={name}"));
+        let [port] = free_ports();
+        let data = folder.join("data");
+        install(&data, user.as_deref());
+        let mut args: Vec<OsString> = ARGS.iter().map(Into::into).collect();
+        args.extend(user.map(Into::into));
+        args.push(with_path("--datadir=", &data));
+        args.push(with_path("--socket=", &folder.join("socket")));
+        args.push(with_path("--pid-file=", &folder.join("mariadbd.pid")));
+        args.push(format!("--port={port}").into());
+        args.extend(more);
+        Mariadb {
+            port,
+            folder,
+            args,
+            process: None,
+        }
+    }
+
+    /// Starts the process and waits until it greets.
+    pub(crate) fn run(&mut self, more: &[&str]) {
+        self.spawn(more);
+        self.wait_until_up();
+    }
+
+    pub(crate) fn spawn(&mut self, more: &[&str]) {
+        let mut args = self.args.clone();
+        args.extend(more.iter().map(Into::into));
+        self.process = Some(Process::start(&self.folder, "mariadbd", &args));
+    }
+
+    pub(crate) fn wait_until_up(&self) {
+        self.wait_for("a greeting", || {
+            let stream = TcpStream::connect(("127.0.0.1", self.port));
+            stream.is_ok_and(|mut stream| {
+                let timeout = Some(Duration::from_secs(5));
+                stream.set_read_timeout(timeout).is_ok() && stream.read_exact(&mut [0; 5]).is_ok()
+            })
+        });
+    }
+
+    /// Looks until `is_so`.
+    pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !is_so() {
+            let process = self.process.as_ref().expect("a server that was started");
+            let is_alive = process.server_is_alive(&self.folder);
+            assert!(
+                is_alive && Instant::now() < deadline,
+                "mariadbd: no {what}, {}:\n{}",
+                if is_alive { "but it runs" } else { "it ended" },
+                self.log_end()
+            );
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Makes [`USER`].
+    pub(crate) fn make_user(&self) {
+        let mut root = self.root();
+        let user = format!("CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}'");
+        root.query_drop(user).expect("a user");
+        root.query_drop(format!("GRANT ALL ON *.* TO {USER}@'%'"))
+            .expect("rights");
+    }
+
+    fn root(&self) -> Conn {
+        let opts = OptsBuilder::new()
+            .socket(Some(self.folder.join("socket").to_string_lossy()))
+            .user(Some("root"));
+        Conn::new(opts).expect("a connection of root")
+    }
+
+    /// Runs statements, separated by semicolons, in `database` as another program would.
+    ///
+    /// # Panics
+    /// One fails.
+    pub fn execute(&self, database: &str, sql: &str) {
+        let mut root = self.root();
+        root.query_drop(format!("USE `{database}`"))
+            .expect("a database");
+        let mut results = root.query_iter(sql).expect("statements");
+        while let Some(rows) = results.iter() {
+            for row in rows {
+                row.expect("a row");
+            }
+        }
+    }
+
+    /// The first column of the rows of a query, as text.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn query(&self, database: &str, sql: &str) -> Vec<String> {
+        let mut root = self.root();
+        root.query_drop(format!("USE `{database}`"))
+            .expect("a database");
+        root.query(sql).expect("rows")
+    }
+
+    /// Makes an empty database.
+    ///
+    /// # Panics
+    /// It exists.
+    pub fn create_database(&self, name: &str) {
+        let sql = format!("CREATE DATABASE `{name}` CHARACTER SET utf8mb4");
+        self.root().query_drop(sql).expect("a new database");
+    }
+
+    /// The URL of a database on it.
+    pub fn url(&self, database: &str) -> String {
+        format!("mysql://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A file with the password, as the servers want it.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn password_file(&self) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.folder.join("password");
+        if !path.exists() {
+            // Written aside: other threads may read it.
+            let aside = tempfile::NamedTempFile::new_in(&self.folder).expect("a file");
+            fs::write(aside.path(), PASSWORD).expect("a password file");
+            let mode = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(aside.path(), mode).expect("its mode");
+            aside.persist(&path).expect("its name");
+        }
+        path
+    }
+
+    /// Its folder, for files that belong to it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Stops it in order and waits for the end.
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.signal(&self.folder, Signal::TERM);
+            let deadline = Instant::now() + START_TIMEOUT;
+            while process.server_is_alive(&self.folder) && Instant::now() < deadline {
+                thread::park_timeout(Duration::from_millis(10));
+            }
+            process.end(true);
+        }
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.end(true);
+        }
+    }
+
+    /// Lets it stand still, and go on.
+    pub fn pause(&self, is_paused: bool) {
+        let signal = if is_paused {
+            Signal::STOP
+        } else {
+            Signal::CONT
+        };
+        if let Some(process) = &self.process {
+            process.signal(&self.folder, signal);
+        }
+    }
+
+    /// Starts it again after a stop or a kill and waits until it answers.
+    ///
+    /// # Panics
+    /// As [`Mariadb::start`].
+    pub fn start_again(&mut self) {
+        self.kill();
+        self.run(&[]);
+    }
+
+    fn log_end(&self) -> String {
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+impl Drop for Mariadb {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.end(false);
+        }
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// Makes the system's own tables, one server at a time: each takes all processors it can get.
+fn install(data: &Path, user: Option<&str>) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = Command::new("mariadb-install-db")
+        .args(["--no-defaults", "--skip-test-db", "--skip-name-resolve"])
+        .arg("--auth-root-authentication-method=normal")
+        .args(["--innodb-log-file-size=8M", "--innodb-use-native-aio=0"])
+        .args(user)
+        .arg(with_path("--datadir=", data))
+        .output()
+        .expect("mariadb-install-db");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "mariadb-install-db: {said}");
+}
+
+/// The account that servers started by root run under. Not root: rsync, which Galera copies with,
+/// would change to nobody, who may not write the files.
+fn account() -> Option<(&'static str, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let accounts = fs::read_to_string("/etc/passwd").expect("the accounts");
+    let fields = |line: &str| -> Option<u32> {
+        let mut fields = line.strip_prefix("mysql:")?.split(':');
+        fields.nth(1)?.parse().ok()
+    };
+    let uid = accounts.lines().find_map(fields);
+    Some((
+        "mysql",
+        uid.expect("the account mysql, of package mariadb-server"),
+    ))
+}
+
+pub(crate) fn with_path(option: &str, path: &Path) -> OsString {
+    let mut arg = OsString::from(option);
+    arg.push(path);
+    arg
+}

@@ -1,0 +1,158 @@
+//! Groups and users in MySQL, MariaDB or Galera.
+
+use std::sync::Arc;
+
+use daemon::db::{
+    DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
+};
+use log::debug;
+use parking_lot::Mutex;
+use proto::{AppId, GroupName, UserId};
+
+use super::Routes;
+
+/// `tnv_user` is ours: the app id, a slash and the user id as bytes, unique. It decides between
+/// trackers that bind one user at the same moment, on one Galera node or on two: the second of two
+/// rows fails, when it is inserted or when it is certified. A locking read would not do: locks of
+/// one Galera node are nothing to another. Being bytes it tells users apart that a collation takes
+/// for the same, whatever the table's; being null in rows of the C++ system it allows for the
+/// duplicates there. A C++ tracker may still insert rows beside ours: then the lowest id counts.
+pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
+    component: "tracker",
+    version: 1,
+    tables: &[
+        MysqlTable {
+            name: "t_groups_info",
+            columns: "id int unsigned AUTO_INCREMENT PRIMARY KEY, group_name varchar(32), \
+                create_time timestamp NULL DEFAULT CURRENT_TIMESTAMP, \
+                update_time timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
+            our_columns: &[],
+            our_indexes: &[],
+        },
+        MysqlTable {
+            name: "t_router",
+            columns: "id int unsigned AUTO_INCREMENT PRIMARY KEY, appid varchar(32), \
+                userid varchar(128), group_name varchar(32), \
+                create_time timestamp NULL DEFAULT CURRENT_TIMESTAMP, \
+                update_time timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
+            our_columns: &[("tnv_user", "varbinary(288)")],
+            our_indexes: &[
+                ("tnv_user", "UNIQUE INDEX", "(tnv_user)"),
+                ("tnv_userid", "INDEX", "(userid, appid)"),
+            ],
+        },
+    ],
+};
+
+/// Two Galera nodes may both enter a group that is new: groups are listed each once.
+const ADD_GROUP: &str = "INSERT INTO t_groups_info (group_name) SELECT ? FROM (SELECT 1) one \
+    WHERE NOT EXISTS (SELECT 1 FROM t_groups_info WHERE group_name = ?)";
+
+/// Rows of users that the collation takes for the same are among them.
+const FIND: &str = "SELECT appid, userid, group_name FROM t_router \
+    WHERE userid = ? AND appid = ? ORDER BY id LIMIT 1000";
+
+const BIND: &str = "INSERT INTO t_router (appid, userid, group_name, tnv_user) \
+    VALUES (?, ?, ?, ?)";
+
+type Texts = (Option<String>, Option<String>, Option<String>);
+
+pub(super) struct MysqlRoutes {
+    mysql: Mysql,
+    /// Groups that could not be entered while the database was away.
+    pending: Mutex<Vec<GroupName>>,
+}
+
+impl MysqlRoutes {
+    pub(super) fn open(url: &MysqlUrl, config: &MysqlConfig) -> Result<MysqlRoutes, DbError> {
+        Ok(MysqlRoutes {
+            mysql: Mysql::open(url, config, &SCHEMA)?,
+            pending: Mutex::default(),
+        })
+    }
+
+    /// Enters the groups that wait for it. They wait on if that fails.
+    fn enter_pending(&self) -> Result<(), DbError> {
+        let groups = self.pending.lock().clone();
+        for group in groups {
+            let name = group.as_str();
+            self.mysql
+                .run("enter a group", Effect::Idempotent, |session| {
+                    session.execute(ADD_GROUP, (name, name))
+                })?;
+            self.pending.lock().retain(|pending| *pending != group);
+        }
+        Ok(())
+    }
+}
+
+impl Routes for MysqlRoutes {
+    fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
+        self.pending.lock().extend_from_slice(groups);
+        self.enter_pending()
+    }
+
+    fn groups(&self) -> Result<Vec<GroupName>, DbError> {
+        self.enter_pending()?;
+        let sql = "SELECT DISTINCT CAST(group_name AS BINARY) name FROM t_groups_info \
+            WHERE group_name IS NOT NULL ORDER BY name";
+        let run = |session: &mut Session| session.rows::<(Vec<u8>,)>(sql, ());
+        let names = self.mysql.run("read the groups", Effect::Read, run)?;
+        let valid = |(name,): (Vec<u8>,)| {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            let checked = GroupName::new(name.as_str());
+            // No storage can join a group of such a name, so no user is bound to it.
+            checked.inspect_err(|e| debug!("group {name:?} is passed over: {e}"))
+        };
+        Ok(names.into_iter().flat_map(valid).collect())
+    }
+
+    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
+        let run = |session: &mut Session| find(session, app, user);
+        self.mysql.run("find a user's group", Effect::Read, run)
+    }
+
+    fn bind(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        candidate: &GroupName,
+    ) -> Result<GroupName, DbError> {
+        let key = format!("{app}/{user}").into_bytes();
+        let row = (app.as_str(), user.as_str(), candidate.as_str(), &key);
+        self.mysql
+            .run("bind a user", Effect::Idempotent, |session| {
+                // A row of the C++ system has no key of ours.
+                if let Some(group) = find(session, app, user)? {
+                    return Ok(group);
+                }
+                match session.execute(BIND, row) {
+                    Ok(_) => {}
+                    Err(failure) if failure.is_conflict() => {}
+                    Err(failure) => return Err(failure),
+                }
+                find(session, app, user)?.ok_or_else(Failure::not_yet_visible)
+            })
+    }
+
+    fn close(&self) {
+        self.mysql.close();
+    }
+}
+
+/// The group of the user's row with the lowest id.
+fn find(session: &mut Session, app: &AppId, user: &UserId) -> Result<Option<GroupName>, Failure> {
+    let (app, user) = (app.as_str(), user.as_str());
+    let rows: Vec<Texts> = session.rows(FIND, (user, app))?;
+    let is_it = |(found_app, found_user, _): &Texts| {
+        found_app.as_deref() == Some(app) && found_user.as_deref() == Some(user)
+    };
+    let Some((_, _, group)) = rows.into_iter().find(is_it) else {
+        return Ok(None);
+    };
+    let group = GroupName::new(group.unwrap_or_default()).map_err(|e| DbError::Other {
+        what: "use the group a user is bound to",
+        source: Arc::new(e),
+    })?;
+    Ok(Some(group))
+}

@@ -1,0 +1,139 @@
+//! On MariaDB and Galera.
+
+use std::collections::HashMap;
+
+use test_mariadb::Mariadb;
+
+use super::*;
+
+fn mysql_config(url: &str, server: &Mariadb) -> Config {
+    let mut config = config(url);
+    config.mysql.password_file = Some(server.password_file());
+    config
+}
+
+/// An empty database, and the settings that lead to it.
+fn fresh(server: &Mariadb, name: &str) -> Config {
+    server.create_database(name);
+    mysql_config(&server.url(name), server)
+}
+
+#[test]
+fn mysql() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let config = fresh(test_mariadb::shared(), "suite");
+    assert_eq!(init(&config).unwrap().len(), 6);
+    suite(&*open(&config).unwrap());
+    assert_eq!(
+        init(&config).unwrap(),
+        ["tables of tracker are at version 1"]
+    );
+    let again = open(&config).unwrap();
+    let bound = again.find(&app(), &user("tnv001")).unwrap();
+    assert_eq!(bound, Some("group002".parse().unwrap()));
+}
+
+/// As the C++ system makes its tables and fills them.
+const OF_CPP: &str = "
+CREATE TABLE t_groups_info (id int unsigned auto_increment primary key, group_name varchar(32),
+    create_time timestamp default current_timestamp,
+    update_time timestamp default current_timestamp on update current_timestamp)
+    ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+CREATE TABLE t_router (id int unsigned auto_increment primary key, appid varchar(32),
+    userid varchar(128), group_name varchar(32),
+    create_time timestamp default current_timestamp,
+    update_time timestamp default current_timestamp on update current_timestamp)
+    ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+INSERT INTO t_groups_info SET group_name='group001';
+INSERT INTO t_groups_info SET group_name='a-b';
+INSERT INTO t_groups_info SET group_name='group001';
+INSERT INTO t_router SET id=7, appid='tnvideo', userid='twice', group_name='group002';
+INSERT INTO t_router SET id=3, appid='tnvideo', userid='twice', group_name='group001';
+INSERT INTO t_router SET id=9, appid='tnvideo', userid='strange', group_name='a-b';
+INSERT INTO t_router SET id=10, appid='tnvideo', userid='once', group_name='group002';
+INSERT INTO t_router SET id=11, appid='tnvideo', userid='ONCE', group_name='group001';
+";
+
+#[test]
+fn tables_of_the_cpp_system_are_used() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let server = test_mariadb::shared();
+    let config = fresh(server, "of_cpp");
+    server.execute("of_cpp", OF_CPP);
+    // It says what to do, and works once that was done.
+    let routes = open(&config).unwrap();
+    let [group001, group002] = ["group001", "group002"].map(|n| n.parse::<GroupName>().unwrap());
+    let refused = routes
+        .add_groups(std::slice::from_ref(&group002))
+        .unwrap_err();
+    assert!(refused.is_awaited(), "{refused:?}");
+    assert!(
+        refused
+            .to_string()
+            .contains("tnv-tracker --config FILE --init-database")
+    );
+    let done = init(&config).unwrap();
+    assert_eq!(done.len(), 4, "{done:?}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let listed = loop {
+        match routes.groups() {
+            Ok(listed) => break listed,
+            Err(e) => assert!(e.is_awaited() && Instant::now() < deadline, "{e:?}"),
+        }
+        thread::park_timeout(Duration::from_millis(20));
+    };
+    // The group that could not be entered before is there.
+    assert_eq!(listed, [group001.clone(), group002.clone()]);
+    let bind = |name: &str| routes.bind(&app(), &user(name), &group002);
+    assert_eq!(bind("twice").unwrap(), group001);
+    assert_eq!(bind("once").unwrap(), group002);
+    assert_eq!(bind("ONCE").unwrap(), group001);
+    assert_eq!(bind("Once").unwrap(), group002);
+    assert_eq!(bind("new").unwrap(), group002);
+    assert!(routes.find(&app(), &user("strange")).is_err());
+    // A C++ tracker reads what we wrote and writes beside it.
+    let theirs = "SELECT group_name FROM t_router WHERE appid='tnvideo' AND userid='new'";
+    assert_eq!(server.query("of_cpp", theirs), ["group002"]);
+    server.execute(
+        "of_cpp",
+        "INSERT INTO t_router SET appid='tnvideo', userid='new', group_name='group001'",
+    );
+    assert_eq!(routes.find(&app(), &user("new")).unwrap(), Some(group002));
+}
+
+#[test]
+fn trackers_on_two_nodes_agree_on_new_users() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let cluster = test_mariadb::shared_galera();
+    cluster.nodes[0].create_database("agree");
+    let config = |order: &[usize]| mysql_config(&cluster.url(order, "agree"), &cluster.nodes[0]);
+    init(&config(&[0])).unwrap();
+    let all = groups(&["group001", "group002", "group003"]);
+    let trackers = [[0], [1]].map(|order| open(&config(&order)).unwrap());
+    let answers: Vec<HashMap<String, GroupName>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|n| {
+                let (routes, candidate) = (&trackers[n % 2], &all[n % 3]);
+                scope.spawn(move || {
+                    let bind = |name: String| {
+                        let group = routes.bind(&app(), &user(&name), candidate).unwrap();
+                        (name, group)
+                    };
+                    (0..300).map(|n| format!("user{n}")).map(bind).collect()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    for other in &answers[1..] {
+        assert_eq!(*other, answers[0]);
+    }
+    let rows = cluster.nodes[2].query("agree", "SELECT count(*) FROM t_router");
+    assert_eq!(rows, ["300"]);
+}
