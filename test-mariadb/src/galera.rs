@@ -30,6 +30,8 @@ impl Galera {
             .map(|(n, &port)| Mariadb::prepare(wsrep_args(n, port, &all)))
             .collect();
         nodes[0].run(&["--wsrep-new-cluster"]);
+        // It greets before it is one.
+        nodes[0].wait_for("cluster of one", || is_in_cluster_of(&nodes[0], 1));
         nodes[0].make_user();
         // One at a time: each is copied from the first, which copies to one only.
         for node in &mut nodes[1..] {
@@ -46,16 +48,7 @@ impl Galera {
     /// It takes too long.
     pub fn wait_for_size(&self, size: usize) {
         for node in &self.nodes[..size.min(self.nodes.len())] {
-            node.wait_for("whole cluster", || {
-                let value = |name: &str| {
-                    let sql = format!(
-                        "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS \
-                         WHERE VARIABLE_NAME = '{name}'"
-                    );
-                    node.query("information_schema", &sql).concat()
-                };
-                value("wsrep_cluster_size") == size.to_string() && value("wsrep_local_state") == "4"
-            });
+            node.wait_for("whole cluster", || is_in_cluster_of(node, size));
         }
     }
 
@@ -67,6 +60,13 @@ impl Galera {
             .collect();
         format!("mysql://{}@{}/{database}", crate::USER, hosts.join(","))
     }
+}
+
+fn is_in_cluster_of(node: &Mariadb, size: usize) -> bool {
+    let is = |name: &str, value: &str| node.status(name).is_some_and(|v| v == value);
+    is("wsrep_ready", "ON")
+        && is("wsrep_local_state", "4")
+        && is("wsrep_cluster_size", &size.to_string())
 }
 
 fn wsrep_args(n: usize, port: u16, all: &str) -> Vec<OsString> {

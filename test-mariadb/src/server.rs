@@ -50,6 +50,8 @@ pub struct Mariadb {
     /// Where it listens on 127.0.0.1, also after it was started again.
     pub port: u16,
     folder: PathBuf,
+    /// Removes the folder at the end.
+    _temporary: TempDir,
     args: Vec<OsString>,
     process: Option<Process>,
 }
@@ -77,20 +79,25 @@ impl Mariadb {
     /// A server's folder; nothing runs.
     pub(crate) fn prepare(more: Vec<OsString>) -> Mariadb {
         require(&["mariadbd", "mariadb-install-db"]);
-        let folder = TempDir::with_prefix("tnv-mariadb-")
-            .expect("a folder")
-            .keep();
+        let temporary = TempDir::with_prefix("tnv-mariadb-").expect("a folder");
+        let folder = temporary.path().to_owned();
         let account = account();
+        // A server that starts removes the temporary tables of others from a folder they share.
+        let scratch = folder.join("tmp");
+        fs::create_dir(&scratch).expect("a folder for temporary tables");
         if let Some((_, uid)) = account {
-            chown(&folder, Some(uid), None).expect("the folder given to the account");
+            for path in [&folder, &scratch] {
+                chown(path, Some(uid), None).expect("a folder given to the account");
+            }
         }
         let user = account.map(|(name, _)| format!("--user={name}"));
         let [port] = free_ports();
         let data = folder.join("data");
-        install(&data, user.as_deref());
+        install(&data, &scratch, user.as_deref());
         let mut args: Vec<OsString> = ARGS.iter().map(Into::into).collect();
         args.extend(user.map(Into::into));
         args.push(with_path("--datadir=", &data));
+        args.push(with_path("--tmpdir=", &scratch));
         args.push(with_path("--socket=", &folder.join("socket")));
         args.push(with_path("--pid-file=", &folder.join("mariadbd.pid")));
         args.push(format!("--port={port}").into());
@@ -98,6 +105,7 @@ impl Mariadb {
         Mariadb {
             port,
             folder,
+            _temporary: temporary,
             args,
             process: None,
         }
@@ -182,6 +190,18 @@ impl Mariadb {
         root.query_drop(format!("USE `{database}`"))
             .expect("a database");
         root.query(sql).expect("rows")
+    }
+
+    /// What `SHOW STATUS` says of something.
+    ///
+    /// # Panics
+    /// The server does not answer.
+    pub fn status(&self, name: &str) -> Option<String> {
+        let row: Option<(String, String)> = self
+            .root()
+            .query_first(format!("SHOW STATUS LIKE '{name}'"))
+            .expect("a status");
+        row.map(|(_, value)| value)
     }
 
     /// Makes an empty database.
@@ -273,12 +293,11 @@ impl Drop for Mariadb {
         if let Some(process) = self.process.take() {
             process.end(false);
         }
-        drop(fs::remove_dir_all(&self.folder));
     }
 }
 
 /// Makes the system's own tables, one server at a time: each takes all processors it can get.
-fn install(data: &Path, user: Option<&str>) {
+fn install(data: &Path, scratch: &Path, user: Option<&str>) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let output = Command::new("mariadb-install-db")
@@ -287,6 +306,7 @@ fn install(data: &Path, user: Option<&str>) {
         .args(["--innodb-log-file-size=8M", "--innodb-use-native-aio=0"])
         .args(user)
         .arg(with_path("--datadir=", data))
+        .arg(with_path("--tmpdir=", scratch))
         .output()
         .expect("mariadb-install-db");
     let said = [output.stdout, output.stderr].concat();

@@ -1,5 +1,9 @@
 //! On real servers.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
@@ -275,6 +279,57 @@ fn certification_conflicts_between_nodes_are_repeated() {
     println!("200 changes of one row on two nodes took {tries} tries");
     assert_eq!(count(&nodes[0]).unwrap(), Some(200));
     assert_eq!(count(&nodes[1]).unwrap(), Some(200));
+}
+
+/// A server's certificate that is its own authority, for 127.0.0.1 alone.
+fn certificate(folder: &Path) -> [String; 2] {
+    let [certificate, key] =
+        ["cert.pem", "key.pem"].map(|name| folder.join(name).display().to_string());
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
+        .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=test"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-out", &certificate, "-keyout", &key])
+        .output()
+        .expect("openssl, of the Debian package openssl");
+    assert!(made.status.success(), "{made:?}");
+    for path in [folder.as_os_str(), certificate.as_ref(), key.as_ref()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    [certificate, key]
+}
+
+#[test]
+fn encryption_is_had_when_required_and_the_certificate_is_checked() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = certificate(folder.path());
+    let args = [
+        format!("--ssl-cert={certificate}"),
+        format!("--ssl-key={key}"),
+    ];
+    let server = Mariadb::start_with(&[&args[0], &args[1]]);
+    let url = prepared(&server, "tls");
+    let required = MysqlConfig {
+        tls: Tls::Required,
+        tls_ca: Some(certificate.into()),
+        ..config(&server)
+    };
+    let mysql = Mysql::open(&url, &required, &SCHEMA).unwrap();
+    let cipher = mysql.run("ask", Effect::Read, |session| {
+        session.shown("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+    });
+    assert!(cipher.unwrap().is_some_and(|cipher| !cipher.is_empty()));
+    // Without its authority the certificate is worth nothing.
+    let unknown = MysqlConfig {
+        tls_ca: None,
+        ..required
+    };
+    let refused = Mysql::init(&url, &unknown, &SCHEMA).unwrap_err();
+    assert!(refused.is_unavailable(), "{refused:?}");
 }
 
 fn call(effect: Effect) -> Call {
