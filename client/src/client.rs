@@ -193,12 +193,7 @@ impl Client {
         if self.lacks_stat(address) {
             return self.file_size_at(address, key).map(size_only);
         }
-        let request = StorageRequest::Stat(key.clone()).encode();
-        let (max, decode) = (FileStat::LEN, FileStat::decode);
-        match self
-            .pools()
-            .call(address, &request, storage::REPLY, max, decode)
-        {
+        match self.ask_stat(address, key) {
             Ok(stat) => Ok(Stat {
                 size: stat.size,
                 modified: Some(stat.modified),
@@ -211,6 +206,20 @@ impl Client {
                 Ok(size_only(size))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Sends STAT, and once more on a new connection if the first one breaks: a storage that
+    /// restarts breaks it too, and only one that does not know the command breaks each.
+    fn ask_stat(&self, address: &Address, key: &FileKey) -> Result<FileStat, Error> {
+        let request = StorageRequest::Stat(key.clone()).encode();
+        let (max, decode) = (FileStat::LEN, FileStat::decode);
+        let pools = self.pools();
+        match pools.call(address, &request, storage::REPLY, max, decode) {
+            Err(Error::Io { .. }) => {
+                pools.call_fresh(address, &request, storage::REPLY, max, decode)
+            }
+            result => result,
         }
     }
 
@@ -243,7 +252,15 @@ impl Client {
     }
 }
 
-/// A C++ storage answers a command it does not know with a failure, or just closes.
+/// How a storage that does not know STAT may answer it: a C++ one with a failure without a kind, or
+/// by closing each connection that brings it; another one by saying so.
 fn may_lack_stat(error: &Error) -> bool {
-    error.fault_code() == Some(ErrorCode::Unknown) || matches!(error, Error::Io { .. })
+    match error {
+        Error::Fault { source, .. } if source.code == ErrorCode::BadRequest => {
+            source.message.contains("unknown command")
+        }
+        Error::Fault { source, .. } => source.code == ErrorCode::Unknown,
+        Error::Io { .. } => true,
+        _ => false,
+    }
 }

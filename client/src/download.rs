@@ -3,23 +3,31 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use proto::storage::{self, StorageRequest};
 use proto::{Address, ErrorCode, Fault, FileKey};
 
 use crate::storages::Candidates;
 use crate::{Client, Connection, Error};
 
-/// How often all storages are tried without a byte of progress.
-const ROUNDS_MAX: u32 = 2;
+/// How often all storages are tried without a byte of progress, at most.
+const ROUNDS_MAX: u32 = 4;
+/// How often they are tried however long that takes: the second time where the trackers say.
+const ROUNDS_MIN: u32 = 2;
+/// The wait before each round but the first. All of them together outlast the restart of a storage
+/// that is the only one of its group, and hold the reader's thread no longer than that.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A range of a file on its way here. Read it to its end and its connection serves the next
 /// request; drop it before and the connection is closed.
 ///
 /// When a storage breaks off, falls silent or sends nonsense, reading goes on at the next byte from
 /// another one, or from the same after the others; if all fail the trackers are asked anew where
-/// the storages are. An error comes only after all of them failed twice without one byte of progress, or when
-/// one says that the file is gone; a further read then tries again from the same byte.
+/// the storages are. An error comes only after all of them failed at least twice, and up to four
+/// times within about 2 s, without one byte of progress, or when one says that the file is gone; a
+/// further read then tries again from the same byte.
 #[derive(Debug)]
 pub struct Download {
     client: Client,
@@ -159,6 +167,7 @@ impl Download {
                     let address = connection.address().clone();
                     let text = error.chain();
                     log::debug!("download {} at {}: {text}", self.key.file, self.offset);
+                    self.client.pools().note_failure(&address, &error);
                     retry.broke(address, error);
                     self.connection = None;
                 }
@@ -197,6 +206,8 @@ impl Read for Download {
 struct Retry {
     waiting: VecDeque<Address>,
     rounds: u32,
+    /// When the first round began.
+    began: Option<Instant>,
     /// The storage that broke off first: it is asked last in each round.
     broken: Option<Address>,
     errors: Vec<Error>,
@@ -210,15 +221,17 @@ impl Retry {
 
     /// The next storage to try: first those that are known, then those that the trackers name now,
     /// or the known ones again if the trackers cannot tell. The one that broke off comes last.
+    /// Waits before each round but the first.
     fn next(
         &mut self,
         client: &Client,
         key: &FileKey,
         known: &mut Vec<Address>,
     ) -> Option<Address> {
-        while self.waiting.is_empty() && self.rounds < ROUNDS_MAX {
+        while self.waiting.is_empty() && self.may_go_round(client.pools().io_timeout()) {
             self.rounds += 1;
             if self.rounds > 1 {
+                pause();
                 match client.saddrs(&key.app, &key.user, Some(&key.file)) {
                     Ok(reply) => *known = reply.addresses,
                     Err(error) => self.errors.push(error),
@@ -233,6 +246,19 @@ impl Retry {
         }
         self.waiting.pop_front()
     }
+
+    /// Whether to begin another round. Servers that are silent cost a time-out each: they are not
+    /// waited for four times.
+    fn may_go_round(&mut self, io_timeout: Duration) -> bool {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        self.rounds < ROUNDS_MIN || self.rounds < ROUNDS_MAX && began.elapsed() < io_timeout
+    }
+}
+
+/// Lets [`PAUSE`] pass; there is nobody to end it early.
+fn pause() {
+    let nothing = Mutex::new(());
+    Condvar::new().wait_for(&mut nothing.lock(), PAUSE);
 }
 
 /// Asks one storage for a range. Returns the connection, behind the head of the reply, and the

@@ -153,7 +153,7 @@ impl Error {
     }
 
     /// The message with those of all its causes.
-    pub(crate) fn chain(&self) -> String {
+    pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(source) = cause {

@@ -7,10 +7,12 @@ use parking_lot::Mutex;
 use proto::{Address, DecodeError, ErrorCode};
 
 use crate::pool::Pool;
-use crate::{Connection, ConnectionConfig, Error, PoolConfig};
+use crate::{Connection, ConnectionConfig, Error, ErrorKind, PoolConfig};
 
-/// How long an address that could not be reached is tried last.
-const FAILED_TIME: Duration = Duration::from_secs(2);
+/// How long an address that refused a connection is tried last: a try costs next to nothing.
+const REFUSED_TIME: Duration = Duration::from_secs(2);
+/// How long an address that was silent is tried last: each try costs a whole time-out.
+const SILENT_TIME: Duration = Duration::from_secs(10);
 
 /// Idle connections for any number of addresses, shared by any number of threads.
 ///
@@ -21,7 +23,9 @@ const FAILED_TIME: Duration = Duration::from_secs(2);
 /// - A request that broke on a reused connection before anything was heard is sent once more, on a
 ///   fresh one: the peer had closed it while it was idle. So requests made with
 ///   [`PoolManager::call`] must be safe to repeat.
-/// - An address that failed to connect is tried last for 2 s, never left out.
+/// - An address that refused a connection is tried last for 2 s, one that was silent for 10 s;
+///   neither is left out. A silent one is forgiven when it answers, not when it accepts: the
+///   system accepts for a process that hangs.
 #[derive(Debug)]
 pub struct PoolManager {
     connection: ConnectionConfig,
@@ -32,8 +36,16 @@ pub struct PoolManager {
 #[derive(Debug)]
 struct State {
     pools: HashMap<Address, Pool>,
-    failed: HashMap<Address, Instant>,
+    failed: HashMap<Address, Failed>,
     swept: Instant,
+}
+
+/// An address that did not answer lately.
+#[derive(Debug)]
+struct Failed {
+    until: Instant,
+    /// Whether a time-out told, so that a connection alone proves nothing.
+    silent: bool,
 }
 
 /// What became of one request up to the head of its reply.
@@ -76,6 +88,22 @@ impl PoolManager {
         self.finish(connection, body_len, body_max, decode)
     }
 
+    /// As [`PoolManager::call`], on a new connection.
+    pub(crate) fn call_fresh<T>(
+        &self,
+        address: &Address,
+        request: &[u8],
+        reply_command: u8,
+        body_max: usize,
+        decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<T, Error> {
+        let connection = self.connect(address)?;
+        let (connection, body_len) = self
+            .exchange_on(connection, request, reply_command)
+            .map_err(|(error, _)| error)?;
+        self.finish(connection, body_len, body_max, decode)
+    }
+
     /// A connection to `address`, idle or new. It is the caller's; to let others use it again,
     /// [give it back](PoolManager::put).
     ///
@@ -94,16 +122,34 @@ impl PoolManager {
     /// [`Error::Resolve`] or [`Error::Connect`].
     pub fn connect(&self, address: &Address) -> Result<Connection, Error> {
         let result = Connection::connect(address, &self.connection);
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        match result {
-            Ok(_) => state.failed.remove(address),
-            Err(_) => {
-                state.failed.retain(|_, since| is_recent(*since, now));
-                state.failed.insert(address.clone(), now)
-            }
-        };
+        match &result {
+            Ok(_) => self.state.lock().connected(address),
+            Err(error) => self.note_failure(address, error),
+        }
         result
+    }
+
+    /// Has `address` tried last for a while, if `error` means that nobody is there or nobody
+    /// answers.
+    pub(crate) fn note_failure(&self, address: &Address, error: &Error) {
+        let silent = error.kind() == ErrorKind::Timeout;
+        let time = match error {
+            _ if silent => SILENT_TIME,
+            Error::Resolve { .. } | Error::Connect { .. } => REFUSED_TIME,
+            _ => return,
+        };
+        let now = Instant::now();
+        let until = now + time;
+        let mut state = self.state.lock();
+        state.failed.retain(|_, failed| now < failed.until);
+        state
+            .failed
+            .insert(address.clone(), Failed { until, silent });
+    }
+
+    /// How long a server may be silent.
+    pub(crate) fn io_timeout(&self) -> Duration {
+        self.connection.io_timeout
     }
 
     /// Keeps a connection for the next request to its address, or closes it: when it is out of
@@ -115,6 +161,8 @@ impl PoolManager {
         let now = Instant::now();
         let address = connection.address().clone();
         let mut state = self.state.lock();
+        // It is in step, so its last request was answered.
+        state.failed.remove(&address);
         state.sweep(now, self.pool.idle_time);
         let pool = state.pools.entry(address).or_default();
         let surplus = pool.put(connection, now, self.pool.idle_max);
@@ -122,13 +170,13 @@ impl PoolManager {
         drop(surplus);
     }
 
-    /// The same addresses, those that failed to connect lately last.
+    /// The same addresses, those that could not be reached or were silent lately last.
     pub fn order(&self, addresses: &[Address]) -> Vec<Address> {
         let now = Instant::now();
         let state = self.state.lock();
         let failed = |address: &&Address| {
-            let since = state.failed.get(*address);
-            since.is_some_and(|&since| is_recent(since, now))
+            let failed = state.failed.get(*address);
+            failed.is_some_and(|failed| now < failed.until)
         };
         let (last, first): (Vec<&Address>, Vec<&Address>) = addresses.iter().partition(failed);
         first.into_iter().chain(last).cloned().collect()
@@ -171,7 +219,9 @@ impl PoolManager {
         body_max: usize,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, Error> {
-        let body = connection.read_body(body_len, body_max)?;
+        let body = connection
+            .read_body(body_len, body_max)
+            .inspect_err(|error| self.note_failure(connection.address(), error))?;
         match decode(&body) {
             Ok(value) => {
                 self.put(connection);
@@ -181,9 +231,11 @@ impl PoolManager {
         }
     }
 
-    /// Gives a connection back after `error` came on it. A C++ server closes the connection behind
-    /// some of its failures, so one that met a failure without a kind is not kept.
+    /// Gives a connection back after `error` came on it, and remembers a silent peer. A C++ server
+    /// closes the connection behind some of its failures, so one that met a failure without a kind
+    /// is not kept.
     pub(crate) fn put_after(&self, connection: Connection, error: &Error) {
+        self.note_failure(connection.address(), error);
         if error.fault_code() != Some(ErrorCode::Unknown) {
             self.put(connection);
         }
@@ -232,6 +284,17 @@ impl Exchange {
 }
 
 impl State {
+    /// Forgives an address that could not be reached.
+    fn connected(&mut self, address: &Address) {
+        if self
+            .failed
+            .get(address)
+            .is_some_and(|failed| !failed.silent)
+        {
+            self.failed.remove(address);
+        }
+    }
+
     /// Now and then closes what is idle at addresses nobody uses any more.
     fn sweep(&mut self, now: Instant, idle_time: Duration) {
         if now.saturating_duration_since(self.swept) < idle_time {
@@ -243,8 +306,4 @@ impl State {
             !pool.is_empty()
         });
     }
-}
-
-fn is_recent(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) < FAILED_TIME
 }

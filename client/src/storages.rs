@@ -87,7 +87,8 @@ impl<'a> Candidates<'a> {
         match self.client.saddrs(&self.key.app, &self.key.user, None) {
             Ok(reply) => {
                 let untried = |address: &Address| !self.tried.contains(address);
-                self.waiting = reply.addresses.into_iter().filter(untried).collect();
+                let ordered = self.client.pools().order(&reply.addresses);
+                self.waiting = ordered.into_iter().filter(untried).collect();
             }
             Err(error) => log::debug!("no other storages of {}: {}", self.key.user, error.chain()),
         }

@@ -29,6 +29,8 @@ Exit codes:
   9  forbidden
   10 a local file could not be read or written
 
+Standard input is copied to a temporary file before it is uploaded, in $TMPDIR if
+that is set, else in /var/tmp: there must be room for all of it.
 With several files or ids all are tried; the code is the first failure's.
 Settings are read from --config, else from ~/.config/tnv/tnv.toml, else from
 /etc/tnv/client.toml; the environment overrides them, the command line overrides both.";
@@ -93,7 +95,8 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UploadArgs {
-    /// The files to store; `-` is standard input
+    /// The files to store; `-` is standard input, which is copied to a temporary file first, in
+    /// $TMPDIR if that is set, else in /var/tmp
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// The id to store a single file under, instead of a new one
@@ -114,7 +117,7 @@ pub(super) struct DownloadArgs {
     /// How many bytes to get, such as 64KiB [default: up to the end]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(super) size: Option<u64>,
-    /// Go on with an interrupted download
+    /// Go on with an interrupted download of this file to the same place
     #[arg(long = "continue", conflicts_with_all = ["offset", "size"])]
     pub(super) resume: bool,
     /// Overwrite an existing file

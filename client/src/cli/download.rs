@@ -13,7 +13,7 @@ use super::Context;
 use super::args::DownloadArgs;
 use super::exit::Mistake;
 use super::output::write_stdout;
-use super::part::Part;
+use super::part::{Extent, Part};
 use super::progress::Progress;
 
 /// Content is moved in pieces of this many bytes.
@@ -73,13 +73,13 @@ fn to_file(
     target: &Path,
 ) -> anyhow::Result<()> {
     let expected = expected(context, args, key)?;
-    let mut part = Part::open(target, args.force)?;
+    let mut part = Part::open(target, key, extent(args), args.force)?;
     let result = fill(context, args, key, &mut part, expected.as_ref());
     let (size, verified) = match result {
         Ok(done) => done,
         Err(error) => {
             // What arrived so far can be gone on with; what is wrong, or nothing, cannot.
-            if is_useless(&error) || part.len().unwrap_or(0) == 0 {
+            if is_useless(&error) || !part.is_worth_keeping() {
                 part.remove();
             }
             return Err(error);
@@ -129,10 +129,18 @@ fn expected(
     args: &DownloadArgs,
     key: &FileKey,
 ) -> Result<Option<Stat>, client::Error> {
-    if args.offset.is_some() || args.size.is_some() {
-        return Ok(None);
+    match extent(args) {
+        Extent::Whole => context.client.stat(key).map(Some),
+        Extent::Range => Ok(None),
     }
-    context.client.stat(key).map(Some)
+}
+
+fn extent(args: &DownloadArgs) -> Extent {
+    if args.offset.is_some() || args.size.is_some() {
+        Extent::Range
+    } else {
+        Extent::Whole
+    }
 }
 
 /// Hashes what the part holds and leaves it standing at its end. Returns its length.

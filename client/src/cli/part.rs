@@ -1,17 +1,28 @@
-//! The file a download grows in, `.NAME.tnv-part` beside its final name, and its renaming.
+//! The file a download grows in, `.NAME.HASH.tnv-part` beside its final name, and its renaming.
 //!
 //! The final name appears only when the content is whole. What an interrupted download leaves is
-//! the part, which `--continue` goes on with.
+//! the part, which `--continue` goes on with. The hash is of application, user and id: the part of
+//! one file is never gone on with for another, whatever the final name. A range of a file grows in
+//! `.NAME.HASH.tnv-range`, which nothing goes on with.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use proto::FileKey;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::exit::Mistake;
+
+/// How much of a stored file a part is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    Whole,
+    Range,
+}
 
 /// An open part. It is locked: two downloads do not write one file.
 pub(super) struct Part {
@@ -19,19 +30,25 @@ pub(super) struct Part {
     path: PathBuf,
     target: PathBuf,
     overwrite: bool,
+    extent: Extent,
 }
 
 impl Part {
-    /// Opens or makes the part of `target`, with what it held before.
+    /// Opens or makes the part of `target` for this file, with what it held before.
     ///
     /// # Errors
     /// The target exists and is not to be overwritten, another process writes the part, or the
     /// system refuses.
-    pub(super) fn open(target: &Path, overwrite: bool) -> anyhow::Result<Part> {
+    pub(super) fn open(
+        target: &Path,
+        key: &FileKey,
+        extent: Extent,
+        overwrite: bool,
+    ) -> anyhow::Result<Part> {
         if !overwrite && target.symlink_metadata().is_ok() {
             return Err(exists(target).into());
         }
-        let path = part_path(target)?;
+        let path = part_path(target, key, extent)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -53,12 +70,18 @@ impl Part {
             path,
             target: target.to_owned(),
             overwrite,
+            extent,
         })
     }
 
     /// Bytes in it.
     pub(super) fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    /// Whether `--continue` can make use of what it holds.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        self.extent == Extent::Whole && self.len().is_ok_and(|len| len > 0)
     }
 
     /// Empties it.
@@ -73,8 +96,12 @@ impl Part {
         &mut self.file
     }
 
-    /// Gives it its final name.
+    /// Gives it its final name, with its content on the disk: the name stands for all of it also
+    /// after a power failure.
     pub(super) fn finish(self) -> anyhow::Result<()> {
+        self.file
+            .sync_all()
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
         let renamed = if self.overwrite {
             std::fs::rename(&self.path, &self.target)
         } else {
@@ -107,13 +134,19 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-fn part_path(target: &Path) -> Result<PathBuf, Mistake> {
+/// The id itself may hold a slash, and is too long to stand beside a long name.
+fn part_path(target: &Path, key: &FileKey, extent: Extent) -> Result<PathBuf, Mistake> {
     let name = target
         .file_name()
         .ok_or_else(|| Mistake::usage(format!("{} is no file name", target.display())))?;
     let mut part = std::ffi::OsString::from(".");
     part.push(name);
-    part.push(".tnv-part");
+    let hash = xxh3_64(key.to_string().as_bytes());
+    let suffix = match extent {
+        Extent::Whole => "part",
+        Extent::Range => "range",
+    };
+    part.push(format!(".{hash:016x}.tnv-{suffix}"));
     Ok(target.with_file_name(part))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use client::new_file_id;
@@ -81,8 +81,19 @@ fn open(path: &Path) -> anyhow::Result<(File, u64)> {
 }
 
 fn spool(input: &mut impl Read) -> anyhow::Result<(File, u64)> {
-    let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
-    let size = io::copy(input, &mut file).context("cannot copy to a temporary file")?;
+    let folder = spool_folder();
+    let mut file = tempfile::tempfile_in(&folder)
+        .with_context(|| format!("cannot make a temporary file in {}", folder.display()))?;
+    let size = io::copy(input, &mut file)
+        .with_context(|| format!("cannot copy to a temporary file in {}", folder.display()))?;
     file.seek(SeekFrom::Start(0))?;
     Ok((file, size))
+}
+
+/// Where to spool: films are large, and /tmp is often kept in memory.
+fn spool_folder() -> PathBuf {
+    match std::env::var_os("TMPDIR") {
+        Some(folder) if !folder.is_empty() => folder.into(),
+        _ => PathBuf::from("/var/tmp"),
+    }
 }

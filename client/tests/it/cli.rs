@@ -143,6 +143,23 @@ fn standard_input_is_uploaded() {
 }
 
 #[test]
+fn standard_input_is_spooled_where_the_environment_says() {
+    let storage = FakeStorage::good(&Arc::new(Memory::default()));
+    let setup = Setup::new(&[&storage]);
+    let missing = setup.dir.path().join("missing");
+    let upload = |folder: &Path| {
+        let mut command = setup.command(&["upload", "-"]);
+        command.env("TMPDIR", folder).output().unwrap()
+    };
+    let output = upload(&missing);
+    assert_eq!(code(&output), 10);
+    let text = stderr(&output);
+    assert!(text.contains(missing.to_str().unwrap()), "{text}");
+    assert_eq!(code(&upload(setup.dir.path())), 0);
+    assert_eq!(code(&upload(Path::new(""))), 0, "/var/tmp");
+}
+
+#[test]
 fn exit_codes_tell_the_kinds_apart() {
     let memory = Arc::new(Memory::default());
     for (refusal, exit) in [

@@ -3,8 +3,10 @@
 use std::process::Stdio;
 use std::time::Instant;
 
+use proto::ErrorCode;
 use proto::storage::StorageRequest;
 use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::cli::{Setup, code, stderr, stdout};
 use crate::fake::DEADLINE;
@@ -12,6 +14,16 @@ use crate::storage::{Act, FakeStorage};
 use crate::support::{content, key, memory_with};
 
 const LEN: usize = 1_300_000;
+
+/// What an interrupted download of a file called like its id leaves.
+fn part(id: &str) -> String {
+    part_of(id, id)
+}
+
+fn part_of(name: &str, id: &str) -> String {
+    let hash = xxh3_64(key(id).to_string().as_bytes());
+    format!(".{name}.{hash:016x}.tnv-part")
+}
 
 #[test]
 fn a_download_appears_whole_under_its_name() {
@@ -87,7 +99,7 @@ fn an_interrupted_download_is_continued() {
     let output = setup.run(&["download", "f"]);
     assert_eq!(code(&output), 5, "{}", stderr(&output));
     assert_eq!(setup.read("f"), None);
-    assert_eq!(setup.read(".f.tnv-part").unwrap(), content(LEN)[..600_000]);
+    assert_eq!(setup.read(&part("f")).unwrap(), content(LEN)[..600_000]);
 
     let good = FakeStorage::start(&memory, |_, request| {
         if let StorageRequest::Download(range) = request {
@@ -99,7 +111,7 @@ fn an_interrupted_download_is_continued() {
     let output = setup.run(&["download", "f", "--continue"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(setup.read("f").unwrap(), content(LEN));
-    assert_eq!(setup.read(".f.tnv-part"), None);
+    assert_eq!(setup.read(&part("f")), None);
     assert_eq!(
         code(&setup.run(&["download", "f", "--continue", "-o", "-"])),
         2
@@ -119,10 +131,7 @@ fn a_killed_download_leaves_nothing_under_its_name() {
     let setup = Setup::new(&[&slow]);
     let mut child = setup.command(&["download", "f"]).spawn().unwrap();
     let deadline = Instant::now() + DEADLINE;
-    while setup
-        .read(".f.tnv-part")
-        .is_none_or(|part| part.len() < 5000)
-    {
+    while setup.read(&part("f")).is_none_or(|part| part.len() < 5000) {
         assert!(Instant::now() < deadline, "nothing arrives");
         std::thread::yield_now();
     }
@@ -138,10 +147,40 @@ fn damaged_content_never_gets_the_name() {
     let storage = FakeStorage::good(&memory);
     let setup = Setup::new(&[&storage]);
     // What --continue finds is not of this file.
-    setup.write(".f.tnv-part", b"something else");
+    setup.write(&part("f"), b"something else");
     let output = setup.run(&["download", "f", "--continue"]);
     assert_eq!(code(&output), 7, "{}", stderr(&output));
-    assert_eq!((setup.read("f"), setup.read(".f.tnv-part")), (None, None));
+    assert_eq!((setup.read("f"), setup.read(&part("f"))), (None, None));
     assert_eq!(code(&setup.run(&["download", "f", "--continue"])), 0);
     assert_eq!(setup.read("f").unwrap(), content(LEN));
+}
+
+#[test]
+fn a_part_is_not_gone_on_with_for_another_file_or_range() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let mut files = memory.files.lock().unwrap();
+    files.insert(key("g"), vec![7; LEN]);
+    drop(files);
+    let dying = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Download(range) if range.offset <= 1000 => Act::CutAfter(600_000),
+        StorageRequest::Download(_) => Act::Close,
+        _ => Act::Serve,
+    });
+    let setup = Setup::new(&[&dying]);
+    assert_eq!(code(&setup.run(&["download", "g", "-o", "film"])), 5);
+    assert_eq!(setup.read(&part_of("film", "g")).unwrap(), [7; 600_000]);
+    let range = ["download", "f", "-o", "film", "--offset", "1000"];
+    assert_eq!(code(&setup.run(&range)), 5);
+    let left = setup.dir.path().read_dir().unwrap().count();
+    assert_eq!(left, 1, "a range leaves nothing");
+
+    // It asks from byte 0 on, though a C++ storage could not tell it that the content is wrong.
+    let good = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Stat(_) => Act::RefuseAndClose(ErrorCode::Unknown),
+        _ => Act::Serve,
+    });
+    setup.tracker.set_storages(&[&good.fake.address]);
+    let output = setup.run(&["download", "f", "-o", "film", "--continue"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(setup.read("film").unwrap(), content(LEN));
 }

@@ -28,7 +28,11 @@ fn stat_tells_what_the_storage_knows() {
 #[test]
 fn a_cpp_storage_is_asked_for_stat_once() {
     let memory = memory_with(&key("f"), &content(1000));
-    for act in [Act::RefuseAndClose(ErrorCode::Unknown), Act::Close] {
+    // By closing once a storage says nothing: only by closing twice in a row.
+    for (act, n_stats) in [
+        (Act::RefuseAndClose(ErrorCode::Unknown), 1),
+        (Act::Close, 2),
+    ] {
         let cpp = FakeStorage::start(&memory, move |_, request| match request {
             StorageRequest::Stat(_) => act.clone(),
             _ => Act::Serve,
@@ -42,24 +46,87 @@ fn a_cpp_storage_is_asked_for_stat_once() {
         for _ in 0..3 {
             assert_eq!(client.stat(&key("f")).unwrap(), expected);
         }
-        assert_eq!(cpp.requests(), ["stat", "filesize", "filesize", "filesize"]);
+        let expected = [vec!["stat"; n_stats], vec!["filesize"; 3]].concat();
+        assert_eq!(cpp.requests(), expected);
     }
 }
 
 #[test]
-fn a_storage_that_merely_failed_is_asked_for_stat_again() {
+fn a_storage_that_merely_broke_is_asked_for_stat_again() {
     let memory = memory_with(&key("f"), &content(1000));
-    let failing = FakeStorage::start(&memory, |number, _| match number {
-        0 | 1 => Act::Close,
-        _ => Act::Serve,
-    });
-    let (_tracker, client) = cluster(&[&failing]);
-    assert_eq!(
-        client.stat(&key("f")).unwrap_err().kind(),
-        ErrorKind::Network
+    for n_breaks in [1, 2, 3] {
+        let failing = FakeStorage::start(&memory, move |number, _| match number {
+            n if n < n_breaks => Act::Close,
+            _ => Act::Serve,
+        });
+        let (_tracker, client) = cluster(&[&failing]);
+        let first = client.stat(&key("f"));
+        match n_breaks {
+            1 => assert!(first.unwrap().checksum.is_some()),
+            2 => assert_eq!(first.unwrap().checksum, None),
+            _ => assert_eq!(first.unwrap_err().kind(), ErrorKind::Network),
+        }
+        // Only two breaks and a FILESIZE that works mean that it lacks STAT.
+        let again = client.stat(&key("f")).unwrap();
+        assert_eq!(again.checksum.is_some(), n_breaks != 2);
+    }
+}
+
+#[test]
+fn a_restart_between_two_stats_does_not_mean_that_it_lacks_stat() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(1000)));
+    let (_tracker, client) = cluster(&[&storage]);
+    for _ in 0..3 {
+        assert!(client.stat(&key("f")).unwrap().checksum.is_some());
+        storage.fake.close_connections();
+    }
+    assert_eq!(storage.requests(), ["stat"; 3]);
+}
+
+#[test]
+fn what_a_cpp_storage_says_of_a_missing_file_is_not_found() {
+    let frames: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../../proto/tests/frames.json")).unwrap();
+    let missing = |command: &str| {
+        let frame = frames
+            .iter()
+            .find(|frame| (&frame["command"], &frame["ok"]) == (&command.into(), &false.into()));
+        bytes_of(frame.unwrap()["response"].as_str().unwrap())
+    };
+    let (size, delete) = (missing("filesize"), missing("delete"));
+    let cpp = FakeStorage::start(
+        &Arc::new(Memory::default()),
+        move |_, request| match request {
+            StorageRequest::Delete(_) => Act::Raw(delete.clone()),
+            StorageRequest::Stat(_) => Act::RefuseAndClose(ErrorCode::Unknown),
+            _ => Act::Raw(size.clone()),
+        },
     );
-    assert!(client.stat(&key("f")).unwrap().checksum.is_some());
-    assert_eq!(failing.requests(), ["stat", "filesize", "stat"]);
+    let (_tracker, client) = cluster(&[&cpp]);
+    let kind = |error: client::Error| error.kind();
+    assert_eq!(
+        kind(client.file_size(&key("f")).unwrap_err()),
+        ErrorKind::NotFound
+    );
+    assert_eq!(
+        kind(client.stat(&key("f")).unwrap_err()),
+        ErrorKind::NotFound
+    );
+    assert_eq!(
+        kind(client.delete(&key("f")).unwrap_err()),
+        ErrorKind::NotFound
+    );
+    assert_eq!(
+        kind(client.download(&key("f")).unwrap_err()),
+        ErrorKind::NotFound
+    );
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let digits = (0..hex.len()).step_by(2).map(|i| &hex[i..i + 2]);
+    digits
+        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+        .collect()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Client, Error, ErrorKind, RemoteFile};
 use proto::ErrorCode;
@@ -152,13 +152,52 @@ fn attempts_without_progress_are_bounded() {
         0 => Act::CutAfter(5000),
         _ => Act::Close,
     });
-    let (_tracker, client) = cluster(&[&dying]);
+    let (tracker, _) = cluster(&[&dying]);
     let mut bytes = Vec::new();
-    let mut download = client.download(&key("f")).unwrap();
+    let mut download = patient(&tracker).download(&key("f")).unwrap();
     let error = download.read_to_end(&mut bytes).unwrap_err();
     assert_eq!(Error::of_io(&error).unwrap().kind(), ErrorKind::Network);
     assert_eq!(bytes, content(LEN)[..5000]);
-    assert_eq!(dying.requests().len(), 3);
+    assert_eq!(dying.requests().len(), 5);
+}
+
+#[test]
+fn silent_storages_are_not_waited_for_in_every_round() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let silent = FakeStorage::start(&memory, |number, _| match number {
+        0 => Act::CutAfter(5000),
+        _ => Act::FallSilent,
+    });
+    let (_tracker, client) = cluster(&[&silent]);
+    let mut download = client.download(&key("f")).unwrap();
+    let error = download.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(Error::of_io(&error).unwrap().kind(), ErrorKind::Unavailable);
+    assert_eq!(silent.requests().len(), 3);
+}
+
+#[test]
+fn the_only_storage_may_restart_in_the_middle() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    // While it is away it is refused twice; then it is back.
+    let restarting = FakeStorage::start(&memory, |number, _| match number {
+        0 => Act::CutAfter(5000),
+        1 | 2 => Act::Close,
+        _ => Act::Serve,
+    });
+    let (tracker, _) = cluster(&[&restarting]);
+    let mut bytes = Vec::new();
+    let mut download = patient(&tracker).download(&key("f")).unwrap();
+    let began = Instant::now();
+    download.read_to_end(&mut bytes).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(900), "in no time");
+    assert_eq!(bytes, content(LEN));
+}
+
+/// A client for which a slow machine is not a silent server.
+fn patient(tracker: &FakeTracker) -> Client {
+    let mut config = config(tracker);
+    config.connection.io_timeout = Duration::from_secs(10);
+    Client::new(config)
 }
 
 #[test]

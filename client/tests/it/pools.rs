@@ -8,7 +8,7 @@ use client::{Client, Connection, ConnectionConfig, ErrorKind, PoolConfig, PoolMa
 use proto::storage::{self, StorageRequest, decode_file_size, encode_file_size};
 use proto::{ErrorCode, Fault};
 
-use crate::fake::{DEADLINE, Fake, dead_address, read_request, reply};
+use crate::fake::{DEADLINE, Fake, dead_address, drain, read_request, reply};
 use crate::storage::{Act, FakeStorage};
 use crate::support::{cluster, config, content, key, memory_with};
 
@@ -124,6 +124,53 @@ fn addresses_that_failed_lately_are_tried_last() {
     assert_eq!(pools.order(&both), both);
     assert!(pools.get(&dead).is_err());
     assert_eq!(pools.order(&both), [fake.address.clone(), dead]);
+}
+
+#[test]
+fn a_silent_address_is_tried_last_until_it_answers() {
+    // It accepts all the same, as the system does for a process that hangs.
+    let fake = Fake::start(|number, stream| {
+        let _: Option<StorageRequest> = read_request(stream);
+        match number {
+            0 => _ = drain(stream),
+            _ => reply(stream, storage::REPLY, &encode_file_size(3)),
+        }
+    });
+    let other = dead_address();
+    let connection = ConnectionConfig {
+        io_timeout: Duration::from_millis(200),
+        ..ConnectionConfig::default()
+    };
+    let pools = PoolManager::new(connection, PoolConfig::default());
+    let both = [fake.address.clone(), other.clone()];
+    let error = size_at(&pools, &fake).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let last = [other, fake.address.clone()];
+    assert_eq!(pools.order(&both), last);
+    drop(pools.connect(&fake.address));
+    assert_eq!(
+        pools.order(&both),
+        last,
+        "it accepted, but it did not answer"
+    );
+    assert_eq!(size_at(&pools, &fake).unwrap(), 3);
+    assert_eq!(pools.order(&both), both);
+}
+
+#[test]
+fn a_download_remembers_that_its_storage_fell_silent() {
+    let memory = memory_with(&key("f"), &content(1000));
+    let head = proto::Head::reply(storage::REPLY, 1000).encode();
+    let silent = FakeStorage::start(&memory, move |_, _| Act::Raw(head.to_vec()));
+    let good = FakeStorage::good(&memory);
+    let (_tracker, client) = cluster(&[&silent, &good]);
+    for _ in 0..3 {
+        let mut bytes = Vec::new();
+        let mut download = client.download(&key("f")).unwrap();
+        std::io::Read::read_to_end(&mut download, &mut bytes).unwrap();
+        assert_eq!(bytes, content(1000));
+    }
+    assert_eq!((silent.requests().len(), good.requests().len()), (1, 3));
 }
 
 #[test]

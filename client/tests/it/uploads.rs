@@ -4,8 +4,8 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use client::{Client, Error, ErrorKind, Uploaded, checksum_of};
-use proto::storage::StorageRequest;
-use proto::{ErrorCode, FileKey};
+use proto::storage::{REPLY, StorageRequest};
+use proto::{ErrorCode, Fault, FileKey};
 
 use crate::fake::dead_address;
 use crate::storage::{Act, FakeStorage, Memory};
@@ -231,6 +231,23 @@ fn a_broken_upload_of_which_nothing_is_found_is_a_plain_failure() {
     let error = upload(&client, &key("f"), &content(LEN)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network, "{error}");
     assert_eq!(storage.requests(), ["upload", "upload", "stat"]);
+}
+
+#[test]
+fn a_broken_upload_to_a_cpp_storage_that_has_no_such_file_is_a_plain_failure() {
+    let missing = Fault::new(ErrorCode::Unknown, "read database fail, fileid: f");
+    let missing = missing.encode(REPLY, "vm");
+    let cpp = FakeStorage::start(
+        &Arc::new(Memory::default()),
+        move |_, request| match request {
+            StorageRequest::Upload(_) => Act::CloseAfter(1000),
+            StorageRequest::Stat(_) => Act::RefuseAndClose(ErrorCode::Unknown),
+            _ => Act::Raw(missing.clone()),
+        },
+    );
+    let (_tracker, client) = cluster(&[&cpp]);
+    let error = upload(&client, &key("f"), &content(LEN)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error}");
 }
 
 #[test]
