@@ -14,6 +14,9 @@ use crate::units::{ByteSize, Period};
 /// Most threads in one pool.
 pub const WORKERS_MAX: u32 = 1024;
 
+/// Most connections to one server.
+pub const CONNECTIONS_MAX: u32 = 1_000_000;
+
 /// Why a configuration cannot be used. The messages name the file, and the line or the key.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -88,7 +91,7 @@ pub fn effective<C: Serialize>(config: &C) -> Result<String, ConfigError> {
 pub struct ServerConfig {
     /// Threads that serve requests, 1 to [`WORKERS_MAX`].
     pub workers: u32,
-    /// Threads kept for requests that never wait for a disk, 1 to [`WORKERS_MAX`].
+    /// Threads kept for small requests, 1 to [`WORKERS_MAX`].
     pub fast_workers: u32,
     /// Most connections at a time; at the limit the one idle for longest makes room.
     pub connections_max: u32,
@@ -140,7 +143,13 @@ impl ServerConfig {
         for (key, period) in periods {
             check_nonzero(key, period.is_zero())?;
         }
-        check_nonzero("server.connections_max", self.connections_max == 0)?;
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections_max) {
+            let reason = format!(
+                "{} is not between 1 and {CONNECTIONS_MAX}",
+                self.connections_max
+            );
+            return Err(ConfigError::invalid("server.connections_max", reason));
+        }
         check_nonzero("server.min_rate", self.min_rate.bytes() == 0)
     }
 }

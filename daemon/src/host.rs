@@ -11,6 +11,11 @@ pub fn hostname() -> String {
         .into_owned()
 }
 
+/// How many files this process may have open at a time.
+pub(crate) fn open_files_max() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Raises the limit of open files to the most this process may have: the usual soft limit of 1024
 /// is for programs that use `select`.
 pub(crate) fn raise_open_files() {

@@ -17,7 +17,10 @@ use escape::Escaped;
 use sink::{LineWriter, Sink};
 
 mod escape;
+mod seldom;
 mod sink;
+
+pub use seldom::{Seldom, more_like_it};
 
 /// The target of access records: `log::info!(target: ACCESS_TARGET, ...)`. They do not depend on
 /// the level.

@@ -1,6 +1,7 @@
 //! What all parts of a running storage share, built once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
@@ -8,9 +9,12 @@ use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 use crate::cache::Rows;
 use crate::config::Config;
 use crate::db::{self, Files};
-use crate::file::FileWriter;
 use crate::id::Numbers;
 use crate::path::StorePaths;
+use crate::writer::FileWriter;
+
+/// Longest wait for a number from one idserver: uploads hold workers meanwhile.
+const NUMBER_WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
@@ -26,7 +30,13 @@ impl Globals {
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
         let paths = StorePaths::open(&config)?;
         let files = db::open(&config).context("cannot open the database")?;
-        let pools = PoolManager::new(connection_config(&config), PoolConfig::default());
+        let pools = PoolManager::new(
+            ConnectionConfig {
+                io_timeout: NUMBER_WAIT,
+                ..connection_config(&config)
+            },
+            PoolConfig::default(),
+        );
         let ids = IdClient::new(config.idservers.clone(), Arc::new(pools));
         Ok(Arc::new(Globals {
             paths,

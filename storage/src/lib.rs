@@ -13,6 +13,8 @@ mod store_path;
 mod cache;
 mod db;
 mod file;
+mod sweep;
+mod writer;
 
 mod service;
 mod upload;

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::Context;
 use log::warn;
@@ -15,6 +15,8 @@ use crate::store_path::{Health, StorePath, open_folder};
 pub(crate) struct StorePaths {
     paths: Vec<Arc<StorePath>>,
     turn: AtomicUsize,
+    /// Whether any of them takes uploads, as of the last probe.
+    takers: AtomicBool,
 }
 
 /// A file by the folder it is opened in and its path from there.
@@ -43,6 +45,7 @@ impl StorePaths {
         Ok(StorePaths {
             paths,
             turn: AtomicUsize::new(0),
+            takers: AtomicBool::new(true),
         })
     }
 
@@ -73,12 +76,9 @@ impl StorePaths {
         })
     }
 
-    /// Whether an upload has a chance.
+    /// Whether an upload had a chance when the store paths were last looked after. Never waits.
     pub(crate) fn take_uploads(&self) -> bool {
-        let takes = |path: &Arc<StorePath>| {
-            path.health() == Health::Writable && path.available().is_ok_and(|bytes| bytes > 0)
-        };
-        self.paths.iter().any(takes)
+        self.takers.load(Ordering::Relaxed)
     }
 
     /// Where the file of a row lies. A row may be older than the configuration: a path outside of
@@ -111,11 +111,15 @@ impl StorePaths {
         self.paths.iter()
     }
 
-    /// Looks after all of them.
+    /// Looks after all of them. Waits for their disks, however long they take.
     pub(crate) fn probe(&self) {
-        for path in &self.paths {
+        let takes = |path: &Arc<StorePath>| {
             path.probe();
-        }
+            path.health() == Health::Writable && path.available().is_ok_and(|bytes| bytes > 0)
+        };
+        // All of them, not just up to the first that does.
+        let n_takers = self.paths.iter().filter(|path| takes(path)).count();
+        self.takers.store(n_takers > 0, Ordering::Relaxed);
     }
 
     /// Warns of those that are full.

@@ -2,18 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use daemon::Stop;
 use daemon::net::Server;
+use daemon::thread;
 use daemon::wire::Wire;
-use log::info;
+use log::{info, warn};
 
 use crate::config::Config;
 use crate::globals::Globals;
 use crate::service::StorageService;
 use crate::status::Jobs;
 use crate::tracker::Membership;
+
+/// How long the periodic jobs get to notice a stop: a disk that hangs may never let them.
+const JOBS_END: Duration = Duration::from_secs(2);
 
 /// A running storage.
 pub struct Storage {
@@ -65,9 +70,15 @@ impl Storage {
     /// Leaves the trackers, so that no new client is sent here, finishes the requests in flight,
     /// and closes the database.
     pub fn shutdown(self) {
-        self.membership.leave();
+        let mut stuck = self.membership.leave();
         self.server.shutdown();
-        self.jobs.stop();
+        stuck.extend(thread::join_until(
+            self.jobs.stop(),
+            Instant::now() + JOBS_END,
+        ));
+        for name in stuck {
+            warn!("thread {name} did not end, it is left behind");
+        }
         self.globals.files.close();
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use daemon::Stop;
+use daemon::thread::Thread;
 use daemon::ticker::Ticker;
 use log::{info, warn};
 
-use crate::file;
 use crate::globals::Globals;
+use crate::sweep;
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
@@ -34,24 +35,24 @@ impl Jobs {
                 probed.paths.probe()
             })?,
             Ticker::start("sweep", SWEEP_INTERVAL, stop.clone(), move || {
-                sweep(&swept, &watch)
+                sweep_all(&swept, &watch)
             })?,
         ];
         Ok(Jobs { stop, tickers })
     }
 
-    /// Ends them.
-    pub(crate) fn stop(self) {
+    /// Ends them; gives their threads back, which a disk that hangs may hold.
+    pub(crate) fn stop(self) -> Vec<Thread> {
         self.stop.trip();
-        self.tickers.into_iter().for_each(Ticker::join);
+        self.tickers.into_iter().map(Ticker::into_thread).collect()
     }
 }
 
-fn sweep(globals: &Globals, stop: &Stop) {
+fn sweep_all(globals: &Globals, stop: &Stop) {
     finish_deletes(globals, stop);
     for store_path in globals.paths.iter() {
         let go_on = || !stop.is_tripped();
-        file::sweep_temporaries(Path::new(&store_path.text), SystemTime::now(), &go_on);
+        sweep::sweep(Path::new(&store_path.text), SystemTime::now(), &go_on);
     }
     globals.paths.report_space();
 }

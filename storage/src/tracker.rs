@@ -17,6 +17,8 @@ const RECONNECT: Duration = Duration::from_secs(2);
 /// Longest wait for a tracker's answer: a stop waits for it, too.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// Longest time that leaving takes.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How often it is looked whether there is something to tell.
 const LOOK: Duration = Duration::from_secs(1);
 /// A tracker that does not know reports, a C++ one, is not sent another for this long.
@@ -65,10 +67,11 @@ impl Membership {
         Ok(Membership { stop, threads })
     }
 
-    /// Leaves every tracker's list.
-    pub(crate) fn leave(self) {
+    /// Leaves every tracker's list, as far as they answer in time; tells the threads that did not
+    /// end.
+    pub(crate) fn leave(self) -> Vec<String> {
         self.stop.trip();
-        self.threads.into_iter().for_each(Thread::join);
+        thread::join_until(self.threads, Instant::now() + GOODBYE)
     }
 }
 

@@ -13,9 +13,9 @@ use proto::{ErrorCode, Fault, FileKey};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::db::NewRow;
-use crate::file::{CommitError, NewFile};
 use crate::globals::Globals;
 use crate::store_path::StorePath;
+use crate::writer::{NewFile, WriteError};
 
 /// Content that comes in. Dropping it before the end removes what was written.
 pub(crate) struct Incoming {
@@ -75,7 +75,7 @@ impl Content for Incoming {
         globals
             .writer
             .commit(file)
-            .map_err(|e| commit_fault(&store_path, &path, e))?;
+            .map_err(|e| write_fault(&store_path, &path, &e))?;
         let row = NewRow {
             key: key.clone(),
             group: globals.config.group.clone(),
@@ -117,19 +117,17 @@ fn exists(key: &FileKey) -> Fault {
     )
 }
 
-fn commit_fault(store_path: &StorePath, path: &str, error: CommitError) -> Fault {
+fn write_fault(store_path: &StorePath, path: &str, error: &WriteError) -> Fault {
     match error {
-        CommitError::Sync(e) => {
-            store_path.note_failed_sync(&e);
+        WriteError::Sync(e) => {
+            store_path.note_failed_sync(e);
             Fault::new(ErrorCode::ReadOnly, format!("cannot sync {path}: {e}"))
         }
-        CommitError::Rename(e) => write_fault(store_path, path, &e),
+        WriteError::Refused(e) => {
+            store_path.note_failure(e);
+            disk_fault(path, e)
+        }
     }
-}
-
-fn write_fault(store_path: &StorePath, path: &str, error: &io::Error) -> Fault {
-    store_path.note_failure(error);
-    disk_fault(path, error)
 }
 
 /// What a client is told when the disk refuses.

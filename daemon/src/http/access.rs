@@ -1,5 +1,6 @@
 //! The access log of HTTP: the combined format and the seconds the request took.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use log::{Level, info, log_enabled};
@@ -8,31 +9,78 @@ use super::request::Request;
 use crate::logging::ACCESS_TARGET;
 use crate::net::Sent;
 
-/// Makes the line of a request, to be written when its answer is out.
-pub(super) fn report(
-    request: &Request,
-    status: u16,
-    head_len: u64,
-) -> Option<Box<dyn FnOnce(Sent) + Send>> {
-    if !log_enabled!(target: ACCESS_TARGET, Level::Info) {
-        return None;
+/// One request's line.
+pub(super) struct Access(Option<Line>);
+
+struct Line {
+    peer: SocketAddr,
+    request: String,
+    referer: String,
+    agent: String,
+    began: Instant,
+    time: chrono::DateTime<chrono::Local>,
+}
+
+impl Access {
+    /// The line of a request that begins now.
+    pub(super) fn of(request: &Request) -> Access {
+        let quoted = |name: &str| quotable(request.header(name).unwrap_or("-"));
+        Access::begin(request.peer, || {
+            let Request {
+                method,
+                target,
+                minor_version,
+                ..
+            } = request;
+            let text = quotable(&format!("{method} {target} HTTP/1.{minor_version}"));
+            (text, quoted("referer"), quoted("user-agent"))
+        })
     }
-    let began = Instant::now();
-    let peer = request.peer.ip();
-    let line = format!(
-        "{} {} HTTP/1.{}",
-        request.method, request.target, request.minor_version
-    );
-    let quoted = |name: &str| request.header(name).unwrap_or("-").replace('"', "%22");
-    let (referer, agent) = (quoted("referer"), quoted("user-agent"));
-    let time = chrono::Local::now().format("%d/%b/%Y:%H:%M:%S %z");
-    let begin = format!(
-        "{peer} - - [{time}] \"{}\" {status}",
-        line.replace('"', "%22")
-    );
-    Some(Box::new(move |sent: Sent| {
-        let body = sent.bytes.saturating_sub(head_len);
-        let secs = began.elapsed().as_secs_f64();
-        info!(target: ACCESS_TARGET, "{begin} {body} \"{referer}\" \"{agent}\" {secs:.3}");
-    }))
+
+    /// The line of a request that was not understood.
+    pub(super) fn of_refused(peer: SocketAddr) -> Access {
+        let unknown = || "-".to_owned();
+        Access::begin(peer, || (unknown(), unknown(), unknown()))
+    }
+
+    fn begin(peer: SocketAddr, texts: impl FnOnce() -> (String, String, String)) -> Access {
+        let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info);
+        Access(wanted.then(|| {
+            let (request, referer, agent) = texts();
+            let (began, time) = (Instant::now(), chrono::Local::now());
+            Line {
+                peer,
+                request,
+                referer,
+                agent,
+                began,
+                time,
+            }
+        }))
+    }
+
+    /// Writes the line when the answer is out.
+    pub(super) fn report(self, status: u16, head_len: u64) -> Option<Box<dyn FnOnce(Sent) + Send>> {
+        let Line {
+            peer,
+            request,
+            referer,
+            agent,
+            began,
+            time,
+        } = self.0?;
+        Some(Box::new(move |sent: Sent| {
+            let (ip, time) = (peer.ip(), time.format("%d/%b/%Y:%H:%M:%S %z"));
+            let body = sent.bytes.saturating_sub(head_len);
+            let secs = began.elapsed().as_secs_f64();
+            info!(
+                target: ACCESS_TARGET,
+                "{ip} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3}"
+            );
+        }))
+    }
+}
+
+fn quotable(text: &str) -> String {
+    text.replace('"', "%22")
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use log::debug;
 use tiny_http::Method;
 
-use super::access;
+use super::access::Access;
 use super::request::{HEAD_MAX, Parsed, Refusal, Request, parse};
 use super::response::{Response, status};
 use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Then};
@@ -34,6 +34,10 @@ impl<H: Handler> Protocol for Http<H> {
     const REQUEST_MAX: usize = HEAD_MAX;
 
     fn readiness(&self, bytes: &[u8]) -> Readiness {
+        // A head that comes in many small pieces is parsed when its end may have come.
+        if bytes.len() < HEAD_MAX && !has_empty_line(bytes) {
+            return Readiness::More;
+        }
         // Who asks does not matter to whether it is whole.
         match parse(bytes, ([0, 0, 0, 0], 0).into()) {
             Ok(Parsed::Partial) => Readiness::More,
@@ -41,17 +45,25 @@ impl<H: Handler> Protocol for Http<H> {
         }
     }
 
-    fn serve(&self, inbox: &mut Inbox, _session: &mut (), peer: SocketAddr) -> Action {
+    fn serve(
+        &self,
+        inbox: &mut Inbox,
+        _session: &mut (),
+        peer: SocketAddr,
+        stopping: bool,
+    ) -> Action {
         match parse(inbox.bytes(), peer) {
-            Ok(Parsed::Head(request, len)) => {
+            Ok(Parsed::Head(mut request, len)) => {
                 inbox.consume(len);
+                request.keep_alive &= !stopping;
+                let access = Access::of(&request);
                 let response = self.handler.handle(&request);
-                Action::Send(outgoing(&request, response))
+                Action::Send(outgoing(&request, response, access))
             }
             Ok(Parsed::Partial) => unreachable!("readiness saw a whole head"),
             Err(refusal) => {
                 debug!("{peer}: {}", refusal.message);
-                Action::Send(refuse(&refusal))
+                Action::Send(refuse(&refusal, Access::of_refused(peer)))
             }
         }
     }
@@ -66,9 +78,9 @@ impl<H: Handler> Protocol for Http<H> {
     }
 }
 
-fn outgoing(request: &Request, response: Response) -> Outgoing {
+fn outgoing(request: &Request, response: Response, access: Access) -> Outgoing {
     let head = response.head(request.minor_version, request.keep_alive);
-    let report = access::report(request, response.status, head.len() as u64);
+    let report = access.report(response.status, head.len() as u64);
     let mut parts = vec![Part::Bytes(head)];
     if request.method != Method::Head {
         parts.extend(response.body);
@@ -86,8 +98,10 @@ fn outgoing(request: &Request, response: Response) -> Outgoing {
 }
 
 /// After a head that was not understood nothing that follows can be either.
-fn refuse(refusal: &Refusal) -> Outgoing {
-    alone(Response::text(refusal.status, refusal.message))
+fn refuse(refusal: &Refusal, access: Access) -> Outgoing {
+    let mut outgoing = alone(Response::text(refusal.status, refusal.message));
+    outgoing.report = access.report(refusal.status, 0);
+    outgoing
 }
 
 fn alone(response: Response) -> Outgoing {
@@ -98,4 +112,13 @@ fn alone(response: Response) -> Outgoing {
         then: Then::Close,
         report: None,
     }
+}
+
+/// Whether a line is empty, however lines end: a head may be whole.
+fn has_empty_line(bytes: &[u8]) -> bool {
+    let mut line_ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    line_ends.any(|(at, _)| {
+        let rest = &bytes[at + 1..];
+        rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
+    })
 }

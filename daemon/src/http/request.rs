@@ -96,6 +96,7 @@ fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<R
             .map_err(|_| refusal(status::BAD_REQUEST, "header value is not UTF-8"))?;
         Ok((field.name.to_ascii_lowercase(), value.trim().to_owned()))
     });
+    let headers = join_lists(headers.collect::<Result<_, _>>()?);
     let mut request = Request {
         method: Method::from_str(method).unwrap_or(Method::Get),
         target: origin_form(target)?.to_owned(),
@@ -103,12 +104,29 @@ fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<R
         peer,
         keep_alive: false,
         body_follows: false,
-        headers: headers.collect::<Result<_, _>>()?,
+        headers,
     };
     check_host(&request)?;
     check_body(&mut request)?;
     request.keep_alive = wants_keep_alive(&request) && !request.body_follows;
     Ok(request)
+}
+
+/// A list that stands in several fields is one list (RFC 9110, 5.3).
+fn join_lists(fields: Vec<(String, String)>) -> Vec<(String, String)> {
+    const LISTS: [&str; 3] = ["connection", "if-match", "if-none-match"];
+    let mut joined: Vec<(String, String)> = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        let before = joined.iter_mut().find(|(known, _)| *known == name);
+        match before.filter(|_| LISTS.contains(&name.as_str())) {
+            Some((_, list)) => {
+                list.push_str(", ");
+                list.push_str(&value);
+            }
+            None => joined.push((name, value)),
+        }
+    }
+    joined
 }
 
 /// RFC 9112, 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
@@ -121,7 +139,9 @@ fn check_host(request: &Request) -> Result<(), Refusal> {
 
 /// RFC 9112, 6: a body is refused where none belongs, and any doubt about its length.
 fn check_body(request: &mut Request) -> Result<(), Refusal> {
-    if request.values("transfer-encoding").next().is_some() {
+    let bodiless = matches!(request.method, Method::Get | Method::Head);
+    let is_chunked = request.values("transfer-encoding").next().is_some();
+    if is_chunked && bodiless {
         return Err(refusal(
             status::BAD_REQUEST,
             "Transfer-Encoding is not taken",
@@ -133,11 +153,10 @@ fn check_body(request: &mut Request) -> Result<(), Refusal> {
         return Err(refusal(status::BAD_REQUEST, "invalid Content-Length"));
     }
     let has_body = lengths.iter().any(|text| text.bytes().any(|b| b != b'0'));
-    let bodiless = matches!(request.method, Method::Get | Method::Head);
     if has_body && bodiless {
         return Err(refusal(status::BAD_REQUEST, "a body is not taken"));
     }
-    request.body_follows = has_body;
+    request.body_follows = has_body || is_chunked;
     Ok(())
 }
 

@@ -80,6 +80,12 @@ fn a_head_without_end_is_refused_at_its_limit() {
 }
 
 #[test]
+fn a_list_in_several_fields_is_one() {
+    let request = whole("GET / HTTP/1.1\r\nHost: a\r\nIf-Match: \"x\"\r\nIf-Match: \"y\"\r\n\r\n");
+    assert_eq!(request.header("if-match"), Some("\"x\", \"y\""));
+}
+
+#[test]
 fn absolute_targets_lose_their_authority() {
     let path = |target: &str| whole(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).target;
     assert_eq!(path("http://host:80/files/x?q"), "/files/x?q");

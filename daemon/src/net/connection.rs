@@ -21,6 +21,8 @@ pub(crate) struct Connection<P: Protocol> {
     pub(crate) lane: Lane,
     /// When the first byte of an unfinished request came.
     pub(crate) head_since: Option<Instant>,
+    /// When its last request was whole, or it was accepted.
+    pub(crate) last_request: Instant,
     /// When the connection was handed to a lane.
     pub(crate) queued_at: Instant,
     /// A request was taken and nothing of its reply is out.
@@ -60,6 +62,7 @@ impl<P: Protocol> Connection<P> {
             activity: Activity::Idle,
             lane: Lane::Slow,
             head_since: None,
+            last_request: Instant::now(),
             queued_at: Instant::now(),
             owes_reply: false,
             expired: false,

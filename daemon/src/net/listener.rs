@@ -3,9 +3,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use log::{debug, error};
+use log::{debug, error, warn};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::connection::Connection;
@@ -13,15 +13,15 @@ use super::protocol::Protocol;
 use super::sending::Sending;
 use super::server::Shared;
 use super::wait::Interest;
+use crate::logging::{Seldom, more_like_it};
 
 /// Connections the kernel completes before they are accepted.
 const BACKLOG: i32 = 4096;
 /// A peer that vanished without a word is noticed after about two minutes.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
-/// Wait after running out of descriptors or memory, and at most one log line in this time.
+/// Wait after running out of descriptors or memory.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
-const EXHAUSTED_LOG: Duration = Duration::from_secs(1);
 
 /// A listening socket; the port may be 0 for any free one.
 pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -39,7 +39,7 @@ pub(crate) fn interrupt(listener: &TcpListener) -> io::Result<()> {
 
 /// Accepts until the server stops.
 pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: &TcpListener) {
-    let mut logged: Option<Instant> = None;
+    let (exhausted, crowded) = (Seldom::default(), Seldom::default());
     for id in 1.. {
         let accepted = listener.accept();
         if shared.is_stopping() {
@@ -47,17 +47,21 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: &TcpListener) 
         }
         match accepted {
             Ok((stream, peer)) => {
-                if let Err(e) = admit(shared, stream, peer, id) {
-                    debug!("{peer}: not admitted: {e}");
+                if let Err(e) = admit(shared, stream, peer, id)
+                    && let Some(unwritten) = crowded.due()
+                {
+                    warn!("{peer}: not admitted: {e}{}", more_like_it(unwritten));
                 }
             }
             Err(e) if is_of_the_connection(&e) => debug!("accept: {e}"),
             Err(e) => {
-                if logged.is_none_or(|at| at.elapsed() >= EXHAUSTED_LOG) {
-                    error!("accept: {e}");
-                    logged = Some(Instant::now());
+                if let Some(unwritten) = exhausted.due() {
+                    error!("accept: {e}{}", more_like_it(unwritten));
                 }
-                shared.stop.wait(EXHAUSTED_WAIT);
+                // Somebody who only sits there may have what is missing.
+                if !shared.parking.evict_idle() {
+                    shared.stop.wait(EXHAUSTED_WAIT);
+                }
             }
         }
     }

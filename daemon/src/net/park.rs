@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use log::debug;
+use log::{debug, error};
 use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
@@ -100,8 +101,9 @@ impl<P: Protocol> Parking<P> {
     /// Closes the connection that has been idle for longest; false when none is.
     pub(crate) fn evict_idle(&self) -> bool {
         let mut map = self.parked.lock();
-        let idle = |parked: &Parked<P>| matches!(parked.connection.activity, Activity::Idle);
-        let oldest = map.values().filter(|p| idle(p)).min_by_key(|p| p.since);
+        let is_idle = |p: &&Parked<P>| matches!(p.connection.activity, Activity::Idle);
+        let idle = map.values().filter(is_idle);
+        let oldest = idle.min_by_key(|p| p.connection.last_request);
         let evicted = oldest
             .map(|p| p.connection.id)
             .and_then(|id| map.remove(&id));
@@ -145,25 +147,38 @@ pub(crate) fn run<P: Protocol>(shared: &Shared<P>) {
     let mut scratch = vec![0; SCRATCH];
     let mut swept = Instant::now();
     while !shared.is_over() {
-        events.clear();
-        wait_events(shared, &mut events);
-        for event in &events {
-            let id = event.data.u64();
-            if id == WAKE {
-                drain(&shared.parking.wake);
-            } else if let Some(connection) = shared.parking.take(id) {
-                advance(shared, connection, &mut scratch);
-            }
-        }
-        if shared.is_stopping() {
-            close_idle(shared, &mut scratch);
-        }
-        if swept.elapsed() >= SWEEP {
-            swept = Instant::now();
-            sweep(shared, swept);
+        // One connection must not cost all others their watchman.
+        let round = || round(shared, &mut events, &mut scratch, &mut swept);
+        if catch_unwind(AssertUnwindSafe(round)).is_err() {
+            error!("watching a connection panicked, it is closed");
         }
     }
     shared.parking.parked.lock().clear();
+}
+
+fn round<P: Protocol>(
+    shared: &Shared<P>,
+    events: &mut Vec<Event>,
+    scratch: &mut [u8],
+    swept: &mut Instant,
+) {
+    events.clear();
+    wait_events(shared, events);
+    for event in events.iter() {
+        let id = event.data.u64();
+        if id == WAKE {
+            drain(&shared.parking.wake);
+        } else if let Some(connection) = shared.parking.take(id) {
+            advance(shared, connection, scratch);
+        }
+    }
+    if shared.is_stopping() {
+        close_idle(shared, scratch);
+    }
+    if swept.elapsed() >= SWEEP {
+        *swept = Instant::now();
+        sweep(shared, *swept);
+    }
 }
 
 fn wait_events<P: Protocol>(shared: &Shared<P>, events: &mut Vec<Event>) {
@@ -174,7 +189,7 @@ fn wait_events<P: Protocol>(shared: &Shared<P>, events: &mut Vec<Event>) {
     let buffer = rustix::buffer::spare_capacity(events);
     match epoll::wait(&shared.parking.epoll, buffer, Some(&timeout)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
-        Err(e) => log::error!("epoll: {e}"),
+        Err(e) => error!("epoll: {e}"),
     }
 }
 

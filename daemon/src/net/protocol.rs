@@ -36,7 +36,14 @@ pub trait Protocol: Send + Sync + 'static {
     fn readiness(&self, bytes: &[u8]) -> Readiness;
 
     /// Takes one request off the inbox and acts on it. Never touches the socket.
-    fn serve(&self, inbox: &mut Inbox, session: &mut Self::Session, peer: SocketAddr) -> Action;
+    /// `stopping` tells that no further request of this connection will be served.
+    fn serve(
+        &self,
+        inbox: &mut Inbox,
+        session: &mut Self::Session,
+        peer: SocketAddr,
+        stopping: bool,
+    ) -> Action;
 
     /// The reply when there are too many connections, or a request waited too long for a worker.
     fn busy(&self) -> Outgoing;

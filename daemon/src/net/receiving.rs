@@ -2,14 +2,15 @@
 
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::read_now;
 use super::protocol::{Inbox, Outgoing, Receive};
 use super::wait::{Interest, ready};
 
-/// After this much a worker looks whether others wait.
+/// After this much, or this long, a worker looks whether others wait.
 const TURN: u64 = 8 << 20;
+const TURN_TIME: Duration = Duration::from_millis(50);
 
 pub(crate) struct Receiving {
     remaining: u64,
@@ -46,11 +47,12 @@ impl Receiving {
         patience: impl Fn() -> Duration,
         moved: &mut u64,
     ) -> io::Result<Progress> {
+        let began = Instant::now();
         loop {
             if self.remaining == 0 {
                 return Ok(Progress::Done(self.sink.finish()));
             }
-            if *moved >= TURN {
+            if *moved >= TURN || (*moved > 0 && began.elapsed() >= TURN_TIME) {
                 return Ok(Progress::Turn(self));
             }
             let (filled, blocked) = fill(inbox, stream, self.window(buffer), &patience)?;

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use rustix::fs::sendfile;
+use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
 use super::protocol::{Outgoing, Part, Sent, Then};
@@ -13,11 +15,14 @@ use super::protocol::{Outgoing, Part, Sent, Then};
 const SENDFILE_STEP: u64 = 2 << 20;
 /// Read from a stream at once; also what a stalled peer's connection may hold in memory.
 const STREAM_STEP: usize = 128 << 10;
-/// After this much a worker looks whether others wait.
+/// After this much, or this long, a worker looks whether others wait.
 const TURN: u64 = 8 << 20;
+const TURN_TIME: Duration = Duration::from_millis(50);
 
 pub(crate) struct Sending {
     parts: VecDeque<Part>,
+    /// How much of the first part is out, if that is bytes.
+    start: usize,
     pub(crate) then: Then,
     report: Option<Box<dyn FnOnce(Sent) + Send>>,
     sent: u64,
@@ -36,6 +41,7 @@ impl Sending {
     pub(crate) fn new(outgoing: Outgoing) -> Sending {
         Sending {
             parts: outgoing.parts.into(),
+            start: 0,
             then: outgoing.then,
             report: outgoing.report,
             sent: 0,
@@ -51,26 +57,27 @@ impl Sending {
     /// Sends until all is out, the peer takes no more, or the turn is over.
     ///
     /// # Errors
-    /// The peer is gone, or a part ended before its length.
+    /// The peer is gone, or a part could not be had in full.
     pub(crate) fn advance(
         &mut self,
         stream: &TcpStream,
         scratch: &mut [u8],
-    ) -> io::Result<Progress> {
+    ) -> Result<Progress, SendError> {
         let turn_end = self.sent + TURN;
-        while let Some(part) = self.parts.front_mut() {
-            if part.is_empty() {
+        let began = Instant::now();
+        while let Some(part) = self.parts.front() {
+            if part.len() == self.start as u64 {
                 self.parts.pop_front();
+                self.start = 0;
                 continue;
             }
-            if self.sent >= turn_end {
+            if self.sent >= turn_end || began.elapsed() >= TURN_TIME {
                 return Ok(Progress::Turn);
             }
-            let last = self.parts.len() == 1;
-            match self.step(stream, scratch, last) {
+            match self.step(stream, scratch) {
                 Ok(len) => self.sent += len,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Progress::Blocked),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.is(ErrorKind::WouldBlock) => return Ok(Progress::Blocked),
+                Err(e) if e.is(ErrorKind::Interrupted) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -79,40 +86,38 @@ impl Sending {
     }
 
     /// One system call's worth of the first part.
-    fn step(&mut self, stream: &TcpStream, scratch: &mut [u8], last: bool) -> io::Result<u64> {
+    fn step(&mut self, stream: &TcpStream, scratch: &mut [u8]) -> Result<u64, SendError> {
+        let last = self.parts.len() == 1;
         let Some(part) = self.parts.front_mut() else {
             return Ok(0);
         };
         match part {
             Part::Bytes(bytes) => {
-                let flags = if last { SendFlags::NOSIGNAL } else { more() };
-                let len = send(stream, bytes, flags)?;
-                bytes.drain(..len);
-                Ok(len as u64)
+                let sent = send(stream, &bytes[self.start..], flags(last)).map_err(of_peer)?;
+                self.start += sent;
+                Ok(sent as u64)
             }
             Part::File { file, offset, len } => {
                 let step = (*len).min(SENDFILE_STEP) as usize;
-                let moved = sendfile(stream, &*file, Some(offset), step)? as u64;
-                *len -= moved;
+                let moved = sendfile(stream, &*file, Some(offset), step).map_err(of_sendfile)?;
                 if moved == 0 {
                     return Err(short("file", *len));
                 }
-                Ok(moved)
+                *len -= moved as u64;
+                Ok(moved as u64)
             }
             Part::Stream { reader, len } => {
                 let room = scratch.len().min(STREAM_STEP) as u64;
                 let room = room.min(*len) as usize;
-                let read = reader.read(&mut scratch[..room])?;
+                let read = reader
+                    .read(&mut scratch[..room])
+                    .map_err(SendError::Source)?;
                 if read == 0 {
                     return Err(short("stream", *len));
                 }
                 *len -= read as u64;
-                let flags = if *len == 0 && last {
-                    SendFlags::NOSIGNAL
-                } else {
-                    more()
-                };
-                self.send_or_keep(stream, &scratch[..read], flags)
+                let last = last && *len == 0;
+                self.send_or_keep(stream, &scratch[..read], flags(last))
             }
         }
     }
@@ -124,11 +129,11 @@ impl Sending {
         stream: &TcpStream,
         bytes: &[u8],
         flags: SendFlags,
-    ) -> io::Result<u64> {
+    ) -> Result<u64, SendError> {
         let sent = match send(stream, bytes, flags) {
             Ok(len) => len,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => 0,
-            Err(e) => return Err(e.into()),
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(e) => return Err(of_peer(e)),
         };
         if sent < bytes.len() {
             self.parts.push_front(Part::Bytes(bytes[sent..].to_vec()));
@@ -148,21 +153,63 @@ impl Drop for Sending {
     }
 }
 
+/// Why a reply could not be sent to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    /// The peer went away: everyday life.
+    #[error("{0}")]
+    Peer(io::Error),
+    /// What was to be sent could not be had: our fault.
+    #[error("{0}")]
+    Source(io::Error),
+}
+
+impl SendError {
+    fn is(&self, kind: ErrorKind) -> bool {
+        let (SendError::Peer(error) | SendError::Source(error)) = self;
+        error.kind() == kind
+    }
+}
+
 impl Part {
-    fn is_empty(&self) -> bool {
+    fn len(&self) -> u64 {
         match self {
-            Part::Bytes(bytes) => bytes.is_empty(),
-            Part::File { len, .. } | Part::Stream { len, .. } => *len == 0,
+            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::File { len, .. } | Part::Stream { len, .. } => *len,
         }
     }
 }
 
-/// More is about to follow: the kernel may wait to fill a packet.
-fn more() -> SendFlags {
-    SendFlags::NOSIGNAL | SendFlags::MORE
+/// When more is about to follow the kernel may wait to fill a packet.
+fn flags(last: bool) -> SendFlags {
+    if last {
+        SendFlags::NOSIGNAL
+    } else {
+        SendFlags::NOSIGNAL | SendFlags::MORE
+    }
 }
 
-fn short(what: &str, missing: u64) -> io::Error {
+fn of_peer(errno: Errno) -> SendError {
+    SendError::Peer(errno.into())
+}
+
+/// sendfile does not say which side failed; these are the socket's.
+fn of_sendfile(errno: Errno) -> SendError {
+    match errno {
+        Errno::AGAIN
+        | Errno::INTR
+        | Errno::PIPE
+        | Errno::CONNRESET
+        | Errno::CONNABORTED
+        | Errno::NOTCONN
+        | Errno::TIMEDOUT
+        | Errno::HOSTUNREACH
+        | Errno::NETUNREACH => of_peer(errno),
+        _ => SendError::Source(errno.into()),
+    }
+}
+
+fn short(what: &str, missing: u64) -> SendError {
     let text = format!("the {what} ended {missing} bytes early");
-    io::Error::new(ErrorKind::UnexpectedEof, text)
+    SendError::Source(io::Error::new(ErrorKind::UnexpectedEof, text))
 }

@@ -17,6 +17,8 @@ use super::wait::Interest;
 use super::worker::Worker;
 use super::{listener, park};
 use crate::config::ServerConfig;
+use crate::host;
+use crate::logging::Seldom;
 use crate::stop::Stop;
 use crate::thread::{self, Thread};
 
@@ -118,6 +120,20 @@ fn start_threads<P: Protocol>(
     Ok(threads)
 }
 
+/// The settings with no more connections than there are descriptors for: each may need two, for
+/// itself and for what it sends or takes.
+fn within_limits(config: &ServerConfig) -> ServerConfig {
+    let files = host::open_files_max();
+    let affordable = u32::try_from(files / 2).unwrap_or(u32::MAX).max(1);
+    let mut config = config.clone();
+    if config.connections_max > affordable {
+        let wanted = config.connections_max;
+        warn!("connections_max is {affordable}, not {wanted}: only {files} files may be open");
+        config.connections_max = affordable;
+    }
+    config
+}
+
 /// What a lane carries to its workers.
 pub(crate) enum Work<P: Protocol> {
     Connection(Box<Connection<P>>),
@@ -139,6 +155,8 @@ pub(crate) struct Shared<P: Protocol> {
     census: Arc<Census>,
     listener: Arc<TcpListener>,
     over: AtomicBool,
+    /// Requests that waited too long for a worker.
+    pub(crate) late: Seldom,
 }
 
 impl<P: Protocol> Shared<P> {
@@ -147,12 +165,13 @@ impl<P: Protocol> Shared<P> {
         protocol: P,
         listener: Arc<TcpListener>,
     ) -> io::Result<Shared<P>> {
+        let config = within_limits(config);
         // A connection is in one place at a time, so a lane can never hold more than all of them
         // and a Halt for each worker: sending never waits.
         let room = (config.connections_max + config.workers.max(config.fast_workers)) as usize;
         Ok(Shared {
             protocol,
-            config: config.clone(),
+            config,
             parking: Parking::new()?,
             stop: Stop::new(),
             slow: bounded(room),
@@ -160,6 +179,7 @@ impl<P: Protocol> Shared<P> {
             census: Arc::default(),
             listener,
             over: AtomicBool::new(false),
+            late: Seldom::default(),
         })
     }
 
@@ -226,12 +246,12 @@ impl<P: Protocol> Shared<P> {
 
     pub(crate) fn too_slow(&self, pace: &mut Pace) -> bool {
         let stall_timeout = self.config.stall_timeout.duration();
-        let bytes_min = self
-            .config
-            .min_rate
-            .bytes()
-            .saturating_mul(stall_timeout.as_secs());
-        pace.too_slow(stall_timeout, bytes_min)
+        let rate = u128::from(self.config.min_rate.bytes());
+        let bytes_min = rate * stall_timeout.as_millis() / 1000;
+        pace.too_slow(
+            stall_timeout,
+            u64::try_from(bytes_min).unwrap_or(u64::MAX).max(1),
+        )
     }
 
     fn queue(&self, lane: Lane) -> &Queue<P> {

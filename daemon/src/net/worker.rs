@@ -4,14 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{debug, error};
+use log::{debug, error, warn};
 
 use super::connection::{Activity, Connection, Filled};
 use super::protocol::{Action, Lane, Outgoing, Protocol, Readiness, Then};
 use super::receiving::{self, Receiving};
-use super::sending::{self, Sending};
+use super::sending::{self, SendError, Sending};
 use super::server::{Shared, Work};
 use super::wait::{Interest, ready};
+use crate::logging::more_like_it;
 
 /// Content is gathered to this size before it is written.
 const BUFFER: usize = 1 << 20;
@@ -62,7 +63,11 @@ impl<P: Protocol> Worker<P> {
     /// Serves the lane until it is told to halt.
     pub(crate) fn run(mut self) {
         while let Work::Connection(connection) = self.shared.next_work(self.lane) {
-            self.drive(connection);
+            let id = connection.id;
+            // Requests that panic are answered further in; this is for what a connection drops.
+            if catch_unwind(AssertUnwindSafe(|| self.drive(connection))).is_err() {
+                error!("#{id}: closing it panicked");
+            }
         }
     }
 
@@ -72,6 +77,7 @@ impl<P: Protocol> Worker<P> {
             debug!("#{}: closed, moves too few bytes", connection.id);
             return;
         }
+        self.refuse_if_late(&mut connection);
         loop {
             if self.shared.is_over() {
                 return;
@@ -92,6 +98,22 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
+    /// A request that waited too long for a worker: its client has better places to ask by now.
+    fn refuse_if_late(&self, connection: &mut Connection<P>) {
+        let waited = connection.queued_at.elapsed();
+        let idle = matches!(connection.activity, Activity::Idle);
+        if idle && waited > self.shared.config.queue_timeout.duration() {
+            if let Some(unwritten) = self.shared.late.due() {
+                let more = more_like_it(unwritten);
+                warn!(
+                    "{}: busy, waited {waited:?} for a worker{more}",
+                    connection.peer
+                );
+            }
+            reply(connection, self.shared.protocol.busy());
+        }
+    }
+
     fn step(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
         match std::mem::replace(&mut connection.activity, Activity::Idle) {
             Activity::Idle => self.next_request(connection, served),
@@ -108,12 +130,11 @@ impl<P: Protocol> Worker<P> {
         match self.shared.protocol.readiness(connection.inbox.bytes()) {
             Readiness::Serve(lane) if lane != self.lane => return Step::Move(lane),
             Readiness::Serve(_) => {}
-            Readiness::More if self.shared.is_stopping() && connection.inbox.is_empty() => {
-                return Step::Close;
-            }
             Readiness::More => {
+                let at_rest = connection.inbox.is_empty();
                 return match connection.fill_inbox(&mut self.buffer) {
                     Ok(Filled::Some) => Step::Go,
+                    Ok(Filled::Nothing) if at_rest && self.shared.is_stopping() => Step::Close,
                     Ok(Filled::Nothing) => Step::Wait(Interest::Read),
                     Ok(Filled::Eof) => Step::Close,
                     Err(e) => close(connection, &e),
@@ -124,25 +145,23 @@ impl<P: Protocol> Worker<P> {
             return Step::Yield;
         }
         *served += 1;
-        self.serve(connection, *served);
+        self.serve(connection);
         Step::Go
     }
 
-    fn serve(&self, connection: &mut Connection<P>, served: u32) {
-        connection.head_since = None;
+    fn serve(&self, connection: &mut Connection<P>) {
         connection.owes_reply = true;
-        let waited = connection.queued_at.elapsed();
-        if served == 1 && waited > self.shared.config.queue_timeout.duration() {
-            debug!("#{}: busy, waited {waited:?} for a worker", connection.id);
-            return reply(connection, self.shared.protocol.busy());
-        }
+        connection.last_request = Instant::now();
+        let stopping = self.shared.is_stopping();
         let Connection {
             inbox,
             session,
             peer,
             ..
         } = connection;
-        match self.shared.protocol.serve(inbox, session, *peer) {
+        let action = self.shared.protocol.serve(inbox, session, *peer, stopping);
+        connection.head_since = (!inbox.is_empty()).then(Instant::now);
+        match action {
             Action::Send(outgoing) => reply(connection, outgoing),
             Action::Receive { len, sink } => {
                 connection.activity = Activity::Receiving(Receiving::new(len, sink));
@@ -187,9 +206,10 @@ impl<P: Protocol> Worker<P> {
 
     fn send(&mut self, connection: &mut Connection<P>, mut sending: Sending) -> Step {
         let before = sending.sent();
+        // From here on a panic finds a part of the reply out: nothing can be said any more.
+        connection.owes_reply = false;
         let progress = sending.advance(&connection.stream, &mut self.buffer);
         connection.pace.moved(sending.sent() - before);
-        connection.owes_reply &= sending.sent() == 0;
         match progress {
             Ok(sending::Progress::Done) => after_reply(connection, sending.then),
             Ok(sending::Progress::Turn) => {
@@ -200,7 +220,14 @@ impl<P: Protocol> Worker<P> {
                 connection.activity = Activity::Sending(sending);
                 Step::Wait(Interest::Write)
             }
-            Err(e) => close(connection, &e),
+            Err(SendError::Peer(e)) => close(connection, &e),
+            Err(SendError::Source(e)) => {
+                error!(
+                    "#{}: {}: reply broken off: {e}",
+                    connection.id, connection.peer
+                );
+                Step::Close
+            }
         }
     }
 
@@ -242,7 +269,6 @@ fn reply<P: Protocol>(connection: &mut Connection<P>, outgoing: Outgoing) {
 }
 
 fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step {
-    connection.owes_reply = false;
     connection.pace = Default::default();
     if then == Then::Close {
         if connection

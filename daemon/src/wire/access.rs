@@ -1,18 +1,15 @@
 //! What is written down of requests: a line each in the access log, and faults of ours in the log.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use log::{Level, debug, error, info, log_enabled};
 use parking_lot::Mutex;
 use proto::{ErrorCode, Fault};
 
-use crate::logging::{ACCESS_TARGET, timestamp};
+use crate::logging::{ACCESS_TARGET, Seldom, more_like_it, timestamp};
 use crate::net::Sent;
-
-/// Faults of one kind that come faster are counted, not written: a database that is away would
-/// fill the disk.
-const FAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One request's line in the access log: time, client, request, result, bytes sent, milliseconds.
 pub(super) struct Access {
@@ -22,16 +19,9 @@ pub(super) struct Access {
     began: Instant,
 }
 
-/// Writes faults down, in bounds.
+/// Writes faults down, in bounds: a database that is away would fill the disk.
 #[derive(Default)]
-pub(super) struct FaultLog(Mutex<Vec<Recent>>);
-
-/// The last line about one kind of fault.
-struct Recent {
-    code: ErrorCode,
-    at: Instant,
-    unwritten: u64,
-}
+pub(super) struct FaultLog(Mutex<Vec<(ErrorCode, Arc<Seldom>)>>);
 
 impl Access {
     pub(super) fn begin(peer: SocketAddr, request: impl FnOnce() -> String) -> Access {
@@ -51,17 +41,30 @@ impl Access {
         }
     }
 
-    pub(super) fn end(self, result: &str) -> Option<Box<dyn FnOnce(Sent) + Send>> {
-        let request = self.request?;
-        let (peer, began, result) = (self.peer.ip(), self.began, result.to_owned());
+    pub(super) fn end(mut self, result: &str) -> Option<Box<dyn FnOnce(Sent) + Send>> {
+        let request = self.request.take()?;
+        let (peer, began, result) = (self.peer, self.began, result.to_owned());
         Some(Box::new(move |sent: Sent| {
-            let ms = began.elapsed().as_secs_f64() * 1e3;
             let cut = if sent.complete { "" } else { " cut" };
-            let time = timestamp(chrono::Utc::now());
-            let bytes = sent.bytes;
-            info!(target: ACCESS_TARGET, "{time} {peer} {request} {result}{cut} {bytes} {ms:.3}");
+            write_line(peer, &request, &format!("{result}{cut}"), sent.bytes, began);
         }))
     }
+}
+
+impl Drop for Access {
+    /// A client that went away before it was answered.
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            write_line(self.peer, &request, "aborted", 0, self.began);
+        }
+    }
+}
+
+fn write_line(peer: SocketAddr, request: &str, result: &str, bytes: u64, began: Instant) {
+    let time = timestamp(chrono::Utc::now());
+    let ip = peer.ip();
+    let ms = began.elapsed().as_secs_f64() * 1e3;
+    info!(target: ACCESS_TARGET, "{time} {ip} {request} {result} {bytes} {ms:.3}");
 }
 
 impl FaultLog {
@@ -74,58 +77,26 @@ impl FaultLog {
             BadRequest | NotFound | Exists | Forbidden | Busy
         ) {
             debug!("{peer} {request}: {fault}");
-        } else if let Some(unwritten) = self.due(fault.code, Instant::now()) {
+        } else if let Some(unwritten) = self.kind(fault.code).due() {
             let cause = fault
                 .cause
                 .as_ref()
                 .map(|cause| format!(" ({cause})"))
                 .unwrap_or_default();
-            let more = match unwritten {
-                0 => String::new(),
-                n => format!("; {n} more like it before"),
-            };
-            error!("{peer} {request}: {fault}{cause}{more}");
+            error!(
+                "{peer} {request}: {fault}{cause}{}",
+                more_like_it(unwritten)
+            );
         }
     }
 
-    /// How many faults of this kind were not written since the last line, if one is due.
-    fn due(&self, code: ErrorCode, now: Instant) -> Option<u64> {
+    fn kind(&self, code: ErrorCode) -> Arc<Seldom> {
         let mut kinds = self.0.lock();
-        let Some(recent) = kinds.iter_mut().find(|recent| recent.code == code) else {
-            kinds.push(Recent {
-                code,
-                at: now,
-                unwritten: 0,
-            });
-            return Some(0);
-        };
-        if now.duration_since(recent.at) < FAULT_INTERVAL {
-            recent.unwritten += 1;
-            return None;
+        if let Some((_, seldom)) = kinds.iter().find(|(kind, _)| *kind == code) {
+            return Arc::clone(seldom);
         }
-        recent.at = now;
-        Some(std::mem::take(&mut recent.unwritten))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_of_fault_is_written_once_in_its_interval() {
-        let log = FaultLog::default();
-        let began = Instant::now();
-        assert_eq!(log.due(ErrorCode::Unavailable, began), Some(0));
-        assert_eq!(log.due(ErrorCode::NoSpace, began), Some(0));
-        for _ in 0..5 {
-            assert_eq!(log.due(ErrorCode::Unavailable, began), None);
-        }
-        let later = began + FAULT_INTERVAL;
-        assert_eq!(log.due(ErrorCode::Unavailable, later), Some(5));
-        assert_eq!(
-            log.due(ErrorCode::Unavailable, later + FAULT_INTERVAL),
-            Some(0)
-        );
+        let seldom = Arc::<Seldom>::default();
+        kinds.push((code, Arc::clone(&seldom)));
+        seldom
     }
 }

@@ -130,7 +130,13 @@ impl<S: Service> Protocol for Wire<S> {
         }
     }
 
-    fn serve(&self, inbox: &mut Inbox, session: &mut S::Session, peer: SocketAddr) -> Action {
+    fn serve(
+        &self,
+        inbox: &mut Inbox,
+        session: &mut S::Session,
+        peer: SocketAddr,
+        _stopping: bool,
+    ) -> Action {
         let bytes = inbox.bytes();
         let head = Self::head(bytes).expect("readiness saw a whole head");
         let fixed_len = match S::Request::fixed_len(&head) {

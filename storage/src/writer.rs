@@ -1,0 +1,233 @@
+//! Writes files aside and makes them final when they are whole, as durably as it was told.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use parking_lot::Mutex;
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::config::Durability;
+use crate::file::{join, open_below, remove_if_there, rename_new, split};
+use crate::path::Place;
+
+/// Smaller files gain nothing from space set aside at once.
+const PREALLOCATE_MIN: u64 = 1 << 20;
+/// Space is set aside this far ahead of what has come: a client that only says that much will come
+/// must not take the disk from the others.
+const PREALLOCATE_STEP: u64 = 256 << 20;
+/// Content is synced after this much, so that the last sync does not outlast a client's patience.
+const SYNC_STEP: u64 = 128 << 20;
+/// Folders remembered as safe on the disk; forgetting one costs a few syncs.
+const SAFE_FOLDERS_MAX: usize = 65_536;
+
+/// Writes files as durably as it was told.
+pub(crate) struct FileWriter {
+    durability: Durability,
+    /// Folders whose own names are known to be synced: a file in them needs one sync only.
+    safe_folders: Mutex<HashSet<Folder>>,
+}
+
+/// A folder by the device and inode of its root, and its path from there.
+type Folder = (u64, u64, String);
+
+/// A file on its way in. Dropping it removes it.
+pub(crate) struct NewFile {
+    root: OwnedFd,
+    file: File,
+    /// Both from the root.
+    temporary: String,
+    path: String,
+    /// Size in the end, in bytes.
+    size: u64,
+    written: u64,
+    allocated: u64,
+    /// Up to where content is synced; absent when it need not be.
+    synced: Option<u64>,
+    is_final: bool,
+}
+
+/// Why a file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// What was written may be lost: nothing on this disk can be trusted to be synced now.
+    #[error("sync failed: {0}")]
+    Sync(#[source] io::Error),
+    /// The disk refused; nothing is lost but this file.
+    #[error(transparent)]
+    Refused(#[from] io::Error),
+}
+
+impl From<Errno> for WriteError {
+    fn from(errno: Errno) -> WriteError {
+        WriteError::Refused(errno.into())
+    }
+}
+
+impl FileWriter {
+    pub(crate) fn new(durability: Durability) -> FileWriter {
+        FileWriter {
+            durability,
+            safe_folders: Mutex::default(),
+        }
+    }
+
+    /// Begins a file of `size` bytes at a place; makes the folders on the way.
+    ///
+    /// The temporary is `.<name>.<random>` beside it: GlusterFS takes that for `<name>` when it
+    /// chooses a brick, so that the rename stays where the bytes are.
+    ///
+    /// # Errors
+    /// The disk is full, or refuses.
+    pub(crate) fn create(&self, place: Place, size: u64) -> Result<NewFile, WriteError> {
+        let Place {
+            root,
+            relative: path,
+        } = place;
+        let (folder, name) = split(&path);
+        let temporary = join(folder, &format!(".{name}.{:016x}", rand::random::<u64>()));
+        let known = self.make_folder(root.as_fd(), folder)?;
+        let file = match create_new(root.as_fd(), &temporary) {
+            Err(Errno::NOENT) => {
+                // Somebody tidied up: what was known of the folder is no longer so.
+                self.safe_folders.lock().remove(&known);
+                self.make_folder(root.as_fd(), folder)?;
+                create_new(root.as_fd(), &temporary)?
+            }
+            created => created?,
+        };
+        let synced = self.durability.syncs_content().then_some(0);
+        let (written, allocated, is_final) = (0, 0, false);
+        let mut new = NewFile {
+            root,
+            file,
+            temporary,
+            path,
+            size,
+            written,
+            allocated,
+            synced,
+            is_final,
+        };
+        new.preallocate(0)?;
+        Ok(new)
+    }
+
+    /// Makes a whole file final and, as far as the durability promises, safe.
+    ///
+    /// # Errors
+    /// The disk refuses, or does not sync; the file is gone then.
+    pub(crate) fn commit(&self, mut new: NewFile) -> Result<(), WriteError> {
+        if self.durability.syncs_content() {
+            new.file.sync_data().map_err(WriteError::Sync)?;
+        }
+        // Opened before the rename: running out of descriptors is no reason to distrust a disk.
+        let folder = open_below(new.root.as_fd(), split(&new.path).0)?;
+        rename_new(new.root.as_fd(), &new.temporary, &new.path)?;
+        new.is_final = true;
+        if self.durability.syncs_names()
+            && let Err(e) = folder.sync_all()
+        {
+            remove_if_there(new.root.as_fd(), &new.path);
+            return Err(WriteError::Sync(e));
+        }
+        Ok(())
+    }
+
+    /// Removes a file; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// The disk refuses: the file may still be there.
+    pub(crate) fn remove(&self, place: &Place) -> io::Result<()> {
+        match rustix::fs::unlinkat(&place.root, &place.relative, AtFlags::empty()) {
+            Ok(()) if self.durability.syncs_names() => {
+                open_below(place.root.as_fd(), split(&place.relative).0)?.sync_all()
+            }
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Makes a folder and those above it, and syncs each new name: files in it would be lost with
+    /// it.
+    fn make_folder(&self, root: BorrowedFd<'_>, folder: &str) -> Result<Folder, WriteError> {
+        let stat = rustix::fs::fstat(root)?;
+        let known = (stat.st_dev, stat.st_ino, folder.to_owned());
+        if self.safe_folders.lock().contains(&known) {
+            return Ok(known);
+        }
+        let mut made = String::new();
+        for digits in folder.split('/').filter(|digits| !digits.is_empty()) {
+            let above = made.clone();
+            made = join(&above, digits);
+            match rustix::fs::mkdirat(root, &made, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(e) => return Err(e.into()),
+            }
+            if self.durability.syncs_names() {
+                open_below(root, &above)?
+                    .sync_all()
+                    .map_err(WriteError::Sync)?;
+            }
+        }
+        let mut safe = self.safe_folders.lock();
+        if safe.len() >= SAFE_FOLDERS_MAX {
+            safe.clear();
+        }
+        safe.insert(known.clone());
+        Ok(known)
+    }
+}
+
+impl NewFile {
+    /// Appends.
+    ///
+    /// # Errors
+    /// The disk is full, refuses, or does not sync.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.preallocate(bytes.len() as u64)?;
+        self.file.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        if self
+            .synced
+            .is_some_and(|synced| self.written - synced >= SYNC_STEP)
+        {
+            self.file.sync_data().map_err(WriteError::Sync)?;
+            self.synced = Some(self.written);
+        }
+        Ok(())
+    }
+
+    /// Sets space aside for the next `len` bytes and some more, so that a full disk is found out
+    /// soon and the file lies in few pieces. Not every file system can.
+    fn preallocate(&mut self, len: u64) -> io::Result<()> {
+        let beyond = self.written + len >= self.allocated && self.allocated < self.size;
+        if self.size < PREALLOCATE_MIN || !beyond {
+            return Ok(());
+        }
+        let end = (self.written + len + PREALLOCATE_STEP).min(self.size);
+        let step = end - self.allocated;
+        let mode = FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, mode, self.allocated, step) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.allocated = self.size,
+            Ok(()) => self.allocated = end,
+            Err(e) => return Err(e.into()),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_final {
+            remove_if_there(self.root.as_fd(), &self.temporary);
+        }
+    }
+}
+
+fn create_new(root: BorrowedFd<'_>, path: &str) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(root, path, flags, Mode::from_raw_mode(0o644)).map(File::from)
+}
