@@ -1,0 +1,43 @@
+//! The programs that are needed, and the Debian packages that have them.
+
+use anyhow::ensure;
+
+/// Each program and the package it comes with.
+const NEEDED: [(&str, &str); 7] = [
+    ("glusterd", "glusterfs-server"),
+    ("glusterfs", "glusterfs-client"),
+    ("gluster", "glusterfs-client"),
+    ("ip", "iproute2"),
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("umount", "mount"),
+];
+
+/// Checks that all is there.
+///
+/// # Errors
+/// A program is missing; the message names the packages.
+pub(crate) fn require() -> anyhow::Result<()> {
+    let missing: Vec<_> = NEEDED.iter().filter(|(name, _)| !is_there(name)).collect();
+    let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
+    let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    ensure!(
+        missing.is_empty(),
+        "no {} on this machine: install the Debian packages {}, \
+         or set TNV_TEST_ENGINES=embedded to leave these tests out",
+        names.join(", "),
+        packages.join(" ")
+    );
+    ensure!(
+        rustix::process::geteuid().is_root() && std::path::Path::new("/dev/fuse").exists(),
+        "GlusterFS is mounted by root, with /dev/fuse: \
+         set TNV_TEST_ENGINES=embedded to leave these tests out"
+    );
+    Ok(())
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}

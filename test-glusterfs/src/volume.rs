@@ -1,0 +1,165 @@
+//! A volume and its bricks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::deadline::wait_for;
+use crate::host::{ADDRESS, Host};
+use crate::mount::Mount;
+use crate::process;
+
+/// What is set on a volume that holds files of tnv; `docs/glusterfs.md` has the reasons.
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("cluster.quorum-type", "auto"),
+    ("network.ping-timeout", "10"),
+    ("performance.open-behind", "off"),
+    ("performance.flush-behind", "off"),
+    ("performance.stat-prefetch", "off"),
+    ("performance.quick-read", "off"),
+    ("cluster.favorite-child-policy", "none"),
+];
+/// Bricks of one set: two with data and an arbiter.
+const SET: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A started volume.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    pub(crate) host: Arc<Host>,
+    pub(crate) name: String,
+    bricks: Vec<PathBuf>,
+}
+
+impl Volume {
+    pub(crate) fn create(host: &Arc<Host>, name: &str, sets: usize) -> anyhow::Result<Volume> {
+        let folder = host.folder.join("bricks").join(name);
+        std::fs::create_dir(&folder)?;
+        let bricks = (0..sets * SET).map(|idx| folder.join(idx.to_string()));
+        let volume = Volume {
+            host: Arc::clone(host),
+            name: name.to_owned(),
+            bricks: bricks.collect(),
+        };
+        let places = volume.bricks.iter().map(|brick| place(brick));
+        let places: Vec<String> = places.collect();
+        let mut args = vec!["create", name, "replica", "3", "arbiter", "1"];
+        args.extend(places.iter().map(String::as_str));
+        // The bricks may lie on the root file system, which glusterd warns of.
+        args.push("force");
+        volume.command(&args)?;
+        for (key, value) in SETTINGS {
+            volume.set(key, value)?;
+        }
+        volume.command(&["start", name])?;
+        Ok(volume)
+    }
+
+    /// Changes a setting.
+    ///
+    /// # Errors
+    /// There is no such setting, or it has no such value.
+    pub fn set(&self, key: &str, value: &str) -> anyhow::Result<()> {
+        self.command(&["set", &self.name, key, value]).map(drop)
+    }
+
+    /// Gives all settings the values that GlusterFS has for them.
+    ///
+    /// # Errors
+    /// The volume does not answer.
+    pub fn reset(&self) -> anyhow::Result<()> {
+        self.command(&["reset", &self.name, "force"]).map(drop)
+    }
+
+    /// Mounts it at a folder below the one of its glusterd; any number of times.
+    ///
+    /// # Errors
+    /// The volume does not answer, or the folder cannot be mounted over.
+    pub fn mount(&self, at: &Path) -> anyhow::Result<Mount> {
+        Mount::new(self, at, &[])
+    }
+
+    /// The same with more options for the client, such as `--entry-timeout=0`.
+    ///
+    /// # Errors
+    /// As [`Volume::mount`].
+    pub fn mount_with(&self, at: &Path, options: &[&str]) -> anyhow::Result<Mount> {
+        Mount::new(self, at, options)
+    }
+
+    /// The folders of the bricks; of each three, the last is the arbiter.
+    pub fn bricks(&self) -> &[PathBuf] {
+        &self.bricks
+    }
+
+    /// Kills the process of a brick, as a host that loses its power would.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill_brick(&self, idx: usize) -> anyhow::Result<()> {
+        let brick = self.bricks[idx].display().to_string();
+        let found = process::find(&["--brick-name", &brick]);
+        process::kill(&found.with_context(|| format!("brick {brick} does not run"))?)
+    }
+
+    /// Starts the bricks that do not run, and waits until they serve.
+    ///
+    /// # Errors
+    /// One does not start.
+    pub fn start_bricks(&self) -> anyhow::Result<()> {
+        self.command(&["start", &self.name, "force"])?;
+        wait_for("all bricks to be online", PATIENCE, || {
+            let status = self.command(&["status", &self.name, "detail"]);
+            let status = status.map_err(|e| format!("{e:#}"))?;
+            let online = status.lines().filter(|line| is_online(line)).count();
+            (online == self.bricks.len())
+                .then_some(())
+                .ok_or_else(|| format!("{online} of {}", self.bricks.len()))
+        })
+    }
+
+    /// Entries that still have to be healed, over all bricks that answer.
+    ///
+    /// # Errors
+    /// The volume does not tell.
+    pub fn heal_pending(&self) -> anyhow::Result<u64> {
+        let text = self.command(&["heal", &self.name, "statistics", "heal-count"])?;
+        let counts = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("Number of entries: "));
+        // A brick that is down has a dash.
+        Ok(counts
+            .filter_map(|count| count.trim().parse::<u64>().ok())
+            .sum())
+    }
+
+    /// Starts healing now; by itself it starts within some seconds of a brick's return.
+    ///
+    /// # Errors
+    /// A brick is down, or the self-heal daemon does not come up.
+    pub fn heal(&self) -> anyhow::Result<()> {
+        wait_for("the self-heal daemon to take the command", PATIENCE, || {
+            self.command(&["heal", &self.name])
+                .map(drop)
+                .map_err(|e| format!("{e:#}"))
+        })
+    }
+
+    fn command(&self, args: &[&str]) -> anyhow::Result<String> {
+        let mut all = vec!["volume"];
+        all.extend(args);
+        self.host.gluster(&all)
+    }
+}
+
+fn place(brick: &Path) -> String {
+    format!("{ADDRESS}:{}", brick.display())
+}
+
+/// A line of `volume status ... detail`: "Online               : Y".
+fn is_online(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.next() == Some("Online") && words.last() == Some("Y")
+}
