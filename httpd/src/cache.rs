@@ -7,7 +7,7 @@ use proto::FileKey;
 const ENTRIES_MAX: u64 = 100_000;
 
 /// A file under its id with its entity tag: a new file of the same id is another one.
-type Key = (FileKey, Option<String>);
+type Key = (FileKey, String);
 
 pub(crate) struct Types(Cache<Key, &'static str>);
 

@@ -41,7 +41,7 @@ impl Default for Config {
             app: "tnvideo".parse().expect("an app id"),
             user: None,
             connect_timeout: Period::from_secs(3),
-            storage_timeout: Period::from_secs(10),
+            storage_timeout: Period::from_secs(5),
             storage_cache: Period::from_secs(1),
             server: ServerConfig::default(),
             log: LogConfig::default(),

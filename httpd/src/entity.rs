@@ -54,7 +54,11 @@ pub(crate) fn content_type(
     if let Some(by_name) = target.name.as_deref().and_then(type_of_name) {
         return Ok(by_name);
     }
-    let key = (target.key.clone(), entity.tag.clone());
+    // Without a tag another file under the same id would pass for this one.
+    let Some(tag) = entity.tag.clone() else {
+        return type_of_content(client, &target.key, entity.size).map(str::to_owned);
+    };
+    let key = (target.key.clone(), tag);
     if let Some(known) = types.get(&key) {
         return Ok(known.to_owned());
     }
@@ -85,9 +89,9 @@ fn type_of_name(name: &str) -> Option<String> {
 fn type_of_content(client: &Client, key: &FileKey, size: u64) -> Result<&'static str, Error> {
     let mut first = Vec::new();
     let mut download = client.read_range(key, 0, Some(SIGNATURE_LEN.min(size)))?;
-    if let Err(e) = download.read_to_end(&mut first) {
-        log::debug!("{key}: type not looked at: {e}");
-    }
+    download
+        .read_to_end(&mut first)
+        .map_err(|e| e.downcast().unwrap_or_else(Error::Source))?;
     let media = |kind: &infer::Type| {
         use infer::MatcherType::{Audio, Image, Video};
         matches!(kind.matcher_type(), Audio | Image | Video)

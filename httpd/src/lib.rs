@@ -10,6 +10,7 @@ mod target;
 mod body;
 mod cache;
 mod entity;
+mod fault_log;
 mod service;
 
 mod server;

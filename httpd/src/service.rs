@@ -4,11 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 
 use client::{Error, ErrorKind};
 use daemon::http::{Handler, Method, Request, Response, status};
-use log::{debug, error};
+use log::debug;
 
 use crate::body::{self, Frame, content_range};
 use crate::conditional::{self, Verdict};
 use crate::entity::{self, Entity};
+use crate::fault_log::FaultLog;
 use crate::globals::Globals;
 use crate::range::{self, Ranges, Stretch};
 use crate::target::{self, Target};
@@ -17,6 +18,7 @@ pub(crate) struct HttpService {
     globals: Globals,
     /// Makes boundaries that no file can foresee, the same for HEAD and GET.
     boundaries: RandomState,
+    faults: FaultLog,
 }
 
 impl Handler for HttpService {
@@ -30,7 +32,7 @@ impl Handler for HttpService {
             return Response::text(status::NOT_FOUND, "not found");
         };
         self.answer(request, &target)
-            .unwrap_or_else(|e| failure(&target, &e))
+            .unwrap_or_else(|e| self.failure(&target, &e))
     }
 }
 
@@ -39,6 +41,7 @@ impl HttpService {
         HttpService {
             globals,
             boundaries: RandomState::new(),
+            faults: FaultLog::default(),
         }
     }
 
@@ -132,6 +135,25 @@ impl HttpService {
         let content_type = entity::content_type(client, types, target, entity)?;
         Ok(described(status, target, entity, content_type))
     }
+
+    /// An application, user or file that is not served is not found, whichever of them it is.
+    fn failure(&self, target: &Target, error: &Error) -> Response {
+        let key = &target.key;
+        let (status, text) = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::BadRequest | ErrorKind::Forbidden => {
+                debug!("{key}: {}", error.chain());
+                return Response::text(status::NOT_FOUND, "not found");
+            }
+            kind if kind.is_transient() => (status::UNAVAILABLE, "temporarily unavailable"),
+            _ => (status::BAD_GATEWAY, "stored file cannot be read"),
+        };
+        self.faults.note(status, key, error);
+        let response = Response::text(status, text);
+        match status {
+            status::UNAVAILABLE => response.with("Retry-After", "2"),
+            _ => response,
+        }
+    }
 }
 
 /// The fields of an answer that carries content.
@@ -168,23 +190,4 @@ fn unsatisfiable(entity: &Entity) -> Response {
     Response::text(status::RANGE_NOT_SATISFIABLE, "range not satisfiable")
         .with("Accept-Ranges", "bytes")
         .with("Content-Range", format!("bytes */{}", entity.size))
-}
-
-/// An application, user or file that is not served is not found, whichever of them it is.
-fn failure(target: &Target, error: &Error) -> Response {
-    let key = &target.key;
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::BadRequest | ErrorKind::Forbidden => {
-            debug!("{key}: {error}");
-            Response::text(status::NOT_FOUND, "not found")
-        }
-        kind if kind.is_transient() => {
-            error!("{key}: {error}");
-            Response::text(status::UNAVAILABLE, "temporarily unavailable").with("Retry-After", "2")
-        }
-        _ => {
-            error!("{key}: {error}");
-            Response::text(status::BAD_GATEWAY, "stored file cannot be read")
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Storages that die, are of the C++ system, or are not there.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use super::support::{Front, Storage, content};
 
@@ -28,7 +29,7 @@ fn a_stream_goes_on_from_another_storage_at_the_right_byte() {
         let answer = browser.ask("GET", "/files/x/f.bin", &[("Range", "bytes=777-2999990")]);
         assert!(answer.body == file[777..=2_999_990]);
     }
-    let count = |n: &std::sync::atomic::AtomicUsize| n.load(std::sync::atomic::Ordering::Relaxed);
+    let count = |n: &std::sync::atomic::AtomicUsize| n.load(Ordering::Relaxed);
     assert!(count(&asked.0) > 0 && count(&asked.1) > 0, "{asked:?}");
 }
 
@@ -63,6 +64,37 @@ fn behind_a_cpp_storage_only_the_validators_are_missing() {
         );
     }
     assert!(front.get("/files/x", &[("If-None-Match", "\"a\"")]).body == file);
+    assert_eq!(front.get("/files/y", &[]).status, 404);
+}
+
+#[test]
+fn a_type_that_could_not_be_looked_at_is_looked_at_again() {
+    let mut film = b"\0\0\0\x18ftypisom\0\0\0\0isommp42".to_vec();
+    film.resize(1000, 0);
+    let storage = holding(&film);
+    let lost = storage.lost.clone();
+    let front = Front::of(vec![storage]);
+    lost.store(true, Ordering::Relaxed);
+    assert_eq!(front.get("/files/x", &[]).status, 502);
+    lost.store(false, Ordering::Relaxed);
+    let answer = front.get("/files/x", &[]);
+    assert_eq!(answer.field("content-type"), Some("video/mp4"));
+}
+
+#[test]
+fn a_type_is_remembered_only_with_a_tag() {
+    for (cpp, n_downloads) in [(false, 3), (true, 4)] {
+        let storage = Storage {
+            cpp,
+            ..holding(&content(1000))
+        };
+        let downloads = storage.downloads.clone();
+        let front = Front::of(vec![storage]);
+        for _ in 0..2 {
+            assert_eq!(front.get("/files/x", &[]).status, 200);
+        }
+        assert_eq!(downloads.load(Ordering::Relaxed), n_downloads);
+    }
 }
 
 #[test]

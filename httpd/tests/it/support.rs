@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use daemon::config::ServerConfig;
@@ -28,6 +28,8 @@ pub struct Storage {
     pub cpp: bool,
     /// Has rows without a checksum.
     pub unsummed: bool,
+    /// Has lost its content, as long as this is set.
+    pub lost: Arc<AtomicBool>,
     /// A DOWNLOAD breaks off after so many bytes.
     pub breaks_after: Option<u64>,
     pub downloads: Arc<AtomicUsize>,
@@ -41,7 +43,10 @@ impl Service for Storage {
         let unknown = |text: &str| Fault::new(ErrorCode::Unknown, text);
         let content = |file: &proto::FileId| {
             let content = self.files.get(file.as_str());
-            content.ok_or_else(|| Fault::new(ErrorCode::NotFound, "file not found"))
+            content.ok_or_else(|| match self.cpp {
+                true => unknown(&format!("read database fail, fileid: {file}")),
+                false => Fault::new(ErrorCode::NotFound, "file not found"),
+            })
         };
         match request {
             StorageRequest::FileSize(key) => Ok(Reply::Body(encode_file_size(
@@ -68,7 +73,10 @@ impl Service for Storage {
                     download.size
                 };
                 let mut file = tempfile::tempfile().unwrap();
-                let available = len.min(self.breaks_after.unwrap_or(u64::MAX));
+                let available = match self.lost.load(Ordering::Relaxed) {
+                    true => 0,
+                    false => len.min(self.breaks_after.unwrap_or(u64::MAX)),
+                };
                 let (from, to) = (download.offset, download.offset + available);
                 file.write_all(&content[from as usize..to as usize])
                     .unwrap();
