@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 
 use log::warn;
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::path::Place;
@@ -26,14 +26,15 @@ pub(crate) fn open(place: &Place) -> io::Result<(File, u64)> {
     Ok((file, metadata.len()))
 }
 
-/// The size of a stored file.
+/// The size of a stored file. What the kernel remembers of a network file system is passed over: a
+/// peer may have removed the file.
 ///
 /// # Errors
 /// Not there, or the disk refuses.
 pub(crate) fn size(place: &Place) -> io::Result<u64> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW;
-    let stat = rustix::fs::statat(&place.root, &place.relative, flags)?;
-    Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
+    let stat = rustix::fs::statx(&place.root, &place.relative, flags, StatxFlags::SIZE)?;
+    Ok(stat.stx_size)
 }
 
 /// Renames without overwriting. GlusterFS does not know the flag for that, but link does the same.

@@ -13,6 +13,7 @@ mod store_path;
 mod cache;
 mod db;
 mod file;
+mod leftovers;
 mod sweep;
 mod writer;
 

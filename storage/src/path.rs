@@ -23,6 +23,8 @@ pub(crate) struct StorePaths {
 pub(crate) struct Place {
     pub(crate) root: OwnedFd,
     pub(crate) relative: String,
+    /// What stands in front of that in rows, up to the slash.
+    pub(crate) prefix: String,
 }
 
 impl StorePaths {
@@ -104,6 +106,7 @@ impl StorePaths {
         Ok(Place {
             root,
             relative: relative.to_owned(),
+            prefix: path[..path.len() - relative.len()].to_owned(),
         })
     }
 

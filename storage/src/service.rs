@@ -156,8 +156,13 @@ impl Service for StorageService {
     }
 }
 
+/// A network file system calls a file stale that was removed behind what it remembers.
 fn is_missing<T>(result: &io::Result<T>) -> bool {
-    matches!(result, Err(e) if e.kind() == ErrorKind::NotFound)
+    let kind = result.as_ref().err().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle)
+    )
 }
 
 fn not_found(key: &FileKey) -> Fault {

@@ -32,7 +32,10 @@ impl Jobs {
         let watch = stop.clone();
         let tickers = [
             Ticker::start("probe", PROBE_INTERVAL, stop.clone(), move || {
-                probed.paths.probe()
+                probed.paths.probe();
+                probed
+                    .writer
+                    .remove_leftovers(|path| probed.paths.find(path));
             })?,
             Ticker::start("sweep", SWEEP_INTERVAL, stop.clone(), move || {
                 sweep_all(&swept, &watch)

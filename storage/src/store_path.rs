@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::marker::Marker;
 
 /// What a probe writes to learn whether a store path takes writes.
-const PROBE: &str = ".tnv-probe";
+pub(crate) const PROBE: &str = ".tnv-probe";
 
 /// One folder that holds files.
 pub(crate) struct StorePath {

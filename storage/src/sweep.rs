@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use log::{debug, info, warn};
 
+use crate::store_path::PROBE;
+
 /// A temporary file nobody wrote to for this long is of a process that died: live uploads are
 /// dropped far sooner when they stall.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
@@ -48,7 +50,7 @@ fn is_folder_of_ours(entry: &DirEntry) -> bool {
         && entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
-/// Whether it has the form `.<time>_<digits>.<random>` and was not written to for long. Only then
+/// Whether it has the form `.<time>_<digits>.<random>`, or is of a probe, and was not written to for long. Only then
 /// is the file itself looked at: on a network file system each look costs a round trip.
 fn is_abandoned(entry: &DirEntry, now: SystemTime) -> bool {
     let name = entry.file_name();
@@ -63,5 +65,6 @@ fn is_abandoned(entry: &DirEntry, now: SystemTime) -> bool {
         now.duration_since(entry.metadata().ok()?.modified().ok()?)
             .ok()
     };
-    is_temporary && age().is_some_and(|age| age > ABANDONED_AFTER)
+    let is_probe = name.as_encoded_bytes().starts_with(PROBE.as_bytes());
+    (is_temporary || is_probe) && age().is_some_and(|age| age > ABANDONED_AFTER)
 }

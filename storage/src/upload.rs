@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use daemon::db::DbError;
 use daemon::wire::Content;
-use log::error;
+use log::warn;
 use proto::storage::Upload;
 use proto::storage_path::storage_path;
 use proto::{ErrorCode, Fault, FileKey};
@@ -106,7 +106,8 @@ fn discard(globals: &Globals, path: &str) {
         .find(path)
         .and_then(|place| globals.writer.remove(&place));
     if let Err(e) = removed {
-        error!("{path} has no row and cannot be removed: {e}");
+        warn!("{path} has no row and cannot be removed now: {e}");
+        globals.writer.discard(path.to_owned());
     }
 }
 

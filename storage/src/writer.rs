@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use log::warn;
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::config::Durability;
-use crate::file::{join, open_below, remove_if_there, rename_new, split};
+use crate::file::{join, open_below, rename_new, split};
+use crate::leftovers::Leftovers;
 use crate::path::Place;
 
 /// Smaller files gain nothing from space set aside at once.
@@ -28,6 +30,7 @@ pub(crate) struct FileWriter {
     durability: Durability,
     /// Folders whose own names are known to be synced: a file in them needs one sync only.
     safe_folders: Mutex<HashSet<Folder>>,
+    leftovers: Leftovers,
 }
 
 /// A folder by the device and inode of its root, and its path from there.
@@ -37,9 +40,10 @@ type Folder = (u64, u64, String);
 pub(crate) struct NewFile {
     root: OwnedFd,
     file: File,
-    /// Both from the root.
+    /// Both from the root, which is called `prefix` in rows.
     temporary: String,
     path: String,
+    prefix: String,
     /// Size in the end, in bytes.
     size: u64,
     written: u64,
@@ -47,6 +51,7 @@ pub(crate) struct NewFile {
     /// Up to where content is synced; absent when it need not be.
     synced: Option<u64>,
     is_final: bool,
+    leftovers: Leftovers,
 }
 
 /// Why a file could not be written.
@@ -71,6 +76,7 @@ impl FileWriter {
         FileWriter {
             durability,
             safe_folders: Mutex::default(),
+            leftovers: Leftovers::default(),
         }
     }
 
@@ -85,6 +91,7 @@ impl FileWriter {
         let Place {
             root,
             relative: path,
+            prefix,
         } = place;
         let (folder, name) = split(&path);
         let temporary = join(folder, &format!(".{name}.{:016x}", rand::random::<u64>()));
@@ -94,10 +101,12 @@ impl FileWriter {
                 // Somebody tidied up: what was known of the folder is no longer so.
                 self.safe_folders.lock().remove(&known);
                 self.make_folder(root.as_fd(), folder)?;
-                create_new(root.as_fd(), &temporary)?
+                create_new(root.as_fd(), &temporary)
             }
-            created => created?,
+            created => created,
         };
+        // Without a quorum it is refused, and made all the same where a brick is left.
+        let file = file.inspect_err(|_| self.leftovers.keep(format!("{prefix}{temporary}")))?;
         let synced = self.durability.syncs_content().then_some(0);
         let (written, allocated, is_final) = (0, 0, false);
         let mut new = NewFile {
@@ -105,11 +114,13 @@ impl FileWriter {
             file,
             temporary,
             path,
+            prefix,
             size,
             written,
             allocated,
             synced,
             is_final,
+            leftovers: self.leftovers.clone(),
         };
         new.preallocate(0)?;
         Ok(new)
@@ -122,18 +133,43 @@ impl FileWriter {
     pub(crate) fn commit(&self, mut new: NewFile) -> Result<(), WriteError> {
         if self.durability.syncs_content() {
             new.file.sync_data().map_err(WriteError::Sync)?;
+        } else {
+            new.check_len()?;
         }
         // Opened before the rename: running out of descriptors is no reason to distrust a disk.
         let folder = open_below(new.root.as_fd(), split(&new.path).0)?;
-        rename_new(new.root.as_fd(), &new.temporary, &new.path)?;
+        if let Err(e) = rename_new(new.root.as_fd(), &new.temporary, &new.path) {
+            // Refused, and done where a brick is left. A name that was taken is somebody else's.
+            if e.kind() != io::ErrorKind::AlreadyExists {
+                self.leftovers.keep(format!("{}{}", new.prefix, new.path));
+            }
+            return Err(e.into());
+        }
         new.is_final = true;
         if self.durability.syncs_names()
             && let Err(e) = folder.sync_all()
         {
-            remove_if_there(new.root.as_fd(), &new.path);
+            new.remove(&new.path);
             return Err(WriteError::Sync(e));
         }
         Ok(())
+    }
+
+    /// Has a file without a row removed, as soon as that is possible.
+    pub(crate) fn discard(&self, path: String) {
+        self.leftovers.keep(path);
+    }
+
+    /// Removes what failed uploads could not; `find` knows the places of paths.
+    pub(crate) fn remove_leftovers(&self, find: impl Fn(&str) -> io::Result<Place>) {
+        self.leftovers.remove(|path| {
+            let place = find(path)?;
+            match rustix::fs::unlinkat(&place.root, &place.relative, AtFlags::empty()) {
+                Ok(()) => Ok(true),
+                Err(Errno::NOENT) => Ok(false),
+                Err(e) => Err(e.into()),
+            }
+        });
     }
 
     /// Removes a file; one that is gone already is fine.
@@ -200,6 +236,28 @@ impl NewFile {
         Ok(())
     }
 
+    /// Whether all is there: a file system that writes later may say 'written' to what it then
+    /// cannot write, and only a sync would tell.
+    fn check_len(&self) -> io::Result<()> {
+        let len = self.file.metadata()?.len();
+        if len == self.size {
+            return Ok(());
+        }
+        let text = format!("{len} bytes were written, not {}", self.size);
+        Err(io::Error::other(text))
+    }
+
+    /// What cannot be removed now is removed later.
+    fn remove(&self, name: &str) {
+        match rustix::fs::unlinkat(&self.root, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(e) => {
+                warn!("cannot remove {name} now: {e}");
+                self.leftovers.keep(format!("{}{name}", self.prefix));
+            }
+        }
+    }
+
     /// Sets space aside for the next `len` bytes and some more, so that a full disk is found out
     /// soon and the file lies in few pieces. Not every file system can.
     fn preallocate(&mut self, len: u64) -> io::Result<()> {
@@ -222,7 +280,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.is_final {
-            remove_if_there(self.root.as_fd(), &self.temporary);
+            self.remove(&self.temporary);
         }
     }
 }

@@ -1,0 +1,20 @@
+//! Storages on real GlusterFS volumes: processes, each with a mount of its own.
+
+// Figures are printed: `cargo test -- --nocapture` shows them.
+#![allow(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod bricks;
+mod figures;
+mod group;
+mod mounts;
+mod names;
+mod reads;
+#[allow(dead_code)]
+#[path = "../it/support.rs"]
+mod support;
+mod tracker;

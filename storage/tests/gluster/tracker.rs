@@ -1,0 +1,68 @@
+//! A tracker that remembers which storages take uploads.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use daemon::config::ServerConfig;
+use daemon::net::Server;
+use daemon::wire::{Caller, Reply, Service, Wire};
+use proto::Fault;
+use proto::tracker::TrackerRequest;
+
+type Told = Arc<Mutex<HashMap<String, bool>>>;
+
+struct Listening(Told);
+
+impl Service for Listening {
+    type Request = TrackerRequest;
+    type Session = ();
+
+    fn call(&self, request: TrackerRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        let mut told = self.0.lock().unwrap();
+        match request {
+            TrackerRequest::Join(join) => {
+                told.insert(join.member.hostname.to_string(), true);
+            }
+            TrackerRequest::Report(member, report) => {
+                told.insert(member.hostname.to_string(), report.uploads);
+            }
+            _ => {}
+        }
+        Ok(Reply::Body(Vec::new()))
+    }
+}
+
+pub struct Tracker {
+    pub server: Option<Server>,
+    told: Told,
+}
+
+impl Tracker {
+    pub fn start() -> Tracker {
+        let told = Told::default();
+        let wire = Wire::new(Listening(Arc::clone(&told)), "tracker");
+        let addr = ([127, 0, 0, 1], 0).into();
+        let server = Server::start("tracker", addr, &ServerConfig::default(), wire).unwrap();
+        Tracker {
+            server: Some(server),
+            told,
+        }
+    }
+
+    /// Whether every storage that joined says it takes uploads, and at least one did.
+    pub fn all_take_uploads(&self) -> bool {
+        let told = self.told.lock().unwrap();
+        !told.is_empty() && told.values().all(|takes| *takes)
+    }
+
+    /// Whether none of them does.
+    pub fn none_takes_uploads(&self) -> bool {
+        self.told.lock().unwrap().values().all(|takes| !takes)
+    }
+}
+
+impl Drop for Tracker {
+    fn drop(&mut self) {
+        self.server.take().into_iter().for_each(Server::shutdown);
+    }
+}
