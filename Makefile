@@ -1,5 +1,6 @@
 # What a developer does, one word each. `make help` lists the words.
-# Needs Rust (1.95 or newer), a C compiler and make; nothing else.
+# Needs Rust (1.95 or newer), a C compiler and make; `make test` also MariaDB and GlusterFS, which
+# it installs when run as root.
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TNV_CLUSTER := $(TARGET)/release/tnv-cluster
@@ -8,7 +9,7 @@ NO_SOCKETS := proto tracker/src idserver/src storage/src
 CRATES := proto daemon client tracker idserver storage httpd test-cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-embedded lint lint-code lint-greps doc \
+.PHONY: help build test test-embedded engines all-tests lint lint-code lint-greps doc \
 	cluster cluster-status cluster-stop demo limits limits-idle limits-memory clean
 
 help: ## Show this list
@@ -18,12 +19,17 @@ help: ## Show this list
 build: ## Build all programs, optimised, into target/release
 	cargo build --release --workspace --bins --locked
 
-test: lint ## Check and test everything: format, lints, unit, property, service and cluster tests, docs
+test: engines lint all-tests doc ## Check and test everything: format, lints, tests on every engine, docs
+
+test-embedded: export TNV_TEST_ENGINES = embedded
+test-embedded: lint all-tests doc ## The same without MariaDB and GlusterFS: needs nothing installed
+
+engines:
+	@test-cluster/engines.sh
+
+all-tests:
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
-	$(MAKE) doc
-
-test-embedded: test ## The tests that need no server but those of this workspace; all of them
 
 lint: lint-greps lint-code ## Check format, warnings and the rules of the house
 

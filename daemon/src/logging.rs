@@ -20,7 +20,7 @@ mod escape;
 mod seldom;
 mod sink;
 
-pub use seldom::{Seldom, more_like_it};
+pub use seldom::Seldom;
 
 /// The target of access records: `log::info!(target: ACCESS_TARGET, ...)`. They do not depend on
 /// the level.

@@ -10,7 +10,6 @@ mod target;
 mod body;
 mod cache;
 mod entity;
-mod fault_log;
 mod service;
 
 mod server;

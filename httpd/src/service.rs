@@ -4,12 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 
 use client::{Error, ErrorKind};
 use daemon::http::{Handler, Method, Request, Response, status};
-use log::debug;
+use daemon::logging::Seldom;
+use log::{debug, error};
 
 use crate::body::{self, Frame, content_range};
 use crate::conditional::{self, Verdict};
 use crate::entity::{self, Entity};
-use crate::fault_log::FaultLog;
 use crate::globals::Globals;
 use crate::range::{self, Ranges, Stretch};
 use crate::target::{self, Target};
@@ -18,7 +18,8 @@ pub(crate) struct HttpService {
     globals: Globals,
     /// Makes boundaries that no file can foresee, the same for HEAD and GET.
     boundaries: RandomState,
-    faults: FaultLog,
+    /// Failures in the log, in bounds: while storages are away every request fails.
+    faults: Seldom<u16>,
 }
 
 impl Handler for HttpService {
@@ -41,7 +42,7 @@ impl HttpService {
         HttpService {
             globals,
             boundaries: RandomState::new(),
-            faults: FaultLog::default(),
+            faults: Seldom::default(),
         }
     }
 
@@ -147,7 +148,9 @@ impl HttpService {
             kind if kind.is_transient() => (status::UNAVAILABLE, "temporarily unavailable"),
             _ => (status::BAD_GATEWAY, "stored file cannot be read"),
         };
-        self.faults.note(status, key, error);
+        if let Some(more) = self.faults.due(status) {
+            error!("{key}: {status}: {}{more}", error.chain());
+        }
         let response = Response::text(status, text);
         match status {
             status::UNAVAILABLE => response.with("Retry-After", "2"),

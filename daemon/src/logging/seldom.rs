@@ -4,49 +4,52 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// At most one line in this time; the others are counted.
+/// At most one line of a kind in this time; the others are counted.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Lets one line a second through. One for each kind of line.
-#[derive(Debug, Default)]
-pub struct Seldom(Mutex<Option<Last>>);
-
+/// Lets one line a second through, of each kind `K`; there should be few kinds.
 #[derive(Debug)]
-struct Last {
+pub struct Seldom<K>(Mutex<Vec<Last<K>>>);
+
+/// The last line of a kind.
+#[derive(Debug)]
+struct Last<K> {
+    kind: K,
     at: Instant,
     unwritten: u64,
 }
 
-impl Seldom {
-    /// Whether a line is due now: then how many were not written since the last one.
-    pub fn due(&self) -> Option<u64> {
-        self.due_at(Instant::now())
-    }
-
-    fn due_at(&self, now: Instant) -> Option<u64> {
-        let mut last = self.0.lock();
-        match &mut *last {
-            Some(last) if now.duration_since(last.at) < INTERVAL => {
-                last.unwritten += 1;
-                None
-            }
-            _ => {
-                let before = last.replace(Last {
-                    at: now,
-                    unwritten: 0,
-                });
-                Some(before.map_or(0, |before| before.unwritten))
-            }
-        }
+impl<K> Default for Seldom<K> {
+    fn default() -> Seldom<K> {
+        Seldom(Mutex::new(Vec::new()))
     }
 }
 
-/// `; 12 more like it before`, or nothing for none.
-pub fn more_like_it(unwritten: u64) -> String {
-    if unwritten == 0 {
-        String::new()
-    } else {
-        format!("; {unwritten} more like it before")
+impl<K: PartialEq> Seldom<K> {
+    /// Whether a line of this kind is due now: then what to end it with, which tells how many were
+    /// not written since the last one, and is empty when there were none.
+    pub fn due(&self, kind: K) -> Option<String> {
+        let unwritten = self.due_at(kind, Instant::now())?;
+        let more = (unwritten > 0).then(|| format!("; {unwritten} more like it before"));
+        Some(more.unwrap_or_default())
+    }
+
+    fn due_at(&self, kind: K, now: Instant) -> Option<u64> {
+        let mut lines = self.0.lock();
+        let Some(last) = lines.iter_mut().find(|last| last.kind == kind) else {
+            lines.push(Last {
+                kind,
+                at: now,
+                unwritten: 0,
+            });
+            return Some(0);
+        };
+        if now.saturating_duration_since(last.at) < INTERVAL {
+            last.unwritten += 1;
+            return None;
+        }
+        last.at = now;
+        Some(std::mem::take(&mut last.unwritten))
     }
 }
 
@@ -55,19 +58,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_due_once_in_its_interval() {
+    fn a_line_of_a_kind_is_due_once_in_its_interval() {
         let seldom = Seldom::default();
         let began = Instant::now();
-        assert_eq!(seldom.due_at(began), Some(0));
+        assert_eq!(seldom.due_at(503, began), Some(0));
+        assert_eq!(seldom.due_at(502, began), Some(0));
         for _ in 0..5 {
-            assert_eq!(seldom.due_at(began), None);
+            assert_eq!(seldom.due_at(503, began), None);
         }
-        let later = began + INTERVAL;
-        assert_eq!(seldom.due_at(later), Some(5));
-        assert_eq!(seldom.due_at(later + INTERVAL), Some(0));
-        assert_eq!(
-            (more_like_it(0), more_like_it(2)),
-            (String::new(), "; 2 more like it before".into())
-        );
+        assert_eq!(seldom.due_at(503, began + INTERVAL), Some(5));
+        assert_eq!(seldom.due_at(503, began + 2 * INTERVAL), Some(0));
+        assert_eq!(Seldom::default().due(()), Some(String::new()));
     }
 }

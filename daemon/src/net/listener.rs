@@ -13,7 +13,7 @@ use super::protocol::Protocol;
 use super::sending::Sending;
 use super::server::Shared;
 use super::wait::Interest;
-use crate::logging::{Seldom, more_like_it};
+use crate::logging::Seldom;
 
 /// Connections the kernel completes before they are accepted.
 const BACKLOG: i32 = 4096;
@@ -39,7 +39,7 @@ pub(crate) fn interrupt(listener: &TcpListener) -> io::Result<()> {
 
 /// Accepts until the server stops.
 pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: &TcpListener) {
-    let (exhausted, crowded) = (Seldom::default(), Seldom::default());
+    let seldom = Seldom::default();
     for id in 1.. {
         let accepted = listener.accept();
         if shared.is_stopping() {
@@ -48,15 +48,15 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: &TcpListener) 
         match accepted {
             Ok((stream, peer)) => {
                 if let Err(e) = admit(shared, stream, peer, id)
-                    && let Some(unwritten) = crowded.due()
+                    && let Some(more) = seldom.due("crowded")
                 {
-                    warn!("{peer}: not admitted: {e}{}", more_like_it(unwritten));
+                    warn!("{peer}: not admitted: {e}{more}");
                 }
             }
             Err(e) if is_of_the_connection(&e) => debug!("accept: {e}"),
             Err(e) => {
-                if let Some(unwritten) = exhausted.due() {
-                    error!("accept: {e}{}", more_like_it(unwritten));
+                if let Some(more) = seldom.due("exhausted") {
+                    error!("accept: {e}{more}");
                 }
                 // Somebody who only sits there may have what is missing.
                 if !shared.parking.evict_idle() {

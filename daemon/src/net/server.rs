@@ -156,7 +156,7 @@ pub(crate) struct Shared<P: Protocol> {
     listener: Arc<TcpListener>,
     over: AtomicBool,
     /// Requests that waited too long for a worker.
-    pub(crate) late: Seldom,
+    pub(crate) late: Seldom<()>,
 }
 
 impl<P: Protocol> Shared<P> {

@@ -12,7 +12,6 @@ use super::receiving::{self, Receiving};
 use super::sending::{self, SendError, Sending};
 use super::server::{Shared, Work};
 use super::wait::{Interest, ready};
-use crate::logging::more_like_it;
 
 /// Content is gathered to this size before it is written.
 const BUFFER: usize = 1 << 20;
@@ -103,8 +102,7 @@ impl<P: Protocol> Worker<P> {
         let waited = connection.queued_at.elapsed();
         let idle = matches!(connection.activity, Activity::Idle);
         if idle && waited > self.shared.config.queue_timeout.duration() {
-            if let Some(unwritten) = self.shared.late.due() {
-                let more = more_like_it(unwritten);
+            if let Some(more) = self.shared.late.due(()) {
                 warn!(
                     "{}: busy, waited {waited:?} for a worker{more}",
                     connection.peer

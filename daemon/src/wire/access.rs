@@ -1,14 +1,12 @@
 //! What is written down of requests: a line each in the access log, and faults of ours in the log.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use log::{Level, debug, error, info, log_enabled};
-use parking_lot::Mutex;
 use proto::{ErrorCode, Fault};
 
-use crate::logging::{ACCESS_TARGET, Seldom, more_like_it, timestamp};
+use crate::logging::{ACCESS_TARGET, Seldom, timestamp};
 use crate::net::Sent;
 
 /// One request's line in the access log: time, client, request, result, bytes sent, milliseconds.
@@ -21,7 +19,7 @@ pub(super) struct Access {
 
 /// Writes faults down, in bounds: a database that is away would fill the disk.
 #[derive(Default)]
-pub(super) struct FaultLog(Mutex<Vec<(ErrorCode, Arc<Seldom>)>>);
+pub(super) struct FaultLog(Seldom<ErrorCode>);
 
 impl Access {
     pub(super) fn begin(peer: SocketAddr, request: impl FnOnce() -> String) -> Access {
@@ -77,26 +75,13 @@ impl FaultLog {
             BadRequest | NotFound | Exists | Forbidden | Busy
         ) {
             debug!("{peer} {request}: {fault}");
-        } else if let Some(unwritten) = self.kind(fault.code).due() {
+        } else if let Some(more) = self.0.due(fault.code) {
             let cause = fault
                 .cause
                 .as_ref()
                 .map(|cause| format!(" ({cause})"))
                 .unwrap_or_default();
-            error!(
-                "{peer} {request}: {fault}{cause}{}",
-                more_like_it(unwritten)
-            );
+            error!("{peer} {request}: {fault}{cause}{more}");
         }
-    }
-
-    fn kind(&self, code: ErrorCode) -> Arc<Seldom> {
-        let mut kinds = self.0.lock();
-        if let Some((_, seldom)) = kinds.iter().find(|(kind, _)| *kind == code) {
-            return Arc::clone(seldom);
-        }
-        let seldom = Arc::<Seldom>::default();
-        kinds.push((code, Arc::clone(&seldom)));
-        seldom
     }
 }
