@@ -1,20 +1,18 @@
 //! The keys in memory. One key's step never holds up another key: the map is locked to find a key
-//! and no longer, the wait for the database is under the key's own lock.
+//! and no longer, the wait for the database is under the key's own lock, and only some of the
+//! workers are let wait.
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use proto::IdKey;
 
+use crate::gate::Gate;
 use crate::numbers::Numbers;
-
-/// How long a step may take before those who wait for it are sent away: they must not hold all
-/// workers while one key's step stands still.
-const STEP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// At most so many keys; the one not used for longest has to go.
 pub(crate) struct Keys(Cache<IdKey, Arc<Key>>);
@@ -43,18 +41,18 @@ impl Keys {
 /// One key.
 #[derive(Default)]
 pub(crate) struct Key {
-    /// Locked during a step, so that many who find no number left make one step.
-    numbers: Mutex<Numbers>,
     /// Locked for an instant only.
-    steps: Mutex<Steps>,
+    state: Mutex<State>,
+    /// Locked during a step, so that many who find no number left make one step.
+    step: Mutex<()>,
 }
 
-/// How the steps of a key went.
 #[derive(Default)]
-struct Steps {
-    /// When the one under way began.
+struct State {
+    numbers: Numbers,
+    /// When the step under way began.
     began: Option<Instant>,
-    failed: u64,
+    n_failed: u64,
 }
 
 /// Why there is no number.
@@ -64,64 +62,72 @@ pub(crate) enum NextError<E> {
     Step(E),
     /// The step of another caller failed.
     Shared,
-    /// The step of another caller takes too long.
+    /// Steps take too long for one more caller to wait.
     Slow,
 }
 
 impl Key {
-    /// The next number. When there is none left, `step` reserves some; a failed step changes
-    /// nothing, and the next caller tries again. Those who waited for a step that failed share its
-    /// failure: one after the other they would wait for the same database.
+    /// The next number. When there is none left, `step` reserves some, once `gate` lets it; a
+    /// failed step changes nothing, and the next caller tries again. Those who waited for a step
+    /// that failed share its failure: one after the other they would wait for the same database.
     ///
     /// # Errors
     /// See [`NextError`].
     pub(crate) fn next<E>(
         &self,
+        gate: &Gate,
         step: impl FnOnce() -> Result<Range<u64>, E>,
     ) -> Result<u64, NextError<E>> {
-        let (failed, began) = {
-            let steps = self.steps.lock();
-            (steps.failed, steps.began)
+        let (n_failed, began) = {
+            let mut state = self.state.lock();
+            if let Some(number) = state.numbers.take() {
+                return Ok(number);
+            }
+            (state.n_failed, state.began.unwrap_or_else(Instant::now))
         };
-        let patience_ends = began.unwrap_or_else(Instant::now) + STEP_PATIENCE;
-        let mut numbers = self
-            .numbers
-            .try_lock_until(patience_ends)
+        let _alone = gate
+            .wait(began, |until| self.step.try_lock_until(until))
             .ok_or(NextError::Slow)?;
-        if let Some(number) = numbers.take() {
-            return Ok(number);
+        {
+            let mut state = self.state.lock();
+            if let Some(number) = state.numbers.take() {
+                return Ok(number);
+            }
+            if state.n_failed != n_failed {
+                return Err(NextError::Shared);
+            }
+            state.began = Some(Instant::now());
         }
-        if self.steps.lock().failed != failed {
-            return Err(NextError::Shared);
-        }
-        let reserved = self.watched(step).map_err(NextError::Step)?;
-        numbers.refill(reserved);
-        Ok(numbers.take().expect("a step has a number at least"))
-    }
-
-    /// Runs a step and keeps account of it, also when it panics.
-    fn watched<E>(&self, step: impl FnOnce() -> Result<Range<u64>, E>) -> Result<Range<u64>, E> {
         let mut watch = Watch {
-            steps: &self.steps,
-            succeeded: false,
+            state: &self.state,
+            failed: true,
         };
-        self.steps.lock().began = Some(Instant::now());
-        let result = step();
-        watch.succeeded = result.is_ok();
-        result
+        let _pass = gate.enter().ok_or(NextError::Slow)?;
+        let reserved = step().map_err(NextError::Step)?;
+        watch.failed = false;
+        Ok(self.state.lock().start(reserved))
     }
 }
 
+impl State {
+    /// The first number of a step.
+    fn start(&mut self, reserved: Range<u64>) -> u64 {
+        self.numbers.refill(reserved);
+        self.numbers.take().expect("a step has a number at least")
+    }
+}
+
+/// Keeps account of a step, also when it panics.
 struct Watch<'a> {
-    steps: &'a Mutex<Steps>,
-    succeeded: bool,
+    state: &'a Mutex<State>,
+    failed: bool,
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let mut steps = self.steps.lock();
-        steps.began = None;
-        steps.failed += u64::from(!self.succeeded);
+        let mut state = self.state.lock();
+        state.began = None;
+        state.n_failed += u64::from(self.failed);
     }
 }
 

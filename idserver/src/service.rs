@@ -7,22 +7,26 @@ use daemon::wire::{Caller, Reply, Service};
 use proto::idserver::{IdRequest, encode_id};
 use proto::{ErrorCode, Fault, IdKey};
 
+use crate::gate::Gate;
 use crate::globals::Globals;
 use crate::keys::NextError;
 
 pub(crate) struct IdService {
     globals: Arc<Globals>,
+    /// In front of the database.
+    gate: Gate,
 }
 
 impl IdService {
     pub(crate) fn new(globals: Arc<Globals>) -> IdService {
-        IdService { globals }
+        let gate = Gate::new(globals.config.server.workers);
+        IdService { globals, gate }
     }
 
     fn get_id(&self, key: &IdKey) -> Result<u64, Fault> {
         let found = self.globals.keys.find(key);
         found
-            .next(|| self.reserve(key))
+            .next(&self.gate, || self.reserve(key))
             .map_err(|error| match error {
                 NextError::Step(fault) => fault,
                 NextError::Shared => unavailable("the database failed just now, try again"),

@@ -1,14 +1,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
 use super::*;
+use crate::gate;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn key(text: &str) -> IdKey {
     text.parse().unwrap()
+}
+
+fn gate() -> Gate {
+    Gate::new(16)
 }
 
 /// A table of one key, stepping by 10.
@@ -24,12 +30,15 @@ impl Row {
 
 #[test]
 fn many_callers_get_every_number_once() {
-    let (key, row) = (Key::default(), Row::default());
+    let (key, row, gate) = (Key::default(), Row::default(), gate());
     let mut all: Vec<u64> = thread::scope(|scope| {
-        let callers: Vec<_> = (0..8)
+        // So many as may wait for long.
+        let callers: Vec<_> = (0..5)
             .map(|_| {
                 scope.spawn(|| -> Vec<u64> {
-                    (0..500).map(|_| key.next(|| row.step()).unwrap()).collect()
+                    (0..800)
+                        .map(|_| key.next(&gate, || row.step()).unwrap())
+                        .collect()
                 })
             })
             .collect();
@@ -45,12 +54,12 @@ fn many_callers_get_every_number_once() {
 
 #[test]
 fn a_failed_step_is_one_for_all_who_waited_and_the_next_call_tries_again() {
-    let (key, row) = (Key::default(), Row::default());
+    let (key, row, gate) = (Key::default(), Row::default(), gate());
     let (begun, begins) = bounded(1);
     let (release, wait) = bounded::<()>(0);
     let results: Vec<_> = thread::scope(|scope| {
         let first = scope.spawn(|| {
-            key.next(|| {
+            key.next(&gate, || {
                 begun.send(()).unwrap();
                 assert!(wait.recv_timeout(PATIENCE).is_err());
                 Err("away")
@@ -61,10 +70,10 @@ fn a_failed_step_is_one_for_all_who_waited_and_the_next_call_tries_again() {
         let others: Vec<_> = (0..4)
             .map(|_| {
                 let entered = entered.clone();
-                let key = &key;
+                let (key, gate) = (&key, &gate);
                 scope.spawn(move || {
                     entered.send(()).unwrap();
-                    key.next(|| -> Result<Range<u64>, &str> { Err("own") })
+                    key.next(gate, || -> Result<Range<u64>, &str> { Err("own") })
                 })
             })
             .collect();
@@ -86,17 +95,17 @@ fn a_failed_step_is_one_for_all_who_waited_and_the_next_call_tries_again() {
             "{result:?}"
         );
     }
-    assert_eq!(key.next(|| row.step()), Ok(0));
+    assert_eq!(key.next(&gate, || row.step()), Ok(0));
 }
 
 #[test]
 fn a_step_that_stands_still_holds_nobody_for_long() {
-    let key = Key::default();
+    let (key, gate) = (Key::default(), gate());
     let (begun, begins) = bounded(1);
     let (release, wait) = bounded::<()>(0);
     thread::scope(|scope| {
         scope.spawn(|| {
-            key.next(|| -> Result<Range<u64>, ()> {
+            key.next(&gate, || -> Result<Range<u64>, ()> {
                 begun.send(()).unwrap();
                 assert!(wait.recv_timeout(PATIENCE).is_err());
                 Ok(0..1)
@@ -104,35 +113,37 @@ fn a_step_that_stands_still_holds_nobody_for_long() {
         });
         begins.recv_timeout(PATIENCE).unwrap();
         // As if it had begun long ago.
-        key.steps.lock().began = Instant::now().checked_sub(STEP_PATIENCE);
-        let next = key.next(|| -> Result<Range<u64>, ()> { unreachable!("it is locked") });
+        key.state.lock().began = Instant::now().checked_sub(gate::PATIENCE);
+        let next = key.next(&gate, || -> Result<Range<u64>, ()> {
+            unreachable!("it is locked")
+        });
         assert_eq!(next, Err(NextError::Slow));
         drop(release);
     });
-    assert_eq!(key.next(|| Ok::<_, ()>(1..2)), Ok(1));
+    assert_eq!(key.next(&gate, || Ok::<_, ()>(1..2)), Ok(1));
 }
 
 #[test]
 fn a_panic_in_a_step_leaves_the_key_usable() {
-    let key = Key::default();
+    let (key, gate) = (Key::default(), gate());
     let step = || -> Result<Range<u64>, ()> { panic!("on purpose") };
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| key.next(step)));
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| key.next(&gate, step)));
     assert!(caught.is_err());
-    assert_eq!(key.next(|| Ok::<_, ()>(5..6)), Ok(5));
+    assert_eq!(key.next(&gate, || Ok::<_, ()>(5..6)), Ok(5));
 }
 
 #[test]
 fn memory_is_bounded_and_the_oldest_key_goes() {
-    let keys = Keys::new(10);
+    let (keys, gate) = (Keys::new(10), gate());
     let hot = key("hot");
     let step = |first| move || Ok::<_, ()>(first..first + 1000);
-    assert_eq!(keys.find(&hot).next(step(0)), Ok(0));
+    assert_eq!(keys.find(&hot).next(&gate, step(0)), Ok(0));
     for n in 0..100 {
         let cold = key(&format!("cold{n}"));
-        assert_eq!(keys.find(&cold).next(step(n)), Ok(n));
+        assert_eq!(keys.find(&cold).next(&gate, step(n)), Ok(n));
         // Its step is still there: it was used just now.
-        assert_eq!(keys.find(&hot).next(step(5000)), Ok(n + 1));
+        assert_eq!(keys.find(&hot).next(&gate, step(5000)), Ok(n + 1));
         assert!(keys.settled_len() <= 10);
     }
-    assert_eq!(keys.find(&key("cold0")).next(step(500)), Ok(500));
+    assert_eq!(keys.find(&key("cold0")).next(&gate, step(500)), Ok(500));
 }

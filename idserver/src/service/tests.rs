@@ -13,7 +13,7 @@ use crate::keys::Keys;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One counter for all keys. Fails while it is `away`, or holds no more than `left` steps; a step of
-/// the key "slow" tells `begun` and waits for `go_on`.
+/// a key "slow…" tells `begun` and waits for `go_on`.
 struct ToyIds {
     next: AtomicU64,
     away: AtomicBool,
@@ -24,7 +24,7 @@ struct ToyIds {
 
 impl Ids for Arc<ToyIds> {
     fn reserve(&self, key: &IdKey, step: u32) -> Result<Option<Range<u64>>, DbError> {
-        if key.as_str() == "slow" {
+        if key.as_str().starts_with("slow") {
             self.begun.send(()).unwrap();
             self.go_on.recv_timeout(PATIENCE).unwrap();
         }
@@ -140,7 +140,8 @@ fn a_herd_on_one_key_makes_one_step() {
         go_on,
     } = setting(100);
     let mut numbers: Vec<u64> = thread::scope(|scope| {
-        let herd: Vec<_> = (0..16)
+        // So many as may wait for long.
+        let herd: Vec<_> = (0..5)
             .map(|_| scope.spawn(|| service.get_id(&key("slow")).unwrap()))
             .collect();
         begun.recv_timeout(PATIENCE).unwrap();
@@ -148,6 +149,70 @@ fn a_herd_on_one_key_makes_one_step() {
         herd.into_iter().map(|one| one.join().unwrap()).collect()
     });
     numbers.sort_unstable();
-    assert_eq!(numbers, (0..16).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..5).collect::<Vec<_>>());
     assert_eq!(ids.next.load(Ordering::SeqCst), 100);
+}
+
+#[test]
+fn numbers_in_memory_are_behind_no_step_however_many_want_one() {
+    let Setting {
+        service,
+        begun,
+        go_on,
+        ..
+    } = setting(1000);
+    let workers = Config::default().server.workers;
+    assert_eq!(service.get_id(&key("warm")), Ok(0));
+    thread::scope(|scope| {
+        let slow = (0..workers / 2).map(|n| {
+            let service = &service;
+            scope.spawn(move || service.get_id(&key(&format!("slow{n}"))))
+        });
+        let slow: Vec<_> = slow.collect();
+        for _ in &slow {
+            begun.recv_timeout(PATIENCE).unwrap();
+        }
+        // As if they had been at it for long: nobody else waits.
+        service.gate.age(PATIENCE);
+        for n in 0..workers {
+            let fault = service.get_id(&key(&format!("cold{n}"))).unwrap_err();
+            assert_eq!(fault.code, ErrorCode::Unavailable);
+        }
+        assert_eq!(service.get_id(&key("warm")), Ok(1));
+        slow.iter().for_each(|_| go_on.send(()).unwrap());
+        for one in slow {
+            one.join().unwrap().unwrap();
+        }
+    });
+    assert!(service.get_id(&key("cold0")).is_ok());
+}
+
+#[test]
+fn a_herd_on_a_slow_step_leaves_workers_for_the_others() {
+    let Setting {
+        service,
+        begun,
+        go_on,
+        ..
+    } = setting(1000);
+    let workers = Config::default().server.workers;
+    let (refused, refusals) = bounded(workers as usize);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            let (service, refused) = (&service, refused.clone());
+            scope.spawn(move || {
+                if let Err(fault) = service.get_id(&key("slow")) {
+                    refused.send(fault).unwrap();
+                }
+            });
+        }
+        begun.recv_timeout(PATIENCE).unwrap();
+        // One makes the step and a quarter waits for it.
+        for _ in 0..workers - 1 - workers / 4 {
+            let fault = refusals.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(fault.message, "the database takes too long");
+        }
+        assert_eq!(service.get_id(&key("other")), Ok(0));
+        go_on.send(()).unwrap();
+    });
 }
