@@ -1,9 +1,9 @@
 //! The members of the groups and their states. Pure: time and chance come in as arguments.
 //!
 //! A member is a group, an address and a port. Joining makes it ONLINE, a beat ACTIVE, silence
-//! OFFLINE; leaving removes it. Clients are sent to ACTIVE members only.
+//! OFFLINE; leaving removes it. Clients are sent to ACTIVE members only. When there are too many,
+//! the member that has been OFFLINE for longest makes room for a new one.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -70,6 +70,8 @@ pub(crate) struct Joined {
     pub(crate) ticket: Ticket,
     /// Whether the member was not known before.
     pub(crate) is_new: bool,
+    /// The OFFLINE member that made room for it.
+    pub(crate) forgotten: Option<Member>,
 }
 
 /// All groups that have members.
@@ -78,6 +80,9 @@ pub(crate) struct Groups {
     members_max: usize,
     check_interval: Duration,
     groups: BTreeMap<GroupName, Group>,
+    /// The groups of the OFFLINE members, by when a member was last heard of and its number: who has
+    /// been silent for longest comes first.
+    offline: BTreeMap<(Duration, u64), GroupName>,
     n_members: usize,
     n_joins: u64,
 }
@@ -98,6 +103,7 @@ impl Groups {
             members_max,
             check_interval,
             groups: BTreeMap::new(),
+            offline: BTreeMap::new(),
             n_members: 0,
             n_joins: 0,
         }
@@ -106,15 +112,15 @@ impl Groups {
     /// A storage joins from `ip`; one that is known keeps its place.
     ///
     /// # Errors
-    /// Busy, when there are too many members already.
+    /// Busy, when there are too many members already and none of them is OFFLINE.
     pub(crate) fn join(&mut self, ip: IpAddr, join: Join, now: Now) -> Result<Joined, Fault> {
         let addr = SocketAddr::new(ip, join.port);
         let name = join.member.group.clone();
         let known = self.groups.get(&name).and_then(|group| group.at(addr));
         let is_new = known.is_none();
-        if is_new && self.n_members >= self.members_max {
-            let message = format!("{} members already, no room for more", self.n_members);
-            return Err(Fault::new(ErrorCode::Busy, message));
+        let forgotten = if is_new { self.make_room()? } else { None };
+        if let Some(number) = known {
+            self.forget_silence(&name, number);
         }
         self.n_joins += 1;
         self.n_members += usize::from(is_new);
@@ -134,7 +140,41 @@ impl Groups {
         };
         let group = self.groups.entry(name).or_default();
         group.put(ticket.number, member);
-        Ok(Joined { ticket, is_new })
+        Ok(Joined {
+            ticket,
+            is_new,
+            forgotten,
+        })
+    }
+
+    /// Sees to it that one more fits in; tells who had to go.
+    fn make_room(&mut self) -> Result<Option<Member>, Fault> {
+        if self.n_members < self.members_max {
+            return Ok(None);
+        }
+        let Some(((_, number), name)) = self.offline.pop_first() else {
+            let message = format!("{} members already, no room for more", self.n_members);
+            return Err(Fault::new(ErrorCode::Busy, message));
+        };
+        Ok(self.remove(&name, number))
+    }
+
+    fn remove(&mut self, name: &GroupName, number: u64) -> Option<Member> {
+        let group = self.groups.get_mut(name)?;
+        let removed = group.remove(number)?;
+        if group.members.is_empty() {
+            self.groups.remove(name);
+        }
+        self.n_members -= 1;
+        Some(removed)
+    }
+
+    /// A member is not silent any more.
+    fn forget_silence(&mut self, name: &GroupName, number: u64) {
+        let group = self.groups.get(name);
+        if let Some(member) = group.and_then(|group| group.members.get(&number)) {
+            self.offline.remove(&(member.heard, number));
+        }
     }
 
     /// The member that goes by `name` at `ip`, if exactly one does.
@@ -155,6 +195,7 @@ impl Groups {
 
     /// A member lives. Tells what was known of it before, nothing when it is not there any more.
     pub(crate) fn beat(&mut self, ticket: &Ticket, now: Now) -> Option<Member> {
+        self.forget_silence(&ticket.group, ticket.number);
         let group = self.groups.get_mut(&ticket.group)?;
         let member = group.members.get_mut(&ticket.number)?;
         let before = member.clone();
@@ -174,20 +215,13 @@ impl Groups {
     /// A member goes. Nothing happens when it is not there any more, or has joined again since on
     /// another connection.
     pub(crate) fn leave(&mut self, ticket: &Ticket) -> Option<Member> {
-        let Entry::Occupied(mut entry) = self.groups.entry(ticket.group.clone()) else {
-            return None;
-        };
-        let group = entry.get_mut();
+        let group = self.groups.get(&ticket.group)?;
         let member = group.members.get(&ticket.number)?;
         if member.join_number != ticket.join_number {
             return None;
         }
-        let left = group.remove(ticket.number);
-        if group.members.is_empty() {
-            entry.remove();
-        }
-        self.n_members -= 1;
-        left
+        self.forget_silence(&ticket.group, ticket.number);
+        self.remove(&ticket.group, ticket.number)
     }
 
     /// Finds out who has been silent for too long; tells who is OFFLINE since just now.
@@ -195,8 +229,14 @@ impl Groups {
         let Some(since) = now.elapsed.checked_sub(self.check_interval) else {
             return Vec::new();
         };
-        let groups = self.groups.values_mut();
-        groups.flat_map(|group| group.check(since)).collect()
+        let mut lost = Vec::new();
+        for (name, group) in &mut self.groups {
+            for (number, member) in group.check(since) {
+                self.offline.insert((member.heard, number), name.clone());
+                lost.push(member);
+            }
+        }
+        lost
     }
 
     /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members, the first one
@@ -226,6 +266,11 @@ impl Groups {
             .filter(|(_, group)| !group.active.is_empty())
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// How many members there are, whatever their state.
+    pub(crate) fn len(&self) -> usize {
+        self.n_members
     }
 
     /// Everybody as of now: groups by name, members in order of joining.
@@ -260,12 +305,12 @@ impl Group {
     }
 
     /// Makes OFFLINE who was last heard of at `since` or before.
-    fn check(&mut self, since: Duration) -> Vec<Member> {
+    fn check(&mut self, since: Duration) -> Vec<(u64, Member)> {
         let mut lost = Vec::new();
-        for member in self.members.values_mut() {
+        for (number, member) in &mut self.members {
             if member.state != State::Offline && member.heard <= since {
                 member.state = State::Offline;
-                lost.push(member.clone());
+                lost.push((*number, member.clone()));
             }
         }
         if !lost.is_empty() {

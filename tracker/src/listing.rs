@@ -1,13 +1,60 @@
-//! The members as people read them: the rows of the reply to GROUPS.
+//! The members as people read them: the reply to GROUPS.
+
+use std::time::Duration;
 
 use chrono::{Local, TimeZone};
+use parking_lot::Mutex;
 use proto::GroupName;
-use proto::group_list::{Group, Storage};
+use proto::group_list::{self, Group, Storage};
 
-use crate::groups::{Member, State};
+use crate::groups::{Groups, Member, State};
+
+/// A list of more members is kept for a while: of a hundred thousand it takes 25 MB and long to
+/// make.
+const SMALL: usize = 1000;
+/// How long.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// The last long list.
+#[derive(Default)]
+pub(crate) struct Listing(Mutex<Option<Kept>>);
+
+struct Kept {
+    body: Vec<u8>,
+    /// On the clock of [`Now::elapsed`](crate::groups::Now::elapsed).
+    made_at: Duration,
+}
+
+impl Listing {
+    /// The reply's body: everybody as of now or, when there are many, of just before. Those who ask
+    /// for a long list at once wait for one that is made.
+    pub(crate) fn body(&self, groups: &Mutex<Groups>, now: Duration) -> Vec<u8> {
+        if groups.lock().len() <= SMALL {
+            *self.0.lock() = None;
+            return make(groups);
+        }
+        let mut kept = self.0.lock();
+        match &*kept {
+            Some(kept) if now.saturating_sub(kept.made_at) < KEPT => kept.body.clone(),
+            _ => {
+                let body = make(groups);
+                *kept = Some(Kept {
+                    body: body.clone(),
+                    made_at: now,
+                });
+                body
+            }
+        }
+    }
+}
+
+fn make(groups: &Mutex<Groups>) -> Vec<u8> {
+    let snapshot = groups.lock().snapshot();
+    group_list::encode(&rows(&snapshot))
+}
 
 /// The rows of a snapshot of the groups.
-pub(crate) fn rows(snapshot: &[(GroupName, Vec<Member>)]) -> Vec<Group> {
+fn rows(snapshot: &[(GroupName, Vec<Member>)]) -> Vec<Group> {
     let groups = snapshot.iter().map(|(name, members)| Group {
         name: name.to_string(),
         storages: members.iter().map(storage).collect(),
@@ -51,6 +98,48 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
+    use crate::groups::Now;
+
+    fn at(elapsed: Duration) -> Now {
+        Now { elapsed, epoch: 0 }
+    }
+
+    fn join(groups: &Mutex<Groups>, port: u16) {
+        let join = proto::tracker::Join {
+            version: "1.0".parse().unwrap(),
+            member: proto::tracker::Member {
+                group: "g1".parse().unwrap(),
+                hostname: "h".parse().unwrap(),
+            },
+            port,
+            start_time: 1,
+            join_time: 2,
+        };
+        let joined = groups
+            .lock()
+            .join([127, 0, 0, 1].into(), join, at(Duration::ZERO));
+        joined.unwrap();
+    }
+
+    #[test]
+    fn a_long_list_is_made_once_a_second_and_a_short_one_each_time() {
+        let groups = Mutex::new(Groups::new(SMALL + 10, KEPT));
+        let listing = Listing::default();
+        let n_listed = |now| {
+            let list = group_list::decode(&listing.body(&groups, now)).unwrap();
+            list.iter().map(|group| group.storages.len()).sum::<usize>()
+        };
+        let began = Duration::from_secs(5);
+        for port in 1..=SMALL as u16 {
+            join(&groups, port);
+        }
+        assert_eq!(n_listed(began), SMALL);
+        join(&groups, 2000);
+        assert_eq!(n_listed(began), SMALL + 1);
+        join(&groups, 2001);
+        assert_eq!(n_listed(began + KEPT / 2), SMALL + 1);
+        assert_eq!(n_listed(began + KEPT), SMALL + 2);
+    }
 
     #[test]
     fn times_have_the_form_of_ctime() {

@@ -6,25 +6,29 @@ use std::sync::Arc;
 use daemon::db::DbError;
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::{info, warn};
-use proto::tracker::{Join, Member, Report, SADDRS, Saddrs, SaddrsReply, TrackerRequest};
-use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId, group_list};
+use proto::tracker::{GROUPS, Join, Member, Report, SADDRS, Saddrs, SaddrsReply, TrackerRequest};
+use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId};
 use rand::seq::IndexedRandom;
 
 use crate::cache::Known;
 use crate::globals::Globals;
 use crate::groups::{State, Ticket};
-use crate::listing;
+use crate::listing::Listing;
 
 /// Who joined on a connection.
 type Session = Option<Ticket>;
 
 pub(crate) struct TrackerService {
     globals: Arc<Globals>,
+    listing: Listing,
 }
 
 impl TrackerService {
     pub(crate) fn new(globals: Arc<Globals>) -> TrackerService {
-        TrackerService { globals }
+        TrackerService {
+            globals,
+            listing: Listing::default(),
+        }
     }
 
     fn join(&self, join: Join, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
@@ -36,6 +40,13 @@ impl TrackerService {
         let at = SocketAddr::new(ip_of(peer), join.port);
         let joined = globals.groups.lock().join(at.ip(), join, globals.now())?;
         info!("{peer} join: {text} at {at}");
+        if let Some(member) = &joined.forgotten {
+            let name = &member.join.member;
+            warn!(
+                "{} is forgotten to make room: {}/{}",
+                member.addr, name.group, name.hostname
+            );
+        }
         let group = joined.ticket.group();
         if joined.is_new && !globals.known_groups.lock().contains(group) {
             warn!("{at}: no user is given to {group}, which is not in the database");
@@ -103,8 +114,8 @@ impl TrackerService {
     }
 
     fn groups(&self) -> Vec<u8> {
-        let snapshot = self.globals.groups.lock().snapshot();
-        group_list::encode(&listing::rows(&snapshot))
+        let globals = &self.globals;
+        self.listing.body(&globals.groups, globals.now().elapsed)
     }
 
     /// The user's group and where to go. Only what led somewhere is remembered.
@@ -123,7 +134,8 @@ impl TrackerService {
         let chance = rand::random::<u64>() as usize;
         let active = globals.groups.lock().active(&group, chance);
         if active.is_empty() {
-            return Err(unavailable(format!("no active storage in group {group}")));
+            let message = format!("no active storage in group {group} of {app}/{user}");
+            return Err(unavailable(message));
         }
         if was_asked {
             globals.bindings.put(app, user, group.clone(), now);
@@ -162,9 +174,9 @@ impl TrackerService {
         *globals.known_groups.lock() = known.iter().cloned().collect();
         let active = globals.groups.lock().with_active();
         let candidates: Vec<_> = known.iter().filter(|g| active.contains(g)).collect();
-        let candidate = candidates
-            .choose(&mut rand::rng())
-            .ok_or_else(|| unavailable("no group has an active storage"))?;
+        let candidate = candidates.choose(&mut rand::rng()).ok_or_else(|| {
+            unavailable(format!("no group has an active storage for {app}/{user}"))
+        })?;
         globals.routes.bind(app, user, candidate).map_err(db_fault)
     }
 }
@@ -203,12 +215,11 @@ impl Service for TrackerService {
     type Request = TrackerRequest;
     type Session = Session;
 
-    /// Only SADDRS may wait for the database.
+    /// SADDRS may wait for the database, and the reply to GROUPS may be long.
     fn lane(&self, command: u8) -> Lane {
-        if command == SADDRS {
-            Lane::Slow
-        } else {
-            Lane::Fast
+        match command {
+            SADDRS | GROUPS => Lane::Slow,
+            _ => Lane::Fast,
         }
     }
 

@@ -124,11 +124,24 @@ impl Model {
             *known = plain;
             return Some(known.number);
         }
-        let has_room = self.members.len() < MEMBERS_MAX;
+        let has_room = self.members.len() < MEMBERS_MAX || self.forget_one();
         has_room.then(|| {
             self.members.push(plain);
             self.n_joins
         })
+    }
+
+    /// The one that has been silent for longest goes, if there is one.
+    fn forget_one(&mut self) -> bool {
+        let members = self.members.iter().filter(|m| m.state == State::Offline);
+        let Some(number) = members
+            .min_by_key(|m| (m.heard, m.number))
+            .map(|m| m.number)
+        else {
+            return false;
+        };
+        self.members.retain(|m| m.number != number);
+        true
     }
 
     fn check(&mut self) -> Vec<(u8, u16)> {
@@ -243,6 +256,10 @@ impl Pair {
             n_listed += members.len();
         }
         assert_eq!(n_listed, self.model.members.len());
+        assert_eq!(self.groups.len(), n_listed);
+        let members = self.model.members.iter();
+        let offline = members.filter(|m| m.state == State::Offline).count();
+        assert_eq!(self.groups.offline.len(), offline);
         for group in 0..2 {
             self.assert_group_alike(group, &listed);
         }
@@ -297,6 +314,32 @@ fn a_full_tracker_says_so_and_takes_those_it_knows() {
     assert!(!again.is_new);
     groups.leave(&again.ticket).unwrap();
     assert!(groups.join(ip(2), join(1, 1, 1), now(0)).unwrap().is_new);
+}
+
+#[test]
+fn who_has_been_offline_for_longest_makes_room() {
+    let mut groups = Groups::new(3, INTERVAL);
+    let [_, second, third] = [1, 2, 3].map(|n| {
+        let joined = groups.join(ip(n), join(n, 1, 1), now(n.into()));
+        joined.unwrap().ticket
+    });
+    assert_eq!(groups.check(now(40)).len(), 3);
+    // The first was heard of last.
+    groups.join(ip(1), join(1, 1, 1), now(41)).unwrap();
+    assert_eq!(groups.check(now(80)).len(), 1);
+    let newer = groups.join(ip(4), join(4, 1, 1), now(81)).unwrap();
+    assert_eq!(newer.forgotten.unwrap().addr.ip(), ip(2));
+    assert!(groups.beat(&second, now(82)).is_none());
+    assert!(groups.leave(&second).is_none());
+    // Who is known costs nobody the place, and who lives keeps it.
+    groups.beat(&third, now(83)).unwrap();
+    let again = groups.join(ip(4), join(4, 1, 1), now(84)).unwrap();
+    assert!(again.forgotten.is_none());
+    let newest = groups.join(ip(2), join(2, 1, 1), now(85)).unwrap();
+    assert_eq!(newest.forgotten.unwrap().addr.ip(), ip(1));
+    let fault = groups.join(ip(5), join(5, 1, 1), now(86)).unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Busy);
+    assert_eq!(groups.len(), 3);
 }
 
 #[test]

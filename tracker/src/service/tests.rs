@@ -1,6 +1,7 @@
 use daemon::db::DatabaseUrl;
 use daemon::units::Period;
-use proto::tracker::{BEAT, GROUPS, JOIN, LEAVE};
+use proto::group_list;
+use proto::tracker::{BEAT, JOIN, LEAVE};
 use tempfile::TempDir;
 
 use super::*;
@@ -127,10 +128,12 @@ fn row(address: &str, status: &str) -> (String, String) {
 }
 
 #[test]
-fn only_saddrs_takes_the_slow_lane() {
+fn what_may_take_long_takes_the_slow_lane() {
     let setting = Setting::new();
-    assert_eq!(setting.service.lane(SADDRS), Lane::Slow);
-    for command in [JOIN, BEAT, GROUPS, LEAVE] {
+    for command in [SADDRS, GROUPS] {
+        assert_eq!(setting.service.lane(command), Lane::Slow);
+    }
+    for command in [JOIN, BEAT, LEAVE] {
         assert_eq!(setting.service.lane(command), Lane::Fast);
     }
 }
@@ -217,7 +220,10 @@ fn a_new_user_goes_to_a_group_that_can_take_files() {
     online.join("g1", "h", 1).unwrap();
     setting.active("g3", "10.0.0.3", 3);
     let fault = setting.saddrs("alice").unwrap_err();
-    let expected = Fault::new(ErrorCode::Unavailable, "no group has an active storage");
+    let expected = Fault::new(
+        ErrorCode::Unavailable,
+        "no group has an active storage for tnvideo/alice",
+    );
     assert_eq!(fault, expected);
     assert_eq!(setting.bound("alice"), None);
     setting.active("g2", "10.0.0.2", 2);
@@ -244,7 +250,10 @@ fn a_user_stays_with_the_group_even_when_it_is_down() {
     storage.leave("g1", "h").unwrap();
     setting.active("g2", "10.0.0.2", 2);
     let fault = setting.saddrs("alice").unwrap_err();
-    let expected = Fault::new(ErrorCode::Unavailable, "no active storage in group g1");
+    let expected = Fault::new(
+        ErrorCode::Unavailable,
+        "no active storage in group g1 of tnvideo/alice",
+    );
     assert_eq!(fault, expected);
     setting.active("g1", "10.0.0.1", 1);
     assert_eq!(setting.saddrs("alice").unwrap().0, "g1");

@@ -64,7 +64,10 @@ fn who_leaves_is_gone_at_once() {
     storages[1].call(&leave).unwrap();
     assert_eq!(client.groups(), []);
     let fault = client.saddrs("alice").unwrap_err();
-    assert_eq!(fault.message, "[vm] no active storage in group group001");
+    assert_eq!(
+        fault.message,
+        "[vm] no active storage in group group001 of tnvideo/alice"
+    );
     tracker.shutdown();
 }
 
