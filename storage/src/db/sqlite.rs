@@ -13,48 +13,34 @@ use crate::config::Durability;
 const DELETING: i64 = 1;
 const TABLES: [u8; 3] = [1, 2, 3];
 
-/// Columns of the C++ system, then ours.
-const SCHEMA: &str = "
-CREATE TABLE t_file_01 (
-    id varchar(256) NOT NULL PRIMARY KEY,
-    appid varchar(32) NOT NULL,
-    userid varchar(128) NOT NULL,
-    status tinyint NOT NULL DEFAULT 0,
-    file_path varchar(512) NOT NULL,
-    file_size bigint NOT NULL,
-    create_time timestamp NOT NULL DEFAULT current_timestamp,
-    update_time timestamp NOT NULL DEFAULT current_timestamp,
-    group_name varchar(32),
-    checksum blob
-);
-CREATE TABLE t_file_02 (
-    id varchar(256) NOT NULL PRIMARY KEY,
-    appid varchar(32) NOT NULL,
-    userid varchar(128) NOT NULL,
-    status tinyint NOT NULL DEFAULT 0,
-    file_path varchar(512) NOT NULL,
-    file_size bigint NOT NULL,
-    create_time timestamp NOT NULL DEFAULT current_timestamp,
-    update_time timestamp NOT NULL DEFAULT current_timestamp,
-    group_name varchar(32),
-    checksum blob
-);
-CREATE TABLE t_file_03 (
-    id varchar(256) NOT NULL PRIMARY KEY,
-    appid varchar(32) NOT NULL,
-    userid varchar(128) NOT NULL,
-    status tinyint NOT NULL DEFAULT 0,
-    file_path varchar(512) NOT NULL,
-    file_size bigint NOT NULL,
-    create_time timestamp NOT NULL DEFAULT current_timestamp,
-    update_time timestamp NOT NULL DEFAULT current_timestamp,
-    group_name varchar(32),
-    checksum blob
-);
-CREATE INDEX t_file_01_deleting ON t_file_01 (group_name) WHERE status = 1;
-CREATE INDEX t_file_02_deleting ON t_file_02 (group_name) WHERE status = 1;
-CREATE INDEX t_file_03_deleting ON t_file_03 (group_name) WHERE status = 1;
-";
+/// One of the file tables: columns of the C++ system, then ours, and an index for the sweep.
+macro_rules! file_table {
+    ($number:literal) => {
+        concat!(
+            "CREATE TABLE t_file_",
+            $number,
+            " (
+                id varchar(256) NOT NULL PRIMARY KEY,
+                appid varchar(32) NOT NULL,
+                userid varchar(128) NOT NULL,
+                status tinyint NOT NULL DEFAULT 0,
+                file_path varchar(512) NOT NULL,
+                file_size bigint NOT NULL,
+                create_time timestamp NOT NULL DEFAULT current_timestamp,
+                update_time timestamp NOT NULL DEFAULT current_timestamp,
+                group_name varchar(32),
+                checksum blob
+            );
+            CREATE INDEX t_file_",
+            $number,
+            "_deleting ON t_file_",
+            $number,
+            " (group_name) WHERE status = 1;"
+        )
+    };
+}
+
+const SCHEMA: &str = concat!(file_table!("01"), file_table!("02"), file_table!("03"));
 
 pub(super) struct SqliteFiles(Sqlite);
 

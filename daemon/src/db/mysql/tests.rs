@@ -146,10 +146,10 @@ fn a_database_away_at_the_start_is_waited_for() {
         assert!(count(&mysql).unwrap_err().is_awaited());
     }
     // The first look took a moment, all else fails at once.
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(3));
     server.start_again();
     let back = wait_for(&mysql);
-    assert!(back < Duration::from_secs(3), "{back:?}");
+    assert!(back < Duration::from_secs(20), "{back:?}");
     // A server that stops while nobody asks is noticed by the next call.
     server.start_again();
     assert_eq!(wait_for(&mysql).as_secs(), 0);
@@ -210,7 +210,7 @@ fn the_next_server_takes_over_and_the_first_one_is_returned_to() {
     first.kill();
     let began = Instant::now();
     assert_eq!(count(&mysql).unwrap(), Some(1000));
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(3));
     first.start_again();
     let deadline = Instant::now() + Duration::from_secs(20);
     while count(&mysql).unwrap() != Some(0) {
@@ -238,7 +238,7 @@ fn a_server_that_stands_still_costs_a_time_out_and_no_more() {
     let began = Instant::now();
     assert_eq!(count(&mysql).unwrap(), Some(0));
     assert!(
-        began.elapsed() < Duration::from_secs(3),
+        began.elapsed() < Duration::from_secs(10),
         "{:?}",
         began.elapsed()
     );

@@ -92,7 +92,7 @@ fn no_number_is_promised_twice_when_a_node_is_killed() {
         results.fold(
             (Vec::new(), Duration::ZERO),
             |(mut all, longest), (firsts, pause)| {
-                assert!(pause < Duration::from_secs(9), "{pause:?}");
+                assert!(pause < Duration::from_secs(30), "{pause:?}");
                 all.extend(firsts);
                 (all, longest.max(pause))
             },

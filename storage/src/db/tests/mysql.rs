@@ -182,6 +182,6 @@ fn check(server: &Mariadb, seen: &[Seen], back: Duration) {
         unknown.len(),
     );
     assert!(refused > 0);
-    assert!(longest < Duration::from_millis(400), "{longest:?}");
-    assert!(back < Duration::from_secs(5), "{back:?}");
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    assert!(back < Duration::from_secs(20), "{back:?}");
 }
