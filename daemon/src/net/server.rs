@@ -120,11 +120,11 @@ fn start_threads<P: Protocol>(
     Ok(threads)
 }
 
-/// The settings with no more connections than there are descriptors for: each may need two, for
-/// itself and for what it sends or takes.
+/// The settings with no more connections than there are descriptors for. The tenth that is left is
+/// for files and for connections to other servers; if it runs out, idle connections make room.
 fn within_limits(config: &ServerConfig) -> ServerConfig {
     let files = host::open_files_max();
-    let affordable = u32::try_from(files / 2).unwrap_or(u32::MAX).max(1);
+    let affordable = u32::try_from(files / 10 * 9).unwrap_or(u32::MAX).max(1);
     let mut config = config.clone();
     if config.connections_max > affordable {
         let wanted = config.connections_max;
