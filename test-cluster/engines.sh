@@ -12,6 +12,7 @@ need() {
 need mariadbd mariadb-server
 need rsync rsync
 need glusterd glusterfs-server
+need ip iproute2
 [ -e /usr/lib/galera/libgalera_smm.so ] || missing="$missing galera-4"
 
 [ -n "$missing" ] || exit 0
