@@ -1,14 +1,14 @@
 //! The host this process runs on.
 
 use log::warn;
+use proto::Hostname;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The name of the host, as `uname -n` tells it.
-pub fn hostname() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+/// The name of the host, as `uname -n` tells it, or what can stand in for one.
+pub fn hostname() -> Hostname {
+    let system = rustix::system::uname();
+    Hostname::new(system.nodename().to_string_lossy())
+        .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
 }
 
 /// How many files this process may have open at a time.

@@ -39,7 +39,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: ([0, 0, 0, 0], 22000).into(),
-            hostname: default_hostname(),
+            hostname: daemon::hostname(),
             database: DatabaseUrl::Sqlite("/var/lib/tnv/ids.db".into()),
             step: 100,
             keys_max: 100_000,
@@ -48,12 +48,6 @@ impl Default for Config {
             log: LogConfig::default(),
         }
     }
-}
-
-/// The system's name, or what can stand in for one.
-fn default_hostname() -> Hostname {
-    Hostname::new(daemon::hostname())
-        .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
 }
 
 impl DaemonConfig for Config {

@@ -108,7 +108,7 @@ impl Default for Config {
         Config {
             listen: ([0, 0, 0, 0], 23000).into(),
             group: "group001".parse().expect("a group name"),
-            hostname: default_hostname(),
+            hostname: daemon::hostname(),
             trackers: address("127.0.0.1:21000"),
             idservers: address("127.0.0.1:22000"),
             store_paths: vec!["/var/lib/tnv/data".to_owned()],
@@ -123,12 +123,6 @@ impl Default for Config {
             log: LogConfig::default(),
         }
     }
-}
-
-/// The system's name, or what can stand in for one.
-fn default_hostname() -> Hostname {
-    Hostname::new(daemon::hostname())
-        .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
 }
 
 /// Longest beat interval: trackers take a member for lost after their check interval.

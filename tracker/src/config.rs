@@ -62,7 +62,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: ([0, 0, 0, 0], 21000).into(),
-            hostname: default_hostname(),
+            hostname: daemon::hostname(),
             app_ids: vec!["tnvideo".parse().expect("an app id")],
             groups: vec!["group001".parse().expect("a group name")],
             database: DatabaseUrl::Sqlite("/var/lib/tnv/tracker.db".into()),
@@ -74,12 +74,6 @@ impl Default for Config {
             log: LogConfig::default(),
         }
     }
-}
-
-/// The system's name, or what can stand in for one.
-fn default_hostname() -> Hostname {
-    Hostname::new(daemon::hostname())
-        .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
 }
 
 impl DaemonConfig for Config {

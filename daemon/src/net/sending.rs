@@ -76,8 +76,11 @@ impl Sending {
             }
             match self.step(stream, scratch) {
                 Ok(len) => self.sent += len,
-                Err(e) if e.is(ErrorKind::WouldBlock) => return Ok(Progress::Blocked),
-                Err(e) if e.is(ErrorKind::Interrupted) => {}
+                Err(SendError::Peer(e)) if e.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Progress::Blocked);
+                }
+                Err(SendError::Peer(e) | SendError::Source(e))
+                    if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
@@ -162,13 +165,6 @@ pub(crate) enum SendError {
     /// What was to be sent could not be had: our fault.
     #[error("{0}")]
     Source(io::Error),
-}
-
-impl SendError {
-    fn is(&self, kind: ErrorKind) -> bool {
-        let (SendError::Peer(error) | SendError::Source(error)) = self;
-        error.kind() == kind
-    }
 }
 
 impl Part {
