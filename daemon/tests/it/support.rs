@@ -18,7 +18,8 @@ use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 pub struct Probe {
     /// A DELETE waits for a message here.
     pub gate: (Sender<()>, Receiver<()>),
-    /// Told when a DELETE began to wait, and when content was dropped unfinished.
+    /// Told when a DELETE began to wait, when an UPLOAD of the file "told" was taken, and when
+    /// content was dropped unfinished.
     pub events: (Sender<&'static str>, Receiver<&'static str>),
 }
 
@@ -63,10 +64,15 @@ impl Service for Toy {
             StorageRequest::Upload(Upload { key, .. }) if key.file.as_str() == "refused" => {
                 Err(Fault::new(ErrorCode::Exists, "refused"))
             }
-            StorageRequest::Upload(_) => Ok(Reply::Content(Box::new(Counting {
-                bytes: 0,
-                probe: Some(self.0.clone()),
-            }))),
+            StorageRequest::Upload(Upload { key, .. }) => {
+                if key.file.as_str() == "told" {
+                    self.0.events.0.send("taken").unwrap();
+                }
+                Ok(Reply::Content(Box::new(Counting {
+                    bytes: 0,
+                    probe: Some(self.0.clone()),
+                })))
+            }
             StorageRequest::Delete(_) => {
                 self.0.events.0.send("waiting").unwrap();
                 self.0.gate.1.recv_timeout(PATIENCE).unwrap();
