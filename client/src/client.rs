@@ -1,24 +1,18 @@
 //! The client itself: the questions to trackers, and the storage commands that fit one call.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use parking_lot::Mutex;
 use proto::group_list::{self, Group};
 use proto::storage::{self, FileStat, StorageRequest};
 use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, AppId, ErrorCode, FileId, FileKey, UserId};
 
+use crate::lacking::Lacking;
 use crate::rotation::Rotation;
 use crate::storage_cache::StorageCache;
 use crate::storages::ask_each;
 use crate::{ClientConfig, Error, PoolManager};
-
-/// How long a storage that does not know STAT is not asked for it: it may be upgraded.
-const NO_STAT_TIME: Duration = Duration::from_secs(600);
-/// Most storages remembered as not knowing STAT.
-const NO_STAT_MAX: usize = 10_000;
 
 /// A client of one cluster. Cheap to clone, and shared by any number of threads; no lock is held
 /// while a server is waited for.
@@ -32,8 +26,7 @@ struct Inner {
     trackers: Rotation,
     pools: Arc<PoolManager>,
     storages: StorageCache,
-    /// Storages that do not know STAT, which is the C++ ones, and since when we know.
-    no_stat: Mutex<HashMap<Address, Instant>>,
+    no_stat: Lacking,
 }
 
 /// What is known of a stored file.
@@ -61,7 +54,7 @@ impl Client {
                 trackers: Rotation::new("tracker", config.trackers),
                 pools,
                 storages: StorageCache::new(config.storage_cache),
-                no_stat: Mutex::new(HashMap::new()),
+                no_stat: Lacking::new("STAT"),
             }),
         }
     }
@@ -185,42 +178,27 @@ impl Client {
     }
 
     fn stat_at(&self, address: &Address, key: &FileKey) -> Result<Stat, Error> {
-        let size_only = |size| Stat {
-            size,
-            modified: None,
-            checksum: None,
-        };
-        if self.lacks_stat(address) {
-            return self.file_size_at(address, key).map(size_only);
-        }
-        match self.ask_stat(address, key) {
-            Ok(stat) => Ok(Stat {
+        let request = StorageRequest::Stat(key.clone()).encode();
+        let ask = |way| {
+            let (max, decode) = (FileStat::LEN, FileStat::decode);
+            let stat = self
+                .pools()
+                .call_on(way, address, &request, storage::REPLY, max, decode)?;
+            Ok(Stat {
                 size: stat.size,
                 modified: Some(stat.modified),
                 checksum: stat.checksum,
-            }),
-            Err(error) if may_lack_stat(&error) => {
-                let size = self.file_size_at(address, key)?;
-                // It is well, it has the file, and yet it refused: it does not know the command.
-                self.remember_no_stat(address);
-                Ok(size_only(size))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Sends STAT, and once more on a new connection if the first one breaks: a storage that
-    /// restarts breaks it too, and only one that does not know the command breaks each.
-    fn ask_stat(&self, address: &Address, key: &FileKey) -> Result<FileStat, Error> {
-        let request = StorageRequest::Stat(key.clone()).encode();
-        let (max, decode) = (FileStat::LEN, FileStat::decode);
-        let pools = self.pools();
-        match pools.call(address, &request, storage::REPLY, max, decode) {
-            Err(Error::Io { .. }) => {
-                pools.call_fresh(address, &request, storage::REPLY, max, decode)
-            }
-            result => result,
-        }
+            })
+        };
+        let size_only = || {
+            let size = self.file_size_at(address, key)?;
+            Ok(Stat {
+                size,
+                modified: None,
+                checksum: None,
+            })
+        };
+        self.inner.no_stat.ask(address, ask, size_only)
     }
 
     fn delete_at(
@@ -234,33 +212,5 @@ impl Client {
         *perhaps_done |= exchange.repeated;
         let (connection, body_len) = exchange.result?;
         self.pools().finish(connection, body_len, 0, |_| Ok(()))
-    }
-
-    fn lacks_stat(&self, address: &Address) -> bool {
-        let no_stat = self.inner.no_stat.lock();
-        let since = no_stat.get(address);
-        since.is_some_and(|since| since.elapsed() < NO_STAT_TIME)
-    }
-
-    fn remember_no_stat(&self, address: &Address) {
-        log::debug!("{address} does not know STAT");
-        let mut no_stat = self.inner.no_stat.lock();
-        if no_stat.len() >= NO_STAT_MAX {
-            no_stat.clear();
-        }
-        no_stat.insert(address.clone(), Instant::now());
-    }
-}
-
-/// How a storage that does not know STAT may answer it: a C++ one with a failure without a kind, or
-/// by closing each connection that brings it; another one by saying so.
-fn may_lack_stat(error: &Error) -> bool {
-    match error {
-        Error::Fault { source, .. } if source.code == ErrorCode::BadRequest => {
-            source.message.contains("unknown command")
-        }
-        Error::Fault { source, .. } => source.code == ErrorCode::Unknown,
-        Error::Io { .. } => true,
-        _ => false,
     }
 }

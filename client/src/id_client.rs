@@ -1,10 +1,12 @@
 //! Numbers from the idservers.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use proto::idserver::{self, IdRequest};
 use proto::{Address, IdKey};
 
+use crate::lacking::Lacking;
 use crate::rotation::Rotation;
 use crate::{Error, PoolManager};
 
@@ -13,6 +15,7 @@ use crate::{Error, PoolManager};
 pub struct IdClient {
     ids: Rotation,
     pools: Arc<PoolManager>,
+    no_several: Lacking,
 }
 
 impl IdClient {
@@ -21,6 +24,7 @@ impl IdClient {
         IdClient {
             ids: Rotation::new("idserver", ids),
             pools,
+            no_several: Lacking::new("GET-IDS"),
         }
     }
 
@@ -30,17 +34,33 @@ impl IdClient {
     /// # Errors
     /// What the idserver refused, or why none of them could be asked.
     pub fn next_id(&self, key: &IdKey) -> Result<u64, Error> {
-        /// The reply holds one number.
-        const BODY_MAX: usize = 8;
-        let request = IdRequest::GetId(key.clone()).encode();
         self.ids.ask("getting a number", &self.pools, |address| {
-            self.pools.call(
-                address,
-                &request,
-                idserver::REPLY,
-                BODY_MAX,
-                idserver::decode_id,
-            )
+            self.next_id_of(address, key)
         })
+    }
+
+    /// The next numbers of a key, one at least and `count` at most; `count` may be from 1 to
+    /// [`IDS_MAX`](proto::idserver::IDS_MAX). A C++ idserver gives one at a time.
+    ///
+    /// # Errors
+    /// As [`IdClient::next_id`].
+    pub fn next_ids(&self, key: &IdKey, count: u16) -> Result<Range<u64>, Error> {
+        let request = IdRequest::GetIds(key.clone(), count).encode();
+        let (max, decode) = (idserver::IDS_LEN, idserver::decode_ids);
+        self.ids.ask("getting numbers", &self.pools, |address| {
+            let several = |way| {
+                self.pools
+                    .call_on(way, address, &request, idserver::REPLY, max, decode)
+            };
+            let one = || self.next_id_of(address, key).map(|id| id..id + 1);
+            self.no_several.ask(address, several, one)
+        })
+    }
+
+    fn next_id_of(&self, address: &Address, key: &IdKey) -> Result<u64, Error> {
+        let request = IdRequest::GetId(key.clone()).encode();
+        let (max, decode) = (idserver::ID_LEN, idserver::decode_id);
+        self.pools
+            .call(address, &request, idserver::REPLY, max, decode)
     }
 }

@@ -40,6 +40,7 @@ mod client;
 mod download;
 mod file_ids;
 mod id_client;
+mod lacking;
 mod remote_file;
 mod rotation;
 mod storage_cache;

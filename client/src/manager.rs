@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use proto::{Address, DecodeError, ErrorCode};
 
+use crate::lacking::Way;
 use crate::pool::Pool;
 use crate::{Connection, ConnectionConfig, Error, ErrorKind, PoolConfig};
 
@@ -84,24 +85,36 @@ impl PoolManager {
         body_max: usize,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, Error> {
-        let (connection, body_len) = self.exchange(address, request, reply_command).result?;
-        self.finish(connection, body_len, body_max, decode)
+        self.call_on(Way::Any, address, request, reply_command, body_max, decode)
     }
 
-    /// As [`PoolManager::call`], on a new connection.
-    pub(crate) fn call_fresh<T>(
+    /// As [`PoolManager::call`], on a new connection if need be.
+    pub(crate) fn call_on<T>(
         &self,
+        way: Way,
         address: &Address,
         request: &[u8],
         reply_command: u8,
         body_max: usize,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, Error> {
-        let connection = self.connect(address)?;
-        let (connection, body_len) = self
-            .exchange_on(connection, request, reply_command)
-            .map_err(|(error, _)| error)?;
+        let (connection, body_len) = match way {
+            Way::Any => self.exchange(address, request, reply_command).result?,
+            Way::Fresh => self.exchange_fresh(address, request, reply_command)?,
+        };
         self.finish(connection, body_len, body_max, decode)
+    }
+
+    /// As [`PoolManager::exchange`], on a new connection.
+    pub(crate) fn exchange_fresh(
+        &self,
+        address: &Address,
+        request: &[u8],
+        reply_command: u8,
+    ) -> Result<(Connection, u64), Error> {
+        let connection = self.connect(address)?;
+        self.exchange_on(connection, request, reply_command)
+            .map_err(|(error, _)| error)
     }
 
     /// A connection to `address`, idle or new. It is the caller's; to let others use it again,
@@ -199,12 +212,8 @@ impl PoolManager {
             Err((error, false)) => Exchange::new(Err(error)),
             Err((error, true)) => {
                 log::debug!("{address}: an idle connection was closed ({error}), trying a new one");
-                let result = self.connect(address).and_then(|connection| {
-                    let result = self.exchange_on(connection, request, reply_command);
-                    result.map_err(|(error, _)| error)
-                });
                 Exchange {
-                    result,
+                    result: self.exchange_fresh(address, request, reply_command),
                     repeated: true,
                 }
             }

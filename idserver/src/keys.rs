@@ -67,9 +67,7 @@ pub(crate) enum NextError<E> {
 }
 
 impl Key {
-    /// The next number. When there is none left, `step` reserves some, once `gate` lets it; a
-    /// failed step changes nothing, and the next caller tries again. Those who waited for a step
-    /// that failed share its failure: one after the other they would wait for the same database.
+    /// The next number.
     ///
     /// # Errors
     /// See [`NextError`].
@@ -78,10 +76,26 @@ impl Key {
         gate: &Gate,
         step: impl FnOnce() -> Result<Range<u64>, E>,
     ) -> Result<u64, NextError<E>> {
+        self.take(1, gate, step).map(|taken| taken.start)
+    }
+
+    /// The next numbers, one at least and `count` at most. When there is none left, `step` reserves
+    /// some, once `gate` lets it; a failed step changes nothing, and the next caller tries again.
+    /// Those who waited for a step that failed share its failure: one after the other they would
+    /// wait for the same database.
+    ///
+    /// # Errors
+    /// See [`NextError`].
+    pub(crate) fn take<E>(
+        &self,
+        count: u16,
+        gate: &Gate,
+        step: impl FnOnce() -> Result<Range<u64>, E>,
+    ) -> Result<Range<u64>, NextError<E>> {
         let (n_failed, began) = {
             let mut state = self.state.lock();
-            if let Some(number) = state.numbers.take() {
-                return Ok(number);
+            if let Some(taken) = state.numbers.take(count) {
+                return Ok(taken);
             }
             (state.n_failed, state.began.unwrap_or_else(Instant::now))
         };
@@ -90,8 +104,8 @@ impl Key {
             .ok_or(NextError::Slow)?;
         {
             let mut state = self.state.lock();
-            if let Some(number) = state.numbers.take() {
-                return Ok(number);
+            if let Some(taken) = state.numbers.take(count) {
+                return Ok(taken);
             }
             if state.n_failed != n_failed {
                 return Err(NextError::Shared);
@@ -105,15 +119,16 @@ impl Key {
         let _pass = gate.enter().ok_or(NextError::Slow)?;
         let reserved = step().map_err(NextError::Step)?;
         watch.failed = false;
-        Ok(self.state.lock().start(reserved))
+        Ok(self.state.lock().start(reserved, count))
     }
 }
 
 impl State {
-    /// The first number of a step.
-    fn start(&mut self, reserved: Range<u64>) -> u64 {
+    /// The first numbers of a step.
+    fn start(&mut self, reserved: Range<u64>, count: u16) -> Range<u64> {
         self.numbers.refill(reserved);
-        self.numbers.take().expect("a step has a number at least")
+        let taken = self.numbers.take(count);
+        taken.expect("a step has a number at least")
     }
 }
 

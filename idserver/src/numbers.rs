@@ -7,9 +7,12 @@ use std::ops::Range;
 pub(crate) struct Numbers(Range<u64>);
 
 impl Numbers {
-    /// The next number; none when the step is used up.
-    pub(crate) fn take(&mut self) -> Option<u64> {
-        self.0.next()
+    /// The next numbers, as many as are left up to `count`; none when the step is used up.
+    pub(crate) fn take(&mut self, count: u16) -> Option<Range<u64>> {
+        let Range { start, end } = self.0;
+        let taken = start..end.min(start.saturating_add(count.into()));
+        self.0.start = taken.end;
+        (!taken.is_empty()).then_some(taken)
     }
 
     /// Goes on with a new step.
@@ -29,12 +32,24 @@ mod tests {
     #[test]
     fn steps_are_counted_through() {
         let mut numbers = Numbers::default();
-        assert_eq!(numbers.take(), None);
+        assert_eq!(numbers.take(1), None);
         numbers.refill(0..3);
-        assert_eq!([0, 1, 2].map(Some), [(); 3].map(|()| numbers.take()));
-        assert_eq!(numbers.take(), None);
+        assert_eq!(
+            [0..1, 1..2, 2..3].map(Some),
+            [(); 3].map(|()| numbers.take(1))
+        );
+        assert_eq!(numbers.take(1), None);
         numbers.refill(200..201);
-        assert_eq!((numbers.take(), numbers.take()), (Some(200), None));
+        assert_eq!((numbers.take(1), numbers.take(1)), (Some(200..201), None));
+    }
+
+    #[test]
+    fn several_are_taken_at_once_as_far_as_they_are_there() {
+        let mut numbers = Numbers::default();
+        numbers.refill(10..20);
+        assert_eq!(numbers.take(7), Some(10..17));
+        assert_eq!(numbers.take(7), Some(17..20));
+        assert_eq!(numbers.take(7), None);
     }
 
     #[test]
@@ -42,6 +57,9 @@ mod tests {
         let mut numbers = Numbers::default();
         let end = i64::MAX as u64;
         numbers.refill(end - 1..end);
-        assert_eq!((numbers.take(), numbers.take()), (Some(end - 1), None));
+        assert_eq!(
+            (numbers.take(2), numbers.take(2)),
+            (Some(end - 1..end), None)
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use daemon::wire::{Caller, Reply, Service};
-use proto::idserver::{IdRequest, encode_id};
+use proto::idserver::{IdRequest, encode_id, encode_ids};
 use proto::{ErrorCode, Fault, IdKey};
 
 use crate::gate::Gate;
@@ -25,13 +25,14 @@ impl IdService {
 
     fn get_id(&self, key: &IdKey) -> Result<u64, Fault> {
         let found = self.globals.keys.find(key);
-        found
-            .next(&self.gate, || self.reserve(key))
-            .map_err(|error| match error {
-                NextError::Step(fault) => fault,
-                NextError::Shared => unavailable("the database failed just now, try again"),
-                NextError::Slow => unavailable("the database takes too long"),
-            })
+        let next = found.next(&self.gate, || self.reserve(key));
+        next.map_err(fault)
+    }
+
+    fn get_ids(&self, key: &IdKey, count: u16) -> Result<Range<u64>, Fault> {
+        let found = self.globals.keys.find(key);
+        let taken = found.take(count, &self.gate, || self.reserve(key));
+        taken.map_err(fault)
     }
 
     /// Whatever went wrong, no number is lost but some may be skipped, and trying again is safe.
@@ -45,6 +46,14 @@ impl IdService {
     }
 }
 
+fn fault(error: NextError<Fault>) -> Fault {
+    match error {
+        NextError::Step(fault) => fault,
+        NextError::Shared => unavailable("the database failed just now, try again"),
+        NextError::Slow => unavailable("the database takes too long"),
+    }
+}
+
 fn unavailable(message: &str) -> Fault {
     Fault::new(ErrorCode::Unavailable, message)
 }
@@ -54,8 +63,11 @@ impl Service for IdService {
     type Session = ();
 
     fn call(&self, request: IdRequest, _caller: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
-        let IdRequest::GetId(key) = request;
-        self.get_id(&key).map(|id| Reply::Body(encode_id(id)))
+        match request {
+            IdRequest::GetId(key) => self.get_id(&key).map(encode_id),
+            IdRequest::GetIds(key, count) => self.get_ids(&key, count).map(|ids| encode_ids(&ids)),
+        }
+        .map(Reply::Body)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The idserver's requests and replies.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::field::Fields;
 use crate::head::frame;
@@ -11,29 +12,50 @@ use crate::{DecodeError, Head, IdKey, Request};
 pub const REPLY: u8 = 101;
 /// The next number of a key.
 pub const GET_ID: u8 = 40;
+/// Several numbers of a key at once. Ours: a C++ idserver refuses it.
+pub const GET_IDS: u8 = 41;
+
+/// Most numbers in the reply to GET-IDS.
+pub const IDS_MAX: u16 = 10_000;
+
+/// Length of the body of the reply to GET-ID, in bytes.
+pub const ID_LEN: usize = 8;
+/// Length of the body of the reply to GET-IDS, in bytes.
+pub const IDS_LEN: usize = ID_LEN + 2;
 
 /// What an idserver is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdRequest {
     /// The next number of a key.
     GetId(IdKey),
+    /// The next numbers of a key, 1 to [`IDS_MAX`]; fewer may come.
+    GetIds(IdKey, u16),
 }
 
 impl IdRequest {
     /// The request as it goes over the wire.
     pub fn encode(&self) -> Vec<u8> {
-        let IdRequest::GetId(key) = self;
-        let mut body = key.as_str().as_bytes().to_vec();
+        let mut body = Vec::new();
+        let (command, key) = match self {
+            IdRequest::GetId(key) => (GET_ID, key),
+            IdRequest::GetIds(key, count) => {
+                body.extend_from_slice(&count.to_be_bytes());
+                (GET_IDS, key)
+            }
+        };
+        body.extend_from_slice(key.as_str().as_bytes());
         body.push(0);
-        frame(GET_ID, &body)
+        frame(command, &body)
     }
 }
 
 /// For logs: the command, then the key.
 impl fmt::Display for IdRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IdRequest::GetId(key) = self;
-        write!(f, "get-id {key}")
+        match self {
+            IdRequest::GetId(key) => write!(f, "get-id {key}"),
+            IdRequest::GetIds(key, count) => write!(f, "get-ids {key} {count}"),
+        }
     }
 }
 
@@ -44,13 +66,29 @@ impl Request for IdRequest {
         match (head.command, usize::try_from(head.body_len)) {
             (GET_ID, Ok(len @ 2..=65)) => Ok(len),
             (GET_ID, _) => Err(body_length(head, "2 to 65")),
+            (GET_IDS, Ok(len @ 4..=67)) => Ok(len),
+            (GET_IDS, _) => Err(body_length(head, "4 to 67")),
             (other, _) => Err(DecodeError::UnknownCommand(other)),
         }
     }
 
-    fn decode(_head: &Head, fixed: &[u8]) -> Result<IdRequest, DecodeError> {
-        let key = Fields::new(fixed).text("id key", fixed.len())?;
-        Ok(IdRequest::GetId(IdKey::new(key)?))
+    fn decode(head: &Head, fixed: &[u8]) -> Result<IdRequest, DecodeError> {
+        let mut fields = Fields::new(fixed);
+        let count = match head.command {
+            GET_IDS => Some(fields.u16("count")?),
+            _ => None,
+        };
+        let rest = fields.rest();
+        let key = IdKey::new(Fields::new(rest).text("id key", rest.len())?)?;
+        match count {
+            None => Ok(IdRequest::GetId(key)),
+            Some(count @ 1..=IDS_MAX) => Ok(IdRequest::GetIds(key, count)),
+            Some(count) => Err(DecodeError::Character {
+                field: "count",
+                allowed: "a number from 1 to 10000",
+                value: count.to_string(),
+            }),
+        }
     }
 }
 
@@ -68,4 +106,34 @@ pub fn encode_id(value: u64) -> Vec<u8> {
 /// A body of another length, or a negative number.
 pub fn decode_id(body: &[u8]) -> Result<u64, DecodeError> {
     Fields::new(body).unsigned("id value")
+}
+
+/// Body of the reply to GET-IDS: `first value 8, count 2`; the numbers follow one another.
+///
+/// # Panics
+/// When there are none, or more than [`IDS_MAX`].
+pub fn encode_ids(values: &Range<u64>) -> Vec<u8> {
+    let count = u16::try_from(values.end - values.start).unwrap_or(u16::MAX);
+    assert!((1..=IDS_MAX).contains(&count), "{values:?} as a reply");
+    let mut body = encode_id(values.start);
+    body.extend_from_slice(&count.to_be_bytes());
+    body
+}
+
+/// Reads the body of the reply to GET-IDS.
+///
+/// # Errors
+/// A body of another length, a negative number, or none at all.
+pub fn decode_ids(body: &[u8]) -> Result<Range<u64>, DecodeError> {
+    let mut fields = Fields::new(body);
+    let first = fields.unsigned("id value")?;
+    let count = fields.u16("count")?;
+    match first.checked_add(count.into()) {
+        Some(end) if count > 0 => Ok(first..end),
+        _ => Err(DecodeError::Character {
+            field: "count",
+            allowed: "a number of 1 or more",
+            value: count.to_string(),
+        }),
+    }
 }

@@ -1,24 +1,88 @@
-//! Numbers for the paths of new files, from the idservers.
+//! Numbers for the paths of new files, from the idservers. They are had some at a time: a small
+//! upload would else spend half its time on the way to an idserver.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use client::IdClient;
 use log::warn;
+use parking_lot::Mutex;
 use proto::{ErrorCode, Fault, IdKey};
 
-pub(crate) struct Numbers(IdClient);
+/// Asked for at once. What is left when the storage stops is skipped.
+const BATCH: u16 = 100;
+
+pub(crate) struct Numbers {
+    ids: IdClient,
+    /// One for each store path.
+    stocks: Mutex<HashMap<IdKey, Arc<Stock>>>,
+}
+
+/// Numbers of one key at hand.
+#[derive(Default)]
+struct Stock {
+    state: Mutex<State>,
+    /// Locked while an idserver is asked, so that many who find no number ask once.
+    asking: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    numbers: Range<u64>,
+    n_failed: u64,
+}
 
 impl Numbers {
     pub(crate) fn new(ids: IdClient) -> Numbers {
-        Numbers(ids)
+        Numbers {
+            ids,
+            stocks: Mutex::default(),
+        }
     }
 
     /// The next number of a store path, which no other file ever had.
     ///
     /// # Errors
-    /// Unavailable, when no idserver answers.
+    /// Unavailable, when no idserver answers. Those who waited together are refused together: one
+    /// after the other they would wait for the same idservers.
     pub(crate) fn next(&self, key: &IdKey) -> Result<u64, Fault> {
-        self.0.next_id(key).map_err(|e| {
-            warn!("no number for {key}: {:#}", anyhow::Error::from(e));
-            Fault::new(ErrorCode::Unavailable, "no idserver gives a number")
-        })
+        let stock = Arc::clone(self.stocks.lock().entry(key.clone()).or_default());
+        let n_failed = match stock.take() {
+            Ok(number) => return Ok(number),
+            Err(n_failed) => n_failed,
+        };
+        let _alone = stock.asking.lock();
+        match stock.take() {
+            Ok(number) => return Ok(number),
+            Err(now) if now != n_failed => return Err(unavailable()),
+            Err(_) => {}
+        }
+        let asked = self.ids.next_ids(key, BATCH);
+        let mut state = stock.state.lock();
+        match asked {
+            Ok(Range { start, end }) => {
+                state.numbers = start + 1..end;
+                Ok(start)
+            }
+            Err(e) => {
+                state.n_failed += 1;
+                warn!("no number for {key}: {:#}", anyhow::Error::from(e));
+                Err(unavailable())
+            }
+        }
     }
+}
+
+impl Stock {
+    /// A number; with none left, how often asking has failed.
+    fn take(&self) -> Result<u64, u64> {
+        let mut state = self.state.lock();
+        let n_failed = state.n_failed;
+        state.numbers.next().ok_or(n_failed)
+    }
+}
+
+fn unavailable() -> Fault {
+    Fault::new(ErrorCode::Unavailable, "no idserver gives a number")
 }

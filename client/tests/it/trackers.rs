@@ -139,7 +139,11 @@ fn numbers_come_from_the_first_idserver_that_answers() {
     let key = IdKey::new("../data").unwrap();
     let numbers: Vec<u64> = (0..3).map(|_| client.next_id(&key).unwrap()).collect();
     assert_eq!(numbers, [7, 8, 9]);
-    assert_eq!(good.n_connections(), 1);
+    // It closes on what it does not know, and is asked for one number at a time from then on.
+    assert_eq!(client.next_ids(&key, 50).unwrap(), 7..8);
+    let n_connections = good.n_connections();
+    assert_eq!(client.next_ids(&key, 50).unwrap(), 8..9);
+    assert_eq!(good.n_connections(), n_connections);
     assert!(
         refusing.n_connections() <= 1,
         "the last good one is asked first"

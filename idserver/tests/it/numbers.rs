@@ -126,3 +126,15 @@ fn it_cannot_start_where_another_listens() {
     assert!(error.starts_with("cannot listen on 127.0.0.1:"), "{error}");
     first.shutdown();
 }
+
+#[test]
+fn several_numbers_at_once_are_what_the_step_has_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(with_step(&dir.path().join("ids.db"), 10));
+    let mut client = Client::connect(server.addr());
+    assert_eq!(client.get_ids("k", 7), 0..7);
+    assert_eq!(client.get_id("k"), Ok(7));
+    assert_eq!(client.get_ids("k", 7), 8..10);
+    assert_eq!(client.get_ids("k", 10_000), 10..20);
+    server.shutdown();
+}

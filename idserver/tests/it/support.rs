@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use daemon::db::DatabaseUrl;
 use idserver::{Config, Idserver};
-use proto::idserver::{IdRequest, decode_id};
+use proto::idserver::{IdRequest, decode_id, decode_ids};
 use proto::{Fault, HEAD_LEN, Head};
 
 /// Longest any of these tests waits for anything.
@@ -48,11 +49,20 @@ impl Client {
     }
 
     pub fn get_id(&mut self, key: &str) -> Result<u64, Fault> {
-        let request = IdRequest::GetId(key.parse().unwrap());
+        self.ask(&IdRequest::GetId(key.parse().unwrap()))
+            .map(|body| decode_id(&body).unwrap())
+    }
+
+    pub fn get_ids(&mut self, key: &str, count: u16) -> Range<u64> {
+        let reply = self.ask(&IdRequest::GetIds(key.parse().unwrap(), count));
+        decode_ids(&reply.unwrap()).unwrap()
+    }
+
+    fn ask(&mut self, request: &IdRequest) -> Result<Vec<u8>, Fault> {
         let reply = self.exchange(&request.encode());
         let (head, body) = reply.split_at(HEAD_LEN);
         if Head::decode(head.first_chunk().unwrap()).is_ok() {
-            Ok(decode_id(body).unwrap())
+            Ok(body.to_vec())
         } else {
             Err(Fault::decode(body).unwrap())
         }

@@ -111,7 +111,9 @@ fn the_recorded_values_are_what_was_sent() {
     assert_eq!(join.member.group.as_str(), "group001");
     assert_eq!(join.member.hostname.as_str(), "vm");
     assert_eq!(join.start_time, 0x6b02_0206);
-    let IdRequest::GetId(key) = decode(&find("get-id"));
+    let IdRequest::GetId(key) = decode(&find("get-id")) else {
+        panic!("not a get-id")
+    };
     assert_eq!(key.as_str(), "../data");
     let StorageRequest::Download(download) = decode(&find("download")) else {
         panic!("not a download")

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use proptest::prelude::*;
 use proto::group_list::{self, Group, Storage};
-use proto::idserver::IdRequest;
+use proto::idserver::{IDS_MAX, IdRequest};
 use proto::storage::{Download, FileStat, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Report, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, Fault, FileKey, HEAD_LEN, Head, Request};
@@ -79,7 +79,10 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
 }
 
 fn id_request() -> impl Strategy<Value = IdRequest> {
-    parsed("[ -~]{1,64}").prop_map(IdRequest::GetId)
+    prop_oneof![
+        parsed("[ -~]{1,64}").prop_map(IdRequest::GetId),
+        (parsed("[ -~]{1,64}"), 1..=IDS_MAX).prop_map(|(key, n)| IdRequest::GetIds(key, n)),
+    ]
 }
 
 fn decode<R: Request>(bytes: &[u8]) -> Option<R> {

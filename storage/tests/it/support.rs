@@ -11,7 +11,7 @@ use daemon::db::DatabaseUrl;
 use daemon::net::Server;
 use daemon::units::{ByteSize, Period};
 use daemon::wire::{Caller, Reply, Service, Wire};
-use proto::idserver::{IdRequest, encode_id};
+use proto::idserver::{IdRequest, encode_id, encode_ids};
 use proto::storage::{Download, FileStat, StorageRequest, Upload, decode_file_size};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use storage::config::{CacheConfig, Durability};
@@ -26,10 +26,15 @@ impl Service for Counting {
     type Request = IdRequest;
     type Session = ();
 
-    fn call(&self, _: IdRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
-        Ok(Reply::Body(encode_id(
-            self.0.fetch_add(1, Ordering::Relaxed),
-        )))
+    fn call(&self, request: IdRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        let take = |count| self.0.fetch_add(count, Ordering::Relaxed);
+        Ok(Reply::Body(match request {
+            IdRequest::GetId(_) => encode_id(take(1)),
+            IdRequest::GetIds(_, count) => {
+                let first = take(count.into());
+                encode_ids(&(first..first + u64::from(count)))
+            }
+        }))
     }
 }
 
