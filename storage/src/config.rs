@@ -12,6 +12,7 @@ use daemon::{DaemonConfig, Job};
 use proto::{Address, GroupName, Hostname, IdKey};
 use serde::{Deserialize, Serialize};
 
+use crate::reserve::Reserve;
 use crate::store_path;
 
 /// All settings.
@@ -37,8 +38,8 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// What a reply of success promises.
     pub durability: Durability,
-    /// Space to be left free on each store path, in bytes.
-    pub reserved_space: ByteSize,
+    /// Space to be left free on the file system of each store path.
+    pub reserved_space: Reserve,
     /// Time between two beats to a tracker.
     pub beat_interval: Period,
     /// Rows remembered of files asked for.
@@ -115,7 +116,7 @@ impl Default for Config {
             require_marker: false,
             database: DatabaseUrl::Sqlite("/var/lib/tnv/storage.db".into()),
             durability: Durability::Full,
-            reserved_space: ByteSize::from_mib(1024),
+            reserved_space: Reserve::Bytes(ByteSize::from_mib(1024)),
             beat_interval: Period::from_secs(10),
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),

@@ -8,6 +8,8 @@ mod globals;
 mod id;
 mod marker;
 mod path;
+mod reserve;
+mod space;
 mod store_path;
 
 mod cache;
@@ -25,4 +27,5 @@ mod status;
 mod tracker;
 
 pub use config::Config;
+pub use reserve::Reserve;
 pub use server::{Storage, run};

@@ -2,21 +2,17 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
-use log::warn;
-use proto::{ErrorCode, Fault};
 
 use crate::config::Config;
-use crate::store_path::{Health, StorePath, open_folder};
+use crate::store_path::{StorePath, open_folder};
 
 /// All store paths, in the order of the configuration.
 pub(crate) struct StorePaths {
     paths: Vec<Arc<StorePath>>,
     turn: AtomicUsize,
-    /// Whether any of them takes uploads, as of the last probe.
-    takers: AtomicBool,
 }
 
 /// A file by the folder it is opened in and its path from there.
@@ -33,11 +29,15 @@ impl StorePaths {
     /// # Errors
     /// One cannot be made, or is not the volume it should be; the error says which and why.
     pub(crate) fn open(config: &Config) -> anyhow::Result<StorePaths> {
-        let reserved = config.reserved_space.bytes();
         let open = |text: &String| {
-            StorePath::open(text, &config.group, reserved, config.require_marker)
-                .map(Arc::new)
-                .with_context(|| format!("store path {text}"))
+            StorePath::open(
+                text,
+                &config.group,
+                config.reserved_space,
+                config.require_marker,
+            )
+            .map(Arc::new)
+            .with_context(|| format!("store path {text}"))
         };
         let paths = config
             .store_paths
@@ -47,40 +47,19 @@ impl StorePaths {
         Ok(StorePaths {
             paths,
             turn: AtomicUsize::new(0),
-            takers: AtomicBool::new(true),
         })
     }
 
-    /// The store path that takes a file of `size` bytes: the next in turn that takes writes and
-    /// has room above its reserve.
-    ///
-    /// # Errors
-    /// No space, when that is what any of them lacks; else read-only.
-    pub(crate) fn choose(&self, size: u64) -> Result<Arc<StorePath>, Fault> {
-        let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut full = false;
-        for idx in 0..self.paths.len() {
-            let path = &self.paths[start.wrapping_add(idx) % self.paths.len()];
-            if path.health() != Health::Writable {
-                continue;
-            }
-            match path.available() {
-                Ok(available) if size <= available => return Ok(Arc::clone(path)),
-                Ok(_) => full = true,
-                Err(e) => path.note_failure(&e),
-            }
-        }
-        Err(if full {
-            let text = format!("no store path has {size} bytes above its reserved space");
-            Fault::new(ErrorCode::NoSpace, text)
-        } else {
-            Fault::new(ErrorCode::ReadOnly, "no store path takes uploads now")
-        })
+    /// All of them, each time from another one on: the next upload goes to the first that takes it.
+    pub(crate) fn in_turn(&self) -> impl Iterator<Item = &Arc<StorePath>> {
+        let start = self.turn.fetch_add(1, Ordering::Relaxed) % self.paths.len();
+        let (before, from) = self.paths.split_at(start);
+        from.iter().chain(before)
     }
 
     /// Whether an upload had a chance when the store paths were last looked after. Never waits.
     pub(crate) fn take_uploads(&self) -> bool {
-        self.takers.load(Ordering::Relaxed)
+        self.paths.iter().any(|path| path.takes_uploads())
     }
 
     /// Where the file of a row lies. A row may be older than the configuration: a path outside of
@@ -116,21 +95,6 @@ impl StorePaths {
 
     /// Looks after all of them. Waits for their disks, however long they take.
     pub(crate) fn probe(&self) {
-        let takes = |path: &Arc<StorePath>| {
-            path.probe();
-            path.health() == Health::Writable && path.available().is_ok_and(|bytes| bytes > 0)
-        };
-        // All of them, not just up to the first that does.
-        let n_takers = self.paths.iter().filter(|path| takes(path)).count();
-        self.takers.store(n_takers > 0, Ordering::Relaxed);
-    }
-
-    /// Warns of those that are full.
-    pub(crate) fn report_space(&self) {
-        for path in &self.paths {
-            if path.available().is_ok_and(|bytes| bytes == 0) {
-                warn!("{}: no space above the reserved space", path.text);
-            }
-        }
+        self.paths.iter().for_each(|path| path.probe());
     }
 }

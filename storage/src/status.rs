@@ -57,7 +57,6 @@ fn sweep_all(globals: &Globals, stop: &Stop) {
         let go_on = || !stop.is_tripped();
         sweep::sweep(Path::new(&store_path.text), SystemTime::now(), &go_on);
     }
-    globals.paths.report_space();
 }
 
 fn finish_deletes(globals: &Globals, stop: &Stop) {

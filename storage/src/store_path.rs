@@ -3,15 +3,17 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::sync::Arc;
 
 use log::{error, info};
 use parking_lot::Mutex;
-use proto::{GroupName, IdKey};
+use proto::{ErrorCode, Fault, GroupName, IdKey};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::marker::Marker;
+use crate::reserve::Reserve;
+use crate::space::{Ledger, Promise, Space};
 
 /// What a probe writes to learn whether a store path takes writes.
 pub(crate) const PROBE: &str = ".tnv-probe";
@@ -21,8 +23,7 @@ pub(crate) struct StorePath {
     /// As configured: rows and the idserver's key spell it like this.
     pub(crate) text: String,
     pub(crate) key: IdKey,
-    /// Space to be left free, in bytes.
-    reserved: u64,
+    ledger: Arc<Ledger>,
     /// Absent for a folder that is taken as it is.
     marker: Option<Marker>,
     /// Device and inode of the folder in which the marker was found.
@@ -53,7 +54,7 @@ impl StorePath {
     pub(crate) fn open(
         text: &str,
         group: &GroupName,
-        reserved: u64,
+        reserve: Reserve,
         marked: bool,
     ) -> anyhow::Result<StorePath> {
         if !marked {
@@ -62,12 +63,12 @@ impl StorePath {
         let store_path = StorePath {
             text: text.to_owned(),
             key: IdKey::new(text)?,
-            reserved,
+            ledger: Arc::new(Ledger::new(reserve)),
             marker: marked.then(|| Marker::new(group, text)),
             verified: Mutex::new(None),
             health: Mutex::new(Health::Writable),
         };
-        store_path.enter()?;
+        store_path.measure(&store_path.enter()?)?;
         Ok(store_path)
     }
 
@@ -94,13 +95,43 @@ impl StorePath {
         self.health.lock().clone()
     }
 
-    /// Bytes that files may take before the reserve is touched.
+    /// How much room there is, as of the last probe.
+    pub(crate) fn space(&self) -> Space {
+        self.ledger.space()
+    }
+
+    /// Whether an upload had a chance as of the last probe. Never waits.
+    pub(crate) fn takes_uploads(&self) -> bool {
+        self.health() == Health::Writable && !self.ledger.is_full()
+    }
+
+    /// Promises room for a file of `size` bytes, if it takes uploads.
     ///
     /// # Errors
-    /// The file system does not answer.
-    pub(crate) fn available(&self) -> io::Result<u64> {
-        let stat = rustix::fs::statvfs(Path::new(&self.text))?;
-        Ok((stat.f_bavail * stat.f_frsize).saturating_sub(self.reserved))
+    /// No space, or read-only.
+    pub(crate) fn promise(&self, size: u64) -> Result<Promise, Fault> {
+        if self.health() != Health::Writable {
+            let text = format!("{} takes no uploads now", self.text);
+            return Err(Fault::new(ErrorCode::ReadOnly, text));
+        }
+        let promised = self
+            .enter()
+            .and_then(|folder| self.ledger.promise(folder, size));
+        match promised {
+            Ok(Some(promise)) => Ok(promise),
+            Ok(None) => {
+                let text = format!(
+                    "no room for {size} bytes above the reserve of {}",
+                    self.text
+                );
+                Err(Fault::new(ErrorCode::NoSpace, text))
+            }
+            Err(e) => {
+                self.note_failure(&e);
+                let text = format!("{} does not answer: {e}", self.text);
+                Err(Fault::new(ErrorCode::ReadOnly, text))
+            }
+        }
     }
 
     /// Takes note of a write that failed.
@@ -129,7 +160,10 @@ impl StorePath {
         if matches!(health, Health::Failed(_)) {
             return;
         }
-        let now = match self.enter() {
+        let entered = self
+            .enter()
+            .and_then(|folder| self.measure(&folder).map(|()| folder));
+        let now = match entered {
             Err(e) => Health::Away(e.to_string()),
             Ok(folder) if self.marker.is_some() || health != Health::Writable => {
                 write_probe(&folder)
@@ -138,6 +172,21 @@ impl StorePath {
             Ok(_) => Health::Writable,
         };
         self.turn(now);
+    }
+
+    /// Sees how much room there is.
+    fn measure(&self, folder: &OwnedFd) -> io::Result<()> {
+        let changed = self.ledger.measure(folder)?;
+        let Space { free, reserved, .. } = self.space();
+        match changed {
+            Some(true) => error!(
+                "{} is full, it takes no uploads: {free} bytes are free, {reserved} reserved",
+                self.text
+            ),
+            Some(false) => info!("{} has room again, it takes uploads", self.text),
+            None => {}
+        }
+        Ok(())
     }
 
     fn turn(&self, new: Health) {

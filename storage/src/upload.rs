@@ -37,11 +37,7 @@ pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, 
     if globals.files.find(&key)?.is_some() {
         return Err(exists(&key));
     }
-    let store_path = globals.paths.choose(size)?;
-    let number = globals.numbers.next(&store_path.key)?;
-    let path = storage_path(&store_path.text, number, epoch_secs());
-    let create = || globals.writer.create(globals.paths.find(&path)?, size);
-    let file = create().map_err(|e| write_fault(&store_path, &path, &e))?;
+    let (store_path, path, file) = begin_file(globals, size)?;
     let globals = Arc::clone(globals);
     Ok(Incoming {
         globals,
@@ -52,6 +48,31 @@ pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, 
         file,
         hash: Box::default(),
     })
+}
+
+/// Begins a file on the first store path that takes it.
+fn begin_file(globals: &Globals, size: u64) -> Result<(Arc<StorePath>, String, NewFile), Fault> {
+    let mut refusals = Vec::new();
+    for store_path in globals.paths.in_turn() {
+        let promise = match store_path.promise(size) {
+            Ok(promise) => promise,
+            Err(refusal) => {
+                refusals.push(refusal);
+                continue;
+            }
+        };
+        let number = globals.numbers.next(&store_path.key)?;
+        let path = storage_path(&store_path.text, number, epoch_secs());
+        let create = || globals.writer.create(globals.paths.find(&path)?, promise);
+        match create() {
+            Ok(file) => return Ok((Arc::clone(store_path), path, file)),
+            Err(e) => refusals.push(write_fault(store_path, &path, &e)),
+        }
+    }
+    // To hear of space helps an operator most.
+    let is_space = |refusal: &Fault| refusal.code == ErrorCode::NoSpace;
+    let idx = refusals.iter().position(is_space).unwrap_or(0);
+    Err(refusals.swap_remove(idx))
 }
 
 impl Content for Incoming {

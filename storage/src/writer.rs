@@ -14,6 +14,7 @@ use crate::config::Durability;
 use crate::file::{join, open_below, rename_new, split};
 use crate::leftovers::Leftovers;
 use crate::path::Place;
+use crate::space::Promise;
 
 /// Smaller files gain nothing from space set aside at once.
 const PREALLOCATE_MIN: u64 = 1 << 20;
@@ -46,6 +47,8 @@ pub(crate) struct NewFile {
     prefix: String,
     /// Size in the end, in bytes.
     size: u64,
+    /// The part of it that is neither written nor set aside.
+    promise: Promise,
     written: u64,
     allocated: u64,
     /// Up to where content is synced; absent when it need not be.
@@ -80,14 +83,14 @@ impl FileWriter {
         }
     }
 
-    /// Begins a file of `size` bytes at a place; makes the folders on the way.
+    /// Begins a file of the promised size at a place; makes the folders on the way.
     ///
     /// The temporary is `.<name>.<random>` beside it: GlusterFS takes that for `<name>` when it
     /// chooses a brick, so that the rename stays where the bytes are.
     ///
     /// # Errors
     /// The disk is full, or refuses.
-    pub(crate) fn create(&self, place: Place, size: u64) -> Result<NewFile, WriteError> {
+    pub(crate) fn create(&self, place: Place, promise: Promise) -> Result<NewFile, WriteError> {
         let Place {
             root,
             relative: path,
@@ -115,7 +118,8 @@ impl FileWriter {
             temporary,
             path,
             prefix,
-            size,
+            size: promise.left(),
+            promise,
             written,
             allocated,
             synced,
@@ -226,6 +230,7 @@ impl NewFile {
         self.preallocate(bytes.len() as u64)?;
         self.file.write_all(bytes)?;
         self.written += bytes.len() as u64;
+        self.promise.shrink(self.size.saturating_sub(self.written));
         if self
             .synced
             .is_some_and(|synced| self.written - synced >= SYNC_STEP)
@@ -270,7 +275,10 @@ impl NewFile {
         let mode = FallocateFlags::KEEP_SIZE;
         match rustix::fs::fallocate(&self.file, mode, self.allocated, step) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.allocated = self.size,
-            Ok(()) => self.allocated = end,
+            Ok(()) => {
+                self.allocated = end;
+                self.promise.shrink(self.size - end);
+            }
             Err(e) => return Err(e.into()),
         }
         Ok(())

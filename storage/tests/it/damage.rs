@@ -6,12 +6,15 @@ use std::time::{Duration, SystemTime};
 use daemon::DaemonConfig;
 use daemon::units::ByteSize;
 use proto::ErrorCode;
+use storage::Reserve;
 
 use super::support::{Client, Node, code, wait_until};
 
 #[test]
 fn below_the_reserved_space_nothing_is_taken() {
-    let node = Node::start_with(|config| config.reserved_space = ByteSize::new(1 << 60));
+    let node = Node::start_with(|config| {
+        config.reserved_space = Reserve::Bytes(ByteSize::new(1 << 60));
+    });
     let mut client = node.client();
     assert_eq!(code(client.upload("a", b"content")), ErrorCode::NoSpace);
     assert!(node.files().is_empty());

@@ -15,7 +15,7 @@ use proto::idserver::{IdRequest, encode_id, encode_ids};
 use proto::storage::{Download, FileStat, StorageRequest, Upload, decode_file_size};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use storage::config::{CacheConfig, Durability};
-use storage::{Config, Storage};
+use storage::{Config, Reserve, Storage};
 use tempfile::TempDir;
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -58,7 +58,7 @@ pub fn config(folder: &Path, idserver: SocketAddr) -> Config {
         store_paths: vec![folder.join("data").to_str().unwrap().to_owned()],
         database: DatabaseUrl::Sqlite(folder.join("storage.db")),
         durability: Durability::Full,
-        reserved_space: ByteSize::new(0),
+        reserved_space: Reserve::Bytes(ByteSize::new(0)),
         beat_interval: Period::from_millis(50),
         cache: CacheConfig::default(),
         server: ServerConfig {
