@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser};
 
 /// What a daemon is told when it is started; all else stands in its configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The configuration, a TOML file; without it every setting has its default
     #[arg(long, value_name = "FILE")]
@@ -13,10 +14,20 @@ pub struct Args {
     /// Check the configuration, print the effective settings and exit
     #[arg(long)]
     pub check_config: bool,
+    /// Serve in the background: ends with 0 as soon as the daemon serves there
+    #[arg(long, conflicts_with = "check_config")]
+    pub daemon: bool,
+    /// Holds the number of the process and is locked while it runs; overrides the configuration
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
     /// The job to do instead of serving, by its flag.
     #[arg(skip)]
     pub job: Option<&'static str>,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 stopped in order, or serves in the background; 1 it cannot serve; 2 the arguments or
+the configuration cannot be used; 3 it runs already (the pid file is locked).";
 
 /// A flag of one daemon that names a job to do instead of serving.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +110,9 @@ mod tests {
         assert!(args.check_config);
         assert_eq!(args.job, None);
         assert_eq!(parse(&["--init-store"]).unwrap().job, Some("init-store"));
+        let args = parse(&["--daemon", "--pid-file", "/run/a.pid"]).unwrap();
+        assert!(args.daemon);
+        assert_eq!(args.pid_file, Some("/run/a.pid".into()));
     }
 
     #[test]
@@ -115,5 +129,7 @@ mod tests {
     fn unknown_arguments_are_refused() {
         assert_eq!(parse(&["--loud"]).unwrap_err().exit_code(), 2);
         assert_eq!(parse(&["extra"]).unwrap_err().exit_code(), 2);
+        let both = parse(&["--daemon", "--check-config"]).unwrap_err();
+        assert_eq!(both.exit_code(), 2);
     }
 }

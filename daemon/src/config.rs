@@ -126,6 +126,16 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// What [`crate::net::Server::reload`] takes on.
+    pub const RELOADED: &'static [&'static str] = &[
+        "head_timeout",
+        "idle_timeout",
+        "queue_timeout",
+        "stall_timeout",
+        "min_rate",
+        "stop_timeout",
+    ];
+
     /// Refuses what could not serve.
     ///
     /// # Errors
@@ -185,6 +195,13 @@ pub struct LogConfig {
     /// Where the line of each request goes; absent: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_file: Option<PathBuf>,
+}
+
+impl LogConfig {
+    /// Whether lines go to the standard error.
+    pub fn is_stderr(&self) -> bool {
+        self.file.is_none()
+    }
 }
 
 /// How much is logged.

@@ -1,6 +1,5 @@
 //! The host this process runs on.
 
-use log::warn;
 use proto::Hostname;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -16,15 +15,23 @@ pub(crate) fn open_files_max() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Raises the limit of open files to the most this process may have: the usual soft limit of 1024
-/// is for programs that use `select`.
-pub(crate) fn raise_open_files() {
+/// Raises the limit of open files to `wanted`, else to the most this process may have: the usual
+/// soft limit of 1024 is for programs that use `select`. Only root may have more than the hard
+/// limit. Tells what the log should know: not as many as were wanted.
+pub(crate) fn raise_open_files(wanted: Option<u64>) -> Option<String> {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
+    let most = limit.maximum;
+    let current = wanted.or(most);
+    let raise = |maximum| setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    // Nothing stands for no limit at all.
+    let within = most.is_none_or(|most| current.is_some_and(|current| current <= most));
+    let raised = raise(if within { most } else { current });
+    let error = raised.err()?;
+    let kept = Rlimit {
+        current: most,
+        maximum: most,
     };
-    if let Err(e) = setrlimit(Resource::Nofile, raised) {
-        warn!("limit of open files stays at {:?}: {e}", limit.current);
-    }
+    let now = setrlimit(Resource::Nofile, kept).map_or(limit.current, |()| most);
+    let [now, current] = [now, current].map(|n| n.unwrap_or(u64::MAX));
+    Some(format!("{now} files may be open, not {current}: {error}"))
 }

@@ -19,6 +19,7 @@ pub mod args;
 pub mod config;
 mod host;
 pub mod logging;
+mod process;
 mod run;
 pub mod signals;
 mod stop;
@@ -34,5 +35,6 @@ pub mod wire;
 pub mod db;
 
 pub use host::hostname;
-pub use run::{DaemonConfig, Job, run};
+pub use process::{ProcessConfig, Umask};
+pub use run::{DaemonConfig, Job, Life, run};
 pub use stop::Stop;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use env_logger::fmt::Target;
 use log::{LevelFilter, Metadata, Record};
+use parking_lot::RwLock;
 use thiserror::Error;
 
 use crate::config::LogConfig;
@@ -42,11 +43,20 @@ pub enum LogError {
     Twice,
 }
 
-/// The open log files of this process. Clones share them.
-#[derive(Debug, Clone)]
+/// The log of this process. Clones share it.
+#[derive(Clone)]
 pub struct Log {
+    outputs: Arc<RwLock<Outputs>>,
+    /// Directives as in `RUST_LOG`; they have precedence over the configured level.
+    filters: Option<String>,
+}
+
+/// Where lines go, and which.
+pub(crate) struct Outputs {
     main: Arc<Sink>,
     access: Option<Arc<Sink>>,
+    /// Writes to `main` what is important enough.
+    logger: env_logger::Logger,
 }
 
 impl Log {
@@ -55,22 +65,16 @@ impl Log {
     /// # Errors
     /// A file cannot be opened; or there is a logger already.
     pub fn start(config: &LogConfig) -> Result<Log, LogError> {
-        let log = Log::open(config)?;
-        let filters = std::env::var("RUST_LOG").ok();
-        let router = log.router(config, filters.as_deref());
-        let max_level = router.max_level();
-        log::set_boxed_logger(Box::new(router)).map_err(|_| LogError::Twice)?;
-        log::set_max_level(max_level);
+        let log = Log::open(config, std::env::var("RUST_LOG").ok())?;
+        log::set_boxed_logger(Box::new(log.clone())).map_err(|_| LogError::Twice)?;
+        log::set_max_level(log.max_level());
         Ok(log)
     }
 
     /// Opens the files anew by their names, after they were moved away. A file that cannot be
     /// opened goes on where it was, and the main log says so.
     pub fn reopen(&self) {
-        for sink in [Some(&self.main), self.access.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        for sink in self.sinks() {
             if let Err(error) = sink.reopen() {
                 let error = anyhow::Error::from(error);
                 log::error!("the log stays in the old file: {error:#}");
@@ -80,70 +84,96 @@ impl Log {
 
     /// Whether the main log goes to the standard error.
     pub fn is_stderr(&self) -> bool {
-        self.main.is_stderr()
+        self.outputs.read().main.is_stderr()
     }
 
-    fn open(config: &LogConfig) -> Result<Log, LogError> {
-        let main = match &config.file {
+    /// Opens what other settings want; see [`Log::change_to`].
+    ///
+    /// # Errors
+    /// A file cannot be opened.
+    pub(crate) fn prepare(&self, config: &LogConfig) -> Result<Outputs, LogError> {
+        Outputs::open(config, self.filters.as_deref())
+    }
+
+    /// From here on lines go there.
+    pub(crate) fn change_to(&self, outputs: Outputs) {
+        let old = std::mem::replace(&mut *self.outputs.write(), outputs);
+        log::set_max_level(self.max_level());
+        drop(old);
+    }
+
+    /// Opens the files; lines come by [`log::Log`].
+    pub(crate) fn open(config: &LogConfig, filters: Option<String>) -> Result<Log, LogError> {
+        let outputs = Outputs::open(config, filters.as_deref())?;
+        Ok(Log {
+            outputs: Arc::new(RwLock::new(outputs)),
+            filters,
+        })
+    }
+
+    /// Not under the lock: a sink that fails is told of in the log.
+    fn sinks(&self) -> Vec<Arc<Sink>> {
+        let outputs = self.outputs.read();
+        let main = Some(Arc::clone(&outputs.main));
+        main.into_iter().chain(outputs.access.clone()).collect()
+    }
+
+    fn max_level(&self) -> LevelFilter {
+        let outputs = self.outputs.read();
+        let level = outputs.logger.filter();
+        match outputs.access {
+            // Access records may have any level: the macros must let them through.
+            Some(_) => level.max(LevelFilter::Info),
+            None => level,
+        }
+    }
+}
+
+impl Outputs {
+    fn open(config: &LogConfig, filters: Option<&str>) -> Result<Outputs, LogError> {
+        let main = Arc::new(match &config.file {
             Some(path) => Sink::file(path)?,
             None => Sink::stderr(),
-        };
+        });
         let access = match &config.access_file {
             Some(path) => Some(Arc::new(Sink::file(path)?)),
             None => None,
         };
-        Ok(Log {
-            main: Arc::new(main),
+        Ok(Outputs {
+            logger: logger(config.level.into(), filters, &main),
+            main,
             access,
         })
     }
+}
 
-    /// The logger that writes to these files. `filters` are directives as in `RUST_LOG`.
-    fn router(&self, config: &LogConfig, filters: Option<&str>) -> Router {
-        let mut builder = env_logger::Builder::new();
-        builder.filter_level(config.level.into());
-        if let Some(filters) = filters {
-            builder.parse_filters(filters);
-        }
-        builder.format(|out, record| {
-            io::Write::write_all(out, main_line(Utc::now(), record).as_bytes())
-        });
-        builder.target(Target::Pipe(Box::new(LineWriter(Arc::clone(&self.main)))));
-        Router {
-            main: builder.build(),
-            access: self.access.clone(),
-        }
+fn logger(level: LevelFilter, filters: Option<&str>, main: &Arc<Sink>) -> env_logger::Logger {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level);
+    if let Some(filters) = filters {
+        builder.parse_filters(filters);
     }
+    builder
+        .format(|out, record| io::Write::write_all(out, main_line(Utc::now(), record).as_bytes()));
+    builder.target(Target::Pipe(Box::new(LineWriter(Arc::clone(main)))));
+    builder.build()
 }
 
 /// Sends access records one way and all others the other.
-struct Router {
-    main: env_logger::Logger,
-    access: Option<Arc<Sink>>,
-}
-
-impl Router {
-    fn max_level(&self) -> LevelFilter {
-        match self.access {
-            // Access records may have any level: the macros must let them through.
-            Some(_) => self.main.filter().max(LevelFilter::Info),
-            None => self.main.filter(),
-        }
-    }
-}
-
-impl log::Log for Router {
+impl log::Log for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let outputs = self.outputs.read();
         if metadata.target() == ACCESS_TARGET {
-            return self.access.is_some();
+            return outputs.access.is_some();
         }
-        self.main.enabled(metadata)
+        outputs.logger.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
+        let outputs = self.outputs.read();
         if record.target() != ACCESS_TARGET {
-            self.main.log(record);
-        } else if let Some(access) = &self.access {
+            outputs.logger.log(record);
+        } else if let Some(access) = &outputs.access {
             access.write_line(format!("{}\n", Escaped(record.args())).as_bytes());
         }
     }

@@ -1,25 +1,38 @@
 //! The life of a daemon's process, which every `main` hands itself to: arguments, configuration,
-//! log, signals, the daemon itself, exit code.
+//! the process itself, log, signals, the daemon, exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Stop;
 use crate::args::{Args, JobFlag};
 use crate::config::{self, ConfigError, LogConfig};
-use crate::host;
 use crate::logging::Log;
+use crate::process::background::{self, Started};
+use crate::process::{self, AlreadyRuns, Notifier, ProcessConfig};
 use crate::signals;
+
+use reload::Reloader;
+
+mod reload;
 
 /// The exit code after a configuration or an argument that cannot be used.
 const EXIT_CONFIG: u8 = 2;
+/// The exit code when the daemon runs already, which its pid file tells.
+const EXIT_RUNS: u8 = 3;
 
 /// The settings of one daemon.
 pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
+    /// The settings that a running daemon takes on when it is told to reload, by their keys as in
+    /// `cache.ttl`; a section's name stands for all in it. Others need a restart. Those of
+    /// `[log]` and the limits of `[server]` are the frame's own and not named here.
+    const RELOADED: &'static [&'static str] = &[];
+
     /// Refuses settings that can be read but not used.
     ///
     /// # Errors
@@ -28,6 +41,9 @@ pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
 
     /// The section `[log]`.
     fn log(&self) -> &LogConfig;
+
+    /// The section `[process]`.
+    fn process(&self) -> &ProcessConfig;
 
     /// What the daemon can be told to do instead of serving.
     fn jobs() -> Vec<Job<Self>> {
@@ -44,53 +60,110 @@ pub struct Job<C> {
     pub work: fn(&C) -> anyhow::Result<Vec<String>>,
 }
 
-/// Runs the daemon `name`. `serve` gets the checked settings and returns after the stop has
-/// tripped (SIGTERM, SIGINT) and all is closed. The exit code is 0, or 1 when `serve` failed, or
-/// 2 when arguments or configuration cannot be used; errors are logged and told to the standard
-/// error.
+/// What a daemon is told by its operator while it runs, and tells whoever started it.
+pub struct Life<C> {
+    stop: Stop,
+    hangups: Receiver<()>,
+    notifier: Notifier,
+    reloader: Reloader<C>,
+}
+
+impl<C: DaemonConfig> Life<C> {
+    /// Tells whoever started the daemon that it serves, and returns when it has to stop (SIGTERM,
+    /// SIGINT). On SIGHUP the configuration is read anew, and `reload` takes on what of it is
+    /// [`DaemonConfig::RELOADED`]; when that fails the daemon goes on as it was.
+    pub fn serve(&mut self, mut reload: impl FnMut(&C) -> anyhow::Result<()>) {
+        self.tell_ready();
+        loop {
+            select! {
+                recv(self.stop.channel()) -> _ => break,
+                recv(self.hangups) -> _ => {
+                    self.notifier.reloading();
+                    self.reloader.reload(&mut reload);
+                    self.notifier.ready();
+                }
+            }
+        }
+        log::info!("stopping");
+        self.notifier.stopping();
+    }
+
+    fn tell_ready(&self) {
+        self.notifier.ready();
+        if background::is_background()
+            && let Err(e) = background::tell_starter()
+        {
+            log::warn!("the standard streams stay open: {e}");
+        }
+    }
+}
+
+/// Runs the daemon `name`. `serve` gets the checked settings, starts, calls [`Life::serve`] and
+/// closes everything when that returns. Errors are logged and told to the standard error. The exit
+/// code is
+/// - 0: stopped in order (with `--daemon`: it serves in the background);
+/// - 1: it could not serve, or was stopped by a second signal;
+/// - 2: arguments or configuration cannot be used;
+/// - 3: it runs already, which its pid file tells.
 pub fn run<C: DaemonConfig>(
     name: &'static str,
     about: &'static str,
-    serve: impl FnOnce(C, &Stop) -> anyhow::Result<()>,
+    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
     let flags: Vec<JobFlag> = C::jobs().iter().map(|job| job.flag).collect();
     match Args::parse_for(name, about, env!("CARGO_PKG_VERSION"), &flags) {
+        Ok(args) if args.daemon => run_in_background(name),
         Ok(args) => run_with(name, &args, serve),
         Err(answer) => print_answer(&answer),
+    }
+}
+
+fn run_in_background(name: &str) -> ExitCode {
+    match background::start() {
+        Ok(Started::Serving) => ExitCode::SUCCESS,
+        Ok(Started::Failed(code)) => ExitCode::from(code),
+        Err(error) => {
+            tell(name, &error);
+            ExitCode::FAILURE
+        }
     }
 }
 
 fn run_with<C: DaemonConfig>(
     name: &str,
     args: &Args,
-    serve: impl FnOnce(C, &Stop) -> anyhow::Result<()>,
+    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
-    let config = match load_checked::<C>(args) {
-        Ok(config) => config,
-        Err(error) => {
-            tell(name, &error.into());
-            return ExitCode::from(EXIT_CONFIG);
-        }
-    };
+    if background::is_background() {
+        background::leave_terminal();
+    }
+    let result = load_checked::<C>(args).map_err(anyhow::Error::from);
     let job = C::jobs()
         .into_iter()
         .find(|job| Some(job.flag.name) == args.job);
-    let result = if args.check_config {
-        print_config(&config)
-    } else if let Some(job) = job {
-        do_job(&job, &config)
+    let result = result.and_then(|config| {
+        if args.check_config {
+            print_config(&config)
+        } else if let Some(job) = job {
+            do_job(&job, &config)
+        } else {
+            return live(name, config, args, serve);
+        }
+        .map(|()| ExitCode::SUCCESS)
+    });
+    result.unwrap_or_else(|error| {
+        tell(name, &error);
+        exit_code(&error)
+    })
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<ConfigError>() {
+        ExitCode::from(EXIT_CONFIG)
+    } else if error.is::<AlreadyRuns>() {
+        ExitCode::from(EXIT_RUNS)
     } else {
-        match Log::start(config.log()) {
-            Ok(log) => return run_logged(name, config, &log, serve),
-            Err(error) => Err(error.into()),
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tell(name, &error);
-            ExitCode::FAILURE
-        }
+        ExitCode::FAILURE
     }
 }
 
@@ -104,6 +177,7 @@ fn print_answer(answer: &clap::Error) -> ExitCode {
 fn load_checked<C: DaemonConfig>(args: &Args) -> Result<C, ConfigError> {
     let config: C = config::load(args.config.as_deref())?;
     config.check()?;
+    config.process().check()?;
     Ok(config)
 }
 
@@ -113,21 +187,49 @@ fn print_config<C: DaemonConfig>(config: &C) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn do_job<C>(job: &Job<C>, config: &C) -> anyhow::Result<()> {
+fn do_job<C: DaemonConfig>(job: &Job<C>, config: &C) -> anyhow::Result<()> {
+    process::prepare_job(config.process())?;
     for line in (job.work)(config)? {
         writeln!(io::stdout(), "{line}")?;
     }
     Ok(())
 }
 
+/// From a checked configuration to the end. Errors are those from before there is a log.
+fn live<C: DaemonConfig>(
+    name: &str,
+    config: C,
+    args: &Args,
+    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    if background::is_background() && config.log().is_stderr() {
+        let reason = "is needed with --daemon, which leaves the standard error";
+        return Err(ConfigError::invalid("log.file", reason).into());
+    }
+    // Before the working folder changes.
+    let path = args
+        .config
+        .as_deref()
+        .map(std::path::absolute)
+        .transpose()?;
+    let prepared = process::prepare(config.process(), args.pid_file.as_deref())?;
+    let log = Log::start(config.log())?;
+    for warning in &prepared.warnings {
+        log::warn!("{warning}");
+    }
+    let reloader = Reloader::new(path, &config, log)?;
+    Ok(run_logged(name, config, reloader, serve))
+}
+
 /// The part of the life in which there is a log.
 fn run_logged<C: DaemonConfig>(
     name: &str,
     config: C,
-    log: &Log,
-    serve: impl FnOnce(C, &Stop) -> anyhow::Result<()>,
+    reloader: Reloader<C>,
+    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
-    match run_signalled(config, log, serve) {
+    let log = reloader.log();
+    match run_signalled(config, reloader, serve) {
         Ok(()) => {
             log::info!("stopped");
             ExitCode::SUCCESS
@@ -138,25 +240,43 @@ fn run_logged<C: DaemonConfig>(
             if !log.is_stderr() {
                 tell(name, &error);
             }
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
 }
 
 fn run_signalled<C: DaemonConfig>(
     config: C,
-    log: &Log,
-    serve: impl FnOnce(C, &Stop) -> anyhow::Result<()>,
+    reloader: Reloader<C>,
+    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    host::raise_open_files();
     let stop = Stop::new();
-    let reopened = log.clone();
-    let hooks: Vec<signals::Hook> = vec![Box::new(move || reopened.reopen())];
+    // Two that come before one was served are one.
+    let (hangup, hangups) = bounded(1);
+    let hooks = on_hangup(reloader.log(), hangup);
     let signals = signals::install(&stop, hooks).context("cannot handle signals")?;
-    let result = serve(config, &stop);
+    let mut life = Life {
+        stop,
+        hangups,
+        notifier: Notifier::from_env(),
+        reloader,
+    };
+    let result = serve(config, &mut life);
     // Open until here: a second signal ends a stop that hangs.
     signals.close();
     result
+}
+
+/// Log files are opened anew also while a daemon starts or stops; the rest is the main thread's
+/// work, behind which no signal has to wait.
+fn on_hangup(log: Log, hangup: Sender<()>) -> Vec<signals::Hook> {
+    vec![
+        Box::new(move || log.reopen()),
+        Box::new(move || {
+            // Full: the main thread has not looked yet, and will.
+            let _ = hangup.try_send(());
+        }),
+    ]
 }
 
 /// Tells the standard error what ended the daemon, with all its causes.

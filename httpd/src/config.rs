@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use daemon::DaemonConfig;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::units::Period;
+use daemon::{DaemonConfig, ProcessConfig};
 use proto::{Address, AppId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where log lines go.
     pub log: LogConfig,
+    /// Whom the process belongs to.
+    pub process: ProcessConfig,
 }
 
 impl Default for Config {
@@ -45,6 +47,7 @@ impl Default for Config {
             storage_cache: Period::from_secs(1),
             server: ServerConfig::default(),
             log: LogConfig::default(),
+            process: ProcessConfig::default(),
         }
     }
 }
@@ -62,5 +65,9 @@ impl DaemonConfig for Config {
 
     fn log(&self) -> &LogConfig {
         &self.log
+    }
+
+    fn process(&self) -> &ProcessConfig {
+        &self.process
     }
 }

@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use daemon::Stop;
+use daemon::Life;
 use daemon::http::Http;
 use daemon::net::Server;
-use log::info;
 
 use crate::config::Config;
 use crate::globals::Globals;
@@ -21,10 +20,9 @@ pub struct Httpd {
 ///
 /// # Errors
 /// It cannot start; the error says why.
-pub fn run(config: Config, stop: &Stop) -> anyhow::Result<()> {
+pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let httpd = Httpd::start(&config)?;
-    stop.wait_forever();
-    info!("stopping");
+    life.serve(|_| Ok(()));
     httpd.shutdown();
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
-use daemon::{DaemonConfig, Job};
+use daemon::{DaemonConfig, Job, ProcessConfig};
 use proto::Hostname;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where log lines go.
     pub log: LogConfig,
+    /// Whom the process belongs to.
+    pub process: ProcessConfig,
 }
 
 impl Default for Config {
@@ -46,6 +48,7 @@ impl Default for Config {
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
             log: LogConfig::default(),
+            process: ProcessConfig::default(),
         }
     }
 }
@@ -64,6 +67,10 @@ impl DaemonConfig for Config {
 
     fn log(&self) -> &LogConfig {
         &self.log
+    }
+
+    fn process(&self) -> &ProcessConfig {
+        &self.process
     }
 
     fn jobs() -> Vec<Job<Config>> {

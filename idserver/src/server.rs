@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use daemon::Stop;
+use daemon::Life;
 use daemon::net::Server;
 use daemon::wire::Wire;
-use log::info;
 
 use crate::config::Config;
 use crate::globals::Globals;
@@ -23,10 +22,9 @@ pub struct Idserver {
 ///
 /// # Errors
 /// It cannot start; the error says why.
-pub fn run(config: Config, stop: &Stop) -> anyhow::Result<()> {
+pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let idserver = Idserver::start(config)?;
-    stop.wait_forever();
-    info!("stopping");
+    life.serve(|_| Ok(()));
     idserver.shutdown();
     Ok(())
 }

@@ -8,7 +8,7 @@ use daemon::args::{INIT_DATABASE, JobFlag};
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig, Synchronous};
 use daemon::units::{ByteSize, Period};
-use daemon::{DaemonConfig, Job};
+use daemon::{DaemonConfig, Job, ProcessConfig};
 use proto::{Address, GroupName, Hostname, IdKey};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where log lines go.
     pub log: LogConfig,
+    /// Whom the process belongs to.
+    pub process: ProcessConfig,
 }
 
 /// What survives when a reply of success was sent.
@@ -122,6 +124,7 @@ impl Default for Config {
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
             log: LogConfig::default(),
+            process: ProcessConfig::default(),
         }
     }
 }
@@ -149,6 +152,10 @@ impl DaemonConfig for Config {
 
     fn log(&self) -> &LogConfig {
         &self.log
+    }
+
+    fn process(&self) -> &ProcessConfig {
+        &self.process
     }
 
     fn jobs() -> Vec<Job<Config>> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daemon::Stop;
+use daemon::Life;
 use daemon::net::Server;
 use daemon::thread;
 use daemon::wire::Wire;
-use log::{info, warn};
+use log::warn;
 
 use crate::config::Config;
 use crate::globals::Globals;
@@ -32,10 +32,9 @@ pub struct Storage {
 ///
 /// # Errors
 /// It cannot start; the error says why.
-pub fn run(config: Config, stop: &Stop) -> anyhow::Result<()> {
+pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let storage = Storage::start(config)?;
-    stop.wait_forever();
-    info!("stopping");
+    life.serve(|_| Ok(()));
     storage.shutdown();
     Ok(())
 }

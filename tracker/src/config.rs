@@ -6,7 +6,7 @@ use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
 use daemon::units::Period;
-use daemon::{DaemonConfig, Job};
+use daemon::{DaemonConfig, Job, ProcessConfig};
 use proto::{AppId, GroupName, Hostname};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where log lines go.
     pub log: LogConfig,
+    /// Whom the process belongs to.
+    pub process: ProcessConfig,
 }
 
 /// Section `[cache]`.
@@ -72,6 +74,7 @@ impl Default for Config {
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
             log: LogConfig::default(),
+            process: ProcessConfig::default(),
         }
     }
 }
@@ -91,6 +94,10 @@ impl DaemonConfig for Config {
 
     fn log(&self) -> &LogConfig {
         &self.log
+    }
+
+    fn process(&self) -> &ProcessConfig {
+        &self.process
     }
 
     fn jobs() -> Vec<Job<Config>> {

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use daemon::Stop;
 use daemon::net::Server;
 use daemon::ticker::Ticker;
 use daemon::wire::Wire;
-use log::info;
+use daemon::{Life, Stop};
 
 use crate::config::Config;
 use crate::globals::Globals;
@@ -27,10 +26,9 @@ pub struct Tracker {
 ///
 /// # Errors
 /// It cannot start; the error says why.
-pub fn run(config: Config, stop: &Stop) -> anyhow::Result<()> {
+pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let tracker = Tracker::start(config)?;
-    stop.wait_forever();
-    info!("stopping");
+    life.serve(|_| Ok(()));
     tracker.shutdown();
     Ok(())
 }

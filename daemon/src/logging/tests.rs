@@ -15,7 +15,7 @@ fn config(folder: &Path) -> LogConfig {
     }
 }
 
-fn send(router: &Router, level: Level, target: &str, text: &str) {
+fn send(router: &Log, level: Level, target: &str, text: &str) {
     router.log(
         &Record::builder()
             .level(level)
@@ -58,11 +58,10 @@ fn a_line_has_time_level_target_and_text() {
 fn access_records_go_to_their_own_file_only() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let log = Log::open(&config).unwrap();
-    let router = log.router(&config, None);
-    send(&router, Level::Info, "tracker", "serving");
-    send(&router, Level::Debug, "tracker", "too quiet");
-    send(&router, Level::Info, ACCESS_TARGET, "10.0.0.1 LIST\r ok");
+    let log = Log::open(&config, None).unwrap();
+    send(&log, Level::Info, "tracker", "serving");
+    send(&log, Level::Debug, "tracker", "too quiet");
+    send(&log, Level::Info, ACCESS_TARGET, "10.0.0.1 LIST\r ok");
     assert_eq!(
         lines(&folder.path().join("main.log")),
         ["INFO  tracker: serving"]
@@ -77,24 +76,21 @@ fn without_an_access_file_access_records_are_dropped() {
         access_file: None,
         ..config(folder.path())
     };
-    let router = Log::open(&config).unwrap().router(&config, None);
-    send(&router, Level::Error, ACCESS_TARGET, "lost");
+    let log = Log::open(&config, None).unwrap();
+    send(&log, Level::Error, ACCESS_TARGET, "lost");
     assert!(lines(&folder.path().join("main.log")).is_empty());
     let access = Metadata::builder().target(ACCESS_TARGET).build();
-    assert!(!router.enabled(&access));
+    assert!(!log.enabled(&access));
 }
 
 #[test]
 fn the_environment_overrides_the_level_but_not_the_access_log() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let log = Log::open(&config).unwrap();
-    assert_eq!(log.router(&config, None).max_level(), LevelFilter::Info);
-    assert_eq!(
-        log.router(&config, Some("debug")).max_level(),
-        LevelFilter::Debug
-    );
-    let quiet = log.router(&config, Some("error"));
+    let log = |filters: Option<&str>| Log::open(&config, filters.map(str::to_owned)).unwrap();
+    assert_eq!(log(None).max_level(), LevelFilter::Info);
+    assert_eq!(log(Some("debug")).max_level(), LevelFilter::Debug);
+    let quiet = log(Some("error"));
     assert_eq!(quiet.max_level(), LevelFilter::Info);
     send(&quiet, Level::Info, "tracker", "hidden");
     send(&quiet, Level::Info, ACCESS_TARGET, "shown");
@@ -106,14 +102,13 @@ fn the_environment_overrides_the_level_but_not_the_access_log() {
 fn reopening_follows_the_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let log = Log::open(&config).unwrap();
-    let router = log.router(&config, None);
+    let log = Log::open(&config, None).unwrap();
     let (path, moved) = (folder.path().join("main.log"), folder.path().join("main.1"));
-    send(&router, Level::Warn, "t", "one");
+    send(&log, Level::Warn, "t", "one");
     fs::rename(&path, &moved).unwrap();
-    send(&router, Level::Warn, "t", "two");
+    send(&log, Level::Warn, "t", "two");
     log.reopen();
-    send(&router, Level::Warn, "t", "three");
+    send(&log, Level::Warn, "t", "three");
     assert_eq!(lines(&moved), ["WARN  t: one", "WARN  t: two"]);
     assert_eq!(lines(&path), ["WARN  t: three"]);
     let mode = fs::metadata(&path).unwrap().permissions().mode();
@@ -126,13 +121,37 @@ fn a_file_that_cannot_be_reopened_stays_in_use() {
     let gone = folder.path().join("gone");
     fs::create_dir(&gone).unwrap();
     let config = config(&gone);
-    let log = Log::open(&config).unwrap();
-    let router = log.router(&config, None);
+    let log = Log::open(&config, None).unwrap();
     let kept = folder.path().join("kept");
     fs::rename(&gone, &kept).unwrap();
     log.reopen();
-    send(&router, Level::Warn, "t", "still here");
+    send(&log, Level::Warn, "t", "still here");
     assert_eq!(lines(&kept.join("main.log")), ["WARN  t: still here"]);
+}
+
+#[test]
+fn the_log_changes_where_it_writes_and_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = config(folder.path());
+    let log = Log::open(&old, None).unwrap();
+    send(&log, Level::Debug, "t", "too quiet");
+    let new = LogConfig {
+        level: crate::config::Level::Debug,
+        file: Some(folder.path().join("new.log")),
+        ..old.clone()
+    };
+    log.change_to(log.prepare(&new).unwrap());
+    send(&log, Level::Debug, "t", "loud enough");
+    assert!(lines(&folder.path().join("main.log")).is_empty());
+    assert_eq!(
+        lines(&folder.path().join("new.log")),
+        ["DEBUG t: loud enough"]
+    );
+    let unusable = LogConfig {
+        file: Some("/nonexistent/main.log".into()),
+        ..old
+    };
+    assert!(log.prepare(&unusable).is_err());
 }
 
 #[test]
@@ -142,10 +161,9 @@ fn a_full_disk_loses_lines_only() {
         access_file: Some("/dev/full".into()),
         ..LogConfig::default()
     };
-    let log = Log::open(&config).unwrap();
-    let router = log.router(&config, None);
+    let log = Log::open(&config, None).unwrap();
     for target in ["t", ACCESS_TARGET, "t"] {
-        send(&router, Level::Error, target, "lost");
+        send(&log, Level::Error, target, "lost");
     }
     assert!(!log.is_stderr());
 }
@@ -156,6 +174,6 @@ fn a_file_that_cannot_be_opened_is_named() {
         file: Some("/nonexistent/main.log".into()),
         ..LogConfig::default()
     };
-    let error = Log::open(&config).unwrap_err();
+    let error = Log::open(&config, None).err().unwrap();
     assert!(error.to_string().contains("/nonexistent/main.log"));
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
+use parking_lot::RwLock;
 
 use super::census::{Census, Slot};
 use super::connection::{Activity, Connection, Pace};
@@ -39,6 +40,7 @@ trait Control: Send + Sync {
     fn wait_empty(&self, deadline: Instant) -> bool;
     fn end(&self);
     fn open(&self) -> usize;
+    fn reload(&self, config: &ServerConfig);
     fn stop_timeout(&self) -> Duration;
 }
 
@@ -77,6 +79,11 @@ impl Server {
         self.control.open()
     }
 
+    /// Takes on the [`ServerConfig::RELOADED`] of `config`, the limits of time and rate.
+    pub fn reload(&self, config: &ServerConfig) {
+        self.control.reload(config);
+    }
+
     /// Stops accepting, closes idle connections, lets requests in flight finish until the
     /// configured `stop_timeout`, breaks off the rest and joins every thread.
     pub fn shutdown(self) {
@@ -101,9 +108,10 @@ fn start_threads<P: Protocol>(
     listener: Arc<TcpListener>,
 ) -> io::Result<Vec<Thread>> {
     let mut threads = Vec::new();
+    let config = shared.config();
     let lanes = [
-        (Lane::Slow, "worker", shared.config.workers),
-        (Lane::Fast, "fast", shared.config.fast_workers),
+        (Lane::Slow, "worker", config.workers),
+        (Lane::Fast, "fast", config.fast_workers),
     ];
     for (lane, name, count) in lanes {
         for i in 0..count {
@@ -146,7 +154,8 @@ type Queue<P> = (Sender<Work<P>>, Receiver<Work<P>>);
 /// What the threads of one server share.
 pub(crate) struct Shared<P: Protocol> {
     pub(crate) protocol: P,
-    pub(crate) config: ServerConfig,
+    /// The limits of time and rate in it may change.
+    config: RwLock<ServerConfig>,
     pub(crate) parking: Parking<P>,
     /// Trips when the server begins to stop.
     pub(crate) stop: Stop,
@@ -171,7 +180,7 @@ impl<P: Protocol> Shared<P> {
         let room = (config.connections_max + config.workers.max(config.fast_workers)) as usize;
         Ok(Shared {
             protocol,
-            config,
+            config: RwLock::new(config),
             parking: Parking::new()?,
             stop: Stop::new(),
             slow: bounded(room),
@@ -181,6 +190,11 @@ impl<P: Protocol> Shared<P> {
             over: AtomicBool::new(false),
             late: Seldom::default(),
         })
+    }
+
+    /// The settings as they are now.
+    pub(crate) fn config(&self) -> ServerConfig {
+        self.config.read().clone()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -194,7 +208,7 @@ impl<P: Protocol> Shared<P> {
 
     /// Counts a connection in; at the cap the one idle for longest has to go.
     pub(crate) fn enter(&self) -> Option<Slot> {
-        let max = self.config.connections_max as usize;
+        let max = self.config.read().connections_max as usize;
         self.census.enter(max).or_else(|| {
             let evicted = self.parking.evict_idle();
             if evicted {
@@ -224,17 +238,15 @@ impl<P: Protocol> Shared<P> {
 
     /// Lets a connection wait, for as long as what it is at allows.
     pub(crate) fn park(&self, connection: Box<Connection<P>>, interest: Interest) {
-        let now = Instant::now();
+        let (now, config) = (Instant::now(), self.config());
         let deadline = match &connection.activity {
             Activity::Idle => match connection.head_since {
-                Some(since) => since + self.config.head_timeout.duration(),
-                None => now + self.config.idle_timeout.duration(),
+                Some(since) => since + config.head_timeout.duration(),
+                None => now + config.idle_timeout.duration(),
             },
             Activity::Lingering { until } => *until,
             Activity::Receiving(_) | Activity::Sending(_) => {
-                now + connection
-                    .pace
-                    .patience(self.config.stall_timeout.duration())
+                now + connection.pace.patience(config.stall_timeout.duration())
             }
         };
         self.parking.park(connection, interest, deadline);
@@ -245,8 +257,9 @@ impl<P: Protocol> Shared<P> {
     }
 
     pub(crate) fn too_slow(&self, pace: &mut Pace) -> bool {
-        let stall_timeout = self.config.stall_timeout.duration();
-        let rate = u128::from(self.config.min_rate.bytes());
+        let config = self.config();
+        let stall_timeout = config.stall_timeout.duration();
+        let rate = u128::from(config.min_rate.bytes());
         let bytes_min = rate * stall_timeout.as_millis() / 1000;
         pace.too_slow(
             stall_timeout,
@@ -278,9 +291,10 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
     fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
         self.parking.wake();
+        let config = self.config();
         for (lane, count) in [
-            (Lane::Slow, self.config.workers),
-            (Lane::Fast, self.config.fast_workers),
+            (Lane::Slow, config.workers),
+            (Lane::Fast, config.fast_workers),
         ] {
             for _ in 0..count {
                 let _ = self.queue(lane).0.try_send(Work::Halt);
@@ -292,7 +306,18 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
         self.census.open()
     }
 
+    /// Threads and queues were made for the numbers at the start.
+    fn reload(&self, config: &ServerConfig) {
+        let mut current = self.config.write();
+        *current = ServerConfig {
+            workers: current.workers,
+            fast_workers: current.fast_workers,
+            connections_max: current.connections_max,
+            ..config.clone()
+        };
+    }
+
     fn stop_timeout(&self) -> Duration {
-        self.config.stop_timeout.duration()
+        self.config.read().stop_timeout.duration()
     }
 }

@@ -101,7 +101,7 @@ impl<P: Protocol> Worker<P> {
     fn refuse_if_late(&self, connection: &mut Connection<P>) {
         let waited = connection.queued_at.elapsed();
         let idle = matches!(connection.activity, Activity::Idle);
-        if idle && waited > self.shared.config.queue_timeout.duration() {
+        if idle && waited > self.shared.config().queue_timeout.duration() {
             if let Some(more) = self.shared.late.due(()) {
                 warn!(
                     "{}: busy, waited {waited:?} for a worker{more}",

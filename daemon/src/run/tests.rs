@@ -8,6 +8,7 @@ use super::*;
 struct Config {
     fail: bool,
     log: LogConfig,
+    process: ProcessConfig,
 }
 
 impl DaemonConfig for Config {
@@ -21,6 +22,10 @@ impl DaemonConfig for Config {
     fn log(&self) -> &LogConfig {
         &self.log
     }
+
+    fn process(&self) -> &ProcessConfig {
+        &self.process
+    }
 }
 
 #[test]
@@ -33,16 +38,21 @@ fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
             file: Some(path.clone()),
             ..LogConfig::default()
         },
+        process: ProcessConfig::default(),
     };
     // The logger of the process is set once, so both lives share it.
     let first = config(false);
     let log = Log::start(first.log()).unwrap();
-    let serve = |config: Config, stop: &Stop| {
+    let serve = |config: Config, life: &mut Life<Config>| {
         ensure!(!config.fail, "on purpose");
-        stop.trip();
+        life.stop.trip();
+        life.serve(|_| Ok(()));
         Ok(())
     };
-    let code = |config| format!("{:?}", run_logged("test", config, &log, serve));
+    let code = |config: Config| {
+        let reloader = Reloader::new(None, &config, log.clone()).unwrap();
+        format!("{:?}", run_logged("test", config, reloader, serve))
+    };
     assert_eq!(code(first), format!("{:?}", ExitCode::SUCCESS));
     assert_eq!(code(config(true)), format!("{:?}", ExitCode::FAILURE));
     let text = std::fs::read_to_string(&path).unwrap();
@@ -62,8 +72,7 @@ fn a_configuration_is_loaded_and_checked() {
         std::fs::write(&path, text).unwrap();
         load_checked::<Config>(&Args {
             config: Some(path.clone()),
-            check_config: false,
-            job: None,
+            ..Args::default()
         })
     };
     assert!(load("fail = true").unwrap().fail);
@@ -81,9 +90,9 @@ fn checking_a_configuration_serves_nothing() {
         let args = Args {
             config: Some(path.clone()),
             check_config: true,
-            job: None,
+            ..Args::default()
         };
-        let serve = |_: Config, _: &Stop| panic!("nobody asked for it");
+        let serve = |_: Config, _: &mut Life<Config>| panic!("nobody asked for it");
         format!("{:?}", run_with("test", &args, serve))
     };
     assert_eq!(code("fail = true"), format!("{:?}", ExitCode::SUCCESS));
@@ -91,4 +100,13 @@ fn checking_a_configuration_serves_nothing() {
         code("fail = 7"),
         format!("{:?}", ExitCode::from(EXIT_CONFIG))
     );
+}
+
+#[test]
+fn each_way_to_fail_has_its_exit_code() {
+    let code = |error: anyhow::Error| format!("{:?}", exit_code(&error));
+    let invalid = ConfigError::invalid("process.user", "unknown");
+    assert_eq!(code(invalid.into()), format!("{:?}", ExitCode::from(2)));
+    let failed = anyhow::anyhow!("no").context("cannot start");
+    assert_eq!(code(failed), format!("{:?}", ExitCode::from(1)));
 }

@@ -15,12 +15,16 @@ fn settings() -> String {
 #[test]
 fn the_sample_shows_every_key_with_its_default() {
     let shown: Config = toml::from_str(&settings()).unwrap();
-    let Config { user, log, .. } = shown.clone();
+    let Config {
+        user, log, process, ..
+    } = shown.clone();
+    assert_eq!(process.umask, Config::default().process.umask);
     assert_eq!(
         shown,
         Config {
             user,
             log,
+            process,
             ..Config::default()
         }
     );

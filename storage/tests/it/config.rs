@@ -18,18 +18,21 @@ fn the_sample_shows_every_key_with_its_default() {
     let Config {
         hostname,
         log,
+        process,
         mut mysql,
         ..
     } = shown.clone();
     let [password_file, tls_ca] = [mysql.password_file.take(), mysql.tls_ca.take()];
     assert!(password_file.is_some() && tls_ca.is_some());
     assert_eq!(mysql, Config::default().mysql);
+    assert_eq!(process.umask, Config::default().process.umask);
     (mysql.password_file, mysql.tls_ca) = (password_file, tls_ca);
     assert_eq!(
         shown,
         Config {
             hostname,
             log,
+            process,
             mysql,
             ..Config::default()
         }

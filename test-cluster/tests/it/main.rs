@@ -14,6 +14,8 @@ mod golden;
 mod hostile;
 mod hostile_bytes;
 mod memory;
+mod process;
+mod reload;
 mod signals;
 mod standing;
 mod streams;

@@ -19,6 +19,10 @@ fn with_defaults(sample: &Config) -> Config {
     config.hostname = Config::default().hostname;
     config.log.file = None;
     config.log.access_file = None;
+    config.process = ProcessConfig {
+        umask: config.process.umask,
+        ..ProcessConfig::default()
+    };
     config.mysql.password_file = None;
     config.mysql.tls_ca = None;
     config
@@ -37,13 +41,21 @@ fn the_sample_shows_every_setting() {
     let mut full = Config::default();
     full.log.file = Some("x".into());
     full.log.access_file = Some("x".into());
+    full.process = ProcessConfig {
+        user: Some("x".into()),
+        group: Some("x".into()),
+        pid_file: Some("x".into()),
+        working_directory: Some("x".into()),
+        umask: daemon::Umask::default(),
+        open_files: Some(1),
+    };
     full.mysql.password_file = Some("x".into());
     full.mysql.tls_ca = Some("x".into());
     let full: Table = toml::from_str(&daemon::config::effective(&full).unwrap()).unwrap();
     let sample: Table = toml::from_str(&uncommented()).unwrap();
     let keys = |table: &Table| table.keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&sample), keys(&full));
-    for section in ["cache", "mysql", "server", "log"] {
+    for section in ["cache", "mysql", "server", "process", "log"] {
         let keys_of = |table: &Table| keys(table[section].as_table().unwrap());
         assert_eq!(keys_of(&sample), keys_of(&full), "{section}");
     }

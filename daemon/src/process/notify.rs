@@ -1,0 +1,113 @@
+//! Tells systemd how the daemon is (sd_notify(3), `Type=notify` and `Type=notify-reload`).
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use log::warn;
+use rustix::time::{ClockId, clock_gettime};
+
+/// Where systemd listens, if it does.
+#[derive(Debug, Default)]
+pub(crate) struct Notifier {
+    socket: Option<OsString>,
+}
+
+impl Notifier {
+    /// The one of this process's environment.
+    pub(crate) fn from_env() -> Notifier {
+        Notifier {
+            socket: env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()),
+        }
+    }
+
+    /// It serves, or serves again.
+    pub(crate) fn ready(&self) {
+        self.tell("READY=1");
+    }
+
+    /// It reads its configuration anew.
+    pub(crate) fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
+    /// It is on its way out.
+    pub(crate) fn stopping(&self) {
+        self.tell("STOPPING=1");
+    }
+
+    fn tell(&self, state: &str) {
+        if let Some(socket) = &self.socket
+            && let Err(e) = send(socket, state)
+        {
+            warn!("systemd was not told {state:?}: {e}");
+        }
+    }
+}
+
+fn send(socket: &OsStr, state: &str) -> io::Result<()> {
+    let addr = match socket.as_bytes() {
+        // A name that is in no file system.
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(socket)?,
+    };
+    let sender = UnixDatagram::unbound()?;
+    // Rather untold than hung.
+    sender.set_nonblocking(true)?;
+    sender.send_to_addr(state.as_bytes(), &addr).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(receiver: &UnixDatagram, socket: impl Into<OsString>) -> Vec<String> {
+        let notifier = Notifier {
+            socket: Some(socket.into()),
+        };
+        notifier.ready();
+        notifier.reloading();
+        notifier.stopping();
+        let mut buffer = [0; 256];
+        let mut next = || {
+            let len = receiver.recv(&mut buffer).unwrap();
+            String::from_utf8(buffer[..len].to_vec()).unwrap()
+        };
+        vec![next(), next(), next()]
+    }
+
+    #[test]
+    fn systemd_hears_of_it_by_path_and_by_abstract_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let by_path = UnixDatagram::bind(&path).unwrap();
+        let name = format!("tnv-notify-{}", std::process::id());
+        let addr = SocketAddr::from_abstract_name(&name).unwrap();
+        let by_name = UnixDatagram::bind_addr(&addr).unwrap();
+        for lines in [
+            told(&by_path, path.into_os_string()),
+            told(&by_name, format!("@{name}")),
+        ] {
+            assert_eq!(lines[0], "READY=1");
+            assert!(
+                lines[1].starts_with("RELOADING=1\nMONOTONIC_USEC="),
+                "{lines:?}"
+            );
+            assert_eq!(lines[2], "STOPPING=1");
+        }
+    }
+
+    #[test]
+    fn nobody_listening_harms_nobody() {
+        Notifier::default().ready();
+        let gone = Notifier {
+            socket: Some("/nonexistent/notify".into()),
+        };
+        gone.stopping();
+    }
+}

@@ -1,0 +1,192 @@
+//! The file with the number of the process.
+//!
+//! Its lock says whether the daemon runs, its content only which process it is: the kernel takes
+//! the lock away with the process, so a file that was left behind means nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+use thiserror::Error;
+
+/// A number, and a line feed.
+const CONTENT_MAX: u64 = 32;
+/// Init scripts of any user may read it.
+const MODE: u32 = 0o644;
+
+/// Another process holds the pid file.
+#[derive(Debug, Error)]
+#[error("runs already{}; {} is locked", as_process(*pid), path.display())]
+pub(crate) struct AlreadyRuns {
+    pid: Option<u32>,
+    path: PathBuf,
+}
+
+/// A pid file that is ours. Dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct PidFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl PidFile {
+    /// Locks the file and writes this process's number into it.
+    ///
+    /// # Errors
+    /// [`AlreadyRuns`]; or the file cannot be made.
+    pub(super) fn take(path: &Path) -> anyhow::Result<PidFile> {
+        // The folder may be relative to one that is left later.
+        let path = std::path::absolute(path)?;
+        let file = lock(&path)?;
+        let pid_file = PidFile { path, file };
+        pid_file
+            .write()
+            .with_context(|| format!("cannot write {}", pid_file.path.display()))?;
+        Ok(pid_file)
+    }
+
+    /// Whoever reads at any time finds a whole number in the first line: one write puts it there,
+    /// and what is behind it is cut off afterwards.
+    fn write(&self) -> io::Result<()> {
+        let text = format!("{}\n", std::process::id());
+        self.file.write_all_at(text.as_bytes(), 0)?;
+        self.file.set_len(text.len() as u64)
+    }
+}
+
+impl Drop for PidFile {
+    /// Removed while it is locked: nobody else's file has this name. A folder of root's lets the
+    /// daemon's user only empty it.
+    fn drop(&mut self) {
+        if is_at(&self.file, &self.path).unwrap_or(false) && fs::remove_file(&self.path).is_err() {
+            // What is left is not locked, which is what counts.
+            drop(self.file.set_len(0));
+        }
+    }
+}
+
+fn lock(path: &Path) -> anyhow::Result<File> {
+    loop {
+        let file = open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                return Err(AlreadyRuns {
+                    pid: read_pid(&file),
+                    path: path.to_owned(),
+                }
+                .into());
+            }
+            Err(e) => return Err(e).with_context(|| format!("cannot lock {}", path.display())),
+        }
+        // Another daemon may have ended and removed it since it was opened.
+        if is_at(&file, path).with_context(|| format!("cannot look at {}", path.display()))? {
+            return Ok(file);
+        }
+    }
+}
+
+/// A link is not followed: the folder may belong to the daemon's user, and this may be root.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(MODE)
+        .custom_flags(flags)
+        .open(path)
+}
+
+/// Whether the open file is the one of that name.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// The number in somebody else's pid file, if it has been written.
+fn read_pid(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(CONTENT_MAX).read_to_string(&mut text).ok()?;
+    text.lines().next()?.trim().parse().ok()
+}
+
+fn as_process(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" as process {pid}"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("daemon.pid");
+        (folder, path)
+    }
+
+    fn refusal(path: &Path) -> String {
+        let error = PidFile::take(path).unwrap_err();
+        error.downcast::<AlreadyRuns>().unwrap().to_string()
+    }
+
+    #[test]
+    fn it_holds_the_number_while_it_is_held_and_is_gone_afterwards() {
+        let (_folder, path) = path();
+        let pid_file = PidFile::take(&path).unwrap();
+        let pid = std::process::id();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{pid}\n"));
+        assert!(refusal(&path).contains(&format!("as process {pid};")));
+        drop(pid_file);
+        assert!(!path.exists());
+        drop(PidFile::take(&path).unwrap());
+    }
+
+    #[test]
+    fn one_that_was_left_behind_means_nothing() {
+        let (_folder, path) = path();
+        fs::write(&path, "123456789 and more than this\n").unwrap();
+        let pid_file = PidFile::take(&path).unwrap();
+        let pid = std::process::id();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{pid}\n"));
+        drop(pid_file);
+    }
+
+    #[test]
+    fn a_holder_that_has_not_written_yet_runs_all_the_same() {
+        let (_folder, path) = path();
+        let file = open(&path).unwrap();
+        flock(&file, FlockOperation::LockExclusive).unwrap();
+        assert!(refusal(&path).starts_with("runs already; "));
+    }
+
+    #[test]
+    fn somebody_elses_file_of_that_name_is_left_alone() {
+        let (_folder, path) = path();
+        let pid_file = PidFile::take(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "theirs").unwrap();
+        drop(pid_file);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let (folder, path) = path();
+        let target = folder.path().join("target");
+        fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        assert!(PidFile::take(&path).is_err());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    }
+}

@@ -1,0 +1,141 @@
+//! SIGHUP reads the configuration anew: what can change changes, what cannot is named, and a
+//! configuration that cannot be used changes nothing.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+use log::{error, info, warn};
+use toml::{Table, Value};
+
+use super::DaemonConfig;
+use crate::config::{self, ConfigError, ServerConfig};
+use crate::logging::Log;
+
+/// The section of the log, which can change as a whole.
+const LOG: &str = "log";
+
+/// Knows which settings are in force.
+pub(super) struct Reloader<C> {
+    path: Option<PathBuf>,
+    /// By their keys with sections.
+    in_force: Table,
+    log: Log,
+    of: PhantomData<fn() -> C>,
+}
+
+/// The keys whose values differ between two configurations.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Changes {
+    taken: Vec<String>,
+    /// They need a restart.
+    refused: Vec<String>,
+}
+
+impl<C: DaemonConfig> Reloader<C> {
+    /// `config` is in force, and comes from the file at `path`.
+    pub(super) fn new(path: Option<PathBuf>, config: &C, log: Log) -> anyhow::Result<Reloader<C>> {
+        Ok(Reloader {
+            path,
+            in_force: flat(config)?,
+            log,
+            of: PhantomData,
+        })
+    }
+
+    pub(super) fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// Reads the configuration anew and hands it to `apply`. The log tells what came of it.
+    pub(super) fn reload(&mut self, apply: &mut dyn FnMut(&C) -> anyhow::Result<()>) {
+        if let Err(error) = self.try_reload(apply) {
+            error!("the configuration stays as it was: {error:#}");
+        }
+    }
+
+    fn try_reload(
+        &mut self,
+        apply: &mut dyn FnMut(&C) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let new: C = config::load(self.path.as_deref())?;
+        new.check()?;
+        new.process().check()?;
+        let wanted = flat(&new)?;
+        let changes = changes::<C>(&self.in_force, &wanted);
+        if !changes.taken.is_empty() {
+            // Opened before anything changes: that may fail.
+            let log = self.log.prepare(new.log())?;
+            apply(&new)?;
+            self.log.change_to(log);
+        }
+        for key in &changes.refused {
+            warn!("{key} needs a restart to change");
+        }
+        for key in &changes.taken {
+            match wanted.get(key) {
+                Some(value) => drop(self.in_force.insert(key.clone(), value.clone())),
+                None => drop(self.in_force.remove(key)),
+            }
+        }
+        info!("configuration reloaded, {}", changed(&changes.taken));
+        Ok(())
+    }
+}
+
+fn changed(keys: &[String]) -> String {
+    if keys.is_empty() {
+        "nothing has changed".to_owned()
+    } else {
+        format!("changed: {}", keys.join(", "))
+    }
+}
+
+fn changes<C: DaemonConfig>(old: &Table, new: &Table) -> Changes {
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut changes = Changes::default();
+    for key in keys
+        .into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+    {
+        let list = if is_reloaded::<C>(key) {
+            &mut changes.taken
+        } else {
+            &mut changes.refused
+        };
+        list.push(key.clone());
+    }
+    changes
+}
+
+fn is_reloaded<C: DaemonConfig>(key: &str) -> bool {
+    let of_server = key.strip_prefix("server.");
+    of_server.is_some_and(|key| ServerConfig::RELOADED.contains(&key))
+        || is_below(key, LOG)
+        || C::RELOADED.iter().any(|name| is_below(key, name))
+}
+
+/// Whether the key is `name`, or in the section of that name.
+fn is_below(key: &str, name: &str) -> bool {
+    let rest = key.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// All settings in one table, by their keys with sections.
+fn flat<C: DaemonConfig>(config: &C) -> Result<Table, ConfigError> {
+    let mut settings = Table::new();
+    flatten("", Table::try_from(config)?, &mut settings);
+    Ok(settings)
+}
+
+fn flatten(prefix: &str, table: Table, settings: &mut Table) {
+    for (key, value) in table {
+        match value {
+            Value::Table(section) => flatten(&format!("{prefix}{key}."), section, settings),
+            value => drop(settings.insert(format!("{prefix}{key}"), value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

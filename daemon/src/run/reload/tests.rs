@@ -1,0 +1,153 @@
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::config::{LogConfig, ServerConfig, check_nonzero};
+use crate::process::ProcessConfig;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    listen: u16,
+    peers: Vec<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alias: Option<u16>,
+    server: ServerConfig,
+    log: LogConfig,
+    process: ProcessConfig,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: 1,
+            peers: Vec::new(),
+            alias: None,
+            server: ServerConfig::default(),
+            log: LogConfig::default(),
+            process: ProcessConfig::default(),
+        }
+    }
+}
+
+impl DaemonConfig for Config {
+    const RELOADED: &'static [&'static str] = &["peers", "alias"];
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_nonzero("listen", self.listen == 0)
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+
+    fn process(&self) -> &ProcessConfig {
+        &self.process
+    }
+}
+
+struct Fixture {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    reloader: Reloader<Config>,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        let config = Config::default();
+        let log = Log::open(&config.log, None).unwrap();
+        Fixture {
+            reloader: Reloader::new(Some(path.clone()), &config, log).unwrap(),
+            _folder: folder,
+            path,
+        }
+    }
+
+    /// What was applied, if anything was.
+    fn reload(&mut self, text: &str) -> anyhow::Result<Option<Vec<u16>>> {
+        fs::write(&self.path, text).unwrap();
+        let mut applied = None;
+        self.reloader.try_reload(&mut |config| {
+            applied = Some(config.peers.clone());
+            Ok(())
+        })?;
+        Ok(applied)
+    }
+}
+
+fn changes_to(text: &str) -> Changes {
+    let new: Config = toml::from_str(text).unwrap();
+    changes::<Config>(&flat(&Config::default()).unwrap(), &flat(&new).unwrap())
+}
+
+#[test]
+fn what_can_change_is_told_from_what_cannot() {
+    let changes = changes_to(
+        "listen = 2\npeers = [1]\nalias = 3\n[server]\nworkers = 3\nidle_timeout = \"1s\"\n\
+         [log]\nlevel = \"debug\"\n[process]\nuser = \"tnv\"\n",
+    );
+    assert_eq!(
+        changes.taken,
+        ["alias", "log.level", "peers", "server.idle_timeout"]
+    );
+    assert_eq!(
+        changes.refused,
+        ["listen", "process.user", "server.workers"]
+    );
+    assert_eq!(changes_to(""), Changes::default());
+}
+
+#[test]
+fn names_that_only_begin_alike_are_others() {
+    assert!(is_below("log", "log") && is_below("log.level", "log"));
+    assert!(!is_below("logs", "log") && !is_below("catalog.x", "log"));
+}
+
+#[test]
+fn a_change_is_applied_once() {
+    let mut fixture = Fixture::new();
+    assert_eq!(fixture.reload("").unwrap(), None);
+    assert_eq!(fixture.reload("peers = [7]").unwrap(), Some(vec![7]));
+    assert_eq!(fixture.reload("peers = [7]").unwrap(), None);
+    assert_eq!(fixture.reload("peers = [7]\nlisten = 2").unwrap(), None);
+    assert_eq!(fixture.reload("").unwrap(), Some(vec![]));
+}
+
+#[test]
+fn what_needs_a_restart_stays_a_difference() {
+    let mut fixture = Fixture::new();
+    fixture.reload("listen = 2").unwrap();
+    assert_eq!(fixture.reloader.in_force["listen"], Value::Integer(1));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_changes_nothing() {
+    let mut fixture = Fixture::new();
+    for (text, why) in [
+        ("peers = [1]\nlisten = 0", "listen"),
+        ("peers = [1]\npears = [1]", "pears"),
+        (
+            "peers = [1]\n[log]\nfile = \"/nonexistent/x\"",
+            "/nonexistent/x",
+        ),
+        ("peers = [1]\n[process]\ngroup = \"x\"", "process.group"),
+    ] {
+        let error = format!("{:#}", fixture.reload(text).unwrap_err());
+        assert!(error.contains(why), "{error}");
+    }
+    assert_eq!(fixture.reload("peers = [1]").unwrap(), Some(vec![1]));
+}
+
+#[test]
+fn a_daemon_that_cannot_apply_it_is_asked_again() {
+    let mut fixture = Fixture::new();
+    fs::write(&fixture.path, "peers = [1]").unwrap();
+    let refuse = fixture
+        .reloader
+        .try_reload(&mut |_| anyhow::bail!("no thread"));
+    assert_eq!(refuse.unwrap_err().to_string(), "no thread");
+    assert_eq!(fixture.reload("peers = [1]").unwrap(), Some(vec![1]));
+}

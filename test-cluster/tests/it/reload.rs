@@ -1,0 +1,70 @@
+//! SIGHUP: what can change changes, and the log tells the rest.
+
+use std::fs;
+
+use rustix::process::Signal;
+use test_cluster::content::Content;
+use test_cluster::{Node, Role, probe};
+
+use crate::support::{Fixture, MIB, wait_for};
+
+/// Changes a node's configuration and tells it; waits until its log has a line with `words`.
+fn reload(fixture: &mut Fixture, node: &Node, change: impl Fn(&str) -> String, words: &str) {
+    let path = fixture.cluster.plan().config(node);
+    let text = change(&fs::read_to_string(&path).unwrap());
+    fs::write(&path, text).unwrap();
+    let before = log(fixture, node).matches(words).count();
+    let process = fixture.cluster.process(node).unwrap();
+    process.signal(Signal::HUP).unwrap();
+    wait_for(words, || {
+        let text = log(fixture, node);
+        if text.matches(words).count() > before {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    });
+}
+
+fn log(fixture: &Fixture, node: &Node) -> String {
+    fs::read_to_string(fixture.cluster.plan().log(node)).unwrap()
+}
+
+#[test]
+fn the_level_changes_and_what_cannot_change_is_named() {
+    let mut fixture = Fixture::small(1);
+    for node in fixture.cluster.plan().nodes.clone() {
+        let debug = |text: &str| text.replace("level = \"info\"", "level = \"debug\"");
+        reload(&mut fixture, &node, debug, "changed: log.level");
+        let port = format!("listen = \"{}\"", node.addr);
+        let other = |text: &str| text.replace(&port, "listen = \"127.0.0.1:1\"");
+        reload(
+            &mut fixture,
+            &node,
+            other,
+            "listen needs a restart to change",
+        );
+        let broken = |text: &str| format!("lissen = 1\n{text}");
+        reload(
+            &mut fixture,
+            &node,
+            broken,
+            "the configuration stays as it was",
+        );
+        assert!(log(&fixture, &node).contains("lissen"));
+    }
+    // It is asked for a command that it does not know, which is told at debug only.
+    let storage = fixture.nodes(Role::Storage).remove(0);
+    probe::ready(fixture.cluster.plan(), &storage).unwrap();
+    wait_for("a line at debug", || {
+        let text = log(&fixture, &storage);
+        if text.contains(" DEBUG ") {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    });
+    let content = Content::new(1, MIB);
+    let key = fixture.upload(&content);
+    fixture.assert_streams(key.file.as_str(), &content);
+}
