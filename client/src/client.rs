@@ -27,6 +27,7 @@ struct Inner {
     pools: Arc<PoolManager>,
     storages: StorageCache,
     no_stat: Lacking,
+    no_read: Lacking,
 }
 
 /// What is known of a stored file.
@@ -38,6 +39,16 @@ pub struct Stat {
     pub modified: Option<i64>,
     /// XXH3-128 of the content; absent if a C++ storage took the file in, or was asked.
     pub checksum: Option<u128>,
+}
+
+impl From<FileStat> for Stat {
+    fn from(stat: FileStat) -> Stat {
+        Stat {
+            size: stat.size,
+            modified: Some(stat.modified),
+            checksum: stat.checksum,
+        }
+    }
 }
 
 impl Client {
@@ -55,6 +66,7 @@ impl Client {
                 pools,
                 storages: StorageCache::new(config.storage_cache),
                 no_stat: Lacking::new("STAT"),
+                no_read: Lacking::new("READ"),
             }),
         }
     }
@@ -177,18 +189,19 @@ impl Client {
             .call(address, &request, storage::REPLY, 8, decode)
     }
 
-    fn stat_at(&self, address: &Address, key: &FileKey) -> Result<Stat, Error> {
+    /// The storages that do not know READ.
+    pub(crate) fn no_read(&self) -> &Lacking {
+        &self.inner.no_read
+    }
+
+    pub(crate) fn stat_at(&self, address: &Address, key: &FileKey) -> Result<Stat, Error> {
         let request = StorageRequest::Stat(key.clone()).encode();
         let ask = |way| {
             let (max, decode) = (FileStat::LEN, FileStat::decode);
             let stat = self
                 .pools()
                 .call_on(way, address, &request, storage::REPLY, max, decode)?;
-            Ok(Stat {
-                size: stat.size,
-                modified: Some(stat.modified),
-                checksum: stat.checksum,
-            })
+            Ok(Stat::from(stat))
         };
         let size_only = || {
             let size = self.file_size_at(address, key)?;

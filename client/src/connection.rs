@@ -187,6 +187,13 @@ impl Connection {
         }
     }
 
+    /// Reads the next bytes of the body, of which there must be as many.
+    pub(crate) fn read_part(&mut self, buf: &mut [u8]) -> Result<(), Error> {
+        self.read_exact(buf, "reading the reply")?;
+        self.advance(buf.len() as u64);
+        Ok(())
+    }
+
     /// Reads what has come of the body, at least one byte unless `buf` is empty.
     pub(crate) fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         const DOING: &str = "reading the content";
@@ -246,6 +253,17 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// What to say of a connection that somebody else found to be of no use: it ended, or it is
+    /// silent.
+    pub(crate) fn into_broken(mut self, doing: &'static str) -> Error {
+        let kind = if self.is_readable() {
+            io::ErrorKind::UnexpectedEof
+        } else {
+            io::ErrorKind::TimedOut
+        };
+        self.io_error(doing, kind.into())
     }
 
     /// Marks the connection as out of step for good.

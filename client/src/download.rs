@@ -6,11 +6,12 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use proto::storage::{self, StorageRequest};
+use proto::storage::{self, FileStat, Span, StorageRequest};
 use proto::{Address, ErrorCode, Fault, FileKey};
 
+use crate::lacking::Way;
 use crate::storages::Candidates;
-use crate::{Client, Connection, Error};
+use crate::{Client, Connection, Error, Stat};
 
 /// How often all storages are tried without a byte of progress, at most.
 const ROUNDS_MAX: u32 = 4;
@@ -40,6 +41,8 @@ pub struct Download {
     remaining: u64,
     /// The connection that sends them; absent when it broke or nothing remains.
     connection: Option<Connection>,
+    /// The storage that was given up, until the next read.
+    broken: Option<(Address, Error)>,
 }
 
 impl Client {
@@ -84,9 +87,58 @@ impl Client {
             offset,
             remaining,
             connection,
+            broken: None,
         };
         download.release_when_done();
         Ok(download)
+    }
+
+    /// What is known of a file, and as much of `span` as there is of it, in one question to a
+    /// storage; of a C++ storage, in two.
+    ///
+    /// # Errors
+    /// A storage refused, with [`ErrorKind::NotFound`](crate::ErrorKind) among the reasons; or
+    /// every storage failed.
+    pub fn open(&self, key: &FileKey, span: Span) -> Result<(Stat, Download), Error> {
+        let mut candidates = Candidates::new(self, key)?;
+        let (stat, connection) = candidates.ask_each("read", |address| {
+            let request = StorageRequest::Read(storage::Read {
+                key: key.clone(),
+                span,
+            });
+            let request = request.encode();
+            let read = |way| read_at(self, way, address, &request, span);
+            let instead = || self.open_in_two(address, key, span);
+            self.no_read().ask(address, read, instead)
+        })?;
+        let (offset, remaining) = span.within(stat.size);
+        let mut download = Download {
+            client: self.clone(),
+            key: key.clone(),
+            storages: candidates.into_all(),
+            offset,
+            remaining,
+            connection: Some(connection),
+            broken: None,
+        };
+        download.release_when_done();
+        Ok((stat, download))
+    }
+
+    fn open_in_two(
+        &self,
+        address: &Address,
+        key: &FileKey,
+        span: Span,
+    ) -> Result<(Stat, Connection), Error> {
+        let stat = self.stat_at(address, key)?;
+        let (offset, len) = span.within(stat.size);
+        if len == 0 {
+            // There is nothing to send; the connection is for those that follow.
+            return Ok((stat, self.pools().get(address)?));
+        }
+        let (connection, _) = open_at(self, address, key, offset, Some(len))?;
+        Ok((stat, connection))
     }
 
     /// What a storage would say to an empty range, if the wire had one.
@@ -131,10 +183,21 @@ impl Download {
         self.count(n);
     }
 
+    /// How long [`Download::stream`] may be silent before it counts as broken.
+    pub fn io_timeout(&self) -> Duration {
+        self.client.pools().io_timeout()
+    }
+
     /// Gives up the current storage, which [`Download::stream`] found to be broken: the next read
     /// goes on from another.
     pub fn abandon_stream(&mut self) {
-        self.connection = None;
+        if let Some(connection) = self.connection.take() {
+            let address = connection.address().clone();
+            let error = connection.into_broken("reading the content");
+            log::debug!("download {}: {}", self.key.file, error.chain());
+            self.client.pools().note_failure(&address, &error);
+            self.broken = Some((address, error));
+        }
     }
 
     fn count(&mut self, n: u64) {
@@ -153,6 +216,9 @@ impl Download {
 
     fn read_on(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         let mut retry = Retry::default();
+        if let Some((address, error)) = self.broken.take() {
+            retry.broke(address, error);
+        }
         loop {
             let connection = match &mut self.connection {
                 Some(connection) => connection,
@@ -259,6 +325,34 @@ impl Retry {
 fn pause() {
     let nothing = Mutex::new(());
     Condvar::new().wait_for(&mut nothing.lock(), PAUSE);
+}
+
+/// Asks one storage for a file and a part of it. Returns the connection, behind what is known of
+/// the file.
+fn read_at(
+    client: &Client,
+    way: Way,
+    address: &Address,
+    request: &[u8],
+    span: Span,
+) -> Result<(Stat, Connection), Error> {
+    let pools = client.pools();
+    let (mut connection, body_len) = match way {
+        Way::Any => pools.exchange(address, request, storage::REPLY).result?,
+        Way::Fresh => pools.exchange_fresh(address, request, storage::REPLY)?,
+    };
+    let too_short = body_len < FileStat::LEN as u64;
+    let mut head = [0; FileStat::LEN];
+    if !too_short {
+        connection.read_part(&mut head)?;
+    }
+    let stat = FileStat::decode(&head).map_err(|e| connection.protocol_error(e.into()))?;
+    let (_, len) = span.within(stat.size);
+    if too_short || body_len - FileStat::LEN as u64 != len {
+        let actual = i64::try_from(body_len).unwrap_or(i64::MAX);
+        return Err(connection.body_length(actual, format!("{} and {len}", FileStat::LEN)));
+    }
+    Ok((stat.into(), connection))
 }
 
 /// Asks one storage for a range. Returns the connection, behind the head of the reply, and the

@@ -1,23 +1,35 @@
 //! The bytes of an answer: a whole file, a stretch of it, or several.
 
 use std::io::{self, Read};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use client::{Client, Download, Error};
-use daemon::net::Part;
+use daemon::net::{Part, Source};
 use proto::FileKey;
 
 use crate::range::Stretch;
 
 /// A stretch that is asked for at once, so that a file that cannot be had is found out while the
-/// answer can still say so.
+/// answer can still say so; unless it is what was `opened`.
 ///
 /// # Errors
 /// No storage sends it.
-pub(crate) fn stretch(client: &Client, key: &FileKey, stretch: Stretch) -> Result<Part, Error> {
-    let download = client.read_range(key, stretch.offset, Some(stretch.len))?;
+pub(crate) fn stretch(
+    client: &Client,
+    key: &FileKey,
+    stretch: Stretch,
+    opened: Option<Download>,
+) -> Result<Part, Error> {
+    let Stretch { offset, len } = stretch;
+    let fits = |opened: &Download| opened.offset() == offset && opened.remaining() == len;
+    let download = match opened.filter(fits) {
+        Some(opened) => opened,
+        None => client.read_range(key, offset, Some(len))?,
+    };
     Ok(Part::Stream {
-        reader: Box::new(download),
-        len: stretch.len,
+        source: Box::new(Sent(download)),
+        len,
     })
 }
 
@@ -35,14 +47,14 @@ pub(crate) fn multipart(
         let head = frame.head(idx, stretch);
         len += head.len() as u64 + stretch.len;
         parts.push(Part::Bytes(head));
-        let reader = Later {
+        let later = Later {
             client: client.clone(),
             key: key.clone(),
             stretch,
             download: None,
         };
         parts.push(Part::Stream {
-            reader: Box::new(reader),
+            source: Box::new(later),
             len: stretch.len,
         });
     }
@@ -81,22 +93,71 @@ pub(crate) fn content_range(stretch: Stretch, size: u64) -> String {
     format!("bytes {}-{}/{size}", stretch.offset, stretch.last())
 }
 
+/// A download as the frame sends it on.
+struct Sent(Download);
+
+impl Source for Sent {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        self.0.stream()
+    }
+
+    fn taken(&mut self, len: usize) {
+        self.0.advance(len as u64);
+    }
+
+    fn abandon_socket(&mut self) {
+        self.0.abandon_stream();
+    }
+
+    fn patience(&self) -> Duration {
+        self.0.io_timeout()
+    }
+}
+
 /// A stretch that is asked for at the first read.
 struct Later {
     client: Client,
     key: FileKey,
     stretch: Stretch,
-    download: Option<Download>,
+    download: Option<Sent>,
 }
 
-impl Read for Later {
+impl Source for Later {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.download.is_none() {
-            let Stretch { offset, len } = self.stretch;
-            self.download = Some(self.client.read_range(&self.key, offset, Some(len))?);
+        let download = match &mut self.download {
+            Some(download) => download,
+            None => {
+                let Stretch { offset, len } = self.stretch;
+                let download = self.client.read_range(&self.key, offset, Some(len))?;
+                self.download.insert(Sent(download))
+            }
+        };
+        download.read(buffer)
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        self.download.as_ref().and_then(Source::socket)
+    }
+
+    fn taken(&mut self, len: usize) {
+        if let Some(download) = &mut self.download {
+            download.taken(len);
         }
+    }
+
+    fn abandon_socket(&mut self) {
+        if let Some(download) = &mut self.download {
+            download.abandon_socket();
+        }
+    }
+
+    fn patience(&self) -> Duration {
         self.download
-            .as_mut()
-            .map_or(Ok(0), |download| download.read(buffer))
+            .as_ref()
+            .map_or(Duration::ZERO, Source::patience)
     }
 }

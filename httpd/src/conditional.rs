@@ -42,6 +42,18 @@ pub(crate) fn judge(request: &Request, entity: &Entity) -> Verdict {
     Verdict::Proceed
 }
 
+/// Whether what is answered depends on the file's validators.
+pub(crate) fn is_conditional(request: &Request) -> bool {
+    const FIELDS: [&str; 5] = [
+        "if-match",
+        "if-unmodified-since",
+        "if-none-match",
+        "if-modified-since",
+        "if-range",
+    ];
+    FIELDS.iter().any(|name| request.header(name).is_some())
+}
+
 /// Whether a Range field counts: If-Range must name just this content (RFC 9110, 13.1.5).
 pub(crate) fn range_counts(request: &Request, entity: &Entity) -> bool {
     match request.header("if-range") {

@@ -1,5 +1,7 @@
 //! Byte ranges (RFC 9110, 14).
 
+use proto::storage::Span;
+
 /// Most ranges of one request that are served one by one; more are taken for an attack, and the
 /// whole file is sent, as RFC 9110 (14.2) allows.
 const RANGES_MAX: usize = 16;
@@ -57,6 +59,28 @@ pub(crate) fn parse(field: &str, size: u64) -> Ranges {
         (_, true) => Ranges::Unsatisfiable,
         (_, false) => Ranges::Some(merge_if_overlapping(stretches)),
     }
+}
+
+/// The part that a Range field with a single range asks for, whatever the file's size; `None` for
+/// all other fields, which [`parse`] knows more of.
+pub(crate) fn span(field: &str) -> Option<Span> {
+    let spec = field.strip_prefix("bytes=")?;
+    let (first, last) = spec.split_once('-')?;
+    if first.is_empty() {
+        let len = i64::try_from(digits(last)?).ok().filter(|len| *len > 0)?;
+        return Some(Span {
+            offset: -len,
+            size: 0,
+        });
+    }
+    let first = digits(first)?;
+    let size = match last {
+        "" => 0,
+        last => digits(last)?.checked_sub(first)?.saturating_add(1),
+    };
+    let offset = i64::try_from(first).ok()?;
+    let size = size.min(i64::MAX as u64);
+    Some(Span { offset, size })
 }
 
 /// `None` when malformed, `Some(None)` when the file has no such bytes.
@@ -183,6 +207,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_span_is_what_the_field_asks_for(field in "bytes=[0-9]{0,3}-[0-9]{0,3}", size in 0u64..200) {
+            if let Some(span) = span(&field) {
+                let (offset, len) = span.within(size);
+                match parse(&field, size) {
+                    Ranges::Some(stretches) => prop_assert_eq!(stretches, [Stretch { offset, len }]),
+                    other => prop_assert!(other == Ranges::Unsatisfiable && len == 0),
+                }
+            }
+        }
+
         #[test]
         fn every_stretch_lies_in_the_file(field in "bytes=[0-9,-]{0,40}", size in 0u64..200) {
             if let Ranges::Some(stretches) = parse(&field, size) {

@@ -2,10 +2,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use client::{Error, ErrorKind};
+use client::{Download, Error, ErrorKind};
 use daemon::http::{Handler, Method, Request, Response, status};
 use daemon::logging::Seldom;
 use log::{debug, error};
+use proto::storage::Span;
 
 use crate::body::{self, Frame, content_range};
 use crate::conditional::{self, Verdict};
@@ -47,7 +48,7 @@ impl HttpService {
     }
 
     fn answer(&self, request: &Request, target: &Target) -> Result<Response, Error> {
-        let entity = Entity::from(self.globals.client.stat(&target.key)?);
+        let (entity, opened) = self.look(request, target)?;
         match conditional::judge(request, &entity) {
             Verdict::Proceed => {}
             Verdict::NotModified => return Ok(not_modified(&entity)),
@@ -65,40 +66,64 @@ impl HttpService {
         let send = request.method == Method::Get;
         match ranges {
             Ranges::Unsatisfiable => Ok(unsatisfiable(&entity)),
-            Ranges::Whole => self.whole(target, &entity, send),
+            Ranges::Whole => {
+                let whole = Stretch {
+                    offset: 0,
+                    len: entity.size,
+                };
+                let response = self.describe(status::OK, target, &entity)?;
+                self.with_content(response, target, whole, send.then_some(opened))
+            }
             Ranges::Some(stretches) => match stretches[..] {
-                [stretch] => self.one(target, &entity, stretch, send),
+                [stretch] => {
+                    let response = self
+                        .describe(status::PARTIAL_CONTENT, target, &entity)?
+                        .with("Content-Range", content_range(stretch, entity.size));
+                    self.with_content(response, target, stretch, send.then_some(opened))
+                }
                 _ => self.several(target, &entity, &stretches, send),
             },
         }
     }
 
-    fn whole(&self, target: &Target, entity: &Entity, send: bool) -> Result<Response, Error> {
-        let whole = Stretch {
-            offset: 0,
-            len: entity.size,
+    /// What is known of a file, and its content if that is likely to be sent: one question to a
+    /// storage costs half of two.
+    fn look(
+        &self,
+        request: &Request,
+        target: &Target,
+    ) -> Result<(Entity, Option<Download>), Error> {
+        let client = &self.globals.client;
+        let likely = request.method == Method::Get && !conditional::is_conditional(request);
+        let span = match request.header("range") {
+            _ if !likely => None,
+            None => Some(Span::WHOLE),
+            Some(field) => range::span(field),
         };
-        let mut response = self.describe(status::OK, target, entity)?;
-        response.length = entity.size;
-        if send && entity.size > 0 {
-            response.body = vec![body::stretch(&self.globals.client, &target.key, whole)?];
-        }
-        Ok(response)
+        Ok(match span {
+            Some(span) => {
+                let (stat, opened) = client.open(&target.key, span)?;
+                (stat.into(), Some(opened))
+            }
+            None => (client.stat(&target.key)?.into(), None),
+        })
     }
 
-    fn one(
+    /// The response with a stretch of the file as its body, which is sent if `send` holds what was
+    /// opened of it.
+    fn with_content(
         &self,
+        mut response: Response,
         target: &Target,
-        entity: &Entity,
         stretch: Stretch,
-        send: bool,
+        send: Option<Option<Download>>,
     ) -> Result<Response, Error> {
-        let mut response = self
-            .describe(status::PARTIAL_CONTENT, target, entity)?
-            .with("Content-Range", content_range(stretch, entity.size));
         response.length = stretch.len;
-        if send {
-            response.body = vec![body::stretch(&self.globals.client, &target.key, stretch)?];
+        if let Some(opened) = send
+            && stretch.len > 0
+        {
+            let content = body::stretch(&self.globals.client, &target.key, stretch, opened)?;
+            response.body = vec![content];
         }
         Ok(response)
     }

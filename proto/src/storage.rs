@@ -19,6 +19,8 @@ pub const DOWNLOAD: u8 = 72;
 pub const DELETE: u8 = 73;
 /// Size, time and checksum of a file. Ours: a C++ storage refuses it.
 pub const STAT: u8 = 74;
+/// STAT and DOWNLOAD in one. Ours: a C++ storage refuses it.
+pub const READ: u8 = 75;
 
 /// Length of the fixed part of an UPLOAD body, in bytes.
 pub const UPLOAD_LEN: usize = FILE_KEY_LEN + 8;
@@ -37,6 +39,8 @@ pub enum StorageRequest {
     Delete(FileKey),
     /// Tell its size, time and checksum.
     Stat(FileKey),
+    /// Tell that, and send its content.
+    Read(Read),
 }
 
 /// The fixed part of an UPLOAD.
@@ -59,6 +63,45 @@ pub struct Download {
     pub size: u64,
 }
 
+/// Which part of a file a READ asks for, whose size need not be known. The reply is a [`FileStat`]
+/// and then as much of the part as there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Which file.
+    pub key: FileKey,
+    /// Which bytes of it.
+    pub span: Span,
+}
+
+/// A part of a file of any size: what lies beyond its end is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First byte; below 0, counted from the end of the file: -1 is its last byte.
+    pub offset: i64,
+    /// Most bytes; 0 means up to the end of the file.
+    pub size: u64,
+}
+
+impl Span {
+    /// All of a file.
+    pub const WHOLE: Span = Span { offset: 0, size: 0 };
+
+    /// First byte and number of bytes in a file of `file_size` bytes.
+    pub fn within(self, file_size: u64) -> (u64, u64) {
+        let start = match u64::try_from(self.offset) {
+            Ok(offset) => offset.min(file_size),
+            Err(_) => file_size.saturating_sub(self.offset.unsigned_abs()),
+        };
+        let rest = file_size - start;
+        let len = if self.size == 0 {
+            rest
+        } else {
+            self.size.min(rest)
+        };
+        (start, len)
+    }
+}
+
 impl StorageRequest {
     /// The request as it goes over the wire. For an UPLOAD, head and fixed part: the caller sends
     /// the content behind it.
@@ -69,6 +112,7 @@ impl StorageRequest {
             StorageRequest::Download(download) => download.encode(),
             StorageRequest::Delete(key) => key_frame(DELETE, key),
             StorageRequest::Stat(key) => key_frame(STAT, key),
+            StorageRequest::Read(read) => read.encode(),
         }
     }
 }
@@ -81,7 +125,7 @@ impl Request for StorageRequest {
             UPLOAD if head.body_len >= UPLOAD_LEN as i64 => Ok(UPLOAD_LEN),
             UPLOAD => exactly(head, UPLOAD_LEN, "408 and more"),
             FILESIZE | DELETE | STAT => exactly(head, FILE_KEY_LEN, "400"),
-            DOWNLOAD => exactly(head, DOWNLOAD_LEN, "416"),
+            DOWNLOAD | READ => exactly(head, DOWNLOAD_LEN, "416"),
             other => Err(DecodeError::UnknownCommand(other)),
         }
     }
@@ -99,6 +143,12 @@ impl Request for StorageRequest {
             }),
             DELETE => StorageRequest::Delete(key),
             STAT => StorageRequest::Stat(key),
+            READ => {
+                let offset = fields.i64("offset")?;
+                let size = fields.unsigned("size")?;
+                let span = Span { offset, size };
+                StorageRequest::Read(Read { key, span })
+            }
             other => return Err(DecodeError::UnknownCommand(other)),
         })
     }
@@ -115,6 +165,9 @@ impl fmt::Display for StorageRequest {
             }
             StorageRequest::Delete(key) => write!(f, "delete {key}"),
             StorageRequest::Stat(key) => write!(f, "stat {key}"),
+            StorageRequest::Read(Read { key, span }) => {
+                write!(f, "read {key} {}+{}", span.offset, span.size)
+            }
         }
     }
 }
@@ -149,6 +202,16 @@ impl Download {
         put_u64(&mut body, self.offset);
         put_u64(&mut body, self.size);
         frame(DOWNLOAD, &body)
+    }
+}
+
+impl Read {
+    fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(DOWNLOAD_LEN);
+        self.key.encode(&mut body);
+        put_i64(&mut body, self.span.offset);
+        put_u64(&mut body, self.span.size);
+        frame(READ, &body)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::error;
-use proto::storage::{DELETE, DOWNLOAD, Download, FileStat, StorageRequest, UPLOAD};
+use proto::storage::{DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD};
 use proto::{ErrorCode, Fault, FileKey};
 
 use crate::db::FileRow;
@@ -38,17 +38,30 @@ impl StorageService {
             return Err(out_of_range("size", wanted, rest));
         }
         let len = if wanted == 0 { rest } else { wanted };
-        Ok(Reply::File { file, offset, len })
+        Ok(Reply::File {
+            file,
+            offset,
+            len,
+            before: Vec::new(),
+        })
+    }
+
+    fn read(&self, Read { key, span }: &Read) -> Result<Reply, Fault> {
+        let (row, (file, size)) = self.with_file(key, file::open)?;
+        check_size(key, &row, size)?;
+        let (offset, len) = span.within(size);
+        Ok(Reply::File {
+            file,
+            offset,
+            len,
+            before: stat_of(&row, size).encode(),
+        })
     }
 
     fn stat(&self, key: &FileKey) -> Result<FileStat, Fault> {
         let (row, size) = self.with_file(key, file::size)?;
         check_size(key, &row, size)?;
-        Ok(FileStat {
-            size,
-            modified: row.created,
-            checksum: row.checksum,
-        })
+        Ok(stat_of(&row, size))
     }
 
     /// The row first, then the file, then the row itself: see the crate's description.
@@ -134,7 +147,7 @@ impl Service for StorageService {
 
     fn lane(&self, command: u8) -> Lane {
         match command {
-            UPLOAD | DOWNLOAD | DELETE => Lane::Slow,
+            UPLOAD | DOWNLOAD | DELETE | READ => Lane::Slow,
             _ => Lane::Fast,
         }
     }
@@ -152,6 +165,7 @@ impl Service for StorageService {
             StorageRequest::Download(download) => self.download(&download),
             StorageRequest::Delete(key) => self.delete(&key),
             StorageRequest::Stat(key) => Ok(Reply::Body(self.stat(&key)?.encode())),
+            StorageRequest::Read(read) => self.read(&read),
         }
     }
 }
@@ -163,6 +177,14 @@ fn is_missing<T>(result: &io::Result<T>) -> bool {
         kind,
         Some(ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle)
     )
+}
+
+fn stat_of(row: &FileRow, size: u64) -> FileStat {
+    FileStat {
+        size,
+        modified: row.created,
+        checksum: row.checksum,
+    }
 }
 
 fn not_found(key: &FileKey) -> Fault {

@@ -173,13 +173,11 @@ fn serve(
         StorageRequest::FileSize(key) => {
             file(memory, key).map(|file| encode_file_size(file.len() as u64))
         }
-        StorageRequest::Stat(key) => file(memory, key).map(|file| {
-            let stat = FileStat {
-                size: file.len() as u64,
-                modified: 1_700_000_000,
-                checksum: Some(checksum_of(&mut file.as_slice()).unwrap()),
-            };
-            stat.encode()
+        StorageRequest::Stat(key) => file(memory, key).map(|file| stat_of(&file).encode()),
+        StorageRequest::Read(read) => file(memory, &read.key).map(|file| {
+            let (start, len) = read.span.within(file.len() as u64);
+            let part = &file[start as usize..][..len as usize];
+            [stat_of(&file).encode(), part.to_vec()].concat()
         }),
         StorageRequest::Download(range) => file(memory, &range.key).and_then(|file| {
             let len = match range.size {
@@ -217,6 +215,14 @@ fn file(memory: &Memory, key: &FileKey) -> Result<Vec<u8>, ErrorCode> {
     files.get(key).cloned().ok_or(ErrorCode::NotFound)
 }
 
+fn stat_of(file: &[u8]) -> FileStat {
+    FileStat {
+        size: file.len() as u64,
+        modified: 1_700_000_000,
+        checksum: Some(checksum_of(&mut &*file).unwrap()),
+    }
+}
+
 fn read_content(stream: &TcpStream, upload: &Upload) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     let n = stream.take(upload.size).read_to_end(&mut content).ok()?;
@@ -238,5 +244,6 @@ fn name_of(request: &StorageRequest) -> &'static str {
         StorageRequest::Download(_) => "download",
         StorageRequest::Delete(_) => "delete",
         StorageRequest::Stat(_) => "stat",
+        StorageRequest::Read(_) => "read",
     }
 }

@@ -8,6 +8,7 @@ use super::census::Slot;
 use super::protocol::{Inbox, Lane, Protocol};
 use super::receiving::Receiving;
 use super::sending::Sending;
+use super::wait::Interest;
 
 pub(crate) struct Connection<P: Protocol> {
     /// Non-blocking; waiting is the parking thread's work.
@@ -68,6 +69,16 @@ impl<P: Protocol> Connection<P> {
             expired: false,
             pace: Pace::default(),
             _slot: slot,
+        }
+    }
+
+    /// The socket that is waited for.
+    pub(crate) fn socket(&self, interest: Interest) -> &TcpStream {
+        match (&self.activity, interest) {
+            (Activity::Sending(sending), Interest::Source) => {
+                sending.source_socket().unwrap_or(&self.stream)
+            }
+            _ => &self.stream,
         }
     }
 

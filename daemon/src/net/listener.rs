@@ -9,8 +9,9 @@ use log::{debug, error, warn};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::connection::Connection;
+use super::pipe::Pipe;
 use super::protocol::Protocol;
-use super::sending::Sending;
+use super::sending::{Sending, Tools};
 use super::server::Shared;
 use super::wait::Interest;
 use crate::logging::Seldom;
@@ -100,5 +101,10 @@ fn admit<P: Protocol>(
 
 /// Says 'busy' as far as that goes without waiting.
 fn refuse<P: Protocol>(shared: &Shared<P>, stream: &TcpStream) {
-    let _ = Sending::new(shared.protocol.busy()).advance(stream, &mut []);
+    let mut tools = Tools {
+        scratch: &mut [],
+        pipe: &mut Pipe::default(),
+        patience: &|| Duration::ZERO,
+    };
+    let _ = Sending::new(shared.protocol.busy()).advance(stream, &mut tools);
 }

@@ -18,12 +18,15 @@ mod census;
 mod connection;
 mod listener;
 mod park;
+mod pipe;
 mod protocol;
 mod receiving;
 mod sending;
 mod server;
+mod source;
 mod wait;
 mod worker;
 
 pub use protocol::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then};
 pub use server::Server;
+pub use source::Source;

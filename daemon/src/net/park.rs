@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use log::{debug, error};
 use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
 
 use super::connection::{Activity, Connection, Filled, read_now};
 use super::protocol::{Protocol, Readiness};
@@ -34,8 +36,19 @@ pub(crate) struct Parking<P: Protocol> {
 
 struct Parked<P: Protocol> {
     connection: Box<Connection<P>>,
+    interest: Interest,
     since: Instant,
     deadline: Instant,
+}
+
+impl<P: Protocol> Parked<P> {
+    /// The connection, with the time that it waited for its peer.
+    fn take(mut self) -> Box<Connection<P>> {
+        if self.interest != Interest::Source {
+            self.connection.pace.waited(self.since.elapsed());
+        }
+        self.connection
+    }
 }
 
 impl<P: Protocol> Parking<P> {
@@ -67,28 +80,34 @@ impl<P: Protocol> Parking<P> {
         let id = connection.id;
         let flags = EventFlags::ONESHOT
             | match interest {
-                Interest::Read => EventFlags::IN | EventFlags::RDHUP,
+                Interest::Read | Interest::Source => EventFlags::IN | EventFlags::RDHUP,
                 Interest::Write => EventFlags::OUT,
             };
         let parked = Parked {
             connection,
+            interest,
             since: Instant::now(),
             deadline,
         };
         // Armed under the lock: the event must not come before the connection is in the map.
         let mut map = self.parked.lock();
-        let armed = epoll::modify(
-            &self.epoll,
-            &parked.connection.stream,
-            EventData::new_u64(id),
-            flags,
-        );
+        let armed = self.arm(parked.connection.socket(interest), id, flags);
         match armed {
             Ok(()) => drop(map.insert(id, parked)),
             Err(e) => {
                 drop(map);
                 debug!("#{id}: closed, cannot be watched: {e}");
             }
+        }
+    }
+
+    /// Watches a socket for one event. That of a source may be known from an earlier connection,
+    /// or not at all.
+    fn arm(&self, socket: &TcpStream, id: u64, flags: EventFlags) -> io::Result<()> {
+        let data = EventData::new_u64(id);
+        match epoll::modify(&self.epoll, socket, data, flags) {
+            Err(Errno::NOENT) => Ok(epoll::add(&self.epoll, socket, data, flags)?),
+            armed => Ok(armed?),
         }
     }
 
@@ -118,10 +137,7 @@ impl<P: Protocol> Parking<P> {
     }
 
     fn take(&self, id: u64) -> Option<Box<Connection<P>>> {
-        let parked = self.parked.lock().remove(&id)?;
-        let mut connection = parked.connection;
-        connection.pace.waited(parked.since.elapsed());
-        Some(connection)
+        self.parked.lock().remove(&id).map(Parked::take)
     }
 
     fn take_if(&self, wanted: impl Fn(&Parked<P>) -> bool) -> Vec<Box<Connection<P>>> {
@@ -133,11 +149,7 @@ impl<P: Protocol> Parking<P> {
             .collect();
         let parked: Vec<_> = ids.iter().filter_map(|id| map.remove(id)).collect();
         drop(map);
-        let taken = parked.into_iter().map(|mut parked| {
-            parked.connection.pace.waited(parked.since.elapsed());
-            parked.connection
-        });
-        taken.collect()
+        parked.into_iter().map(Parked::take).collect()
     }
 }
 
@@ -265,12 +277,16 @@ fn close_idle<P: Protocol>(shared: &Shared<P>, scratch: &mut [u8]) {
 /// Closes what is past its deadline.
 fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
     for mut connection in shared.parking.take_if(|parked| parked.deadline <= now) {
-        match &connection.activity {
+        match &mut connection.activity {
             Activity::Idle if connection.inbox.is_empty() => {
                 debug!("#{}: closed, idle for too long", connection.id);
             }
             Activity::Idle => debug!("#{}: closed, request came too slowly", connection.id),
             Activity::Lingering { .. } => {}
+            Activity::Sending(sending) if sending.starved_until().is_some() => {
+                sending.abandon_source();
+                shared.hand_over(connection);
+            }
             Activity::Receiving(_) | Activity::Sending(_) => {
                 // Back to a worker in any case: to go on measuring, or to drop what it holds.
                 connection.expired = shared.too_slow(&mut connection.pace);

@@ -1,8 +1,9 @@
 //! What a protocol tells the frame: when a request is whole, and what to do with it.
 
 use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
+
+use super::source::Source;
 
 /// Which pool of workers a request goes to. Work that blocks on a disk or a database must not keep
 /// a small command waiting.
@@ -121,10 +122,10 @@ pub enum Part {
         /// Number of bytes.
         len: u64,
     },
-    /// Bytes from elsewhere, read as they are sent.
+    /// Bytes from another server, taken as they are sent.
     Stream {
-        /// Where they come from. May block, for a bounded time.
-        reader: Box<dyn Read + Send>,
+        /// Where they come from.
+        source: Box<dyn Source>,
         /// Number of bytes; an end before that breaks the connection.
         len: u64,
     },

@@ -9,11 +9,13 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
+use super::pipe::Pipe;
 use super::protocol::{Outgoing, Part, Sent, Then};
+use super::wait::{Interest, ready};
 
 /// One sendfile call moves at most this much, so that a stop or a stalled peer is noticed.
 const SENDFILE_STEP: u64 = 2 << 20;
-/// Read from a stream at once; also what a stalled peer's connection may hold in memory.
+/// Read from a source at once.
 const STREAM_STEP: usize = 128 << 10;
 /// After this much, or this long, a worker looks whether others wait.
 const TURN: u64 = 8 << 20;
@@ -27,12 +29,24 @@ pub(crate) struct Sending {
     report: Option<Box<dyn FnOnce(Sent) + Send>>,
     sent: u64,
     complete: bool,
+    /// Since when the content's source has sent nothing.
+    starved_since: Option<Instant>,
 }
 
-/// How far it went. In both cases bytes may have moved.
+/// What a worker lends to whatever it sends.
+pub(crate) struct Tools<'a> {
+    pub(crate) scratch: &'a mut [u8],
+    pub(crate) pipe: &'a mut Pipe,
+    /// How long to stay with a peer or a source that is not ready.
+    pub(crate) patience: &'a dyn Fn() -> Duration,
+}
+
+/// How far it went. In each case bytes may have moved.
 pub(crate) enum Progress {
     Done,
     Blocked,
+    /// The server that the content comes from has sent nothing more yet.
+    Starved,
     /// Could go on, but has had its turn.
     Turn,
 }
@@ -46,6 +60,7 @@ impl Sending {
             report: outgoing.report,
             sent: 0,
             complete: false,
+            starved_since: None,
         }
     }
 
@@ -61,7 +76,7 @@ impl Sending {
     pub(crate) fn advance(
         &mut self,
         stream: &TcpStream,
-        scratch: &mut [u8],
+        tools: &mut Tools<'_>,
     ) -> Result<Progress, SendError> {
         let turn_end = self.sent + TURN;
         let began = Instant::now();
@@ -74,8 +89,12 @@ impl Sending {
             if self.sent >= turn_end || began.elapsed() >= TURN_TIME {
                 return Ok(Progress::Turn);
             }
-            match self.step(stream, scratch) {
-                Ok(len) => self.sent += len,
+            match self.step(stream, tools) {
+                Ok(Moved::Bytes(len)) => self.sent += len,
+                Ok(Moved::Starved) => {
+                    self.starved_since.get_or_insert_with(Instant::now);
+                    return Ok(Progress::Starved);
+                }
                 Err(SendError::Peer(e)) if e.kind() == ErrorKind::WouldBlock => {
                     return Ok(Progress::Blocked);
                 }
@@ -89,16 +108,16 @@ impl Sending {
     }
 
     /// One system call's worth of the first part.
-    fn step(&mut self, stream: &TcpStream, scratch: &mut [u8]) -> Result<u64, SendError> {
+    fn step(&mut self, stream: &TcpStream, tools: &mut Tools<'_>) -> Result<Moved, SendError> {
         let last = self.parts.len() == 1;
         let Some(part) = self.parts.front_mut() else {
-            return Ok(0);
+            return Ok(Moved::Bytes(0));
         };
         match part {
             Part::Bytes(bytes) => {
                 let sent = send(stream, &bytes[self.start..], flags(last)).map_err(of_peer)?;
                 self.start += sent;
-                Ok(sent as u64)
+                Ok(Moved::Bytes(sent as u64))
             }
             Part::File { file, offset, len } => {
                 let step = (*len).min(SENDFILE_STEP) as usize;
@@ -107,21 +126,126 @@ impl Sending {
                     return Err(short("file", *len));
                 }
                 *len -= moved as u64;
-                Ok(moved as u64)
+                Ok(Moved::Bytes(moved as u64))
             }
-            Part::Stream { reader, len } => {
-                let room = scratch.len().min(STREAM_STEP) as u64;
-                let room = room.min(*len) as usize;
-                let read = reader
-                    .read(&mut scratch[..room])
-                    .map_err(SendError::Source)?;
-                if read == 0 {
-                    return Err(short("stream", *len));
+            Part::Stream { source, .. } if source.socket().is_some() => {
+                self.splice(stream, tools, last)
+            }
+            Part::Stream { .. } => self.copy(stream, tools.scratch, last),
+        }
+    }
+
+    /// Moves what the source's socket has to the peer's, within the kernel.
+    fn splice(
+        &mut self,
+        stream: &TcpStream,
+        tools: &mut Tools<'_>,
+        last: bool,
+    ) -> Result<Moved, SendError> {
+        let Some(Part::Stream { source, len }) = self.parts.front_mut() else {
+            return Ok(Moved::Bytes(0));
+        };
+        let Some(socket) = source.socket() else {
+            return Ok(Moved::Bytes(0));
+        };
+        // Nothing is taken off the source that would only wait here.
+        if !ready(stream, Interest::Write, Duration::ZERO) {
+            self.starved_since = None;
+            return Err(SendError::Peer(ErrorKind::WouldBlock.into()));
+        }
+        if !ready(socket, Interest::Source, (tools.patience)()) {
+            return Ok(Moved::Starved);
+        }
+        self.starved_since = None;
+        let taken = match tools.pipe.fill(socket, *len) {
+            Ok(taken) if taken > 0 => taken,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Ok(Moved::Bytes(0));
+            }
+            // The source knows better what this means, and where to go on.
+            _ => {
+                source.abandon_socket();
+                return Ok(Moved::Bytes(0));
+            }
+        };
+        source.taken(taken);
+        *len -= taken as u64;
+        let more = !last || *len > 0;
+        self.drain(stream, tools, more)
+    }
+
+    /// Empties the pipe: into the peer's socket, or back to the front as a part of its own.
+    fn drain(
+        &mut self,
+        stream: &TcpStream,
+        tools: &mut Tools<'_>,
+        more: bool,
+    ) -> Result<Moved, SendError> {
+        let mut sent = 0;
+        while !tools.pipe.is_empty() {
+            match tools.pipe.drain(stream, more) {
+                Ok(len) => sent += len as u64,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if ready(stream, Interest::Write, (tools.patience)()) => {}
+                Err(Errno::AGAIN) => {
+                    let rest = tools.pipe.take_rest().map_err(SendError::Source)?;
+                    self.parts.push_front(Part::Bytes(rest));
                 }
-                *len -= read as u64;
-                let last = last && *len == 0;
-                self.send_or_keep(stream, &scratch[..read], flags(last))
+                Err(e) => {
+                    tools.pipe.discard();
+                    return Err(of_peer(e));
+                }
             }
+        }
+        Ok(Moved::Bytes(sent))
+    }
+
+    /// Reads from the source, which may have to go elsewhere for it, and sends that.
+    fn copy(
+        &mut self,
+        stream: &TcpStream,
+        scratch: &mut [u8],
+        last: bool,
+    ) -> Result<Moved, SendError> {
+        let Some(Part::Stream { source, len }) = self.parts.front_mut() else {
+            return Ok(Moved::Bytes(0));
+        };
+        let room = scratch.len().min(STREAM_STEP) as u64;
+        let room = room.min(*len) as usize;
+        let read = source
+            .read(&mut scratch[..room])
+            .map_err(SendError::Source)?;
+        if read == 0 {
+            return Err(short("stream", *len));
+        }
+        self.starved_since = None;
+        *len -= read as u64;
+        let last = last && *len == 0;
+        self.send_or_keep(stream, &scratch[..read], flags(last))
+            .map(Moved::Bytes)
+    }
+
+    /// The source whose bytes are due, if they come from a socket.
+    pub(crate) fn source_socket(&self) -> Option<&TcpStream> {
+        match self.parts.front() {
+            Some(Part::Stream { source, .. }) => source.socket(),
+            _ => None,
+        }
+    }
+
+    /// Until when a source that sends nothing is waited for.
+    pub(crate) fn starved_until(&self) -> Option<Instant> {
+        match self.parts.front() {
+            Some(Part::Stream { source, .. }) => Some(self.starved_since? + source.patience()),
+            _ => None,
+        }
+    }
+
+    /// Has a source that was silent for too long look for another server.
+    pub(crate) fn abandon_source(&mut self) {
+        self.starved_since = None;
+        if let Some(Part::Stream { source, .. }) = self.parts.front_mut() {
+            source.abandon_socket();
         }
     }
 
@@ -154,6 +278,13 @@ impl Drop for Sending {
             });
         }
     }
+}
+
+/// What one step did.
+enum Moved {
+    Bytes(u64),
+    /// The source has nothing yet.
+    Starved,
 }
 
 /// Why a reply could not be sent to its end.

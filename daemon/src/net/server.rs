@@ -240,6 +240,9 @@ impl<P: Protocol> Shared<P> {
     pub(crate) fn park(&self, connection: Box<Connection<P>>, interest: Interest) {
         let (now, config) = (Instant::now(), self.config());
         let deadline = match &connection.activity {
+            Activity::Sending(sending) if interest == Interest::Source => {
+                sending.starved_until().unwrap_or(now)
+            }
             Activity::Idle => match connection.head_since {
                 Some(since) => since + config.head_timeout.duration(),
                 None => now + config.idle_timeout.duration(),

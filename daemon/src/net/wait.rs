@@ -8,14 +8,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interest {
+    /// The peer to send.
     Read,
+    /// The peer to take.
     Write,
+    /// The server behind a reply to send.
+    Source,
 }
 
 /// Whether the socket becomes ready (or breaks, which the next read or write tells) within `time`.
 pub(crate) fn ready(stream: &TcpStream, interest: Interest, time: Duration) -> bool {
     let flags = match interest {
-        Interest::Read => PollFlags::IN,
+        Interest::Read | Interest::Source => PollFlags::IN,
         Interest::Write => PollFlags::OUT,
     };
     let timeout = Timespec {

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use log::{debug, error, warn};
 
 use super::connection::{Activity, Connection, Filled};
+use super::pipe::Pipe;
 use super::protocol::{Action, Lane, Outgoing, Protocol, Readiness, Then};
 use super::receiving::{self, Receiving};
-use super::sending::{self, SendError, Sending};
+use super::sending::{self, SendError, Sending, Tools};
 use super::server::{Shared, Work};
 use super::wait::{Interest, ready};
 
@@ -42,6 +43,7 @@ pub(crate) struct Worker<P: Protocol> {
     shared: Arc<Shared<P>>,
     lane: Lane,
     buffer: Vec<u8>,
+    pipe: Pipe,
 }
 
 impl<P: Protocol> Worker<P> {
@@ -56,6 +58,7 @@ impl<P: Protocol> Worker<P> {
             shared,
             lane,
             buffer: vec![0; len],
+            pipe: Pipe::default(),
         }
     }
 
@@ -170,13 +173,7 @@ impl<P: Protocol> Worker<P> {
     fn receive(&mut self, connection: &mut Connection<P>, receiving: Receiving) -> Step {
         let mut moved = 0;
         let (shared, lane) = (&self.shared, self.lane);
-        let patience = || {
-            if shared.waiting(lane) {
-                Duration::ZERO
-            } else {
-                STAY_FOR_CONTENT
-            }
-        };
+        let patience = || patience(shared, lane);
         let progress = receiving.advance(
             &mut connection.inbox,
             &connection.stream,
@@ -206,7 +203,13 @@ impl<P: Protocol> Worker<P> {
         let before = sending.sent();
         // From here on a panic finds a part of the reply out: nothing can be said any more.
         connection.owes_reply = false;
-        let progress = sending.advance(&connection.stream, &mut self.buffer);
+        let (shared, lane) = (&self.shared, self.lane);
+        let mut tools = Tools {
+            scratch: &mut self.buffer,
+            pipe: &mut self.pipe,
+            patience: &|| patience(shared, lane),
+        };
+        let progress = sending.advance(&connection.stream, &mut tools);
         connection.pace.moved(sending.sent() - before);
         match progress {
             Ok(sending::Progress::Done) => after_reply(connection, sending.then),
@@ -217,6 +220,10 @@ impl<P: Protocol> Worker<P> {
             Ok(sending::Progress::Blocked) => {
                 connection.activity = Activity::Sending(sending);
                 Step::Wait(Interest::Write)
+            }
+            Ok(sending::Progress::Starved) => {
+                connection.activity = Activity::Sending(sending);
+                Step::Wait(Interest::Source)
             }
             Err(SendError::Peer(e)) => close(connection, &e),
             Err(SendError::Source(e)) => {
@@ -243,7 +250,7 @@ impl<P: Protocol> Worker<P> {
         !lingering
             && !self.shared.is_stopping()
             && !self.shared.waiting(self.lane)
-            && ready(&connection.stream, interest, STAY)
+            && ready(connection.socket(interest), interest, STAY)
     }
 
     /// A panic costs the request, not the worker.
@@ -259,6 +266,15 @@ impl<P: Protocol> Worker<P> {
         connection.owes_reply = false;
         reply(connection, self.shared.protocol.panicked());
         Step::Go
+    }
+}
+
+/// How long a worker stays with a transfer that is not ready.
+fn patience<P: Protocol>(shared: &Shared<P>, lane: Lane) -> Duration {
+    if shared.waiting(lane) {
+        Duration::ZERO
+    } else {
+        STAY_FOR_CONTENT
     }
 }
 

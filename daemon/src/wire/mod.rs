@@ -56,6 +56,8 @@ pub enum Reply {
         offset: u64,
         /// Number of bytes.
         len: u64,
+        /// What stands in front of it in the body.
+        before: Vec<u8>,
     },
     /// The content of the request has to be taken in first.
     Content(Box<dyn Content>),

@@ -13,8 +13,9 @@ use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Recei
 /// A refused upload of at most this many bytes is read to its end, so that the connection stays in
 /// step; a larger one costs the connection.
 const DISCARD_MAX: u64 = 64 << 10;
-/// A stretch of a file of at most this size leaves in one write with its head.
-const SMALL: u64 = 64 << 10;
+/// A stretch of a file of at most this size leaves in one write with its head; for larger ones
+/// sendfile is cheaper.
+const SMALL: u64 = 32 << 10;
 
 /// The tnv protocol, spoken for a service.
 pub struct Wire<S> {
@@ -90,16 +91,29 @@ impl<S: Service> Wire<S> {
                     sink: Box::new(sink),
                 };
             }
-            Ok(Reply::Body(body)) => voice.success(body, access),
-            Ok(Reply::File { file, offset, len }) if len <= SMALL => {
-                let mut body = vec![0; len as usize];
-                match file.read_exact_at(&mut body, offset) {
-                    Ok(()) => voice.success(body, access),
+            Ok(Reply::Body(body)) => voice.body(&body, access),
+            Ok(Reply::File {
+                file,
+                offset,
+                len,
+                before,
+            }) if len <= SMALL => {
+                let mut bytes = voice.head(&before, len);
+                let start = bytes.len();
+                bytes.resize(start + len as usize, 0);
+                match file.read_exact_at(&mut bytes[start..], offset) {
+                    Ok(()) => voice.success(vec![Part::Bytes(bytes)], access),
                     Err(e) => voice.failure(&unreadable(&e), Then::Keep, access),
                 }
             }
-            Ok(Reply::File { file, offset, len }) => {
-                voice.stream(Part::File { file, offset, len }, len, access)
+            Ok(Reply::File {
+                file,
+                offset,
+                len,
+                before,
+            }) => {
+                let head = Part::Bytes(voice.head(&before, len));
+                voice.success(vec![head, Part::File { file, offset, len }], access)
             }
             Err(fault) if content_len > DISCARD_MAX => voice.failure(&fault, Then::Close, access),
             Err(fault) => voice.failure(&fault, Then::Keep, access),
@@ -161,20 +175,23 @@ impl<S: Service> Protocol for Wire<S> {
 }
 
 impl Voice {
-    fn success(&self, body: Vec<u8>, access: Access) -> Outgoing {
-        let head = Head::reply(self.reply_command, body.len() as u64).encode();
-        let mut bytes = Vec::with_capacity(HEAD_LEN + body.len());
-        bytes.extend_from_slice(&head);
-        bytes.extend_from_slice(&body);
-        let mut reply = Outgoing::bytes(bytes, Then::Keep);
-        reply.report = access.end("ok");
-        reply
+    /// The head of a reply and the first bytes of its body, which `more` bytes follow.
+    fn head(&self, body: &[u8], more: u64) -> Vec<u8> {
+        let len = body.len() as u64 + more;
+        let room = HEAD_LEN + body.len() + if more <= SMALL { more as usize } else { 0 };
+        let mut bytes = Vec::with_capacity(room);
+        bytes.extend_from_slice(&Head::reply(self.reply_command, len).encode());
+        bytes.extend_from_slice(body);
+        bytes
     }
 
-    fn stream(&self, part: Part, len: u64, access: Access) -> Outgoing {
-        let head = Head::reply(self.reply_command, len).encode().to_vec();
+    fn body(&self, body: &[u8], access: Access) -> Outgoing {
+        self.success(vec![Part::Bytes(self.head(body, 0))], access)
+    }
+
+    fn success(&self, parts: Vec<Part>, access: Access) -> Outgoing {
         Outgoing {
-            parts: vec![Part::Bytes(head), part],
+            parts,
             then: Then::Keep,
             report: access.end("ok"),
         }
@@ -207,7 +224,7 @@ impl Receive for Taking {
 
     fn finish(self: Box<Self>) -> Outgoing {
         match self.content.finish() {
-            Ok(body) => self.voice.success(body, self.access),
+            Ok(body) => self.voice.body(&body, self.access),
             Err(fault) => self.voice.failure(&fault, Then::Keep, self.access),
         }
     }

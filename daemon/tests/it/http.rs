@@ -2,9 +2,10 @@
 
 use std::io::{Cursor, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use daemon::http::{Handler, Http, Method, Request, Response, status};
-use daemon::net::{Part, Server};
+use daemon::net::{Part, Server, Source};
 
 use super::support::{PATIENCE, assert_closed, config, connect};
 
@@ -13,12 +14,33 @@ struct Toy;
 
 const STREAM_LEN: u64 = 3 << 20;
 
+/// A source without a socket.
+struct Reading(Cursor<Vec<u8>>);
+
+impl Source for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+
+    fn taken(&mut self, _len: usize) {}
+
+    fn abandon_socket(&mut self) {}
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+}
+
 impl Handler for Toy {
     fn handle(&self, request: &Request) -> Response {
         let stream = |available: u64| {
             let reader = Cursor::new(vec![7u8; available as usize]);
             let body = vec![Part::Stream {
-                reader: Box::new(reader),
+                source: Box::new(Reading(reader)),
                 len: STREAM_LEN,
             }];
             Response {

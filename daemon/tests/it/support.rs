@@ -85,9 +85,10 @@ impl Service for Toy {
                     file,
                     offset: 0,
                     len: download.size,
+                    before: Vec::new(),
                 })
             }
-            StorageRequest::Stat(_) => panic!("as the test wants it"),
+            StorageRequest::Stat(_) | StorageRequest::Read(_) => panic!("as the test wants it"),
         }
     }
 }

@@ -35,6 +35,34 @@ pub struct Storage {
     pub downloads: Arc<AtomicUsize>,
 }
 
+impl Storage {
+    fn stat_of(&self, content: &[u8]) -> FileStat {
+        FileStat {
+            size: content.len() as u64,
+            modified: MODIFIED,
+            checksum: (!self.unsummed).then(|| content.len() as u128 + 1),
+        }
+    }
+
+    fn send(&self, content: &[u8], offset: u64, len: u64, before: Vec<u8>) -> Reply {
+        self.downloads.fetch_add(1, Ordering::Relaxed);
+        let mut file = tempfile::tempfile().unwrap();
+        let available = match self.lost.load(Ordering::Relaxed) {
+            true => 0,
+            false => len.min(self.breaks_after.unwrap_or(u64::MAX)),
+        };
+        let (from, to) = (offset, offset + available);
+        file.write_all(&content[from as usize..to as usize])
+            .unwrap();
+        Reply::File {
+            file,
+            offset: 0,
+            len,
+            before,
+        }
+    }
+}
+
 impl Service for Storage {
     type Request = StorageRequest;
     type Session = ();
@@ -54,17 +82,9 @@ impl Service for Storage {
             ))),
             StorageRequest::Stat(_) if self.cpp => Err(unknown("unknown command: 74")),
             StorageRequest::Stat(key) => {
-                let content = content(&key.file)?;
-                let checksum = (!self.unsummed).then(|| content.len() as u128 + 1);
-                let stat = FileStat {
-                    size: content.len() as u64,
-                    modified: MODIFIED,
-                    checksum,
-                };
-                Ok(Reply::Body(stat.encode()))
+                Ok(Reply::Body(self.stat_of(content(&key.file)?).encode()))
             }
             StorageRequest::Download(download) => {
-                self.downloads.fetch_add(1, Ordering::Relaxed);
                 let content = content(&download.key.file)?;
                 let rest = content.len() as u64 - download.offset;
                 let len = if download.size == 0 {
@@ -72,19 +92,13 @@ impl Service for Storage {
                 } else {
                     download.size
                 };
-                let mut file = tempfile::tempfile().unwrap();
-                let available = match self.lost.load(Ordering::Relaxed) {
-                    true => 0,
-                    false => len.min(self.breaks_after.unwrap_or(u64::MAX)),
-                };
-                let (from, to) = (download.offset, download.offset + available);
-                file.write_all(&content[from as usize..to as usize])
-                    .unwrap();
-                Ok(Reply::File {
-                    file,
-                    offset: 0,
-                    len,
-                })
+                Ok(self.send(content, download.offset, len, Vec::new()))
+            }
+            StorageRequest::Read(_) if self.cpp => Err(unknown("unknown command: 75")),
+            StorageRequest::Read(read) => {
+                let content = content(&read.key.file)?;
+                let (offset, len) = read.span.within(content.len() as u64);
+                Ok(self.send(content, offset, len, self.stat_of(content).encode()))
             }
             _ => Err(unknown("not in this test")),
         }
