@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TNV_CLUSTER := $(TARGET)/release/tnv-cluster
 # Code that may open sockets: the frame, the client, httpd, and these tests.
 NO_SOCKETS := proto tracker/src idserver/src storage/src
-CRATES := proto daemon client tracker idserver storage httpd test-cluster
+CRATES := proto daemon client tracker idserver storage httpd manual test-cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help build test test-embedded engines all-tests lint lint-code lint-greps doc \

@@ -27,6 +27,8 @@
 //! # }
 //! ```
 
+pub mod cli;
+
 mod config;
 mod error;
 mod error_kind;

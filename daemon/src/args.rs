@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 
 /// What a daemon is told when it is started; all else stands in its configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
@@ -66,9 +66,7 @@ impl Args {
         jobs: &[JobFlag],
         args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
     ) -> Result<Args, clap::Error> {
-        let command = Args::command().name(name).about(about).version(version);
-        // Without this clap would show the doc of the struct in the long help.
-        let mut command = command.long_about(None).args(jobs.iter().map(flag));
+        let mut command = command(name, about, version, jobs);
         let matches = command.try_get_matches_from_mut(args)?;
         let args = Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         let job = jobs
@@ -77,6 +75,18 @@ impl Args {
             .find(|name| matches.get_flag(name));
         Ok(Args { job, ..args })
     }
+}
+
+/// What the command line of the program `name` accepts.
+pub(crate) fn command(
+    name: &'static str,
+    about: &'static str,
+    version: &'static str,
+    jobs: &[JobFlag],
+) -> Command {
+    let command = Args::command().name(name).about(about).version(version);
+    // Without this clap would show the doc of the struct in the long help.
+    command.long_about(None).args(jobs.iter().map(flag))
 }
 
 fn flag(job: &JobFlag) -> Arg {

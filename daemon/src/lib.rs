@@ -36,5 +36,5 @@ pub mod db;
 
 pub use host::hostname;
 pub use process::{ProcessConfig, Umask};
-pub use run::{DaemonConfig, Job, Life, run};
+pub use run::{DaemonConfig, Job, Life, command, run};
 pub use stop::Stop;

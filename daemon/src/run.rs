@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Stop;
-use crate::args::{Args, JobFlag};
+use crate::args::{self, Args, JobFlag};
 use crate::config::{self, ConfigError, LogConfig};
 use crate::logging::Log;
 use crate::process::background::{self, Started};
@@ -98,6 +98,15 @@ impl<C: DaemonConfig> Life<C> {
     }
 }
 
+/// What the command line of the daemon `name` accepts: its manual is made from it.
+pub fn command<C: DaemonConfig>(name: &'static str, about: &'static str) -> clap::Command {
+    args::command(name, about, env!("CARGO_PKG_VERSION"), &job_flags::<C>())
+}
+
+fn job_flags<C: DaemonConfig>() -> Vec<JobFlag> {
+    C::jobs().iter().map(|job| job.flag).collect()
+}
+
 /// Runs the daemon `name`. `serve` gets the checked settings, starts, calls [`Life::serve`] and
 /// closes everything when that returns. Errors are logged and told to the standard error. The exit
 /// code is
@@ -110,7 +119,7 @@ pub fn run<C: DaemonConfig>(
     about: &'static str,
     serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
-    let flags: Vec<JobFlag> = C::jobs().iter().map(|job| job.flag).collect();
+    let flags = job_flags::<C>();
     match Args::parse_for(name, about, env!("CARGO_PKG_VERSION"), &flags) {
         Ok(args) if args.daemon => run_in_background(name),
         Ok(args) => run_with(name, &args, serve),

@@ -16,3 +16,6 @@ mod server;
 
 pub use config::Config;
 pub use server::{Httpd, run};
+
+/// What the program says of itself.
+pub const ABOUT: &str = "Streams the files of a tnv cluster over HTTP";

@@ -3,9 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run(
-        "tnv-httpd",
-        "Streams the files of a tnv cluster over HTTP",
-        httpd::run,
-    )
+    daemon::run("tnv-httpd", httpd::ABOUT, httpd::run)
 }

@@ -19,3 +19,6 @@ mod server;
 
 pub use config::Config;
 pub use server::{Idserver, run};
+
+/// What the program says of itself.
+pub const ABOUT: &str = "Hands out the numbers of a tnv cluster, none of them twice";

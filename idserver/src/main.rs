@@ -3,9 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run(
-        "tnv-idserver",
-        "Hands out the numbers of a tnv cluster, none of them twice",
-        idserver::run,
-    )
+    daemon::run("tnv-idserver", idserver::ABOUT, idserver::run)
 }

@@ -29,3 +29,6 @@ mod tracker;
 pub use config::Config;
 pub use reserve::Reserve;
 pub use server::{Storage, run};
+
+/// What the program says of itself.
+pub const ABOUT: &str = "Keeps the files of one group of a tnv cluster";

@@ -3,9 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run(
-        "tnv-storage",
-        "Keeps the files of one group of a tnv cluster",
-        storage::run,
-    )
+    daemon::run("tnv-storage", storage::ABOUT, storage::run)
 }

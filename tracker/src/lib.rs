@@ -20,3 +20,6 @@ mod status;
 
 pub use config::Config;
 pub use server::{Tracker, run};
+
+/// What the program says of itself.
+pub const ABOUT: &str = "Knows the storages of a tnv cluster and sends users to theirs";

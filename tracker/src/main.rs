@@ -3,9 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run(
-        "tnv-tracker",
-        "Knows the storages of a tnv cluster and sends users to theirs",
-        tracker::run,
-    )
+    daemon::run("tnv-tracker", tracker::ABOUT, tracker::run)
 }

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use client::{Download, ErrorKind, Stat};
 use proto::FileKey;
 use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
@@ -15,6 +14,7 @@ use super::exit::Mistake;
 use super::output::write_stdout;
 use super::part::{Extent, Part};
 use super::progress::Progress;
+use crate::{Download, ErrorKind, Stat};
 
 /// Content is moved in pieces of this many bytes.
 const BUFFER_LEN: usize = 512 << 10;
@@ -128,7 +128,7 @@ fn expected(
     context: &Context,
     args: &DownloadArgs,
     key: &FileKey,
-) -> Result<Option<Stat>, client::Error> {
+) -> Result<Option<Stat>, crate::Error> {
     match extent(args) {
         Extent::Whole => context.client.stat(key).map(Some),
         Extent::Range => Ok(None),
@@ -199,7 +199,7 @@ fn verify(expected: Option<&Stat>, hash: &Xxh3, size: u64) -> Result<bool, Mista
 /// Whether what was written so far is not to be gone on with.
 fn is_useless(error: &anyhow::Error) -> bool {
     let not_found = |cause: &(dyn std::error::Error + 'static)| {
-        let error: Option<&client::Error> = cause.downcast_ref();
+        let error: Option<&crate::Error> = cause.downcast_ref();
         error.is_some_and(|error| error.kind() == ErrorKind::NotFound)
     };
     error.downcast_ref::<Mistake>().is_some() || error.chain().any(not_found)

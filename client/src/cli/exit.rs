@@ -4,9 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use client::ErrorKind;
-
 use super::output;
+use crate::ErrorKind;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,11 +108,11 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(mistake) = cause.downcast_ref::<Mistake>() {
         return Some(mistake.exit);
     }
-    if let Some(error) = cause.downcast_ref::<client::Error>() {
+    if let Some(error) = cause.downcast_ref::<crate::Error>() {
         return Some(of_kind(error.kind()));
     }
     let error = cause.downcast_ref::<io::Error>()?;
-    Some(client::Error::of_io(error).map_or(Exit::Local, |error| of_kind(error.kind())))
+    Some(crate::Error::of_io(error).map_or(Exit::Local, |error| of_kind(error.kind())))
 }
 
 fn of_kind(kind: ErrorKind) -> Exit {

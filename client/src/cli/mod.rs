@@ -14,9 +14,9 @@ mod upload;
 
 use std::process::ExitCode;
 
-use ::client::Client;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
+use crate::Client;
 use args::{Args, Command};
 use exit::{Exit, Failures};
 use output::Output;
@@ -29,8 +29,13 @@ struct Context {
     output: Output,
 }
 
+/// What the command line accepts: its manual and the completion of shells are made from it.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 /// Runs the command line of this process.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let args = Args::parse();
     init_log(args.global.verbose);
     match run(args) {

@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat};
-use client::Stat;
 use proto::group_list::Group;
 use serde::Serialize;
 
 use super::Context;
 use super::args::Ids;
 use super::exit::Failures;
+use crate::Stat;
 
 #[derive(Serialize)]
 struct StatLine<'a> {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use client::ClientConfig;
 use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId};
 use serde::{Deserialize, Deserializer};
 
 use super::args::Global;
 use super::exit::Mistake;
 use super::units::parse_duration;
+use crate::ClientConfig;
 
 const DEFAULT_APP: &str = "tnvideo";
 const DEFAULT_TRACKER: &str = "127.0.0.1:21000";

@@ -5,7 +5,6 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use client::new_file_id;
 use proto::FileKey;
 use serde::Serialize;
 
@@ -13,6 +12,7 @@ use super::Context;
 use super::args::UploadArgs;
 use super::exit::{Failures, Mistake};
 use super::progress::Progress;
+use crate::new_file_id;
 
 #[derive(Serialize)]
 struct Line<'a> {

@@ -1,0 +1,119 @@
+//! The page of a configuration, from its sample in `etc/`, which tests compare with the code.
+
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::SOURCE;
+use crate::settings::{Piece, is_example, pieces};
+
+/// A configuration file.
+struct Sample {
+    /// Of the page.
+    name: &'static str,
+    /// Where it is installed.
+    path: &'static str,
+    about: &'static str,
+    see_also: &'static str,
+    text: &'static str,
+}
+
+const SAMPLES: [Sample; 5] = [
+    Sample {
+        name: "tnv-tracker.toml",
+        path: "/etc/tnv/tracker.toml",
+        about: "settings of the tracker of tnv",
+        see_also: "tnv-tracker(8)",
+        text: include_str!("../../etc/tracker.toml"),
+    },
+    Sample {
+        name: "tnv-idserver.toml",
+        path: "/etc/tnv/idserver.toml",
+        about: "settings of the idserver of tnv",
+        see_also: "tnv-idserver(8)",
+        text: include_str!("../../etc/idserver.toml"),
+    },
+    Sample {
+        name: "tnv-storage.toml",
+        path: "/etc/tnv/storage.toml",
+        about: "settings of the storage of tnv",
+        see_also: "tnv-storage(8)",
+        text: include_str!("../../etc/storage.toml"),
+    },
+    Sample {
+        name: "tnv-httpd.toml",
+        path: "/etc/tnv/httpd.toml",
+        about: "settings of the HTTP server of tnv",
+        see_also: "tnv-httpd(8)",
+        text: include_str!("../../etc/httpd.toml"),
+    },
+    Sample {
+        name: "tnv.toml",
+        path: "~/.config/tnv/tnv.toml, /etc/tnv/client.toml",
+        about: "settings of the command line of tnv",
+        see_also: "tnv(1)",
+        text: include_str!("../../etc/client.toml"),
+    },
+];
+
+/// The pages of all configurations, by their file names.
+pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
+    let page = |sample: &Sample| (format!("{}.5", sample.name), page(sample));
+    SAMPLES.iter().map(page).collect()
+}
+
+fn page(sample: &Sample) -> Vec<u8> {
+    let mut roff = Roff::new();
+    roff.control("TH", [sample.name, "5", "", SOURCE, "tnv"]);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman(format!("{} - {}", sample.name, sample.about))]);
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([roman(sample.path)]);
+    roff.control("SH", ["DESCRIPTION"]);
+    for piece in pieces(sample.text) {
+        render(&mut roff, &piece);
+    }
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([roman(sample.see_also)]);
+    roff.render().into_bytes()
+}
+
+fn render(roff: &mut Roff, piece: &Piece) {
+    match piece {
+        Piece::Text(about) => {
+            roff.control("PP", []);
+            explain(roff, about);
+        }
+        Piece::Section { name, about } => {
+            roff.control("SS", [*name]);
+            explain(roff, about);
+        }
+        Piece::Setting { lines, about } => {
+            roff.control("TP", []);
+            let (last, first) = lines.split_last().unwrap_or((&"", &[]));
+            for line in first {
+                roff.text([bold(*line)]);
+                roff.control("TQ", []);
+            }
+            roff.text([bold(*last)]);
+            explain(roff, about);
+        }
+    }
+}
+
+fn explain(roff: &mut Roff, about: &[&str]) {
+    for line in about {
+        if is_example(line) {
+            roff.control("br", []);
+            roff.text([bold(*line)]);
+            roff.control("br", []);
+        } else {
+            roff.text([roman(*line)]);
+        }
+    }
+}
+
+/// The sample that a page was made from.
+#[cfg(test)]
+pub(crate) fn sample(page: &str) -> &'static str {
+    let is_it = |sample: &&Sample| page == format!("{}.5", sample.name);
+    SAMPLES.iter().find(is_it).map_or("", |sample| sample.text)
+}

@@ -1,0 +1,80 @@
+//! Every program, subcommand and setting has its place in the manual.
+
+use super::*;
+
+/// A page as it is read, without what is for the formatter.
+fn text(name: &str) -> String {
+    let all = pages().unwrap();
+    let (_, page) = all.iter().find(|(page, _)| page == name).unwrap();
+    let page = String::from_utf8(page.clone()).unwrap();
+    page.replace("\\-", "-")
+}
+
+#[test]
+fn every_program_and_configuration_has_a_page() {
+    let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
+    for name in ["tnv.1", "tnv-upload.1", "tnv-storage.8", "tnv-httpd.8"] {
+        assert!(names.iter().any(|page| page == name), "{name}: {names:?}");
+    }
+    for name in daemons::NAMES {
+        assert!(names.contains(&format!("{name}.8")), "{name}");
+        assert!(names.contains(&format!("{name}.toml.5")), "{name}");
+    }
+}
+
+#[test]
+fn pages_of_programs_show_their_options() {
+    let tnv = text("tnv.1");
+    for part in [
+        ".SH EXAMPLES",
+        ".SH \"EXIT CODES\"",
+        "--trackers",
+        "tnv.toml(5)",
+    ] {
+        assert!(tnv.contains(part), "{part} in {tnv}");
+    }
+    let storage = text("tnv-storage.8");
+    for part in [
+        ".SH SIGNALS",
+        ".SH \"EXIT STATUS\"",
+        "--config",
+        "--init-store",
+    ] {
+        assert!(storage.contains(part), "{part} in {storage}");
+    }
+    assert!(text("tnv-download.1").contains("--continue"));
+}
+
+#[test]
+fn pages_of_configurations_show_every_setting() {
+    for (name, page) in settings_page::all() {
+        let page = String::from_utf8(page).unwrap().replace("\\-", "-");
+        let sample = settings_page::sample(&name);
+        let keys = sample.lines().filter_map(|line| {
+            let (key, _) = line.strip_prefix('#')?.split_once(" = ")?;
+            Some(key.trim())
+        });
+        let mut n_keys = 0;
+        for key in keys {
+            assert!(
+                page.contains(&format!("\\fB{key} = ")),
+                "{name} lacks {key}"
+            );
+            n_keys += 1;
+        }
+        assert!(n_keys > 3, "{name}");
+    }
+}
+
+#[test]
+fn completion_knows_subcommands_and_options() {
+    let folder = tempfile::tempdir().unwrap();
+    write_all(folder.path()).unwrap();
+    write_all(folder.path()).unwrap();
+    for file in ["tnv.bash", "_tnv", "tnv.fish"] {
+        let script = fs::read_to_string(folder.path().join("completion").join(file)).unwrap();
+        for word in ["upload", "continue", "trackers"] {
+            assert!(script.contains(word), "{file} lacks {word}");
+        }
+    }
+}
