@@ -19,6 +19,8 @@ help: ## Show this list
 build: ## Build all programs, optimised, into target/release
 	cargo build --release --workspace --bins --locked
 
+include package/install.mk
+
 test: engines lint all-tests doc ## Check and test everything: format, lints, tests on every engine, docs
 
 test-embedded: export TNV_TEST_ENGINES = embedded

@@ -1,0 +1,267 @@
+# What the init scripts of the tnv daemons share; each of them sets SERVICE and sources this.
+#
+# An instance is a configuration: /etc/tnv/storage.toml is the instance `storage`,
+# /etc/tnv/storage.d/disk2.toml the instance `disk2`. Without a name an action is done to all of
+# them, one after another.
+#
+# A daemon runs when its pid file is locked: the kernel takes the lock away with the process. The
+# lock is tried last, and only when the file names a living process, so that no daemon that starts
+# at this moment finds it taken.
+
+DAEMON=/usr/sbin/tnv-$SERVICE
+CONFIG_DIR=/etc/tnv
+RUN_DIR=/run/tnv
+RUN_USER=tnv
+DAEMON_OPTS=
+KILL_AFTER=15
+
+if [ -r "/etc/default/tnv-$SERVICE" ]; then
+    # Exported, as systemd does with the same file.
+    set -a
+    # shellcheck disable=SC1090
+    . "/etc/default/tnv-$SERVICE"
+    set +a
+fi
+
+say() {
+    echo "tnv-$label: $*"
+}
+
+fail() {
+    say "$*" >&2
+}
+
+# Sets what the functions below work with, for the instance $1.
+choose() {
+    if [ "$1" = "$SERVICE" ]; then
+        label=$SERVICE
+        config=$CONFIG_DIR/$SERVICE.toml
+        pid_file=$RUN_DIR/$SERVICE.pid
+    else
+        label=$SERVICE@$1
+        config=$CONFIG_DIR/$SERVICE.d/$1.toml
+        pid_file=$RUN_DIR/$SERVICE-$1.pid
+    fi
+}
+
+# Whether $1 can be the name of an instance.
+is_name() {
+    case $1 in
+        '' | *[!A-Za-z0-9_-]*) return 1 ;;
+    esac
+}
+
+# The names of all instances, and of those that run although their configuration is gone; fails when
+# a configuration has to be left out for its name.
+instances() {
+    left_out=0
+    names=
+    for file in "$CONFIG_DIR/$SERVICE.toml" "$RUN_DIR/$SERVICE.pid"; do
+        [ ! -e "$file" ] || names=$SERVICE
+    done
+    for file in "$CONFIG_DIR/$SERVICE.d"/*.toml "$RUN_DIR/$SERVICE"-*.pid; do
+        [ -e "$file" ] || continue
+        name=${file#"$RUN_DIR/$SERVICE-"}
+        name=$(basename "${name%.pid}" .toml)
+        if is_name "$name" && [ "$name" != "$SERVICE" ]; then
+            names="$names $name"
+        else
+            echo "tnv-$SERVICE: left out: $file: a name is of letters, digits, - and _" >&2
+            left_out=1
+        fi
+    done
+    # Unquoted on purpose: a list of names.
+    # shellcheck disable=SC2086
+    [ -z "$names" ] || printf '%s\n' $names | sort -u
+    return $left_out
+}
+
+# The state of the chosen instance, in the numbers of LSB's status: 0 it runs, as process $pid;
+# 1 it died and left its pid file; 3 it does not run; 4 nobody knows.
+state() {
+    [ -s "$pid_file" ] || return 3
+    read -r pid <"$pid_file" || return 4
+    alive || return 1
+    flock --shared --nonblock --conflict-exit-code 9 "$pid_file" true
+    [ $? -eq 9 ] || return 1
+}
+
+# A process that is dead but was not waited for yet is gone, too: its files are closed.
+alive() {
+    [ -d "/proc/$pid" ] && ! grep -qs '^State:[[:blank:]]*Z' "/proc/$pid/status"
+}
+
+# Waits up to $1 seconds until the process $pid is gone.
+gone_within() {
+    tenths=$(($1 * 10))
+    while alive; do
+        [ "$tenths" -gt 0 ] || return 1
+        tenths=$((tenths - 1))
+        sleep 0.1
+    done
+}
+
+# Says what is wrong with the configuration, if something is.
+check_config() {
+    if [ ! -r "$config" ]; then
+        fail "there is no $config"
+        return 6
+    fi
+    "$DAEMON" --config "$config" --check-config >/dev/null || return 6
+}
+
+# The configuration's stop_timeout in whole seconds.
+stop_timeout() {
+    value=$("$DAEMON" --config "$config" --check-config 2>/dev/null |
+        sed -n 's/^stop_timeout = "\(.*\)"$/\1/p')
+    case $value in
+        *ms) echo 1 ;;
+        *s) echo "${value%s}" ;;
+        *m) echo $((${value%m} * 60)) ;;
+        *h) echo $((${value%h} * 3600)) ;;
+        *d) echo $((${value%d} * 86400)) ;;
+        # The daemon's default, for a configuration that was broken after the start.
+        *) echo 30 ;;
+    esac
+}
+
+do_start() {
+    if state; then
+        say "runs already as process $pid"
+        return 0
+    fi
+    if [ ! -r "$config" ]; then
+        fail "there is no $config"
+        return 6
+    fi
+    # Unquoted on purpose: a list of arguments.
+    # shellcheck disable=SC2086
+    "$DAEMON" --daemon --config "$config" --pid-file "$pid_file" $DAEMON_OPTS
+    case $? in
+        0) say "started" ;;
+        # Somebody else started it meanwhile.
+        3) say "runs already" ;;
+        2)
+            fail "not started: wrong arguments or configuration"
+            return 6
+            ;;
+        *)
+            fail "not started"
+            return 1
+            ;;
+    esac
+}
+
+do_stop() {
+    if ! state; then
+        say "does not run"
+        return 0
+    fi
+    seconds=$(($(stop_timeout) + KILL_AFTER))
+    kill -TERM "$pid" || return 1
+    if gone_within "$seconds"; then
+        say "stopped"
+        return 0
+    fi
+    fail "process $pid did not stop within $seconds seconds and is killed"
+    kill -KILL "$pid"
+    if ! gone_within 10; then
+        fail "process $pid cannot be killed; it may wait for a disk"
+        return 1
+    fi
+}
+
+# A daemon goes on running when the configuration it would be started with cannot be used.
+do_restart() {
+    check_config || return
+    do_stop && do_start
+}
+
+do_try_restart() {
+    if ! state; then
+        say "does not run"
+        return 0
+    fi
+    do_restart
+}
+
+do_reload() {
+    if ! state; then
+        fail "does not run"
+        return 7
+    fi
+    check_config || return
+    kill -HUP "$pid" || return 1
+    say "told to read its configuration"
+}
+
+do_status() {
+    state
+    code=$?
+    case $code in
+        0) say "runs as process $pid" ;;
+        1) say "is dead, its pid file is left: $pid_file" ;;
+        3) say "does not run" ;;
+        *) say "unknown: $pid_file cannot be read" ;;
+    esac
+    return $code
+}
+
+# Does $1 to the instance $2, or to all. The code is that of the first that failed; of a status it
+# is 1 before all others, so that a dead daemon does not hide behind a stopped one.
+act() {
+    result=0
+    if [ -n "${2-}" ]; then
+        names=$2
+    else
+        names=$(instances) || result=6
+    fi
+    for name in ${names:-$SERVICE}; do
+        choose "$name"
+        "$1"
+        code=$?
+        if [ "$result" -eq 0 ] || [ "$1$code" = do_status1 ]; then
+            result=$code
+        fi
+    done
+    return "$result"
+}
+
+usage() {
+    echo "Usage: $0 {start|stop|restart|try-restart|reload|force-reload|status} [INSTANCE]" >&2
+}
+
+need_root() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "tnv-$SERVICE: only root may do this" >&2
+        exit 4
+    fi
+}
+
+main() {
+    if [ -n "${2-}" ] && ! is_name "$2"; then
+        echo "tnv-$SERVICE: $2 is not the name of an instance" >&2
+        exit 2
+    fi
+    case ${1-} in
+        start | stop | restart | reload) action=do_$1 ;;
+        try-restart) action=do_try_restart ;;
+        force-reload) action=do_reload ;;
+        status)
+            act do_status "${2-}"
+            exit
+            ;;
+        *)
+            usage
+            exit 2
+            ;;
+    esac
+    need_root
+    if [ ! -x "$DAEMON" ]; then
+        echo "tnv-$SERVICE: there is no $DAEMON" >&2
+        exit 5
+    fi
+    install -d -o "$RUN_USER" -g "$RUN_USER" -m 755 "$RUN_DIR" || exit 1
+    act "$action" "${2-}"
+    exit
+}
