@@ -6,6 +6,7 @@
 //! a [`DecodeError`] that names the field.
 
 mod address;
+pub mod cluster;
 mod error;
 mod fault;
 mod field;
@@ -14,6 +15,7 @@ pub mod group_list;
 mod head;
 pub mod idserver;
 mod name;
+pub mod report;
 mod request;
 pub mod storage;
 pub mod storage_path;
@@ -25,7 +27,7 @@ pub use error::DecodeError;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
 pub use name::{AppId, FileId, GroupName, Hostname, IdKey, UserId, Version};
-pub use request::{FILE_KEY_LEN, FileKey, Request};
+pub use request::{FILE_KEY_LEN, FIXED_MAX, FileKey, Request};
 pub use table::file_table;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub trait Request: Sized {
     /// The command byte of every reply of this kind of server.
     const REPLY: u8;
 
-    /// Bytes of the body to have at hand before [`Request::decode`]; at most a few hundred.
+    /// Bytes of the body to have at hand before [`Request::decode`]; at most [`FIXED_MAX`].
     ///
     /// # Errors
     /// A command this server does not know, or a body length that does not fit the command.
@@ -24,6 +24,9 @@ pub trait Request: Sized {
     /// A field that breaks its rule.
     fn decode(head: &Head, fixed: &[u8]) -> Result<Self, DecodeError>;
 }
+
+/// Longest fixed part of any request, in bytes.
+pub const FIXED_MAX: usize = 8 << 10;
 
 /// Length on the wire of what most requests begin with, in bytes.
 pub const FILE_KEY_LEN: usize = APP_ID_LEN + USER_ID_LEN + FILE_ID_LEN;

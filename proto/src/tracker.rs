@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::field::{Fields, put_i64, put_text};
 use crate::head::frame;
+use crate::report::{REPORT_TEXT_MAX, Report};
 use crate::request::{body_length, decode_key_of_user, encode_key, exactly};
 use crate::{
     Address, AppId, DecodeError, FILE_KEY_LEN, FileId, GroupName, Head, Hostname, Request, UserId,
@@ -26,6 +25,8 @@ pub const GROUPS: u8 = 13;
 pub const LEAVE: u8 = 14;
 /// A member tells how it is, on the connection that joined. Ours: a C++ tracker refuses it.
 pub const REPORT: u8 = 15;
+/// All that a tracker knows of the cluster. Ours: a C++ tracker refuses it.
+pub const CLUSTER: u8 = 16;
 
 /// Most addresses in the reply to SADDRS.
 pub const ADDRESSES_MAX: usize = 3;
@@ -33,9 +34,6 @@ pub const ADDRESSES_MAX: usize = 3;
 pub const SADDRS_REPLY_MAX: usize = 4096;
 /// Longest body of a GROUPS reply that is read, in bytes: some 100,000 members.
 pub const GROUPS_REPLY_MAX: usize = 64 << 20;
-
-/// Longest text of a report, in bytes with its NUL.
-const REPORT_TEXT_MAX: usize = 1024;
 
 const VERSION_LEN: usize = 6 + 1;
 const GROUP_LEN: usize = 16 + 1;
@@ -57,22 +55,9 @@ pub enum TrackerRequest {
     /// A member goes.
     Leave(Member),
     /// How a member is.
-    Report(Member, Report),
-}
-
-/// How a storage is. On the wire JSON text with a NUL, in which a later version may add fields
-/// that an earlier one passes over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Report {
-    /// Whether uploads have a chance: clients are sent to others first when not.
-    pub uploads: bool,
-}
-
-impl Default for Report {
-    fn default() -> Report {
-        Report { uploads: true }
-    }
+    Report(Member, Box<Report>),
+    /// All about everybody.
+    Cluster,
 }
 
 /// What a storage tells of itself when it joins.
@@ -142,6 +127,7 @@ impl TrackerRequest {
                 report.encode(&mut body);
                 REPORT
             }
+            TrackerRequest::Cluster => CLUSTER,
         };
         frame(command, &body)
     }
@@ -155,10 +141,10 @@ impl Request for TrackerRequest {
             JOIN => exactly(head, JOIN_LEN, "171"),
             BEAT | LEAVE => exactly(head, BEAT_LEN, "146"),
             SADDRS => exactly(head, FILE_KEY_LEN, "400"),
-            GROUPS => exactly(head, 0, "0"),
+            GROUPS | CLUSTER => exactly(head, 0, "0"),
             REPORT => match usize::try_from(head.body_len) {
                 Ok(len) if (BEAT_LEN + 1..=BEAT_LEN + REPORT_TEXT_MAX).contains(&len) => Ok(len),
-                _ => Err(body_length(head, "147 to 1170")),
+                _ => Err(body_length(head, "147 to 7314")),
             },
             other => Err(DecodeError::UnknownCommand(other)),
         }
@@ -177,8 +163,9 @@ impl Request for TrackerRequest {
             LEAVE => TrackerRequest::Leave(Member::decode(&mut fields)?),
             REPORT => {
                 let member = Member::decode(&mut fields)?;
-                TrackerRequest::Report(member, Report::decode(fields)?)
+                TrackerRequest::Report(member, Box::new(Report::decode(fields)?))
             }
+            CLUSTER => TrackerRequest::Cluster,
             other => return Err(DecodeError::UnknownCommand(other)),
         })
     }
@@ -194,6 +181,7 @@ impl fmt::Display for TrackerRequest {
             TrackerRequest::Beat(member) => write!(f, "beat {}/{}", member.group, member.hostname),
             TrackerRequest::Saddrs(saddrs) => write!(f, "saddrs {}/{}", saddrs.app, saddrs.user),
             TrackerRequest::Groups => f.write_str("groups"),
+            TrackerRequest::Cluster => f.write_str("cluster"),
             TrackerRequest::Leave(member) => {
                 write!(f, "leave {}/{}", member.group, member.hostname)
             }
@@ -227,24 +215,6 @@ impl Member {
     fn encode(&self, body: &mut Vec<u8>) {
         put_text(body, self.group.as_str(), GROUP_LEN);
         put_text(body, self.hostname.as_str(), HOSTNAME_LEN);
-    }
-}
-
-impl Report {
-    fn encode(&self, body: &mut Vec<u8>) {
-        let text = serde_json::to_vec(self).expect("a report is JSON");
-        body.extend_from_slice(&text);
-        body.push(0);
-    }
-
-    fn decode(fields: Fields<'_>) -> Result<Report, DecodeError> {
-        let rest = fields.rest();
-        let text = Fields::new(rest).text("report", rest.len())?;
-        serde_json::from_str(text).map_err(|_| DecodeError::Character {
-            field: "report",
-            allowed: "a JSON object",
-            value: text.to_owned(),
-        })
     }
 }
 

@@ -8,6 +8,7 @@ use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 
 use crate::cache::Rows;
 use crate::config::Config;
+use crate::counters::Counters;
 use crate::db::{self, Files};
 use crate::id::Numbers;
 use crate::path::StorePaths;
@@ -23,6 +24,7 @@ pub(crate) struct Globals {
     pub(crate) writer: FileWriter,
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
+    pub(crate) counters: Counters,
 }
 
 impl Globals {
@@ -44,6 +46,7 @@ impl Globals {
             writer: FileWriter::new(config.durability),
             files,
             rows: Rows::new(&config.cache),
+            counters: Counters::default(),
             config,
         }))
     }

@@ -3,7 +3,9 @@
 //! A file exists when its row does: the row is written last on the way in and marked first on the
 //! way out, so that a crash leaves work for a sweep but never a row without its file.
 
+mod clock;
 pub mod config;
+mod counters;
 mod globals;
 mod id;
 mod marker;
@@ -22,6 +24,7 @@ mod writer;
 mod service;
 mod upload;
 
+mod report;
 mod server;
 mod status;
 mod tracker;

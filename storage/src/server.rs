@@ -52,7 +52,7 @@ impl Storage {
         let server = Server::start("storage", config.listen, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let jobs = Jobs::start(&globals)?;
-        let membership = Membership::start(&globals, server.addr().port())?;
+        let membership = Membership::start(&globals, &server)?;
         Ok(Storage {
             globals,
             server,

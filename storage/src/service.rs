@@ -1,13 +1,17 @@
 //! What a storage does with each request.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::error;
-use proto::storage::{DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD};
+use proto::storage::{
+    DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD, encode_file_size,
+};
 use proto::{ErrorCode, Fault, FileKey};
 
+use crate::clock::epoch_secs;
 use crate::db::FileRow;
 use crate::globals::Globals;
 use crate::path::Place;
@@ -20,6 +24,31 @@ pub(crate) struct StorageService {
 impl StorageService {
     pub(crate) fn new(globals: Arc<Globals>) -> StorageService {
         StorageService { globals }
+    }
+
+    /// Serves a request and counts it.
+    fn serve(&self, request: StorageRequest) -> Result<Reply, Fault> {
+        let counters = &self.globals.counters;
+        match request {
+            StorageRequest::Upload(upload) => {
+                counters.uploads.ask(1);
+                let incoming = upload::begin(&self.globals, upload)?;
+                Ok(Reply::Content(Box::new(incoming)))
+            }
+            StorageRequest::FileSize(key) => {
+                let stat = counters.stats.count(self.stat(&key))?;
+                Ok(Reply::Body(encode_file_size(stat.size)))
+            }
+            StorageRequest::Download(download) => {
+                counters.downloads.count(self.download(&download))
+            }
+            StorageRequest::Read(read) => counters.downloads.count(self.read(&read)),
+            StorageRequest::Delete(key) => counters.deletes.count(self.delete(&key)),
+            StorageRequest::Stat(key) => {
+                let stat = counters.stats.count(self.stat(&key))?;
+                Ok(Reply::Body(stat.encode()))
+            }
+        }
     }
 
     /// 'Up to the end' and the rest of a file that has none are both a length of 0.
@@ -38,24 +67,26 @@ impl StorageService {
             return Err(out_of_range("size", wanted, rest));
         }
         let len = if wanted == 0 { rest } else { wanted };
-        Ok(Reply::File {
-            file,
-            offset,
-            len,
-            before: Vec::new(),
-        })
+        Ok(self.send(file, offset, len, Vec::new()))
     }
 
     fn read(&self, Read { key, span }: &Read) -> Result<Reply, Fault> {
         let (row, (file, size)) = self.with_file(key, file::open)?;
         check_size(key, &row, size)?;
         let (offset, len) = span.within(size);
-        Ok(Reply::File {
+        Ok(self.send(file, offset, len, stat_of(&row, size).encode()))
+    }
+
+    fn send(&self, file: File, offset: u64, len: u64, before: Vec<u8>) -> Reply {
+        let bytes = &self.globals.counters.download_bytes;
+        bytes.ask(len);
+        bytes.succeed(len);
+        Reply::File {
             file,
             offset,
             len,
-            before: stat_of(&row, size).encode(),
-        })
+            before,
+        }
     }
 
     fn stat(&self, key: &FileKey) -> Result<FileStat, Fault> {
@@ -153,20 +184,11 @@ impl Service for StorageService {
     }
 
     fn call(&self, request: StorageRequest, _caller: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
-        match request {
-            StorageRequest::Upload(upload) => Ok(Reply::Content(Box::new(upload::begin(
-                &self.globals,
-                upload,
-            )?))),
-            StorageRequest::FileSize(key) => {
-                let stat = self.stat(&key)?;
-                Ok(Reply::Body(proto::storage::encode_file_size(stat.size)))
-            }
-            StorageRequest::Download(download) => self.download(&download),
-            StorageRequest::Delete(key) => self.delete(&key),
-            StorageRequest::Stat(key) => Ok(Reply::Body(self.stat(&key)?.encode())),
-            StorageRequest::Read(read) => self.read(&read),
+        let reply = self.serve(request);
+        if let Err(fault) = &reply {
+            self.globals.counters.note(fault, epoch_secs());
         }
+        reply
     }
 }
 

@@ -1,16 +1,20 @@
 //! Membership: one thread for each tracker joins, beats and, at the end, leaves.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use client::{Connection, ConnectionConfig, Error};
 use daemon::Stop;
+use daemon::net::{Connections, Server};
 use daemon::thread::{self, Thread};
 use log::{debug, info, warn};
-use proto::tracker::{Join, Member, REPLY, Report, TrackerRequest};
+use proto::report::{Drain, Report};
+use proto::tracker::{Join, Member, REPLY, TrackerRequest};
 use proto::{Address, Version};
 
+use crate::clock::epoch_secs;
 use crate::globals::{Globals, connection_config};
+use crate::report::report;
 
 /// How soon a lost tracker is tried again (protocol.md, Frame).
 const RECONNECT: Duration = Duration::from_secs(2);
@@ -37,11 +41,15 @@ struct Card {
     port: u16,
     start_time: i64,
     connection: ConnectionConfig,
+    connections: Connections,
 }
 
+/// What of a report trackers act on: told when it changes, the rest with each beat.
+type Standing = (bool, Drain);
+
 impl Membership {
-    /// Joins every tracker; clients reach this storage at `port`.
-    pub(crate) fn start(globals: &Arc<Globals>, port: u16) -> std::io::Result<Membership> {
+    /// Joins every tracker; clients reach this storage at the port of `server`.
+    pub(crate) fn start(globals: &Arc<Globals>, server: &Server) -> std::io::Result<Membership> {
         let stop = Stop::new();
         let config = &globals.config;
         let card = Arc::new(Card {
@@ -50,8 +58,9 @@ impl Membership {
                 group: config.group.clone(),
                 hostname: config.hostname.clone(),
             },
-            port,
-            start_time: now(),
+            port: server.addr().port(),
+            start_time: epoch_secs(),
+            connections: server.connections(),
             connection: ConnectionConfig {
                 io_timeout: ANSWER,
                 ..connection_config(config)
@@ -119,17 +128,16 @@ impl Tie {
             "tracker {}: joined group {}",
             self.tracker, card.member.group
         );
-        let mut reported = Report::default();
         loop {
             match card.beat(&mut connection) {
                 // It has forgotten us: a tracker that was started anew, perhaps behind a proxy.
                 Err(Error::Fault { .. }) => {
                     card.join(&mut connection)?;
                     card.beat(&mut connection)?;
-                    reported = Report::default();
                 }
                 beaten => beaten?,
             }
+            let mut told = self.report(&mut connection)?;
             let next_beat = Instant::now() + card.globals.config.beat_interval.duration();
             while Instant::now() < next_beat {
                 // Nothing was asked: what can be read is the end of the connection.
@@ -137,7 +145,9 @@ impl Tie {
                     info!("tracker {}: closed the connection", self.tracker);
                     return Ok(());
                 }
-                self.report_changes(&mut connection, &mut reported)?;
+                if card.standing() != told {
+                    told = self.report(&mut connection)?;
+                }
                 if stop.wait(LOOK.min(next_beat.saturating_duration_since(Instant::now()))) {
                     card.say_goodbye(&mut connection);
                     return Ok(());
@@ -146,27 +156,26 @@ impl Tie {
         }
     }
 
-    /// Tells how this storage is, when that has changed. A C++ tracker refuses and closes.
-    fn report_changes(
-        &mut self,
-        connection: &mut Connection,
-        reported: &mut Report,
-    ) -> Result<(), Error> {
-        let report = Report {
-            uploads: self.card.globals.paths.take_uploads(),
-        };
-        if report == *reported || self.refused_reports.is_some_and(|at| at.elapsed() < SPARE) {
-            return Ok(());
+    /// Tells how this storage is; tells what of that trackers act on. A C++ tracker refuses and
+    /// closes.
+    fn report(&mut self, connection: &mut Connection) -> Result<Standing, Error> {
+        let report = self.card.report();
+        let standing = standing(&report);
+        if self.refused_reports.is_some_and(|at| at.elapsed() < SPARE) {
+            return Ok(standing);
         }
-        let request = TrackerRequest::Report(self.card.member.clone(), report.clone());
+        let request = TrackerRequest::Report(self.card.member.clone(), Box::new(report));
         let told = self.card.tell(connection, request);
         if matches!(told, Err(Error::Fault { .. })) {
             debug!("tracker {} takes no reports", self.tracker);
             self.refused_reports = Some(Instant::now());
         }
-        *reported = report;
-        told
+        told.map(|()| standing)
     }
+}
+
+fn standing(report: &Report) -> Standing {
+    (report.uploads, report.drain)
 }
 
 impl Card {
@@ -176,9 +185,17 @@ impl Card {
             member: self.member.clone(),
             port: self.port,
             start_time: self.start_time,
-            join_time: now(),
+            join_time: epoch_secs(),
         };
         self.tell(connection, TrackerRequest::Join(join))
+    }
+
+    fn report(&self) -> Report {
+        report(&self.globals, &self.connections, self.start_time)
+    }
+
+    fn standing(&self) -> Standing {
+        (self.globals.paths.take_uploads(), Drain::None)
     }
 
     fn beat(&self, connection: &mut Connection) -> Result<(), Error> {
@@ -201,11 +218,4 @@ impl Card {
 fn version() -> Version {
     let text = env!("CARGO_PKG_VERSION");
     Version::new(&text[..text.len().min(6)]).expect("a version number is a version")
-}
-
-fn now() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use daemon::db::DbError;
 use daemon::wire::Content;
@@ -12,6 +11,7 @@ use proto::storage_path::storage_path;
 use proto::{ErrorCode, Fault, FileKey};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::clock::epoch_secs;
 use crate::db::NewRow;
 use crate::globals::Globals;
 use crate::store_path::StorePath;
@@ -62,7 +62,7 @@ fn begin_file(globals: &Globals, size: u64) -> Result<(Arc<StorePath>, String, N
             }
         };
         let number = globals.numbers.next(&store_path.key)?;
-        let path = storage_path(&store_path.text, number, epoch_secs());
+        let path = storage_path(&store_path.text, number, epoch_secs().cast_unsigned());
         let create = || globals.writer.create(globals.paths.find(&path)?, promise);
         match create() {
             Ok(file) => return Ok((Arc::clone(store_path), path, file)),
@@ -77,13 +77,36 @@ fn begin_file(globals: &Globals, size: u64) -> Result<(Arc<StorePath>, String, N
 
 impl Content for Incoming {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.globals.counters.upload_bytes.ask(bytes.len() as u64);
         self.hash.update(bytes);
-        self.file
-            .write(bytes)
-            .map_err(|e| write_fault(&self.store_path, &self.path, &e))
+        let written = self.file.write(bytes);
+        written.map_err(|e| {
+            let fault = write_fault(&self.store_path, &self.path, &e);
+            self.globals.counters.note(&fault, epoch_secs());
+            fault
+        })
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, Fault> {
+        let (globals, size) = (Arc::clone(&self.globals), self.size);
+        let counters = &globals.counters;
+        match self.store() {
+            Ok(()) => {
+                counters.uploads.succeed(1);
+                counters.upload_bytes.succeed(size);
+                Ok(Vec::new())
+            }
+            Err(fault) => {
+                counters.note(&fault, epoch_secs());
+                Err(fault)
+            }
+        }
+    }
+}
+
+impl Incoming {
+    /// All content is there: the file becomes final, then its row is made.
+    fn store(self) -> Result<(), Fault> {
         let Incoming {
             globals,
             key,
@@ -92,7 +115,7 @@ impl Content for Incoming {
             path,
             file,
             hash,
-        } = *self;
+        } = self;
         globals
             .writer
             .commit(file)
@@ -105,7 +128,7 @@ impl Content for Incoming {
             checksum: hash.digest128(),
         };
         match globals.files.insert(row) {
-            Ok(()) => Ok(Vec::new()),
+            Ok(()) => Ok(()),
             // The row may be there: then the file must be, too. The client's next try finds out.
             Err(e @ DbError::UnknownOutcome { .. }) => Err(e.into()),
             Err(e) => {
@@ -162,11 +185,4 @@ pub(crate) fn disk_fault(path: &str, error: &io::Error) -> Fault {
         _ => ErrorCode::Unavailable,
     };
     Fault::new(code, format!("{path}: {error}"))
-}
-
-fn epoch_secs() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
+use daemon::db::DbError;
 use parking_lot::Mutex;
 use proto::GroupName;
 
@@ -18,13 +19,24 @@ pub(crate) struct Globals {
     pub(crate) config: Config,
     /// The members. Locked for an instant only: never while waiting or formatting.
     pub(crate) groups: Mutex<Groups>,
-    /// The groups of the database when it was last asked for them, for warnings.
-    pub(crate) known_groups: Mutex<BTreeSet<GroupName>>,
+    /// What the database said when it was last asked, for warnings and monitors.
+    pub(crate) known: Mutex<Known>,
     pub(crate) routes: Box<dyn Routes>,
     /// In front of the database.
     pub(crate) gate: Gate,
     pub(crate) bindings: Bindings,
     started: Instant,
+    /// The same for people, seconds since the epoch.
+    pub(crate) up_since: i64,
+}
+
+/// What the database said when it was last asked.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// The groups that new users are given to.
+    pub(crate) groups: BTreeSet<GroupName>,
+    /// Why it did not say; then the groups are older.
+    pub(crate) error: Option<String>,
 }
 
 impl Globals {
@@ -45,13 +57,34 @@ impl Globals {
         let groups = Groups::new(config.members_max, config.check_interval.duration());
         Globals {
             groups: Mutex::new(groups),
-            known_groups: Mutex::new(known.into_iter().collect()),
+            known: Mutex::new(Known {
+                groups: known.into_iter().collect(),
+                error: None,
+            }),
             routes,
             gate: Gate::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
             started: Instant::now(),
+            up_since: chrono::Utc::now().timestamp(),
             config,
         }
+    }
+
+    /// The groups that new users are given to, from the database.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn read_groups(&self) -> Result<Vec<GroupName>, DbError> {
+        let groups = self.routes.groups();
+        let mut known = self.known.lock();
+        match &groups {
+            Ok(groups) => {
+                known.groups = groups.iter().cloned().collect();
+                known.error = None;
+            }
+            Err(e) => known.error = Some(e.to_string()),
+        }
+        groups
     }
 
     /// The time, as the pure parts want it.

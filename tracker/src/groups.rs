@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::tracker::{ADDRESSES_MAX, Join, Member as Name, Report};
+use proto::report::{Drain, Report};
+use proto::tracker::{ADDRESSES_MAX, Join, Member as Name};
 use proto::{ErrorCode, Fault, GroupName};
 
 /// The time: one clock that no administrator turns, for silence, and one for people.
@@ -43,7 +44,7 @@ pub(crate) struct Member {
     /// When it was last heard of, seconds since the epoch.
     pub(crate) beat_time: i64,
     /// What it last told of itself since it joined; a C++ storage tells nothing.
-    pub(crate) report: Report,
+    pub(crate) report: Option<Arc<Report>>,
     heard: Duration,
     /// Which of all joins was its last.
     join_number: u64,
@@ -134,7 +135,7 @@ impl Groups {
             addr,
             state: State::Online,
             beat_time: now.epoch,
-            report: Report::default(),
+            report: None,
             heard: now.elapsed,
             join_number: self.n_joins,
         };
@@ -205,11 +206,14 @@ impl Groups {
         Some(before)
     }
 
-    /// A member tells how it is. Tells what it told before, nothing when it is not there any more.
-    pub(crate) fn report(&mut self, ticket: &Ticket, report: Report) -> Option<Report> {
+    /// A member tells how it is. Tells what was known of it before, nothing when it is not there
+    /// any more.
+    pub(crate) fn report(&mut self, ticket: &Ticket, report: Arc<Report>) -> Option<Member> {
         let group = self.groups.get_mut(&ticket.group)?;
         let member = group.members.get_mut(&ticket.number)?;
-        Some(std::mem::replace(&mut member.report, report))
+        let before = member.clone();
+        member.report = Some(report);
+        Some(before)
     }
 
     /// A member goes. Nothing happens when it is not there any more, or has joined again since on
@@ -239,9 +243,9 @@ impl Groups {
         lost
     }
 
-    /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members, the first one
-    /// by `chance`, the others those that joined after it, in a ring; those that take no uploads
-    /// come after all that do.
+    /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members that are not
+    /// drained, the first one by `chance`, the others those that joined after it, in a ring; those
+    /// that take no uploads come after all that do.
     pub(crate) fn active(&self, group: &GroupName, chance: usize) -> Vec<SocketAddr> {
         let Some(group) = self.groups.get(group) else {
             return Vec::new();
@@ -252,18 +256,19 @@ impl Groups {
             from.iter()
                 .chain(before)
                 .filter_map(|number| group.members.get(number))
+                .filter(|member| member.is_offered())
         };
-        let takers = ring().filter(|member| member.report.uploads);
-        let others = ring().filter(|member| !member.report.uploads);
+        let takers = ring().filter(|member| member.takes_uploads());
+        let others = ring().filter(|member| !member.takes_uploads());
         let addrs = takers.chain(others).map(|member| member.addr);
         addrs.take(ADDRESSES_MAX).collect()
     }
 
-    /// The groups that have an ACTIVE member.
-    pub(crate) fn with_active(&self) -> BTreeSet<GroupName> {
+    /// The groups that have an ACTIVE member which takes uploads.
+    pub(crate) fn with_takers(&self) -> BTreeSet<GroupName> {
         let groups = self.groups.iter();
         groups
-            .filter(|(_, group)| !group.active.is_empty())
+            .filter(|(_, group)| group.has_taker())
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -283,7 +288,31 @@ impl Groups {
     }
 }
 
+impl Member {
+    /// Whether clients are sent there while it is ACTIVE.
+    fn is_offered(&self) -> bool {
+        self.drain() != Drain::All
+    }
+
+    /// Whether uploads have a chance there.
+    fn takes_uploads(&self) -> bool {
+        self.report.as_ref().is_none_or(|report| report.uploads) && self.drain() == Drain::None
+    }
+
+    /// How far an administrator takes it out of service.
+    pub(crate) fn drain(&self) -> Drain {
+        self.report
+            .as_ref()
+            .map_or(Drain::None, |report| report.drain)
+    }
+}
+
 impl Group {
+    fn has_taker(&self) -> bool {
+        let mut active = self.active.iter().filter_map(|n| self.members.get(n));
+        active.any(|member| member.is_offered() && member.takes_uploads())
+    }
+
     /// The number of the member with this address.
     fn at(&self, addr: SocketAddr) -> Option<u64> {
         self.by_addr.get(&(addr.ip(), addr.port())).copied()

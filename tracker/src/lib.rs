@@ -8,6 +8,7 @@ mod globals;
 
 mod groups;
 mod listing;
+mod overview;
 
 mod cache;
 mod db;

@@ -1,4 +1,4 @@
-//! The members as people read them: the reply to GROUPS.
+//! The members as people read them: the reply to GROUPS. And how long lists are spared.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 use proto::GroupName;
 use proto::group_list::{self, Group, Storage};
 
-use crate::groups::{Groups, Member, State};
+use crate::globals::Globals;
+use crate::groups::{Member, State};
 
 /// A list of more members is kept for a while: of a hundred thousand it takes 25 MB and long to
 /// make.
@@ -15,41 +16,47 @@ const SMALL: usize = 1000;
 /// How long.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// The last long list.
+/// The last long list of one kind.
 #[derive(Default)]
-pub(crate) struct Listing(Mutex<Option<Kept>>);
+pub(crate) struct Kept(Mutex<Option<Body>>);
 
-struct Kept {
-    body: Vec<u8>,
+struct Body {
+    bytes: Vec<u8>,
     /// On the clock of [`Now::elapsed`](crate::groups::Now::elapsed).
     made_at: Duration,
 }
 
-impl Listing {
-    /// The reply's body: everybody as of now or, when there are many, of just before. Those who ask
-    /// for a long list at once wait for one that is made.
-    pub(crate) fn body(&self, groups: &Mutex<Groups>, now: Duration) -> Vec<u8> {
-        if groups.lock().len() <= SMALL {
+impl Kept {
+    /// What `make` makes of `n_members`: now or, when they are many, just before. Those who ask for
+    /// a long list at once wait for one that is made.
+    pub(crate) fn body(
+        &self,
+        n_members: usize,
+        now: Duration,
+        make: impl FnOnce() -> Vec<u8>,
+    ) -> Vec<u8> {
+        if n_members <= SMALL {
             *self.0.lock() = None;
-            return make(groups);
+            return make();
         }
         let mut kept = self.0.lock();
         match &*kept {
-            Some(kept) if now.saturating_sub(kept.made_at) < KEPT => kept.body.clone(),
+            Some(kept) if now.saturating_sub(kept.made_at) < KEPT => kept.bytes.clone(),
             _ => {
-                let body = make(groups);
-                *kept = Some(Kept {
-                    body: body.clone(),
+                let bytes = make();
+                *kept = Some(Body {
+                    bytes: bytes.clone(),
                     made_at: now,
                 });
-                body
+                bytes
             }
         }
     }
 }
 
-fn make(groups: &Mutex<Groups>) -> Vec<u8> {
-    let snapshot = groups.lock().snapshot();
+/// The body of the reply to GROUPS.
+pub(crate) fn groups(globals: &Globals) -> Vec<u8> {
+    let snapshot = globals.groups.lock().snapshot();
     group_list::encode(&rows(&snapshot))
 }
 
@@ -75,7 +82,8 @@ fn storage(member: &Member) -> Storage {
     }
 }
 
-fn status(state: State) -> &'static str {
+/// A state in the words of the C++ tracker.
+pub(crate) fn status(state: State) -> &'static str {
     match state {
         State::Online => "ONLINE",
         State::Active => Storage::ACTIVE,
@@ -98,47 +106,18 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::groups::Now;
-
-    fn at(elapsed: Duration) -> Now {
-        Now { elapsed, epoch: 0 }
-    }
-
-    fn join(groups: &Mutex<Groups>, port: u16) {
-        let join = proto::tracker::Join {
-            version: "1.0".parse().unwrap(),
-            member: proto::tracker::Member {
-                group: "g1".parse().unwrap(),
-                hostname: "h".parse().unwrap(),
-            },
-            port,
-            start_time: 1,
-            join_time: 2,
-        };
-        let joined = groups
-            .lock()
-            .join([127, 0, 0, 1].into(), join, at(Duration::ZERO));
-        joined.unwrap();
-    }
 
     #[test]
     fn a_long_list_is_made_once_a_second_and_a_short_one_each_time() {
-        let groups = Mutex::new(Groups::new(SMALL + 10, KEPT));
-        let listing = Listing::default();
-        let n_listed = |now| {
-            let list = group_list::decode(&listing.body(&groups, now)).unwrap();
-            list.iter().map(|group| group.storages.len()).sum::<usize>()
-        };
-        let began = Duration::from_secs(5);
-        for port in 1..=SMALL as u16 {
-            join(&groups, port);
-        }
-        assert_eq!(n_listed(began), SMALL);
-        join(&groups, 2000);
-        assert_eq!(n_listed(began), SMALL + 1);
-        join(&groups, 2001);
-        assert_eq!(n_listed(began + KEPT / 2), SMALL + 1);
-        assert_eq!(n_listed(began + KEPT), SMALL + 2);
+        let (kept, began) = (Kept::default(), Duration::from_secs(5));
+        let body = |n_members: usize, mark: u8, now| kept.body(n_members, now, || vec![mark]);
+        assert_eq!(body(SMALL, 1, began), [1]);
+        assert_eq!(body(SMALL, 2, began), [2]);
+        assert_eq!(body(SMALL + 1, 3, began), [3]);
+        assert_eq!(body(SMALL + 2, 4, began + KEPT / 2), [3]);
+        assert_eq!(body(SMALL + 2, 5, began + KEPT), [5]);
+        assert_eq!(body(SMALL, 6, began + KEPT), [6]);
+        assert_eq!(body(SMALL + 1, 7, began + KEPT), [7]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::status;
 pub struct Tracker {
     globals: Arc<Globals>,
     server: Server,
-    status: Ticker,
+    status: [Ticker; 2],
     stop: Stop,
 }
 
@@ -64,7 +64,8 @@ impl Tracker {
     pub fn shutdown(self) {
         self.server.shutdown();
         self.stop.trip();
-        self.status.join();
+        // Closed first: the look at the groups may wait for it.
         self.globals.routes.close();
+        self.status.into_iter().for_each(Ticker::join);
     }
 }

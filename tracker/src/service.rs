@@ -6,28 +6,32 @@ use std::sync::Arc;
 use daemon::db::DbError;
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::{info, warn};
-use proto::tracker::{GROUPS, Join, Member, Report, SADDRS, Saddrs, SaddrsReply, TrackerRequest};
+use proto::report::Report;
+use proto::tracker::{CLUSTER, GROUPS, Join, Member, SADDRS, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId};
 use rand::seq::IndexedRandom;
 
 use crate::cache::Known;
 use crate::globals::Globals;
 use crate::groups::{State, Ticket};
-use crate::listing::Listing;
+use crate::listing::{self, Kept};
+use crate::overview;
 
 /// Who joined on a connection.
 type Session = Option<Ticket>;
 
 pub(crate) struct TrackerService {
     globals: Arc<Globals>,
-    listing: Listing,
+    groups: Kept,
+    cluster: Kept,
 }
 
 impl TrackerService {
     pub(crate) fn new(globals: Arc<Globals>) -> TrackerService {
         TrackerService {
             globals,
-            listing: Listing::default(),
+            groups: Kept::default(),
+            cluster: Kept::default(),
         }
     }
 
@@ -48,7 +52,7 @@ impl TrackerService {
             );
         }
         let group = joined.ticket.group();
-        if joined.is_new && !globals.known_groups.lock().contains(group) {
+        if joined.is_new && !globals.known.lock().groups.contains(group) {
             warn!("{at}: no user is given to {group}, which is not in the database");
         }
         *session = Some(joined.ticket);
@@ -81,16 +85,18 @@ impl TrackerService {
         let elsewhere = || Fault::new(ErrorCode::NotFound, "no member joined on this connection");
         let ticket = session.as_ref().ok_or_else(elsewhere)?;
         check_group(name, ticket)?;
-        let uploads = report.uploads;
-        let before = self
-            .globals
-            .groups
-            .lock()
-            .report(ticket, report)
-            .ok_or_else(elsewhere)?;
-        match (before.uploads, uploads) {
-            (true, false) => warn!("{}/{} takes no uploads", name.group, name.hostname),
-            (false, true) => info!("{}/{} takes uploads again", name.group, name.hostname),
+        let (uploads, drain) = (report.uploads, report.drain);
+        let mut groups = self.globals.groups.lock();
+        let before = groups.report(ticket, Arc::new(report));
+        drop(groups);
+        let before = before.ok_or_else(elsewhere)?;
+        let text = format!("{} {}/{}", before.addr, name.group, name.hostname);
+        if before.drain() != drain {
+            info!("{text} is drained of: {}", drain.as_str());
+        }
+        match (before.report.is_none_or(|report| report.uploads), uploads) {
+            (true, false) => warn!("{text} takes no uploads"),
+            (false, true) => info!("{text} takes uploads again"),
             _ => {}
         }
         Ok(())
@@ -113,9 +119,11 @@ impl TrackerService {
         Err(Fault::new(ErrorCode::NotFound, message))
     }
 
-    fn groups(&self) -> Vec<u8> {
-        let globals = &self.globals;
-        self.listing.body(&globals.groups, globals.now().elapsed)
+    /// The reply's body: everybody as of now or, when there are many, of just before.
+    fn list(&self, kept: &Kept, make: fn(&Globals) -> Vec<u8>) -> Vec<u8> {
+        let globals = &*self.globals;
+        let n_members = globals.groups.lock().len();
+        kept.body(n_members, globals.now().elapsed, || make(globals))
     }
 
     /// The user's group and where to go. Only what led somewhere is remembered.
@@ -170,12 +178,13 @@ impl TrackerService {
     /// Binds a new user to one of the groups that can take files now.
     fn choose(&self, app: &AppId, user: &UserId) -> Result<GroupName, Fault> {
         let globals = &self.globals;
-        let known = globals.routes.groups().map_err(db_fault)?;
-        *globals.known_groups.lock() = known.iter().cloned().collect();
-        let active = globals.groups.lock().with_active();
-        let candidates: Vec<_> = known.iter().filter(|g| active.contains(g)).collect();
+        let known = globals.read_groups().map_err(db_fault)?;
+        let takers = globals.groups.lock().with_takers();
+        let candidates: Vec<_> = known.iter().filter(|g| takers.contains(g)).collect();
         let candidate = candidates.choose(&mut rand::rng()).ok_or_else(|| {
-            unavailable(format!("no group has an active storage for {app}/{user}"))
+            unavailable(format!(
+                "no group has an active storage that takes uploads for {app}/{user}"
+            ))
         })?;
         globals.routes.bind(app, user, candidate).map_err(db_fault)
     }
@@ -215,10 +224,10 @@ impl Service for TrackerService {
     type Request = TrackerRequest;
     type Session = Session;
 
-    /// SADDRS may wait for the database, and the reply to GROUPS may be long.
+    /// SADDRS may wait for the database, and the lists may be long.
     fn lane(&self, command: u8) -> Lane {
         match command {
-            SADDRS | GROUPS => Lane::Slow,
+            SADDRS | GROUPS | CLUSTER => Lane::Slow,
             _ => Lane::Fast,
         }
     }
@@ -235,9 +244,10 @@ impl Service for TrackerService {
             TrackerRequest::Beat(name) => self.beat(&name, peer, session).map(nothing),
             TrackerRequest::Leave(name) => self.leave(&name, peer, session).map(nothing),
             TrackerRequest::Report(name, report) => {
-                self.report(&name, report, session).map(nothing)
+                self.report(&name, *report, session).map(nothing)
             }
-            TrackerRequest::Groups => Ok(self.groups()),
+            TrackerRequest::Groups => Ok(self.list(&self.groups, listing::groups)),
+            TrackerRequest::Cluster => Ok(self.list(&self.cluster, overview::cluster)),
             TrackerRequest::Saddrs(saddrs) => self.saddrs(saddrs).map(|reply| reply.encode()),
         };
         body.map(Reply::Body)

@@ -1,4 +1,5 @@
-//! The periodic look for members that have fallen silent.
+//! The periodic jobs: the look for members that have fallen silent, and for the groups that there
+//! are.
 
 use std::io;
 use std::sync::Arc;
@@ -6,19 +7,29 @@ use std::time::Duration;
 
 use daemon::Stop;
 use daemon::ticker::Ticker;
-use log::warn;
+use log::{debug, warn};
 
 use crate::globals::Globals;
 
 /// Looks in one check interval: a lost member is sent to for an eighth of it longer at most.
 const LOOKS: u32 = 8;
 
+/// Time between two looks at the groups of the database, which others may change.
+const GROUPS_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Starts looking, until the stop.
-pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<Ticker> {
+pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<[Ticker; 2]> {
     let interval = globals.config.check_interval.duration() / LOOKS;
     let interval = interval.max(Duration::from_millis(1));
-    let globals = Arc::clone(globals);
-    Ticker::start("status", interval, stop.clone(), move || look(&globals))
+    let (members, groups) = (Arc::clone(globals), Arc::clone(globals));
+    let status = Ticker::start("status", interval, stop.clone(), move || look(&members))?;
+    // On a thread of its own: a database that hangs must not keep silent members in the lists.
+    let groups = Ticker::start("groups", GROUPS_INTERVAL, stop.clone(), move || {
+        if let Err(e) = groups.read_groups() {
+            debug!("groups not read: {:#}", anyhow::Error::from(e));
+        }
+    })?;
+    Ok([status, groups])
 }
 
 fn look(globals: &Globals) {

@@ -7,8 +7,30 @@ use parking_lot::{Condvar, Mutex};
 
 #[derive(Default)]
 pub(crate) struct Census {
-    open: Mutex<usize>,
+    open: Mutex<Count>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Count {
+    now: usize,
+    most: usize,
+}
+
+/// How many connections a server has; outlives it.
+#[derive(Clone)]
+pub struct Connections(pub(crate) Arc<Census>);
+
+impl Connections {
+    /// Those that are open now.
+    pub fn now(&self) -> usize {
+        self.0.open()
+    }
+
+    /// The most that were open at a time.
+    pub fn most(&self) -> usize {
+        self.0.open.lock().most
+    }
 }
 
 /// One open connection; dropping it counts it out.
@@ -18,32 +40,33 @@ impl Census {
     /// Counts a connection in, unless there are `max` already.
     pub(crate) fn enter(self: &Arc<Census>, max: usize) -> Option<Slot> {
         let mut open = self.open.lock();
-        if *open >= max {
+        if open.now >= max {
             return None;
         }
-        *open += 1;
+        open.now += 1;
+        open.most = open.most.max(open.now);
         Some(Slot(Arc::clone(self)))
     }
 
     /// Waits until no connection is open; false when some still are at the deadline.
     pub(crate) fn wait_empty(&self, deadline: Instant) -> bool {
         let mut open = self.open.lock();
-        while *open > 0 {
+        while open.now > 0 {
             if self.changed.wait_until(&mut open, deadline).timed_out() {
-                return *open == 0;
+                return open.now == 0;
             }
         }
         true
     }
 
     pub(crate) fn open(&self) -> usize {
-        *self.open.lock()
+        self.open.lock().now
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        *self.0.open.lock() -= 1;
+        self.0.open.lock().now -= 1;
         self.0.changed.notify_all();
     }
 }

@@ -27,6 +27,7 @@ mod source;
 mod wait;
 mod worker;
 
+pub use census::Connections;
 pub use protocol::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then};
 pub use server::Server;
 pub use source::Source;

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
 use parking_lot::RwLock;
 
-use super::census::{Census, Slot};
+use super::census::{Census, Connections, Slot};
 use super::connection::{Activity, Connection, Pace};
 use super::park::Parking;
 use super::protocol::{Lane, Protocol};
@@ -39,7 +39,7 @@ trait Control: Send + Sync {
     fn begin_stop(&self);
     fn wait_empty(&self, deadline: Instant) -> bool;
     fn end(&self);
-    fn open(&self) -> usize;
+    fn connections(&self) -> Connections;
     fn reload(&self, config: &ServerConfig);
     fn stop_timeout(&self) -> Duration;
 }
@@ -74,9 +74,9 @@ impl Server {
         self.addr
     }
 
-    /// Connections that are open now.
-    pub fn connections(&self) -> usize {
-        self.control.open()
+    /// How many connections it has.
+    pub fn connections(&self) -> Connections {
+        self.control.connections()
     }
 
     /// Takes on the [`ServerConfig::RELOADED`] of `config`, the limits of time and rate.
@@ -93,7 +93,7 @@ impl Server {
             warn!(
                 "{}: breaking off {} connections",
                 self.name,
-                self.control.open()
+                self.connections().now()
             );
         }
         self.control.end();
@@ -305,8 +305,8 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
         }
     }
 
-    fn open(&self) -> usize {
-        self.census.open()
+    fn connections(&self) -> Connections {
+        Connections(Arc::clone(&self.census))
     }
 
     /// Threads and queues were made for the numbers at the start.

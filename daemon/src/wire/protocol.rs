@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};
+use proto::{ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 
 use super::access::{Access, FaultLog};
 use super::{Caller, Content, Reply, Service};
@@ -131,7 +131,7 @@ impl<S: Service> Wire<S> {
 impl<S: Service> Protocol for Wire<S> {
     type Session = S::Session;
 
-    const REQUEST_MAX: usize = 4096;
+    const REQUEST_MAX: usize = HEAD_LEN + FIXED_MAX;
 
     fn readiness(&self, bytes: &[u8]) -> Readiness {
         let Some(head) = Self::head(bytes) else {

@@ -60,7 +60,7 @@ fn silent_and_half_requests_cost_no_worker() {
     for n in 1..=100 {
         assert_eq!(ask_size(&mut stream), n);
     }
-    assert_eq!(server.connections(), 601);
+    assert_eq!(server.connections().now(), 601);
     drop(others);
     server.shutdown();
 }
@@ -230,7 +230,7 @@ fn a_close_at_any_byte_leaves_nothing_behind() {
         connect(server.addr()).write_all(&request[..len]).unwrap();
     }
     probe.expect("undone");
-    wait_until(|| server.connections() == 0);
+    wait_until(|| server.connections().now() == 0);
     server.shutdown();
 }
 
@@ -255,7 +255,7 @@ fn the_silent_and_the_slow_are_dropped_in_time() {
     assert_closed(&mut half);
     assert_closed(&mut stalled);
     probe.expect("undone");
-    wait_until(|| server.connections() == 0);
+    wait_until(|| server.connections().now() == 0);
     let mut rest = Vec::new();
     let _ = unread.read_to_end(&mut rest);
     assert!(rest.len() < size as usize, "{}", rest.len());
@@ -330,7 +330,7 @@ fn at_the_cap_the_longest_idle_connection_goes() {
     }
     let mut fourth = connect(server.addr());
     assert_eq!(ask_size(&mut fourth), 1);
-    assert_eq!(server.connections(), 3);
+    assert_eq!(server.connections().now(), 3);
     server.shutdown();
 }
 

@@ -4,11 +4,14 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use proptest::prelude::*;
+use proto::cluster::Cluster;
 use proto::group_list::{self, Group, Storage};
 use proto::idserver::{IDS_MAX, IdRequest};
 use proto::storage::{Download, FileStat, StorageRequest, Upload};
-use proto::tracker::{Join, Member, Report, Saddrs, SaddrsReply, TrackerRequest};
-use proto::{Address, Fault, FileKey, HEAD_LEN, Head, Request};
+use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
+use proto::{Address, FIXED_MAX, Fault, FileKey, HEAD_LEN, Head, Request};
+
+use crate::reports::{cluster, report};
 
 fn parsed<T>(pattern: &'static str) -> impl Strategy<Value = T>
 where
@@ -65,8 +68,8 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
         join(),
         member().prop_map(TrackerRequest::Beat),
         member().prop_map(TrackerRequest::Leave),
-        (member(), any::<bool>())
-            .prop_map(|(member, uploads)| TrackerRequest::Report(member, Report { uploads })),
+        (member(), report())
+            .prop_map(|(member, report)| TrackerRequest::Report(member, Box::new(report))),
         (key(), any::<bool>()).prop_map(|(key, with_file)| {
             TrackerRequest::Saddrs(Saddrs {
                 app: key.app,
@@ -75,6 +78,7 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
             })
         }),
         Just(TrackerRequest::Groups),
+        Just(TrackerRequest::Cluster),
     ]
 }
 
@@ -93,7 +97,7 @@ fn decode<R: Request>(bytes: &[u8]) -> Option<R> {
 }
 
 /// Round trip, then every truncation, then a change of one byte: an error or another request, never
-/// a panic, and never a fixed part of more than a few hundred bytes.
+/// a panic, and never a fixed part of more than [`FIXED_MAX`].
 fn check<R: Request + PartialEq + Debug>(request: &R, bytes: &[u8], at: usize, with: u8) {
     assert_eq!(decode::<R>(bytes).as_ref(), Some(request));
     for len in 0..bytes.len() {
@@ -138,7 +142,7 @@ proptest! {
             TrackerRequest::fixed_len(&head),
             IdRequest::fixed_len(&head),
         ] {
-            prop_assert!(fixed.unwrap_or(0) <= 1170);
+            prop_assert!(fixed.unwrap_or(0) <= FIXED_MAX);
         }
     }
 
@@ -148,6 +152,17 @@ proptest! {
         let _ = FileStat::decode(&body);
         let _ = SaddrsReply::decode(&body);
         let _ = group_list::decode(&body);
+        let _ = Cluster::decode(&body);
+    }
+
+    #[test]
+    fn clusters(cluster in cluster(), at: usize, with: u8) {
+        let mut body = cluster.encode();
+        prop_assert_eq!(Cluster::decode(&body).unwrap(), cluster);
+        prop_assert!(Cluster::decode(&body[..body.len() - 1]).is_err());
+        let at = at % body.len();
+        body[at] = with;
+        let _ = Cluster::decode(&body);
     }
 
     #[test]

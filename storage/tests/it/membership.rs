@@ -63,7 +63,12 @@ fn every_tracker_is_joined_beaten_and_left() {
             .map(|(server, _)| server.addr().into())
             .collect();
     });
-    let next = |diary: &Receiver<TrackerRequest>| diary.recv_timeout(PATIENCE).unwrap();
+    let next = |diary: &Receiver<TrackerRequest>| loop {
+        let request = diary.recv_timeout(PATIENCE).unwrap();
+        if !matches!(request, TrackerRequest::Report(..)) {
+            return request;
+        }
+    };
     let TrackerRequest::Join(join) = next(&trackers[0].1) else {
         panic!("not a join")
     };
@@ -82,4 +87,47 @@ fn every_tracker_is_joined_beaten_and_left() {
         assert_eq!(kind(&last), "leave");
         server.shutdown();
     }
+}
+
+#[test]
+fn every_beat_comes_with_a_report_of_space_and_counters() {
+    let (server, diary) = tracker(false);
+    let node = Node::start_with(|config| config.trackers = vec![server.addr().into()]);
+    let mut client = node.client();
+    client.upload("film", b"content").unwrap();
+    client.download("film", 0, 0).unwrap();
+    client.size("none").unwrap_err();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let report = loop {
+        let request = diary.recv_deadline(deadline).unwrap();
+        if let TrackerRequest::Report(_, report) = request
+            && report.counters.total_stat_count == 1
+            && report.space.total > 0
+        {
+            break *report;
+        }
+    };
+    let counters = report.counters;
+    assert_eq!(
+        (
+            counters.total_upload_count,
+            counters.success_upload_count,
+            counters.success_upload_bytes,
+            counters.success_download_count,
+            counters.success_download_bytes,
+            counters.success_stat_count,
+        ),
+        (1, 1, 7, 1, 7, 0)
+    );
+    assert!((1..=counters.connection_max_count).contains(&counters.connection_current_count));
+    assert_eq!(report.paths.len(), 1);
+    let path = &report.paths[0];
+    assert_eq!(
+        (&path.path, &*path.health),
+        (&node.config.store_paths[0], "writable")
+    );
+    assert_eq!(path.space, report.space);
+    assert!(report.space.available <= report.space.free && report.uploads);
+    drop(node);
+    server.shutdown();
 }

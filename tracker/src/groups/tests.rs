@@ -278,7 +278,7 @@ impl Pair {
             .collect();
         assert_eq!(ours, plain);
         let active: Vec<_> = plain.iter().filter(|m| m.1 == State::Active).collect();
-        assert_eq!(self.groups.with_active().contains(&key), !active.is_empty());
+        assert_eq!(self.groups.with_takers().contains(&key), !active.is_empty());
         for chance in 0..4 {
             let n = active.len();
             let ring: Vec<_> = (0..n.min(3)).map(|i| active[(chance + i) % n].0).collect();

@@ -222,7 +222,7 @@ fn a_new_user_goes_to_a_group_that_can_take_files() {
     let fault = setting.saddrs("alice").unwrap_err();
     let expected = Fault::new(
         ErrorCode::Unavailable,
-        "no group has an active storage for tnvideo/alice",
+        "no group has an active storage that takes uploads for tnvideo/alice",
     );
     assert_eq!(fault, expected);
     assert_eq!(setting.bound("alice"), None);

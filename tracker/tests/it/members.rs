@@ -3,6 +3,7 @@
 use daemon::units::Period;
 use proto::ErrorCode;
 use proto::group_list::Group;
+use proto::report::{Drain, Report, Space};
 use proto::tracker::TrackerRequest;
 use tracker::{Config, Tracker};
 
@@ -130,4 +131,77 @@ fn it_cannot_start_where_another_listens() {
     let error = format!("{:#}", Tracker::start(second).err().unwrap());
     assert!(error.starts_with("cannot listen on 127.0.0.1:"), "{error}");
     first.shutdown();
+}
+
+#[test]
+fn what_members_report_is_told_to_monitors_and_drained_ones_are_not_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder.path().join("tracker.db"));
+    config.groups.push("group002".parse().unwrap());
+    let tracker = start(config);
+    let mut client = Client::connect(tracker.addr(), 1);
+    let mut storages = [2, 3].map(|host| {
+        let mut storage = Client::connect(tracker.addr(), host);
+        storage.join("group001", 23000).unwrap();
+        storage.beat("group001").unwrap();
+        storage
+    });
+    let space = Space {
+        total: 10,
+        ..Space::default()
+    };
+    for (drain, addresses) in [
+        (Drain::Uploads, &["127.0.0.2:23000", "127.0.0.3:23000"][..]),
+        (Drain::All, &["127.0.0.2:23000"]),
+        (Drain::None, &["127.0.0.2:23000", "127.0.0.3:23000"]),
+    ] {
+        let report = Report {
+            drain,
+            space,
+            ..Report::default()
+        };
+        storages[1].report("group001", &report).unwrap();
+        let cluster = client.cluster();
+        assert_eq!(cluster.tracker.hostname, "vm");
+        let groups: Vec<_> = cluster.groups.iter().map(|g| (&*g.name, g.open)).collect();
+        assert_eq!(groups, [("group001", true), ("group002", true)]);
+        let members = &cluster.groups[0].storages;
+        assert_eq!(members[0].report, None);
+        assert_eq!(members[1].report.as_ref(), Some(&report));
+        assert_eq!((&*members[1].status, members[1].join_time), ("ACTIVE", 2));
+        let mut told = client.saddrs("alice").unwrap().addresses;
+        if drain == Drain::Uploads {
+            assert_eq!(told[0].as_str(), "127.0.0.2:23000");
+        }
+        told.sort();
+        assert!(
+            told.iter()
+                .map(|a| a.as_str())
+                .eq(addresses.iter().copied())
+        );
+    }
+    tracker.shutdown();
+}
+
+#[test]
+fn no_user_is_given_to_a_group_that_takes_no_uploads() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(&folder.path().join("tracker.db")));
+    let mut storage = Client::connect(tracker.addr(), 2);
+    storage.join("group001", 23000).unwrap();
+    storage.beat("group001").unwrap();
+    storage.saddrs("before").unwrap();
+    let full = Report {
+        uploads: false,
+        ..Report::default()
+    };
+    storage.report("group001", &full).unwrap();
+    let fault = storage.saddrs("alice").unwrap_err();
+    assert_eq!(
+        fault.message,
+        "[vm] no group has an active storage that takes uploads for tnvideo/alice"
+    );
+    // Who has files there still gets them.
+    assert_eq!(storage.saddrs("before").unwrap().addresses.len(), 1);
+    tracker.shutdown();
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use daemon::db::DatabaseUrl;
+use proto::cluster::Cluster;
 use proto::group_list::{self, Group};
+use proto::report::Report;
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Fault, HEAD_LEN, Head};
 use socket2::{Domain, Socket, Type};
@@ -83,6 +85,15 @@ impl Client {
 
     pub fn beat(&mut self, group: &str) -> Result<Vec<u8>, Fault> {
         self.call(&TrackerRequest::Beat(member(group, "h")))
+    }
+
+    pub fn report(&mut self, group: &str, report: &Report) -> Result<Vec<u8>, Fault> {
+        let report = Box::new(report.clone());
+        self.call(&TrackerRequest::Report(member(group, "h"), report))
+    }
+
+    pub fn cluster(&mut self) -> Cluster {
+        Cluster::decode(&self.call(&TrackerRequest::Cluster).unwrap()).unwrap()
     }
 
     pub fn saddrs(&mut self, user: &str) -> Result<SaddrsReply, Fault> {

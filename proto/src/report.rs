@@ -1,0 +1,217 @@
+//! How a storage is: what it tells every tracker with its beats, in the words of FastDFS's monitor
+//! where the thing is the same.
+//!
+//! On the wire JSON text with a NUL, in which a later version may add fields that an earlier one
+//! passes over. Both sides keep the bounds: [`Report::bounded`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::DecodeError;
+use crate::field::Fields;
+
+/// Longest text of a report, in bytes with its NUL.
+pub const REPORT_TEXT_MAX: usize = 7 << 10;
+/// Most store paths in a report; [`Report::space`] is of all.
+pub const REPORT_PATHS_MAX: usize = 16;
+/// Most errors in a report.
+pub const REPORT_ERRORS_MAX: usize = 4;
+/// Longest text of any kind in a report, in bytes.
+pub const REPORT_WORDS_MAX: usize = 160;
+
+/// How a storage is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// Whether uploads have a chance: clients are sent to others first when not.
+    pub uploads: bool,
+    /// Whether an administrator takes it out of service.
+    pub drain: Drain,
+    /// Its whole version; JOIN has room for six bytes only.
+    pub version: String,
+    /// When its process started, seconds since the epoch.
+    pub up_since: i64,
+    /// All store paths together.
+    pub space: Space,
+    /// The store paths, in the order of its configuration; at most [`REPORT_PATHS_MAX`].
+    pub paths: Vec<StorePath>,
+    /// What it did since it started.
+    pub counters: Counters,
+    /// What went wrong last, the latest first; at most [`REPORT_ERRORS_MAX`].
+    pub errors: Vec<LastError>,
+}
+
+/// How far a storage is taken out of service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Drain {
+    /// Not at all.
+    #[default]
+    None,
+    /// No client is sent there any more.
+    All,
+    /// It takes no uploads. What a later version may call else is taken for this.
+    #[serde(other)]
+    Uploads,
+}
+
+/// Room on disks, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Space {
+    /// Size of the file systems.
+    pub total: u64,
+    /// What is free of that.
+    pub free: u64,
+    /// What is to be left free.
+    pub reserved: u64,
+    /// What uploads may take.
+    pub available: u64,
+}
+
+/// One folder that holds files.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StorePath {
+    /// As configured.
+    pub path: String,
+    /// Room on it.
+    pub space: Space,
+    /// `writable`, or what it is instead.
+    pub health: String,
+    /// Why it is not writable.
+    pub why: String,
+}
+
+/// Totals since the storage started. Bytes are those of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct Counters {
+    pub total_upload_count: u64,
+    pub success_upload_count: u64,
+    pub total_upload_bytes: u64,
+    pub success_upload_bytes: u64,
+    pub total_download_count: u64,
+    pub success_download_count: u64,
+    pub total_download_bytes: u64,
+    pub success_download_bytes: u64,
+    pub total_delete_count: u64,
+    pub success_delete_count: u64,
+    /// Sizes and stats.
+    pub total_stat_count: u64,
+    pub success_stat_count: u64,
+    /// Most connections at a time that it takes.
+    pub connection_alloc_count: u64,
+    pub connection_current_count: u64,
+    /// Most connections at a time that it had.
+    pub connection_max_count: u64,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastError {
+    /// When, seconds since the epoch.
+    pub time: i64,
+    /// What.
+    pub text: String,
+}
+
+impl Default for Report {
+    fn default() -> Report {
+        Report {
+            uploads: true,
+            drain: Drain::None,
+            version: String::new(),
+            up_since: 0,
+            space: Space::default(),
+            paths: Vec::new(),
+            counters: Counters::default(),
+            errors: Vec::new(),
+        }
+    }
+}
+
+impl Drain {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Drain::None => "none",
+            Drain::Uploads => "uploads",
+            Drain::All => "all",
+        }
+    }
+}
+
+impl Space {
+    /// Both together.
+    pub fn plus(self, other: Space) -> Space {
+        Space {
+            total: self.total.saturating_add(other.total),
+            free: self.free.saturating_add(other.free),
+            reserved: self.reserved.saturating_add(other.reserved),
+            available: self.available.saturating_add(other.available),
+        }
+    }
+}
+
+impl Report {
+    /// The same with no list and no text beyond its bound, and without control characters.
+    pub fn bounded(mut self) -> Report {
+        self.paths.truncate(REPORT_PATHS_MAX);
+        self.errors.truncate(REPORT_ERRORS_MAX);
+        let of_paths = self
+            .paths
+            .iter_mut()
+            .flat_map(|path| [&mut path.path, &mut path.health, &mut path.why]);
+        let of_errors = self.errors.iter_mut().map(|error| &mut error.text);
+        of_paths
+            .chain(of_errors)
+            .chain([&mut self.version])
+            .for_each(bound);
+        self.paths.shrink_to_fit();
+        self.errors.shrink_to_fit();
+        self
+    }
+
+    /// Appends the text. What does not fit is left out: errors first, then the last paths.
+    pub(crate) fn encode(&self, body: &mut Vec<u8>) {
+        let mut report = self.clone().bounded();
+        loop {
+            let text = serde_json::to_vec(&report).expect("a report is JSON");
+            let fits = text.len() < REPORT_TEXT_MAX;
+            if fits || (report.errors.pop().is_none() && report.paths.pop().is_none()) {
+                body.extend_from_slice(&text);
+                body.push(0);
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn decode(fields: Fields<'_>) -> Result<Report, DecodeError> {
+        let rest = fields.rest();
+        let report: Report = json(Fields::new(rest).text("report", rest.len())?, "report")?;
+        Ok(report.bounded())
+    }
+}
+
+/// A value from JSON text that came over the wire.
+pub(crate) fn json<T: for<'a> Deserialize<'a>>(
+    text: &str,
+    field: &'static str,
+) -> Result<T, DecodeError> {
+    serde_json::from_str(text).map_err(|_| DecodeError::Character {
+        field,
+        allowed: "the JSON of one",
+        value: text.chars().take(REPORT_WORDS_MAX).collect(),
+    })
+}
+
+/// Cuts a text at its bound; what could break a line or a terminal becomes a blank.
+pub(crate) fn bound(text: &mut String) {
+    text.truncate(text.floor_char_boundary(REPORT_WORDS_MAX));
+    if text.contains(char::is_control) {
+        *text = text.replace(char::is_control, " ");
+    }
+    text.shrink_to_fit();
+}

@@ -1,0 +1,53 @@
+//! How this storage is, put together for the trackers. Never waits: what disks say is what they
+//! said when they were last looked after.
+
+use daemon::net::Connections;
+use proto::report::{Counters, Report, Space, StorePath};
+
+use crate::globals::Globals;
+use crate::store_path::Health;
+
+/// All that trackers are told.
+pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64) -> Report {
+    let paths: Vec<StorePath> = globals.paths.iter().map(|path| of_path(path)).collect();
+    let space = paths
+        .iter()
+        .fold(Space::default(), |sum, path| sum.plus(path.space));
+    Report {
+        uploads: globals.paths.take_uploads(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        up_since,
+        space,
+        paths,
+        counters: Counters {
+            connection_alloc_count: globals.config.server.connections_max.into(),
+            connection_current_count: connections.now() as u64,
+            connection_max_count: connections.most() as u64,
+            ..globals.counters.totals()
+        },
+        errors: globals.counters.errors(),
+        ..Report::default()
+    }
+}
+
+fn of_path(path: &crate::store_path::StorePath) -> StorePath {
+    let (health, why) = match path.health() {
+        Health::Writable if !path.takes_uploads() => ("full", String::new()),
+        Health::Writable => ("writable", String::new()),
+        Health::ReadOnly(why) => ("read-only", why),
+        Health::Failed(why) => ("failed", why),
+        Health::Away(why) => ("away", why),
+    };
+    let space = path.space();
+    StorePath {
+        path: path.text.clone(),
+        space: Space {
+            total: space.total,
+            free: space.free,
+            reserved: space.reserved,
+            available: space.available(),
+        },
+        health: health.to_owned(),
+        why,
+    }
+}

@@ -1,0 +1,59 @@
+//! All that is known of the cluster: the reply to CLUSTER.
+
+use std::collections::BTreeMap;
+
+use proto::GroupName;
+use proto::cluster::{CLUSTER_REPORTS_MAX, Cluster, Group, Storage, Tracker};
+
+use crate::globals::Globals;
+use crate::groups::Member;
+use crate::listing::status;
+
+/// The body of the reply: the groups of the database and those that have members.
+pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
+    let snapshot = globals.groups.lock().snapshot();
+    let (open, error) = {
+        let known = globals.known.lock();
+        (known.groups.clone(), known.error.clone())
+    };
+    let mut groups: BTreeMap<GroupName, Vec<Member>> = snapshot.into_iter().collect();
+    for name in &open {
+        groups.entry(name.clone()).or_default();
+    }
+    let mut reports_left = CLUSTER_REPORTS_MAX;
+    let groups = groups.into_iter().map(|(name, members)| Group {
+        open: open.contains(&name),
+        name: name.to_string(),
+        storages: members
+            .iter()
+            .map(|member| storage(member, &mut reports_left))
+            .collect(),
+    });
+    let cluster = Cluster {
+        tracker: Tracker {
+            hostname: globals.config.hostname.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            up_since: globals.up_since,
+            time: globals.now().epoch,
+            database_error: error.unwrap_or_default(),
+        },
+        groups: groups.collect(),
+    };
+    cluster.encode()
+}
+
+fn storage(member: &Member, reports_left: &mut usize) -> Storage {
+    let join = &member.join;
+    let report = member.report.as_deref().filter(|_| *reports_left > 0);
+    *reports_left -= usize::from(report.is_some());
+    Storage {
+        address: member.addr.to_string(),
+        hostname: join.member.hostname.to_string(),
+        version: join.version.to_string(),
+        status: status(member.state).to_owned(),
+        start_time: join.start_time,
+        join_time: join.join_time,
+        beat_time: member.beat_time,
+        report: report.cloned(),
+    }
+}
