@@ -1,9 +1,12 @@
 # What a developer does, one word each. `make help` lists the words.
-# Needs Rust (1.95 or newer), a C compiler and make; `make test` also MariaDB and GlusterFS, which
-# it installs when run as root.
+# Needs Rust (1.95 or newer), a C compiler and make; `make test` and ENGINE=full also MariaDB and
+# GlusterFS, which are installed when run as root.
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TNV_CLUSTER := $(TARGET)/release/tnv-cluster
+# What keeps the rows and files of a cluster: embedded (SQLite and folders), or full.
+ENGINE := embedded
+ENGINES := $(if $(filter full,$(ENGINE)),engines)
 # Code that may open sockets: the frame, the client, httpd, and these tests.
 NO_SOCKETS := proto tracker/src idserver/src storage/src
 CRATES := proto daemon client tracker idserver storage httpd manual test-cluster
@@ -51,8 +54,9 @@ doc: ## Build the documentation, warnings are errors
 
 # TNV_TRACKER_PORT, TNV_IDSERVER_PORT, TNV_STORAGE_PORT and TNV_HTTPD_PORT choose the ports at which
 # the search for free ones begins.
-cluster: build ## Start a cluster on this machine, or what is missing of it
-	@$(TNV_CLUSTER) up
+# TNV_DATABASE_PORT does so for Galera. ENGINE=full: Galera and GlusterFS, as root.
+cluster: $(ENGINES) build ## Start a cluster on this machine, or what is missing of it (ENGINE=full)
+	@$(TNV_CLUSTER) up --engine $(ENGINE)
 
 cluster-status: $(TNV_CLUSTER) ## Show the daemons of the cluster
 	@$(TNV_CLUSTER) status
@@ -60,8 +64,8 @@ cluster-status: $(TNV_CLUSTER) ## Show the daemons of the cluster
 cluster-stop: $(TNV_CLUSTER) ## Stop the cluster
 	@$(TNV_CLUSTER) stop
 
-demo: build ## Start a cluster, store videos, stream them, and leave one to watch
-	@$(TNV_CLUSTER) demo
+demo: $(ENGINES) build ## Start a cluster, store videos, stream them, and leave one to watch (ENGINE=full)
+	@$(TNV_CLUSTER) demo --engine $(ENGINE)
 
 limits: limits-idle limits-memory ## Measure idle connections and memory (SIZE=MIB: smaller files)
 

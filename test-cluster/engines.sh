@@ -1,7 +1,7 @@
 #!/bin/sh
-# Sees to it that the servers are there which the tests run for real: MariaDB with Galera, and
-# GlusterFS. As root it installs the Debian packages that are missing and says which; otherwise it
-# names them. The tests start servers of their own, on free ports and in folders of their own.
+# Sees to it that the servers are there which tests and clusters run for real: MariaDB with Galera,
+# and GlusterFS. As root it installs the Debian packages that are missing and says which; otherwise
+# it names them. Those servers run on free ports and in folders of their own.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -18,7 +18,7 @@ need ip iproute2
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
     echo "missing Debian packages:$missing" >&2
-    echo "install them, or run the tests that need none: make test-embedded" >&2
+    echo "install them, or do what needs none: make test-embedded, or leave out ENGINE=full" >&2
     exit 1
 fi
 echo "installing the Debian packages$missing"

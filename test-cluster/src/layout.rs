@@ -1,5 +1,16 @@
 //! What a cluster consists of, before anybody has chosen ports.
 
+use clap::ValueEnum;
+
+/// What keeps rows and files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// SQLite and a folder for each group.
+    Embedded,
+    /// A Galera cluster of three nodes, and a GlusterFS volume for each group. Takes root.
+    Full,
+}
+
 /// How many daemons of each kind, and how they are set.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -9,10 +20,12 @@ pub struct Layout {
     pub idservers: u16,
     /// Groups of storages: `group001` and on.
     pub groups: u16,
-    /// Storages in each group; they share one store folder.
+    /// Storages in each group; they share one store folder, or have mounts of one volume.
     pub storages_per_group: u16,
     /// HTTP servers.
     pub httpds: u16,
+    /// What keeps rows and files.
+    pub engine: Engine,
     /// Where the search for free ports begins.
     pub ports: Ports,
     /// Settings that are not the defaults.
@@ -30,6 +43,8 @@ pub struct Ports {
     pub storage: u16,
     /// Of the HTTP servers.
     pub httpd: u16,
+    /// Of the nodes of the database.
+    pub database: u16,
 }
 
 /// Settings in which a cluster differs from the defaults of its daemons.
@@ -50,6 +65,7 @@ impl Default for Ports {
             idserver: 22000,
             storage: 23000,
             httpd: 8080,
+            database: 24000,
         }
     }
 }
@@ -75,6 +91,7 @@ impl Layout {
             groups: 2,
             storages_per_group: 2,
             httpds: 2,
+            engine: Engine::Embedded,
             ports: Ports::default(),
             settings: Settings::default(),
         }
@@ -89,6 +106,7 @@ impl Layout {
             groups: 1,
             storages_per_group: storages,
             httpds: 1,
+            engine: Engine::Embedded,
             ports: Ports::anywhere(),
             settings: Settings::default(),
         }
@@ -105,6 +123,7 @@ impl Ports {
             idserver: base,
             storage: base,
             httpd: base,
+            database: base,
         }
     }
 }

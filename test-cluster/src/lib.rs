@@ -3,7 +3,8 @@
 //!
 //! A [`Plan`] says which daemons there are and where each listens; it writes their configurations.
 //! A [`Cluster`] runs a plan for a test and kills what is left when it is dropped. [`standing`]
-//! runs one that outlives its starter: `make cluster`, `make demo`. The programs behind
+//! runs one that outlives its starter: `make cluster`, `make demo`, with `ENGINE=full` on Galera
+//! and GlusterFS (`engines`). The programs behind
 //! `tnv-cluster idle` and `memory` measure limits.
 //!
 //! Whether a process is ours is never taken from a note: `/proc` must show it with the path of
@@ -15,6 +16,7 @@ mod config;
 pub mod content;
 pub mod deadline;
 pub mod demo;
+mod engines;
 pub mod http;
 mod layout;
 pub mod limits;
@@ -30,7 +32,7 @@ pub mod tnv;
 
 pub use binaries::Binaries;
 pub use cluster::Cluster;
-pub use layout::{Layout, Ports, Settings};
+pub use layout::{Engine, Layout, Ports, Settings};
 pub use manifest::Manifest;
-pub use plan::{APP, Node, Plan, Role, USER};
+pub use plan::{APP, DATABASE_USER, GaleraNode, Node, Plan, Role, USER};
 pub use process::{Exit, Process};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use test_cluster::{Binaries, Layout, Ports, demo, limits, standing};
+use test_cluster::{Binaries, Engine, Layout, Ports, demo, limits, standing};
 
 /// Clusters of tnv on this machine, for trying it out and for measuring it
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start a cluster, or what is missing of it
-    Up(PortArgs),
+    Up(LayoutArgs),
     /// Show every daemon and its state
     Status,
     /// Stop the cluster
@@ -34,7 +34,7 @@ enum Command {
     /// Start a cluster and show it at work: upload, ranges, delete
     Demo {
         #[command(flatten)]
-        ports: PortArgs,
+        layout: LayoutArgs,
         /// Where the demo videos are
         #[arg(long, default_value = "test-cluster/media", value_name = "FOLDER")]
         media: PathBuf,
@@ -52,9 +52,13 @@ enum Command {
     },
 }
 
-/// Preferred ports: the first daemon of a kind gets it if it is free, the others follow.
+/// The engine, and preferred ports: the first daemon of a kind gets it if it is free, the others
+/// follow.
 #[derive(Debug, clap::Args)]
-struct PortArgs {
+struct LayoutArgs {
+    /// What keeps rows and files: SQLite and folders, or Galera and GlusterFS (takes root)
+    #[arg(long, value_enum, default_value_t = Engine::Embedded)]
+    engine: Engine,
     /// First port to try for trackers
     #[arg(long, env = "TNV_TRACKER_PORT", default_value_t = 21000)]
     tracker_port: u16,
@@ -67,16 +71,21 @@ struct PortArgs {
     /// First port to try for HTTP servers
     #[arg(long, env = "TNV_HTTPD_PORT", default_value_t = 8080)]
     httpd_port: u16,
+    /// First port to try for nodes of the database
+    #[arg(long, env = "TNV_DATABASE_PORT", default_value_t = 24000)]
+    database_port: u16,
 }
 
-impl PortArgs {
+impl LayoutArgs {
     fn layout(&self) -> Layout {
         let mut layout = Layout::pairs();
+        layout.engine = self.engine;
         layout.ports = Ports {
             tracker: self.tracker_port,
             idserver: self.idserver_port,
             storage: self.storage_port,
             httpd: self.httpd_port,
+            database: self.database_port,
         };
         layout
     }
@@ -96,15 +105,15 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     let folder = &args.folder;
     match &args.command {
-        Command::Up(ports) => {
+        Command::Up(args) => {
             let binaries = Binaries::beside_this_program()?;
-            standing::up(&ports.layout(), folder, &binaries).map(drop)
+            standing::up(&args.layout(), folder, &binaries).map(drop)
         }
         Command::Status => standing::status(folder),
         Command::Stop => standing::stop(folder),
-        Command::Demo { ports, media } => {
+        Command::Demo { layout, media } => {
             let binaries = Binaries::beside_this_program()?;
-            let plan = standing::up(&ports.layout(), folder, &binaries)?;
+            let plan = standing::up(&layout.layout(), folder, &binaries)?;
             demo::run(&plan, &binaries, media)
         }
         Command::Idle => limits::idle::measure(folder),

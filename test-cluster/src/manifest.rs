@@ -29,6 +29,9 @@ pub struct Manifest {
     pub database: DatabaseEntry,
     /// The processes of the other kinds, in the order of their addresses.
     pub pids: BTreeMap<String, Vec<u32>>,
+    /// The processes of the engines by their names: nodes of the database, bricks, mounts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub engines: BTreeMap<String, u32>,
 }
 
 /// One storage.
@@ -40,15 +43,18 @@ pub struct StorageEntry {
     pub addr: SocketAddr,
     /// Its process.
     pub pid: u32,
-    /// The folder that the group keeps its files in; absolute.
+    /// The folder that it keeps its files in; absolute.
     pub store_path: PathBuf,
 }
 
-/// The databases, as URLs with absolute paths.
+/// The databases, as URLs; those of files with absolute paths.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DatabaseEntry {
-    /// Always `sqlite`.
+    /// `sqlite` or `mysql`.
     pub engine: String,
+    /// The file with the password that `mysql` asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
     /// Of the trackers.
     pub tracker: String,
     /// Of the idservers.
@@ -57,9 +63,30 @@ pub struct DatabaseEntry {
     pub storage: String,
 }
 
+impl DatabaseEntry {
+    fn of(plan: &Plan) -> DatabaseEntry {
+        let url = |role| match plan.is_full() {
+            true => plan.galera_url(role),
+            false => format!("sqlite:{}", plan.database(role).display()),
+        };
+        let engine = if plan.is_full() { "mysql" } else { "sqlite" };
+        DatabaseEntry {
+            engine: engine.to_owned(),
+            password_file: plan.is_full().then(|| plan.database_password()),
+            tracker: url(Role::Tracker),
+            idserver: url(Role::Idserver),
+            storage: url(Role::Storage),
+        }
+    }
+}
+
 impl Manifest {
-    /// Describes a plan whose nodes run as the processes that `pid_of` knows.
-    pub fn of(plan: &Plan, pid_of: impl Fn(&Node) -> u32) -> Manifest {
+    /// Describes a plan whose nodes run as the processes that `pid_of` knows, on `engines`.
+    pub fn of(
+        plan: &Plan,
+        pid_of: impl Fn(&Node) -> u32,
+        engines: BTreeMap<String, u32>,
+    ) -> Manifest {
         let pids = [Role::Tracker, Role::Idserver, Role::Httpd].map(|role| {
             let pids = plan.of(role).map(&pid_of).collect();
             (role.as_str().to_owned(), pids)
@@ -67,13 +94,12 @@ impl Manifest {
         let storages = plan.of(Role::Storage).map(|node| {
             let group = node.group.clone().unwrap_or_default();
             StorageEntry {
-                store_path: plan.store(&group),
+                store_path: plan.store(node),
                 group,
                 addr: node.addr,
                 pid: pid_of(node),
             }
         });
-        let database = |role| format!("sqlite:{}", plan.database(role).display());
         Manifest {
             app: APP.to_owned(),
             user: USER.to_owned(),
@@ -81,13 +107,9 @@ impl Manifest {
             idservers: plan.addrs(Role::Idserver),
             storages: storages.collect(),
             httpds: plan.addrs(Role::Httpd),
-            database: DatabaseEntry {
-                engine: "sqlite".to_owned(),
-                tracker: database(Role::Tracker),
-                idserver: database(Role::Idserver),
-                storage: database(Role::Storage),
-            },
+            database: DatabaseEntry::of(plan),
             pids: pids.into(),
+            engines,
         }
     }
 

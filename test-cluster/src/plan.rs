@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{Layout, Settings};
+use crate::layout::{Engine, Layout, Settings};
 use crate::{config, ports};
 
 /// The application of every cluster here.
 pub const APP: &str = "tnvideo";
 /// The user whose files `/files/ID` names.
 pub const USER: &str = "tnv001";
+
+/// Who the daemons are for a database that asks.
+pub const DATABASE_USER: &str = "tnv";
 
 /// What a daemon is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,6 +70,24 @@ pub struct Plan {
     pub folder: PathBuf,
     /// In the order in which they are started.
     pub nodes: Vec<Node>,
+    /// The nodes of the database; none if the daemons have files of their own for their rows.
+    #[serde(default)]
+    pub galera: Vec<GaleraNode>,
+}
+
+/// One node of a Galera cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GaleraNode {
+    /// `galera-1`: part of the names of its files.
+    pub name: String,
+    /// Where it speaks SQL.
+    pub addr: SocketAddr,
+    /// Where the nodes speak to each other.
+    pub cluster_port: u16,
+    /// Where it is told the transactions that it missed.
+    pub ist_port: u16,
+    /// Where it is copied to.
+    pub sst_port: u16,
 }
 
 impl Plan {
@@ -77,8 +98,16 @@ impl Plan {
     pub fn make(layout: &Layout, folder: &Path) -> anyhow::Result<Plan> {
         let made = fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
         let folder = made.with_context(|| format!("cannot make {}", folder.display()))?;
+        let galera = match layout.engine {
+            Engine::Embedded => Vec::new(),
+            Engine::Full => galera(layout.ports.database)?,
+        };
         let nodes = nodes(layout)?;
-        let plan = Plan { folder, nodes };
+        let plan = Plan {
+            folder,
+            nodes,
+            galera,
+        };
         plan.write(&layout.settings)?;
         Ok(plan)
     }
@@ -132,9 +161,45 @@ impl Plan {
         self.folder.join(format!("log/{}.err", node.name))
     }
 
-    /// The folder a group keeps its files in.
-    pub fn store(&self, group: &str) -> PathBuf {
-        self.folder.join(store_path(group))
+    /// What a node of the database wrote to its standard streams.
+    pub fn database_log(&self, node: &GaleraNode) -> PathBuf {
+        self.folder.join(format!("log/{}.log", node.name))
+    }
+
+    /// Whether rows are in Galera and files in GlusterFS.
+    pub fn is_full(&self) -> bool {
+        !self.galera.is_empty()
+    }
+
+    /// The groups, in order.
+    pub fn groups(&self) -> Vec<&str> {
+        let groups = self
+            .of(Role::Storage)
+            .filter_map(|node| node.group.as_deref());
+        let mut groups: Vec<&str> = groups.collect();
+        groups.dedup();
+        groups
+    }
+
+    /// The folder in which a node runs. Storages with mounts of their own have folders of their
+    /// own: all storages of a group spell their store path alike.
+    pub fn work_folder(&self, node: &Node) -> PathBuf {
+        match node.role {
+            Role::Storage if self.is_full() => self.folder.join("mnt").join(&node.name),
+            _ => self.folder.clone(),
+        }
+    }
+
+    /// The folder a storage keeps its files in.
+    pub fn store(&self, storage: &Node) -> PathBuf {
+        self.work_folder(storage).join(self.store_path(storage))
+    }
+
+    /// As it is configured: relative to the folder in which the storage runs.
+    pub(crate) fn store_path(&self, storage: &Node) -> String {
+        let group = storage.group.as_deref().unwrap_or_default();
+        let above = if self.is_full() { "" } else { "store/" };
+        format!("{above}{group}")
     }
 
     /// The SQLite file that all daemons of a kind share.
@@ -142,11 +207,31 @@ impl Plan {
         self.folder.join(database_path(role))
     }
 
+    /// The file with the password of [`DATABASE_USER`].
+    pub fn database_password(&self) -> PathBuf {
+        self.folder.join(PASSWORD_FILE)
+    }
+
+    /// The database of a role on Galera, as it is configured.
+    pub(crate) fn galera_url(&self, role: Role) -> String {
+        let addrs: Vec<String> = self
+            .galera
+            .iter()
+            .map(|node| node.addr.to_string())
+            .collect();
+        let name = match role {
+            Role::Idserver => "ids",
+            role => role.as_str(),
+        };
+        format!("mysql://{DATABASE_USER}@{}/tnv_{name}db", addrs.join(","))
+    }
+
     fn write(&self, settings: &Settings) -> anyhow::Result<()> {
         for part in ["conf", "log", "db", "store"] {
             fs::create_dir_all(self.folder.join(part))?;
         }
         for node in &self.nodes {
+            fs::create_dir_all(self.work_folder(node))?;
             let path = self.config(node);
             fs::write(&path, config::text(self, node, settings))
                 .with_context(|| format!("cannot write {}", path.display()))?;
@@ -160,13 +245,12 @@ impl Plan {
 }
 
 const PLAN_FILE: &str = "conf/plan.json";
+/// Relative to the folder of the cluster.
+pub(crate) const PASSWORD_FILE: &str = "conf/database-password";
+/// Nodes of the database: two go on when one is lost.
+const GALERA_NODES: usize = 3;
 
-/// As it is configured: relative to the folder of the cluster.
-pub(crate) fn store_path(group: &str) -> String {
-    format!("store/{group}")
-}
-
-/// The same for the database of a role.
+/// The SQLite file of a role as it is configured: relative to the folder of the cluster.
 pub(crate) fn database_path(role: Role) -> String {
     format!("db/{}.db", role.as_str())
 }
@@ -199,4 +283,18 @@ fn series(role: Role, count: u16, preferred_port: u16) -> anyhow::Result<Vec<Nod
         })
     };
     (1..=count).map(node).collect()
+}
+
+fn galera(preferred_port: u16) -> anyhow::Result<Vec<GaleraNode>> {
+    let port = || Ok::<u16, anyhow::Error>(ports::free_from(preferred_port)?.port());
+    let node = |idx| {
+        Ok(GaleraNode {
+            name: format!("galera-{idx}"),
+            addr: ports::free_from(preferred_port)?,
+            cluster_port: port()?,
+            ist_port: port()?,
+            sst_port: port()?,
+        })
+    };
+    (1..=GALERA_NODES).map(node).collect()
 }

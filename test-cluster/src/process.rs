@@ -53,21 +53,29 @@ impl Process {
             let child = Command::new(&program)
                 .arg("--config")
                 .arg(plan.config(node))
-                .current_dir(&plan.folder)
+                .current_dir(plan.work_folder(node))
                 .env_remove("RUST_LOG")
                 .stdin(Stdio::null())
                 .stdout(err.try_clone()?)
                 .stderr(err)
                 .process_group(0)
                 .spawn()?;
-            let fd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-            Ok(Process {
-                pid: child.id(),
-                fd,
-                child: Some(child),
-            })
+            Process::adopt(child)
         };
         spawn().with_context(|| format!("cannot start {} as {}", program.display(), node.name))
+    }
+
+    /// A child of this program.
+    ///
+    /// # Errors
+    /// There is no descriptor to be had.
+    pub(crate) fn adopt(child: Child) -> anyhow::Result<Process> {
+        let fd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        Ok(Process {
+            pid: child.id(),
+            fd,
+            child: Some(child),
+        })
     }
 
     /// The process that runs a node, whoever started it.
@@ -76,28 +84,9 @@ impl Process {
     /// `/proc` cannot be read.
     pub fn find(plan: &Plan, node: &Node) -> anyhow::Result<Option<Process>> {
         let config = plan.config(node);
-        for entry in fs::read_dir("/proc").context("cannot read /proc")? {
-            let Some(pid) = entry
-                .ok()
-                .and_then(|e| e.file_name().to_str()?.parse().ok())
-            else {
-                continue;
-            };
-            if !runs_with(pid, &config) {
-                continue;
-            }
-            let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
-                continue;
-            };
-            // Looked at again behind the pidfd: what it means now is what we have.
-            if let Ok(fd) = pidfd_open(number, PidfdFlags::empty())
-                && runs_with(pid, &config)
-            {
-                let child = None;
-                return Ok(Some(Process { pid, fd, child }));
-            }
-        }
-        Ok(None)
+        let config = config.as_os_str().as_encoded_bytes();
+        let found = find_all(|args| matches!(args, [_, b"--config", path] if *path == config));
+        Ok(found?.pop())
     }
 
     /// Its number.
@@ -151,30 +140,65 @@ impl Process {
     }
 }
 
-/// Whether `/proc` shows the process as a daemon with this configuration.
-fn runs_with(pid: u32, config: &Path) -> bool {
+/// The processes, whoever started them, whose command line is one.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub(crate) fn find_all(is_one: impl Fn(&[&[u8]]) -> bool) -> anyhow::Result<Vec<Process>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")
+        .context("cannot read /proc")?
+        .flatten()
+    {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if !runs_with(pid, &is_one) {
+            continue;
+        }
+        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            continue;
+        };
+        // Looked at again behind the pidfd: what it means now is what we have.
+        if let Ok(fd) = pidfd_open(number, PidfdFlags::empty())
+            && runs_with(pid, &is_one)
+        {
+            let child = None;
+            found.push(Process { pid, fd, child });
+        }
+    }
+    Ok(found)
+}
+
+/// Whether `/proc` shows the process with such a command line.
+fn runs_with(pid: u32, is_one: impl Fn(&[&[u8]]) -> bool) -> bool {
     let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else {
         return false;
     };
+    // Each argument ends in a NUL; a process that died has none.
+    let Some(line) = line.strip_suffix(b"\0") else {
+        return false;
+    };
     let args: Vec<&[u8]> = line.split(|&byte| byte == 0).collect();
-    // The line ends in a NUL, behind which there is one empty piece.
-    matches!(args[..], [_, b"--config", path, b""] if path == config.as_os_str().as_encoded_bytes())
+    is_one(&args)
 }
 
 /// The end of what a node logged, for whoever wonders why it died.
 pub(crate) fn last_words(plan: &Plan, node: &Node) -> String {
-    let mut words = String::new();
-    for path in [plan.log(node), plan.err_log(node)] {
-        let text = File::open(&path)
-            .and_then(std::io::read_to_string)
-            .unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
-        words += &format!("\n--- {}", path.display());
-        for line in shown {
-            words += "\n    ";
-            words += line;
-        }
+    log_end(&plan.log(node)) + &log_end(&plan.err_log(node))
+}
+
+/// The end of a log.
+pub(crate) fn log_end(path: &Path) -> String {
+    let text = File::open(path)
+        .and_then(std::io::read_to_string)
+        .unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut words = format!("\n--- {}", path.display());
+    for line in &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
+        words += "\n    ";
+        words += line;
     }
     words
 }

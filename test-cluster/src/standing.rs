@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use rustix::process::Signal;
 
 use crate::binaries::Binaries;
-use crate::layout::Layout;
+use crate::engines;
+use crate::layout::{Engine, Layout};
 use crate::manifest::Manifest;
 use crate::plan::{Node, Plan, Role};
 use crate::probe;
@@ -30,37 +31,61 @@ type Member = (Node, Option<Process>);
 /// A daemon died at its start or is not ready in time; those that were started now are ended.
 pub fn up(layout: &Layout, folder: &Path, binaries: &Binaries) -> anyhow::Result<Plan> {
     let (plan, mut members) = plan_for(layout, folder)?;
-    let missing: Vec<String> = members
-        .iter()
-        .filter(|(_, process)| process.is_none())
-        .map(|(node, _)| node.name.clone())
-        .collect();
     let begun = Instant::now();
-    if missing.is_empty() {
-        tell("the cluster is running already, nothing to start");
-    } else if missing.len() < members.len() {
-        tell(format_args!(
-            "the cluster is running in part, starting {}",
-            missing.join(", ")
-        ));
-    } else {
-        tell(format_args!("starting {} daemons", missing.len()));
+    let was_running = engines::is_running(&plan)?;
+    let engines = engines::up(&plan).inspect_err(|_| {
+        if !was_running {
+            // The error that led here is the one to tell.
+            let _ = engines::stop(&plan);
+        }
+    })?;
+    if !engines.is_empty() {
+        let took = begun.elapsed();
+        tell(format_args!("started {} in {took:.1?}", engines.join(", ")));
+    }
+    let missing = tell_missing(&members, engines.is_empty());
+    if !missing.is_empty() {
+        engines::prepare(&plan, binaries)?;
     }
     start_missing(&plan, &mut members, binaries).inspect_err(|_| give_up(&members, &missing))?;
-    let pid_of = |node: &Node| {
-        let member = members.iter().find(|(other, _)| other == node);
-        member
-            .and_then(|(_, process)| process.as_ref())
-            .map_or(0, Process::pid)
-    };
-    Manifest::of(&plan, pid_of).save(&plan.folder)?;
+    save(&plan, &members)?;
     if !missing.is_empty() {
         tell(format_args!("all ready after {:.1?}", begun.elapsed()));
     }
     Ok(plan)
 }
 
-/// One line for each daemon: what it is, where, its process and its state.
+/// The names of the daemons that do not run.
+fn tell_missing(members: &[Member], is_all: bool) -> Vec<String> {
+    let missing = members.iter().filter(|(_, process)| process.is_none());
+    let missing: Vec<String> = missing.map(|(node, _)| node.name.clone()).collect();
+    if missing.is_empty() && is_all {
+        tell("the cluster is running already, nothing to start");
+    } else if missing.len() == members.len() {
+        tell(format_args!("starting {} daemons", missing.len()));
+    } else if !missing.is_empty() {
+        tell(format_args!(
+            "the cluster is running in part, starting {}",
+            missing.join(", ")
+        ));
+    }
+    missing
+}
+
+fn save(plan: &Plan, members: &[Member]) -> anyhow::Result<()> {
+    let pid_of = |node: &Node| {
+        let member = members.iter().find(|(other, _)| other == node);
+        member
+            .and_then(|(_, process)| process.as_ref())
+            .map_or(0, Process::pid)
+    };
+    let parts = engines::parts(plan)?.into_iter();
+    let engines = parts.filter_map(|part| Some((part.name, part.pid?)));
+    Manifest::of(plan, pid_of, engines.collect()).save(&plan.folder)
+}
+
+/// One line for each daemon and each part of its engines: what it is, where, its process and its
+/// state.
 ///
 /// # Errors
 /// One is down or does not serve.
@@ -86,9 +111,25 @@ pub fn status(folder: &Path) -> anyhow::Result<()> {
             pid.map_or("-".to_owned(), |pid| pid.to_string()),
         ));
     }
+    let parts = engines::parts(&plan)?;
+    let n_all = plan.nodes.len() + parts.len();
+    for part in parts {
+        let state = match (part.pid, part.trouble) {
+            (None, _) => "down".to_owned(),
+            (Some(_), None) => "ready".to_owned(),
+            (Some(_), Some(trouble)) => format!("running, not ready: {trouble}"),
+        };
+        n_bad += usize::from(state != "ready");
+        tell(format_args!(
+            "{:<9} {:<44} {:<7} {state}",
+            part.kind,
+            part.name,
+            part.pid.map_or("-".to_owned(), |pid| pid.to_string()),
+        ));
+    }
     match n_bad {
         0 => Ok(()),
-        n => bail!("{n} of {} daemons are not ready", plan.nodes.len()),
+        n => bail!("{n} of {n_all} are not ready"),
     }
 }
 
@@ -124,10 +165,12 @@ pub fn stop(folder: &Path) -> anyhow::Result<()> {
     if !left.is_empty() {
         bail!("did not stop: {}", left.join(", "));
     }
+    let n_engines = engines::stop(&plan)?;
     Manifest::remove(&plan.folder)?;
-    match n_stopped {
-        0 => tell("no cluster is running"),
-        n => tell(format_args!("stopped {n} daemons")),
+    match (n_stopped, n_engines) {
+        (0, 0) => tell("no cluster is running"),
+        (n, 0) => tell(format_args!("stopped {n} daemons")),
+        (n, _) => tell(format_args!("stopped {n} daemons, Galera and GlusterFS")),
     }
     Ok(())
 }
@@ -136,7 +179,12 @@ pub fn stop(folder: &Path) -> anyhow::Result<()> {
 fn plan_for(layout: &Layout, folder: &Path) -> anyhow::Result<(Plan, Vec<Member>)> {
     if let Some(plan) = Plan::load(folder)? {
         let members = find(&plan)?;
-        if members.iter().any(|(_, process)| process.is_some()) {
+        let is_any = members.iter().any(|(_, process)| process.is_some());
+        if is_any || engines::is_running(&plan)? {
+            ensure!(
+                plan.is_full() == (layout.engine == Engine::Full),
+                "a cluster with another engine is running: stop it first, make cluster-stop"
+            );
             return Ok((plan, members));
         }
     }

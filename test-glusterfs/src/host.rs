@@ -19,18 +19,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A Unix socket's path has room for 108 bytes.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// A glusterd. It ends, with its bricks, when this and all volumes and mounts of it are dropped,
-/// or when this process ends in whatever way.
+/// A glusterd. One that was started for a test ends, with its bricks, when this and all volumes
+/// and mounts of it are dropped, or when this process ends in whatever way.
 #[derive(Debug, Clone)]
-pub struct Gluster(Arc<Host>);
+pub struct Gluster(pub(crate) Arc<Host>);
 
 /// The processes behind a glusterd.
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) folder: PathBuf,
+    /// A process in its network.
+    pub(crate) insider: u32,
+    /// None if it outlives us.
+    pub(crate) _hold: Option<Hold>,
+}
+
+/// What ends with us, and the host with it.
+#[derive(Debug)]
+pub(crate) struct Hold {
     outer: Child,
-    /// Its end is the end of all.
-    hold: Option<ChildStdin>,
+    input: Option<ChildStdin>,
 }
 
 impl Gluster {
@@ -40,19 +48,18 @@ impl Gluster {
     /// A program is missing (the message names the Debian packages), this is not root, or it does
     /// not start.
     pub fn start(folder: &Path) -> anyhow::Result<Gluster> {
-        programs::require()?;
-        let folder = folder.canonicalize().context("the folder of a glusterd")?;
-        for name in ["state", "log", "run", "bricks"] {
-            fs::create_dir(folder.join(name))?;
-        }
-        fs::write(folder.join("glusterd.vol"), volfile(&folder)?)?;
-        let host = Host::spawn(folder)?;
-        let look = || {
-            host.gluster(&["volume", "list"])
-                .map_err(|e| format!("{e:#}"))
+        programs::require().context("TNV_TEST_ENGINES=embedded leaves these tests out")?;
+        let folder = prepare(folder)?;
+        let mut outer = spawn(&folder, Stdio::piped())?;
+        let host = Host {
+            folder,
+            insider: outer.id(),
+            _hold: Some(Hold {
+                input: outer.stdin.take(),
+                outer,
+            }),
         };
-        wait_for("glusterd to answer", PATIENCE, look)
-            .with_context(|| format!("see {}", host.folder.join("log").display()))?;
+        host.wait_until_up()?;
         Ok(Gluster(Arc::new(host)))
     }
 
@@ -74,43 +81,68 @@ impl Gluster {
 }
 
 impl Host {
-    fn spawn(folder: PathBuf) -> anyhow::Result<Host> {
-        let log = fs::File::create(folder.join("log/host.log"))?;
-        let mut outer = Command::new("unshare")
-            .args(["--net", "sh", "-c", include_str!("outer.sh"), "outer"])
-            .arg(&folder)
-            .arg(include_str!("inner.sh"))
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .context("cannot run unshare")?;
-        let hold = outer.stdin.take();
-        Ok(Host {
-            folder,
-            outer,
-            hold,
-        })
+    pub(crate) fn wait_until_up(&self) -> anyhow::Result<()> {
+        let look = || {
+            self.gluster(&["volume", "list"])
+                .map_err(|e| format!("{e:#}"))
+        };
+        wait_for("glusterd to answer", PATIENCE, look)
+            .with_context(|| format!("see {}", self.folder.join("log").display()))?;
+        Ok(())
     }
 
     /// A command that runs in glusterd's network and sees the mounts that all see.
     pub(crate) fn in_network(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .arg(format!("--net=/proc/{}/ns/net", self.outer.id()))
+            .arg(format!("--net=/proc/{}/ns/net", self.insider))
             .arg(program)
             .stdin(Stdio::null());
         command
     }
 }
 
-impl Drop for Host {
+impl Drop for Hold {
     fn drop(&mut self) {
-        drop(self.hold.take());
+        drop(self.input.take());
         // The answer would change nothing.
         drop(self.outer.wait());
     }
+}
+
+/// Makes what is missing in the folder; returns its full path. What the last glusterd noted of
+/// its processes is of no more use.
+pub(crate) fn prepare(folder: &Path) -> anyhow::Result<PathBuf> {
+    let folder = folder.canonicalize().context("the folder of a glusterd")?;
+    let run = folder.join("run");
+    if run.exists() {
+        fs::remove_dir_all(&run)?;
+    }
+    for name in ["state", "log", "run", "bricks"] {
+        fs::create_dir_all(folder.join(name))?;
+    }
+    fs::write(definition(&folder), volfile(&folder)?)?;
+    Ok(folder)
+}
+
+/// Starts the processes. They end when `hold` does, or has a line.
+pub(crate) fn spawn(folder: &Path, hold: Stdio) -> anyhow::Result<Child> {
+    let log = fs::File::create(folder.join("log/host.log"))?;
+    Command::new("unshare")
+        .args(["--net", "sh", "-c", include_str!("outer.sh"), "outer"])
+        .arg(folder)
+        .arg(include_str!("inner.sh"))
+        .stdin(hold)
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .context("cannot run unshare")
+}
+
+/// The configuration of glusterd, which tells it from others.
+pub(crate) fn definition(folder: &Path) -> PathBuf {
+    folder.join("glusterd.vol")
 }
 
 fn volfile(folder: &Path) -> anyhow::Result<String> {

@@ -1,4 +1,6 @@
 # Runs in a mount namespace of its own; $1 is the folder. The paths below are built into GlusterFS.
+# Mounts of others would live on here after they were unmounted outside.
+umount -a -l -t fuse.glusterfs
 mkdir -p /var/log/glusterfs /var/run/gluster
 mount --bind "$1/log" /var/log/glusterfs && mount --bind "$1/run" /var/run/gluster || exit
 # The shell is the first process of its namespace: all others die with it. While it waits it reaps

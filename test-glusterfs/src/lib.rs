@@ -13,11 +13,14 @@ mod host;
 mod mount;
 mod process;
 mod programs;
+mod standing;
 mod volume;
 
 pub use deadline::wait_for;
 pub use host::Gluster;
 pub use mount::Mount;
+pub use programs::require;
+pub use standing::{mounted, unmount};
 pub use volume::{SETTINGS, Volume};
 
 /// Whether tests may start servers. If the environment says `TNV_TEST_ENGINES=embedded` the test

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use anyhow::{Context, bail, ensure};
 use crate::cli::run;
 use crate::deadline::wait_for;
 use crate::host::{ADDRESS, Host};
+use crate::process::{self, Found};
 use crate::volume::Volume;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,27 +38,13 @@ impl Mount {
             "{} is elsewhere",
             at.display()
         );
-        let log = host.folder.join("log").join(log_name(&at));
-        // As mount.glusterfs does it, but as our child.
-        let client = host
-            .in_network("glusterfs")
-            .args(["-N", "--process-name", "fuse"])
-            .arg(format!("--volfile-server={ADDRESS}"))
-            .arg(format!("--volfile-id={}", volume.name))
-            .arg(format!("--log-file={}", log.display()))
-            .args(options)
-            .arg(&at)
-            .spawn()
-            .context("cannot run glusterfs")?;
         let mut mount = Mount {
+            client: spawn(volume, &at, options)?,
             at,
-            client,
             is_mounted: true,
             _host: Arc::clone(host),
         };
-        mount
-            .wait()
-            .with_context(|| format!("see {}", log.display()))?;
+        wait(&mut mount.client, &mount.at)?;
         Ok(mount)
     }
 
@@ -98,26 +86,6 @@ impl Mount {
         self.is_mounted = false;
         run(Command::new("umount").arg("-l").arg(&self.at)).map(drop)
     }
-
-    fn wait(&mut self) -> anyhow::Result<()> {
-        let parent = self.at.parent().unwrap_or(&self.at).to_owned();
-        let mut died = None;
-        wait_for("the volume to be mounted", PATIENCE, || {
-            died = self.client.try_wait().ok().flatten();
-            if died.is_some() {
-                return Ok(());
-            }
-            match (device(&self.at), device(&parent)) {
-                (Ok(here), Ok(above)) if here != above => Ok(()),
-                (Err(e), _) => Err(e.to_string()),
-                _ => Err("an empty folder".to_owned()),
-            }
-        })?;
-        match died {
-            Some(status) => bail!("the client ended with {status}"),
-            None => Ok(()),
-        }
-    }
 }
 
 impl Drop for Mount {
@@ -128,6 +96,65 @@ impl Drop for Mount {
         drop(self.client.kill());
         drop(self.client.wait());
     }
+}
+
+/// Starts a client as mount.glusterfs does, but as our child.
+pub(crate) fn spawn(volume: &Volume, at: &Path, options: &[&str]) -> anyhow::Result<Child> {
+    let host = &volume.host;
+    let log = host.folder.join("log").join(log_name(at));
+    host.in_network("glusterfs")
+        .args(["-N", "--process-name", "fuse"])
+        .arg(format!("--volfile-id={}", volume.name))
+        .arg(format!("--log-file={}", log.display()))
+        .args(options)
+        .arg(volfile_server())
+        .arg(at)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("cannot run glusterfs")
+}
+
+/// The client at a folder, found by the arguments that it was started with.
+pub(crate) fn find_client(at: &Path) -> Option<Found> {
+    process::find(&[&volfile_server(), &at.display().to_string()])
+}
+
+fn volfile_server() -> String {
+    format!("--volfile-server={ADDRESS}")
+}
+
+/// Waits until the volume is to be seen at `at`.
+pub(crate) fn wait(client: &mut Child, at: &Path) -> anyhow::Result<()> {
+    let mut died = None;
+    wait_for("the volume to be mounted", PATIENCE, || {
+        died = client.try_wait().ok().flatten();
+        if died.is_some() {
+            return Ok(());
+        }
+        match is_mounted(at) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("an empty folder".to_owned()),
+            Err(e) => Err(e.to_string()),
+        }
+    })?;
+    match died {
+        Some(status) => bail!(
+            "the client at {} ended with {status}, see its log",
+            at.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Whether a file system of its own begins at `at`.
+///
+/// # Errors
+/// It does not answer.
+pub(crate) fn is_mounted(at: &Path) -> std::io::Result<bool> {
+    let above = at.parent().unwrap_or(at);
+    Ok(device(at)? != device(above)?)
 }
 
 fn device(path: &Path) -> std::io::Result<u64> {

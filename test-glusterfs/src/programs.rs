@@ -17,22 +17,20 @@ const NEEDED: [(&str, &str); 7] = [
 ///
 /// # Errors
 /// A program is missing; the message names the packages.
-pub(crate) fn require() -> anyhow::Result<()> {
+pub fn require() -> anyhow::Result<()> {
     let missing: Vec<_> = NEEDED.iter().filter(|(name, _)| !is_there(name)).collect();
     let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
     let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
     packages.dedup();
     ensure!(
         missing.is_empty(),
-        "no {} on this machine: install the Debian packages {}, \
-         or set TNV_TEST_ENGINES=embedded to leave these tests out",
+        "no {} on this machine: install the Debian packages {}",
         names.join(", "),
         packages.join(" ")
     );
     ensure!(
         rustix::process::geteuid().is_root() && std::path::Path::new("/dev/fuse").exists(),
-        "GlusterFS is mounted by root, with /dev/fuse: \
-         set TNV_TEST_ENGINES=embedded to leave these tests out"
+        "GlusterFS is mounted by root, with /dev/fuse"
     );
     Ok(())
 }

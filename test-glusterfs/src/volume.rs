@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::deadline::wait_for;
 use crate::host::{ADDRESS, Host};
 use crate::mount::Mount;
-use crate::process;
+use crate::process::{self, Found};
 
 /// What is set on a volume that holds files of tnv; `docs/glusterfs.md` has the reasons.
 pub const SETTINGS: &[(&str, &str)] = &[
@@ -35,14 +35,8 @@ pub struct Volume {
 
 impl Volume {
     pub(crate) fn create(host: &Arc<Host>, name: &str, sets: usize) -> anyhow::Result<Volume> {
-        let folder = host.folder.join("bricks").join(name);
-        std::fs::create_dir(&folder)?;
-        let bricks = (0..sets * SET).map(|idx| folder.join(idx.to_string()));
-        let volume = Volume {
-            host: Arc::clone(host),
-            name: name.to_owned(),
-            bricks: bricks.collect(),
-        };
+        let volume = Volume::of(host, name, sets);
+        std::fs::create_dir_all(host.folder.join("bricks").join(name))?;
         let places = volume.bricks.iter().map(|brick| place(brick));
         let places: Vec<String> = places.collect();
         let mut args = vec!["create", name, "replica", "3", "arbiter", "1"];
@@ -50,11 +44,22 @@ impl Volume {
         // The bricks may lie on the root file system, which glusterd warns of.
         args.push("force");
         volume.command(&args)?;
-        for (key, value) in SETTINGS {
-            volume.set(key, value)?;
-        }
+        let mut settings = vec!["set", name];
+        settings.extend(SETTINGS.iter().flat_map(|(key, value)| [key, value]));
+        volume.command(&settings)?;
         volume.command(&["start", name])?;
         Ok(volume)
+    }
+
+    /// Describes a volume, whether it is there or not.
+    pub(crate) fn of(host: &Arc<Host>, name: &str, sets: usize) -> Volume {
+        let folder = host.folder.join("bricks").join(name);
+        let bricks = (0..sets * SET).map(|idx| folder.join(idx.to_string()));
+        Volume {
+            host: Arc::clone(host),
+            name: name.to_owned(),
+            bricks: bricks.collect(),
+        }
     }
 
     /// Changes a setting.
@@ -99,9 +104,16 @@ impl Volume {
     /// # Errors
     /// It does not run.
     pub fn kill_brick(&self, idx: usize) -> anyhow::Result<()> {
+        let found = self.brick(idx);
+        let place = self.bricks[idx].display();
+        found
+            .with_context(|| format!("brick {place} does not run"))?
+            .kill()
+    }
+
+    pub(crate) fn brick(&self, idx: usize) -> Option<Found> {
         let brick = self.bricks[idx].display().to_string();
-        let found = process::find(&["--brick-name", &brick]);
-        process::kill(&found.with_context(|| format!("brick {brick} does not run"))?)
+        process::find(&["--brick-name", &brick])
     }
 
     /// Starts the bricks that do not run, and waits until they serve.
@@ -147,7 +159,7 @@ impl Volume {
         })
     }
 
-    fn command(&self, args: &[&str]) -> anyhow::Result<String> {
+    pub(crate) fn command(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut all = vec!["volume"];
         all.extend(args);
         self.host.gluster(&all)

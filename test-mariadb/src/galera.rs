@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 
 use crate::process::{free_ports, require};
+use crate::recipe::{self, PROVIDER, WsrepPorts};
 use crate::server::Mariadb;
-
-const PROVIDER: &str = "/usr/lib/galera/libgalera_smm.so";
 
 /// Some nodes of one cluster. Dropping it kills them.
 #[derive(Debug)]
@@ -22,12 +21,10 @@ impl Galera {
     pub fn start(count: usize) -> Galera {
         require(&[PROVIDER, "rsync", "wsrep_sst_rsync"]);
         let addresses: Vec<u16> = (0..count).map(|_| free_ports::<1>()[0]).collect();
-        let all: Vec<_> = addresses.iter().map(|p| format!("127.0.0.1:{p}")).collect();
-        let all = all.join(",");
         let mut nodes: Vec<_> = addresses
             .iter()
             .enumerate()
-            .map(|(n, &port)| Mariadb::prepare(wsrep_args(n, port, &all)))
+            .map(|(n, &port)| Mariadb::prepare(wsrep_args(n, port, &addresses)))
             .collect();
         nodes[0].run(&["--wsrep-new-cluster"]);
         // It greets before it is one.
@@ -69,26 +66,9 @@ fn is_in_cluster_of(node: &Mariadb, size: usize) -> bool {
         && is("wsrep_cluster_size", &size.to_string())
 }
 
-fn wsrep_args(n: usize, port: u16, all: &str) -> Vec<OsString> {
+fn wsrep_args(n: usize, cluster: u16, all: &[u16]) -> Vec<OsString> {
     let [ist, sst] = free_ports();
-    [
-        "--wsrep-on=ON".to_owned(),
-        format!("--wsrep-provider={PROVIDER}"),
-        "--wsrep-cluster-name=tnv-test".to_owned(),
-        format!("--wsrep-cluster-address=gcomm://{all}"),
-        format!("--wsrep-node-name=node{n}"),
-        format!("--wsrep-node-address=127.0.0.1:{port}"),
-        "--wsrep-sst-method=rsync".to_owned(),
-        format!("--wsrep-sst-receive-address=127.0.0.1:{sst}"),
-        "--wsrep-slave-threads=2".to_owned(),
-        // A node that is gone is taken for lost sooner than by default (5 s, 15 s).
-        format!(
-            "--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{port};\
-             ist.recv_addr=127.0.0.1:{ist};gcache.size=16M;evs.suspect_timeout=PT2S;\
-             evs.inactive_timeout=PT5S;evs.keepalive_period=PT0.5S"
-        ),
-    ]
-    .into_iter()
-    .map(Into::into)
-    .collect()
+    let ports = WsrepPorts { cluster, ist, sst };
+    let args = recipe::wsrep(&format!("node{n}"), ports, all);
+    args.into_iter().map(Into::into).collect()
 }

@@ -1,12 +1,15 @@
 //! MariaDB servers for tests: real ones, started on free ports of the loopback address with
 //! folders of their own, and gone when the test process is, however it ends.
 
+mod client;
 mod galera;
 mod process;
+pub mod recipe;
 mod server;
 
 use std::sync::OnceLock;
 
+pub use client::first_row;
 pub use galera::Galera;
 pub use server::{Mariadb, PASSWORD, USER};
 

@@ -17,6 +17,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::{Process, free_ports, require};
+use crate::recipe;
 
 /// Who logs in from anywhere, with all rights.
 pub const USER: &str = "tnv";
@@ -24,25 +25,6 @@ pub const USER: &str = "tnv";
 pub const PASSWORD: &str = "test only";
 
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Small and quick; a commit waits for the disk as in real life.
-const ARGS: [&str; 14] = [
-    "--no-defaults",
-    "--bind-address=127.0.0.1",
-    "--skip-name-resolve",
-    "--innodb-log-file-size=8M",
-    "--innodb-buffer-pool-size=24M",
-    "--innodb-autoinc-lock-mode=2",
-    "--binlog-format=ROW",
-    "--key-buffer-size=1M",
-    "--aria-pagecache-buffer-size=1M",
-    "--performance-schema=OFF",
-    "--max-connections=300",
-    "--thread-handling=one-thread-per-connection",
-    "--skip-log-bin",
-    // The system has few contexts for it, and other servers may use them up.
-    "--innodb-use-native-aio=0",
-];
 
 /// A server and its folder. Dropping it kills it.
 #[derive(Debug)]
@@ -81,7 +63,7 @@ impl Mariadb {
         require(&["mariadbd", "mariadb-install-db"]);
         let temporary = TempDir::with_prefix("tnv-mariadb-").expect("a folder");
         let folder = temporary.path().to_owned();
-        let account = account();
+        let account = recipe::account().expect("an account");
         // A server that starts removes the temporary tables of others from a folder they share.
         let scratch = folder.join("tmp");
         fs::create_dir(&scratch).expect("a folder for temporary tables");
@@ -94,7 +76,7 @@ impl Mariadb {
         let [port] = free_ports();
         let data = folder.join("data");
         install(&data, &scratch, user.as_deref());
-        let mut args: Vec<OsString> = ARGS.iter().map(Into::into).collect();
+        let mut args: Vec<OsString> = recipe::SERVER.iter().map(Into::into).collect();
         args.extend(user.map(Into::into));
         args.push(with_path("--datadir=", &data));
         args.push(with_path("--tmpdir=", &scratch));
@@ -301,9 +283,8 @@ fn install(data: &Path, scratch: &Path, user: Option<&str>) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let output = Command::new("mariadb-install-db")
-        .args(["--no-defaults", "--skip-test-db", "--skip-name-resolve"])
+        .args(recipe::INSTALL)
         .arg("--auth-root-authentication-method=normal")
-        .args(["--innodb-log-file-size=8M", "--innodb-use-native-aio=0"])
         .args(user)
         .arg(with_path("--datadir=", data))
         .arg(with_path("--tmpdir=", scratch))
@@ -312,24 +293,6 @@ fn install(data: &Path, scratch: &Path, user: Option<&str>) {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success(), "mariadb-install-db: {said}");
-}
-
-/// The account that servers started by root run under. Not root: rsync, which Galera copies with,
-/// would change to nobody, who may not write the files.
-fn account() -> Option<(&'static str, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let accounts = fs::read_to_string("/etc/passwd").expect("the accounts");
-    let fields = |line: &str| -> Option<u32> {
-        let mut fields = line.strip_prefix("mysql:")?.split(':');
-        fields.nth(1)?.parse().ok()
-    };
-    let uid = accounts.lines().find_map(fields);
-    Some((
-        "mysql",
-        uid.expect("the account mysql, of package mariadb-server"),
-    ))
 }
 
 pub(crate) fn with_path(option: &str, path: &Path) -> OsString {

@@ -119,7 +119,8 @@ impl Fixture {
 
     /// Where the files of the first group are.
     pub fn store(&self) -> PathBuf {
-        self.cluster.plan().store("group001")
+        let plan = self.cluster.plan();
+        plan.store(plan.of(Role::Storage).next().unwrap())
     }
 
     /// The files in the store: final ones and temporary ones.
