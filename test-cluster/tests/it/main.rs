@@ -10,9 +10,11 @@
 mod support;
 
 mod faults;
+mod full;
 mod golden;
 mod hostile;
 mod hostile_bytes;
+mod load;
 mod memory;
 mod process;
 mod reload;

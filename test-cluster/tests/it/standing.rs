@@ -1,17 +1,21 @@
 //! What `make cluster` and `make demo` run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use test_cluster::Plan;
+use test_cluster::tnv::Tnv;
 
 use crate::support::{binaries, wait_for};
 
+pub const MEDIA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/media");
+
 /// A cluster that outlives the programs that start it, but not this.
-struct Standing {
+pub struct Standing {
     folder: TempDir,
     /// Where the search for free ports begins.
     port: String,
@@ -20,19 +24,23 @@ struct Standing {
 impl Standing {
     /// The `idx`th. Each has a range of its own, above that of the clusters in this process: its
     /// programs do not know which ports others have chosen and not yet bound.
-    fn new(idx: u16) -> Standing {
+    pub fn new(idx: u16) -> Standing {
         binaries();
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let port = 19_300 + (std::process::id() % 8) as u16 * 200 + idx * 100;
+        let port = 19_300 + (std::process::id() % 8) as u16 * 300 + idx * 100;
         Standing {
             folder,
             port: port.to_string(),
         }
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().canonicalize().unwrap()
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tnv-cluster"));
-        for role in ["TRACKER", "IDSERVER", "STORAGE", "HTTPD"] {
+        for role in ["TRACKER", "IDSERVER", "STORAGE", "HTTPD", "DATABASE"] {
             command.env(format!("TNV_{role}_PORT"), &self.port);
         }
         command.arg("--folder").arg(self.folder.path());
@@ -40,17 +48,27 @@ impl Standing {
     }
 
     /// Runs what must succeed; returns what it printed.
-    fn succeed(&self, args: &[&str]) -> String {
+    pub fn succeed(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn manifest(&self) -> Value {
+    /// Stores a file through the command line as soon as the cluster takes it.
+    pub fn upload(&self, path: &Path) {
+        let plan = Plan::load(self.folder.path()).unwrap().unwrap();
+        let tnv = Tnv::new(&plan, &binaries());
+        wait_for("an upload", || {
+            let said = tnv.say(["upload".as_ref(), path.as_os_str()]);
+            said.map_err(|e| format!("{e:#}"))
+        });
+    }
+
+    pub fn manifest(&self) -> Value {
         serde_json::from_slice(&fs::read(self.manifest_path()).unwrap()).unwrap()
     }
 
-    fn manifest_path(&self) -> std::path::PathBuf {
+    pub fn manifest_path(&self) -> PathBuf {
         self.folder.path().join("cluster.json")
     }
 }
@@ -117,7 +135,6 @@ fn check_manifest(manifest: &Value) {
 #[test]
 fn the_demo_shows_the_main_job() {
     let cluster = Standing::new(1);
-    let media = concat!(env!("CARGO_MANIFEST_DIR"), "/media");
-    let text = cluster.succeed(&["demo", "--media", media]);
+    let text = cluster.succeed(&["demo", "--media", MEDIA]);
     assert!(text.contains("/demo.mp4\n"), "{text}");
 }

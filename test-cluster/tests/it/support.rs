@@ -125,21 +125,7 @@ impl Fixture {
 
     /// The files in the store: final ones and temporary ones.
     pub fn stored(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let mut folders = vec![self.store()];
-        let mut files = Vec::new();
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                let list = if path.is_dir() {
-                    &mut folders
-                } else {
-                    &mut files
-                };
-                list.push(path);
-            }
-        }
-        files.retain(|path| is_content(path, &self.store()));
-        files.into_iter().partition(|path| !is_temporary(path))
+        stored_in(&self.store())
     }
 
     /// How many rows the storages have, of all users.
@@ -188,6 +174,25 @@ pub fn connect(node: &Node) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// The files in a store: final ones and temporary ones.
+pub fn stored_in(store: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let mut folders = vec![store.to_owned()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let list = if path.is_dir() {
+                &mut folders
+            } else {
+                &mut files
+            };
+            list.push(path);
+        }
+    }
+    files.retain(|path| is_content(path, store));
+    files.into_iter().partition(|path| !is_temporary(path))
 }
 
 /// Files lie three folders below the store path; what else there is belongs to the storage.
