@@ -3,8 +3,9 @@
 //! They hold no absolute path: the daemons run in the cluster's folder, or two levels below it. The store path is a key of
 //! at most 64 bytes at the idserver, and a clone may lie deep.
 
+use crate::database::{PASSWORD_FILE, database_path};
 use crate::layout::Settings;
-use crate::plan::{APP, Node, PASSWORD_FILE, Plan, Role, USER, database_path};
+use crate::plan::{APP, Node, Plan, Role, USER};
 
 /// The configuration of one daemon.
 pub(crate) fn text(plan: &Plan, node: &Node, settings: &Settings) -> String {

@@ -14,6 +14,7 @@ mod binaries;
 mod cluster;
 mod config;
 pub mod content;
+mod database;
 pub mod deadline;
 pub mod demo;
 mod engines;
@@ -32,7 +33,8 @@ pub mod tnv;
 
 pub use binaries::Binaries;
 pub use cluster::Cluster;
+pub use database::{DATABASE_USER, GaleraNode};
 pub use layout::{Engine, Layout, Ports, Settings};
 pub use manifest::Manifest;
-pub use plan::{APP, DATABASE_USER, GaleraNode, Node, Plan, Role, USER};
+pub use plan::{APP, Node, Plan, Role, USER};
 pub use process::{Exit, Process};

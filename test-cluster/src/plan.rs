@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::database::{self, GaleraNode};
 use crate::layout::{Engine, Layout, Settings};
 use crate::{config, ports};
 
@@ -14,9 +15,6 @@ use crate::{config, ports};
 pub const APP: &str = "tnvideo";
 /// The user whose files `/files/ID` names.
 pub const USER: &str = "tnv001";
-
-/// Who the daemons are for a database that asks.
-pub const DATABASE_USER: &str = "tnv";
 
 /// What a daemon is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,21 +73,6 @@ pub struct Plan {
     pub galera: Vec<GaleraNode>,
 }
 
-/// One node of a Galera cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GaleraNode {
-    /// `galera-1`: part of the names of its files.
-    pub name: String,
-    /// Where it speaks SQL.
-    pub addr: SocketAddr,
-    /// Where the nodes speak to each other.
-    pub cluster_port: u16,
-    /// Where it is told the transactions that it missed.
-    pub ist_port: u16,
-    /// Where it is copied to.
-    pub sst_port: u16,
-}
-
 impl Plan {
     /// Chooses ports, makes the folders below `folder` and writes every configuration.
     ///
@@ -100,7 +83,7 @@ impl Plan {
         let folder = made.with_context(|| format!("cannot make {}", folder.display()))?;
         let galera = match layout.engine {
             Engine::Embedded => Vec::new(),
-            Engine::Full => galera(layout.ports.database)?,
+            Engine::Full => database::nodes(layout.ports.database)?,
         };
         let nodes = nodes(layout)?;
         let plan = Plan {
@@ -161,11 +144,6 @@ impl Plan {
         self.folder.join(format!("log/{}.err", node.name))
     }
 
-    /// What a node of the database wrote to its standard streams.
-    pub fn database_log(&self, node: &GaleraNode) -> PathBuf {
-        self.folder.join(format!("log/{}.log", node.name))
-    }
-
     /// Whether rows are in Galera and files in GlusterFS.
     pub fn is_full(&self) -> bool {
         !self.galera.is_empty()
@@ -202,30 +180,6 @@ impl Plan {
         format!("{above}{group}")
     }
 
-    /// The SQLite file that all daemons of a kind share.
-    pub fn database(&self, role: Role) -> PathBuf {
-        self.folder.join(database_path(role))
-    }
-
-    /// The file with the password of [`DATABASE_USER`].
-    pub fn database_password(&self) -> PathBuf {
-        self.folder.join(PASSWORD_FILE)
-    }
-
-    /// The database of a role on Galera, as it is configured.
-    pub(crate) fn galera_url(&self, role: Role) -> String {
-        let addrs: Vec<String> = self
-            .galera
-            .iter()
-            .map(|node| node.addr.to_string())
-            .collect();
-        let name = match role {
-            Role::Idserver => "ids",
-            role => role.as_str(),
-        };
-        format!("mysql://{DATABASE_USER}@{}/tnv_{name}db", addrs.join(","))
-    }
-
     fn write(&self, settings: &Settings) -> anyhow::Result<()> {
         for part in ["conf", "log", "db", "store"] {
             fs::create_dir_all(self.folder.join(part))?;
@@ -245,16 +199,6 @@ impl Plan {
 }
 
 const PLAN_FILE: &str = "conf/plan.json";
-/// Relative to the folder of the cluster.
-pub(crate) const PASSWORD_FILE: &str = "conf/database-password";
-/// Nodes of the database: two go on when one is lost.
-const GALERA_NODES: usize = 3;
-
-/// The SQLite file of a role as it is configured: relative to the folder of the cluster.
-pub(crate) fn database_path(role: Role) -> String {
-    format!("db/{}.db", role.as_str())
-}
-
 fn nodes(layout: &Layout) -> anyhow::Result<Vec<Node>> {
     let (trackers, idservers) = (layout.trackers, layout.idservers);
     let mut nodes = series(Role::Tracker, trackers, layout.ports.tracker)?;
@@ -283,18 +227,4 @@ fn series(role: Role, count: u16, preferred_port: u16) -> anyhow::Result<Vec<Nod
         })
     };
     (1..=count).map(node).collect()
-}
-
-fn galera(preferred_port: u16) -> anyhow::Result<Vec<GaleraNode>> {
-    let port = || Ok::<u16, anyhow::Error>(ports::free_from(preferred_port)?.port());
-    let node = |idx| {
-        Ok(GaleraNode {
-            name: format!("galera-{idx}"),
-            addr: ports::free_from(preferred_port)?,
-            cluster_port: port()?,
-            ist_port: port()?,
-            sst_port: port()?,
-        })
-    };
-    (1..=GALERA_NODES).map(node).collect()
 }

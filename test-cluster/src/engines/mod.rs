@@ -1,7 +1,6 @@
 //! What `ENGINE=full` adds to a cluster that stands: a Galera cluster of three nodes for the rows,
 //! and for each group a GlusterFS volume that each of its storages has mounted.
 
-use std::ffi::OsString;
 use std::process::Command;
 use std::thread;
 
@@ -11,10 +10,10 @@ use crate::binaries::Binaries;
 use crate::plan::{Node, Plan, Role};
 
 mod galera;
+mod server;
 mod volumes;
 
-/// The folder of the nodes' folders.
-const DATABASES: &str = "galera";
+use server::Server;
 
 /// One process of the engines.
 pub(crate) struct Part {
@@ -84,8 +83,8 @@ pub(crate) fn stop(plan: &Plan) -> anyhow::Result<usize> {
 /// # Errors
 /// The system does not tell.
 pub(crate) fn is_running(plan: &Plan) -> anyhow::Result<bool> {
-    for node in &plan.galera {
-        if galera::server(plan, node)?.is_some() {
+    for node in Server::all(plan) {
+        if node.process()?.is_some() {
             return Ok(true);
         }
     }
@@ -101,12 +100,12 @@ pub(crate) fn parts(plan: &Plan) -> anyhow::Result<Vec<Part>> {
         return Ok(Vec::new());
     }
     let mut parts = Vec::new();
-    for node in &plan.galera {
-        let pid = galera::server(plan, node)?.map(|process| process.pid());
-        let trouble = galera::ready(plan, node).err();
+    for node in Server::all(plan) {
+        let pid = node.process()?.map(|process| process.pid());
+        let trouble = node.ready().err();
         parts.push(Part {
             kind: "galera",
-            name: node.name.clone(),
+            name: node.name().to_owned(),
             pid,
             trouble: trouble.map(|e| format!("{e:#}")),
         });
@@ -139,11 +138,4 @@ fn run(plan: &Plan, node: &Node, binaries: &Binaries, job: &str) -> anyhow::Resu
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(())
-}
-
-/// Servers lie where a user's shell need not look.
-fn path_with_sbin() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/sbin:/sbin");
-    path
 }

@@ -255,7 +255,7 @@ fn push(list: &Mutex<Vec<File>>, file: File) {
 }
 
 fn new_file(worker: usize, idx: u64, size: u64) -> File {
-    let user = UserId::new(&format!("load{worker}")).unwrap();
+    let user = UserId::new(format!("load{worker}")).unwrap();
     File {
         key: FileKey {
             app: APP.parse().unwrap(),
