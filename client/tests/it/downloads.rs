@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Error, ErrorKind, RemoteFile};
 use proto::ErrorCode;
-use proto::storage::StorageRequest;
+use proto::storage::{Span, StorageRequest};
 
 use crate::fake::dead_address;
 use crate::storage::{Act, FakeStorage, Memory};
@@ -274,4 +274,43 @@ fn a_remote_file_is_read_and_sought_in() {
     let mut rest = Vec::new();
     file.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, content(LEN)[7..]);
+}
+
+#[test]
+fn a_file_is_opened_with_what_is_known_of_it() {
+    let file = content(LEN);
+    let memory = memory_with(&key("f"), &file);
+    let storage = FakeStorage::good(&memory);
+    let cpp = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Read(_) | StorageRequest::Stat(_) => Act::Close,
+        _ => Act::Serve,
+    });
+    for storage in [&storage, &cpp] {
+        let (_tracker, client) = cluster(&[storage]);
+        let spans = [
+            (0, 0),
+            (5, 10),
+            (-7, 0),
+            (-7, 2),
+            (LEN as i64, 0),
+            (i64::MAX, 9),
+        ];
+        for (offset, size) in spans {
+            let span = Span { offset, size };
+            let (stat, mut part) = client.open(&key("f"), span).unwrap();
+            assert_eq!(stat.size, LEN as u64);
+            let (start, len) = span.within(LEN as u64);
+            assert_eq!((part.offset(), part.remaining()), (start, len));
+            let mut bytes = Vec::new();
+            part.read_to_end(&mut bytes).unwrap();
+            assert!(bytes == file[start as usize..][..len as usize]);
+        }
+        let error = client.open(&key("g"), Span::WHOLE).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+    assert_eq!(storage.requests(), ["read"; 7]);
+    // Asked twice with a command it does not know, then never again.
+    let requests = cpp.requests();
+    let n_reads = requests.iter().filter(|name| **name == "read").count();
+    assert_eq!(n_reads, 2);
 }
