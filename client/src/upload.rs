@@ -11,7 +11,7 @@ use proto::{Address, ErrorCode, FileKey, HEAD_LEN};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::storages::Candidates;
-use crate::upload_attempt::{BUFFER_LEN, Content, Failure, Trace, attempt};
+use crate::upload_attempt::{BUFFER_LEN, Content, Failure, Trace, attempt, buffer_len};
 use crate::{Client, Error, ErrorKind};
 
 /// Largest file the wire can announce: the body length is signed and counts 408 bytes more.
@@ -29,7 +29,7 @@ pub struct Uploaded {
 impl Client {
     /// Stores `size` bytes of `source`, from where it stands, as `key`; the file id should come
     /// from [`new_file_id`](crate::new_file_id). `progress` hears how many bytes the current
-    /// attempt has sent; a new attempt begins at 0 again. Needs 512 KiB of memory for any size.
+    /// attempt has sent; a new attempt begins at 0 again. Needs 512 KiB of memory at the most.
     ///
     /// Every storage of the user is tried; one that broke off in the middle gets a second turn at
     /// the end. Success means that the file is stored, once, with this content. After an attempt
@@ -62,7 +62,7 @@ impl Client {
             source,
             start,
             size,
-            buffer: vec![0; BUFFER_LEN + HEAD_LEN + UPLOAD_LEN],
+            buffer: vec![0; buffer_len(size) + HEAD_LEN + UPLOAD_LEN],
             checksum: None,
             trace: Trace::None,
             errors: Vec::new(),

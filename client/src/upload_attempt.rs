@@ -12,6 +12,11 @@ use crate::{Connection, Error, ProtocolError};
 /// memory, whatever the size of the file.
 pub(crate) const BUFFER_LEN: usize = 512 << 10;
 
+/// Bytes of memory for pieces of a file of `size` bytes.
+pub(crate) fn buffer_len(size: u64) -> usize {
+    size.min(BUFFER_LEN as u64) as usize
+}
+
 /// How one attempt ended without success.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -35,7 +40,7 @@ pub(crate) enum Trace {
 pub(crate) struct Content<'a> {
     pub(crate) source: &'a mut dyn Read,
     pub(crate) size: u64,
-    /// Of [`BUFFER_LEN`] bytes and room for the request in front.
+    /// Of [`buffer_len`] bytes and room for the request in front.
     pub(crate) buffer: &'a mut [u8],
     pub(crate) progress: &'a mut dyn FnMut(u64),
 }
@@ -114,7 +119,7 @@ impl Sender<'_, '_> {
     /// Puts a piece of the content into the buffer from `start` on and returns where it ends. A
     /// source that is shorter or longer than announced is noticed before its last piece is sent.
     fn fill(&mut self, start: usize) -> Result<usize, Stop> {
-        let wanted = self.left.min(BUFFER_LEN as u64) as usize;
+        let wanted = buffer_len(self.left);
         let piece = &mut self.content.buffer[start..start + wanted];
         let n = read_up_to(self.content.source, piece).map_err(source_error)?;
         self.hash.update(&piece[..n]);

@@ -120,15 +120,12 @@ impl State {
     }
 
     fn transact(&self, batch: &mut [Box<dyn Job>]) -> Result<(), DbError> {
-        self.connection
-            .execute_batch("begin immediate")
+        self.execute("begin immediate")
             .map_err(|e| engine_error("begin a transaction", e))?;
         for job in batch {
             self.run_one(job.as_mut())?;
         }
-        self.connection
-            .execute_batch("commit")
-            .map_err(commit_error)?;
+        self.execute("commit").map_err(commit_error)?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -137,8 +134,7 @@ impl State {
     /// transaction.
     fn run_one(&self, job: &mut dyn Job) -> Result<(), DbError> {
         let statement = |sql| {
-            self.connection
-                .execute_batch(sql)
+            self.execute(sql)
                 .map_err(|e| engine_error("go on with a transaction", e))
         };
         statement("savepoint job")?;
@@ -150,6 +146,11 @@ impl State {
             statement("rollback to job")?;
         }
         statement("release job")
+    }
+
+    /// Runs a statement that returns nothing; it is compiled once.
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
     fn roll_back(&self) {
