@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::logging::LogTarget;
 use crate::units::{ByteSize, Period};
 
 /// Most threads in one pool.
@@ -191,16 +192,23 @@ pub struct LogConfig {
     pub level: Level,
     /// Where lines go; absent: to the standard error.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
-    /// Where the line of each request goes; absent: nowhere.
+    pub file: Option<LogTarget>,
+    /// Where the line of each request goes; absent: beside the main log, to a file whose name ends
+    /// in `-access`, or where the main log goes if that is no file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub access_file: Option<PathBuf>,
+    pub access_file: Option<LogTarget>,
 }
 
 impl LogConfig {
     /// Whether lines go to the standard error.
     pub fn is_stderr(&self) -> bool {
         self.file.is_none()
+    }
+
+    /// Where the line of each request goes; nothing stands for the standard error.
+    pub fn access_target(&self) -> Option<LogTarget> {
+        let beside = || self.file.as_ref().map(LogTarget::of_access);
+        self.access_file.clone().or_else(beside)
     }
 }
 

@@ -1,27 +1,28 @@
-//! Where log lines go: the main log to the standard error or a file, the access log (records with
-//! the target [`ACCESS_TARGET`]) to a file of its own. Any thread logs. A disk that fails costs
-//! lines, never the daemon.
+//! Where log lines go: the main log to the standard error, a file or syslog, the access log (records
+//! with the target [`ACCESS_TARGET`]) to a place of its own. Any thread logs. A disk that fails
+//! costs lines, never the daemon.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use env_logger::fmt::Target;
 use log::{LevelFilter, Metadata, Record};
 use parking_lot::RwLock;
 use thiserror::Error;
 
 use crate::config::LogConfig;
 
-use escape::Escaped;
-use sink::{LineWriter, Sink};
+use sink::Sink;
 
 mod escape;
 mod seldom;
 mod sink;
+mod syslog;
+mod target;
 
 pub use seldom::Seldom;
+pub use target::{Facility, LogTarget};
 
 /// The target of access records: `log::info!(target: ACCESS_TARGET, ...)`. They do not depend on
 /// the level.
@@ -38,6 +39,9 @@ pub enum LogError {
         /// Why not.
         source: io::Error,
     },
+    /// No socket to speak to the log daemon with.
+    #[error("cannot speak to syslog")]
+    Syslog(#[source] io::Error),
     /// The process has a logger already.
     #[error("the log is set up twice")]
     Twice,
@@ -55,8 +59,8 @@ pub struct Log {
 pub(crate) struct Outputs {
     main: Arc<Sink>,
     access: Option<Arc<Sink>>,
-    /// Writes to `main` what is important enough.
-    logger: env_logger::Logger,
+    /// Knows what is important enough for `main`.
+    filter: env_logger::Logger,
 }
 
 impl Log {
@@ -120,7 +124,7 @@ impl Log {
 
     fn max_level(&self) -> LevelFilter {
         let outputs = self.outputs.read();
-        let level = outputs.logger.filter();
+        let level = outputs.filter.filter();
         match outputs.access {
             // Access records may have any level: the macros must let them through.
             Some(_) => level.max(LevelFilter::Info),
@@ -131,31 +135,25 @@ impl Log {
 
 impl Outputs {
     fn open(config: &LogConfig, filters: Option<&str>) -> Result<Outputs, LogError> {
-        let main = Arc::new(match &config.file {
-            Some(path) => Sink::file(path)?,
-            None => Sink::stderr(),
-        });
-        let access = match &config.access_file {
-            Some(path) => Some(Arc::new(Sink::file(path)?)),
-            None => None,
+        let main = Sink::open(config.file.as_ref())?.unwrap_or_else(Sink::stderr);
+        let access = match config.access_target() {
+            Some(target) => Sink::open(Some(&target))?.filter(|sink| !sink.is_nowhere()),
+            None => Some(Sink::stderr()),
         };
         Ok(Outputs {
-            logger: logger(config.level.into(), filters, &main),
-            main,
-            access,
+            filter: filter(config.level.into(), filters),
+            main: Arc::new(main),
+            access: access.map(Arc::new),
         })
     }
 }
 
-fn logger(level: LevelFilter, filters: Option<&str>, main: &Arc<Sink>) -> env_logger::Logger {
+fn filter(level: LevelFilter, filters: Option<&str>) -> env_logger::Logger {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(level);
     if let Some(filters) = filters {
         builder.parse_filters(filters);
     }
-    builder
-        .format(|out, record| io::Write::write_all(out, main_line(Utc::now(), record).as_bytes()));
-    builder.target(Target::Pipe(Box::new(LineWriter(Arc::clone(main)))));
     builder.build()
 }
 
@@ -166,26 +164,21 @@ impl log::Log for Log {
         if metadata.target() == ACCESS_TARGET {
             return outputs.access.is_some();
         }
-        outputs.logger.enabled(metadata)
+        outputs.filter.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
         let outputs = self.outputs.read();
         if record.target() != ACCESS_TARGET {
-            outputs.logger.log(record);
+            if outputs.filter.matches(record) {
+                outputs.main.write(Utc::now(), record);
+            }
         } else if let Some(access) = &outputs.access {
-            access.write_line(format!("{}\n", Escaped(record.args())).as_bytes());
+            access.write_bare(record);
         }
     }
 
     fn flush(&self) {}
-}
-
-fn main_line(now: DateTime<Utc>, record: &Record<'_>) -> String {
-    let time = timestamp(now);
-    let level = record.level();
-    let target = Escaped(record.target());
-    format!("{time} {level:<5} {target}: {}\n", Escaped(record.args()))
 }
 
 /// UTC with milliseconds, as in `2026-11-21T20:41:42.123Z`.

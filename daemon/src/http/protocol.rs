@@ -1,6 +1,7 @@
 //! Requests in, answers out.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use log::debug;
 use tiny_http::Method;
@@ -32,6 +33,10 @@ impl<H: Handler> Protocol for Http<H> {
     type Session = ();
 
     const REQUEST_MAX: usize = HEAD_MAX;
+
+    /// A request that crosses the closing of its connection is lost, and many clients do not try
+    /// again. Those that ask often learn in time to go elsewhere (`Connection: close`).
+    const LAST_REQUEST: Duration = Duration::from_secs(2);
 
     fn readiness(&self, bytes: &[u8]) -> Readiness {
         // A head that comes in many small pieces is parsed when its end may have come.

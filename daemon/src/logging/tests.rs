@@ -9,8 +9,8 @@ use super::*;
 
 fn config(folder: &Path) -> LogConfig {
     LogConfig {
-        file: Some(folder.join("main.log")),
-        access_file: Some(folder.join("access.log")),
+        file: Some(folder.join("main.log").into()),
+        access_file: Some(folder.join("access.log").into()),
         ..LogConfig::default()
     }
 }
@@ -42,8 +42,10 @@ fn access_lines(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_line_has_time_level_target_and_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(&config(folder.path()), None).unwrap();
     let now = Utc.timestamp_millis_opt(1_795_293_702_123).unwrap();
-    let line = main_line(
+    log.outputs.read().main.write(
         now,
         &Record::builder()
             .level(Level::Info)
@@ -51,7 +53,27 @@ fn a_line_has_time_level_target_and_text() {
             .args(format_args!("a\nb"))
             .build(),
     );
-    assert_eq!(line, "2026-11-21T20:41:42.123Z INFO  tracker: a\\nb\n");
+    let text = fs::read_to_string(folder.path().join("main.log")).unwrap();
+    assert_eq!(text, "2026-11-21T20:41:42.123Z INFO  tracker: a\\nb\n");
+}
+
+#[test]
+fn the_access_log_is_on_by_default_beside_the_main_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = LogConfig {
+        access_file: None,
+        ..config(folder.path())
+    };
+    let log = Log::open(&config, None).unwrap();
+    send(&log, Level::Info, ACCESS_TARGET, "seen");
+    let text = fs::read_to_string(folder.path().join("main-access.log")).unwrap();
+    assert_eq!(text, "seen\n");
+    assert!(lines(&folder.path().join("main.log")).is_empty());
+    assert_eq!(
+        LogConfig::default().access_target(),
+        None,
+        "the standard error"
+    );
 }
 
 #[test]
@@ -70,10 +92,10 @@ fn access_records_go_to_their_own_file_only() {
 }
 
 #[test]
-fn without_an_access_file_access_records_are_dropped() {
+fn an_access_log_that_is_off_drops_its_records() {
     let folder = tempfile::tempdir().unwrap();
     let config = LogConfig {
-        access_file: None,
+        access_file: Some(LogTarget::Off),
         ..config(folder.path())
     };
     let log = Log::open(&config, None).unwrap();
@@ -137,7 +159,7 @@ fn the_log_changes_where_it_writes_and_what() {
     send(&log, Level::Debug, "t", "too quiet");
     let new = LogConfig {
         level: crate::config::Level::Debug,
-        file: Some(folder.path().join("new.log")),
+        file: Some(folder.path().join("new.log").into()),
         ..old.clone()
     };
     log.change_to(log.prepare(&new).unwrap());

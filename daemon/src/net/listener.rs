@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeFrom;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{debug, error, warn};
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 
 use super::connection::Connection;
 use super::pipe::Pipe;
@@ -16,6 +19,23 @@ use super::server::Shared;
 use super::wait::Interest;
 use crate::logging::Seldom;
 
+/// Time for connections that are being made when the server stops.
+const HANDSHAKES: Duration = Duration::from_millis(250);
+/// Drops segments that open a connection (SYN without ACK, RFC 9293, 3.1) and no others: the filter
+/// of a listening socket sees each segment from its TCP header on.
+const NO_NEW: [SockFilter; 5] = [
+    // The flags are the byte at offset 13.
+    SockFilter::new(LOAD_BYTE, 0, 0, 13),
+    SockFilter::new(AND, 0, 0, 0x12),
+    SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0x02),
+    SockFilter::new(RETURN, 0, 0, 0),
+    SockFilter::new(RETURN, 0, 0, u32::MAX),
+];
+/// Instructions of the classic packet filter (linux/filter.h).
+const LOAD_BYTE: u16 = 0x30;
+const AND: u16 = 0x54;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
 /// Connections the kernel completes before they are accepted.
 const BACKLOG: i32 = 4096;
 /// A peer that vanished without a word is noticed after about two minutes.
@@ -28,41 +48,91 @@ const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Ends a blocked `accept`: on Linux it returns an error once the socket is shut down.
-pub(crate) fn interrupt(listener: &TcpListener) -> io::Result<()> {
-    SockRef::from(listener).shutdown(std::net::Shutdown::Both)
+/// Accepts until the server stops; then those who are connected already, and closes the door.
+pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
+    let mut desk = Desk {
+        shared,
+        listener,
+        ids: 1..,
+        seldom: Seldom::default(),
+    };
+    while !shared.is_stopping() {
+        wait(&desk.listener, Some(shared.bell.as_fd()), None);
+        desk.accept_all();
+    }
+    desk.drain();
 }
 
-/// Accepts until the server stops.
-pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: &TcpListener) {
-    let seldom = Seldom::default();
-    for id in 1.. {
-        let accepted = listener.accept();
-        if shared.is_stopping() {
-            return;
-        }
-        match accepted {
-            Ok((stream, peer)) => {
-                if let Err(e) = admit(shared, stream, peer, id)
-                    && let Some(more) = seldom.due("crowded")
-                {
-                    warn!("{peer}: not admitted: {e}{more}");
-                }
+/// Until somebody connects, the bell is rung or the time has passed.
+fn wait(listener: &TcpListener, bell: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> bool {
+    let timeout = limit.map(|limit| Timespec {
+        tv_sec: limit.as_secs().cast_signed(),
+        tv_nsec: limit.subsec_nanos().into(),
+    });
+    let mut fds = vec![PollFd::new(listener, PollFlags::IN)];
+    fds.extend(bell.map(|bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)));
+    // An error is one of the listener's, which the next accept tells; a signal, none.
+    !matches!(poll(&mut fds, timeout.as_ref()), Ok(0))
+}
+
+struct Desk<'a, P: Protocol> {
+    shared: &'a Arc<Shared<P>>,
+    listener: TcpListener,
+    ids: RangeFrom<u64>,
+    seldom: Seldom<&'static str>,
+}
+
+impl<P: Protocol> Desk<'_, P> {
+    /// Accepts whoever is connected.
+    fn accept_all(&mut self) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if is_of_the_connection(&e) => debug!("accept: {e}"),
+                Err(e) => return self.make_room(&e),
             }
-            Err(e) if is_of_the_connection(&e) => debug!("accept: {e}"),
-            Err(e) => {
-                if let Some(more) = seldom.due("exhausted") {
-                    error!("accept: {e}{more}");
-                }
-                // Somebody who only sits there may have what is missing.
-                if !shared.parking.evict_idle() {
-                    shared.stop.wait(EXHAUSTED_WAIT);
-                }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let id = self.ids.next().unwrap_or(u64::MAX);
+        if let Err(e) = admit(self.shared, stream, peer, id)
+            && let Some(more) = self.seldom.due("crowded")
+        {
+            warn!("{peer}: not admitted: {e}{more}");
+        }
+    }
+
+    /// Descriptors or memory have run out. Somebody who only sits there may have what is missing.
+    fn make_room(&self, error: &io::Error) {
+        if let Some(more) = self.seldom.due("exhausted") {
+            error!("accept: {error}{more}");
+        }
+        if !self.shared.parking.evict_idle() {
+            self.shared.stop.wait(EXHAUSTED_WAIT);
+        }
+    }
+
+    /// A listener that is closed resets those whom the kernel has connected and nobody has
+    /// accepted. So nobody new is let in, those who are in the middle of it get time, and then it
+    /// is closed. Who was not let in tries again after a second by itself, and is refused.
+    fn drain(mut self) {
+        if let Err(e) = SockRef::from(&self.listener).attach_filter(&NO_NEW) {
+            debug!("new connections come in until the end: {e}");
+        }
+        let end = Instant::now() + HANDSHAKES;
+        loop {
+            self.accept_all();
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || !wait(&self.listener, None, Some(left)) {
+                return;
             }
         }
     }

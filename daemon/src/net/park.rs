@@ -184,7 +184,7 @@ fn round<P: Protocol>(
             advance(shared, connection, scratch);
         }
     }
-    if shared.is_stopping() {
+    if shared.closes_idle() {
         close_idle(shared, scratch);
     }
     if swept.elapsed() >= SWEEP {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::source::Source;
 
@@ -32,6 +33,10 @@ pub trait Protocol: Send + Sync + 'static {
     /// Most bytes of a head and its fixed part. At this length [`Protocol::readiness`] must be
     /// [`Readiness::Serve`].
     const REQUEST_MAX: usize;
+
+    /// How long a stop leaves connections open that have no request in hand. Who asks within this
+    /// time is served and told that it was the last time.
+    const LAST_REQUEST: Duration = Duration::ZERO;
 
     /// Looks at the bytes that have come since the last request.
     fn readiness(&self, bytes: &[u8]) -> Readiness;

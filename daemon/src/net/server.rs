@@ -1,14 +1,16 @@
 //! A running server: its threads, and what they share.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
 use parking_lot::RwLock;
+use rustix::event::{EventfdFlags, eventfd};
 
 use super::census::{Census, Connections, Slot};
 use super::connection::{Activity, Connection, Pace};
@@ -31,12 +33,14 @@ pub struct Server {
     name: &'static str,
     addr: SocketAddr,
     control: Box<dyn Control>,
+    accepter: Thread,
     threads: Vec<Thread>,
 }
 
 /// What [`Server`] does to its threads, whatever protocol they speak.
 trait Control: Send + Sync {
     fn begin_stop(&self);
+    fn wake(&self);
     fn wait_empty(&self, deadline: Instant) -> bool;
     fn end(&self);
     fn connections(&self) -> Connections;
@@ -56,15 +60,18 @@ impl Server {
         config: &ServerConfig,
         protocol: P,
     ) -> io::Result<Server> {
-        let listener = Arc::new(listener::bind(addr)?);
+        let listener = listener::bind(addr)?;
         let addr = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(config, protocol, Arc::clone(&listener))?);
-        let threads = start_threads(&shared, listener)?;
+        let shared = Arc::new(Shared::new(config, protocol)?);
+        let threads = start_threads(&shared)?;
+        let accepter = Arc::clone(&shared);
+        let accepter = thread::spawn("accept", move || listener::run(&accepter, listener))?;
         info!("serving on {addr}");
         Ok(Server {
             name,
             addr,
             control: Box::new(shared),
+            accepter,
             threads,
         })
     }
@@ -89,6 +96,9 @@ impl Server {
     pub fn shutdown(self) {
         let deadline = Instant::now() + self.control.stop_timeout();
         self.control.begin_stop();
+        // It lets in who is connected already: they are waited for below.
+        self.accepter.join();
+        self.control.wake();
         if !self.control.wait_empty(deadline) {
             warn!(
                 "{}: breaking off {} connections",
@@ -103,10 +113,7 @@ impl Server {
     }
 }
 
-fn start_threads<P: Protocol>(
-    shared: &Arc<Shared<P>>,
-    listener: Arc<TcpListener>,
-) -> io::Result<Vec<Thread>> {
+fn start_threads<P: Protocol>(shared: &Arc<Shared<P>>) -> io::Result<Vec<Thread>> {
     let mut threads = Vec::new();
     let config = shared.config();
     let lanes = [
@@ -121,10 +128,6 @@ fn start_threads<P: Protocol>(
     }
     let parker = Arc::clone(shared);
     threads.push(thread::spawn("park", move || park::run(&parker))?);
-    let accepter = Arc::clone(shared);
-    threads.push(thread::spawn("accept", move || {
-        listener::run(&accepter, &listener)
-    })?);
     Ok(threads)
 }
 
@@ -162,18 +165,16 @@ pub(crate) struct Shared<P: Protocol> {
     slow: Queue<P>,
     fast: Queue<P>,
     census: Arc<Census>,
-    listener: Arc<TcpListener>,
+    /// Readable from the stop on, for the accept thread.
+    pub(crate) bell: OwnedFd,
+    stop_began: OnceLock<Instant>,
     over: AtomicBool,
     /// Requests that waited too long for a worker.
     pub(crate) late: Seldom<()>,
 }
 
 impl<P: Protocol> Shared<P> {
-    fn new(
-        config: &ServerConfig,
-        protocol: P,
-        listener: Arc<TcpListener>,
-    ) -> io::Result<Shared<P>> {
+    fn new(config: &ServerConfig, protocol: P) -> io::Result<Shared<P>> {
         let config = within_limits(config);
         // A connection is in one place at a time, so a lane can never hold more than all of them
         // and a Halt for each worker: sending never waits.
@@ -186,7 +187,8 @@ impl<P: Protocol> Shared<P> {
             slow: bounded(room),
             fast: bounded(room),
             census: Arc::default(),
-            listener,
+            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            stop_began: OnceLock::new(),
             over: AtomicBool::new(false),
             late: Seldom::default(),
         })
@@ -199,6 +201,13 @@ impl<P: Protocol> Shared<P> {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_tripped()
+    }
+
+    /// Whether connections without a request are closed: the server stops, and they have had the
+    /// time to send one more that the protocol leaves them.
+    pub(crate) fn closes_idle(&self) -> bool {
+        let began = self.stop_began.get();
+        self.is_stopping() && began.is_none_or(|began| began.elapsed() >= P::LAST_REQUEST)
     }
 
     /// Whether everything is to be dropped at once.
@@ -280,10 +289,14 @@ impl<P: Protocol> Shared<P> {
 
 impl<P: Protocol> Control for Arc<Shared<P>> {
     fn begin_stop(&self) {
+        let _ = self.stop_began.set(Instant::now());
         self.stop.trip();
-        if let Err(e) = listener::interrupt(&self.listener) {
-            warn!("accept thread not interrupted: {e}");
-        }
+        // The counter of an eventfd can only be full when it was rung before.
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        self.parking.wake();
+    }
+
+    fn wake(&self) {
         self.parking.wake();
     }
 

@@ -135,7 +135,7 @@ impl<P: Protocol> Worker<P> {
                 let at_rest = connection.inbox.is_empty();
                 return match connection.fill_inbox(&mut self.buffer) {
                     Ok(Filled::Some) => Step::Go,
-                    Ok(Filled::Nothing) if at_rest && self.shared.is_stopping() => Step::Close,
+                    Ok(Filled::Nothing) if at_rest && self.shared.closes_idle() => Step::Close,
                     Ok(Filled::Nothing) => Step::Wait(Interest::Read),
                     Ok(Filled::Eof) => Step::Close,
                     Err(e) => close(connection, &e),

@@ -35,7 +35,7 @@ fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
     let config = |fail| Config {
         fail,
         log: LogConfig {
-            file: Some(path.clone()),
+            file: Some(path.clone().into()),
             ..LogConfig::default()
         },
         process: ProcessConfig::default(),

@@ -1,21 +1,23 @@
 //! A small cluster, and both of its users: one at the command line, one with a player.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use client::{Client, ClientConfig, new_file_id};
 use proto::{FileKey, UserId};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use test_cluster::content::Content;
 use test_cluster::deadline::{self, Seen};
 use test_cluster::http::{Browser, Page};
 use test_cluster::tnv::Tnv;
-use test_cluster::{APP, Binaries, Cluster, Layout, Node, Role, USER, proc};
+use test_cluster::{APP, Binaries, Cluster, Layout, Node, Plan, Process, Role, USER, proc};
 
 pub const MIB: u64 = 1 << 20;
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -151,6 +153,71 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("{}", self.cluster.last_words());
+        }
+    }
+}
+
+/// Daemons on paper that start themselves in the background; what runs of them is killed at the
+/// end.
+pub struct Background {
+    pub plan: Plan,
+    _folder: TempDir,
+}
+
+impl Background {
+    /// Below the folder for temporary files: any user can get there, and is let in here.
+    pub fn new(layout: &Layout) -> Background {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let plan = Plan::make(layout, folder.path()).unwrap();
+        let background = Background {
+            plan,
+            _folder: folder,
+        };
+        for node in &background.plan.nodes {
+            let (pid_file, folder) = (background.pid_file(node), &background.plan.folder);
+            background.configure(
+                node,
+                &format!("\n[process]\nworking_directory = {folder:?}\npid_file = {pid_file:?}\n"),
+            );
+        }
+        background
+    }
+
+    /// Adds lines to a configuration, in the section of the process.
+    pub fn configure(&self, node: &Node, text: &str) {
+        let mut config = OpenOptions::new();
+        let mut config = config.append(true).open(self.plan.config(node)).unwrap();
+        config.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub fn pid_file(&self, node: &Node) -> PathBuf {
+        self.plan.folder.join(format!("{}.pid", node.name))
+    }
+
+    /// `--daemon`, to the end of the process in the foreground. Its standard error is a pipe, which
+    /// a process in the background must not keep open.
+    pub fn start(&self, node: &Node) -> Output {
+        Command::new(binaries().daemon(node.role))
+            .arg("--config")
+            .arg(self.plan.config(node))
+            .arg("--daemon")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    pub fn process(&self, node: &Node) -> Option<Process> {
+        Process::find(&self.plan, node).unwrap()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        for node in &self.plan.nodes {
+            if let Ok(Some(process)) = Process::find(&self.plan, node) {
+                let _ = process.signal(Signal::KILL);
+            }
         }
     }
 }
