@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::field::Fields;
 use crate::head::frame;
 use crate::request::body_length;
-use crate::{DecodeError, Head, IdKey, Request};
+use crate::{DecodeError, Head, IdKey, Request, Subject};
 
 /// Command byte of every reply of an idserver.
 pub const REPLY: u8 = 101;
@@ -61,6 +61,13 @@ impl fmt::Display for IdRequest {
 
 impl Request for IdRequest {
     const REPLY: u8 = REPLY;
+
+    fn subject(&self) -> Subject<'_> {
+        match self {
+            IdRequest::GetId(key) => Subject::thing("get-id", key.as_str()),
+            IdRequest::GetIds(key, _) => Subject::thing("get-ids", key.as_str()),
+        }
+    }
 
     fn fixed_len(head: &Head) -> Result<usize, DecodeError> {
         match (head.command, usize::try_from(head.body_len)) {

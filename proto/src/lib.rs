@@ -27,7 +27,7 @@ pub use error::DecodeError;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
 pub use name::{AppId, FileId, GroupName, Hostname, IdKey, UserId, Version};
-pub use request::{FILE_KEY_LEN, FIXED_MAX, FileKey, Request};
+pub use request::{FILE_KEY_LEN, FIXED_MAX, FileKey, Request, Subject};
 pub use table::file_table;
 
 #[cfg(test)]

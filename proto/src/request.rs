@@ -1,5 +1,8 @@
 //! What the requests of all servers have in common.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use crate::field::{Fields, put_text};
 use crate::{AppId, DecodeError, FileId, Head, UserId};
 
@@ -23,6 +26,57 @@ pub trait Request: Sized {
     /// # Errors
     /// A field that breaks its rule.
     fn decode(head: &Head, fixed: &[u8]) -> Result<Self, DecodeError>;
+
+    /// What it is about, for an access log.
+    fn subject(&self) -> Subject<'_>;
+}
+
+/// The columns of an access log that come from the request. What a request has not is absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// The name of the command.
+    pub command: &'static str,
+    /// Whose application.
+    pub app: Option<&'a AppId>,
+    /// Which user's.
+    pub user: Option<&'a UserId>,
+    /// The file, or whatever else is asked for: a member, a key.
+    pub file: Option<Cow<'a, str>>,
+}
+
+impl<'a> Subject<'a> {
+    /// About a file.
+    pub(crate) fn file(command: &'static str, key: &'a FileKey) -> Subject<'a> {
+        Subject {
+            command,
+            app: Some(&key.app),
+            user: Some(&key.user),
+            file: Some(key.file.as_str().into()),
+        }
+    }
+
+    /// About something that belongs to no user.
+    pub(crate) fn thing(command: &'static str, thing: impl Into<Cow<'a, str>>) -> Subject<'a> {
+        Subject {
+            command,
+            app: None,
+            user: None,
+            file: Some(thing.into()),
+        }
+    }
+}
+
+/// The columns with blanks between them: `-` stands for what there is not, `%20` for a blank within
+/// a user's name.
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole =
+            |text: Option<&str>| text.map_or("-".to_owned(), |text| text.replace(' ', "%20"));
+        let app = whole(self.app.map(AppId::as_str));
+        let user = whole(self.user.map(UserId::as_str));
+        let file = whole(self.file.as_deref());
+        write!(f, "{} {app} {user} {file}", self.command)
+    }
 }
 
 /// Longest fixed part of any request, in bytes.

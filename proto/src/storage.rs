@@ -5,7 +5,7 @@ use std::fmt;
 use crate::field::{Fields, put_i64, put_u64};
 use crate::head::{HEAD_LEN, frame};
 use crate::request::exactly;
-use crate::{DecodeError, FILE_KEY_LEN, FileKey, Head, Request};
+use crate::{DecodeError, FILE_KEY_LEN, FileKey, Head, Request, Subject};
 
 /// Command byte of every reply of a storage.
 pub const REPLY: u8 = 102;
@@ -119,6 +119,17 @@ impl StorageRequest {
 
 impl Request for StorageRequest {
     const REPLY: u8 = REPLY;
+
+    fn subject(&self) -> Subject<'_> {
+        match self {
+            StorageRequest::Upload(upload) => Subject::file("upload", &upload.key),
+            StorageRequest::FileSize(key) => Subject::file("filesize", key),
+            StorageRequest::Download(download) => Subject::file("download", &download.key),
+            StorageRequest::Delete(key) => Subject::file("delete", key),
+            StorageRequest::Stat(key) => Subject::file("stat", key),
+            StorageRequest::Read(read) => Subject::file("read", &read.key),
+        }
+    }
 
     fn fixed_len(head: &Head) -> Result<usize, DecodeError> {
         match head.command {

@@ -7,8 +7,8 @@ use crate::head::frame;
 use crate::report::{REPORT_TEXT_MAX, Report};
 use crate::request::{body_length, decode_key_of_user, encode_key, exactly};
 use crate::{
-    Address, AppId, DecodeError, FILE_KEY_LEN, FileId, GroupName, Head, Hostname, Request, UserId,
-    Version,
+    Address, AppId, DecodeError, FILE_KEY_LEN, FileId, GroupName, Head, Hostname, Request, Subject,
+    UserId, Version,
 };
 
 /// Command byte of every reply of a tracker.
@@ -135,6 +135,30 @@ impl TrackerRequest {
 
 impl Request for TrackerRequest {
     const REPLY: u8 = REPLY;
+
+    fn subject(&self) -> Subject<'_> {
+        let of = |command, member: &Member| {
+            Subject::thing(command, format!("{}/{}", member.group, member.hostname))
+        };
+        let none = |command| Subject {
+            file: None,
+            ..Subject::thing(command, "")
+        };
+        match self {
+            TrackerRequest::Join(join) => of("join", &join.member),
+            TrackerRequest::Beat(member) => of("beat", member),
+            TrackerRequest::Leave(member) => of("leave", member),
+            TrackerRequest::Report(member, _) => of("report", member),
+            TrackerRequest::Groups => none("groups"),
+            TrackerRequest::Cluster => none("cluster"),
+            TrackerRequest::Saddrs(saddrs) => Subject {
+                command: "saddrs",
+                app: Some(&saddrs.app),
+                user: Some(&saddrs.user),
+                file: saddrs.file.as_ref().map(|file| file.as_str().into()),
+            },
+        }
+    }
 
     fn fixed_len(head: &Head) -> Result<usize, DecodeError> {
         match head.command {

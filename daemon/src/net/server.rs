@@ -103,7 +103,7 @@ impl Server {
             warn!(
                 "{}: breaking off {} connections",
                 self.name,
-                self.connections().now()
+                self.control.connections().now()
             );
         }
         self.control.end();

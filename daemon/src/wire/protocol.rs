@@ -50,7 +50,7 @@ impl<S: Service> Wire<S> {
 
     /// A head that cannot be followed leaves nothing to go on with.
     fn refuse(&self, head: &Head, fault: &Fault, peer: SocketAddr) -> Action {
-        let access = Access::begin(peer, || format!("command-{}", head.command));
+        let access = Access::begin_unknown(peer, head.command);
         Action::Send(self.voice.failure(fault, Then::Close, access))
     }
 
@@ -63,14 +63,14 @@ impl<S: Service> Wire<S> {
     ) -> (Result<Reply, Fault>, Access) {
         match S::Request::decode(head, fixed) {
             Ok(request) => {
-                let access = Access::begin(peer, || request.to_string());
+                let access = Access::begin(peer, &request);
                 (
                     self.service.call(request, &mut Caller { peer, session }),
                     access,
                 )
             }
             Err(e) => {
-                let access = Access::begin(peer, || format!("command-{}", head.command));
+                let access = Access::begin_unknown(peer, head.command);
                 (Err(e.into()), access)
             }
         }
@@ -218,6 +218,7 @@ struct Taking {
 
 impl Receive for Taking {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Outgoing> {
+        self.access.received(bytes.len());
         let written = self.content.write(bytes);
         written.map_err(|fault| self.voice.failure(&fault, Then::Close, self.access.take()))
     }
