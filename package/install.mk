@@ -47,7 +47,7 @@ install: install-programs install-manual install-services install-configs instal
 install-programs:
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)'
 	$(INSTALL_PROGRAM) $(BUILT)/tnv '$(DESTDIR)$(BINDIR)'
-	$(INSTALL_PROGRAM) $(addprefix $(BUILT)/,$(DAEMONS)) '$(DESTDIR)$(SBINDIR)'
+	$(INSTALL_PROGRAM) $(addprefix $(BUILT)/,$(DAEMONS)) etc/tnv-rolling-restart '$(DESTDIR)$(SBINDIR)'
 
 # Made by a program of the build from the command lines and the sample configurations.
 install-manual:
@@ -90,7 +90,7 @@ install-folders:
 		chown tnv:tnv '$(LOCALSTATEDIR)/lib/tnv' '$(LOCALSTATEDIR)/log/tnv'
 
 uninstall: ## Remove what was installed, except configurations, logs and data
-	rm -f '$(DESTDIR)$(BINDIR)/tnv' $(foreach name,$(DAEMONS),'$(DESTDIR)$(SBINDIR)/$(name)') \
+	rm -f '$(DESTDIR)$(BINDIR)/tnv' $(foreach name,$(DAEMONS) tnv-rolling-restart,'$(DESTDIR)$(SBINDIR)/$(name)') \
 		$(foreach name,$(DAEMONS),'$(DESTDIR)$(INITDIR)/$(name)') \
 		$(foreach name,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(name)') \
 		'$(DESTDIR)$(BASHDIR)/tnv' '$(DESTDIR)$(ZSHDIR)/_tnv' '$(DESTDIR)$(FISHDIR)/tnv.fish' \
