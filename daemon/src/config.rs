@@ -114,7 +114,7 @@ impl Default for ServerConfig {
     fn default() -> ServerConfig {
         ServerConfig {
             workers: 16,
-            fast_workers: 2,
+            fast_workers: 4,
             connections_max: 16_000,
             head_timeout: Period::from_secs(10),
             idle_timeout: Period::from_secs(300),

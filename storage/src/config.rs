@@ -40,6 +40,8 @@ pub struct Config {
     pub durability: Durability,
     /// Space to be left free on the file system of each store path.
     pub reserved_space: Reserve,
+    /// A disk that does not answer for so long hangs.
+    pub disk_timeout: Period,
     /// Time between two beats to a tracker.
     pub beat_interval: Period,
     /// Rows remembered of files asked for.
@@ -119,6 +121,7 @@ impl Default for Config {
             database: DatabaseUrl::Sqlite("/var/lib/tnv/storage.db".into()),
             durability: Durability::Full,
             reserved_space: Reserve::Bytes(ByteSize::from_mib(1024)),
+            disk_timeout: Period::from_secs(10),
             beat_interval: Period::from_secs(10),
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),
@@ -137,6 +140,7 @@ impl DaemonConfig for Config {
         self.server.check()?;
         self.mysql.check(&self.database)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
+        check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;
         if self.beat_interval.duration() > BEAT_INTERVAL_MAX {
             return Err(ConfigError::invalid(

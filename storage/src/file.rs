@@ -9,13 +9,14 @@ use log::warn;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
+use crate::gate::GatedFile;
 use crate::path::Place;
 
 /// Opens a stored file for reading; tells its size, too.
 ///
 /// # Errors
 /// Not there, no regular file, or the disk refuses.
-pub(crate) fn open(place: &Place) -> io::Result<(File, u64)> {
+pub(crate) fn open(place: &Place) -> io::Result<(GatedFile, u64)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&place.root, &place.relative, flags, Mode::empty())?;
     let file = File::from(file);
@@ -23,7 +24,8 @@ pub(crate) fn open(place: &Place) -> io::Result<(File, u64)> {
     if !metadata.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidData, "not a regular file"));
     }
-    Ok((file, metadata.len()))
+    let gate = place.pass.as_ref().map(|pass| pass.gate().clone());
+    Ok((GatedFile::new(file, gate), metadata.len()))
 }
 
 /// The size of a stored file. What the kernel remembers of a network file system is passed over: a

@@ -22,9 +22,13 @@ impl Leftovers {
         self.push(path, 0);
     }
 
-    /// Tries to remove each: `remove` tells whether it was there.
-    pub(crate) fn remove(&self, remove: impl Fn(&str) -> std::io::Result<bool>) {
-        let paths = std::mem::take(&mut *self.0.lock());
+    /// Tries to remove each below `store_path`: `remove` tells whether it was there.
+    pub(crate) fn remove(&self, store_path: &str, remove: impl Fn(&str) -> std::io::Result<bool>) {
+        let is_below = |(path, _): &mut (String, u32)| {
+            path.strip_prefix(store_path)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let paths: Vec<_> = self.0.lock().extract_if(.., is_below).collect();
         for (path, looks) in paths {
             match remove(&path) {
                 Ok(true) => log::info!("removed {path}, left by a failed upload"),

@@ -6,6 +6,7 @@
 mod clock;
 pub mod config;
 mod counters;
+mod gate;
 mod globals;
 mod id;
 mod marker;

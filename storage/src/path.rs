@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context;
 
 use crate::config::Config;
+use crate::gate::{Gates, Pass, Visitor};
 use crate::store_path::{StorePath, open_folder};
 
 /// All store paths, in the order of the configuration.
@@ -16,11 +17,14 @@ pub(crate) struct StorePaths {
 }
 
 /// A file by the folder it is opened in and its path from there.
+/// Not to be kept longer than the disk is needed.
 pub(crate) struct Place {
     pub(crate) root: OwnedFd,
     pub(crate) relative: String,
     /// What stands in front of that in rows, up to the slash.
     pub(crate) prefix: String,
+    /// Whoever has the place is inside. Absent outside of all store paths.
+    pub(crate) pass: Option<Pass>,
 }
 
 impl StorePaths {
@@ -29,19 +33,20 @@ impl StorePaths {
     /// # Errors
     /// One cannot be made, or is not the volume it should be; the error says which and why.
     pub(crate) fn open(config: &Config) -> anyhow::Result<StorePaths> {
-        let open = |text: &String| {
-            StorePath::open(
-                text,
-                &config.group,
-                config.reserved_space,
-                config.require_marker,
-            )
-            .map(Arc::new)
-            .with_context(|| format!("store path {text}"))
+        let gates = Gates::new(
+            config.store_paths.len(),
+            &config.server,
+            config.disk_timeout.duration(),
+        );
+        let open = |(idx, text): (usize, &String)| {
+            StorePath::open(text, config, gates.gate(idx))
+                .map(Arc::new)
+                .with_context(|| format!("store path {text}"))
         };
         let paths = config
             .store_paths
             .iter()
+            .enumerate()
             .map(open)
             .collect::<anyhow::Result<_>>()?;
         Ok(StorePaths {
@@ -66,24 +71,29 @@ impl StorePaths {
     /// all store paths is taken as it is.
     ///
     /// # Errors
-    /// Its volume is not there.
-    pub(crate) fn find(&self, path: &str) -> std::io::Result<Place> {
+    /// Its volume is not there, or its disk does not let the visitor in.
+    pub(crate) fn find(&self, path: &str, visitor: Visitor) -> std::io::Result<Place> {
         let within = self.paths.iter().find_map(|store_path| {
             let relative = path.strip_prefix(&store_path.text)?.strip_prefix('/')?;
             Some((store_path, relative))
         });
-        let (root, relative) = match within {
-            Some((store_path, relative)) => (store_path.enter()?, relative),
+        let (root, relative, pass) = match within {
+            Some((store_path, relative)) => {
+                let (root, pass) = store_path.enter(visitor)?;
+                (root, relative, Some(pass))
+            }
             None => {
                 let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
                 (
                     open_folder(if folder.is_empty() { "/" } else { folder })?,
                     name,
+                    None,
                 )
             }
         };
         Ok(Place {
             root,
+            pass,
             relative: relative.to_owned(),
             prefix: path[..path.len() - relative.len()].to_owned(),
         })
@@ -91,10 +101,5 @@ impl StorePaths {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<StorePath>> {
         self.paths.iter()
-    }
-
-    /// Looks after all of them. Waits for their disks, however long they take.
-    pub(crate) fn probe(&self) {
-        self.paths.iter().for_each(|path| path.probe());
     }
 }

@@ -1,6 +1,5 @@
 //! What a storage does with each request.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use proto::{ErrorCode, Fault, FileKey};
 
 use crate::clock::epoch_secs;
 use crate::db::FileRow;
+use crate::gate::{GatedFile, Visitor};
 use crate::globals::Globals;
 use crate::path::Place;
 use crate::{file, upload};
@@ -53,7 +53,7 @@ impl StorageService {
 
     /// 'Up to the end' and the rest of a file that has none are both a length of 0.
     fn download(&self, download: &Download) -> Result<Reply, Fault> {
-        let (row, (file, size)) = self.with_file(&download.key, file::open)?;
+        let (row, (file, size)) = self.with_file(&download.key, Lane::Slow, file::open)?;
         check_size(&download.key, &row, size)?;
         let Download {
             offset,
@@ -71,18 +71,18 @@ impl StorageService {
     }
 
     fn read(&self, Read { key, span }: &Read) -> Result<Reply, Fault> {
-        let (row, (file, size)) = self.with_file(key, file::open)?;
+        let (row, (file, size)) = self.with_file(key, Lane::Slow, file::open)?;
         check_size(key, &row, size)?;
         let (offset, len) = span.within(size);
         Ok(self.send(file, offset, len, stat_of(&row, size).encode()))
     }
 
-    fn send(&self, file: File, offset: u64, len: u64, before: Vec<u8>) -> Reply {
+    fn send(&self, file: GatedFile, offset: u64, len: u64, before: Vec<u8>) -> Reply {
         let bytes = &self.globals.counters.download_bytes;
         bytes.ask(len);
         bytes.succeed(len);
         Reply::File {
-            file,
+            file: Box::new(file),
             offset,
             len,
             before,
@@ -90,7 +90,7 @@ impl StorageService {
     }
 
     fn stat(&self, key: &FileKey) -> Result<FileStat, Fault> {
-        let (row, size) = self.with_file(key, file::size)?;
+        let (row, size) = self.with_file(key, Lane::Fast, file::size)?;
         check_size(key, &row, size)?;
         Ok(stat_of(&row, size))
     }
@@ -106,10 +106,10 @@ impl StorageService {
             ..
         } = &*self.globals;
         let row = self.find(key)?;
-        // A volume that is away must be found out before the row is touched.
-        let place = paths
-            .find(&row.path)
-            .map_err(|e| upload::disk_fault(&row.path, &e))?;
+        // A volume that is away must be found out before the row is touched. The place is not kept
+        // meanwhile: nobody is to be at a disk while a database answers.
+        let find = || paths.find(&row.path, Visitor::Worker(Lane::Slow));
+        find().map_err(|e| upload::disk_fault(&row.path, &e))?;
         let path = files
             .begin_delete(key, &config.group)?
             .ok_or_else(|| not_found(key))?;
@@ -119,7 +119,7 @@ impl StorageService {
         if path != row.path {
             return Ok(Reply::Body(Vec::new()));
         }
-        if let Err(e) = writer.remove(&place) {
+        if let Err(e) = find().and_then(|place| writer.remove(&place)) {
             error!("{path} of {key} cannot be removed now: {e}");
         } else if let Err(e) = files.end_delete(key) {
             error!(
@@ -136,16 +136,22 @@ impl StorageService {
     fn with_file<T>(
         &self,
         key: &FileKey,
+        lane: Lane,
         act: impl Fn(&Place) -> io::Result<T>,
     ) -> Result<(FileRow, T), Fault> {
-        let act = |path: &str| match self.globals.paths.find(path) {
+        let act = |path: &str| match self.globals.paths.find(path, Visitor::Worker(lane)) {
             Ok(place) => act(&place),
+            Err(e) if e.kind() == ErrorKind::TimedOut => Err(e),
             // Without its volume a file is not missing, only out of reach.
             Err(e) => Err(io::Error::new(ErrorKind::NotConnected, e)),
         };
         if let Some(row) = self.globals.rows.get(key) {
             match act(&row.path) {
                 Ok(value) => return Ok((row, value)),
+                // The row is not at fault, and another would not help.
+                Err(e) if e.kind() == ErrorKind::TimedOut => {
+                    return Err(upload::disk_fault(&row.path, &e));
+                }
                 Err(_) => self.globals.rows.forget(key),
             }
         }

@@ -4,19 +4,26 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
+use daemon::wire::Lane;
 use log::{error, info};
 use parking_lot::Mutex;
 use proto::{ErrorCode, Fault, GroupName, IdKey};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::config::Config;
+use crate::gate::{Gate, Pass, Visitor};
 use crate::marker::Marker;
-use crate::reserve::Reserve;
 use crate::space::{Ledger, Promise, Space};
+use crate::upload::disk_fault;
 
 /// What a probe writes to learn whether a store path takes writes.
 pub(crate) const PROBE: &str = ".tnv-probe";
+
+/// A request that is at a disk for this long makes one ask whether the disk answers at all.
+const SUSPICIOUS: Duration = Duration::from_secs(1);
 
 /// One folder that holds files.
 pub(crate) struct StorePath {
@@ -24,6 +31,7 @@ pub(crate) struct StorePath {
     pub(crate) text: String,
     pub(crate) key: IdKey,
     ledger: Arc<Ledger>,
+    gate: Gate,
     /// Absent for a folder that is taken as it is.
     marker: Option<Marker>,
     /// Device and inode of the folder in which the marker was found.
@@ -46,38 +54,40 @@ pub(crate) enum Health {
 }
 
 impl StorePath {
-    /// A store path that is there. Without `marked`, it is made when missing; with it, its volume
-    /// must be mounted.
+    /// A store path that is there. Without `require_marker` it is made when missing; with it, its
+    /// volume must be mounted.
     ///
     /// # Errors
     /// It cannot be made, or is not the volume it should be.
-    pub(crate) fn open(
-        text: &str,
-        group: &GroupName,
-        reserve: Reserve,
-        marked: bool,
-    ) -> anyhow::Result<StorePath> {
+    pub(crate) fn open(text: &str, config: &Config, gate: Gate) -> anyhow::Result<StorePath> {
+        let marked = config.require_marker;
         if !marked {
             std::fs::create_dir_all(text)?;
         }
         let store_path = StorePath {
             text: text.to_owned(),
             key: IdKey::new(text)?,
-            ledger: Arc::new(Ledger::new(reserve)),
-            marker: marked.then(|| Marker::new(group, text)),
+            ledger: Arc::new(Ledger::new(config.reserved_space)),
+            gate,
+            marker: marked.then(|| Marker::new(&config.group, text)),
             verified: Mutex::new(None),
             health: Mutex::new(Health::Writable),
         };
-        store_path.measure(&store_path.enter()?)?;
+        store_path.measure(&store_path.folder()?)?;
         Ok(store_path)
     }
 
-    /// The folder, known to be the right one: what is opened relative to it never lands beneath
-    /// an unmounted mount point, whatever happens to the mount meanwhile.
+    /// Lets a visitor in and opens the folder, known to be the right one: what is opened relative to
+    /// it never lands beneath an unmounted mount point, whatever happens to the mount meanwhile.
     ///
     /// # Errors
     /// The volume is not there, or does not answer.
-    pub(crate) fn enter(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn enter(&self, visitor: Visitor) -> io::Result<(OwnedFd, Pass)> {
+        let pass = self.gate.enter(visitor)?;
+        Ok((self.folder()?, pass))
+    }
+
+    fn folder(&self) -> io::Result<OwnedFd> {
         let folder = open_folder(&self.text)?;
         if let Some(marker) = &self.marker {
             let stat = rustix::fs::fstat(&folder)?;
@@ -102,21 +112,21 @@ impl StorePath {
 
     /// Whether an upload had a chance as of the last probe. Never waits.
     pub(crate) fn takes_uploads(&self) -> bool {
-        self.health() == Health::Writable && !self.ledger.is_full()
+        self.health() == Health::Writable && !self.ledger.is_full() && !self.gate.hangs()
     }
 
     /// Promises room for a file of `size` bytes, if it takes uploads.
     ///
     /// # Errors
-    /// No space, or read-only.
+    /// No space, read-only, or unavailable.
     pub(crate) fn promise(&self, size: u64) -> Result<Promise, Fault> {
         if self.health() != Health::Writable {
             let text = format!("{} takes no uploads now", self.text);
             return Err(Fault::new(ErrorCode::ReadOnly, text));
         }
         let promised = self
-            .enter()
-            .and_then(|folder| self.ledger.promise(folder, size));
+            .enter(Visitor::Worker(Lane::Slow))
+            .and_then(|(folder, _pass)| self.ledger.promise(folder, size));
         match promised {
             Ok(Some(promise)) => Ok(promise),
             Ok(None) => {
@@ -128,8 +138,7 @@ impl StorePath {
             }
             Err(e) => {
                 self.note_failure(&e);
-                let text = format!("{} does not answer: {e}", self.text);
-                Err(Fault::new(ErrorCode::ReadOnly, text))
+                Err(disk_fault(&self.text, &e))
             }
         }
     }
@@ -153,19 +162,53 @@ impl StorePath {
         });
     }
 
-    /// Finds out what it can do now. Writes only where that may have changed unseen: on a volume
-    /// that others serve, or after a failure.
-    pub(crate) fn probe(&self) {
-        let health = self.health();
-        if matches!(health, Health::Failed(_)) {
-            return;
+    /// Finds out what it can do now, and closes files that nobody waited for.
+    pub(crate) fn look_after(&self) {
+        self.at_disk(|_| self.probe());
+        self.at_disk(|_| self.gate.close_waiting());
+    }
+
+    /// Does something at the disk, however long that takes; [`StorePath::watch`] sees how long. Work
+    /// of several steps calls what it is given before each.
+    pub(crate) fn at_disk(&self, work: impl FnOnce(&dyn Fn())) {
+        self.gate.ask();
+        work(&|| self.gate.ask());
+        if self.gate.answered() {
+            info!("{} answers again", self.text);
         }
+    }
+
+    /// Whether the disk is known to hang.
+    pub(crate) fn hangs(&self) -> bool {
+        self.gate.hangs()
+    }
+
+    /// Looks whether the disk answers in time. Never waits for it.
+    pub(crate) fn watch(&self) {
+        if self.gate.watch() {
+            let n = self.gate.n_inside();
+            error!(
+                "{} hangs, with {n} requests: its files are out of reach",
+                self.text
+            );
+        }
+    }
+
+    /// Writes only where something may have changed unseen: on a volume that others serve, after a
+    /// failure, or when a request has been at the disk for long. To open a folder alone shows
+    /// nothing, the kernel remembers it.
+    fn probe(&self) {
+        let health = self.health();
         let entered = self
-            .enter()
+            .folder()
             .and_then(|folder| self.measure(&folder).map(|()| folder));
         let now = match entered {
             Err(e) => Health::Away(e.to_string()),
-            Ok(folder) if self.marker.is_some() || health != Health::Writable => {
+            Ok(folder)
+                if self.marker.is_some()
+                    || health != Health::Writable
+                    || self.gate.is_slow(SUSPICIOUS) =>
+            {
                 write_probe(&folder)
                     .map_or_else(|e| Health::ReadOnly(e.to_string()), |()| Health::Writable)
             }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use daemon::db::DbError;
-use daemon::wire::Content;
+use daemon::wire::{Content, Lane};
 use log::warn;
 use proto::storage::Upload;
 use proto::storage_path::storage_path;
@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::clock::epoch_secs;
 use crate::db::NewRow;
+use crate::gate::Visitor;
 use crate::globals::Globals;
 use crate::store_path::StorePath;
 use crate::writer::{NewFile, WriteError};
@@ -20,6 +21,7 @@ use crate::writer::{NewFile, WriteError};
 /// Whether an upload of at most this many bytes is of a file that exists is found out when its row
 /// is written: looking before saves less than it costs.
 const SMALL: u64 = 64 << 10;
+const WORKER: Visitor = Visitor::Worker(Lane::Slow);
 
 /// Content that comes in. Dropping it before the end removes what was written.
 pub(crate) struct Incoming {
@@ -67,7 +69,11 @@ fn begin_file(globals: &Globals, size: u64) -> Result<(Arc<StorePath>, String, N
         };
         let number = globals.numbers.next(&store_path.key)?;
         let path = storage_path(&store_path.text, number, epoch_secs().cast_unsigned());
-        let create = || globals.writer.create(globals.paths.find(&path)?, promise);
+        let create = || {
+            globals
+                .writer
+                .create(globals.paths.find(&path, WORKER)?, promise)
+        };
         match create() {
             Ok(file) => return Ok((Arc::clone(store_path), path, file)),
             Err(e) => refusals.push(write_fault(store_path, &path, &e)),
@@ -151,7 +157,7 @@ impl Incoming {
 fn discard(globals: &Globals, path: &str) {
     let removed = globals
         .paths
-        .find(path)
+        .find(path, WORKER)
         .and_then(|place| globals.writer.remove(&place));
     if let Err(e) = removed {
         warn!("{path} has no row and cannot be removed now: {e}");

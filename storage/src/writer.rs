@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::config::Durability;
 use crate::file::{join, open_below, rename_new, split};
+use crate::gate::GatedFile;
 use crate::leftovers::Leftovers;
 use crate::path::Place;
 use crate::space::Promise;
@@ -40,7 +41,7 @@ type Folder = (u64, u64, String);
 /// A file on its way in. Dropping it removes it.
 pub(crate) struct NewFile {
     root: OwnedFd,
-    file: File,
+    file: GatedFile,
     /// Both from the root, which is called `prefix` in rows.
     temporary: String,
     path: String,
@@ -95,6 +96,7 @@ impl FileWriter {
             root,
             relative: path,
             prefix,
+            pass,
         } = place;
         let (folder, name) = split(&path);
         let temporary = join(folder, &format!(".{name}.{:016x}", rand::random::<u64>()));
@@ -114,7 +116,7 @@ impl FileWriter {
         let (written, allocated, is_final) = (0, 0, false);
         let mut new = NewFile {
             root,
-            file,
+            file: GatedFile::new(file, pass.as_ref().map(|pass| pass.gate().clone())),
             temporary,
             path,
             prefix,
@@ -126,7 +128,8 @@ impl FileWriter {
             is_final,
             leftovers: self.leftovers.clone(),
         };
-        new.preallocate(0)?;
+        drop(pass);
+        new.begin()?;
         Ok(new)
     }
 
@@ -135,8 +138,9 @@ impl FileWriter {
     /// # Errors
     /// The disk refuses, or does not sync; the file is gone then.
     pub(crate) fn commit(&self, mut new: NewFile) -> Result<(), WriteError> {
+        let _pass = new.file.enter()?;
         if self.durability.syncs_content() {
-            new.file.sync_data().map_err(WriteError::Sync)?;
+            new.file.file().sync_data().map_err(WriteError::Sync)?;
         } else {
             new.check_len()?;
         }
@@ -164,9 +168,13 @@ impl FileWriter {
         self.leftovers.keep(path);
     }
 
-    /// Removes what failed uploads could not; `find` knows the places of paths.
-    pub(crate) fn remove_leftovers(&self, find: impl Fn(&str) -> io::Result<Place>) {
-        self.leftovers.remove(|path| {
+    /// Removes what failed uploads could not from a store path; `find` knows the places of paths.
+    pub(crate) fn remove_leftovers(
+        &self,
+        store_path: &str,
+        find: impl Fn(&str) -> io::Result<Place>,
+    ) {
+        self.leftovers.remove(store_path, |path| {
             let place = find(path)?;
             match rustix::fs::unlinkat(&place.root, &place.relative, AtFlags::empty()) {
                 Ok(()) => Ok(true),
@@ -222,20 +230,26 @@ impl FileWriter {
 }
 
 impl NewFile {
+    fn begin(&mut self) -> io::Result<()> {
+        let _pass = self.file.enter()?;
+        self.preallocate(0)
+    }
+
     /// Appends.
     ///
     /// # Errors
     /// The disk is full, refuses, or does not sync.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let _pass = self.file.enter()?;
         self.preallocate(bytes.len() as u64)?;
-        self.file.write_all(bytes)?;
+        self.file.file().write_all(bytes)?;
         self.written += bytes.len() as u64;
         self.promise.shrink(self.size.saturating_sub(self.written));
         if self
             .synced
             .is_some_and(|synced| self.written - synced >= SYNC_STEP)
         {
-            self.file.sync_data().map_err(WriteError::Sync)?;
+            self.file.file().sync_data().map_err(WriteError::Sync)?;
             self.synced = Some(self.written);
         }
         Ok(())
@@ -244,7 +258,7 @@ impl NewFile {
     /// Whether all is there: a file system that writes later may say 'written' to what it then
     /// cannot write, and only a sync would tell.
     fn check_len(&self) -> io::Result<()> {
-        let len = self.file.metadata()?.len();
+        let len = self.file.file().metadata()?.len();
         if len == self.size {
             return Ok(());
         }
@@ -273,7 +287,7 @@ impl NewFile {
         let end = (self.written + len + PREALLOCATE_STEP).min(self.size);
         let step = end - self.allocated;
         let mode = FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.file, mode, self.allocated, step) {
+        match rustix::fs::fallocate(self.file.file(), mode, self.allocated, step) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.allocated = self.size,
             Ok(()) => {
                 self.allocated = end;
@@ -287,8 +301,15 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.is_final {
-            self.remove(&self.temporary);
+        if self.is_final {
+            return;
+        }
+        // Not now if the disk hangs: its own thread does it later.
+        match self.file.enter_now() {
+            Ok(_pass) => self.remove(&self.temporary),
+            Err(_) => self
+                .leftovers
+                .keep(format!("{}{}", self.prefix, self.temporary)),
         }
     }
 }

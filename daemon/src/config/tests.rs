@@ -37,7 +37,7 @@ fn a_file_changes_what_it_names() {
     assert_eq!(config.server.workers, 4);
     assert_eq!(config.server.idle_timeout, Period::from_secs(90));
     assert_eq!(config.server.min_rate, ByteSize::from_kib(2));
-    assert_eq!(config.server.fast_workers, 2);
+    assert_eq!(config.server.fast_workers, 4);
     assert_eq!(config.log.level, Level::Debug);
     assert_eq!(config.log.file, Some("a.log".into()));
     assert_eq!(config.log.access_file, None);

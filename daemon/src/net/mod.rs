@@ -28,6 +28,8 @@ mod wait;
 mod worker;
 
 pub use census::Connections;
-pub use protocol::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then};
+pub use protocol::{
+    Action, Inbox, Lane, OpenFile, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then,
+};
 pub use server::Server;
 pub use source::Source;

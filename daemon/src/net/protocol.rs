@@ -1,6 +1,7 @@
 //! What a protocol tells the frame: when a request is whole, and what to do with it.
 
 use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -113,6 +114,22 @@ pub struct Sent {
     pub complete: bool,
 }
 
+/// A file that may have to be asked for at its disk.
+pub trait OpenFile: Send {
+    /// Goes to the file and does something there.
+    ///
+    /// # Errors
+    /// The disk is not to be had now; nothing was done.
+    fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()>;
+}
+
+impl OpenFile for File {
+    fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()> {
+        act(self);
+        Ok(())
+    }
+}
+
 /// A piece of a reply.
 pub enum Part {
     /// Bytes in memory.
@@ -121,7 +138,7 @@ pub enum Part {
     /// length is out already.
     File {
         /// The open file.
-        file: File,
+        file: Box<dyn OpenFile>,
         /// First byte.
         offset: u64,
         /// Number of bytes.

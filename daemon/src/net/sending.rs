@@ -121,7 +121,10 @@ impl Sending {
             }
             Part::File { file, offset, len } => {
                 let step = (*len).min(SENDFILE_STEP) as usize;
-                let moved = sendfile(stream, &*file, Some(offset), step).map_err(of_sendfile)?;
+                let mut moved = Ok(0);
+                file.visit(&mut |file| moved = sendfile(stream, file, Some(offset), step))
+                    .map_err(SendError::Source)?;
+                let moved = moved.map_err(of_sendfile)?;
                 if moved == 0 {
                     return Err(short("file", *len));
                 }

@@ -5,10 +5,11 @@ mod access;
 mod protocol;
 
 use std::fmt::Display;
-use std::fs::File;
 use std::net::SocketAddr;
 
 use proto::{Fault, Request};
+
+use crate::net::OpenFile;
 
 pub use crate::net::Lane;
 pub use protocol::Wire;
@@ -51,7 +52,7 @@ pub enum Reply {
     /// A stretch of a file; `offset + len` must not be beyond its end.
     File {
         /// The open file.
-        file: File,
+        file: Box<dyn OpenFile>,
         /// First byte.
         offset: u64,
         /// Number of bytes.

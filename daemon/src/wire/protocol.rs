@@ -8,7 +8,9 @@ use proto::{ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 
 use super::access::{Access, FaultLog};
 use super::{Caller, Content, Reply, Service};
-use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Receive, Then};
+use crate::net::{
+    Action, Inbox, Lane, OpenFile, Outgoing, Part, Protocol, Readiness, Receive, Then,
+};
 
 /// A refused upload of at most this many bytes is read to its end, so that the connection stays in
 /// step; a larger one costs the connection.
@@ -99,11 +101,9 @@ impl<S: Service> Wire<S> {
                 before,
             }) if len <= SMALL => {
                 let mut bytes = voice.head(&before, len);
-                let start = bytes.len();
-                bytes.resize(start + len as usize, 0);
-                match file.read_exact_at(&mut bytes[start..], offset) {
+                match read(&*file, offset, len as usize, &mut bytes) {
                     Ok(()) => voice.success(vec![Part::Bytes(bytes)], access),
-                    Err(e) => voice.failure(&unreadable(&e), Then::Keep, access),
+                    Err(fault) => voice.failure(&fault, Then::Keep, access),
                 }
             }
             Ok(Reply::File {
@@ -244,9 +244,13 @@ impl Receive for Discarding {
     }
 }
 
-fn unreadable(error: &std::io::Error) -> Fault {
-    Fault::new(
-        ErrorCode::Damaged,
-        format!("stored file cannot be read: {error}"),
-    )
+/// Appends a stretch of a file to `bytes`.
+fn read(file: &dyn OpenFile, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+    let start = bytes.len();
+    bytes.resize(start + len, 0);
+    let mut read = Ok(());
+    let visited = file.visit(&mut |file| read = file.read_exact_at(&mut bytes[start..], offset));
+    let fault = |code, e| Fault::new(code, format!("stored file cannot be read: {e}"));
+    visited.map_err(|e| fault(ErrorCode::Unavailable, e))?;
+    read.map_err(|e| fault(ErrorCode::Damaged, e))
 }

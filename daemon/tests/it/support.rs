@@ -82,7 +82,7 @@ impl Service for Toy {
                 let file = tempfile::tempfile().unwrap();
                 file.set_len(download.offset).unwrap();
                 Ok(Reply::File {
-                    file,
+                    file: Box::new(file),
                     offset: 0,
                     len: download.size,
                     before: Vec::new(),

@@ -55,7 +55,7 @@ impl Storage {
         file.write_all(&content[from as usize..to as usize])
             .unwrap();
         Reply::File {
-            file,
+            file: Box::new(file),
             offset: 0,
             len,
             before,

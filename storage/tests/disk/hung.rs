@@ -1,0 +1,183 @@
+//! Disks that do not answer at all.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use proto::ErrorCode;
+use proto::storage::{Download, StorageRequest};
+use test_disk::FaultyDisk;
+
+use super::node::{Node, content, folder, until};
+use super::support::{Client, code, key, upload_head};
+
+/// More than the kernel's socket buffers hold: who does not read is waited for.
+const LARGE: usize = 24 << 20;
+/// Of the 8 workers 6 are let in to disks, and to one of two at most twice as many as are left.
+const CAUGHT_MAX: usize = 4 + 2;
+
+fn on_two_disks() -> (FaultyDisk, Node) {
+    let folder = folder();
+    let disk = FaultyDisk::mount(&folder.path().join("a"), 256 << 20).unwrap();
+    (disk, Node::start(folder, &["a", "b"], "0B"))
+}
+
+/// Asks for a file and reads the beginning only.
+fn slow_reader(node: &Node, file: &str) -> Client {
+    let mut client = node.client();
+    let request = StorageRequest::Download(Download {
+        key: key(file),
+        offset: 0,
+        size: 0,
+    });
+    client.0.write_all(&request.encode()).unwrap();
+    client.0.read_exact(&mut [0; 10]).unwrap();
+    client
+}
+
+/// Reads all that still comes.
+fn read_on(mut client: Client) {
+    let mut rest = vec![0; 1 << 20];
+    while matches!(client.0.read(&mut rest), Ok(n) if n > 0) {}
+}
+
+/// The longest of many requests for files on the disk that is well.
+fn longest(node: &Node, file: &str, n: usize) -> Duration {
+    let mut client = node.client();
+    let mut ask = || {
+        let began = Instant::now();
+        assert_eq!(client.download(file, 0, 1000).unwrap(), content(1000));
+        assert_eq!(client.size(file).unwrap(), LARGE as u64);
+        began.elapsed()
+    };
+    (0..n).map(|_| ask()).max().unwrap()
+}
+
+#[test]
+fn a_disk_that_hangs_takes_few_workers_and_its_own_files_only() {
+    if !test_glusterfs::is_wanted() {
+        return;
+    }
+    let (disk, node) = on_two_disks();
+    let [on_a, on_b] = node.one_on_each(LARGE);
+    let readers: Vec<_> = (0..40).map(|_| slow_reader(&node, &on_a)).collect();
+    let mut upload = node.client();
+    upload
+        .0
+        .write_all(&upload_head("begun", LARGE as u64))
+        .unwrap();
+
+    disk.hang();
+    let hung_at = Instant::now();
+    let readers: Vec<_> = readers
+        .into_iter()
+        .map(|reader| std::thread::spawn(move || read_on(reader)))
+        .collect();
+    let askers: Vec<_> = (0..8)
+        .map(|_| {
+            let (mut client, file) = (node.client(), on_a.clone());
+            std::thread::spawn(move || client.0.write_all(&ask_size(&file)).map(|()| client))
+        })
+        .collect();
+    let askers: Vec<_> = askers
+        .into_iter()
+        .map(|asker| asker.join().unwrap().unwrap())
+        .collect();
+    let unnoticed = longest(&node, &on_b, 20);
+    until("it is noticed", || node.log().contains(" hangs, with "));
+    let noticed = hung_at.elapsed();
+
+    let refusals = (0..50).map(|n| {
+        let began = Instant::now();
+        let mut client = node.client();
+        let refused = match n % 3 {
+            0 => client.size(&on_a).map(drop),
+            1 => client.download(&on_a, 0, 0).map(drop),
+            _ => client.delete(&on_a),
+        };
+        assert_eq!(code(refused), ErrorCode::Unavailable);
+        began.elapsed()
+    });
+    let refused = refusals.max().unwrap();
+    let beside = longest(&node, &on_b, 200);
+    for n in 0..4 {
+        node.client()
+            .upload(&format!("new{n}"), b"content")
+            .unwrap();
+    }
+    assert!(
+        node.tracker.all_take_uploads(),
+        "the other disk takes uploads"
+    );
+    let caught = n_caught(&node.log());
+    assert!((1..=CAUGHT_MAX).contains(&caught), "{caught}");
+    eprintln!(
+        "hung: other disk at most {unnoticed:?} until noticed after {noticed:?} with {caught} \
+         caught; then refused in at most {refused:?}, other disk {beside:?}"
+    );
+    drop((upload, askers));
+
+    disk.answer();
+    let back = until("it is back", || node.client().size(&on_a).is_ok());
+    assert_eq!(node.client().download(&on_a, 0, 0).unwrap(), content(LARGE));
+    eprintln!("hung: back {back:?} after the disk");
+    readers
+        .into_iter()
+        .for_each(|reader| reader.join().unwrap());
+    until("what was begun is gone", || {
+        node.files("a").len() + node.files("b").len() == 2 + 4
+    });
+    drop((disk, node));
+}
+
+#[test]
+fn a_storage_whose_disks_all_hang_says_so() {
+    if !test_glusterfs::is_wanted() {
+        return;
+    }
+    let folder = folder();
+    let disks = ["a", "b"].map(|at| FaultyDisk::mount(&folder.path().join(at), 64 << 20).unwrap());
+    let node = Node::start(folder, &["a", "b"], "0B");
+    let [on_a, on_b] = node.one_on_each(1000);
+    disks.iter().for_each(FaultyDisk::hang);
+    // Idle disks are not written to; the first requests make it known.
+    let asked: Vec<_> = [&on_a, &on_b]
+        .map(|file| {
+            let mut client = node.client();
+            client.0.write_all(&ask_size(file)).unwrap();
+            client
+        })
+        .into();
+    let told = until("the tracker hears of it", || {
+        node.tracker.none_takes_uploads()
+    });
+    until("both are known to hang", || {
+        node.log().matches(" hangs, with ").count() == 2
+    });
+    for file in [&on_a, &on_b] {
+        assert_eq!(code(node.client().size(file)), ErrorCode::Unavailable);
+    }
+    assert_eq!(
+        code(node.client().upload("new", b"x")),
+        ErrorCode::Unavailable
+    );
+    disks.iter().for_each(FaultyDisk::answer);
+    let back = until("the tracker hears of that, too", || {
+        node.tracker.all_take_uploads()
+    });
+    for mut client in asked {
+        assert!(client.receive().is_ok());
+    }
+    node.client().upload("new", b"x").unwrap();
+    eprintln!("all hung: the tracker was told after {told:?}, and {back:?} after they answered");
+    drop((disks, node));
+}
+
+fn ask_size(file: &str) -> Vec<u8> {
+    StorageRequest::FileSize(key(file)).encode()
+}
+
+/// What the log says of how many requests the disk holds.
+fn n_caught(log: &str) -> usize {
+    let said = log.split(" hangs, with ").nth(1).unwrap();
+    said.split(' ').next().unwrap().parse().unwrap()
+}

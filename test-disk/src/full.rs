@@ -1,0 +1,37 @@
+//! A disk of a few mebibytes, to fill up for real.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+/// A mounted tmpfs; unmounted when dropped.
+#[derive(Debug)]
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one of `size` bytes at a folder.
+    ///
+    /// # Errors
+    /// The system refuses, as it does to everybody but root.
+    pub fn mount(at: &Path, size: u64) -> anyhow::Result<SmallDisk> {
+        let options = CString::new(format!("size={size}"))?;
+        mount(
+            "tmpfs",
+            at,
+            "tmpfs",
+            MountFlags::empty(),
+            options.as_c_str(),
+        )
+        .with_context(|| format!("cannot mount a disk at {}, which takes root", at.display()))?;
+        Ok(SmallDisk(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What is open stays open. There is nothing to be done if it fails.
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
