@@ -32,6 +32,7 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
 
 fn of_path(path: &crate::store_path::StorePath) -> StorePath {
     let (health, why) = match path.health() {
+        _ if path.hangs() => ("hanging", "the disk does not answer".to_owned()),
         Health::Writable if !path.takes_uploads() => ("full", String::new()),
         Health::Writable => ("writable", String::new()),
         Health::ReadOnly(why) => ("read-only", why),

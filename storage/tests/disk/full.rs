@@ -29,18 +29,19 @@ fn a_disk_at_its_reserve_serves_and_takes_nothing_until_there_is_room() {
         };
         (0..).take_while(takes).count()
     };
+    client.upload("small", &content(4096)).unwrap();
     let n_large = fill("large", MIB);
     assert!((15..=18).contains(&n_large), "{n_large}");
-    fill("small", 4096);
+    fill("smaller", 4096);
     assert_eq!(code(client.upload("more", b"x")), ErrorCode::NoSpace);
     let told = until("the tracker hears of it", || {
         node.tracker.none_takes_uploads()
     });
     assert_eq!(client.download("large0", 0, 0).unwrap(), content(MIB));
-    assert_eq!(client.size("small0").unwrap(), 4096);
+    assert_eq!(client.size("small").unwrap(), 4096);
 
     // One small file is not room enough to begin again.
-    client.delete("small0").unwrap();
+    client.delete("small").unwrap();
     assert_eq!(code(client.upload("more", b"x")), ErrorCode::NoSpace);
     client.delete("large0").unwrap();
     let back = until("it takes uploads again", || node.tracker.all_take_uploads());
