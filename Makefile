@@ -12,7 +12,7 @@ NO_SOCKETS := proto tracker/src idserver/src storage/src
 CRATES := proto daemon client tracker idserver storage httpd manual test-cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-embedded engines all-tests lint lint-code lint-greps doc \
+.PHONY: help build test test-embedded engines all-tests lint lint-code lint-greps lint-shell test-package doc \
 	cluster cluster-status cluster-stop demo limits limits-idle limits-memory clean
 
 help: ## Show this list
@@ -29,6 +29,11 @@ test: engines lint all-tests doc ## Check and test everything: format, lints, te
 test-embedded: export TNV_TEST_ENGINES = embedded
 test-embedded: lint all-tests doc ## The same without MariaDB and GlusterFS: needs nothing installed
 
+# Built like the tests' programs: what is tested is the package, not the compiler.
+test-package: ## Install, drive, upgrade and purge the Debian package in a Debian of its own (as root)
+	cargo build --workspace --bins --locked
+	@test-package/run.sh $(TARGET)/debug
+
 engines:
 	@test-cluster/engines.sh
 
@@ -36,7 +41,7 @@ all-tests:
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 
-lint: lint-greps lint-code ## Check format, warnings and the rules of the house
+lint: lint-greps lint-shell lint-code ## Check format, warnings and the rules of the house
 
 lint-code:
 	cargo fmt --all --check
@@ -48,6 +53,11 @@ lint-greps:
 		| grep -v '/tests' || { echo 'sockets belong to daemon, client and httpd'; exit 1; }
 	@! grep -rnE '\bdb::(sqlite|mysql)\b' --include='*.rs' $(addsuffix /src,$(CRATES)) \
 		| grep -v '/db/' || { echo 'database engines are named under db/ only'; exit 1; }
+
+# Where shellcheck is at hand; the test of the package installs it.
+SCRIPTS := .ci/run $(wildcard etc/init.d/* etc/init.sh package/*.sh package/debian/p* test-*/*.sh test-cluster/media/*.sh)
+lint-shell:
+	@! command -v shellcheck >/dev/null || shellcheck -x $(SCRIPTS)
 
 doc: ## Build the documentation, warnings are errors
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What the init scripts of the tnv daemons share; each of them sets SERVICE and sources this.
 #
 # An instance is a configuration: /etc/tnv/storage.toml is the instance `storage`,
@@ -72,7 +73,7 @@ instances() {
     done
     # Unquoted on purpose: a list of names.
     # shellcheck disable=SC2086
-    [ -z "$names" ] || printf '%s\n' $names | sort -u
+    [ -z "$names" ] || printf '%s\n' $names | awk '!seen[$0]++'
     return $left_out
 }
 
@@ -227,10 +228,6 @@ act() {
     return "$result"
 }
 
-usage() {
-    echo "Usage: $0 {start|stop|restart|try-restart|reload|force-reload|status} [INSTANCE]" >&2
-}
-
 need_root() {
     if [ "$(id -u)" -ne 0 ]; then
         echo "tnv-$SERVICE: only root may do this" >&2
@@ -238,22 +235,19 @@ need_root() {
     fi
 }
 
+# Does the action $1 to the instance $2, or to all, and ends with its code.
 main() {
     if [ -n "${2-}" ] && ! is_name "$2"; then
         echo "tnv-$SERVICE: $2 is not the name of an instance" >&2
         exit 2
     fi
-    case ${1-} in
+    case $1 in
         start | stop | restart | reload) action=do_$1 ;;
         try-restart) action=do_try_restart ;;
         force-reload) action=do_reload ;;
         status)
             act do_status "${2-}"
             exit
-            ;;
-        *)
-            usage
-            exit 2
             ;;
     esac
     need_root

@@ -20,6 +20,8 @@ FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 # Which programs are installed: those of `make build`, or dev for target/debug.
 PROFILE ?= release
 BUILT = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# Of the Debian package.
+DEB_VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 INSTALL_DATA = install -m 644
 INSTALL_PROGRAM = install -m 755
@@ -94,5 +96,9 @@ uninstall: ## Remove what was installed, except configurations, logs and data
 		$(foreach name,$(DAEMONS),'$(DESTDIR)$(INITDIR)/$(name)') \
 		$(foreach name,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(name)') \
 		'$(DESTDIR)$(BASHDIR)/tnv' '$(DESTDIR)$(ZSHDIR)/_tnv' '$(DESTDIR)$(FISHDIR)/tnv.fish' \
-		'$(DESTDIR)$(MANDIR)'/man[158]/tnv.[158] '$(DESTDIR)$(MANDIR)'/man[158]/tnv-*.[158]
+		'$(DESTDIR)$(MANDIR)'/man[158]/tnv.[158] '$(DESTDIR)$(MANDIR)'/man[158]/tnv[.-]*.[158]
 	rm -rf '$(DESTDIR)$(DATADIR)/tnv' '$(DESTDIR)$(UNITDIR)/tnv-.service.d'
+
+.PHONY: deb
+deb: ## Make a Debian package of what was built, in target/release/deb (PROFILE=dev: target/debug/deb)
+	@package/deb.sh '$(BUILT)' '$(DEB_VERSION)'

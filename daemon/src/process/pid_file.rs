@@ -3,9 +3,9 @@
 //! Its lock says whether the daemon runs, its content only which process it is: the kernel takes
 //! the lock away with the process, so a file that was left behind means nothing.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 /// A number, and a line feed.
 const CONTENT_MAX: u64 = 32;
-/// Init scripts of any user may read it.
+/// Init scripts of any user may read it, whatever the daemon's umask is.
 const MODE: u32 = 0o644;
 
 /// Another process holds the pid file.
@@ -53,6 +53,8 @@ impl PidFile {
     /// and what is behind it is cut off afterwards.
     fn write(&self) -> io::Result<()> {
         let text = format!("{}\n", std::process::id());
+        // Fails only where the file was left behind by another user, and then does not matter.
+        drop(self.file.set_permissions(Permissions::from_mode(MODE)));
         self.file.write_all_at(text.as_bytes(), 0)?;
         self.file.set_len(text.len() as u64)
     }
@@ -156,7 +158,9 @@ mod tests {
     fn one_that_was_left_behind_means_nothing() {
         let (_folder, path) = path();
         fs::write(&path, "123456789 and more than this\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let pid_file = PidFile::take(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, MODE);
         let pid = std::process::id();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{pid}\n"));
         drop(pid_file);

@@ -1,0 +1,67 @@
+# shellcheck shell=sh
+# What the steps have in common: checks that say what they checked.
+
+# shellcheck disable=SC2034
+services="tnv-idserver tnv-tracker tnv-storage tnv-httpd"
+
+step() {
+    echo "== $* ($(cut -d. -f1 /proc/uptime) s of uptime)"
+}
+
+die() {
+    echo "FAILED: $*" >&2
+    tail -n 5 /var/log/tnv/*.log >&2 || true
+    exit 1
+}
+
+# expect CODE COMMAND...: runs it, shows what it says, and dies when it ends with another code.
+expect() {
+    wanted=$1
+    shift
+    said=$("$@" 2>&1) && got=0 || got=$?
+    echo "  $* -> $got: $said" | head -n 4
+    [ "$got" -eq "$wanted" ] || die "$* ended with $got, not $wanted: $said"
+}
+
+# expect_said TEXT: the last command of expect said so.
+expect_said() {
+    case $said in
+        *"$1"*) ;;
+        *) die "this does not say '$1': $said" ;;
+    esac
+}
+
+# within SECONDS COMMAND...: waits until it succeeds.
+within() {
+    left=$(($1 * 10))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || die "it never came true: $*"
+        sleep 0.1
+    done
+}
+
+pid_of() {
+    cat "/run/tnv/$1.pid"
+}
+
+# The daemon of pid file $1 got another process since it was $2.
+is_new() {
+    [ "$(pid_of "$1")" != "$2" ] || die "$1 is still process $2"
+}
+
+is_same() {
+    [ "$(pid_of "$1")" = "$2" ] || die "$1 is not process $2 any more"
+}
+
+# Everything there is in the file system, with what the accounts and enabled services are; without
+# what Debian's own tools write to remember that they ran.
+trace() {
+    find / -xdev \( -path /proc -o -path /sys -o -path /tmp -o -path /test -o -path /var/cache \
+        -o -path /var/lib/dpkg -o -path /dev \) -prune -o -print |
+        grep -vxE '/etc/(passwd|group|shadow|gshadow|subuid|subgid)-|/etc/\.pwd\.lock|/var/log/((dpkg|alternatives)\.log|wtmp|btmp|lastlog|faillog|dmesg.*)|/var/lib/logrotate/status' |
+        sort
+    cat /etc/passwd /etc/group /etc/shadow /etc/gshadow
+    dpkg-query -W
+}

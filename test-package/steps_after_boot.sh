@@ -1,0 +1,55 @@
+#!/bin/sh
+# The rest of the package's life, after the machine lost its power: started by init, removed, purged.
+set -eu
+# shellcheck source=test-package/lib.sh
+. /test/lib.sh
+export TNV_USER=alice
+
+booted() {
+    step "started by init"
+    for service in $services; do
+        expect 0 service "$service" status
+    done
+    within 60 tnv stat "$(cat /test/id)"
+    wget -q -O /test/streamed "http://127.0.0.1:8080/files/tnvideo/$TNV_USER/$(cat /test/id)"
+    cmp /test/film /test/streamed || die "the stream differs"
+}
+
+remove() {
+    step "removed: configuration and data stay"
+    expect 0 dpkg -r tnv
+    [ -z "$(pidof tnv-tracker tnv-idserver tnv-storage tnv-httpd)" ] || die "something runs"
+    for file in /etc/tnv/tracker.toml /etc/init.d/tnv-storage /var/lib/tnv/storage.db /var/lib/tnv/data; do
+        [ -e "$file" ] || die "$file is gone"
+    done
+    expect 0 /etc/init.d/tnv-storage start
+
+    step "installed again: the file is there"
+    expect 0 dpkg -i --force-confold /test/second.deb
+    for service in $services; do
+        expect 0 service "$service" start
+    done
+    within 60 tnv stat "$(cat /test/id)"
+    tnv download "$(cat /test/id)" --force -o /test/downloaded
+    cmp /test/film /test/downloaded || die "the download differs"
+}
+
+purge() {
+    step "purged: no trace, but what is mounted"
+    mkdir /var/lib/tnv/volume
+    mount -t tmpfs volume /var/lib/tnv/volume
+    echo "of the whole group" >/var/lib/tnv/volume/file
+    expect 0 dpkg -P tnv
+    expect_said "holds mounted volumes"
+    [ "$(cat /var/lib/tnv/volume/file)" = "of the whole group" ] || die "a volume was emptied"
+    umount /var/lib/tnv/volume
+    rmdir /var/lib/tnv/volume /var/lib/tnv
+    trace >/test/after
+    diff -u /test/before /test/after || die "there are traces"
+    ! getent passwd tnv || die "the user is still there"
+    wc -l /test/before /test/after
+}
+
+booted
+remove
+purge
