@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use rustix::process::Signal;
 
 use crate::binaries::Binaries;
+use crate::engines;
 use crate::layout::Layout;
 use crate::plan::{Node, Plan, Role};
 use crate::probe;
@@ -42,6 +43,14 @@ impl Cluster {
         // Those that are needed first: a storage that finds no tracker tries again after 2 s.
         for role in Role::ALL {
             let nodes: Vec<Node> = cluster.plan.of(role).cloned().collect();
+            if layout.settings.mysql.is_some() && role != Role::Httpd {
+                engines::run(
+                    &cluster.plan,
+                    &nodes[0],
+                    &cluster.binaries,
+                    "--init-database",
+                )?;
+            }
             for node in &nodes {
                 cluster.spawn(node)?;
             }

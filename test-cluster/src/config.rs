@@ -11,7 +11,7 @@ use crate::plan::{APP, Node, Plan, Role, USER};
 pub(crate) fn text(plan: &Plan, node: &Node, settings: &Settings) -> String {
     let mut text = format!("listen = \"{}\"\n", node.addr);
     if node.role != Role::Httpd {
-        let (name, database) = (&node.name, database(plan, node.role));
+        let (name, database) = (&node.name, database(plan, node.role, settings));
         text += &format!("hostname = \"{name}\"\ndatabase = \"{database}\"\n");
     }
     text += &match (node.role, &node.group) {
@@ -27,21 +27,33 @@ pub(crate) fn text(plan: &Plan, node: &Node, settings: &Settings) -> String {
         true => "",
         false => "../../",
     };
-    if plan.is_full() && node.role != Role::Httpd {
-        text += &format!("\n[mysql]\npassword_file = \"{up}{PASSWORD_FILE}\"\n");
+    if let Some(path) = password_file(plan, up, settings)
+        && node.role != Role::Httpd
+    {
+        text += &format!("\n[mysql]\npassword_file = \"{path}\"\n");
     }
+    text += &format!("\n[server]\nidle_timeout = \"{}\"\n", settings.idle_timeout);
     text + &of_log(up, &node.name, settings)
 }
 
-fn database(plan: &Plan, role: Role) -> String {
-    match plan.is_full() {
-        true => plan.galera_url(role),
-        false => format!("sqlite:{}", database_path(role)),
+fn database(plan: &Plan, role: Role, settings: &Settings) -> String {
+    match &settings.mysql {
+        Some(mysql) => format!("{}_{}", mysql.url, role.as_str()),
+        None if plan.is_full() => plan.galera_url(role),
+        None => format!("sqlite:{}", database_path(role)),
+    }
+}
+
+fn password_file(plan: &Plan, up: &str, settings: &Settings) -> Option<String> {
+    match &settings.mysql {
+        Some(mysql) => Some(mysql.password_file.display().to_string()),
+        None => plan.is_full().then(|| format!("{up}{PASSWORD_FILE}")),
     }
 }
 
 fn of_tracker(plan: &Plan, settings: &Settings) -> String {
-    let groups = plan.groups();
+    let mut groups = plan.groups();
+    groups.extend(settings.more_groups.iter().map(String::as_str));
     let interval = settings.check_interval;
     format!("app_ids = [\"{APP}\"]\ngroups = {groups:?}\ncheck_interval = \"{interval}\"\n")
 }
@@ -50,20 +62,22 @@ fn of_storage(plan: &Plan, node: &Node, group: &str, settings: &Settings) -> Str
     let trackers = list(plan, "trackers", Role::Tracker);
     let idservers = list(plan, "idservers", Role::Idserver);
     let (store_path, interval) = (plan.store_path(node), settings.beat_interval);
-    let is_volume = plan.is_full();
+    let (is_volume, durability) = (plan.is_full(), settings.durability);
     format!(
         "{trackers}{idservers}group = \"{group}\"\nstore_paths = [\"{store_path}\"]\n\
          require_marker = {is_volume}\n\
-         beat_interval = \"{interval}\"\nreserved_space = \"64MiB\"\n"
+         beat_interval = \"{interval}\"\nreserved_space = \"64MiB\"\n\
+         durability = \"{durability}\"\n"
     )
 }
 
 fn of_log(up: &str, name: &str, settings: &Settings) -> String {
     let level = settings.log_level;
-    format!(
-        "\n[log]\nlevel = \"{level}\"\nfile = \"{up}log/{name}.log\"\n\
-         access_file = \"{up}log/{name}.access\"\n"
-    )
+    let mut text = format!("\n[log]\nlevel = \"{level}\"\nfile = \"{up}log/{name}.log\"\n");
+    if settings.access_log {
+        text += &format!("access_file = \"{up}log/{name}.access\"\n");
+    }
+    text
 }
 
 fn list(plan: &Plan, key: &str, role: Role) -> String {

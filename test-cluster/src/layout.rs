@@ -1,5 +1,7 @@
 //! What a cluster consists of, before anybody has chosen ports.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 
 /// What keeps rows and files.
@@ -56,6 +58,25 @@ pub struct Settings {
     pub check_interval: &'static str,
     /// Of all daemons: how much is logged.
     pub log_level: &'static str,
+    /// Of all daemons: whether there is a line for each request.
+    pub access_log: bool,
+    /// Of all daemons: how long a connection may stay without a request.
+    pub idle_timeout: &'static str,
+    /// Of the storages: what a reply of success promises.
+    pub durability: &'static str,
+    /// Of the trackers: further groups, none of whose members is started here.
+    pub more_groups: Vec<String>,
+    /// Where the rows are, if not in SQLite.
+    pub mysql: Option<Mysql>,
+}
+
+/// Databases on a MySQL server. Each kind of daemon has one, with its name behind the prefix.
+#[derive(Debug, Clone)]
+pub struct Mysql {
+    /// `mysql://USER@HOST:PORT/PREFIX`.
+    pub url: String,
+    /// The file with the password.
+    pub password_file: PathBuf,
 }
 
 impl Default for Ports {
@@ -78,6 +99,11 @@ impl Default for Settings {
             beat_interval: "2s",
             check_interval: "10s",
             log_level: "info",
+            access_log: true,
+            idle_timeout: "5m",
+            durability: "full",
+            more_groups: Vec::new(),
+            mysql: None,
         }
     }
 }

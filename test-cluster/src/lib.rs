@@ -13,7 +13,6 @@
 mod binaries;
 mod cluster;
 mod config;
-pub mod content;
 mod database;
 pub mod deadline;
 pub mod demo;
@@ -34,7 +33,7 @@ pub mod tnv;
 pub use binaries::Binaries;
 pub use cluster::Cluster;
 pub use database::{DATABASE_USER, GaleraNode};
-pub use layout::{Engine, Layout, Ports, Settings};
+pub use layout::{Engine, Layout, Mysql, Ports, Settings};
 pub use manifest::Manifest;
 pub use plan::{APP, Node, Plan, Role, USER};
 pub use process::{Exit, Process};

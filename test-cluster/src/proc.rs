@@ -58,3 +58,42 @@ pub fn open_files(pid: u32, folder: &Path) -> Vec<PathBuf> {
         .filter(|path| path.starts_with(folder))
         .collect()
 }
+
+/// Processor time that process `pid` has taken so far, of all its threads, in the system too, in
+/// seconds; the kernel counts it in ticks of 10 ms. Zero if it is gone.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return 0.0;
+    };
+    let ticks = ticks_of(&stat).unwrap_or(0);
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// utime and stime, fields 14 and 15: the name in field 2 may have spaces in it, the parenthesis
+/// behind it is the last one.
+fn ticks_of(stat: &str) -> Option<u64> {
+    let (_, behind) = stat.rsplit_once(')')?;
+    let mut fields = behind.split_whitespace().skip(11);
+    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(user + system)
+}
+
+/// The processes that the first thread of process `pid` has started and that still run.
+pub fn children(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let pids = text.split_whitespace();
+    pids.filter_map(|pid| pid.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_found_behind_any_name() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 25 17 0 0 20 0 1 0 5 0 0";
+        assert_eq!(ticks_of(stat), Some(42));
+        assert_eq!(ticks_of("7 (a"), None);
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand};
 
+use super::bench::BenchArgs;
 use super::units::{parse_duration, parse_size};
 
 const EXAMPLES: &str = "\
@@ -91,6 +92,8 @@ pub(super) enum Command {
     Delete(Ids),
     /// List the groups and their storages
     Groups,
+    /// Measure a cluster: put load on it, compare every byte, show rates and times
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, clap::Args)]

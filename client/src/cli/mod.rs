@@ -2,6 +2,7 @@
 //! to stderr and into the exit code.
 
 mod args;
+mod bench;
 mod download;
 mod exit;
 mod output;
@@ -62,6 +63,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Stat(ids) => queries::stat(&context, ids, &mut failures)?,
         Command::Delete(ids) => queries::delete(&context, ids, &mut failures)?,
         Command::Groups => queries::groups(&context)?,
+        Command::Bench(args) => return bench::run(&context, args),
     }
     Ok(failures.exit())
 }

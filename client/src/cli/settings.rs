@@ -21,7 +21,7 @@ const DEFAULT_TRACKER: &str = "127.0.0.1:21000";
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) client: ClientConfig,
-    app: AppId,
+    pub(super) app: AppId,
     /// Absent if nobody gave one: `groups` needs none.
     user: Option<UserId>,
 }
@@ -141,7 +141,7 @@ fn parse_each(list: &[String]) -> Result<Vec<Address>, Mistake> {
     list.iter().map(parse).collect()
 }
 
-fn mistake(error: DecodeError) -> Mistake {
+pub(super) fn mistake(error: DecodeError) -> Mistake {
     Mistake::usage(error.to_string())
 }
 

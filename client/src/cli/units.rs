@@ -27,6 +27,14 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 
 /// A time: digits and ms, s, m or h. Not zero.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration_or_zero(text)? {
+        Duration::ZERO => Err(format!("{text:?} is zero")),
+        time => Ok(time),
+    }
+}
+
+/// A time that may be zero.
+pub(super) fn parse_duration_or_zero(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let millis_per_unit = match unit {
         "ms" => Some(1),
@@ -39,11 +47,9 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let millis = number
         .zip(millis_per_unit)
         .and_then(|(n, per)| n.checked_mul(per));
-    match millis {
-        Some(0) => Err(format!("{text:?} is zero")),
-        Some(millis) => Ok(Duration::from_millis(millis)),
-        None => Err(format!("{text:?} is no time such as 500ms, 30s or 2m")),
-    }
+    millis
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("{text:?} is no time such as 500ms, 30s or 2m"))
 }
 
 fn split(text: &str) -> (&str, &str) {

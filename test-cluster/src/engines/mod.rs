@@ -124,7 +124,7 @@ pub(crate) fn parts(plan: &Plan) -> anyhow::Result<Vec<Part>> {
     Ok(parts)
 }
 
-fn run(plan: &Plan, node: &Node, binaries: &Binaries, job: &str) -> anyhow::Result<()> {
+pub(crate) fn run(plan: &Plan, node: &Node, binaries: &Binaries, job: &str) -> anyhow::Result<()> {
     let output = Command::new(binaries.daemon(node.role))
         .arg("--config")
         .arg(plan.config(node))

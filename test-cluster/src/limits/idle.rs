@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use client::{Client, ClientConfig, new_file_id};
+use load::Content;
 use proto::idserver::IdRequest;
 use proto::storage::StorageRequest;
 use proto::tracker::{Saddrs, TrackerRequest};
 use proto::{FileKey, HEAD_LEN, Head, IdKey, UserId};
 
+use super::connections::{connect_many, wait_accepted};
 use super::scratch;
 use crate::binaries::Binaries;
 use crate::cluster::Cluster;
-use crate::content::Content;
-use crate::deadline::wait_for;
 use crate::layout::Layout;
 use crate::plan::{APP, Role, USER};
 use crate::proc;
@@ -32,8 +32,6 @@ const REQUESTS: usize = 200;
 const ANSWER: Duration = Duration::from_secs(20);
 /// Added to ten times the latency before: small figures vary.
 const P99_FLOOR: Duration = Duration::from_millis(50);
-/// Descriptors this program needs.
-const DESCRIPTORS: u64 = MANY as u64 + 1000;
 
 /// What one server is asked, and how its answer is known.
 struct Probe {
@@ -55,7 +53,6 @@ struct Latency {
 /// # Errors
 /// A server keeps others waiting, makes threads for idle connections, or does not answer.
 pub fn measure(folder: &Path) -> anyhow::Result<()> {
-    raise_descriptors()?;
     let scratch = scratch(folder, "idle-")?;
     let binaries = Binaries::beside_this_program()?;
     let mut cluster = Cluster::start(&Layout::small(1), scratch.path(), binaries)?;
@@ -104,17 +101,6 @@ fn measure_one(cluster: &mut Cluster, probe: &Probe) -> anyhow::Result<Option<St
         Some(format!("{role}: {threads_before} threads became {threads}"))
     } else {
         None
-    })
-}
-
-/// Until then the connections may still be the kernel's, and cost the server nothing.
-fn wait_accepted(role: &str, pid: u32, count: usize) -> anyhow::Result<()> {
-    wait_for("the idle connections to be accepted", ANSWER, || {
-        let n_open = proc::open_descriptors(pid).unwrap_or(0);
-        if n_open >= count {
-            return Ok(());
-        }
-        Err(format!("{n_open} descriptors in {role}"))
     })
 }
 
@@ -171,12 +157,6 @@ fn hold_connections(probe: &Probe) -> anyhow::Result<Vec<TcpStream>> {
     Ok(held)
 }
 
-fn connect_many(addr: SocketAddr, count: usize) -> anyhow::Result<Vec<TcpStream>> {
-    let connect = |_| TcpStream::connect_timeout(&addr, ANSWER);
-    let streams = (0..count).map(connect).collect::<Result<_, _>>();
-    streams.with_context(|| format!("cannot hold {count} connections to {addr}"))
-}
-
 fn latency(probe: &Probe) -> anyhow::Result<Latency> {
     let mut times = Vec::with_capacity(REQUESTS);
     for _ in 0..REQUESTS {
@@ -217,16 +197,4 @@ fn ask(probe: &Probe) -> anyhow::Result<()> {
         bail!("{role} refuses: {}", String::from_utf8_lossy(&body));
     }
     Ok(())
-}
-
-/// As many descriptors as the connections need.
-fn raise_descriptors() -> anyhow::Result<()> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= DESCRIPTORS) {
-        return Ok(());
-    }
-    limit.current = Some(DESCRIPTORS);
-    setrlimit(Resource::Nofile, limit)
-        .with_context(|| format!("{DESCRIPTORS} open files are not allowed here"))
 }

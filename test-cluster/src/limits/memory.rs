@@ -12,12 +12,12 @@ use proto::{FileKey, UserId};
 use super::scratch;
 use crate::binaries::Binaries;
 use crate::cluster::Cluster;
-use crate::content::Content;
 use crate::http::Browser;
 use crate::layout::Layout;
 use crate::plan::{APP, Role, USER};
 use crate::proc;
 use crate::terminal::tell;
+use load::Content;
 
 /// Most memory a storage or httpd may ever have taken.
 pub const RSS_MAX_KIB: u64 = 64 << 10;

@@ -1,6 +1,7 @@
 //! Programs that measure what the servers promise under load: each brings up a small cluster of
 //! its own, prints a table, and fails when a promise is broken.
 
+mod connections;
 pub mod idle;
 pub mod memory;
 
@@ -10,7 +11,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 /// A folder for one measurement, removed with all that was stored.
-fn scratch(folder: &Path, what: &str) -> anyhow::Result<TempDir> {
+pub(crate) fn scratch(folder: &Path, what: &str) -> anyhow::Result<TempDir> {
     std::fs::create_dir_all(folder)
         .and_then(|()| tempfile::Builder::new().prefix(what).tempdir_in(folder))
         .with_context(|| format!("cannot make a folder in {}", folder.display()))

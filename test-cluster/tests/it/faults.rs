@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use test_cluster::content::Content;
+use load::Content;
 use test_cluster::http::Browser;
 use test_cluster::{Layout, Role};
 

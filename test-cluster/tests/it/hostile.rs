@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use test_cluster::content::Content;
+use load::Content;
 use test_cluster::{Layout, Node, Role, proc};
 
 use crate::hostile_bytes::{honest, hostile};

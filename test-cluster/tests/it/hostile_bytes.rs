@@ -1,11 +1,11 @@
 //! What nobody in his right mind sends.
 
+use load::content::next_random;
 use proto::idserver::IdRequest;
 use proto::storage::{Download, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Saddrs, TrackerRequest};
 use proto::{FileKey, IdKey};
 use test_cluster::Role;
-use test_cluster::content::next_random;
 
 use crate::support::new_key;
 

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use client::{Client, ClientConfig, Error, ErrorKind, new_file_id};
+use load::Content;
 use proto::{FileKey, UserId};
 use test_cluster::APP;
-use test_cluster::content::Content;
 
 use crate::support::wait_for;
 

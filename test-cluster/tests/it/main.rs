@@ -9,6 +9,7 @@
 
 mod support;
 
+mod bench;
 mod faults;
 mod full;
 mod golden;

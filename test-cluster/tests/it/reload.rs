@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use load::Content;
 use rustix::process::Signal;
-use test_cluster::content::Content;
 use test_cluster::{Node, Role, probe};
 
 use crate::support::{Fixture, MIB, wait_for};

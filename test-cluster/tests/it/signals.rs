@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use load::Content;
 use proto::storage::{StorageRequest, Upload};
 use proto::{FileKey, HEAD_LEN, Head};
 use rustix::process::Signal;
-use test_cluster::content::Content;
 use test_cluster::http::Browser;
 use test_cluster::{Exit, Layout, Node, Role, probe};
 

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use test_cluster::content::Content;
+use load::Content;
 use test_cluster::{APP, Layout, Role, USER};
 
 use crate::support::{Fixture, MIB};

@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use client::{Client, ClientConfig, new_file_id};
+use load::Content;
 use proto::{FileKey, UserId};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use test_cluster::content::Content;
 use test_cluster::deadline::{self, Seen};
 use test_cluster::http::{Browser, Page};
 use test_cluster::tnv::Tnv;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use load::Content;
 use proto::group_list::Storage;
-use test_cluster::content::Content;
 use test_cluster::{Layout, Node, Role, probe};
 
 use crate::support::{Fixture, wait_for};

@@ -1,0 +1,140 @@
+//! Which operations there are, and how often each is done next to the others.
+
+use std::str::FromStr;
+
+/// One kind of operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Upload,
+    Download,
+    Range,
+    Stat,
+    Delete,
+    Saddrs,
+    Id,
+    Http,
+    HttpRange,
+    HttpSeek,
+}
+
+impl Operation {
+    /// In the order of the table of results.
+    pub(super) const ALL: [Operation; 10] = [
+        Operation::Upload,
+        Operation::Download,
+        Operation::Range,
+        Operation::Stat,
+        Operation::Delete,
+        Operation::Saddrs,
+        Operation::Id,
+        Operation::Http,
+        Operation::HttpRange,
+        Operation::HttpSeek,
+    ];
+
+    /// As it is typed and shown.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Operation::Upload => "upload",
+            Operation::Download => "download",
+            Operation::Range => "range",
+            Operation::Stat => "stat",
+            Operation::Delete => "delete",
+            Operation::Saddrs => "saddrs",
+            Operation::Id => "id",
+            Operation::Http => "http",
+            Operation::HttpRange => "http-range",
+            Operation::HttpSeek => "http-seek",
+        }
+    }
+
+    /// Whether it reads files that were stored beforehand.
+    pub(super) fn reads(self) -> bool {
+        match self {
+            Operation::Download | Operation::Range | Operation::Stat => true,
+            Operation::Upload | Operation::Delete | Operation::Saddrs | Operation::Id => false,
+            Operation::Http | Operation::HttpRange | Operation::HttpSeek => true,
+        }
+    }
+
+    /// Whether it goes to an HTTP server.
+    pub(super) fn is_http(self) -> bool {
+        matches!(
+            self,
+            Operation::Http | Operation::HttpRange | Operation::HttpSeek
+        )
+    }
+}
+
+/// Operations with their weights, at least one and none of weight zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mix {
+    parts: Vec<(Operation, u32)>,
+    total: u64,
+}
+
+impl Mix {
+    /// The operation that a random number stands for.
+    pub(super) fn pick(&self, random: u64) -> Operation {
+        let mut at = random % self.total;
+        for &(operation, weight) in &self.parts {
+            match at.checked_sub(u64::from(weight)) {
+                Some(rest) => at = rest,
+                None => return operation,
+            }
+        }
+        self.parts[0].0
+    }
+
+    /// Whether an operation of it is such a one.
+    pub(super) fn any(&self, is_such: impl Fn(Operation) -> bool) -> bool {
+        self.parts.iter().any(|&(operation, _)| is_such(operation))
+    }
+}
+
+impl FromStr for Mix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mix, String> {
+        let mut parts: Vec<(Operation, u32)> = Vec::new();
+        for part in text.split(',') {
+            let (name, weight) = part.split_once(':').unwrap_or((part, "1"));
+            let operation = Operation::ALL
+                .into_iter()
+                .find(|operation| operation.name() == name)
+                .ok_or_else(|| format!("there is no operation {name:?}"))?;
+            let weight: u32 = weight
+                .parse()
+                .ok()
+                .filter(|&weight| weight > 0)
+                .ok_or_else(|| format!("{weight:?} is no weight such as 1 or 20"))?;
+            if parts.iter().any(|&(other, _)| other == operation) {
+                return Err(format!("{name} is there twice"));
+            }
+            parts.push((operation, weight));
+        }
+        let total = parts.iter().map(|&(_, weight)| u64::from(weight)).sum();
+        Ok(Mix { parts, total })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_come_as_often_as_they_weigh() {
+        let mix: Mix = "download:3,upload".parse().unwrap();
+        let picked: Vec<&str> = (0..8).map(|random| mix.pick(random).name()).collect();
+        let one = ["download", "download", "download", "upload"];
+        assert_eq!(picked, [one, one].concat());
+        assert!(mix.any(Operation::reads) && !mix.any(Operation::is_http));
+    }
+
+    #[test]
+    fn a_mix_that_is_none_is_refused() {
+        for bad in ["", "eat", "stat:0", "stat:x", "stat,stat:2", "stat,"] {
+            assert!(bad.parse::<Mix>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Threads that repeat a step: first to warm up, then while it is measured.
+
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::figures::{Figures, Tally};
+
+/// Failures in succession after which a thread gives up: nothing is there any more.
+const FAILURES_MAX: u32 = 20;
+
+/// What one thread does.
+pub trait Worker: Send {
+    /// One operation. Bytes that it moves are told to `meter` as they move.
+    fn step(&mut self, meter: &Meter) -> Done;
+}
+
+/// One operation that ended.
+#[derive(Debug)]
+pub struct Done {
+    /// Which one: an index into the names given to [`drive`].
+    pub operation: usize,
+    /// How long it took, or how long until what counts of it.
+    pub took: Duration,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// An operation that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What failures are counted by, such as `network` or `wrong bytes`.
+    pub kind: String,
+    /// The whole story.
+    pub message: String,
+}
+
+/// Counts the bytes that one thread moves.
+#[derive(Debug, Default)]
+// No two counters in one line of a cache, or the threads would slow each other down.
+#[repr(align(128))]
+pub struct Meter {
+    bytes: AtomicU64,
+}
+
+impl Meter {
+    /// Takes note that `n` bytes were moved.
+    pub fn add(&self, n: u64) {
+        self.bytes.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+/// How long a measurement is.
+#[derive(Debug, Clone, Copy)]
+pub enum Length {
+    /// So long, whatever is done in it.
+    Time(Duration),
+    /// So many operations of all threads together.
+    Count(u64),
+}
+
+/// How a measurement runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Time in which the same is done, and not counted.
+    pub warm_up: Duration,
+    /// What is counted.
+    pub length: Length,
+}
+
+/// What the caller of [`drive`] hears of, to look at other things at that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// From now on it counts.
+    Begun,
+    /// From now on it does not count any more.
+    Ended,
+}
+
+const WARMING_UP: u8 = 0;
+const MEASURING: u8 = 1;
+const OVER: u8 = 2;
+
+/// What the threads share.
+struct Shared {
+    phase: AtomicU8,
+    /// Operations not begun yet, where they are counted.
+    left: AtomicI64,
+    meters: Vec<Meter>,
+    n_operations: usize,
+    counts: bool,
+}
+
+/// Runs each worker in a thread of its own at the given pace. Returns the figures, for which the
+/// operations are called `names`, and the workers as they are at the end.
+///
+/// Bytes are those that were moved between [`Moment::Begun`] and [`Moment::Ended`]; operations,
+/// those that ended in between.
+///
+/// # Panics
+/// A worker panics.
+pub fn drive<W: Worker>(
+    names: &[&str],
+    workers: Vec<W>,
+    pace: Pace,
+    on: &mut dyn FnMut(Moment),
+) -> (Figures, Vec<W>) {
+    let (counts, left) = match pace.length {
+        Length::Time(_) => (false, i64::MAX),
+        Length::Count(n) => (true, i64::try_from(n).unwrap_or(i64::MAX)),
+    };
+    let first_phase = match pace.warm_up {
+        // What is counted is all that is done.
+        Duration::ZERO => MEASURING,
+        _ => WARMING_UP,
+    };
+    let shared = Shared {
+        phase: AtomicU8::new(first_phase),
+        left: AtomicI64::new(left),
+        meters: workers.iter().map(|_| Meter::default()).collect(),
+        n_operations: names.len(),
+        counts,
+    };
+    let n_threads = workers.len();
+    thread::scope(|scope| {
+        // Nothing is ever sent: it is closed when the last thread ends.
+        let (ending, all_ended) = bounded::<()>(0);
+        let threads: Vec<_> = workers
+            .into_iter()
+            .enumerate()
+            .map(|(idx, worker)| {
+                let (shared, ending) = (&shared, ending.clone());
+                scope.spawn(move || {
+                    let result = repeat(worker, shared, idx);
+                    drop(ending);
+                    result
+                })
+            })
+            .collect();
+        drop(ending);
+        let window = watch(&shared, pace, &all_ended, on);
+        let mut tally = Tally::new(names.len());
+        let mut workers = Vec::with_capacity(n_threads);
+        for thread in threads {
+            let (worker, part) = thread.join().expect("a worker does not panic");
+            tally.merge(part);
+            workers.push(worker);
+        }
+        (Figures::new(names, n_threads, window, tally), workers)
+    })
+}
+
+/// What the measured time was like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) elapsed: Duration,
+    pub(crate) bytes: u64,
+    /// Processor time of this process.
+    pub(crate) cpu: Duration,
+}
+
+/// Leads the threads through the phases.
+fn watch(
+    shared: &Shared,
+    pace: Pace,
+    all_ended: &Receiver<()>,
+    on: &mut dyn FnMut(Moment),
+) -> Window {
+    let _ = all_ended.recv_timeout(pace.warm_up);
+    on(Moment::Begun);
+    let (begun, cpu) = (Instant::now(), cpu_time());
+    let bytes = match pace.warm_up {
+        Duration::ZERO => 0,
+        _ => shared.bytes(),
+    };
+    shared.phase.store(MEASURING, Ordering::Release);
+    match pace.length {
+        Length::Time(time) => drop(all_ended.recv_timeout(time)),
+        Length::Count(_) => drop(all_ended.recv()),
+    }
+    shared.phase.store(OVER, Ordering::Release);
+    let window = Window {
+        elapsed: begun.elapsed(),
+        bytes: shared.bytes() - bytes,
+        cpu: cpu_time().saturating_sub(cpu),
+    };
+    on(Moment::Ended);
+    window
+}
+
+fn repeat<W: Worker>(mut worker: W, shared: &Shared, idx: usize) -> (W, Tally) {
+    let mut tally = Tally::new(shared.n_operations);
+    let mut failed_lately = 0;
+    while failed_lately < FAILURES_MAX {
+        let phase = shared.phase.load(Ordering::Acquire);
+        let is_counted = shared.counts && phase == MEASURING;
+        if phase == OVER || is_counted && shared.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            break;
+        }
+        let done = worker.step(&shared.meters[idx]);
+        failed_lately = match done.failure {
+            Some(_) => failed_lately + 1,
+            None => 0,
+        };
+        let is_measured = match shared.counts {
+            true => is_counted,
+            false => shared.phase.load(Ordering::Acquire) == MEASURING,
+        };
+        tally.note(done, is_measured);
+    }
+    (worker, tally)
+}
+
+impl Shared {
+    fn bytes(&self) -> u64 {
+        let meters = self.meters.iter();
+        meters
+            .map(|meter| meter.bytes.load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+/// Processor time of this process so far, of all its threads, in the system too.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counter {
+        steps: u64,
+        fails: bool,
+    }
+
+    impl Worker for Counter {
+        fn step(&mut self, meter: &Meter) -> Done {
+            self.steps += 1;
+            meter.add(10);
+            let failure = self.fails.then(|| Failure {
+                kind: "test".to_owned(),
+                message: format!("step {}", self.steps),
+            });
+            Done {
+                operation: 0,
+                took: Duration::from_micros(3),
+                failure,
+            }
+        }
+    }
+
+    fn counters(count: usize, fails: bool) -> Vec<Counter> {
+        let counter = |_| Counter { steps: 0, fails };
+        (0..count).map(counter).collect()
+    }
+
+    fn pace(length: Length) -> Pace {
+        Pace {
+            warm_up: Duration::ZERO,
+            length,
+        }
+    }
+
+    #[test]
+    fn so_many_operations_are_done_as_were_asked_for() {
+        let length = Length::Count(1000);
+        let mut moments = Vec::new();
+        let (figures, workers) = drive(&["op"], counters(3, false), pace(length), &mut |moment| {
+            moments.push(moment);
+        });
+        assert_eq!(figures.operations[0].count, 1000);
+        assert!(figures.errors.is_empty());
+        let steps: u64 = workers.iter().map(|worker| worker.steps).sum();
+        assert_eq!(steps, 1000);
+        assert_eq!(moments, [Moment::Begun, Moment::Ended]);
+    }
+
+    #[test]
+    fn a_time_ends_it_too() {
+        let length = Length::Time(Duration::from_millis(50));
+        let (figures, workers) = drive(&["op"], counters(2, false), pace(length), &mut |_| ());
+        let steps: u64 = workers.iter().map(|worker| worker.steps).sum();
+        let counted = figures.operations[0].count;
+        assert!(counted > 0 && counted <= steps, "{counted} of {steps}");
+        assert!(figures.seconds >= 0.05);
+        assert!(figures.bytes > 0 && figures.bytes <= 10 * steps);
+    }
+
+    #[test]
+    fn threads_that_fail_give_up_and_are_counted() {
+        let length = Length::Time(Duration::from_secs(3600));
+        let (figures, workers) = drive(&["op"], counters(2, true), pace(length), &mut |_| ());
+        assert!(workers.iter().all(|w| w.steps == u64::from(FAILURES_MAX)));
+        let errors = &figures.errors["test"];
+        assert_eq!(errors.count, 2 * u64::from(FAILURES_MAX));
+        assert!(errors.first.starts_with("op: step "), "{}", errors.first);
+        assert_eq!(figures.operations[0].count, 0);
+    }
+}
