@@ -1,6 +1,6 @@
 # What a developer does, one word each. `make help` lists the words.
 # Needs Rust (1.95 or newer), a C compiler and make; `make test` and ENGINE=full also MariaDB and
-# GlusterFS, which are installed when run as root.
+# GlusterFS, `make bench` MariaDB, nginx and redis, which are installed when run as root.
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TNV_CLUSTER := $(TARGET)/release/tnv-cluster
@@ -13,7 +13,7 @@ CRATES := proto daemon client tracker idserver storage httpd manual test-cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help build test test-embedded engines all-tests lint lint-code lint-greps lint-shell test-package doc \
-	cluster cluster-status cluster-stop demo limits limits-idle limits-memory clean
+	cluster cluster-status cluster-stop demo bench bench-quick limits limits-idle limits-memory clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -76,6 +76,14 @@ cluster-stop: $(TNV_CLUSTER) ## Stop the cluster
 
 demo: $(ENGINES) build ## Start a cluster, store videos, stream them, and leave one to watch (ENGINE=full)
 	@$(TNV_CLUSTER) demo --engine $(ENGINE)
+
+bench: build ## Measure everything beside the limits of this machine (25 minutes)
+	@test-cluster/engines.sh bench
+	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench
+
+bench-quick: build ## The same with short rounds, in less than three minutes
+	@test-cluster/engines.sh bench
+	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench --quick
 
 limits: limits-idle limits-memory ## Measure idle connections and memory (SIZE=MIB: smaller files)
 

@@ -73,11 +73,10 @@ fn of_storage(plan: &Plan, node: &Node, group: &str, settings: &Settings) -> Str
 
 fn of_log(up: &str, name: &str, settings: &Settings) -> String {
     let level = settings.log_level;
-    let mut text = format!("\n[log]\nlevel = \"{level}\"\nfile = \"{up}log/{name}.log\"\n");
-    if settings.access_log {
-        text += &format!("access_file = \"{up}log/{name}.access\"\n");
-    }
-    text
+    format!(
+        "\n[log]\nlevel = \"{level}\"\nfile = \"{up}log/{name}.log\"\n\
+         access_file = \"{up}log/{name}.access\"\n"
+    )
 }
 
 fn list(plan: &Plan, key: &str, role: Role) -> String {

@@ -58,8 +58,6 @@ pub struct Settings {
     pub check_interval: &'static str,
     /// Of all daemons: how much is logged.
     pub log_level: &'static str,
-    /// Of all daemons: whether there is a line for each request.
-    pub access_log: bool,
     /// Of all daemons: how long a connection may stay without a request.
     pub idle_timeout: &'static str,
     /// Of the storages: what a reply of success promises.
@@ -99,7 +97,6 @@ impl Default for Settings {
             beat_interval: "2s",
             check_interval: "10s",
             log_level: "info",
-            access_log: true,
             idle_timeout: "5m",
             durability: "full",
             more_groups: Vec::new(),

@@ -5,11 +5,12 @@
 //! A [`Cluster`] runs a plan for a test and kills what is left when it is dropped. [`standing`]
 //! runs one that outlives its starter: `make cluster`, `make demo`, with `ENGINE=full` on Galera
 //! and GlusterFS (`engines`). The programs behind
-//! `tnv-cluster idle` and `memory` measure limits.
+//! `tnv-cluster bench`, `idle` and `memory` measure limits.
 //!
 //! Whether a process is ours is never taken from a note: `/proc` must show it with the path of
 //! the configuration that we wrote.
 
+pub mod bench;
 mod binaries;
 mod cluster;
 mod config;

@@ -1,11 +1,13 @@
 //! `tnv-cluster`: brings clusters up and down, shows and measures them. The Makefile calls it.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use test_cluster::{Binaries, Engine, Layout, Ports, demo, limits, standing};
+use test_cluster::bench::Plain;
+use test_cluster::{Binaries, Engine, Layout, Ports, bench, demo, limits, standing};
 
 /// Clusters of tnv on this machine, for trying it out and for measuring it
 #[derive(Debug, Parser)]
@@ -39,6 +41,22 @@ enum Command {
         #[arg(long, default_value = "test-cluster/media", value_name = "FOLDER")]
         media: PathBuf,
     },
+    /// Measure everything beside the limits of the machine
+    Bench {
+        /// Short rounds and fewer rows: less than three minutes
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Be one of the plain servers that `bench` measures beside tnv
+    #[command(hide = true)]
+    Serve {
+        what: Plain,
+        addr: SocketAddr,
+        files: PathBuf,
+    },
+    /// Hold connections that do nothing, for `bench`
+    #[command(hide = true)]
+    Hold { addr: SocketAddr, count: usize },
     /// Measure what idle and half-open connections cost others
     Idle,
     /// Measure memory while many clients move large files at once
@@ -116,6 +134,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
             let plan = standing::up(&layout.layout(), folder, &binaries)?;
             demo::run(&plan, &binaries, media)
         }
+        Command::Bench { quick } => bench::measure(folder, *quick),
+        Command::Serve { what, addr, files } => bench::serve(*what, *addr, files),
+        Command::Hold { addr, count } => bench::hold(*addr, *count),
         Command::Idle => limits::idle::measure(folder),
         Command::Memory { size, clients } => limits::memory::measure(folder, *clients, size << 20),
     }

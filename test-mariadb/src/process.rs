@@ -91,7 +91,8 @@ impl Process {
     }
 }
 
-fn server_pid(folder: &Path) -> Option<Pid> {
+/// The process, once the shell has said which it is.
+pub(crate) fn server_pid(folder: &Path) -> Option<Pid> {
     let text = fs::read_to_string(folder.join("server.pid")).ok()?;
     Pid::from_raw(text.trim().parse().ok()?)
 }

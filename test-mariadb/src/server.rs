@@ -16,7 +16,7 @@ use mysql::{Conn, OptsBuilder};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Process, free_ports, require};
+use crate::process::{Process, free_ports, require, server_pid};
 use crate::recipe;
 
 /// Who logs in from anywhere, with all rights.
@@ -216,6 +216,13 @@ impl Mariadb {
             aside.persist(&path).expect("its name");
         }
         path
+    }
+
+    /// Its process, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref()?;
+        let pid = server_pid(&self.folder)?;
+        u32::try_from(pid.as_raw_nonzero().get()).ok()
     }
 
     /// Its folder, for files that belong to it.

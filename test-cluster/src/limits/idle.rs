@@ -13,8 +13,7 @@ use proto::storage::StorageRequest;
 use proto::tracker::{Saddrs, TrackerRequest};
 use proto::{FileKey, HEAD_LEN, Head, IdKey, UserId};
 
-use super::connections::{connect_many, wait_accepted};
-use super::scratch;
+use super::{connect_many, scratch, wait_accepted};
 use crate::binaries::Binaries;
 use crate::cluster::Cluster;
 use crate::layout::Layout;

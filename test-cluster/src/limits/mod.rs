@@ -10,6 +10,8 @@ use std::path::Path;
 use anyhow::Context;
 use tempfile::TempDir;
 
+pub(crate) use connections::{allow_descriptors, connect_many, wait_accepted};
+
 /// A folder for one measurement, removed with all that was stored.
 pub(crate) fn scratch(folder: &Path, what: &str) -> anyhow::Result<TempDir> {
     std::fs::create_dir_all(folder)

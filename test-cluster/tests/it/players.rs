@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use crossbeam_channel::never;
-use test_cluster::content::Content;
+use load::Content;
 
 use crate::support::PATIENCE;
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use client::{Client, ClientConfig};
-use test_cluster::content::Content;
+use load::Content;
 use test_cluster::tnv::Tnv;
 use test_cluster::{Layout, Plan, Ports, Process, Role, probe};
 

@@ -1,0 +1,131 @@
+//! A cluster that is not new: rows of other files in its tables, and other groups with members on
+//! its tracker.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use client::{Connection, ConnectionConfig};
+use proto::tracker::{self, Join, Member, TrackerRequest};
+use proto::{GroupName, Hostname};
+use rusqlite::Connection as Sqlite;
+use test_mariadb::Mariadb;
+
+use crate::terminal::tell;
+
+/// Groups beside the one that is measured.
+pub(super) const GROUPS: usize = 1000;
+/// Members of each.
+const MEMBERS: u16 = 10;
+/// Rows of one statement.
+const BATCH: u64 = 200_000;
+/// Rows of one user.
+const ROWS_PER_USER: u64 = 100;
+
+/// The names of the other groups.
+pub(super) fn groups() -> Vec<String> {
+    (0..GROUPS).map(|idx| format!("other{idx:04}")).collect()
+}
+
+/// Puts `count` rows of other users into the three file tables of SQLite, behind the storage's
+/// back.
+pub(super) fn fill_sqlite(path: &Path, count: u64) -> anyhow::Result<()> {
+    let fill = || -> rusqlite::Result<()> {
+        let db = Sqlite::open(path)?;
+        db.busy_timeout(std::time::Duration::from_secs(60))?;
+        db.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -262144")?;
+        for (table, from, to) in batches(count) {
+            db.execute_batch(&sqlite_batch(table, from, to))?;
+        }
+        db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")
+    };
+    fill().with_context(|| format!("cannot fill {}", path.display()))
+}
+
+fn sqlite_batch(table: u64, from: u64, to: u64) -> String {
+    format!(
+        "WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {to})
+         INSERT INTO t_file_0{table}
+            (id, appid, userid, file_path, file_size, group_name, checksum)
+         SELECT printf('%036x', i), 'tnvideo', printf('user%08d', i / {ROWS_PER_USER}),
+            printf('store/group001/00/00/%036x', i), 16384, 'group001', randomblob(16) FROM n"
+    )
+}
+
+/// The same for MariaDB.
+pub(super) fn fill_mariadb(server: &Mariadb, database: &str, count: u64) {
+    for (table, from, to) in batches(count) {
+        let last = to - 1;
+        let sql = format!(
+            "INSERT INTO t_file_0{table}
+                (id, appid, userid, file_path, file_size, group_name, checksum)
+             SELECT lpad(hex(seq), 36, '0'), 'tnvideo',
+                concat('user', lpad(seq DIV {ROWS_PER_USER}, 8, '0')),
+                concat('store/group001/00/00/', lpad(hex(seq), 36, '0')), 16384, 'group001',
+                unhex(md5(seq)) FROM seq_{from}_to_{last}"
+        );
+        server.execute(database, &sql);
+    }
+}
+
+/// Table, first number and the one behind the last, of all statements.
+fn batches(count: u64) -> impl Iterator<Item = (u64, u64, u64)> {
+    let per_table = count.div_ceil(3);
+    (0..3).flat_map(move |table| {
+        let (first, end) = (1 + table * per_table, 1 + (table + 1) * per_table);
+        let starts = (first..end).step_by(BATCH as usize);
+        starts.map(move |from| (table + 1, from, (from + BATCH).min(end)))
+    })
+}
+
+/// Joins all members of the other groups to a tracker. They beat once; its `check_interval` must
+/// be long.
+pub(super) fn join_members(tracker: SocketAddr) -> anyhow::Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let now = i64::try_from(now)?;
+    let mut connection = Connection::connect(&tracker.into(), &ConnectionConfig::default())?;
+    for (idx, group) in groups().iter().enumerate() {
+        for member_idx in 0..MEMBERS {
+            let number = u16::try_from(idx)? * MEMBERS + member_idx;
+            let member = Member {
+                group: GroupName::new(group.as_str())?,
+                hostname: Hostname::new(format!("other{number}"))?,
+            };
+            let join = TrackerRequest::Join(Join {
+                version: env!("CARGO_PKG_VERSION").parse()?,
+                member: member.clone(),
+                port: 1 + number,
+                start_time: now,
+                join_time: now,
+            });
+            connection.call(&join.encode(), tracker::REPLY, 0)?;
+            let beat = TrackerRequest::Beat(member);
+            connection.call(&beat.encode(), tracker::REPLY, 0)?;
+        }
+    }
+    tell(format_args!(
+        "{GROUPS} groups of {MEMBERS} members joined the tracker"
+    ));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_all_rows_once() {
+        let all: Vec<_> = batches(3_000_000).collect();
+        let rows: u64 = all.iter().map(|(_, from, to)| to - from).sum();
+        assert_eq!(
+            (rows, all[0].1, all[all.len() - 1].2),
+            (3_000_000, 1, 3_000_001)
+        );
+        assert!(all.windows(2).all(|pair| pair[0].2 == pair[1].1));
+        assert!(
+            all.iter()
+                .all(|&(table, from, to)| (1..=3).contains(&table) && from < to)
+        );
+    }
+}

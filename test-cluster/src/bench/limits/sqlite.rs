@@ -1,0 +1,65 @@
+//! SQLite's own commit rate: one row, one transaction, in the table and with the settings of a
+//! storage whose durability is none.
+
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use load::{Done, Meter, Worker};
+use rusqlite::{Connection, params};
+
+use super::done;
+
+const SCHEMA: &str = "
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS t_file (
+    id varchar(256) NOT NULL PRIMARY KEY,
+    appid varchar(32) NOT NULL,
+    userid varchar(128) NOT NULL,
+    file_path varchar(512) NOT NULL,
+    file_size bigint NOT NULL,
+    create_time timestamp NOT NULL DEFAULT current_timestamp
+);
+";
+
+const INSERT: &str = "
+INSERT INTO t_file (id, appid, userid, file_path, file_size)
+VALUES (lower(hex(randomblob(18))), 'tnvideo', 'tnv001', ?1, 16384)
+";
+
+/// The only writer of a database, as SQLite has it.
+pub(in crate::bench) struct Committer {
+    connection: Connection,
+    number: u64,
+}
+
+impl Committer {
+    pub(in crate::bench) fn open(path: &Path) -> anyhow::Result<Committer> {
+        let connection = Connection::open(path)?;
+        connection
+            .execute_batch(SCHEMA)
+            .with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Committer {
+            connection,
+            number: 0,
+        })
+    }
+
+    fn insert(&mut self) -> rusqlite::Result<()> {
+        self.number += 1;
+        let path = format!("store/group001/00/00/{:036}", self.number);
+        self.connection
+            .prepare_cached(INSERT)?
+            .execute(params![path])?;
+        Ok(())
+    }
+}
+
+impl Worker for Committer {
+    fn step(&mut self, _: &Meter) -> Done {
+        let begun = Instant::now();
+        done(begun, self.insert().map_err(io::Error::other))
+    }
+}

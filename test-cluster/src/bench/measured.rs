@@ -1,0 +1,163 @@
+//! One round of one contestant, and what may be looked at of it.
+
+use load::Figures;
+
+use super::stats::Summary;
+use crate::proc;
+
+/// The figures of a round, and what the servers took for it.
+#[derive(Debug, Clone)]
+pub(super) struct Measured {
+    pub(super) figures: Figures,
+    /// Processor time of the servers in the measured time, in seconds.
+    pub(super) server_cpu: f64,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    /// MB of content each second.
+    Bytes,
+    /// Operations each second.
+    Rate,
+    /// The middle time of an operation, in ms.
+    Median,
+    /// The time that 99 of a hundred do not exceed, in ms.
+    P99,
+    /// Processor time of the servers for each GB.
+    CpuPerGb,
+    /// Processor time of the servers for 1000 operations.
+    CpuPer1000,
+}
+
+impl View {
+    pub(super) fn unit(self) -> &'static str {
+        match self {
+            View::Bytes => "MB/s",
+            View::Rate => "/s",
+            View::Median | View::P99 => "ms",
+            View::CpuPerGb => "s/GB",
+            View::CpuPer1000 => "s/1000",
+        }
+    }
+
+    pub(super) fn of(self, rounds: &[Measured]) -> Summary {
+        let values: Vec<f64> = rounds.iter().map(|round| self.of_one(round)).collect();
+        let mut summary = Summary::of(&values);
+        // Processor time comes in ticks of 10 ms: all rounds together tell it better than one.
+        let work = match self {
+            View::CpuPerGb => |round: &Measured| round.figures.bytes as f64 / 1e9,
+            View::CpuPer1000 => |round: &Measured| round.operations() as f64 / 1e3,
+            _ => return summary,
+        };
+        let all: f64 = rounds.iter().map(work).sum();
+        summary.median = rounds.iter().map(|round| round.server_cpu).sum::<f64>() / all;
+        summary
+    }
+
+    fn of_one(self, round: &Measured) -> f64 {
+        let figures = &round.figures;
+        let latency = figures.operations.first().map(|one| one.latency);
+        let latency = latency.unwrap_or_default();
+        match self {
+            View::Bytes => figures.mb_per_second,
+            View::Rate => round.operations() as f64 / figures.seconds,
+            View::Median => latency.p50,
+            View::P99 => latency.p99,
+            View::CpuPerGb => round.server_cpu / (figures.bytes as f64 / 1e9),
+            View::CpuPer1000 => round.server_cpu / (round.operations() as f64 / 1e3),
+        }
+    }
+}
+
+impl Measured {
+    fn operations(&self) -> u64 {
+        self.figures.operations.iter().map(|one| one.count).sum()
+    }
+}
+
+/// Takes the processor time of servers between two moments.
+#[derive(Debug)]
+pub(super) struct CpuClock {
+    pids: Vec<u32>,
+    begun: f64,
+    ended: f64,
+}
+
+impl CpuClock {
+    /// A clock of these processes and of those that they have started.
+    pub(super) fn of(pids: &[u32]) -> CpuClock {
+        let with_children = |&pid: &u32| [vec![pid], proc::children(pid)].concat();
+        CpuClock {
+            pids: pids.iter().flat_map(with_children).collect(),
+            begun: 0.0,
+            ended: 0.0,
+        }
+    }
+
+    /// What [`load::drive`] tells.
+    pub(super) fn note(&mut self, moment: load::Moment) {
+        let now = self.pids.iter().map(|&pid| proc::cpu_seconds(pid)).sum();
+        match moment {
+            load::Moment::Begun => self.begun = now,
+            load::Moment::Ended => self.ended = now,
+        }
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        (self.ended - self.begun).max(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use load::{Latency, OperationFigures};
+
+    use super::*;
+
+    fn round(bytes: u64, count: u64, server_cpu: f64) -> Measured {
+        let latency = Latency {
+            p50: 1.5,
+            ..Latency::default()
+        };
+        let operation = OperationFigures {
+            name: "op".to_owned(),
+            count,
+            per_second: count as f64 / 2.0,
+            latency,
+        };
+        let figures = Figures {
+            threads: 1,
+            seconds: 2.0,
+            bytes,
+            mb_per_second: bytes as f64 / 2e6,
+            generator_cpu_seconds: 0.0,
+            operations: vec![operation],
+            errors: BTreeMap::new(),
+        };
+        Measured {
+            figures,
+            server_cpu,
+        }
+    }
+
+    #[test]
+    fn each_view_has_its_figure() {
+        let rounds = [round(4_000_000_000, 1000, 1.0)];
+        let median = |view: View| view.of(&rounds).median;
+        assert_eq!(median(View::Bytes), 2000.0);
+        assert_eq!(median(View::Rate), 500.0);
+        assert_eq!(median(View::Median), 1.5);
+        assert_eq!(median(View::CpuPerGb), 0.25);
+        assert_eq!(median(View::CpuPer1000), 1.0);
+    }
+
+    #[test]
+    fn processor_time_is_that_of_all_rounds() {
+        let rounds = [round(1_000_000_000, 1, 0.01), round(3_000_000_000, 1, 0.03)];
+        let cpu = View::CpuPerGb.of(&rounds);
+        assert!((cpu.median - 0.01).abs() < 1e-9, "{cpu:?}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Players that read slowly: a thousand connections to httpd, each at its own pace.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use load::Content;
+use socket2::{Domain, Socket, Type};
+
+use super::limits::File;
+use super::stand::Stand;
+use crate::plan::Role;
+
+/// Bytes that each takes in a second.
+pub(super) const RATE: u64 = 100_000;
+/// How often each reads in a second.
+const READS_PER_SECOND: u64 = 10;
+/// Room of each in the kernel: what is in it has been sent, and must not be much.
+const RECEIVE_BUFFER: usize = 64 << 10;
+/// Threads that read.
+const THREADS: usize = 4;
+/// Longest wait for the head of a reply.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The longest head.
+const HEAD_MAX: usize = 8 << 10;
+
+/// Readers at work.
+pub(super) struct Readers {
+    stop: Option<Sender<()>>,
+    threads: Vec<JoinHandle<anyhow::Result<Vec<Reader>>>>,
+    begun: Instant,
+}
+
+struct Reader {
+    stream: TcpStream,
+    content: Content,
+    read: u64,
+}
+
+impl Readers {
+    /// `count` readers of a file, each from another place on.
+    pub(super) fn start(stand: &Stand, file: &File, count: usize) -> anyhow::Result<Readers> {
+        let addr = stand.cluster.addresses(Role::Httpd)[0];
+        let (stop, stopped) = bounded(0);
+        let step = file.size / 2 / count as u64;
+        let offsets: Vec<u64> = (0..count as u64).map(|idx| idx * step).collect();
+        let mut threads = Vec::new();
+        let mut all_open = Vec::new();
+        for offsets in offsets.chunks(count.div_ceil(THREADS)) {
+            let (offsets, file, stopped) = (offsets.to_vec(), file.clone(), stopped.clone());
+            let (tell_open, open) = bounded::<()>(0);
+            all_open.push(open);
+            threads.push(thread::spawn(move || {
+                let open = |&offset: &u64| Reader::open(addr, &file, offset);
+                let readers = offsets.iter().map(open).collect::<anyhow::Result<_>>()?;
+                drop(tell_open);
+                read_slowly(readers, &stopped)
+            }));
+        }
+        for open in all_open {
+            // Closed when the readers of a thread are open, or failed: stopping them tells.
+            let _ = open.recv();
+        }
+        Ok(Readers {
+            stop: Some(stop),
+            threads,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Ends them. Tells how many have been served at their pace, nine tenths of it at least.
+    pub(super) fn stop(mut self) -> anyhow::Result<usize> {
+        let due = RATE as f64 * self.begun.elapsed().as_secs_f64() * 0.9;
+        drop(self.stop.take());
+        let mut n_served = 0;
+        for thread in self.threads {
+            let Ok(readers) = thread.join() else {
+                bail!("a slow reader panicked");
+            };
+            let served = |reader: &&Reader| reader.read as f64 >= due;
+            n_served += readers?.iter().filter(served).count();
+        }
+        Ok(n_served)
+    }
+}
+
+impl Reader {
+    /// Asks for all of a file from `offset` on, and reads the head of the reply.
+    fn open(addr: SocketAddr, file: &File, offset: u64) -> anyhow::Result<Reader> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        socket.connect_timeout(&addr.into(), ANSWER)?;
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(ANSWER))?;
+        let id = &file.id;
+        let request =
+            format!("GET /files/{id} HTTP/1.1\r\nHost: bench\r\nRange: bytes={offset}-\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            ensure!(head.len() < HEAD_MAX, "the head of a reply has no end");
+            stream
+                .read_exact(&mut byte)
+                .context("no reply to a slow reader")?;
+            head.push(byte[0]);
+        }
+        let is_range = head.starts_with(b"HTTP/1.1 206");
+        ensure!(
+            is_range,
+            "httpd answers {:?}",
+            String::from_utf8_lossy(&head)
+        );
+        stream.set_nonblocking(true)?;
+        Ok(Reader {
+            stream,
+            content: file.content().starting_at(offset),
+            read: 0,
+        })
+    }
+
+    /// Reads up to where it should be by now.
+    fn catch_up(&mut self, due: u64, buffer: &mut [u8]) -> anyhow::Result<()> {
+        while self.read < due {
+            let len = usize::try_from(due - self.read)?.min(buffer.len());
+            match self.stream.read(&mut buffer[..len]) {
+                Ok(0) => bail!("httpd closed on a slow reader"),
+                Ok(n) => {
+                    self.content.check(&buffer[..n])?;
+                    self.read += n as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("a slow reader"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lets each reader go on at its pace, until the other end of `stopped` is gone.
+fn read_slowly(mut readers: Vec<Reader>, stopped: &Receiver<()>) -> anyhow::Result<Vec<Reader>> {
+    let begun = Instant::now();
+    let mut buffer = vec![0; RATE as usize];
+    for turn in 1.. {
+        let due = turn * RATE / READS_PER_SECOND;
+        for reader in &mut readers {
+            reader.catch_up(due, &mut buffer)?;
+        }
+        let next = begun + Duration::from_millis(turn * 1000 / READS_PER_SECOND);
+        if stopped.recv_deadline(next) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
+            break;
+        }
+    }
+    Ok(readers)
+}
