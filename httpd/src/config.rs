@@ -53,6 +53,15 @@ impl Default for Config {
 }
 
 impl DaemonConfig for Config {
+    const RELOADED: &'static [&'static str] = &[
+        "trackers",
+        "app",
+        "user",
+        "connect_timeout",
+        "storage_timeout",
+        "storage_cache",
+    ];
+
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         check_nonzero("connect_timeout", self.connect_timeout.is_zero())?;

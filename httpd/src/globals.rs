@@ -1,6 +1,9 @@
-//! What all requests share, built once.
+//! What all requests share, built anew when the settings change.
+
+use std::sync::Arc;
 
 use client::{Client, ClientConfig, ConnectionConfig};
+use parking_lot::RwLock;
 use proto::{AppId, UserId};
 
 use crate::cache::Types;
@@ -32,5 +35,24 @@ impl Globals {
             app: config.app.clone(),
             user: config.user.clone(),
         }
+    }
+}
+
+/// What requests share now. Clones show the same; who has taken a look keeps what it saw.
+#[derive(Clone)]
+pub(crate) struct Current(Arc<RwLock<Arc<Globals>>>);
+
+impl Current {
+    pub(crate) fn new(config: &Config) -> Current {
+        let globals = Arc::new(Globals::new(config));
+        Current(Arc::new(RwLock::new(globals)))
+    }
+
+    pub(crate) fn look(&self) -> Arc<Globals> {
+        Arc::clone(&self.0.read())
+    }
+
+    pub(crate) fn change(&self, config: &Config) {
+        *self.0.write() = Arc::new(Globals::new(config));
     }
 }

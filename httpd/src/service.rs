@@ -11,12 +11,12 @@ use proto::storage::Span;
 use crate::body::{self, Frame, content_range};
 use crate::conditional::{self, Verdict};
 use crate::entity::{self, Entity};
-use crate::globals::Globals;
+use crate::globals::{Current, Globals};
 use crate::range::{self, Ranges, Stretch};
 use crate::target::{self, Target};
 
 pub(crate) struct HttpService {
-    globals: Globals,
+    globals: Current,
     /// Makes boundaries that no file can foresee, the same for HEAD and GET.
     boundaries: RandomState,
     /// Failures in the log, in bounds: while storages are away every request fails.
@@ -29,7 +29,8 @@ impl Handler for HttpService {
             return Response::text(status::METHOD_NOT_ALLOWED, "method not allowed")
                 .with("Allow", "GET, HEAD");
         }
-        let Globals { app, user, .. } = &self.globals;
+        let globals = self.globals.look();
+        let Globals { app, user, .. } = &*globals;
         let Some(target) = target::parse(request.path(), app, user.as_ref()) else {
             return Response::text(status::NOT_FOUND, "not found");
         };
@@ -39,7 +40,7 @@ impl Handler for HttpService {
 }
 
 impl HttpService {
-    pub(crate) fn new(globals: Globals) -> HttpService {
+    pub(crate) fn new(globals: Current) -> HttpService {
         HttpService {
             globals,
             boundaries: RandomState::new(),
@@ -93,7 +94,8 @@ impl HttpService {
         request: &Request,
         target: &Target,
     ) -> Result<(Entity, Option<Download>), Error> {
-        let client = &self.globals.client;
+        let globals = self.globals.look();
+        let client = &globals.client;
         let likely = request.method == Method::Get && !conditional::is_conditional(request);
         let span = match request.header("range") {
             _ if !likely => None,
@@ -122,7 +124,7 @@ impl HttpService {
         if let Some(opened) = send
             && stretch.len > 0
         {
-            let content = body::stretch(&self.globals.client, &target.key, stretch, opened)?;
+            let content = body::stretch(&self.globals.look().client, &target.key, stretch, opened)?;
             response.body = vec![content];
         }
         Ok(response)
@@ -135,8 +137,9 @@ impl HttpService {
         stretches: &[Stretch],
         send: bool,
     ) -> Result<Response, Error> {
-        let client = &self.globals.client;
-        let content_type = entity::content_type(client, &self.globals.types, target, entity)?;
+        let globals = self.globals.look();
+        let client = &globals.client;
+        let content_type = entity::content_type(client, &globals.types, target, entity)?;
         let boundary = format!(
             "{:016x}",
             self.boundaries.hash_one((&target.key, stretches))
@@ -157,7 +160,8 @@ impl HttpService {
     }
 
     fn describe(&self, status: u16, target: &Target, entity: &Entity) -> Result<Response, Error> {
-        let Globals { client, types, .. } = &self.globals;
+        let globals = self.globals.look();
+        let Globals { client, types, .. } = &*globals;
         let content_type = entity::content_type(client, types, target, entity)?;
         Ok(described(status, target, entity, content_type))
     }

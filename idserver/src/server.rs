@@ -24,7 +24,10 @@ pub struct Idserver {
 /// It cannot start; the error says why.
 pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let idserver = Idserver::start(config)?;
-    life.serve(|_| Ok(()));
+    life.serve(|config| {
+        idserver.reload(config);
+        Ok(())
+    });
     idserver.shutdown();
     Ok(())
 }
@@ -47,6 +50,11 @@ impl Idserver {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
+    }
+
+    /// Takes on the settings that a running one can.
+    pub fn reload(&self, config: &Config) {
+        self.server.reload(&config.server);
     }
 
     /// Finishes the requests in flight and closes the database. What is left of the steps in

@@ -136,6 +136,8 @@ impl Default for Config {
 const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 impl DaemonConfig for Config {
+    const RELOADED: &'static [&'static str] = &["trackers", "idservers"];
+
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;

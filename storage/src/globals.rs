@@ -32,17 +32,9 @@ impl Globals {
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
         let paths = StorePaths::open(&config)?;
         let files = db::open(&config).context("cannot open the database")?;
-        let pools = PoolManager::new(
-            ConnectionConfig {
-                io_timeout: NUMBER_WAIT,
-                ..connection_config(&config)
-            },
-            PoolConfig::default(),
-        );
-        let ids = IdClient::new(config.idservers.clone(), Arc::new(pools));
         Ok(Arc::new(Globals {
             paths,
-            numbers: Numbers::new(ids),
+            numbers: Numbers::new(ids(&config)),
             writer: FileWriter::new(config.durability),
             files,
             rows: Rows::new(&config.cache),
@@ -50,6 +42,16 @@ impl Globals {
             config,
         }))
     }
+}
+
+/// The way to the idservers of a configuration.
+pub(crate) fn ids(config: &Config) -> IdClient {
+    let connection = ConnectionConfig {
+        io_timeout: NUMBER_WAIT,
+        ..connection_config(config)
+    };
+    let pools = PoolManager::new(connection, PoolConfig::default());
+    IdClient::new(config.idservers.clone(), Arc::new(pools))
 }
 
 /// How connections to other servers are made: from the address this one listens on, if it is one.

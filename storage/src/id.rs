@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use client::IdClient;
 use log::warn;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use proto::{ErrorCode, Fault, IdKey};
 
 /// Asked for at once. What is left when the storage stops is skipped.
 const BATCH: u16 = 100;
 
 pub(crate) struct Numbers {
-    ids: IdClient,
+    /// Whom to ask; a reload changes it.
+    ids: RwLock<Arc<IdClient>>,
     /// One for each store path.
     stocks: Mutex<HashMap<IdKey, Arc<Stock>>>,
 }
@@ -36,9 +37,14 @@ struct State {
 impl Numbers {
     pub(crate) fn new(ids: IdClient) -> Numbers {
         Numbers {
-            ids,
+            ids: RwLock::new(Arc::new(ids)),
             stocks: Mutex::default(),
         }
+    }
+
+    /// Asks others from now on.
+    pub(crate) fn change(&self, ids: IdClient) {
+        *self.ids.write() = Arc::new(ids);
     }
 
     /// The next number of a store path, which no other file ever had.
@@ -58,7 +64,8 @@ impl Numbers {
             Err(now) if now != n_failed => return Err(unavailable()),
             Err(_) => {}
         }
-        let asked = self.ids.next_ids(key, BATCH);
+        let ids = Arc::clone(&self.ids.read());
+        let asked = ids.next_ids(key, BATCH);
         let mut state = stock.state.lock();
         match asked {
             Ok(Range { start, end }) => {

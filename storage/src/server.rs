@@ -12,7 +12,7 @@ use daemon::wire::Wire;
 use log::warn;
 
 use crate::config::Config;
-use crate::globals::Globals;
+use crate::globals::{Globals, ids};
 use crate::service::StorageService;
 use crate::status::Jobs;
 use crate::tracker::Membership;
@@ -33,8 +33,8 @@ pub struct Storage {
 /// # Errors
 /// It cannot start; the error says why.
 pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
-    let storage = Storage::start(config)?;
-    life.serve(|_| Ok(()));
+    let mut storage = Storage::start(config)?;
+    life.serve(|config| storage.reload(config));
     storage.shutdown();
     Ok(())
 }
@@ -64,6 +64,17 @@ impl Storage {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
+    }
+
+    /// Takes on the settings that a running one can.
+    ///
+    /// # Errors
+    /// There is no thread for another tracker.
+    pub fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
+        self.membership.change(&config.trackers)?;
+        self.globals.numbers.change(ids(config));
+        self.server.reload(&config.server);
+        Ok(())
     }
 
     /// Leaves the trackers, so that no new client is sent here, finishes the requests in flight,

@@ -28,10 +28,17 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A tracker that does not know reports, a C++ one, is not sent another for this long.
 const SPARE: Duration = Duration::from_secs(600);
 
-/// The threads that keep this storage a member.
+/// The threads that keep this storage a member, one for each tracker.
 pub(crate) struct Membership {
+    card: Arc<Card>,
+    bonds: Vec<Bond>,
+}
+
+/// The thread for one tracker.
+struct Bond {
+    tracker: Address,
     stop: Stop,
-    threads: Vec<Thread>,
+    thread: Thread,
 }
 
 /// What this storage tells each tracker.
@@ -50,7 +57,6 @@ type Standing = (bool, Drain);
 impl Membership {
     /// Joins every tracker; clients reach this storage at the port of `server`.
     pub(crate) fn start(globals: &Arc<Globals>, server: &Server) -> std::io::Result<Membership> {
-        let stop = Stop::new();
         let config = &globals.config;
         let card = Arc::new(Card {
             globals: Arc::clone(globals),
@@ -66,22 +72,60 @@ impl Membership {
                 ..connection_config(config)
             },
         });
-        let threads = config.trackers.iter().enumerate().map(|(idx, tracker)| {
-            let (card, tracker, stop) = (Arc::clone(&card), tracker.clone(), stop.clone());
-            thread::spawn(&format!("tracker-{idx}"), move || {
-                Tie::new(card, tracker).keep(&stop)
-            })
-        });
-        let threads = threads.collect::<std::io::Result<_>>()?;
-        Ok(Membership { stop, threads })
+        let mut membership = Membership {
+            card,
+            bonds: Vec::new(),
+        };
+        membership.change(&config.trackers)?;
+        Ok(membership)
+    }
+
+    /// Leaves the trackers that are not among these, and joins those that are new.
+    pub(crate) fn change(&mut self, trackers: &[Address]) -> std::io::Result<()> {
+        for tracker in trackers {
+            if !self.bonds.iter().any(|bond| bond.tracker == *tracker) {
+                self.bonds.push(Bond::join(&self.card, tracker)?);
+            }
+        }
+        let bonds = std::mem::take(&mut self.bonds);
+        let (kept, gone) = bonds
+            .into_iter()
+            .partition(|bond| trackers.contains(&bond.tracker));
+        self.bonds = kept;
+        for name in leave(gone) {
+            warn!("thread {name} did not end, it is left behind");
+        }
+        Ok(())
     }
 
     /// Leaves every tracker's list, as far as they answer in time; tells the threads that did not
     /// end.
     pub(crate) fn leave(self) -> Vec<String> {
-        self.stop.trip();
-        thread::join_until(self.threads, Instant::now() + GOODBYE)
+        leave(self.bonds)
     }
+}
+
+impl Bond {
+    fn join(card: &Arc<Card>, tracker: &Address) -> std::io::Result<Bond> {
+        let (stop, card) = (Stop::new(), Arc::clone(card));
+        let (thread_stop, mut tie) = (stop.clone(), Tie::new(card, tracker.clone()));
+        let thread = thread::spawn(&format!("tracker {tracker}"), move || {
+            tie.keep(&thread_stop);
+        })?;
+        Ok(Bond {
+            tracker: tracker.clone(),
+            stop,
+            thread,
+        })
+    }
+}
+
+fn leave(bonds: Vec<Bond>) -> Vec<String> {
+    for bond in &bonds {
+        bond.stop.trip();
+    }
+    let threads = bonds.into_iter().map(|bond| bond.thread);
+    thread::join_until(threads, Instant::now() + GOODBYE)
 }
 
 /// The membership at one tracker.

@@ -80,6 +80,8 @@ impl Default for Config {
 }
 
 impl DaemonConfig for Config {
+    const RELOADED: &'static [&'static str] = &["app_ids", "groups"];
+
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use daemon::db::DbError;
-use parking_lot::Mutex;
-use proto::GroupName;
+use parking_lot::{Mutex, RwLock};
+use proto::{AppId, GroupName};
 
 use crate::cache::Bindings;
 use crate::config::Config;
@@ -17,6 +17,8 @@ use crate::groups::{Groups, Now};
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
+    /// The applications that are served; a reload changes them.
+    pub(crate) app_ids: RwLock<Vec<AppId>>,
     /// The members. Locked for an instant only: never while waiting or formatting.
     pub(crate) groups: Mutex<Groups>,
     /// What the database said when it was last asked, for warnings and monitors.
@@ -56,6 +58,7 @@ impl Globals {
     pub(crate) fn new(config: Config, routes: Box<dyn Routes>, known: Vec<GroupName>) -> Globals {
         let groups = Groups::new(config.members_max, config.check_interval.duration());
         Globals {
+            app_ids: RwLock::new(config.app_ids.clone()),
             groups: Mutex::new(groups),
             known: Mutex::new(Known {
                 groups: known.into_iter().collect(),
@@ -85,6 +88,15 @@ impl Globals {
             Err(e) => known.error = Some(e.to_string()),
         }
         groups
+    }
+
+    /// Serves other applications, and gives new users to more groups.
+    pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        self.routes
+            .add_groups(&config.groups)
+            .context("cannot enter the groups in the database")?;
+        self.app_ids.write().clone_from(&config.app_ids);
+        Ok(())
     }
 
     /// The time, as the pure parts want it.

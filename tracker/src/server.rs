@@ -28,7 +28,7 @@ pub struct Tracker {
 /// It cannot start; the error says why.
 pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let tracker = Tracker::start(config)?;
-    life.serve(|_| Ok(()));
+    life.serve(|config| tracker.reload(config));
     tracker.shutdown();
     Ok(())
 }
@@ -58,6 +58,16 @@ impl Tracker {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
+    }
+
+    /// Takes on the settings that a running one can.
+    ///
+    /// # Errors
+    /// The groups cannot be entered in the database.
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        self.globals.reload(config)?;
+        self.server.reload(&config.server);
+        Ok(())
     }
 
     /// Finishes the requests in flight and closes the database.

@@ -129,7 +129,7 @@ impl TrackerService {
     /// The user's group and where to go. Only what led somewhere is remembered.
     fn saddrs(&self, Saddrs { app, user, .. }: Saddrs) -> Result<SaddrsReply, Fault> {
         let globals = &self.globals;
-        if !globals.config.app_ids.contains(&app) {
+        if !globals.app_ids.read().contains(&app) {
             let message = format!("unknown appid: {app}");
             return Err(Fault::new(ErrorCode::BadRequest, message));
         }

@@ -4,7 +4,7 @@ use std::fs;
 
 use load::Content;
 use rustix::process::Signal;
-use test_cluster::{Node, Role, probe};
+use test_cluster::{Layout, Node, Role, probe};
 
 use crate::support::{Fixture, MIB, wait_for};
 
@@ -67,4 +67,58 @@ fn the_level_changes_and_what_cannot_change_is_named() {
     let content = Content::new(1, MIB);
     let key = fixture.upload(&content);
     fixture.assert_streams(key.file.as_str(), &content);
+}
+
+#[test]
+fn storages_join_trackers_and_ask_idservers_that_a_reload_brings() {
+    let mut fixture = Fixture::start(&Layout {
+        trackers: 2,
+        idservers: 2,
+        ..Layout::small(1)
+    });
+    let storage = fixture.nodes(Role::Storage).remove(0);
+    let [first, second] = [0, 1].map(|idx| fixture.cluster.addresses(Role::Tracker)[idx]);
+    let lists = [Role::Tracker, Role::Idserver].map(|role| {
+        let addrs = fixture.cluster.addresses(role);
+        let list = |addrs: &[_]| -> Vec<String> { addrs.iter().map(ToString::to_string).collect() };
+        (
+            format!("{:?}", list(&addrs)),
+            format!("{:?}", list(&addrs[..1])),
+        )
+    });
+    let swap = |text: &str, back: bool| {
+        lists.iter().fold(text.to_owned(), |text, (both, one)| {
+            let (from, to) = if back { (one, both) } else { (both, one) };
+            text.replace(from, to)
+        })
+    };
+    let words = "changed: idservers, trackers";
+    reload(&mut fixture, &storage, |text| swap(text, false), words);
+    let status =
+        |tracker: std::net::SocketAddr| probe::status_at(&tracker.into(), &storage).unwrap();
+    assert_eq!(status(second), None);
+    assert_eq!(status(first).as_deref(), Some("ACTIVE"));
+    reload(&mut fixture, &storage, |text| swap(text, true), words);
+    wait_for("the storage to join again", || match status(second) {
+        Some(status) if status == "ACTIVE" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let content = Content::new(2, MIB);
+    let key = fixture.upload(&content);
+    fixture.assert_streams(key.file.as_str(), &content);
+}
+
+#[test]
+fn a_tracker_serves_the_applications_that_a_reload_brings() {
+    let mut fixture = Fixture::small(1);
+    let tracker = fixture.nodes(Role::Tracker).remove(0);
+    let stat = |fixture: &Fixture| {
+        let output = fixture.tnv().run(["stat", "none"]).unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(!stat(&fixture).contains("unknown appid"));
+    let other = |text: &str| text.replace("app_ids = [\"", "app_ids = [\"x");
+    reload(&mut fixture, &tracker, other, "changed: app_ids");
+    let said = stat(&fixture);
+    assert!(said.contains("unknown appid"), "{said}");
 }
