@@ -17,6 +17,7 @@ mod store_path;
 
 mod cache;
 mod db;
+mod due;
 mod file;
 mod leftovers;
 mod sweep;

@@ -6,13 +6,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use daemon::Stop;
 use daemon::thread::Thread;
 use daemon::ticker::Ticker;
 use log::{info, warn};
 
+use crate::due::Due;
 use crate::gate::Visitor;
 use crate::globals::Globals;
 use crate::store_path::StorePath;
@@ -21,6 +22,8 @@ use crate::sweep;
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// After deletions that could not be finished: the first wait.
+const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// Deletions finished in one go.
 const DELETES_MAX: u32 = 10_000;
 
@@ -34,11 +37,18 @@ impl Jobs {
     /// Starts them, each at once and then at its interval.
     pub(crate) fn start(globals: &Arc<Globals>) -> std::io::Result<Jobs> {
         let stop = Stop::new();
-        let (watched, swept) = (Arc::clone(globals), Arc::clone(globals));
-        let going_on = stop.clone();
+        let [watched, finished, swept] = std::array::from_fn(|_| Arc::clone(globals));
+        let (going_on, deleting) = (stop.clone(), stop.clone());
+        let mut due = Due::at(Instant::now(), RETRY_FIRST, SWEEP_INTERVAL);
         let mut tickers = vec![
             Ticker::start("watch", WATCH_INTERVAL, stop.clone(), move || {
                 watched.paths.iter().for_each(|path| path.watch());
+            })?,
+            Ticker::start("deletions", RETRY_FIRST, stop.clone(), move || {
+                if due.is_now(Instant::now()) {
+                    let is_done = finish_deletes(&finished, &deleting);
+                    due.done(Instant::now(), is_done);
+                }
             })?,
             Ticker::start("sweep", SWEEP_INTERVAL, stop.clone(), move || {
                 sweep_all(&swept, &going_on)
@@ -75,24 +85,28 @@ fn look_after(globals: &Globals, path: &StorePath) {
 }
 
 fn sweep_all(globals: &Globals, stop: &Stop) {
-    finish_deletes(globals, stop);
     for store_path in globals.paths.iter() {
         let go_on = || !stop.is_tripped() && !store_path.hangs();
         sweep::sweep(Path::new(&store_path.text), SystemTime::now(), &go_on);
     }
 }
 
-fn finish_deletes(globals: &Globals, stop: &Stop) {
+/// Tells whether nothing is left to be done.
+fn finish_deletes(globals: &Globals, stop: &Stop) -> bool {
     let unfinished = match globals
         .files
         .unfinished_deletes(&globals.config.group, DELETES_MAX)
     {
         Ok(unfinished) => unfinished,
-        Err(e) => return warn!("deletions not looked at: {:#}", anyhow::Error::from(e)),
+        Err(e) => {
+            warn!("deletions not looked at: {:#}", anyhow::Error::from(e));
+            return false;
+        }
     };
+    let mut is_done = true;
     for (key, path) in unfinished {
         if stop.is_tripped() {
-            return;
+            return false;
         }
         let removed = globals
             .paths
@@ -101,7 +115,11 @@ fn finish_deletes(globals: &Globals, stop: &Stop) {
         let ended = removed.map_err(anyhow::Error::from);
         match ended.and_then(|()| Ok(globals.files.end_delete(&key)?)) {
             Ok(()) => info!("finished the deletion of {key}"),
-            Err(e) => warn!("deletion of {key} not finished: {e:#}"),
+            Err(e) => {
+                warn!("deletion of {key} not finished: {e:#}");
+                is_done = false;
+            }
         }
     }
+    is_done
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use daemon::db::DbError;
+use daemon::logging::Seldom;
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::{info, warn};
 use proto::report::Report;
@@ -24,6 +25,8 @@ pub(crate) struct TrackerService {
     globals: Arc<Globals>,
     groups: Kept,
     cluster: Kept,
+    /// Says that the database is away.
+    away: Seldom<()>,
 }
 
 impl TrackerService {
@@ -32,6 +35,7 @@ impl TrackerService {
             globals,
             groups: Kept::default(),
             cluster: Kept::default(),
+            away: Seldom::default(),
         }
     }
 
@@ -167,8 +171,10 @@ impl TrackerService {
             (Ok(Some(group)), _) => Ok(group),
             (Ok(None), _) => self.choose(app, user),
             (Err(e), Some(group)) => {
-                let error = anyhow::Error::from(e);
-                warn!("{app}/{user} is sent to {group} as before: {error:#}");
+                if let Some(more) = self.away.due(()) {
+                    let error = anyhow::Error::from(e);
+                    warn!("{app}/{user} is sent to {group} as before: {error:#}{more}");
+                }
                 Ok(group)
             }
             (Err(e), None) => Err(db_fault(e)),

@@ -115,4 +115,5 @@ fn sqlite() {
     assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
 }
 
+mod figures;
 mod mysql;

@@ -47,11 +47,15 @@ impl Connector {
     /// A connection for rows.
     pub(super) fn connect(&self, host: usize) -> Result<Session, Failure> {
         let read_timeout = self.config.read_timeout.duration();
-        self.open(host, Some(&self.url.database), read_timeout)
+        let mut session = self.open(host, Some(&self.url.database), read_timeout)?;
+        follow_cluster(&mut session)?;
+        Ok(session)
     }
 
     /// A connection that finds out whether a server serves, and how well: one that says nothing
-    /// must not hold up the search for another.
+    /// must not hold up the search for another. It does not wait for other nodes either: for the
+    /// seconds in which a Galera cluster finds out that a node is dead every causal read stands
+    /// still, and all nodes would seem to be away.
     pub(super) fn probe(&self, host: usize) -> Result<(Session, Service), Failure> {
         let connect_timeout = self.config.connect_timeout.duration();
         let mut session = self.open(host, Some(&self.url.database), connect_timeout)?;
@@ -61,7 +65,9 @@ impl Connector {
 
     /// A connection that may take long, to a server on which the database may be missing.
     pub(super) fn connect_without_database(&self, host: usize) -> Result<Session, Failure> {
-        self.open(host, None, Duration::from_secs(60))
+        let mut session = self.open(host, None, Duration::from_secs(60))?;
+        follow_cluster(&mut session)?;
+        Ok(session)
     }
 
     fn open(
@@ -117,14 +123,17 @@ impl Connector {
              sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
              innodb_lock_wait_timeout = {lock_wait}"
         ))?;
-        session.plain("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-        if session.shown("SHOW SESSION VARIABLES LIKE 'wsrep_on'")? == Some("ON".to_owned()) {
-            // Galera: what another node has committed is seen by reads (1) and by updates and
-            // deletes (2), also in the moments in which daemons use different nodes.
-            session.plain("SET SESSION wsrep_sync_wait = 3")?;
-        }
-        Ok(())
+        session.plain("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
     }
+}
+
+/// On Galera, lets reads (1) and updates and deletes (2) see what another node has committed, also
+/// in the moments in which daemons use different nodes.
+pub(super) fn follow_cluster(session: &mut Session) -> Result<(), Failure> {
+    if session.shown("SHOW SESSION VARIABLES LIKE 'wsrep_on'")? == Some("ON".to_owned()) {
+        session.plain("SET SESSION wsrep_sync_wait = 3")?;
+    }
+    Ok(())
 }
 
 /// How well a server serves.

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use test_mariadb::{Galera, Mariadb};
 
+use super::connect::Service;
 use super::*;
 use crate::db::DatabaseUrl;
 
@@ -279,6 +280,25 @@ fn certification_conflicts_between_nodes_are_repeated() {
     println!("200 changes of one row on two nodes took {tries} tries");
     assert_eq!(count(&nodes[0]).unwrap(), Some(200));
     assert_eq!(count(&nodes[1]).unwrap(), Some(200));
+}
+
+/// Every causal read stands still until the cluster has given the dead node up.
+#[test]
+fn a_node_is_chosen_before_the_cluster_gives_a_dead_one_up() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let mut cluster = Galera::start(3);
+    let patient = "SET GLOBAL wsrep_provider_options = 'evs.inactive_timeout=PT90S; \
+        evs.suspect_timeout=PT60S'";
+    for node in &cluster.nodes {
+        node.execute("mysql", patient);
+    }
+    cluster.nodes[0].kill();
+    let survivor = &cluster.nodes[1];
+    let connector = Connector::new(&url(&survivor.url("mysql")), &config(survivor));
+    let (_, service) = connector.probe(0).unwrap();
+    assert_eq!(service, Service::Full);
 }
 
 /// A server's certificate that is its own authority, for 127.0.0.1 alone.

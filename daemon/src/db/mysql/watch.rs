@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
-use super::connect::{Connector, Service};
+use super::connect::{Connector, Service, follow_cluster};
 use super::pool::{Gate, Pool};
 use super::schema::Schema;
 use crate::Stop;
@@ -150,7 +150,11 @@ impl Watch {
             .connector
             .probe(host)
             .map_err(|failure| self.schema.reason(failure))?;
-        self.schema.check(&mut session)?;
+        if self.schema.check(&mut session).is_err() {
+            // Another node may have just made them.
+            follow_cluster(&mut session).map_err(|failure| self.schema.reason(failure))?;
+            self.schema.check(&mut session)?;
+        }
         Ok(service)
     }
 

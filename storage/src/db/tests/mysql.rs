@@ -1,4 +1,4 @@
-//! On MariaDB.
+//! On MariaDB and Galera.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use test_mariadb::Mariadb;
 
 use super::*;
 
-fn fresh(server: &Mariadb, name: &str) -> Config {
+pub(super) fn fresh(server: &Mariadb, name: &str) -> Config {
     server.create_database(name);
     let url = server.url(name).parse().unwrap();
     let mut config = config(url, Durability::Full);
@@ -19,10 +19,43 @@ fn fresh(server: &Mariadb, name: &str) -> Config {
 
 #[test]
 fn mysql() {
+    if test_mariadb::is_wanted() {
+        run_suite(fresh(test_mariadb::shared(), "suite"));
+    }
+}
+
+/// On two nodes that change places: what one has committed the other shows.
+#[test]
+fn galera() {
     if !test_mariadb::is_wanted() {
         return;
     }
-    let config = fresh(test_mariadb::shared(), "suite");
+    let cluster = test_mariadb::shared_galera();
+    let mut config = fresh(&cluster.nodes[0], "suite");
+    let of = |order: &[usize]| cluster.url(order, "suite").parse().unwrap();
+    config.database = of(&[0, 1, 2]);
+    run_suite(config.clone());
+    let first = open(&config).unwrap();
+    config.database = of(&[1, 2, 0]);
+    let second = open(&config).unwrap();
+    for n in 0..50 {
+        let (writer, reader) = if n % 2 == 0 {
+            (&first, &second)
+        } else {
+            (&second, &first)
+        };
+        let key = key("tnv001", &format!("both{n}"));
+        writer.insert(new_row(key.clone())).unwrap();
+        assert!(reader.find(&key).unwrap().is_some(), "{key}");
+        let other = NewRow {
+            path: "elsewhere".to_owned(),
+            ..new_row(key)
+        };
+        assert!(reader.insert(other).unwrap_err().is_conflict());
+    }
+}
+
+fn run_suite(config: Config) {
     // Three tables, two columns and an index of each, and the version.
     assert_eq!(init(&config).unwrap().len(), 13);
     suite(&*open(&config).unwrap());
