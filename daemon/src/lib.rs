@@ -8,6 +8,7 @@
 //!           │
 //!           └► the server ─► net::Server ─► wire::Wire(Service)  tracker, idserver, storage
 //!                │                     └──► http::Http(Handler)  httpd
+//!                ├► status::StatusPort ─► http::Http(its pages) ─► metrics::Metrics
 //!                ├► db::Sqlite
 //!                └► ticker::Ticker
 //! ```
@@ -33,6 +34,9 @@ pub mod http;
 pub mod wire;
 
 pub mod db;
+
+pub mod metrics;
+pub mod status;
 
 pub use host::hostname;
 pub use process::{ProcessConfig, Umask};

@@ -1,6 +1,7 @@
 //! Content types found by looking at the first bytes of files: they cost a request to a storage.
 //! Never loads itself.
 
+use daemon::metrics::CacheMetrics;
 use moka::sync::Cache;
 use proto::FileKey;
 
@@ -9,20 +10,26 @@ const ENTRIES_MAX: u64 = 100_000;
 /// A file under its id with its entity tag: a new file of the same id is another one.
 type Key = (FileKey, String);
 
-pub(crate) struct Types(Cache<Key, &'static str>);
-
-impl Default for Types {
-    fn default() -> Types {
-        Types(Cache::new(ENTRIES_MAX))
-    }
+pub(crate) struct Types {
+    cache: Cache<Key, &'static str>,
+    counts: CacheMetrics,
 }
 
 impl Types {
+    pub(crate) fn new(counts: CacheMetrics) -> Types {
+        Types {
+            cache: Cache::new(ENTRIES_MAX),
+            counts,
+        }
+    }
+
     pub(crate) fn get(&self, key: &Key) -> Option<&'static str> {
-        self.0.get(key)
+        let found = self.cache.get(key);
+        self.counts.count(found.is_some());
+        found
     }
 
     pub(crate) fn put(&self, key: Key, content_type: &'static str) {
-        self.0.insert(key, content_type);
+        self.cache.insert(key, content_type);
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
+use daemon::status::StatusConfig;
 use daemon::units::Period;
 use daemon::{DaemonConfig, ProcessConfig};
 use proto::{Address, AppId, UserId};
@@ -29,6 +30,8 @@ pub struct Config {
     pub storage_cache: Period,
     /// Threads and connections.
     pub server: ServerConfig,
+    /// What monitoring reads.
+    pub status: StatusConfig<8081>,
     /// Where log lines go.
     pub log: LogConfig,
     /// Whom the process belongs to.
@@ -46,6 +49,7 @@ impl Default for Config {
             storage_timeout: Period::from_secs(5),
             storage_cache: Period::from_secs(1),
             server: ServerConfig::default(),
+            status: StatusConfig::default(),
             log: LogConfig::default(),
             process: ProcessConfig::default(),
         }

@@ -8,6 +8,7 @@ use proto::{AppId, UserId};
 
 use crate::cache::Types;
 use crate::config::Config;
+use crate::metrics::HttpMetrics;
 
 pub(crate) struct Globals {
     pub(crate) client: Client,
@@ -15,10 +16,11 @@ pub(crate) struct Globals {
     /// Whose file `/files/ID` is.
     pub(crate) app: AppId,
     pub(crate) user: Option<UserId>,
+    pub(crate) metrics: Arc<HttpMetrics>,
 }
 
 impl Globals {
-    pub(crate) fn new(config: &Config) -> Globals {
+    pub(crate) fn new(config: &Config, metrics: Arc<HttpMetrics>) -> Globals {
         let connection = ConnectionConfig {
             connect_timeout: config.connect_timeout.duration(),
             io_timeout: config.storage_timeout.duration(),
@@ -31,9 +33,10 @@ impl Globals {
         });
         Globals {
             client,
-            types: Types::default(),
+            types: Types::new(metrics.types.clone()),
             app: config.app.clone(),
             user: config.user.clone(),
+            metrics,
         }
     }
 }
@@ -43,8 +46,8 @@ impl Globals {
 pub(crate) struct Current(Arc<RwLock<Arc<Globals>>>);
 
 impl Current {
-    pub(crate) fn new(config: &Config) -> Current {
-        let globals = Arc::new(Globals::new(config));
+    pub(crate) fn new(config: &Config, metrics: Arc<HttpMetrics>) -> Current {
+        let globals = Arc::new(Globals::new(config, metrics));
         Current(Arc::new(RwLock::new(globals)))
     }
 
@@ -53,6 +56,7 @@ impl Current {
     }
 
     pub(crate) fn change(&self, config: &Config) {
-        *self.0.write() = Arc::new(Globals::new(config));
+        let metrics = Arc::clone(&self.look().metrics);
+        *self.0.write() = Arc::new(Globals::new(config, metrics));
     }
 }

@@ -10,6 +10,7 @@ mod target;
 mod body;
 mod cache;
 mod entity;
+mod metrics;
 mod service;
 
 mod server;

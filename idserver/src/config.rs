@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
+use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, Job, ProcessConfig};
 use proto::Hostname;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct Config {
     pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
+    /// What monitoring reads.
+    pub status: StatusConfig<22001>,
     /// Where log lines go.
     pub log: LogConfig,
     /// Whom the process belongs to.
@@ -47,6 +50,7 @@ impl Default for Config {
             keys_max: 100_000,
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
+            status: StatusConfig::default(),
             log: LogConfig::default(),
             process: ProcessConfig::default(),
         }

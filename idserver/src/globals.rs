@@ -7,11 +7,13 @@ use anyhow::Context;
 use crate::config::Config;
 use crate::db::{self, Ids};
 use crate::keys::Keys;
+use crate::metrics::IdMetrics;
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
     pub(crate) ids: Box<dyn Ids>,
+    pub(crate) metrics: IdMetrics,
 }
 
 impl Globals {
@@ -21,6 +23,7 @@ impl Globals {
         Ok(Arc::new(Globals {
             keys: Keys::new(config.keys_max),
             ids,
+            metrics: IdMetrics::default(),
             config,
         }))
     }

@@ -31,6 +31,11 @@ impl Keys {
         self.0.get_with_by_ref(key, Arc::default)
     }
 
+    /// How many there are, more or less.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.entry_count()
+    }
+
     #[cfg(test)]
     pub(crate) fn settled_len(&self) -> u64 {
         self.0.run_pending_tasks();

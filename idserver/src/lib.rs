@@ -13,6 +13,7 @@ mod numbers;
 
 mod db;
 
+mod metrics;
 mod service;
 
 mod server;

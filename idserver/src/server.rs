@@ -6,16 +6,19 @@ use std::sync::Arc;
 use anyhow::Context;
 use daemon::Life;
 use daemon::net::Server;
+use daemon::status::StatusPort;
 use daemon::wire::Wire;
 
 use crate::config::Config;
 use crate::globals::Globals;
+use crate::metrics::Shown;
 use crate::service::IdService;
 
 /// A running idserver.
 pub struct Idserver {
     globals: Arc<Globals>,
     server: Server,
+    port: StatusPort,
 }
 
 /// Runs an idserver until the stop.
@@ -40,11 +43,18 @@ impl Idserver {
     pub fn start(config: Config) -> anyhow::Result<Idserver> {
         let globals = Globals::open(config)?;
         let config = &globals.config;
+        let metrics = &globals.metrics.frame;
         let service = IdService::new(Arc::clone(&globals));
-        let wire = Wire::new(service, config.hostname.as_str());
+        let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let server = Server::start("idserver", config.listen, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        Ok(Idserver { globals, server })
+        let shown = Shown(Arc::clone(&globals));
+        let port = StatusPort::start("tnv-idserver", &config.status, metrics, shown)?;
+        Ok(Idserver {
+            globals,
+            server,
+            port,
+        })
     }
 
     /// Where it listens.
@@ -57,10 +67,17 @@ impl Idserver {
         self.server.reload(&config.server);
     }
 
+    /// Where it tells how it is, unless that is off.
+    pub fn status_addr(&self) -> Option<SocketAddr> {
+        self.port.addr()
+    }
+
     /// Finishes the requests in flight and closes the database. What is left of the steps in
     /// memory is skipped.
     pub fn shutdown(self) {
+        self.globals.metrics.frame.begin_stop();
         self.server.shutdown();
         self.globals.ids.close();
+        self.port.shutdown();
     }
 }

@@ -38,6 +38,9 @@ impl IdService {
     /// Whatever went wrong, no number is lost but some may be skipped, and trying again is safe.
     fn reserve(&self, key: &IdKey) -> Result<Range<u64>, Fault> {
         let reserved = self.globals.ids.reserve(key, self.globals.config.step);
+        let metrics = &self.globals.metrics;
+        metrics.steps.inc();
+        metrics.failed_steps.inc_by(u64::from(reserved.is_err()));
         let reserved = reserved.map_err(|error| Fault {
             code: ErrorCode::Unavailable,
             ..Fault::from(error)

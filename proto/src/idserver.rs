@@ -61,6 +61,7 @@ impl fmt::Display for IdRequest {
 
 impl Request for IdRequest {
     const REPLY: u8 = REPLY;
+    const COMMANDS: &'static [(u8, &'static str)] = &[(GET_ID, "get-id"), (GET_IDS, "get-ids")];
 
     fn subject(&self) -> Subject<'_> {
         match self {

@@ -15,6 +15,9 @@ pub trait Request: Sized {
     /// The command byte of every reply of this kind of server.
     const REPLY: u8;
 
+    /// The commands it takes, each with the name that its display form begins with.
+    const COMMANDS: &'static [(u8, &'static str)];
+
     /// Bytes of the body to have at hand before [`Request::decode`]; at most [`FIXED_MAX`].
     ///
     /// # Errors

@@ -119,6 +119,14 @@ impl StorageRequest {
 
 impl Request for StorageRequest {
     const REPLY: u8 = REPLY;
+    const COMMANDS: &'static [(u8, &'static str)] = &[
+        (UPLOAD, "upload"),
+        (FILESIZE, "filesize"),
+        (DOWNLOAD, "download"),
+        (DELETE, "delete"),
+        (STAT, "stat"),
+        (READ, "read"),
+    ];
 
     fn subject(&self) -> Subject<'_> {
         match self {

@@ -2,6 +2,7 @@
 
 use crate::table::ap_hash;
 use crate::{Address, AppId, FileId, GroupName, UserId, file_table};
+use crate::{DecodeError, Head, Request};
 use crate::{file_id, storage_path::storage_path};
 
 #[test]
@@ -80,4 +81,25 @@ fn addresses_are_hosts_with_ports() {
     for bad in ["", "a", ":1", "a:", "a:0", "a:65536", "::1:80", "a b:1"] {
         assert!(bad.parse::<Address>().is_err(), "{bad:?}");
     }
+}
+
+/// Every command that is taken has a name, and only those.
+fn check_commands<R: Request>() {
+    let mut names: Vec<&str> = R::COMMANDS.iter().map(|(_, name)| *name).collect();
+    for command in 0..=u8::MAX {
+        let is_named = R::COMMANDS.iter().any(|(named, _)| *named == command);
+        let len = R::fixed_len(&Head::request(command, 0));
+        let is_unknown = matches!(len, Err(DecodeError::UnknownCommand(_)));
+        assert_eq!(is_named, !is_unknown, "{command}");
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), R::COMMANDS.len());
+}
+
+#[test]
+fn every_command_has_a_name() {
+    check_commands::<crate::storage::StorageRequest>();
+    check_commands::<crate::tracker::TrackerRequest>();
+    check_commands::<crate::idserver::IdRequest>();
 }

@@ -135,6 +135,15 @@ impl TrackerRequest {
 
 impl Request for TrackerRequest {
     const REPLY: u8 = REPLY;
+    const COMMANDS: &'static [(u8, &'static str)] = &[
+        (JOIN, "join"),
+        (BEAT, "beat"),
+        (SADDRS, "saddrs"),
+        (GROUPS, "groups"),
+        (LEAVE, "leave"),
+        (REPORT, "report"),
+        (CLUSTER, "cluster"),
+    ];
 
     fn subject(&self) -> Subject<'_> {
         let of = |command, member: &Member| {

@@ -21,6 +21,11 @@ impl Rows {
         self.0.get(key)
     }
 
+    /// How many there are, more or less.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.entry_count()
+    }
+
     pub(crate) fn put(&self, key: FileKey, row: FileRow) {
         self.0.insert(key, row);
     }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use daemon::args::{INIT_DATABASE, JobFlag};
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig, Synchronous};
+use daemon::status::StatusConfig;
 use daemon::units::{ByteSize, Period};
 use daemon::{DaemonConfig, Job, ProcessConfig};
 use proto::{Address, GroupName, Hostname, IdKey};
@@ -50,6 +51,8 @@ pub struct Config {
     pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
+    /// What monitoring reads.
+    pub status: StatusConfig<23001>,
     /// Where log lines go.
     pub log: LogConfig,
     /// Whom the process belongs to.
@@ -77,6 +80,15 @@ impl Durability {
     /// Whether names are.
     pub fn syncs_names(self) -> bool {
         self == Durability::Full
+    }
+
+    /// The word for it in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Durability::Full => "full",
+            Durability::Data => "data",
+            Durability::None => "none",
+        }
     }
 
     /// How rows are committed.
@@ -126,6 +138,7 @@ impl Default for Config {
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
+            status: StatusConfig::default(),
             log: LogConfig::default(),
             process: ProcessConfig::default(),
         }

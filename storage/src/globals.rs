@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::db::{self, Files};
 use crate::id::Numbers;
+use crate::metrics::StorageMetrics;
 use crate::path::StorePaths;
 use crate::writer::FileWriter;
 
@@ -25,6 +26,7 @@ pub(crate) struct Globals {
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
     pub(crate) counters: Counters,
+    pub(crate) metrics: StorageMetrics,
 }
 
 impl Globals {
@@ -39,6 +41,7 @@ impl Globals {
             files,
             rows: Rows::new(&config.cache),
             counters: Counters::default(),
+            metrics: StorageMetrics::default(),
             config,
         }))
     }

@@ -23,6 +23,7 @@ mod leftovers;
 mod sweep;
 mod writer;
 
+mod metrics;
 mod service;
 mod upload;
 

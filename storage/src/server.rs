@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use daemon::Life;
 use daemon::net::Server;
+use daemon::status::StatusPort;
 use daemon::thread;
 use daemon::wire::Wire;
 use log::warn;
 
+use crate::clock::epoch_secs;
 use crate::config::Config;
 use crate::globals::{Globals, ids};
+use crate::metrics::Shown;
 use crate::service::StorageService;
 use crate::status::Jobs;
 use crate::tracker::Membership;
@@ -24,6 +27,7 @@ const JOBS_END: Duration = Duration::from_secs(2);
 pub struct Storage {
     globals: Arc<Globals>,
     server: Server,
+    port: StatusPort,
     membership: Membership,
     jobs: Jobs,
 }
@@ -47,15 +51,23 @@ impl Storage {
     pub fn start(config: Config) -> anyhow::Result<Storage> {
         let globals = Globals::open(config)?;
         let config = &globals.config;
+        let metrics = &globals.metrics.frame;
         let service = StorageService::new(Arc::clone(&globals));
-        let wire = Wire::new(service, config.hostname.as_str());
+        let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let server = Server::start("storage", config.listen, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let shown = Shown {
+            globals: Arc::clone(&globals),
+            connections: server.connections(),
+            up_since: epoch_secs(),
+        };
+        let port = StatusPort::start("tnv-storage", &config.status, metrics, shown)?;
         let jobs = Jobs::start(&globals)?;
         let membership = Membership::start(&globals, &server)?;
         Ok(Storage {
             globals,
             server,
+            port,
             membership,
             jobs,
         })
@@ -77,9 +89,15 @@ impl Storage {
         Ok(())
     }
 
+    /// Where it tells how it is, unless that is off.
+    pub fn status_addr(&self) -> Option<SocketAddr> {
+        self.port.addr()
+    }
+
     /// Leaves the trackers, so that no new client is sent here, finishes the requests in flight,
     /// and closes the database.
     pub fn shutdown(self) {
+        self.globals.metrics.frame.begin_stop();
         let mut stuck = self.membership.leave();
         self.server.shutdown();
         stuck.extend(thread::join_until(
@@ -90,5 +108,6 @@ impl Storage {
             warn!("thread {name} did not end, it is left behind");
         }
         self.globals.files.close();
+        self.port.shutdown();
     }
 }

@@ -145,7 +145,9 @@ impl StorageService {
             // Without its volume a file is not missing, only out of reach.
             Err(e) => Err(io::Error::new(ErrorKind::NotConnected, e)),
         };
-        if let Some(row) = self.globals.rows.get(key) {
+        let remembered = self.globals.rows.get(key);
+        self.globals.metrics.rows.count(remembered.is_some());
+        if let Some(row) = remembered {
             match act(&row.path) {
                 Ok(value) => return Ok((row, value)),
                 // The row is not at fault, and another would not help.

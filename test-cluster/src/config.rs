@@ -33,6 +33,7 @@ pub(crate) fn text(plan: &Plan, node: &Node, settings: &Settings) -> String {
         text += &format!("\n[mysql]\npassword_file = \"{path}\"\n");
     }
     text += &format!("\n[server]\nidle_timeout = \"{}\"\n", settings.idle_timeout);
+    text += &format!("\n[status]\nlisten = \"{}\"\n", node.status);
     text + &of_log(up, &node.name, settings)
 }
 

@@ -27,6 +27,8 @@ pub struct Manifest {
     pub httpds: Vec<SocketAddr>,
     /// Where the rows are.
     pub database: DatabaseEntry,
+    /// Where each daemon, by its name, tells how it is.
+    pub status: BTreeMap<String, SocketAddr>,
     /// The processes of the other kinds, in the order of their addresses.
     pub pids: BTreeMap<String, Vec<u32>>,
     /// The processes of the engines by their names: nodes of the database, bricks, mounts.
@@ -108,6 +110,11 @@ impl Manifest {
             storages: storages.collect(),
             httpds: plan.addrs(Role::Httpd),
             database: DatabaseEntry::of(plan),
+            status: plan
+                .nodes
+                .iter()
+                .map(|node| (node.name.clone(), node.status))
+                .collect(),
             pids: pids.into(),
             engines,
         }

@@ -58,6 +58,8 @@ pub struct Node {
     pub group: Option<String>,
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it tells how it is.
+    pub status: SocketAddr,
 }
 
 /// A whole cluster on paper.
@@ -198,6 +200,9 @@ impl Plan {
     }
 }
 
+/// So far above its daemons' ports are the status ports of a kind.
+const STATUS_PORTS: u16 = 64;
+
 const PLAN_FILE: &str = "conf/plan.json";
 fn nodes(layout: &Layout) -> anyhow::Result<Vec<Node>> {
     let (trackers, idservers) = (layout.trackers, layout.idservers);
@@ -210,6 +215,7 @@ fn nodes(layout: &Layout) -> anyhow::Result<Vec<Node>> {
                 name: format!("storage-{group}-{idx}"),
                 group: Some(format!("group{group:03}")),
                 addr: ports::free_from(layout.ports.storage)?,
+                status: ports::free_from(layout.ports.storage + STATUS_PORTS)?,
             });
         }
     }
@@ -224,6 +230,7 @@ fn series(role: Role, count: u16, preferred_port: u16) -> anyhow::Result<Vec<Nod
             name: format!("{}-{idx}", role.as_str()),
             group: None,
             addr: ports::free_from(preferred_port)?,
+            status: ports::free_from(preferred_port + STATUS_PORTS)?,
         })
     };
     (1..=count).map(node).collect()

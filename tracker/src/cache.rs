@@ -48,6 +48,11 @@ impl Bindings {
         }
     }
 
+    /// How many users there are, more or less.
+    pub(crate) fn len(&self) -> u64 {
+        self.cache.entry_count()
+    }
+
     pub(crate) fn put(&self, app: AppId, user: UserId, group: GroupName, now: Duration) {
         let binding = Binding { group, put_at: now };
         self.cache.insert((app, user), binding);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
+use daemon::status::StatusConfig;
 use daemon::units::Period;
 use daemon::{DaemonConfig, Job, ProcessConfig};
 use proto::{AppId, GroupName, Hostname};
@@ -35,6 +36,8 @@ pub struct Config {
     pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
+    /// What monitoring reads.
+    pub status: StatusConfig<21001>,
     /// Where log lines go.
     pub log: LogConfig,
     /// Whom the process belongs to.
@@ -73,6 +76,7 @@ impl Default for Config {
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
+            status: StatusConfig::default(),
             log: LogConfig::default(),
             process: ProcessConfig::default(),
         }

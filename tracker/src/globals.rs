@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::db::{self, Routes};
 use crate::gate::Gate;
 use crate::groups::{Groups, Now};
+use crate::metrics::TrackerMetrics;
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
@@ -27,6 +28,7 @@ pub(crate) struct Globals {
     /// In front of the database.
     pub(crate) gate: Gate,
     pub(crate) bindings: Bindings,
+    pub(crate) metrics: TrackerMetrics,
     started: Instant,
     /// The same for people, seconds since the epoch.
     pub(crate) up_since: i64,
@@ -67,6 +69,7 @@ impl Globals {
             routes,
             gate: Gate::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
+            metrics: TrackerMetrics::default(),
             started: Instant::now(),
             up_since: chrono::Utc::now().timestamp(),
             config,

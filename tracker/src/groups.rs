@@ -75,6 +75,15 @@ pub(crate) struct Joined {
     pub(crate) forgotten: Option<Member>,
 }
 
+/// How many members a group has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Whatever their state.
+    pub(crate) members: usize,
+    pub(crate) active: usize,
+    pub(crate) offline: usize,
+}
+
 /// All groups that have members.
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -276,6 +285,24 @@ impl Groups {
     /// How many members there are, whatever their state.
     pub(crate) fn len(&self) -> usize {
         self.n_members
+    }
+
+    /// How many there are in each group.
+    pub(crate) fn counts(&self) -> BTreeMap<GroupName, Count> {
+        let count = |group: &Group| Count {
+            members: group.members.len(),
+            active: group.active.len(),
+            offline: 0,
+        };
+        let groups = self.groups.iter();
+        let counts = groups.map(|(name, group)| (name.clone(), count(group)));
+        let mut counts: BTreeMap<_, _> = counts.collect();
+        for name in self.offline.values() {
+            if let Some(count) = counts.get_mut(name) {
+                count.offline += 1;
+            }
+        }
+        counts
     }
 
     /// Everybody as of now: groups by name, members in order of joining.

@@ -14,6 +14,7 @@ mod cache;
 mod db;
 mod gate;
 
+mod metrics;
 mod service;
 
 mod server;

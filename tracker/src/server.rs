@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use daemon::net::Server;
+use daemon::status::StatusPort;
 use daemon::ticker::Ticker;
 use daemon::wire::Wire;
 use daemon::{Life, Stop};
 
 use crate::config::Config;
 use crate::globals::Globals;
+use crate::metrics::Shown;
 use crate::service::TrackerService;
 use crate::status;
 
@@ -19,6 +21,7 @@ pub struct Tracker {
     globals: Arc<Globals>,
     server: Server,
     status: [Ticker; 2],
+    port: StatusPort,
     stop: Stop,
 }
 
@@ -41,15 +44,19 @@ impl Tracker {
     pub fn start(config: Config) -> anyhow::Result<Tracker> {
         let globals = Globals::open(config)?;
         let config = &globals.config;
+        let metrics = &globals.metrics.frame;
         let service = TrackerService::new(Arc::clone(&globals));
-        let wire = Wire::new(service, config.hostname.as_str());
+        let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let server = Server::start("tracker", config.listen, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let shown = Shown(Arc::clone(&globals));
+        let port = StatusPort::start("tnv-tracker", &config.status, metrics, shown)?;
         let stop = Stop::new();
         let status = status::start(&globals, &stop)?;
         Ok(Tracker {
             globals,
             server,
+            port,
             status,
             stop,
         })
@@ -70,12 +77,19 @@ impl Tracker {
         Ok(())
     }
 
+    /// Where it tells how it is, unless that is off.
+    pub fn status_addr(&self) -> Option<SocketAddr> {
+        self.port.addr()
+    }
+
     /// Finishes the requests in flight and closes the database.
     pub fn shutdown(self) {
+        self.globals.metrics.frame.begin_stop();
         self.server.shutdown();
         self.stop.trip();
         // Closed first: the look at the groups may wait for it.
         self.globals.routes.close();
         self.status.into_iter().for_each(Ticker::join);
+        self.port.shutdown();
     }
 }

@@ -138,7 +138,10 @@ impl TrackerService {
             return Err(Fault::new(ErrorCode::BadRequest, message));
         }
         let now = globals.now().elapsed;
-        let (group, was_asked) = match globals.bindings.get(&app, &user, now) {
+        let known = globals.bindings.get(&app, &user, now);
+        let is_hit = matches!(known, Some(Known::Fresh(_)));
+        globals.metrics.bindings.count(is_hit);
+        let (group, was_asked) = match known {
             Some(Known::Fresh(group)) => (group, false),
             Some(Known::Stale(group)) => (self.bound(&app, &user, Some(group))?, true),
             None => (self.bound(&app, &user, None)?, true),

@@ -1,6 +1,7 @@
 //! Requests in, answers out.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::debug;
@@ -9,6 +10,7 @@ use tiny_http::Method;
 use super::access::Access;
 use super::request::{HEAD_MAX, Parsed, Refusal, Request, parse};
 use super::response::{Response, status};
+use crate::metrics::{Metrics, NetMetrics, Tally};
 use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Then};
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
@@ -20,12 +22,13 @@ pub trait Handler: Send + Sync + 'static {
 /// HTTP, spoken for a handler.
 pub struct Http<H> {
     handler: H,
+    metrics: Arc<Metrics>,
 }
 
 impl<H: Handler> Http<H> {
-    /// Speaks for `handler`.
-    pub fn new(handler: H) -> Http<H> {
-        Http { handler }
+    /// Speaks for `handler`. Requests and connections are counted in `metrics`.
+    pub fn new(handler: H, metrics: Arc<Metrics>) -> Http<H> {
+        Http { handler, metrics }
     }
 }
 
@@ -61,14 +64,16 @@ impl<H: Handler> Protocol for Http<H> {
             Ok(Parsed::Head(mut request, len)) => {
                 inbox.consume(len);
                 request.keep_alive &= !stopping;
+                let tally = self.metrics.requests.begin_http(Some(&request.method));
                 let access = Access::of(&request);
                 let response = self.handler.handle(&request);
-                Action::Send(outgoing(&request, response, access))
+                Action::Send(outgoing(&request, response, access, tally))
             }
             Ok(Parsed::Partial) => unreachable!("readiness saw a whole head"),
             Err(refusal) => {
                 debug!("{peer}: {}", refusal.message);
-                Action::Send(refuse(&refusal, Access::of_refused(peer)))
+                let tally = self.metrics.requests.begin_http(None);
+                Action::Send(refuse(&refusal, Access::of_refused(peer), tally))
             }
         }
     }
@@ -81,11 +86,16 @@ impl<H: Handler> Protocol for Http<H> {
     fn panicked(&self) -> Outgoing {
         alone(Response::text(status::INTERNAL_ERROR, "internal error"))
     }
+
+    fn metrics(&self) -> &NetMetrics {
+        &self.metrics.net
+    }
 }
 
-fn outgoing(request: &Request, response: Response, access: Access) -> Outgoing {
+fn outgoing(request: &Request, response: Response, access: Access, tally: Tally) -> Outgoing {
     let head = response.head(request.minor_version, request.keep_alive);
     let report = access.report(response.status, head.len() as u64);
+    let tally = tally.answer(response.status, head.len());
     let mut parts = vec![Part::Bytes(head)];
     if request.method != Method::Head {
         parts.extend(response.body);
@@ -99,13 +109,17 @@ fn outgoing(request: &Request, response: Response, access: Access) -> Outgoing {
         parts,
         then,
         report,
+        tally: Some(tally),
     }
 }
 
 /// After a head that was not understood nothing that follows can be either.
-fn refuse(refusal: &Refusal, access: Access) -> Outgoing {
-    let mut outgoing = alone(Response::text(refusal.status, refusal.message));
+fn refuse(refusal: &Refusal, access: Access, tally: Tally) -> Outgoing {
+    let response = Response::text(refusal.status, refusal.message);
+    let head_len = response.head(1, false).len();
+    let mut outgoing = alone(response);
     outgoing.report = access.report(refusal.status, 0);
+    outgoing.tally = Some(tally.answer(refusal.status, head_len));
     outgoing
 }
 
@@ -116,6 +130,7 @@ fn alone(response: Response) -> Outgoing {
         parts,
         then: Then::Close,
         report: None,
+        tally: None,
     }
 }
 

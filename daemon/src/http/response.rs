@@ -23,6 +23,23 @@ pub mod status {
     pub const BAD_GATEWAY: u16 = 502;
     pub const UNAVAILABLE: u16 = 503;
     pub const VERSION: u16 = 505;
+
+    /// All of them.
+    pub(crate) const ALL: [u16; 13] = [
+        OK,
+        PARTIAL_CONTENT,
+        NOT_MODIFIED,
+        BAD_REQUEST,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        PRECONDITION_FAILED,
+        RANGE_NOT_SATISFIABLE,
+        HEAD_TOO_LARGE,
+        INTERNAL_ERROR,
+        BAD_GATEWAY,
+        UNAVAILABLE,
+        VERSION,
+    ];
 }
 
 /// Name of the software in every answer.

@@ -5,10 +5,13 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-#[derive(Default)]
+use crate::metrics::IntGauge;
+
 pub(crate) struct Census {
     open: Mutex<Count>,
     changed: Condvar,
+    /// Shows the number to others.
+    gauge: IntGauge,
 }
 
 #[derive(Default)]
@@ -37,6 +40,14 @@ impl Connections {
 pub(crate) struct Slot(Arc<Census>);
 
 impl Census {
+    pub(crate) fn new(gauge: IntGauge) -> Census {
+        Census {
+            open: Mutex::default(),
+            changed: Condvar::new(),
+            gauge,
+        }
+    }
+
     /// Counts a connection in, unless there are `max` already.
     pub(crate) fn enter(self: &Arc<Census>, max: usize) -> Option<Slot> {
         let mut open = self.open.lock();
@@ -45,6 +56,7 @@ impl Census {
         }
         open.now += 1;
         open.most = open.most.max(open.now);
+        self.gauge.inc();
         Some(Slot(Arc::clone(self)))
     }
 
@@ -67,6 +79,7 @@ impl Census {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.open.lock().now -= 1;
+        self.0.gauge.dec();
         self.0.changed.notify_all();
     }
 }

@@ -47,7 +47,8 @@ pub(crate) enum Activity {
 
 /// How the reading of what has come ended.
 pub(crate) enum Filled {
-    Some,
+    /// So many bytes.
+    Some(usize),
     Nothing,
     Eof,
 }
@@ -94,7 +95,7 @@ impl<P: Protocol> Connection<P> {
             Some(len) => {
                 self.inbox.push(&scratch[..len]);
                 self.head_since.get_or_insert_with(Instant::now);
-                Ok(Filled::Some)
+                Ok(Filled::Some(len))
             }
         }
     }

@@ -102,6 +102,7 @@ impl<P: Protocol> Desk<'_, P> {
     }
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        self.shared.metrics().accepted.inc();
         let id = self.ids.next().unwrap_or(u64::MAX);
         if let Err(e) = admit(self.shared, stream, peer, id)
             && let Some(more) = self.seldom.due("crowded")
@@ -115,7 +116,7 @@ impl<P: Protocol> Desk<'_, P> {
         if let Some(more) = self.seldom.due("exhausted") {
             error!("accept: {error}{more}");
         }
-        if !self.shared.parking.evict_idle() {
+        if !self.shared.evict_idle() {
             self.shared.stop.wait(EXHAUSTED_WAIT);
         }
     }
@@ -160,6 +161,7 @@ fn admit<P: Protocol>(
         .with_interval(KEEPALIVE_EVERY);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
     let Some(slot) = shared.enter() else {
+        shared.metrics().refused.inc();
         refuse(shared, &stream);
         return Err(io::Error::other("too many connections"));
     };

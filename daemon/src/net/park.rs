@@ -220,7 +220,7 @@ fn read_request<P: Protocol>(
     scratch: &mut [u8],
 ) {
     match connection.fill_inbox(scratch) {
-        Ok(Filled::Some) => {}
+        Ok(Filled::Some(len)) => shared.metrics().received.inc_by(len as u64),
         Ok(Filled::Nothing) => return shared.park(connection, Interest::Read),
         Ok(Filled::Eof) => {
             if !connection.inbox.is_empty() {
@@ -265,9 +265,10 @@ fn close_idle<P: Protocol>(shared: &Shared<P>, scratch: &mut [u8]) {
     for mut connection in shared.parking.take_if(at_rest) {
         let idle = matches!(connection.activity, Activity::Idle);
         if idle
-            && matches!(connection.fill_inbox(scratch), Ok(Filled::Some))
+            && let Ok(Filled::Some(len)) = connection.fill_inbox(scratch)
             && let Readiness::Serve(lane) = shared.protocol.readiness(connection.inbox.bytes())
         {
+            shared.metrics().received.inc_by(len as u64);
             connection.lane = lane;
             shared.hand_over(connection);
         }
@@ -279,9 +280,13 @@ fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
     for mut connection in shared.parking.take_if(|parked| parked.deadline <= now) {
         match &mut connection.activity {
             Activity::Idle if connection.inbox.is_empty() => {
+                shared.metrics().idle.inc();
                 debug!("#{}: closed, idle for too long", connection.id);
             }
-            Activity::Idle => debug!("#{}: closed, request came too slowly", connection.id),
+            Activity::Idle => {
+                shared.metrics().slow_head.inc();
+                debug!("#{}: closed, request came too slowly", connection.id);
+            }
             Activity::Lingering { .. } => {}
             Activity::Sending(sending) if sending.starved_until().is_some() => {
                 sending.abandon_source();

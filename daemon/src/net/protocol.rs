@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::source::Source;
+use crate::metrics::{NetMetrics, Tally};
 
 /// Which pool of workers a request goes to. Work that blocks on a disk or a database must not keep
 /// a small command waiting.
@@ -57,6 +58,9 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// The reply when serving a request panicked.
     fn panicked(&self) -> Outgoing;
+
+    /// Where connections, workers and queues are counted.
+    fn metrics(&self) -> &NetMetrics;
 }
 
 /// What to do about a request.
@@ -92,6 +96,8 @@ pub struct Outgoing {
     pub then: Then,
     /// Told once, when the reply is out or was given up: the access log.
     pub report: Option<Box<dyn FnOnce(Sent) + Send>>,
+    /// Counts the request when the reply is out or was given up.
+    pub(crate) tally: Option<Tally>,
 }
 
 impl Outgoing {
@@ -101,6 +107,7 @@ impl Outgoing {
             parts: vec![Part::Bytes(bytes)],
             then,
             report: None,
+            tally: None,
         }
     }
 }

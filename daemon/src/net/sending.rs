@@ -12,6 +12,7 @@ use rustix::net::{SendFlags, send};
 use super::pipe::Pipe;
 use super::protocol::{Outgoing, Part, Sent, Then};
 use super::wait::{Interest, ready};
+use crate::metrics::Tally;
 
 /// One sendfile call moves at most this much, so that a stop or a stalled peer is noticed.
 const SENDFILE_STEP: u64 = 2 << 20;
@@ -27,6 +28,7 @@ pub(crate) struct Sending {
     start: usize,
     pub(crate) then: Then,
     report: Option<Box<dyn FnOnce(Sent) + Send>>,
+    tally: Option<Tally>,
     sent: u64,
     complete: bool,
     /// Since when the content's source has sent nothing.
@@ -58,6 +60,7 @@ impl Sending {
             start: 0,
             then: outgoing.then,
             report: outgoing.report,
+            tally: outgoing.tally,
             sent: 0,
             complete: false,
             starved_since: None,
@@ -274,11 +277,15 @@ impl Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
+        let sent = Sent {
+            bytes: self.sent,
+            complete: self.complete,
+        };
+        if let Some(tally) = self.tally.take() {
+            tally.end(sent);
+        }
         if let Some(report) = self.report.take() {
-            report(Sent {
-                bytes: self.sent,
-                complete: self.complete,
-            });
+            report(sent);
         }
     }
 }

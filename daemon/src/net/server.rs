@@ -22,6 +22,7 @@ use super::{listener, park};
 use crate::config::ServerConfig;
 use crate::host;
 use crate::logging::Seldom;
+use crate::metrics::NetMetrics;
 use crate::stop::Stop;
 use crate::thread::{self, Thread};
 
@@ -121,6 +122,7 @@ fn start_threads<P: Protocol>(shared: &Arc<Shared<P>>) -> io::Result<Vec<Thread>
         (Lane::Fast, "fast", config.fast_workers),
     ];
     for (lane, name, count) in lanes {
+        shared.metrics().lane(lane).workers.set(count.into());
         for i in 0..count {
             let worker = Worker::new(Arc::clone(shared), lane);
             threads.push(thread::spawn(&format!("{name}-{i}"), move || worker.run())?);
@@ -180,13 +182,13 @@ impl<P: Protocol> Shared<P> {
         // and a Halt for each worker: sending never waits.
         let room = (config.connections_max + config.workers.max(config.fast_workers)) as usize;
         Ok(Shared {
+            census: Arc::new(Census::new(protocol.metrics().open.clone())),
             protocol,
             config: RwLock::new(config),
             parking: Parking::new()?,
             stop: Stop::new(),
             slow: bounded(room),
             fast: bounded(room),
-            census: Arc::default(),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             stop_began: OnceLock::new(),
             over: AtomicBool::new(false),
@@ -219,8 +221,7 @@ impl<P: Protocol> Shared<P> {
     pub(crate) fn enter(&self) -> Option<Slot> {
         let max = self.config.read().connections_max as usize;
         self.census.enter(max).or_else(|| {
-            let evicted = self.parking.evict_idle();
-            if evicted {
+            if self.evict_idle() {
                 self.census.enter(max)
             } else {
                 None
@@ -228,9 +229,21 @@ impl<P: Protocol> Shared<P> {
         })
     }
 
+    /// Closes the connection that has been idle for longest; false when none is.
+    pub(crate) fn evict_idle(&self) -> bool {
+        let evicted = self.parking.evict_idle();
+        self.metrics().evicted.inc_by(u64::from(evicted));
+        evicted
+    }
+
+    pub(crate) fn metrics(&self) -> &NetMetrics {
+        self.protocol.metrics()
+    }
+
     /// Gives a connection to the workers of its lane.
     pub(crate) fn hand_over(&self, mut connection: Box<Connection<P>>) {
         connection.queued_at = Instant::now();
+        self.metrics().lane(connection.lane).queued.inc();
         let (sender, _) = self.queue(connection.lane);
         // Has room by construction; were that ever wrong, the connection would be closed.
         let _ = sender.try_send(Work::Connection(connection));

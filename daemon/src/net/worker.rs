@@ -66,16 +66,21 @@ impl<P: Protocol> Worker<P> {
     pub(crate) fn run(mut self) {
         while let Work::Connection(connection) = self.shared.next_work(self.lane) {
             let id = connection.id;
+            let lane = self.shared.metrics().lane(self.lane);
+            lane.queued.dec();
+            lane.busy.inc();
             // Requests that panic are answered further in; this is for what a connection drops.
             if catch_unwind(AssertUnwindSafe(|| self.drive(connection))).is_err() {
                 error!("#{id}: closing it panicked");
             }
+            self.shared.metrics().lane(self.lane).busy.dec();
         }
     }
 
     fn drive(&mut self, mut connection: Box<Connection<P>>) {
         let mut served = 0;
         if connection.expired {
+            self.shared.metrics().stalled.inc();
             debug!("#{}: closed, moves too few bytes", connection.id);
             return;
         }
@@ -103,6 +108,8 @@ impl<P: Protocol> Worker<P> {
     /// A request that waited too long for a worker: its client has better places to ask by now.
     fn refuse_if_late(&self, connection: &mut Connection<P>) {
         let waited = connection.queued_at.elapsed();
+        let metrics = self.shared.metrics();
+        metrics.lane(self.lane).wait.observe(waited.as_secs_f64());
         let idle = matches!(connection.activity, Activity::Idle);
         if idle && waited > self.shared.config().queue_timeout.duration() {
             if let Some(more) = self.shared.late.due(()) {
@@ -111,6 +118,7 @@ impl<P: Protocol> Worker<P> {
                     connection.peer
                 );
             }
+            metrics.late.inc();
             reply(connection, self.shared.protocol.busy());
         }
     }
@@ -134,7 +142,10 @@ impl<P: Protocol> Worker<P> {
             Readiness::More => {
                 let at_rest = connection.inbox.is_empty();
                 return match connection.fill_inbox(&mut self.buffer) {
-                    Ok(Filled::Some) => Step::Go,
+                    Ok(Filled::Some(len)) => {
+                        self.shared.metrics().received.inc_by(len as u64);
+                        Step::Go
+                    }
                     Ok(Filled::Nothing) if at_rest && self.shared.closes_idle() => Step::Close,
                     Ok(Filled::Nothing) => Step::Wait(Interest::Read),
                     Ok(Filled::Eof) => Step::Close,
@@ -172,6 +183,7 @@ impl<P: Protocol> Worker<P> {
 
     fn receive(&mut self, connection: &mut Connection<P>, receiving: Receiving) -> Step {
         let mut moved = 0;
+        let known = connection.inbox.bytes().len();
         let (shared, lane) = (&self.shared, self.lane);
         let patience = || patience(shared, lane);
         let progress = receiving.advance(
@@ -182,6 +194,12 @@ impl<P: Protocol> Worker<P> {
             &mut moved,
         );
         connection.pace.moved(moved);
+        // What lay in the inbox was counted when it came.
+        let taken = (known - connection.inbox.bytes().len()) as u64;
+        shared
+            .metrics()
+            .received
+            .inc_by(moved.saturating_sub(taken));
         match progress {
             Ok(receiving::Progress::Done(outgoing)) => {
                 reply(connection, outgoing);
@@ -210,7 +228,9 @@ impl<P: Protocol> Worker<P> {
             patience: &|| patience(shared, lane),
         };
         let progress = sending.advance(&connection.stream, &mut tools);
-        connection.pace.moved(sending.sent() - before);
+        let moved = sending.sent() - before;
+        connection.pace.moved(moved);
+        self.shared.metrics().sent.inc_by(moved);
         match progress {
             Ok(sending::Progress::Done) => after_reply(connection, sending.then),
             Ok(sending::Progress::Turn) => {
@@ -227,6 +247,7 @@ impl<P: Protocol> Worker<P> {
             }
             Err(SendError::Peer(e)) => close(connection, &e),
             Err(SendError::Source(e)) => {
+                self.shared.metrics().broken_off.inc();
                 error!(
                     "#{}: {}: reply broken off: {e}",
                     connection.id, connection.peer
@@ -255,6 +276,7 @@ impl<P: Protocol> Worker<P> {
 
     /// A panic costs the request, not the worker.
     fn after_panic(&self, connection: &mut Connection<P>) -> Step {
+        self.shared.metrics().panics.inc();
         error!(
             "#{}: a request of {} panicked",
             connection.id, connection.peer

@@ -8,6 +8,7 @@ use log::{Level, debug, error, info, log_enabled};
 use proto::{ErrorCode, Fault, HEAD_LEN, Request};
 
 use crate::logging::{ACCESS_TARGET, Seldom, timestamp};
+use crate::metrics::Tally;
 use crate::net::Sent;
 
 /// One request's line in the access log: time, client, command, application, user, file, bytes of
@@ -20,6 +21,8 @@ pub(super) struct Access {
     words: Option<Words>,
     began: Instant,
     received: u64,
+    /// Counts the request as aborted, unless a reply takes it over.
+    pub(super) tally: Option<Tally>,
 }
 
 /// A request, in the columns of the access log and for faults.
@@ -33,34 +36,42 @@ struct Words {
 pub(super) struct FaultLog(Seldom<ErrorCode>);
 
 impl Access {
-    pub(super) fn begin<R: Request + Display>(peer: SocketAddr, request: &R) -> Access {
-        Access::of(peer, || Words {
+    pub(super) fn begin<R: Request + Display>(
+        peer: SocketAddr,
+        tally: Tally,
+        request: &R,
+    ) -> Access {
+        Access::of(peer, tally, || Words {
             columns: request.subject().to_string(),
             request: request.to_string(),
         })
     }
 
     /// Of a command that was not understood.
-    pub(super) fn begin_unknown(peer: SocketAddr, command: u8) -> Access {
-        Access::of(peer, || Words {
+    pub(super) fn begin_unknown(peer: SocketAddr, tally: Tally, command: u8) -> Access {
+        Access::of(peer, tally, || Words {
             columns: format!("command-{command} - - -"),
             request: format!("command-{command}"),
         })
     }
 
-    fn of(peer: SocketAddr, words: impl FnOnce() -> Words) -> Access {
+    fn of(peer: SocketAddr, tally: Tally, words: impl FnOnce() -> Words) -> Access {
         let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info) || log_enabled!(Level::Debug);
         Access {
             peer,
             words: wanted.then(words),
             began: Instant::now(),
             received: 0,
+            tally: Some(tally),
         }
     }
 
     /// Takes note of content that came.
     pub(super) fn received(&mut self, bytes: usize) {
         self.received += bytes as u64;
+        if let Some(tally) = &mut self.tally {
+            tally.receive(bytes as u64);
+        }
     }
 
     pub(super) fn take(&mut self) -> Access {
@@ -69,6 +80,7 @@ impl Access {
             words: self.words.take(),
             began: self.began,
             received: self.received,
+            tally: self.tally.take(),
         }
     }
 

@@ -8,6 +8,7 @@ use proto::{ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 
 use super::access::{Access, FaultLog};
 use super::{Caller, Content, Reply, Service};
+use crate::metrics::{Metrics, NetMetrics};
 use crate::net::{
     Action, Inbox, Lane, OpenFile, Outgoing, Part, Protocol, Readiness, Receive, Then,
 };
@@ -23,6 +24,7 @@ const SMALL: u64 = 32 << 10;
 pub struct Wire<S> {
     service: S,
     voice: Arc<Voice>,
+    metrics: Arc<Metrics>,
 }
 
 /// How replies are put.
@@ -33,11 +35,13 @@ struct Voice {
 }
 
 impl<S: Service> Wire<S> {
-    /// Speaks for `service`; failure replies begin with `[hostname]`.
-    pub fn new(service: S, hostname: &str) -> Wire<S> {
+    /// Speaks for `service`; failure replies begin with `[hostname]`. Requests and connections are
+    /// counted in `metrics`.
+    pub fn new(service: S, hostname: &str, metrics: Arc<Metrics>) -> Wire<S> {
         let reply_command = S::Request::REPLY;
         Wire {
             service,
+            metrics,
             voice: Arc::new(Voice {
                 reply_command,
                 hostname: hostname.to_owned(),
@@ -52,7 +56,7 @@ impl<S: Service> Wire<S> {
 
     /// A head that cannot be followed leaves nothing to go on with.
     fn refuse(&self, head: &Head, fault: &Fault, peer: SocketAddr) -> Action {
-        let access = Access::begin_unknown(peer, head.command);
+        let access = self.unread(head, peer);
         Action::Send(self.voice.failure(fault, Then::Close, access))
     }
 
@@ -65,17 +69,21 @@ impl<S: Service> Wire<S> {
     ) -> (Result<Reply, Fault>, Access) {
         match S::Request::decode(head, fixed) {
             Ok(request) => {
-                let access = Access::begin(peer, &request);
+                let tally = self.metrics.requests.begin(head.command);
+                let access = Access::begin(peer, tally, &request);
                 (
                     self.service.call(request, &mut Caller { peer, session }),
                     access,
                 )
             }
-            Err(e) => {
-                let access = Access::begin_unknown(peer, head.command);
-                (Err(e.into()), access)
-            }
+            Err(e) => (Err(e.into()), self.unread(head, peer)),
         }
+    }
+
+    /// Of a request that was not understood, the command is known.
+    fn unread(&self, head: &Head, peer: SocketAddr) -> Access {
+        let tally = self.metrics.requests.begin(head.command);
+        Access::begin_unknown(peer, tally, head.command)
     }
 
     /// The service has answered before the content came, or there is none.
@@ -101,8 +109,9 @@ impl<S: Service> Wire<S> {
                 before,
             }) if len <= SMALL => {
                 let mut bytes = voice.head(&before, len);
+                let start = bytes.len();
                 match read(&*file, offset, len as usize, &mut bytes) {
-                    Ok(()) => voice.success(vec![Part::Bytes(bytes)], access),
+                    Ok(()) => voice.success(vec![Part::Bytes(bytes)], start, access),
                     Err(fault) => voice.failure(&fault, Then::Keep, access),
                 }
             }
@@ -112,8 +121,10 @@ impl<S: Service> Wire<S> {
                 len,
                 before,
             }) => {
-                let head = Part::Bytes(voice.head(&before, len));
-                voice.success(vec![head, Part::File { file, offset, len }], access)
+                let head = voice.head(&before, len);
+                let start = head.len();
+                let parts = vec![Part::Bytes(head), Part::File { file, offset, len }];
+                voice.success(parts, start, access)
             }
             Err(fault) if content_len > DISCARD_MAX => voice.failure(&fault, Then::Close, access),
             Err(fault) => voice.failure(&fault, Then::Keep, access),
@@ -172,6 +183,10 @@ impl<S: Service> Protocol for Wire<S> {
         let fault = Fault::new(ErrorCode::Unknown, "internal error");
         self.voice.encode(&fault, Then::Close)
     }
+
+    fn metrics(&self) -> &NetMetrics {
+        &self.metrics.net
+    }
 }
 
 impl Voice {
@@ -186,20 +201,25 @@ impl Voice {
     }
 
     fn body(&self, body: &[u8], access: Access) -> Outgoing {
-        self.success(vec![Part::Bytes(self.head(body, 0))], access)
+        let bytes = self.head(body, 0);
+        let end = bytes.len();
+        self.success(vec![Part::Bytes(bytes)], end, access)
     }
 
-    fn success(&self, parts: Vec<Part>, access: Access) -> Outgoing {
+    /// A reply with a file's content from its byte `start` on.
+    fn success(&self, parts: Vec<Part>, start: usize, mut access: Access) -> Outgoing {
         Outgoing {
             parts,
             then: Then::Keep,
+            tally: access.tally.take().map(|tally| tally.succeed(start)),
             report: access.end("ok"),
         }
     }
 
-    fn failure(&self, fault: &Fault, then: Then, access: Access) -> Outgoing {
+    fn failure(&self, fault: &Fault, then: Then, mut access: Access) -> Outgoing {
         self.faults.note(&access, fault);
         let mut reply = self.encode(fault, then);
+        reply.tally = access.tally.take().map(|tally| tally.fail(fault.code));
         reply.report = access.end(&format!("error-{}", fault.code as i16));
         reply
     }

@@ -1,7 +1,9 @@
 //! The frame with HTTP on it.
 
+use daemon::metrics::Metrics;
 use std::io::{Cursor, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::http::{Handler, Http, Method, Request, Response, status};
@@ -60,7 +62,13 @@ impl Handler for Toy {
 }
 
 fn start() -> Server {
-    Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), Http::new(Toy)).unwrap()
+    Server::start(
+        "toy",
+        ([127, 0, 0, 1], 0).into(),
+        &config(),
+        Http::new(Toy, Arc::new(Metrics::of_http())),
+    )
+    .unwrap()
 }
 
 fn head(stream: &mut TcpStream) -> String {

@@ -1,5 +1,6 @@
 //! A small service and handler, and clients that misbehave.
 
+use daemon::metrics::Metrics;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -138,7 +139,11 @@ pub fn impatient() -> ServerConfig {
 }
 
 pub fn start(config: &ServerConfig, probe: &Arc<Probe>) -> Server {
-    let protocol = Wire::new(Toy(Arc::clone(probe)), "toy");
+    let protocol = Wire::new(
+        Toy(Arc::clone(probe)),
+        "toy",
+        Arc::new(Metrics::of_wire::<StorageRequest>()),
+    );
     Server::start("toy", ([127, 0, 0, 1], 0).into(), config, protocol).unwrap()
 }
 

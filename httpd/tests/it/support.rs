@@ -1,5 +1,7 @@
 //! A tracker that names two storages, the storages, and an HTTP client that hides nothing.
 
+use daemon::metrics::Metrics;
+use daemon::status::StatusConfig;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -138,7 +140,7 @@ pub fn serve<S: Service>(service: S) -> Server {
         "fake",
         ([127, 0, 0, 1], 0).into(),
         &config,
-        Wire::new(service, "fake"),
+        Wire::new(service, "fake", Arc::new(Metrics::of_wire::<S::Request>())),
     )
     .unwrap()
 }
@@ -164,6 +166,7 @@ impl Front {
             user: Some("tnv001".parse().unwrap()),
             connect_timeout: Period::from_secs(2),
             storage_timeout: Period::from_secs(2),
+            status: StatusConfig::off(),
             ..Config::default()
         });
         Front {

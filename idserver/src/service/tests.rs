@@ -9,6 +9,7 @@ use super::*;
 use crate::config::Config;
 use crate::db::Ids;
 use crate::keys::Keys;
+use crate::metrics::IdMetrics;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -65,6 +66,7 @@ fn setting(step: u32) -> Setting {
     let globals = Globals {
         keys: Keys::new(config.keys_max),
         ids: Box::new(Arc::clone(&ids)),
+        metrics: IdMetrics::default(),
         config,
     };
     Setting {

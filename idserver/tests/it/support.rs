@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use daemon::db::DatabaseUrl;
+use daemon::status::StatusConfig;
 use idserver::{Config, Idserver};
 use proto::idserver::{IdRequest, decode_id, decode_ids};
 use proto::{Fault, HEAD_LEN, Head};
@@ -19,6 +20,7 @@ pub fn config(database: &Path) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         hostname: "vm".parse().unwrap(),
         database: DatabaseUrl::Sqlite(database.to_owned()),
+        status: StatusConfig::off(),
         ..Config::default()
     }
 }

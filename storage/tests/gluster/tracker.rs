@@ -1,5 +1,6 @@
 //! A tracker that remembers which storages take uploads.
 
+use daemon::metrics::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -40,7 +41,11 @@ pub struct Tracker {
 impl Tracker {
     pub fn start() -> Tracker {
         let told = Told::default();
-        let wire = Wire::new(Listening(Arc::clone(&told)), "tracker");
+        let wire = Wire::new(
+            Listening(Arc::clone(&told)),
+            "tracker",
+            Arc::new(Metrics::of_wire::<TrackerRequest>()),
+        );
         let addr = ([127, 0, 0, 1], 0).into();
         let server = Server::start("tracker", addr, &ServerConfig::default(), wire).unwrap();
         Tracker {

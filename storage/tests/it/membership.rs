@@ -1,5 +1,7 @@
 //! Joining, beating and leaving, against a tracker that writes down what it is told.
 
+use daemon::metrics::Metrics;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -37,7 +39,11 @@ fn tracker(forgetful: bool) -> (Server, Receiver<TrackerRequest>) {
         heard,
         forgetful: AtomicBool::new(forgetful),
     };
-    let wire = Wire::new(service, "tracker");
+    let wire = Wire::new(
+        service,
+        "tracker",
+        Arc::new(Metrics::of_wire::<TrackerRequest>()),
+    );
     let addr = ([127, 0, 0, 1], 0).into();
     (
         Server::start("tracker", addr, &ServerConfig::default(), wire).unwrap(),

@@ -1,14 +1,17 @@
 //! A storage with an idserver that counts, and the client's side of each command.
 
+use daemon::metrics::Metrics;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use daemon::config::ServerConfig;
 use daemon::db::DatabaseUrl;
 use daemon::net::Server;
+use daemon::status::StatusConfig;
 use daemon::units::{ByteSize, Period};
 use daemon::wire::{Caller, Reply, Service, Wire};
 use proto::idserver::{IdRequest, encode_id, encode_ids};
@@ -39,7 +42,11 @@ impl Service for Counting {
 }
 
 pub fn idserver() -> Server {
-    let wire = Wire::new(Counting(AtomicU64::new(0)), "ids");
+    let wire = Wire::new(
+        Counting(AtomicU64::new(0)),
+        "ids",
+        Arc::new(Metrics::of_wire::<IdRequest>()),
+    );
     Server::start(
         "ids",
         ([127, 0, 0, 1], 0).into(),
@@ -65,6 +72,7 @@ pub fn config(folder: &Path, idserver: SocketAddr) -> Config {
             workers: 4,
             ..ServerConfig::default()
         },
+        status: StatusConfig::off(),
         ..Config::default()
     }
 }

@@ -23,5 +23,6 @@ mod reload;
 mod rolling;
 mod signals;
 mod standing;
+mod status;
 mod streams;
 mod trackers;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use daemon::db::DatabaseUrl;
+use daemon::status::StatusConfig;
 use proto::cluster::Cluster;
 use proto::group_list::{self, Group};
 use proto::report::Report;
@@ -22,6 +23,7 @@ pub fn config(database: &Path) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         hostname: "vm".parse().unwrap(),
         database: DatabaseUrl::Sqlite(database.to_owned()),
+        status: StatusConfig::off(),
         ..Config::default()
     }
 }

@@ -1,0 +1,170 @@
+//! What a daemon counts of itself: one [`Metrics`] for each daemon, made with its globals and shown
+//! by its [status port](crate::status).
+//!
+//! Names and units follow the conventions of Prometheus. Counting is a relaxed atomic addition:
+//! no lock, no allocation.
+
+mod net;
+mod page;
+mod requests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use proto::Request;
+
+pub use net::NetMetrics;
+pub use page::{Family, Page};
+pub use prometheus::{IntCounter, IntGauge};
+pub use requests::Requests;
+pub(crate) use requests::Tally;
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit it was built from, as far as is known.
+pub const COMMIT: &str = env!("TNV_COMMIT");
+/// The compiler that built it.
+pub const RUSTC: &str = env!("TNV_RUSTC");
+
+/// What one daemon counts.
+pub struct Metrics {
+    registry: Registry,
+    started: Instant,
+    stopping: AtomicBool,
+    cache_hits: IntCounterVec,
+    cache_misses: IntCounterVec,
+    /// Connections, workers and queues.
+    pub net: NetMetrics,
+    /// Requests.
+    pub requests: Requests,
+}
+
+impl Metrics {
+    /// For a daemon that takes the requests `R`.
+    pub fn of_wire<R: Request>() -> Metrics {
+        Metrics::new(|registry| Requests::of_wire(registry, R::COMMANDS))
+    }
+
+    /// For a daemon that takes HTTP requests.
+    pub fn of_http() -> Metrics {
+        Metrics::new(Requests::of_http)
+    }
+
+    fn new(requests: impl FnOnce(&Registry) -> Requests) -> Metrics {
+        let registry = Registry::new();
+        let process = registry.register(Box::new(ProcessCollector::for_self()));
+        process.expect("each metric is made once");
+        Metrics {
+            cache_hits: counters(
+                &registry,
+                "tnv_cache_hits_total",
+                "Looks into a cache that found what can be used.",
+                &["cache"],
+            ),
+            cache_misses: counters(
+                &registry,
+                "tnv_cache_misses_total",
+                "Looks into a cache that found nothing, or what is too old.",
+                &["cache"],
+            ),
+            net: NetMetrics::new(&registry),
+            requests: requests(&registry),
+            registry,
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// A counter of the daemon's own. The name ends in `_total`.
+    ///
+    /// # Panics
+    /// There is one of this name already.
+    pub fn counter(&self, name: &str, help: &str) -> IntCounter {
+        counters(&self.registry, name, help, &[]).with_label_values::<&str>(&[])
+    }
+
+    /// Counters for the cache of this name.
+    pub fn cache(&self, name: &str) -> CacheMetrics {
+        CacheMetrics {
+            hits: self.cache_hits.with_label_values(&[name]),
+            misses: self.cache_misses.with_label_values(&[name]),
+        }
+    }
+
+    /// How long the daemon has been running.
+    pub fn uptime(&self) -> std::time::Duration {
+        self.started.elapsed()
+    }
+
+    /// From now on the daemon says of itself that it stops.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the daemon stops.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// All that is counted, as of now.
+    pub(crate) fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+}
+
+/// How useful a cache is.
+#[derive(Debug, Clone)]
+pub struct CacheMetrics {
+    hits: IntCounter,
+    misses: IntCounter,
+}
+
+impl CacheMetrics {
+    /// Counts one look.
+    pub fn count(&self, is_hit: bool) {
+        if is_hit { &self.hits } else { &self.misses }.inc();
+    }
+
+    /// Hits and misses, for people.
+    pub fn describe(&self) -> serde_json::Value {
+        serde_json::json!({ "hits": self.hits.get(), "misses": self.misses.get() })
+    }
+}
+
+/// Registers counters that differ by `labels`.
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let counters = IntCounterVec::new(Opts::new(name, help), labels);
+    register(registry, counters.expect("a name and labels of ours"))
+}
+
+/// The same with gauges.
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let gauges = IntGaugeVec::new(Opts::new(name, help), labels);
+    register(registry, gauges.expect("a name and labels of ours"))
+}
+
+/// The same with histograms of these upper bounds.
+fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    bounds: &[f64],
+) -> HistogramVec {
+    let opts = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+    let histograms = HistogramVec::new(opts, labels);
+    register(registry, histograms.expect("a name and labels of ours"))
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    let registered = registry.register(Box::new(collector.clone()));
+    registered.expect("each metric is made once");
+    collector
+}
+
+#[cfg(test)]
+mod tests;

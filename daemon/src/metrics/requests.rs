@@ -1,0 +1,295 @@
+//! What is counted of requests: how each ended, how long it took, and its content in bytes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus::{Histogram, IntCounter, Registry};
+use proto::ErrorCode;
+use tiny_http::Method;
+
+use super::{counters, histograms};
+use crate::http::status;
+use crate::net::Sent;
+
+/// Upper bounds of the durations, in seconds: from a number in memory to a film sent to a player.
+const BOUNDS: [f64; 17] = [
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    60.0, 600.0,
+];
+
+/// How a request ends, first the ones of every language: with its client gone before the reply.
+const ABORTED: usize = 0;
+/// With success, of those of the wire.
+pub(crate) const OK: usize = 1;
+
+/// The ends of requests of the wire; from the third on in the order of [`ERRORS`].
+const WIRE_OUTCOMES: [&str; 12] = [
+    "aborted",
+    "ok",
+    "bad_request",
+    "not_found",
+    "exists",
+    "no_space",
+    "unavailable",
+    "busy",
+    "damaged",
+    "read_only",
+    "forbidden",
+    "unknown",
+];
+
+/// The kinds of failures, in the order of their names above.
+const ERRORS: [ErrorCode; 10] = [
+    ErrorCode::BadRequest,
+    ErrorCode::NotFound,
+    ErrorCode::Exists,
+    ErrorCode::NoSpace,
+    ErrorCode::Unavailable,
+    ErrorCode::Busy,
+    ErrorCode::Damaged,
+    ErrorCode::ReadOnly,
+    ErrorCode::Forbidden,
+    ErrorCode::Unknown,
+];
+
+/// The ends of HTTP requests; from the second on in the order of [`status::ALL`].
+const HTTP_ABORTED: &str = "aborted";
+
+/// A request that names nothing known.
+const OTHER: &str = "other";
+
+/// The requests of one server.
+pub struct Requests {
+    /// By their place in `commands`; the last is for all others.
+    rows: Vec<Arc<Row>>,
+    commands: Vec<u8>,
+}
+
+/// One command, or method.
+struct Row {
+    name: &'static str,
+    outcomes: Vec<(String, IntCounter)>,
+    cut: IntCounter,
+    duration: Histogram,
+    received: IntCounter,
+    sent: IntCounter,
+}
+
+/// The names of the metrics of a language.
+struct Names {
+    requests: [&'static str; 2],
+    /// Labels of the first; the others have the first of them.
+    labels: [&'static str; 2],
+    cut: &'static str,
+    duration: &'static str,
+    received: &'static str,
+    sent: &'static str,
+}
+
+const WIRE_NAMES: Names = Names {
+    requests: [
+        "tnv_requests_total",
+        "Requests by command and outcome: ok, the kind of the error, or aborted when the client \
+         went away before the reply.",
+    ],
+    labels: ["command", "outcome"],
+    cut: "tnv_replies_cut_total",
+    duration: "tnv_request_duration_seconds",
+    received: "tnv_content_received_bytes_total",
+    sent: "tnv_content_sent_bytes_total",
+};
+
+const HTTP_NAMES: Names = Names {
+    requests: [
+        "tnv_http_requests_total",
+        "HTTP requests by method and status code, or aborted when the client went away before the \
+         reply.",
+    ],
+    labels: ["method", "code"],
+    cut: "tnv_http_replies_cut_total",
+    duration: "tnv_http_request_duration_seconds",
+    received: "tnv_http_content_received_bytes_total",
+    sent: "tnv_http_content_sent_bytes_total",
+};
+
+impl Requests {
+    pub(super) fn of_wire(registry: &Registry, commands: &[(u8, &'static str)]) -> Requests {
+        let outcomes = WIRE_OUTCOMES.map(str::to_owned);
+        let names = commands.iter().map(|(_, name)| *name);
+        let commands = commands.iter().map(|(command, _)| *command).collect();
+        Requests {
+            rows: rows(registry, &WIRE_NAMES, names, &outcomes),
+            commands,
+        }
+    }
+
+    pub(super) fn of_http(registry: &Registry) -> Requests {
+        let codes = status::ALL.iter().map(u16::to_string);
+        let outcomes: Vec<String> = [HTTP_ABORTED.to_owned()].into_iter().chain(codes).collect();
+        Requests {
+            rows: rows(
+                registry,
+                &HTTP_NAMES,
+                ["get", "head"].into_iter(),
+                &outcomes,
+            ),
+            commands: vec![b'G', b'H'],
+        }
+    }
+
+    /// A request of the wire that begins now.
+    pub(crate) fn begin(&self, command: u8) -> Tally {
+        let known = self.commands.iter().position(|known| *known == command);
+        let idx = known.unwrap_or(self.commands.len());
+        Tally {
+            row: Arc::clone(&self.rows[idx]),
+            began: Instant::now(),
+            outcome: ABORTED,
+            content_start: 0,
+            received: 0,
+            sent: None,
+        }
+    }
+
+    /// An HTTP request that begins now; without a method when it was not understood.
+    pub(crate) fn begin_http(&self, method: Option<&Method>) -> Tally {
+        self.begin(match method {
+            Some(Method::Get) => b'G',
+            Some(Method::Head) => b'H',
+            _ => 0,
+        })
+    }
+
+    /// What is known of each command, for people: requests by outcome, as far as there are any,
+    /// their number and mean duration.
+    pub(crate) fn describe(&self) -> serde_json::Value {
+        let rows = self
+            .rows
+            .iter()
+            .filter(|row| row.duration.get_sample_count() > 0);
+        rows.map(|row| (row.name.to_owned(), row.describe()))
+            .collect()
+    }
+}
+
+fn rows(
+    registry: &Registry,
+    names: &Names,
+    commands: impl Iterator<Item = &'static str>,
+    outcomes: &[String],
+) -> Vec<Arc<Row>> {
+    let label = &names.labels[..1];
+    let counter = |name, help| counters(registry, name, help, label);
+    let [name, help] = names.requests;
+    let requests = counters(registry, name, help, &names.labels);
+    let cut = counter(
+        names.cut,
+        "Replies that the client did not take to their end.",
+    );
+    let help = "Time from a whole request, without its content, until its reply is out.";
+    let duration = histograms(registry, names.duration, help, label, &BOUNDS);
+    let received = counter(
+        names.received,
+        "Content taken in by requests that succeeded.",
+    );
+    let sent = counter(names.sent, "Content sent, also in replies that were cut.");
+    let row = |name| {
+        let label = [name];
+        let outcomes = outcomes.iter().map(|outcome| {
+            let counter = requests.with_label_values(&[name, outcome.as_str()]);
+            (outcome.clone(), counter)
+        });
+        Arc::new(Row {
+            name,
+            outcomes: outcomes.collect(),
+            cut: cut.with_label_values(&label),
+            duration: duration.with_label_values(&label),
+            received: received.with_label_values(&label),
+            sent: sent.with_label_values(&label),
+        })
+    };
+    commands.chain([OTHER]).map(row).collect()
+}
+
+impl Row {
+    fn describe(&self) -> serde_json::Value {
+        let outcomes = self
+            .outcomes
+            .iter()
+            .filter(|(_, counter)| counter.get() > 0);
+        let outcomes: serde_json::Map<_, _> = outcomes
+            .map(|(outcome, counter)| (outcome.clone(), counter.get().into()))
+            .collect();
+        let count = self.duration.get_sample_count();
+        serde_json::json!({
+            "total": count,
+            "outcomes": outcomes,
+            "cut": self.cut.get(),
+            "mean_seconds": self.duration.get_sample_sum() / count as f64,
+            "content_received_bytes": self.received.get(),
+            "content_sent_bytes": self.sent.get(),
+        })
+    }
+}
+
+/// One request under way; counted when it is dropped.
+pub(crate) struct Tally {
+    row: Arc<Row>,
+    began: Instant,
+    outcome: usize,
+    /// What is behind this in the reply is content.
+    content_start: u64,
+    received: u64,
+    sent: Option<Sent>,
+}
+
+impl Tally {
+    /// Its content, taken in so far.
+    pub(crate) fn receive(&mut self, bytes: u64) {
+        self.received += bytes;
+    }
+
+    /// It was served; behind so many bytes the reply is content.
+    pub(crate) fn succeed(mut self, content_start: usize) -> Tally {
+        self.outcome = OK;
+        self.content_start = content_start as u64;
+        self
+    }
+
+    /// It failed; what the reply says is not content.
+    pub(crate) fn fail(mut self, code: ErrorCode) -> Tally {
+        let idx = ERRORS.iter().position(|known| *known == code);
+        self.outcome = OK + 1 + idx.unwrap_or(ERRORS.len() - 1);
+        self.content_start = u64::MAX;
+        self
+    }
+
+    /// It is answered with this status; behind so many bytes, its head, the reply is content.
+    pub(crate) fn answer(mut self, code: u16, content_start: usize) -> Tally {
+        let idx = status::ALL.iter().position(|known| *known == code);
+        self.outcome = idx.map_or(ABORTED, |idx| ABORTED + 1 + idx);
+        self.content_start = content_start as u64;
+        self
+    }
+
+    /// Its reply is out, or was given up.
+    pub(crate) fn end(mut self, sent: Sent) {
+        self.sent = Some(sent);
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let row = &self.row;
+        row.duration.observe(self.began.elapsed().as_secs_f64());
+        row.outcomes[self.outcome].1.inc();
+        if self.outcome == OK {
+            row.received.inc_by(self.received);
+        }
+        if let Some(sent) = self.sent {
+            row.sent
+                .inc_by(sent.bytes.saturating_sub(self.content_start));
+            row.cut.inc_by(u64::from(!sent.complete));
+        }
+    }
+}

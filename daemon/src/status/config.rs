@@ -1,0 +1,105 @@
+//! Section `[status]`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What switches the port off.
+const OFF: &str = "off";
+
+/// Where the status port listens; `PORT` of the loopback address by default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusConfig<const PORT: u16> {
+    #[serde(default = "loopback::<PORT>")]
+    listen: Listen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listen(Option<SocketAddr>);
+
+impl<const PORT: u16> StatusConfig<PORT> {
+    /// At this address.
+    pub fn at(addr: SocketAddr) -> StatusConfig<PORT> {
+        StatusConfig {
+            listen: Listen(Some(addr)),
+        }
+    }
+
+    /// Nowhere.
+    pub fn off() -> StatusConfig<PORT> {
+        StatusConfig {
+            listen: Listen(None),
+        }
+    }
+
+    /// Where to listen, unless it is off.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        self.listen.0
+    }
+}
+
+impl<const PORT: u16> Default for StatusConfig<PORT> {
+    fn default() -> StatusConfig<PORT> {
+        StatusConfig {
+            listen: loopback::<PORT>(),
+        }
+    }
+}
+
+fn loopback<const PORT: u16>() -> Listen {
+    Listen(Some((Ipv4Addr::LOCALHOST, PORT).into()))
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(addr) => addr.serialize(serializer),
+            None => serializer.serialize_str(OFF),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Listen, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "" | OFF => Ok(Listen(None)),
+            addr => addr.parse().map(|addr| Listen(Some(addr))).map_err(|_| {
+                let reason = format!("invalid value {text:?}: expected address:port, or \"{OFF}\"");
+                Error::custom(reason)
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Config = StatusConfig<21001>;
+
+    #[test]
+    fn an_address_off_or_the_default() {
+        let read = |text: &str| toml::from_str::<Config>(text);
+        assert_eq!(read("").unwrap(), Config::default());
+        let default = Config::default().listen().unwrap();
+        assert_eq!(default.to_string(), "127.0.0.1:21001");
+        let at = read("listen = \"[::1]:9\"").unwrap();
+        assert_eq!(at, Config::at("[::1]:9".parse().unwrap()));
+        for text in ["listen = \"off\"", "listen = \"\""] {
+            assert_eq!(read(text).unwrap(), Config::off());
+        }
+        let refused = read("listen = \"localhost\"").unwrap_err().to_string();
+        assert!(refused.contains("expected address:port"), "{refused}");
+    }
+
+    #[test]
+    fn it_is_printed_as_it_is_read() {
+        for config in [Config::default(), Config::off()] {
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Whether a daemon can do its work.
+
+/// What is wrong with a daemon.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    failing: Vec<String>,
+    degraded: Vec<String>,
+}
+
+impl Health {
+    /// Something that the daemon is there for cannot be done.
+    pub fn fail(&mut self, reason: impl Into<String>) {
+        self.failing.push(reason.into());
+    }
+
+    /// All can be done, but a part that others stand in for is missing.
+    pub fn degrade(&mut self, reason: impl Into<String>) {
+        self.degraded.push(reason.into());
+    }
+
+    /// Whether everything the daemon is there for can be done.
+    pub fn serves(&self) -> bool {
+        self.failing.is_empty()
+    }
+
+    /// In a word.
+    pub fn state(&self) -> &'static str {
+        match (self.failing.is_empty(), self.degraded.is_empty()) {
+            (false, _) => "failing",
+            (true, false) => "degraded",
+            (true, true) => "ok",
+        }
+    }
+
+    /// All states there are.
+    pub(super) const STATES: [&'static str; 3] = ["ok", "degraded", "failing"];
+
+    /// What is wrong, the worst first.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        let all = self.failing.iter().chain(&self.degraded);
+        all.map(String::as_str)
+    }
+}

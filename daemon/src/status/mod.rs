@@ -1,0 +1,92 @@
+//! The status port: what a daemon says of itself to monitoring, over HTTP.
+//!
+//! It has workers of its own, so that it answers when those of the daemon are all busy, and it only
+//! tells what is known already: no page waits for a disk, a database or another server.
+
+mod config;
+mod health;
+mod pages;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::ServerConfig;
+use crate::http::Http;
+use crate::metrics::{Metrics, Page};
+use crate::net::Server;
+use crate::units::Period;
+
+pub use config::StatusConfig;
+pub use health::Health;
+
+use pages::Pages;
+
+/// Monitoring asks now and then, from few places.
+const WORKERS: u32 = 2;
+const CONNECTIONS_MAX: u32 = 64;
+const STOP_TIMEOUT: Period = Period::from_secs(1);
+
+/// What a daemon knows of itself beyond what the frame counts. Nothing here may wait.
+pub trait Subject: Send + Sync + 'static {
+    /// Says what is wrong.
+    fn health(&self, health: &mut Health);
+
+    /// Adds what is looked up, rather than counted.
+    fn measure(&self, page: &mut Page);
+
+    /// What `/status` shows besides what all daemons have; an object.
+    fn describe(&self) -> serde_json::Value;
+}
+
+/// A status port that serves, unless it is switched off.
+pub struct StatusPort {
+    server: Option<Server>,
+}
+
+impl StatusPort {
+    /// Serves the pages of the daemon `name`.
+    ///
+    /// # Errors
+    /// The address is not to be had.
+    pub fn start<const PORT: u16>(
+        name: &'static str,
+        config: &StatusConfig<PORT>,
+        metrics: &Arc<Metrics>,
+        subject: impl Subject,
+    ) -> anyhow::Result<StatusPort> {
+        let Some(addr) = config.listen() else {
+            return Ok(StatusPort { server: None });
+        };
+        let limits = ServerConfig {
+            workers: WORKERS,
+            fast_workers: 1,
+            connections_max: CONNECTIONS_MAX,
+            stop_timeout: STOP_TIMEOUT,
+            ..ServerConfig::default()
+        };
+        let pages = Pages::new(name, Arc::clone(metrics), subject);
+        let http = Http::new(pages, Arc::new(Metrics::of_http()));
+        let server = Server::start("status", addr, &limits, http)
+            .with_context(|| format!("cannot listen on {addr}, the status port"))?;
+        Ok(StatusPort {
+            server: Some(server),
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(Server::addr)
+    }
+
+    /// Ends it: the last thing a daemon stops.
+    pub fn shutdown(self) {
+        if let Some(server) = self.server {
+            server.shutdown();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

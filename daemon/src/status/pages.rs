@@ -1,0 +1,171 @@
+//! The pages of the status port.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use log::error;
+use serde_json::{Value, json};
+
+use super::{Health, Subject};
+use crate::http::{Handler, Method, Request, Response, status};
+use crate::logging::timestamp;
+use crate::metrics::{COMMIT, Metrics, Page, RUSTC, VERSION};
+use crate::net::{Lane, Part};
+
+/// The format of [`Page::text`].
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const INDEX: &str = "/status   JSON: what is to be known of this daemon
+/metrics  for Prometheus
+/healthz  200: all it is there for can be done; 503: not, and why
+/livez    200: the process answers";
+
+/// What one daemon shows.
+pub(super) struct Pages<S> {
+    name: &'static str,
+    metrics: Arc<Metrics>,
+    subject: S,
+}
+
+impl<S: Subject> Handler for Pages<S> {
+    fn handle(&self, request: &Request) -> Response {
+        if !matches!(request.method, Method::Get | Method::Head) {
+            return Response::text(status::METHOD_NOT_ALLOWED, "method not allowed")
+                .with("Allow", "GET, HEAD");
+        }
+        match request.path() {
+            "/" => Response::text(status::OK, INDEX),
+            "/status" => self.status(),
+            "/metrics" => self.metrics(),
+            "/healthz" => self.healthz(),
+            "/livez" => Response::text(status::OK, "alive"),
+            _ => Response::text(status::NOT_FOUND, "not found"),
+        }
+    }
+}
+
+impl<S: Subject> Pages<S> {
+    pub(super) fn new(name: &'static str, metrics: Arc<Metrics>, subject: S) -> Pages<S> {
+        Pages {
+            name,
+            metrics,
+            subject,
+        }
+    }
+
+    fn health(&self) -> Health {
+        let mut health = Health::default();
+        if self.metrics.is_stopping() {
+            health.fail("stopping");
+        }
+        self.subject.health(&mut health);
+        health
+    }
+
+    fn healthz(&self) -> Response {
+        let health = self.health();
+        let code = if health.serves() {
+            status::OK
+        } else {
+            status::UNAVAILABLE
+        };
+        let lines: Vec<&str> = [health.state()]
+            .into_iter()
+            .chain(health.reasons())
+            .collect();
+        Response::text(code, &lines.join("\n"))
+    }
+
+    fn metrics(&self) -> Response {
+        let mut page = Page::new(self.metrics.gather());
+        self.measure(&mut page);
+        self.subject.measure(&mut page);
+        match page.text() {
+            Ok(text) => content(METRICS_TYPE, text),
+            Err(e) => {
+                error!("metrics cannot be written: {e}");
+                Response::text(status::INTERNAL_ERROR, "metrics cannot be written")
+            }
+        }
+    }
+
+    fn measure(&self, page: &mut Page) {
+        let build = [
+            ("daemon", self.name),
+            ("version", VERSION),
+            ("commit", COMMIT),
+            ("rustc", RUSTC),
+        ];
+        page.gauge("tnv_build_info", "What is running; always 1.")
+            .sample(&build, 1.0);
+        page.gauge("tnv_uptime_seconds", "Time since the daemon started.")
+            .sample(&[], self.metrics.uptime().as_secs_f64());
+        let state = self.health().state();
+        let help = "Whether the daemon can do its work: 1 for the state it is in, see /healthz.";
+        let mut family = page.gauge("tnv_health", help);
+        for known in Health::STATES {
+            family = family.sample(&[("state", known)], f64::from(u8::from(known == state)));
+        }
+    }
+
+    fn status(&self) -> Response {
+        let health = self.health();
+        let reasons: Vec<&str> = health.reasons().collect();
+        let uptime = self.metrics.uptime();
+        let mut whole = json!({
+            "daemon": self.name,
+            "version": VERSION,
+            "commit": COMMIT,
+            "rustc": RUSTC,
+            "pid": std::process::id(),
+            "started": started(uptime),
+            "uptime_seconds": uptime.as_secs(),
+            "health": { "state": health.state(), "reasons": reasons },
+            "connections": self.connections(),
+            "workers": { "slow": self.lane(Lane::Slow), "fast": self.lane(Lane::Fast) },
+            "requests": self.metrics.requests.describe(),
+        });
+        if let (Some(whole), Value::Object(own)) = (whole.as_object_mut(), self.subject.describe())
+        {
+            whole.extend(own);
+        }
+        content("application/json", format!("{whole:#}\n"))
+    }
+
+    fn connections(&self) -> Value {
+        let net = &self.metrics.net;
+        json!({
+            "open": net.open.get(),
+            "accepted": net.accepted.get(),
+            "refused": net.refused.get(),
+            "evicted": net.evicted.get(),
+            "received_bytes": net.received.get(),
+            "sent_bytes": net.sent.get(),
+        })
+    }
+
+    fn lane(&self, lane: Lane) -> Value {
+        let lane = self.metrics.net.lane(lane);
+        json!({
+            "threads": lane.workers.get(),
+            "busy": lane.busy.get(),
+            "queue_length": lane.queued.get(),
+        })
+    }
+}
+
+fn started(uptime: Duration) -> String {
+    let started = SystemTime::now() - uptime;
+    timestamp(started.into())
+}
+
+fn content(content_type: &str, text: String) -> Response {
+    let body = text.into_bytes();
+    Response {
+        length: body.len() as u64,
+        body: vec![Part::Bytes(body)],
+        ..Response::empty(status::OK)
+    }
+    .with("Content-Type", content_type)
+    .with("Cache-Control", "no-store")
+}

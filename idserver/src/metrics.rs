@@ -1,0 +1,59 @@
+//! What an idserver counts and tells monitoring.
+
+use std::sync::Arc;
+
+use daemon::metrics::{IntCounter, Metrics, Page};
+use daemon::status::{Health, Subject};
+use proto::idserver::IdRequest;
+use serde_json::{Value, json};
+
+use crate::globals::Globals;
+
+pub(crate) struct IdMetrics {
+    pub(crate) frame: Arc<Metrics>,
+    /// Steps made in the database.
+    pub(crate) steps: IntCounter,
+    /// Steps that failed.
+    pub(crate) failed_steps: IntCounter,
+}
+
+impl Default for IdMetrics {
+    fn default() -> IdMetrics {
+        let frame = Metrics::of_wire::<IdRequest>();
+        IdMetrics {
+            steps: frame.counter(
+                "tnv_idserver_steps_total",
+                "Reservations of numbers in the database.",
+            ),
+            failed_steps: frame.counter(
+                "tnv_idserver_failed_steps_total",
+                "Reservations of numbers that failed.",
+            ),
+            frame: Arc::new(frame),
+        }
+    }
+}
+
+/// What the status port shows.
+pub(crate) struct Shown(pub(crate) Arc<Globals>);
+
+impl Subject for Shown {
+    fn health(&self, _health: &mut Health) {}
+
+    fn measure(&self, page: &mut Page) {
+        page.gauge("tnv_idserver_keys", "Keys in memory.")
+            .sample(&[], self.0.keys.len() as f64);
+        let help = "Most keys in memory, see keys_max.";
+        page.gauge("tnv_idserver_keys_max", help)
+            .sample(&[], self.0.config.keys_max as f64);
+    }
+
+    fn describe(&self) -> Value {
+        let metrics = &self.0.metrics;
+        json!({
+            "keys": self.0.keys.len(),
+            "steps": metrics.steps.get(),
+            "failed_steps": metrics.failed_steps.get(),
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! What a storage counts and tells monitoring.
+
+use std::sync::Arc;
+
+use daemon::metrics::{CacheMetrics, Metrics, Page};
+use daemon::net::Connections;
+use daemon::status::{Health, Subject};
+use proto::report::{Report, Space, StorePath};
+use proto::storage::StorageRequest;
+use serde_json::{Value, json};
+
+use crate::globals::Globals;
+use crate::report::report;
+
+/// How a store path may be, as [`StorePath::health`] has it.
+const PATH_STATES: [&str; 5] = ["writable", "full", "read-only", "failed", "away"];
+
+pub(crate) struct StorageMetrics {
+    pub(crate) frame: Arc<Metrics>,
+    /// Rows of files.
+    pub(crate) rows: CacheMetrics,
+}
+
+impl Default for StorageMetrics {
+    fn default() -> StorageMetrics {
+        let frame = Metrics::of_wire::<StorageRequest>();
+        StorageMetrics {
+            rows: frame.cache("rows"),
+            frame: Arc::new(frame),
+        }
+    }
+}
+
+/// What the status port shows.
+pub(crate) struct Shown {
+    pub(crate) globals: Arc<Globals>,
+    pub(crate) connections: Connections,
+    /// Seconds since the epoch.
+    pub(crate) up_since: i64,
+}
+
+impl Shown {
+    fn report(&self) -> Report {
+        report(&self.globals, &self.connections, self.up_since)
+    }
+}
+
+impl Subject for Shown {
+    fn health(&self, health: &mut Health) {
+        let report = self.report();
+        let broken = report.paths.iter().filter(|path| path.health != "writable");
+        let reasons: Vec<String> = broken.map(reason).collect();
+        if !report.uploads {
+            health.fail("no store path takes uploads");
+        }
+        for reason in reasons {
+            health.degrade(reason);
+        }
+    }
+
+    fn measure(&self, page: &mut Page) {
+        let help = "What a reply of success promises; always 1.";
+        let durability = self.globals.config.durability.as_str();
+        page.gauge("tnv_storage_durability_info", help)
+            .sample(&[("durability", durability)], 1.0);
+        page.gauge("tnv_storage_rows", "Rows of files that are remembered.")
+            .sample(&[], self.globals.rows.len() as f64);
+        let help = "Whether uploads have a chance: 1 when a store path takes them.";
+        let report = self.report();
+        page.gauge("tnv_storage_takes_uploads", help)
+            .sample(&[], f64::from(u8::from(report.uploads)));
+        measure_paths(page, &report.paths);
+    }
+
+    fn describe(&self) -> Value {
+        let Globals {
+            config, metrics, ..
+        } = &*self.globals;
+        json!({
+            "group": config.group.as_str(),
+            "hostname": config.hostname.as_str(),
+            "durability": config.durability.as_str(),
+            "report": self.report(),
+            "rows_cache": metrics.rows.describe(),
+        })
+    }
+}
+
+/// Why a store path is not writable.
+fn reason(path: &StorePath) -> String {
+    let StorePath {
+        path, health, why, ..
+    } = path;
+    if why.is_empty() {
+        format!("{path}: {health}")
+    } else {
+        format!("{path}: {health}: {why}")
+    }
+}
+
+fn measure_paths(page: &mut Page, paths: &[StorePath]) {
+    let sizes = |space: &Space| {
+        [
+            ("total", "Size of the file system.", space.total),
+            ("free", "What is free on the file system.", space.free),
+            ("reserved", "What uploads leave free.", space.reserved),
+            ("available", "What uploads may take.", space.available),
+        ]
+    };
+    for (idx, (name, help, _)) in sizes(&Space::default()).into_iter().enumerate() {
+        let mut family = page.gauge(&format!("tnv_store_path_{name}_bytes"), help);
+        for path in paths {
+            let (_, _, size) = sizes(&path.space)[idx];
+            family = family.sample(&[("path", &path.path)], size as f64);
+        }
+    }
+    let help = "What a store path can do: 1 for the state it is in.";
+    let mut family = page.gauge("tnv_store_path_state", help);
+    for path in paths {
+        for state in PATH_STATES {
+            let is = f64::from(u8::from(path.health == state));
+            family = family.sample(&[("path", &path.path), ("state", state)], is);
+        }
+    }
+}

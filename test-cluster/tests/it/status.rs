@@ -1,0 +1,98 @@
+//! What the daemons tell monitoring is what was done.
+
+use std::collections::BTreeMap;
+
+use load::Content;
+use serde_json::Value;
+use test_cluster::{Layout, Node, Role};
+
+use crate::support::{Fixture, MIB, wait_for};
+
+/// The samples of a page of metrics by name and labels, as they are written.
+type Samples = BTreeMap<String, f64>;
+
+fn metrics(fixture: &Fixture, node: &Node) -> Samples {
+    let page = fixture.get(&format!("http://{}/metrics", node.status), None);
+    assert_eq!(page.status, 200);
+    let text = String::from_utf8(page.body).unwrap();
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    let samples = samples.map(|line| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    });
+    samples.collect()
+}
+
+/// The sum over the nodes of a kind. Counted is what is over: the last reply may just be.
+fn wait_for_sum(fixture: &Fixture, role: Role, sample: &str, expected: u64) {
+    wait_for(sample, || {
+        let nodes = fixture.nodes(role);
+        let values = nodes.iter().map(|node| metrics(fixture, node)[sample]);
+        let sum: f64 = values.sum();
+        if sum == expected as f64 {
+            Ok(())
+        } else {
+            Err(format!("{sample} is {sum}, not {expected}"))
+        }
+    });
+}
+
+fn requests(command: &str, outcome: &str) -> String {
+    format!("tnv_requests_total{{command=\"{command}\",outcome=\"{outcome}\"}}")
+}
+
+#[test]
+fn counts_are_what_was_done() {
+    let fixture = Fixture::small(2);
+    let sent = "tnv_http_content_sent_bytes_total{method=\"get\"}";
+    // What the look whether it is ready was answered.
+    let sent_before = metrics(&fixture, &fixture.nodes(Role::Httpd)[0])[sent] as u64;
+    let sizes = [0, 1, 70_000, 2 * MIB + 5];
+    let contents = sizes.map(|size| Content::new(size, size));
+    let keys = contents.each_ref().map(|content| fixture.upload(content));
+    let client = fixture.client();
+    for (key, content) in keys.iter().zip(&contents) {
+        client.stat(key).unwrap();
+        fixture.assert_streams(key.file.as_str(), content);
+    }
+    client.delete(&keys[0]).unwrap();
+    assert!(client.delete(&keys[0]).is_err());
+    let total: u64 = sizes.iter().sum();
+    let is = |sample: &str, expected| wait_for_sum(&fixture, Role::Storage, sample, expected);
+    is(&requests("upload", "ok"), 4);
+    is(
+        "tnv_content_received_bytes_total{command=\"upload\"}",
+        total,
+    );
+    is("tnv_content_sent_bytes_total{command=\"read\"}", total);
+    is(&requests("delete", "ok"), 1);
+    is(&requests("delete", "not_found"), 1);
+    is("tnv_request_duration_seconds_count{command=\"delete\"}", 2);
+    let is = |sample: &str, expected| wait_for_sum(&fixture, Role::Httpd, sample, expected);
+    is("tnv_http_requests_total{code=\"200\",method=\"get\"}", 4);
+    is(sent, sent_before + total);
+    is("tnv_http_replies_cut_total{method=\"get\"}", 0);
+}
+
+#[test]
+fn every_daemon_tells_how_it_is() {
+    let fixture = Fixture::start(&Layout::small(1));
+    for node in Role::ALL.into_iter().flat_map(|role| fixture.nodes(role)) {
+        let get = |path: &str| fixture.get(&format!("http://{}{path}", node.status), None);
+        wait_for(&format!("{} to be well", node.name), || {
+            let page = get("/healthz");
+            let text = String::from_utf8(page.body).unwrap();
+            if (page.status, text.as_str()) == (200, "ok\n") {
+                Ok(())
+            } else {
+                Err(text)
+            }
+        });
+        let status: Value = serde_json::from_slice(&get("/status").body).unwrap();
+        assert_eq!(status["daemon"], format!("tnv-{}", node.role.as_str()));
+        assert_eq!(status["health"]["state"], "ok");
+        let samples = metrics(&fixture, &node);
+        assert_eq!(samples["tnv_health{state=\"ok\"}"], 1.0);
+        assert!(samples["process_resident_memory_bytes"] > 0.0);
+    }
+}
