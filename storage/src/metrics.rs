@@ -10,10 +10,7 @@ use proto::storage::StorageRequest;
 use serde_json::{Value, json};
 
 use crate::globals::Globals;
-use crate::report::report;
-
-/// How a store path may be, as [`StorePath::health`] has it.
-const PATH_STATES: [&str; 5] = ["writable", "full", "read-only", "failed", "away"];
+use crate::report::{PATH_STATES, report};
 
 pub(crate) struct StorageMetrics {
     pub(crate) frame: Arc<Metrics>,

@@ -7,6 +7,10 @@ use proto::report::{Counters, Report, Space, StorePath};
 use crate::globals::Globals;
 use crate::store_path::Health;
 
+/// How a store path may be: all that [`of_path`] says.
+pub(crate) const PATH_STATES: [&str; 6] =
+    ["writable", "full", "read-only", "failed", "away", "hanging"];
+
 /// All that trackers are told.
 pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64) -> Report {
     let paths: Vec<StorePath> = globals.paths.iter().map(|path| of_path(path)).collect();
