@@ -6,6 +6,7 @@ mod mysql;
 mod sqlite;
 mod url;
 
+pub use ::mysql::Value as MysqlValue;
 pub use error::DbError;
 pub use mysql::{
     Done, Effect, Failure, Mysql, MysqlConfig, Schema as MysqlSchema, Session, Table as MysqlTable,

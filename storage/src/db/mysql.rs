@@ -2,11 +2,15 @@
 //! a table says: a row found under a different spelling is not the file.
 
 use daemon::db::{
-    DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
+    DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, MysqlValue,
+    Session,
 };
 use proto::{FileKey, GroupName, UserId, file_table};
 
 use super::{FileRow, Files, NewRow};
+use together::Together;
+
+mod together;
 
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
 const DELETING: i8 = 1;
@@ -46,54 +50,102 @@ type Found = (
     Option<i64>,
 );
 
-pub(super) struct MysqlFiles(Mysql);
+pub(super) struct MysqlFiles {
+    database: Mysql,
+    /// Rows to be inserted, by the number of their table.
+    inserts: Together<NewRow, u8>,
+}
 
 impl MysqlFiles {
     pub(super) fn open(url: &MysqlUrl, config: &MysqlConfig) -> Result<MysqlFiles, DbError> {
-        Ok(MysqlFiles(Mysql::open(url, config, &SCHEMA)?))
+        Ok(MysqlFiles {
+            database: Mysql::open(url, config, &SCHEMA)?,
+            inserts: Together::new(),
+        })
     }
+
+    /// Inserts rows of one table, all of them or none.
+    ///
+    /// May be repeated after a lost connection: the rows' paths are their uploads' alone. Then the
+    /// rows that were made before the connection was lost are in the way.
+    fn insert_all(&self, table: u8, rows: &[NewRow]) -> Result<(), DbError> {
+        let sql = insert_sql(table, rows.len());
+        let params: Vec<MysqlValue> = rows.iter().flat_map(values_of).collect();
+        let run = |session: &mut Session| session.execute(&sql, params.clone()).map(drop);
+        self.database.run("insert rows", Effect::Idempotent, run)
+    }
+
+    /// Inserts a row; one in the way that says the same was made by a try whose answer was lost.
+    fn insert_one(&self, table: u8, row: &NewRow) -> Result<(), DbError> {
+        let sql = insert_sql(table, 1);
+        let values = values_of(row).to_vec();
+        let run = |session: &mut Session| match session.execute(&sql, values.clone()) {
+            Err(failure) if failure.is_conflict() => {
+                let found = row_of(session, &row.key)?;
+                let is_ours = found.is_some_and(|found| found.file.says(row));
+                if is_ours { Ok(()) } else { Err(failure) }
+            }
+            result => result.map(drop),
+        };
+        self.database.run("insert a row", Effect::Idempotent, run)
+    }
+
+    /// Inserts rows of one table; those that cannot be inserted together one by one.
+    fn insert_each(&self, table: u8, rows: &[NewRow]) -> Vec<Result<(), DbError>> {
+        if let [row] = rows {
+            return vec![self.insert_one(table, row)];
+        }
+        match self.insert_all(table, rows) {
+            Ok(()) => vec![Ok(()); rows.len()],
+            Err(together) if together.is_unavailable() => vec![Err(together); rows.len()],
+            Err(together) => {
+                let is_unknown = matches!(together, DbError::UnknownOutcome { .. });
+                let alone = |row| match self.insert_one(table, row) {
+                    // It may have been inserted with the others.
+                    Err(error) if is_unknown && !error.is_conflict() => Err(together.clone()),
+                    result => result,
+                };
+                rows.iter().map(alone).collect()
+            }
+        }
+    }
+}
+
+fn insert_sql(table: u8, n_rows: usize) -> String {
+    let values = vec!["(?, ?, ?, 0, ?, ?, ?, ?)"; n_rows].join(", ");
+    format!(
+        "INSERT INTO {} (id, appid, userid, status, file_path, file_size, group_name, checksum) \
+         VALUES {values}",
+        table_name(table)
+    )
+}
+
+fn values_of(row: &NewRow) -> [MysqlValue; 7] {
+    let [id, app, user] = of_key(&row.key);
+    let size = i64::try_from(row.size).unwrap_or(i64::MAX);
+    [
+        id.into(),
+        app.into(),
+        user.into(),
+        row.path.as_str().into(),
+        size.into(),
+        row.group.as_str().into(),
+        row.checksum.to_be_bytes().as_slice().into(),
+    ]
 }
 
 impl Files for MysqlFiles {
     fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
         let run = |session: &mut Session| row_of(session, key);
-        let row = self.0.run("find a file", Effect::Read, run)?;
+        let row = self.database.run("find a file", Effect::Read, run)?;
         let is_there = |row: &StatusRow| row.status != DELETING;
         Ok(row.filter(is_there).map(|row| row.file))
     }
 
-    /// May be repeated after a lost connection: the path is this upload's alone, so that a row in
-    /// the way that says the same was made before the connection was lost.
     fn insert(&self, row: NewRow) -> Result<(), DbError> {
-        let sql = format!(
-            "INSERT INTO {} (id, appid, userid, status, file_path, file_size, group_name, \
-             checksum) VALUES (?, ?, ?, 0, ?, ?, ?, ?)",
-            table(&row.key.user)
-        );
-        let [id, app, user] = of_key(&row.key);
-        let size = i64::try_from(row.size).unwrap_or(i64::MAX);
-        let checksum = row.checksum.to_be_bytes();
-        let values = (
-            id,
-            app,
-            user,
-            &row.path,
-            size,
-            row.group.as_str(),
-            &checksum[..],
-        );
-        self.0.run(
-            "insert a row",
-            Effect::Idempotent,
-            |session| match session.execute(&sql, values) {
-                Err(failure) if failure.is_conflict() => {
-                    let found = row_of(session, &row.key)?;
-                    let is_ours = found.is_some_and(|found| found.file.says(&row));
-                    if is_ours { Ok(()) } else { Err(failure) }
-                }
-                result => result.map(drop),
-            },
-        )
+        let table = file_table(&row.key.user);
+        self.inserts
+            .insert(table, row, |rows| self.insert_each(table, rows))
     }
 
     fn begin_delete(&self, key: &FileKey, group: &GroupName) -> Result<Option<String>, DbError> {
@@ -105,25 +157,26 @@ impl Files for MysqlFiles {
         let id = key.file.as_str();
         // The path that this call marks; it may have done so before a connection was lost.
         let mut marking: Option<String> = None;
-        self.0.run("mark a row", Effect::Idempotent, |session| {
-            let Some(row) = row_of(session, key)? else {
-                return Ok(None);
-            };
-            let path = row.file.path;
-            if row.status == DELETING {
-                return Ok(marking.clone().filter(|marked| *marked == path));
-            }
-            marking = Some(path.clone());
-            let done = session.execute(&sql, (group.as_str(), id, &path))?;
-            // Nothing changed: somebody else deletes it.
-            Ok((done.affected > 0).then_some(path))
-        })
+        self.database
+            .run("mark a row", Effect::Idempotent, |session| {
+                let Some(row) = row_of(session, key)? else {
+                    return Ok(None);
+                };
+                let path = row.file.path;
+                if row.status == DELETING {
+                    return Ok(marking.clone().filter(|marked| *marked == path));
+                }
+                marking = Some(path.clone());
+                let done = session.execute(&sql, (group.as_str(), id, &path))?;
+                // Nothing changed: somebody else deletes it.
+                Ok((done.affected > 0).then_some(path))
+            })
     }
 
     fn end_delete(&self, key: &FileKey) -> Result<(), DbError> {
         let table = table(&key.user);
         let sql = format!("DELETE FROM {table} WHERE id = ? AND status = {DELETING}");
-        self.0.run(
+        self.database.run(
             "remove a row",
             Effect::Idempotent,
             |session| match row_of(session, key)? {
@@ -140,7 +193,7 @@ impl Files for MysqlFiles {
         group: &GroupName,
         limit: u32,
     ) -> Result<Vec<(FileKey, String)>, DbError> {
-        self.0
+        self.database
             .run("find unfinished deletions", Effect::Read, |session| {
                 let mut unfinished = Vec::new();
                 for table in TABLES {
@@ -152,7 +205,7 @@ impl Files for MysqlFiles {
     }
 
     fn close(&self) {
-        self.0.close();
+        self.database.close();
     }
 }
 
@@ -230,7 +283,11 @@ fn unfinished_in(
 }
 
 fn table(user: &UserId) -> String {
-    format!("t_file_{:02}", file_table(user))
+    table_name(file_table(user))
+}
+
+fn table_name(number: u8) -> String {
+    format!("t_file_{number:02}")
 }
 
 fn of_key(key: &FileKey) -> [&str; 3] {
