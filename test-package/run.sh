@@ -37,8 +37,9 @@ fi
 
 folder=$(mktemp -d)
 trap 'rm -rf --one-file-system "$folder"' EXIT
-trap 'exit 1' INT TERM HUP
 
+echo "== make install"
+test-package/install.sh "$built"
 echo "== make the package"
 deb=$(make -s deb BUILT="$built")
 ls -l "$deb"
@@ -48,4 +49,7 @@ cp "$deb" "$folder/first.deb"
 
 # Its first process takes all others with it when it ends.
 unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-    test-package/root.sh "$folder"
+    test-package/root.sh "$folder" &
+test=$!
+trap 'kill -KILL "$test"; exit 1' INT TERM HUP
+wait "$test"
