@@ -55,7 +55,7 @@ lint-greps:
 		| grep -v '/db/' || { echo 'database engines are named under db/ only'; exit 1; }
 
 # Where shellcheck is at hand; the test of the package installs it.
-SCRIPTS := .ci/run $(wildcard etc/init.d/* etc/init.sh package/*.sh package/debian/p* test-*/*.sh test-cluster/media/*.sh)
+SCRIPTS := .ci/run $(wildcard etc/init.d/* etc/init.sh etc/tnv-rolling-restart package/*.sh package/debian/p* test-*/*.sh test-cluster/media/*.sh)
 lint-shell:
 	@! command -v shellcheck >/dev/null || shellcheck -x $(SCRIPTS)
 

@@ -27,8 +27,12 @@ export SOURCE_DATE_EPOCH
 make -s install DESTDIR="$(realpath "$root")" BUILT="$built" PREFIX=/usr UNITDIR=/lib/systemd/system \
     ZSHDIR=/usr/share/zsh/vendor-completions
 
+# Those that are no scripts.
+programs=
 for program in "$root"/usr/bin/* "$root"/usr/sbin/*; do
+    [ "$(head -c 4 "$program" | tail -c 3)" = ELF ] || continue
     strip --strip-unneeded --remove-section=.comment "$program"
+    programs="$programs ${program#"$work/"}"
 done
 find "$root/usr/share/man" -type f -exec gzip -9n {} +
 
@@ -43,7 +47,6 @@ cp package/debian/lintian-overrides "$root/usr/share/lintian/overrides/tnv"
 
 # dpkg-shlibdeps asks for a source package around it.
 printf 'Source: tnv\n\nPackage: tnv\nArchitecture: any\n' >"$work/debian/control"
-programs=$(cd "$work" && find root/usr/bin root/usr/sbin -type f)
 # Unquoted on purpose: a list of names.
 # shellcheck disable=SC2086
 depends=$(cd "$work" && dpkg-shlibdeps -O $programs | sed 's/^shlibs:Depends=//')

@@ -4,6 +4,7 @@
 mod command_page;
 mod daemons;
 mod notes;
+mod script_page;
 mod settings;
 mod settings_page;
 
@@ -45,6 +46,7 @@ fn pages() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     for daemon in daemons::all() {
         pages.extend(command_page::with_subcommands(daemon, "8", daemons::NOTES)?);
     }
+    pages.push(script_page::rolling_restart("See also:\n  tnv(1)\n"));
     pages.extend(settings_page::all());
     Ok(pages)
 }

@@ -43,6 +43,15 @@ fn pages_of_programs_show_their_options() {
         assert!(storage.contains(part), "{part} in {storage}");
     }
     assert!(text("tnv-download.1").contains("--continue"));
+    let restart = text("tnv-rolling-restart.8");
+    for part in [
+        "[-t TRACKERS]",
+        "\n.SH DESCRIPTION",
+        "longest wait",
+        "Exit codes: 0",
+    ] {
+        assert!(restart.contains(part), "{part} in {restart}");
+    }
 }
 
 #[test]
