@@ -1,9 +1,12 @@
 //! `tnv-manual FOLDER`: writes the man pages of all programs and configurations of tnv, and the
-//! shell completion of its command line. Part of the build, not of what is installed.
+//! shell completion of its command line. `tnv-manual --reference FILE`: writes the reference of the
+//! configurations, `docs/configuration.md`. Part of the build, not of what is installed.
 
 mod command_page;
 mod daemons;
 mod notes;
+mod reference;
+mod samples;
 mod script_page;
 mod settings;
 mod settings_page;
@@ -19,10 +22,13 @@ const SOURCE: &str = concat!("tnv ", env!("CARGO_PKG_VERSION"));
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let [folder] = &args[..] else {
-        bail!("usage: tnv-manual FOLDER");
-    };
-    write_all(Path::new(folder))
+    match &args[..] {
+        [option, file] if option == "--reference" => {
+            put(Path::new(file), reference::reference()?.as_bytes())
+        }
+        [folder] if folder != "--reference" => write_all(Path::new(folder)),
+        _ => bail!("usage: tnv-manual FOLDER | --reference FILE"),
+    }
 }
 
 /// Everything, in `man/` and `completion/` of the folder, which are made anew.

@@ -3,56 +3,8 @@
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::SOURCE;
+use crate::samples::{SAMPLES, Sample};
 use crate::settings::{Piece, is_example, pieces};
-
-/// A configuration file.
-struct Sample {
-    /// Of the page.
-    name: &'static str,
-    /// Where it is installed.
-    path: &'static str,
-    about: &'static str,
-    see_also: &'static str,
-    text: &'static str,
-}
-
-const SAMPLES: [Sample; 5] = [
-    Sample {
-        name: "tnv-tracker.toml",
-        path: "/etc/tnv/tracker.toml",
-        about: "settings of the tracker of tnv",
-        see_also: "tnv-tracker(8)",
-        text: include_str!("../../etc/tracker.toml"),
-    },
-    Sample {
-        name: "tnv-idserver.toml",
-        path: "/etc/tnv/idserver.toml",
-        about: "settings of the idserver of tnv",
-        see_also: "tnv-idserver(8)",
-        text: include_str!("../../etc/idserver.toml"),
-    },
-    Sample {
-        name: "tnv-storage.toml",
-        path: "/etc/tnv/storage.toml",
-        about: "settings of the storage of tnv",
-        see_also: "tnv-storage(8)",
-        text: include_str!("../../etc/storage.toml"),
-    },
-    Sample {
-        name: "tnv-httpd.toml",
-        path: "/etc/tnv/httpd.toml",
-        about: "settings of the HTTP server of tnv",
-        see_also: "tnv-httpd(8)",
-        text: include_str!("../../etc/httpd.toml"),
-    },
-    Sample {
-        name: "tnv.toml",
-        path: "~/.config/tnv/tnv.toml, /etc/tnv/client.toml",
-        about: "settings of the command line of tnv",
-        see_also: "tnv(1)",
-        text: include_str!("../../etc/client.toml"),
-    },
-];
 
 /// The pages of all configurations, by their file names.
 pub(crate) fn all() -> Vec<(String, Vec<u8>)> {

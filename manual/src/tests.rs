@@ -87,3 +87,48 @@ fn completion_knows_subcommands_and_options() {
         }
     }
 }
+
+#[test]
+fn the_reference_in_docs_is_what_the_code_says() {
+    let kept = include_str!("../../docs/configuration.md");
+    let made = reference::reference().unwrap();
+    if kept != made {
+        let differs = |(kept, made): &(&str, &str)| kept != made;
+        let line = kept.lines().zip(made.lines()).position(|it| differs(&it));
+        let line = line.unwrap_or_else(|| kept.lines().count().min(made.lines().count())) + 1;
+        panic!(
+            "docs/configuration.md is out of date at line {line}; make it anew: {}",
+            reference::COMMAND
+        );
+    }
+}
+
+#[test]
+fn the_reference_has_every_setting_of_the_code() {
+    let text = reference::reference().unwrap();
+    for sample in &samples::SAMPLES {
+        let (_, file) = text.split_once(&format!("\n## {}\n", sample.path)).unwrap();
+        let file = file.split("\n## ").next().unwrap();
+        let Some(defaults) = sample.defaults else {
+            continue;
+        };
+        let has = |part: &str, key: &str, value: &toml::Value| {
+            let row = format!("| `{key}` | `{value}` | ");
+            assert!(part.contains(&row), "{}: no {row}", sample.path);
+        };
+        let mut n_keys = 0;
+        for (key, value) in defaults().unwrap() {
+            let Some(section) = value.as_table() else {
+                has(file.split("\n### ").next().unwrap(), &key, &value);
+                continue;
+            };
+            let (_, part) = file.split_once(&format!("\n### [{key}]\n")).unwrap();
+            let part = part.split("\n### ").next().unwrap();
+            for (key, value) in section {
+                has(part, key, value);
+                n_keys += 1;
+            }
+        }
+        assert!(n_keys > 5, "{}", sample.path);
+    }
+}

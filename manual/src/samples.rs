@@ -1,0 +1,67 @@
+//! The configuration files: their samples in `etc/`, and the defaults of the code.
+
+use daemon::config::effective;
+use toml::Table;
+
+/// A configuration file.
+pub(crate) struct Sample {
+    /// Of the page.
+    pub(crate) name: &'static str,
+    /// Where it is installed.
+    pub(crate) path: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) see_also: &'static str,
+    pub(crate) text: &'static str,
+    /// What is in force without a file; absent where only the sample tells.
+    pub(crate) defaults: Option<fn() -> anyhow::Result<Table>>,
+}
+
+pub(crate) const SAMPLES: [Sample; 5] = [
+    Sample {
+        name: "tnv-tracker.toml",
+        path: "/etc/tnv/tracker.toml",
+        about: "settings of the tracker of tnv",
+        see_also: "tnv-tracker(8)",
+        text: include_str!("../../etc/tracker.toml"),
+        defaults: Some(defaults::<tracker::Config>),
+    },
+    Sample {
+        name: "tnv-idserver.toml",
+        path: "/etc/tnv/idserver.toml",
+        about: "settings of the idserver of tnv",
+        see_also: "tnv-idserver(8)",
+        text: include_str!("../../etc/idserver.toml"),
+        defaults: Some(defaults::<idserver::Config>),
+    },
+    Sample {
+        name: "tnv-storage.toml",
+        path: "/etc/tnv/storage.toml",
+        about: "settings of the storage of tnv",
+        see_also: "tnv-storage(8)",
+        text: include_str!("../../etc/storage.toml"),
+        defaults: Some(defaults::<storage::Config>),
+    },
+    Sample {
+        name: "tnv-httpd.toml",
+        path: "/etc/tnv/httpd.toml",
+        about: "settings of the HTTP server of tnv",
+        see_also: "tnv-httpd(8)",
+        text: include_str!("../../etc/httpd.toml"),
+        defaults: Some(defaults::<httpd::Config>),
+    },
+    Sample {
+        name: "tnv.toml",
+        path: "~/.config/tnv/tnv.toml, /etc/tnv/client.toml",
+        about: "settings of the command line of tnv",
+        see_also: "tnv(1)",
+        text: include_str!("../../etc/client.toml"),
+        defaults: None,
+    },
+];
+
+/// The settings in force without a file, but for those that depend on the machine.
+fn defaults<C: serde::Serialize + Default>() -> anyhow::Result<Table> {
+    let mut table: Table = toml::from_str(&effective(&C::default())?)?;
+    table.remove("hostname");
+    Ok(table)
+}
