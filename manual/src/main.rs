@@ -78,3 +78,6 @@ fn put(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod messages;
