@@ -77,7 +77,7 @@ cluster-stop: $(TNV_CLUSTER) ## Stop the cluster
 demo: $(ENGINES) build ## Start a cluster, store videos, stream them, and leave one to watch (ENGINE=full)
 	@$(TNV_CLUSTER) demo --engine $(ENGINE)
 
-bench: build ## Measure everything beside the limits of this machine (25 minutes)
+bench: build ## Measure everything beside the limits of this machine (half an hour)
 	@test-cluster/engines.sh bench
 	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench
 

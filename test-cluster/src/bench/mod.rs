@@ -82,8 +82,8 @@ fn quick_scale() -> Scale {
     Scale {
         n_rounds: 3,
         round: Round {
-            warm_up: Duration::from_millis(150),
-            time: Duration::from_millis(450),
+            warm_up: Duration::from_millis(120),
+            time: Duration::from_millis(400),
         },
         n_rows: 200_000,
         small: batch("small", 1000, 16 << 10),

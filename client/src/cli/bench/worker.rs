@@ -189,7 +189,11 @@ impl Hand {
         let Some(player) = &mut self.player else {
             return Err(failure::new("usage", "no HTTP server is given"));
         };
-        player.get(&file.id, part, &file.content(), &mut self.buffer, meter)
+        let first_byte = player.get(&file.id, part, &file.content(), &mut self.buffer, meter)?;
+        Ok(match operation {
+            Operation::HttpSeek => first_byte,
+            _ => Instant::now(),
+        })
     }
 
     /// Offset and length of a range by chance.
