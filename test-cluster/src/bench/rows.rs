@@ -8,7 +8,7 @@ use test_mariadb::Mariadb;
 use super::child::Companion;
 use super::contest::Contest;
 use super::limits::{
-    Committer, File, Getter, Inserter, Nginx, Plain, Putter, Redis, Round, Syncer, empty,
+    Committer, FOLDER, File, Getter, Inserter, Nginx, Plain, Putter, Redis, Round, Syncer, empty,
     folder_of, run,
 };
 use super::measured::{Measured, View};
@@ -188,7 +188,7 @@ impl Bench {
         self.download_large(&trio, &media)?;
         self.upload_large(&trio)?;
         self.http(&trio, &media)?;
-        self.slow_readers(&mut trio)?;
+        self.slow_readers(&mut trio, &media)?;
         self.rows.append(&mut trio.memory);
         Ok(())
     }
@@ -360,48 +360,61 @@ impl Bench {
         Ok(())
     }
 
-    /// Many slow readers through httpd, and a fast one beside them.
-    fn slow_readers(&mut self, trio: &mut Trio) -> anyhow::Result<()> {
-        let Scale {
-            large, huge, round, ..
-        } = self.scale;
+    /// Many slow readers through httpd, and a fast one beside them; through nginx too.
+    fn slow_readers(&mut self, trio: &mut Trio, media: &Path) -> anyhow::Result<()> {
+        let Scale { large, huge, .. } = self.scale;
         tell("measuring slow readers");
         let n_slow = self.scale.n_slow;
         let pids = [trio.new.pid(Role::Httpd)?, trio.new.pid(Role::Storage)?];
         let stand = &trio.new;
         let file = File::list(Path::new(&stand.list(huge)))?.remove(0);
-        let fast = || -> anyhow::Result<Vec<Measured>> {
-            let rounds = (0..self.scale.n_rounds).map(|_| stand.reads("http", 1, large, round));
-            rounds.collect()
-        };
-        let alone = fast()?;
-        let readers = Readers::start(stand, &file, n_slow)?;
-        let beside = fast()?;
+        let list = stand.list(large);
+        let nginx = Nginx::start(&self.scratch, media)?;
+        let url = nginx.url();
+
+        let alone = self.fast_reader(|round| stand.reads("http", 1, large, round))?;
+        let httpd = stand.cluster.addresses(Role::Httpd)[0];
+        let readers = Readers::start(httpd, "/files", &file, n_slow)?;
+        let beside = self.fast_reader(|round| stand.reads("http", 1, large, round))?;
         let mut kib = 0;
         for pid in pids {
             kib += proc::figures(pid)?.rss_max_kib;
         }
         let n_served = readers.stop()?;
+
+        let readers = Readers::start(nginx.addr(), FOLDER, &file, n_slow)?;
+        let args = ["--mix", "http", "--use", &list, "--http", &url];
+        let nginx_beside =
+            self.fast_reader(|round| stand.round_elsewhere(&args, 1, round, &[nginx.pid()]))?;
+        readers.stop()?;
+
         let name = format!("{n_slow} slow readers of {} KB/s", RATE / 1000);
-        let exactly = |value: f64| Summary::exactly(value);
-        let all = ("all of them", exactly(n_slow as f64));
-        let (served, mib) = (exactly(n_served as f64), exactly(kib as f64 / 1024.0));
+        let all = ("all of them", Summary::exactly(n_slow as f64));
+        let served = Summary::exactly(n_served as f64);
         let row = Row::new(format!("{name}, served"), "", Better::More, served, all);
         self.rows.push(row.goal(1.0));
-        let most = ("512 MiB", exactly(SLOW_MIB_MAX));
+        let (mib, most) = (kib as f64 / 1024.0, ("512 MiB", SLOW_MIB_MAX));
+        let (mib, most) = (Summary::exactly(mib), (most.0, Summary::exactly(most.1)));
         let row = Row::new(format!("{name}, memory"), "MiB", Better::Less, mib, most);
         self.rows.push(row.goal(1.0));
-        let (beside, alone) = (View::Bytes.of(&beside), View::Bytes.of(&alone));
+        let name = format!("{name}, a fast one beside");
         let alone = ("itself alone", alone);
-        let row = Row::new(
-            format!("{name}, a fast one beside"),
-            "MB/s",
-            Better::More,
-            beside,
-            alone,
-        );
+        let row = Row::new(name.clone(), "MB/s", Better::More, beside, alone);
         self.rows.push(row.goal(0.7));
+        let nginx = ("nginx beside as many", nginx_beside);
+        self.rows
+            .push(Row::new(name, "MB/s", Better::More, beside, nginx));
         Ok(())
+    }
+
+    /// The rounds of one client that reads as fast as it can.
+    fn fast_reader(
+        &self,
+        read: impl Fn(Round) -> anyhow::Result<Measured>,
+    ) -> anyhow::Result<Summary> {
+        let rounds = (0..self.scale.n_rounds).map(|_| read(self.scale.round));
+        let rounds = rounds.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(View::Bytes.of(&rounds))
     }
 
     /// A plain server, in a process of its own so that its processor time can be told.

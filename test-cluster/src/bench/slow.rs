@@ -1,4 +1,4 @@
-//! Players that read slowly: a thousand connections to httpd, each at its own pace.
+//! Players that read slowly: many connections to an HTTP server, each at its own pace.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,8 +11,6 @@ use load::Content;
 use socket2::{Domain, Socket, Type};
 
 use super::limits::File;
-use super::stand::Stand;
-use crate::plan::Role;
 
 /// Bytes that each takes in a second.
 pub(super) const RATE: u64 = 100_000;
@@ -41,9 +39,13 @@ struct Reader {
 }
 
 impl Readers {
-    /// `count` readers of a file, each from another place on.
-    pub(super) fn start(stand: &Stand, file: &File, count: usize) -> anyhow::Result<Readers> {
-        let addr = stand.cluster.addresses(Role::Httpd)[0];
+    /// `count` readers of a file in a folder of an HTTP server, each from another place on.
+    pub(super) fn start(
+        addr: SocketAddr,
+        folder: &str,
+        file: &File,
+        count: usize,
+    ) -> anyhow::Result<Readers> {
         let (stop, stopped) = bounded(0);
         let step = file.size / 2 / count as u64;
         let offsets: Vec<u64> = (0..count as u64).map(|idx| idx * step).collect();
@@ -51,10 +53,11 @@ impl Readers {
         let mut all_open = Vec::new();
         for offsets in offsets.chunks(count.div_ceil(THREADS)) {
             let (offsets, file, stopped) = (offsets.to_vec(), file.clone(), stopped.clone());
+            let folder = folder.to_owned();
             let (tell_open, open) = bounded::<()>(0);
             all_open.push(open);
             threads.push(thread::spawn(move || {
-                let open = |&offset: &u64| Reader::open(addr, &file, offset);
+                let open = |&offset: &u64| Reader::open(addr, &folder, &file, offset);
                 let readers = offsets.iter().map(open).collect::<anyhow::Result<_>>()?;
                 drop(tell_open);
                 read_slowly(readers, &stopped)
@@ -89,7 +92,7 @@ impl Readers {
 
 impl Reader {
     /// Asks for all of a file from `offset` on, and reads the head of the reply.
-    fn open(addr: SocketAddr, file: &File, offset: u64) -> anyhow::Result<Reader> {
+    fn open(addr: SocketAddr, folder: &str, file: &File, offset: u64) -> anyhow::Result<Reader> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         socket.connect_timeout(&addr.into(), ANSWER)?;
@@ -97,7 +100,7 @@ impl Reader {
         stream.set_read_timeout(Some(ANSWER))?;
         let id = &file.id;
         let request =
-            format!("GET /files/{id} HTTP/1.1\r\nHost: bench\r\nRange: bytes={offset}-\r\n\r\n");
+            format!("GET {folder}/{id} HTTP/1.1\r\nHost: bench\r\nRange: bytes={offset}-\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         let mut head = Vec::new();
         let mut byte = [0];
@@ -111,7 +114,7 @@ impl Reader {
         let is_range = head.starts_with(b"HTTP/1.1 206");
         ensure!(
             is_range,
-            "httpd answers {:?}",
+            "a slow reader is answered {:?}",
             String::from_utf8_lossy(&head)
         );
         stream.set_nonblocking(true)?;
@@ -127,7 +130,7 @@ impl Reader {
         while self.read < due {
             let len = usize::try_from(due - self.read)?.min(buffer.len());
             match self.stream.read(&mut buffer[..len]) {
-                Ok(0) => bail!("httpd closed on a slow reader"),
+                Ok(0) => bail!("the server closed on a slow reader"),
                 Ok(n) => {
                     self.content.check(&buffer[..n])?;
                     self.read += n as u64;

@@ -19,7 +19,7 @@ pub use plain::{Plain, serve};
 
 pub(super) use disk::Syncer;
 pub(super) use mariadb::Inserter;
-pub(super) use nginx::Nginx;
+pub(super) use nginx::{FOLDER, Nginx};
 pub(super) use plain::{Getter, Putter, empty, folder_of};
 pub(super) use redis::Redis;
 pub(super) use sqlite::Committer;

@@ -9,6 +9,8 @@ use super::super::child::Companion;
 use crate::ports;
 
 const PORT: u16 = 18_080;
+/// The folder of the files in URLs.
+pub(in crate::bench) const FOLDER: &str = "/media";
 
 /// The server.
 pub(in crate::bench) struct Nginx {
@@ -40,8 +42,12 @@ impl Nginx {
         self.process.pid()
     }
 
+    pub(in crate::bench) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     pub(in crate::bench) fn url(&self) -> String {
-        format!("http://{}/media", self.addr)
+        format!("http://{}{FOLDER}", self.addr)
     }
 }
 
@@ -69,7 +75,7 @@ http {{
     scgi_temp_path {scratch}/nginx-scgi;
     server {{
         listen {addr};
-        location /media/ {{ alias {root}/; }}
+        location {FOLDER}/ {{ alias {root}/; }}
     }}
 }}
 "
