@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daemon::metrics::{IntCounter, Metrics, Page};
-use daemon::status::{Health, Subject};
+use daemon::status::{Health, Subject, measure_database};
 use proto::idserver::IdRequest;
 use serde_json::{Value, json};
 
@@ -38,9 +38,12 @@ impl Default for IdMetrics {
 pub(crate) struct Shown(pub(crate) Arc<Globals>);
 
 impl Subject for Shown {
-    fn health(&self, _health: &mut Health) {}
+    fn health(&self, health: &mut Health) {
+        health.needs_database(self.0.ids.availability());
+    }
 
     fn measure(&self, page: &mut Page) {
+        measure_database(page, &self.0.ids.availability());
         page.gauge("tnv_idserver_keys", "Keys in memory.")
             .sample(&[], self.0.keys.len() as f64);
         let help = "Most keys in memory, see keys_max.";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daemon::metrics::{CacheMetrics, Metrics, Page};
 use daemon::net::Connections;
-use daemon::status::{Health, Subject};
+use daemon::status::{Health, Subject, measure_database};
 use proto::report::{Report, Space, StorePath};
 use proto::storage::StorageRequest;
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ impl Shown {
 
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
+        health.needs_database(self.globals.files.availability());
         let report = self.report();
         let broken = report.paths.iter().filter(|path| path.health != "writable");
         let reasons: Vec<String> = broken.map(reason).collect();
@@ -56,6 +57,7 @@ impl Subject for Shown {
     }
 
     fn measure(&self, page: &mut Page) {
+        measure_database(page, &self.globals.files.availability());
         let help = "What a reply of success promises; always 1.";
         let durability = self.globals.config.durability.as_str();
         page.gauge("tnv_storage_durability_info", help)

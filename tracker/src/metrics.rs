@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daemon::metrics::{CacheMetrics, Metrics, Page};
-use daemon::status::{Health, Subject};
+use daemon::status::{Health, Subject, measure_database};
 use proto::tracker::TrackerRequest;
 use serde_json::{Value, json};
 
@@ -30,9 +30,12 @@ impl Default for TrackerMetrics {
 pub(crate) struct Shown(pub(crate) Arc<Globals>);
 
 impl Subject for Shown {
-    fn health(&self, _health: &mut Health) {}
+    fn health(&self, health: &mut Health) {
+        health.needs_database(self.0.routes.availability());
+    }
 
     fn measure(&self, page: &mut Page) {
+        measure_database(page, &self.0.routes.availability());
         let counts = self.0.groups.lock().counts();
         let help = "Storages by group and state.";
         let mut members = page.gauge("tnv_tracker_members", help);

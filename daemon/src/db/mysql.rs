@@ -124,6 +124,14 @@ impl Mysql {
         }
     }
 
+    /// Tells from memory whether a server serves, as far as is known.
+    ///
+    /// # Errors
+    /// Why none does.
+    pub fn availability(&self) -> Result<(), DbError> {
+        self.pool.look(pool::availability)
+    }
+
     /// Ends the looking and closes every connection as soon as its user is done. Calls that come
     /// later fail with [`DbError::Closed`]. Closing again does nothing.
     pub fn close(&self) {

@@ -10,16 +10,22 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use parking_lot::Mutex;
+
 use super::DbError;
+use crate::Stop;
+use crate::ticker::Ticker;
 
 use fair_lock::FairLock;
 use readers::Readers;
+use watch::Seen;
 use writer::Writer;
 
 mod fair_lock;
 mod job;
 mod readers;
 mod schema;
+mod watch;
 mod writer;
 
 /// How long a statement waits for a lock inside SQLite. Writers of this program queue before
@@ -41,8 +47,11 @@ pub enum Synchronous {
 /// An open database. All threads share it; `close` it before the process ends.
 #[derive(Debug)]
 pub struct Sqlite {
-    readers: Readers,
-    writer: Writer,
+    readers: Arc<Readers>,
+    writer: Arc<Writer>,
+    seen: Arc<Seen>,
+    watcher: Mutex<Option<Ticker>>,
+    closing: Stop,
 }
 
 impl Sqlite {
@@ -72,9 +81,17 @@ impl Sqlite {
             schema::migrate(&mut connection, component, migrations)?;
             connection
         };
+        let readers = Arc::new(Readers::new(path.to_owned()));
+        let writer = Arc::new(Writer::start(connection, lock)?);
+        let (seen, closing) = (Arc::new(Seen::default()), Stop::new());
+        let watcher = watch::start(&seen, &readers, &writer, closing.clone())
+            .map_err(|e| unavailable("start its watcher thread", e))?;
         Ok(Sqlite {
-            readers: Readers::new(path.to_owned()),
-            writer: Writer::start(connection, lock)?,
+            readers,
+            writer,
+            seen,
+            watcher: Mutex::new(Some(watcher)),
+            closing,
         })
     }
 
@@ -114,7 +131,7 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        self.readers.read(work)
+        self.seen.reads.note(self.readers.read(work))
     }
 
     /// Runs `work` on the writer thread and returns when its changes are committed, together with
@@ -129,7 +146,8 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
-        self.writer.submit(work)?.wait()
+        let pending = self.writer.submit(work);
+        self.seen.writes.note(pending.and_then(|p| p.wait()))
     }
 
     /// How many commits there were: fewer than writes when writes shared them.
@@ -137,11 +155,25 @@ impl Sqlite {
         self.writer.commits()
     }
 
+    /// Tells from memory whether the database can be used, as it was found last.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn availability(&self) -> Result<(), DbError> {
+        self.seen.availability()
+    }
+
     /// Finishes the writes that wait and closes every connection as soon as its reader is done.
     /// Reads and writes that come later fail with [`DbError::Closed`]. Closing again does nothing.
     pub fn close(&self) {
-        self.writer.close();
+        self.closing.trip();
         self.readers.close();
+        // The lock is held while joining, so that a second closer returns after the end too.
+        if let Some(watcher) = self.watcher.lock().take() {
+            watcher.join();
+        }
+        // The last, because readers cannot remove the log.
+        self.writer.close();
     }
 }
 

@@ -1,5 +1,8 @@
 //! Whether a daemon can do its work.
 
+use crate::db::DbError;
+use crate::metrics::Page;
+
 /// What is wrong with a daemon.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
@@ -16,6 +19,13 @@ impl Health {
     /// All can be done, but a part that others stand in for is missing.
     pub fn degrade(&mut self, reason: impl Into<String>) {
         self.degraded.push(reason.into());
+    }
+
+    /// Nothing can be done for long without the database.
+    pub fn needs_database(&mut self, availability: Result<(), DbError>) {
+        if let Err(e) = availability {
+            self.fail(format!("{:#}", anyhow::Error::from(e)));
+        }
     }
 
     /// Whether everything the daemon is there for can be done.
@@ -40,4 +50,11 @@ impl Health {
         let all = self.failing.iter().chain(&self.degraded);
         all.map(String::as_str)
     }
+}
+
+/// Shows whether the database can be used.
+pub fn measure_database(page: &mut Page, availability: &Result<(), DbError>) {
+    let help = "Whether the database could be used when it was last asked.";
+    let is_up = f64::from(u8::from(availability.is_ok()));
+    page.gauge("tnv_database_up", help).sample(&[], is_up);
 }

@@ -19,7 +19,7 @@ use crate::net::Server;
 use crate::units::Period;
 
 pub use config::StatusConfig;
-pub use health::Health;
+pub use health::{Health, measure_database};
 
 use pages::Pages;
 

@@ -20,6 +20,12 @@ pub(crate) trait Ids: Send + Sync {
     /// The numbers are not reserved, or nobody will ever use them.
     fn reserve(&self, key: &IdKey, step: u32) -> Result<Option<Range<u64>>, DbError>;
 
+    /// Whether the database can be used, from memory.
+    ///
+    /// # Errors
+    /// Why not.
+    fn availability(&self) -> Result<(), DbError>;
+
     /// Finishes what waits to be written.
     fn close(&self);
 }

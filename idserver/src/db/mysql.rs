@@ -53,6 +53,10 @@ impl Ids for MysqlIds {
         })
     }
 
+    fn availability(&self) -> Result<(), DbError> {
+        self.0.availability()
+    }
+
     fn close(&self) {
         self.0.close();
     }

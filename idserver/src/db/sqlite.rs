@@ -56,6 +56,10 @@ impl Ids for SqliteIds {
         Ok(end.map(|end| end - u64::from(step)..end))
     }
 
+    fn availability(&self) -> Result<(), DbError> {
+        self.0.availability()
+    }
+
     fn close(&self) {
         self.0.close();
     }

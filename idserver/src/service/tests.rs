@@ -39,6 +39,10 @@ impl Ids for Arc<ToyIds> {
         Ok(Some(first..first + u64::from(step)))
     }
 
+    fn availability(&self) -> Result<(), DbError> {
+        Ok(())
+    }
+
     fn close(&self) {}
 }
 

@@ -57,6 +57,12 @@ pub(crate) trait Files: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(FileKey, String)>, DbError>;
 
+    /// Whether the database can be used, from memory.
+    ///
+    /// # Errors
+    /// Why not.
+    fn availability(&self) -> Result<(), DbError>;
+
     /// Finishes what waits to be written.
     fn close(&self);
 }

@@ -204,6 +204,10 @@ impl Files for MysqlFiles {
             })
     }
 
+    fn availability(&self) -> Result<(), DbError> {
+        self.database.availability()
+    }
+
     fn close(&self) {
         self.database.close();
     }

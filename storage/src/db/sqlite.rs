@@ -140,6 +140,10 @@ impl Files for SqliteFiles {
         })
     }
 
+    fn availability(&self) -> Result<(), DbError> {
+        self.0.availability()
+    }
+
     fn close(&self) {
         self.0.close();
     }

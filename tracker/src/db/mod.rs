@@ -27,6 +27,12 @@ pub(crate) trait Routes: Send + Sync {
     fn bind(&self, app: &AppId, user: &UserId, candidate: &GroupName)
     -> Result<GroupName, DbError>;
 
+    /// Whether the database can be used, from memory.
+    ///
+    /// # Errors
+    /// Why not.
+    fn availability(&self) -> Result<(), DbError>;
+
     /// Finishes what waits to be written.
     fn close(&self);
 }

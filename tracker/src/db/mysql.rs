@@ -135,6 +135,10 @@ impl Routes for MysqlRoutes {
             })
     }
 
+    fn availability(&self) -> Result<(), DbError> {
+        self.mysql.availability()
+    }
+
     fn close(&self) {
         self.mysql.close();
     }

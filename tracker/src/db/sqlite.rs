@@ -104,6 +104,10 @@ impl Routes for SqliteRoutes {
         })
     }
 
+    fn availability(&self) -> Result<(), DbError> {
+        self.0.availability()
+    }
+
     fn close(&self) {
         self.0.close();
     }

@@ -347,6 +347,10 @@ impl db::Routes for Overtaken {
         self.0.bind(app, user, group)
     }
 
+    fn availability(&self) -> Result<(), DbError> {
+        self.0.availability()
+    }
+
     fn close(&self) {
         self.0.close();
     }

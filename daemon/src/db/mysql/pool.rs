@@ -232,6 +232,16 @@ impl Pool {
     }
 }
 
+/// What the gate lets through.
+pub(super) fn availability(gate: &Gate) -> Result<(), DbError> {
+    match gate {
+        Gate::Open(_) => Ok(()),
+        Gate::Searching => Err(still_searching()),
+        Gate::Shut(error) => Err(error.clone()),
+        Gate::Closed => Err(DbError::Closed),
+    }
+}
+
 fn no_place() -> DbError {
     DbError::TimedOut {
         what: "waiting for a connection",

@@ -148,9 +148,11 @@ fn a_database_away_at_the_start_is_waited_for() {
     }
     // The first look took a moment, all else fails at once.
     assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(mysql.availability().unwrap_err().is_awaited());
     server.start_again();
     let back = wait_for(&mysql);
     assert!(back < Duration::from_secs(20), "{back:?}");
+    mysql.availability().unwrap();
     // A server that stops while nobody asks is noticed by the next call.
     server.start_again();
     assert_eq!(wait_for(&mysql).as_secs(), 0);

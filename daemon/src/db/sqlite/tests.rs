@@ -180,6 +180,33 @@ fn a_full_database_is_unavailable_and_recovers() {
 }
 
 #[test]
+fn a_database_that_cannot_be_written_says_so_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    db.availability().unwrap();
+    let fail = |error: fn() -> DbError| db.write(move |_| Err::<(), _>(error())).unwrap_err();
+    // What is wrong with one row says nothing of the database.
+    let conflict = || DbError::Conflict {
+        source: Arc::new(std::io::Error::other("taken")),
+    };
+    assert!(fail(conflict).is_conflict());
+    db.availability().unwrap();
+    // No look comes between while the writer is held.
+    let (release, _) = hold(&db);
+    let full = DbError::TimedOut { what: "writing" };
+    db.seen.writes.note(Err::<(), _>(full)).unwrap_err();
+    assert_eq!(names(&db), Vec::<String>::new());
+    assert!(db.availability().unwrap_err().is_unavailable());
+    drop(release);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = db.availability() {
+        assert!(Instant::now() < deadline, "{error:?}");
+        std::thread::yield_now();
+    }
+    assert_eq!(names(&db), Vec::<String>::new());
+}
+
+#[test]
 fn a_job_that_ends_the_transaction_is_found_out() {
     let folder = tempfile::tempdir().unwrap();
     let db = open(&folder);
