@@ -28,6 +28,7 @@ struct Inner {
     storages: StorageCache,
     no_stat: Lacking,
     no_read: Lacking,
+    no_cluster: Lacking,
 }
 
 /// What is known of a stored file.
@@ -67,6 +68,7 @@ impl Client {
                 storages: StorageCache::new(config.storage_cache),
                 no_stat: Lacking::new("STAT"),
                 no_read: Lacking::new("READ"),
+                no_cluster: Lacking::new("CLUSTER"),
             }),
         }
     }
@@ -190,6 +192,10 @@ impl Client {
     }
 
     /// The storages that do not know READ.
+    pub(crate) fn no_cluster(&self) -> &Lacking {
+        &self.inner.no_cluster
+    }
+
     pub(crate) fn no_read(&self) -> &Lacking {
         &self.inner.no_read
     }

@@ -38,7 +38,9 @@ mod dial;
 mod manager;
 mod pool;
 
+mod admin;
 mod client;
+mod cluster;
 mod download;
 mod file_ids;
 mod id_client;
@@ -50,6 +52,7 @@ mod storages;
 mod upload;
 mod upload_attempt;
 
+pub use admin::Admin;
 pub use client::{Client, Stat};
 pub use config::{ClientConfig, ConnectionConfig, PoolConfig};
 pub use connection::Connection;

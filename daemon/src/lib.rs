@@ -16,6 +16,7 @@
 //! Threads: `signals`, one `accept` and one `park` for each listening socket, its `worker-N` and
 //! `fast-N`, one writer for each SQLite database, one for each ticker. Every one is named and joined.
 
+pub mod admin;
 pub mod args;
 pub mod config;
 mod host;

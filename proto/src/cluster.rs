@@ -21,6 +21,18 @@ pub struct Cluster {
     pub tracker: Tracker,
     /// The groups by name: those of the database, and those that have members.
     pub groups: Vec<Group>,
+    /// Storages that were refused lately, the latest first.
+    pub refused: Vec<Refused>,
+}
+
+/// A storage that may not join.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Refused {
+    /// When it last tried, seconds since the epoch.
+    pub time: i64,
+    /// Who, and why not.
+    pub text: String,
 }
 
 /// The tracker that was asked.
@@ -52,13 +64,15 @@ pub struct Group {
 }
 
 /// A member. Times are seconds since the epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Storage {
     /// Where clients are sent, `ip:port`.
     pub address: String,
     /// What it is called.
     pub hostname: String,
+    /// Its node id; a C++ storage has none.
+    pub node: String,
     /// What it told when it joined, at most six bytes.
     pub version: String,
     /// `ONLINE`, `ACTIVE` or `OFFLINE`.
@@ -69,8 +83,30 @@ pub struct Storage {
     pub join_time: i64,
     /// When it was last heard of.
     pub beat_time: i64,
+    /// What is wrong with its address, a line for each thing.
+    pub notes: Vec<String>,
+    /// Whether clients are sent there while it is ACTIVE: not when nobody can connect.
+    pub offered: bool,
     /// What it last reported; a C++ storage reports nothing.
     pub report: Option<Report>,
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        Storage {
+            address: String::new(),
+            hostname: String::new(),
+            node: String::new(),
+            version: String::new(),
+            status: String::new(),
+            start_time: 0,
+            join_time: 0,
+            beat_time: 0,
+            notes: Vec::new(),
+            offered: true,
+            report: None,
+        }
+    }
 }
 
 impl Cluster {

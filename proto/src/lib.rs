@@ -6,6 +6,7 @@
 //! a [`DecodeError`] that names the field.
 
 mod address;
+pub mod admin;
 pub mod cluster;
 mod error;
 mod fault;
@@ -13,6 +14,7 @@ mod field;
 pub mod file_id;
 pub mod group_list;
 mod head;
+pub mod hello;
 pub mod idserver;
 mod name;
 pub mod report;
@@ -26,7 +28,7 @@ pub use address::Address;
 pub use error::DecodeError;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
-pub use name::{AppId, FileId, GroupName, Hostname, IdKey, UserId, Version};
+pub use name::{AppId, FileId, GroupName, Hostname, IdKey, NodeId, UserId, Version};
 pub use request::{FILE_KEY_LEN, FIXED_MAX, FileKey, Request, Subject};
 pub use table::file_table;
 

@@ -183,6 +183,17 @@ name!(
 );
 
 name!(
+    /// A storage, the same across restarts: 1 to 64 ASCII letters and digits.
+    NodeId,
+    Rule {
+        field: "node id",
+        bytes_max: 64,
+        chars_max: 64,
+        alphabet: Alphabet::Alphanumeric,
+    }
+);
+
+name!(
     /// The key of a number sequence at the idserver: 1 to 64 bytes.
     IdKey,
     Rule {

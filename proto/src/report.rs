@@ -143,6 +143,29 @@ impl Drain {
     }
 }
 
+impl Counters {
+    /// Each with the name that FastDFS has for it, or one of ours in its manner.
+    pub fn named(&self) -> [(&'static str, u64); 15] {
+        [
+            ("connection.alloc_count", self.connection_alloc_count),
+            ("connection.current_count", self.connection_current_count),
+            ("connection.max_count", self.connection_max_count),
+            ("total_upload_count", self.total_upload_count),
+            ("success_upload_count", self.success_upload_count),
+            ("total_delete_count", self.total_delete_count),
+            ("success_delete_count", self.success_delete_count),
+            ("total_download_count", self.total_download_count),
+            ("success_download_count", self.success_download_count),
+            ("total_stat_count", self.total_stat_count),
+            ("success_stat_count", self.success_stat_count),
+            ("total_upload_bytes", self.total_upload_bytes),
+            ("success_upload_bytes", self.success_upload_bytes),
+            ("total_download_bytes", self.total_download_bytes),
+            ("success_download_bytes", self.success_download_bytes),
+        ]
+    }
+}
+
 impl Space {
     /// Both together.
     pub fn plus(self, other: Space) -> Space {

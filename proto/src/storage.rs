@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::admin::{Signed, order_len};
 use crate::field::{Fields, put_i64, put_u64};
 use crate::head::{HEAD_LEN, frame};
 use crate::request::exactly;
@@ -21,6 +22,10 @@ pub const DELETE: u8 = 73;
 pub const STAT: u8 = 74;
 /// STAT and DOWNLOAD in one. Ours: a C++ storage refuses it.
 pub const READ: u8 = 75;
+/// A nonce for the next order on this connection. Ours: a C++ storage refuses it.
+pub const CHALLENGE: u8 = 76;
+/// An order of an administrator. Ours: a C++ storage refuses it.
+pub const ADMIN: u8 = 77;
 
 /// Length of the fixed part of an UPLOAD body, in bytes.
 pub const UPLOAD_LEN: usize = FILE_KEY_LEN + 8;
@@ -41,6 +46,10 @@ pub enum StorageRequest {
     Stat(FileKey),
     /// Tell that, and send its content.
     Read(Read),
+    /// A nonce is wanted.
+    Challenge,
+    /// An order.
+    Admin(Box<Signed>),
 }
 
 /// The fixed part of an UPLOAD.
@@ -112,6 +121,12 @@ impl StorageRequest {
             StorageRequest::Download(download) => download.encode(),
             StorageRequest::Delete(key) => key_frame(DELETE, key),
             StorageRequest::Stat(key) => key_frame(STAT, key),
+            StorageRequest::Challenge => frame(CHALLENGE, &[]),
+            StorageRequest::Admin(signed) => {
+                let mut body = Vec::new();
+                signed.encode(&mut body);
+                frame(ADMIN, &body)
+            }
             StorageRequest::Read(read) => read.encode(),
         }
     }
@@ -129,6 +144,10 @@ impl Request for StorageRequest {
     ];
 
     fn subject(&self) -> Subject<'_> {
+        let none = |command| Subject {
+            file: None,
+            ..Subject::thing(command, "")
+        };
         match self {
             StorageRequest::Upload(upload) => Subject::file("upload", &upload.key),
             StorageRequest::FileSize(key) => Subject::file("filesize", key),
@@ -136,6 +155,8 @@ impl Request for StorageRequest {
             StorageRequest::Delete(key) => Subject::file("delete", key),
             StorageRequest::Stat(key) => Subject::file("stat", key),
             StorageRequest::Read(read) => Subject::file("read", &read.key),
+            StorageRequest::Challenge => none("challenge"),
+            StorageRequest::Admin(_) => none("admin"),
         }
     }
 
@@ -144,12 +165,19 @@ impl Request for StorageRequest {
             UPLOAD if head.body_len >= UPLOAD_LEN as i64 => Ok(UPLOAD_LEN),
             UPLOAD => exactly(head, UPLOAD_LEN, "408 and more"),
             FILESIZE | DELETE | STAT => exactly(head, FILE_KEY_LEN, "400"),
+            CHALLENGE => exactly(head, 0, "0"),
+            ADMIN => order_len(head),
             DOWNLOAD | READ => exactly(head, DOWNLOAD_LEN, "416"),
             other => Err(DecodeError::UnknownCommand(other)),
         }
     }
 
     fn decode(head: &Head, fixed: &[u8]) -> Result<StorageRequest, DecodeError> {
+        match head.command {
+            CHALLENGE => return Ok(StorageRequest::Challenge),
+            ADMIN => return Ok(StorageRequest::Admin(Box::new(Signed::decode(fixed)?))),
+            _ => {}
+        }
         let mut fields = Fields::new(fixed);
         let key = FileKey::decode(&mut fields)?;
         Ok(match head.command {
@@ -184,6 +212,8 @@ impl fmt::Display for StorageRequest {
             }
             StorageRequest::Delete(key) => write!(f, "delete {key}"),
             StorageRequest::Stat(key) => write!(f, "stat {key}"),
+            StorageRequest::Challenge => f.write_str("challenge"),
+            StorageRequest::Admin(_) => f.write_str("admin"),
             StorageRequest::Read(Read { key, span }) => {
                 write!(f, "read {key} {}+{}", span.offset, span.size)
             }

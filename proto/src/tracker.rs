@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::admin::{Signed, order_len};
 use crate::field::{Fields, put_i64, put_text};
 use crate::head::frame;
+use crate::hello::{HELLO_TEXT_MAX, Hello};
 use crate::report::{REPORT_TEXT_MAX, Report};
 use crate::request::{body_length, decode_key_of_user, encode_key, exactly};
 use crate::{
@@ -27,6 +29,12 @@ pub const LEAVE: u8 = 14;
 pub const REPORT: u8 = 15;
 /// All that a tracker knows of the cluster. Ours: a C++ tracker refuses it.
 pub const CLUSTER: u8 = 16;
+/// A storage says who it is, before it joins on the same connection. Ours: a C++ tracker refuses it.
+pub const HELLO: u8 = 17;
+/// A nonce for the next order on this connection. Ours: a C++ tracker refuses it.
+pub const CHALLENGE: u8 = 18;
+/// An order of an administrator. Ours: a C++ tracker refuses it.
+pub const ADMIN: u8 = 19;
 
 /// Most addresses in the reply to SADDRS.
 pub const ADDRESSES_MAX: usize = 3;
@@ -58,6 +66,12 @@ pub enum TrackerRequest {
     Report(Member, Box<Report>),
     /// All about everybody.
     Cluster,
+    /// Who will join.
+    Hello(Box<Hello>),
+    /// A nonce is wanted.
+    Challenge,
+    /// An order.
+    Admin(Box<Signed>),
 }
 
 /// What a storage tells of itself when it joins.
@@ -128,6 +142,15 @@ impl TrackerRequest {
                 REPORT
             }
             TrackerRequest::Cluster => CLUSTER,
+            TrackerRequest::Hello(hello) => {
+                hello.encode(&mut body);
+                HELLO
+            }
+            TrackerRequest::Challenge => CHALLENGE,
+            TrackerRequest::Admin(signed) => {
+                signed.encode(&mut body);
+                ADMIN
+            }
         };
         frame(command, &body)
     }
@@ -160,6 +183,9 @@ impl Request for TrackerRequest {
             TrackerRequest::Report(member, _) => of("report", member),
             TrackerRequest::Groups => none("groups"),
             TrackerRequest::Cluster => none("cluster"),
+            TrackerRequest::Hello(hello) => Subject::thing("hello", hello.node.to_string()),
+            TrackerRequest::Challenge => none("challenge"),
+            TrackerRequest::Admin(_) => none("admin"),
             TrackerRequest::Saddrs(saddrs) => Subject {
                 command: "saddrs",
                 app: Some(&saddrs.app),
@@ -174,7 +200,12 @@ impl Request for TrackerRequest {
             JOIN => exactly(head, JOIN_LEN, "171"),
             BEAT | LEAVE => exactly(head, BEAT_LEN, "146"),
             SADDRS => exactly(head, FILE_KEY_LEN, "400"),
-            GROUPS | CLUSTER => exactly(head, 0, "0"),
+            HELLO => match usize::try_from(head.body_len) {
+                Ok(len) if (1..=HELLO_TEXT_MAX).contains(&len) => Ok(len),
+                _ => Err(body_length(head, "1 to 1024")),
+            },
+            ADMIN => order_len(head),
+            GROUPS | CLUSTER | CHALLENGE => exactly(head, 0, "0"),
             REPORT => match usize::try_from(head.body_len) {
                 Ok(len) if (BEAT_LEN + 1..=BEAT_LEN + REPORT_TEXT_MAX).contains(&len) => Ok(len),
                 _ => Err(body_length(head, "147 to 7314")),
@@ -199,6 +230,9 @@ impl Request for TrackerRequest {
                 TrackerRequest::Report(member, Box::new(Report::decode(fields)?))
             }
             CLUSTER => TrackerRequest::Cluster,
+            CHALLENGE => TrackerRequest::Challenge,
+            ADMIN => TrackerRequest::Admin(Box::new(Signed::decode(fixed)?)),
+            HELLO => TrackerRequest::Hello(Box::new(Hello::decode(fixed)?)),
             other => return Err(DecodeError::UnknownCommand(other)),
         })
     }
@@ -215,6 +249,9 @@ impl fmt::Display for TrackerRequest {
             TrackerRequest::Saddrs(saddrs) => write!(f, "saddrs {}/{}", saddrs.app, saddrs.user),
             TrackerRequest::Groups => f.write_str("groups"),
             TrackerRequest::Cluster => f.write_str("cluster"),
+            TrackerRequest::Challenge => f.write_str("challenge"),
+            TrackerRequest::Admin(_) => f.write_str("admin"),
+            TrackerRequest::Hello(hello) => write!(f, "hello {}", hello.node),
             TrackerRequest::Leave(member) => {
                 write!(f, "leave {}/{}", member.group, member.hostname)
             }

@@ -1,9 +1,11 @@
 //! The settings of a storage (`etc/storage.toml` explains each).
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use daemon::admin::Guard;
 use daemon::args::{INIT_DATABASE, JobFlag};
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig, Synchronous};
@@ -23,6 +25,14 @@ pub struct Config {
     /// Where clients connect. A specific address is also the one connections to trackers and
     /// idservers are made from, so that members on one host differ.
     pub listen: SocketAddr,
+    /// Where clients are sent, if that is not where connections to trackers come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<Address>,
+    /// The file with the key of the administrators; absent: no order is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_key_file: Option<PathBuf>,
+    /// Where it keeps who it is: a file of this storage alone.
+    pub state_file: PathBuf,
     /// The group this storage belongs to.
     pub group: GroupName,
     /// The name it goes by.
@@ -124,6 +134,9 @@ impl Default for Config {
         let address = |text: &str| vec![text.parse().expect("an address")];
         Config {
             listen: ([0, 0, 0, 0], 23000).into(),
+            advertise: None,
+            admin_key_file: None,
+            state_file: "/var/lib/tnv/storage.state".into(),
             group: "group001".parse().expect("a group name"),
             hostname: daemon::hostname(),
             trackers: address("127.0.0.1:21000"),
@@ -154,6 +167,7 @@ impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
+        Guard::check(self.admin_key_file.as_deref())?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;

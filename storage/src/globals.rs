@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
+use daemon::admin::Guard;
+use proto::report::Drain;
 
 use crate::cache::Rows;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::db::{self, Files};
 use crate::id::Numbers;
+use crate::identity::Identity;
 use crate::metrics::StorageMetrics;
 use crate::path::StorePaths;
 use crate::writer::FileWriter;
@@ -20,6 +23,8 @@ const NUMBER_WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
+    pub(crate) identity: Identity,
+    pub(crate) guard: Guard,
     pub(crate) paths: StorePaths,
     pub(crate) numbers: Numbers,
     pub(crate) writer: FileWriter,
@@ -32,9 +37,12 @@ pub(crate) struct Globals {
 impl Globals {
     /// Opens the database and the store paths.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
+        let identity = Identity::open(&config.state_file)?;
         let paths = StorePaths::open(&config)?;
         let files = db::open(&config).context("cannot open the database")?;
         Ok(Arc::new(Globals {
+            identity,
+            guard: Guard::new(config.admin_key_file.clone()),
             paths,
             numbers: Numbers::new(ids(&config)),
             writer: FileWriter::new(config.durability),
@@ -55,6 +63,13 @@ pub(crate) fn ids(config: &Config) -> IdClient {
     };
     let pools = PoolManager::new(connection, PoolConfig::default());
     IdClient::new(config.idservers.clone(), Arc::new(pools))
+}
+
+impl Globals {
+    /// Whether an upload has a chance: a store path takes it, and no administrator objects.
+    pub(crate) fn takes_uploads(&self) -> bool {
+        self.paths.take_uploads() && self.identity.drain() == Drain::None
+    }
 }
 
 /// How connections to other servers are made: from the address this one listens on, if it is one.

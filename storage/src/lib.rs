@@ -3,12 +3,14 @@
 //! A file exists when its row does: the row is written last on the way in and marked first on the
 //! way out, so that a crash leaves work for a sweep but never a row without its file.
 
+mod admin;
 mod clock;
 pub mod config;
 mod counters;
 mod gate;
 mod globals;
 mod id;
+mod identity;
 mod marker;
 mod path;
 mod reserve;

@@ -18,7 +18,8 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
         .iter()
         .fold(Space::default(), |sum, path| sum.plus(path.space));
     Report {
-        uploads: globals.paths.take_uploads(),
+        uploads: globals.takes_uploads(),
+        drain: globals.identity.drain(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         up_since,
         space,
@@ -30,7 +31,6 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
             ..globals.counters.totals()
         },
         errors: globals.counters.errors(),
-        ..Report::default()
     }
 }
 

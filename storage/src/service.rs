@@ -3,13 +3,16 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
+use daemon::admin::{Challenge, Guard};
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::error;
 use proto::storage::{
-    DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD, encode_file_size,
+    ADMIN, DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD,
+    encode_file_size,
 };
 use proto::{ErrorCode, Fault, FileKey};
 
+use crate::admin;
 use crate::clock::epoch_secs;
 use crate::db::FileRow;
 use crate::gate::{GatedFile, Visitor};
@@ -47,6 +50,9 @@ impl StorageService {
             StorageRequest::Stat(key) => {
                 let stat = counters.stats.count(self.stat(&key))?;
                 Ok(Reply::Body(stat.encode()))
+            }
+            StorageRequest::Challenge | StorageRequest::Admin(_) => {
+                unreachable!("these are answered before")
             }
         }
     }
@@ -182,17 +188,31 @@ impl StorageService {
 
 impl Service for StorageService {
     type Request = StorageRequest;
-    type Session = ();
+    type Session = Challenge;
 
     fn lane(&self, command: u8) -> Lane {
         match command {
-            UPLOAD | DOWNLOAD | DELETE | READ => Lane::Slow,
+            UPLOAD | DOWNLOAD | DELETE | READ | ADMIN => Lane::Slow,
             _ => Lane::Fast,
         }
     }
 
-    fn call(&self, request: StorageRequest, _caller: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
-        let reply = self.serve(request);
+    fn call(
+        &self,
+        request: StorageRequest,
+        caller: &mut Caller<'_, Challenge>,
+    ) -> Result<Reply, Fault> {
+        let reply = match request {
+            StorageRequest::Challenge => {
+                let nonce = Guard::challenge(caller.session);
+                Ok(Reply::Body(nonce.to_vec()))
+            }
+            StorageRequest::Admin(signed) => {
+                let order = self.globals.guard.open(&signed, caller.session);
+                order.and_then(|order| admin::obey(&self.globals, order))
+            }
+            request => self.serve(request),
+        };
         if let Err(fault) = &reply {
             self.globals.counters.note(fault, epoch_secs());
         }

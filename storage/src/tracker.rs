@@ -1,5 +1,6 @@
 //! Membership: one thread for each tracker joins, beats and, at the end, leaves.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use daemon::Stop;
 use daemon::net::{Connections, Server};
 use daemon::thread::{self, Thread};
 use log::{debug, info, warn};
+use proto::hello::Hello;
 use proto::report::{Drain, Report};
 use proto::tracker::{Join, Member, REPLY, TrackerRequest};
 use proto::{Address, Version};
@@ -25,7 +27,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How often it is looked whether there is something to tell.
 const LOOK: Duration = Duration::from_secs(1);
-/// A tracker that does not know reports, a C++ one, is not sent another for this long.
+/// A tracker that does not know hellos and reports, a C++ one, is not sent any for this long.
 const SPARE: Duration = Duration::from_secs(600);
 
 /// The threads that keep this storage a member, one for each tracker.
@@ -134,8 +136,8 @@ struct Tie {
     tracker: Address,
     /// Whether it was told of that the tracker is away.
     complained: bool,
-    /// Since when the tracker is known not to know reports.
-    refused_reports: Option<Instant>,
+    /// Since when the tracker is known not to know hellos and reports.
+    refused: Option<Instant>,
 }
 
 impl Tie {
@@ -144,7 +146,7 @@ impl Tie {
             card,
             tracker,
             complained: false,
-            refused_reports: None,
+            refused: None,
         }
     }
 
@@ -165,7 +167,7 @@ impl Tie {
     /// One connection's worth of membership: ends in order at the stop, else with what broke it.
     fn be_member(&mut self, stop: &Stop) -> Result<(), Error> {
         let card = Arc::clone(&self.card);
-        let mut connection = Connection::connect(&self.tracker, &card.connection)?;
+        let mut connection = self.introduce()?;
         card.join(&mut connection)?;
         self.complained = false;
         info!(
@@ -189,6 +191,10 @@ impl Tie {
                     info!("tracker {}: closed the connection", self.tracker);
                     return Ok(());
                 }
+                // Perhaps it knows more by now.
+                if self.refused.is_some_and(|at| at.elapsed() >= SPARE) {
+                    return Ok(());
+                }
                 if card.standing() != told {
                     told = self.report(&mut connection)?;
                 }
@@ -200,19 +206,49 @@ impl Tie {
         }
     }
 
+    /// A connection on which the tracker was told who will join, if it listens to that.
+    fn introduce(&mut self) -> Result<Connection, Error> {
+        let connect = || Connection::connect(&self.tracker, &self.card.connection);
+        let mut connection = connect()?;
+        if self.refused.is_some_and(|at| at.elapsed() < SPARE) {
+            return Ok(connection);
+        }
+        match self.card.hello(&mut connection) {
+            Ok(()) => {
+                self.refused = None;
+                Ok(connection)
+            }
+            // A C++ tracker refuses and closes, or just closes.
+            Err(Error::Fault { .. } | Error::Io { .. }) => {
+                let connection = connect()?;
+                if let Some(advertise) = &self.card.globals.config.advertise
+                    && self.refused.is_none()
+                {
+                    let tracker = &self.tracker;
+                    warn!(
+                        "tracker {tracker} sends no clients to {advertise}: it is of the C++ system"
+                    );
+                }
+                self.refused = Some(Instant::now());
+                Ok(connection)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     /// Tells how this storage is; tells what of that trackers act on. A C++ tracker refuses and
     /// closes.
     fn report(&mut self, connection: &mut Connection) -> Result<Standing, Error> {
         let report = self.card.report();
         let standing = standing(&report);
-        if self.refused_reports.is_some_and(|at| at.elapsed() < SPARE) {
+        if self.refused.is_some() {
             return Ok(standing);
         }
         let request = TrackerRequest::Report(self.card.member.clone(), Box::new(report));
         let told = self.card.tell(connection, request);
         if matches!(told, Err(Error::Fault { .. })) {
             debug!("tracker {} takes no reports", self.tracker);
-            self.refused_reports = Some(Instant::now());
+            self.refused = Some(Instant::now());
         }
         told.map(|()| standing)
     }
@@ -234,12 +270,24 @@ impl Card {
         self.tell(connection, TrackerRequest::Join(join))
     }
 
+    /// Tells who this storage is, and where clients reach it.
+    fn hello(&self, connection: &mut Connection) -> Result<(), Error> {
+        let advertise = self.globals.config.advertise.clone();
+        let hello = Hello {
+            node: self.globals.identity.node.clone(),
+            address: advertise.as_ref().and_then(resolve),
+            advertise,
+            local: connection.local_addr().ok().map(|addr| addr.ip()),
+        };
+        self.tell(connection, TrackerRequest::Hello(Box::new(hello)))
+    }
+
     fn report(&self) -> Report {
         report(&self.globals, &self.connections, self.start_time)
     }
 
     fn standing(&self) -> Standing {
-        (self.globals.paths.take_uploads(), Drain::None)
+        (self.globals.takes_uploads(), self.globals.identity.drain())
     }
 
     fn beat(&self, connection: &mut Connection) -> Result<(), Error> {
@@ -256,6 +304,19 @@ impl Card {
     fn tell(&self, connection: &mut Connection, request: TrackerRequest) -> Result<(), Error> {
         connection.call(&request.encode(), REPLY, 0).map(drop)
     }
+}
+
+/// The first address of a name, an IPv4 one if there is any: what a C++ client can use.
+fn resolve(advertise: &Address) -> Option<SocketAddr> {
+    let addrs: Vec<SocketAddr> = match advertise.as_str().to_socket_addrs() {
+        Ok(addrs) => addrs.collect(),
+        Err(e) => {
+            warn!("advertise: {advertise} cannot be resolved: {e}");
+            return None;
+        }
+    };
+    let ipv4 = addrs.iter().find(|addr| addr.is_ipv4());
+    ipv4.or(addrs.first()).copied()
 }
 
 /// What fits of this build's version in the six bytes of the field.

@@ -11,6 +11,7 @@ use proto::storage_path::storage_path;
 use proto::{ErrorCode, Fault, FileKey};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::admin;
 use crate::clock::epoch_secs;
 use crate::db::NewRow;
 use crate::gate::Visitor;
@@ -40,6 +41,7 @@ pub(crate) struct Incoming {
 /// The file exists, there is no room, or the database, the idservers or the disk do not answer.
 pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, Fault> {
     let Upload { key, size } = upload;
+    admin::check_uploads(globals)?;
     if size > SMALL && globals.files.find(&key)?.is_some() {
         return Err(exists(&key));
     }

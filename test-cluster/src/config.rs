@@ -68,7 +68,9 @@ fn of_storage(plan: &Plan, node: &Node, group: &str, settings: &Settings) -> Str
         "{trackers}{idservers}group = \"{group}\"\nstore_paths = [\"{store_path}\"]\n\
          require_marker = {is_volume}\n\
          beat_interval = \"{interval}\"\nreserved_space = \"64MiB\"\n\
-         durability = \"{durability}\"\n"
+         durability = \"{durability}\"\n\
+         state_file = \"db/{}.state\"\n",
+        node.name
     )
 }
 

@@ -1,7 +1,9 @@
 //! The settings of a tracker (`etc/tracker.toml` explains each).
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use daemon::admin::Guard;
 use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
@@ -30,6 +32,11 @@ pub struct Config {
     pub check_interval: Period,
     /// Most members of all groups together, offline ones among them.
     pub members_max: usize,
+    /// Whether it is tried to connect to members; those that cannot be are not offered to clients.
+    pub check_addresses: bool,
+    /// The file with the key of the administrators; absent: no order is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_key_file: Option<PathBuf>,
     /// Groups remembered of users asked for.
     pub cache: CacheConfig,
     /// How the servers of a MySQL database are connected to.
@@ -73,6 +80,8 @@ impl Default for Config {
             database: DatabaseUrl::Sqlite("/var/lib/tnv/tracker.db".into()),
             check_interval: Period::from_secs(30),
             members_max: 100_000,
+            check_addresses: true,
+            admin_key_file: None,
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
@@ -89,6 +98,7 @@ impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
+        Guard::check(self.admin_key_file.as_deref())?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("check_interval", self.check_interval.is_zero())?;
         check_nonzero("members_max", self.members_max == 0)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
+use daemon::admin::Guard;
 use daemon::db::DbError;
 use parking_lot::{Mutex, RwLock};
 use proto::{AppId, GroupName};
@@ -15,6 +16,7 @@ use crate::db::{self, Routes};
 use crate::gate::Gate;
 use crate::groups::{Groups, Now};
 use crate::metrics::TrackerMetrics;
+use crate::refusals::Refusals;
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
@@ -24,6 +26,10 @@ pub(crate) struct Globals {
     pub(crate) groups: Mutex<Groups>,
     /// What the database said when it was last asked, for warnings and monitors.
     pub(crate) known: Mutex<Known>,
+    /// Storages that may not join.
+    pub(crate) refusals: Mutex<Refusals>,
+    /// In front of the orders of administrators.
+    pub(crate) guard: Guard,
     pub(crate) routes: Box<dyn Routes>,
     /// In front of the database.
     pub(crate) gate: Gate,
@@ -66,6 +72,8 @@ impl Globals {
                 groups: known.into_iter().collect(),
                 error: None,
             }),
+            refusals: Mutex::default(),
+            guard: Guard::new(config.admin_key_file.clone()),
             routes,
             gate: Gate::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),

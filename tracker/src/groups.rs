@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use proto::report::{Drain, Report};
 use proto::tracker::{ADDRESSES_MAX, Join, Member as Name};
-use proto::{ErrorCode, Fault, GroupName};
+use proto::{ErrorCode, Fault, GroupName, NodeId};
 
 /// The time: one clock that no administrator turns, for silence, and one for people.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,12 @@ pub(crate) struct Member {
     pub(crate) beat_time: i64,
     /// What it last told of itself since it joined; a C++ storage tells nothing.
     pub(crate) report: Option<Arc<Report>>,
+    /// Who it is; a C++ storage does not tell.
+    pub(crate) node: Option<NodeId>,
+    /// What is odd about its address.
+    pub(crate) note: Option<Arc<str>>,
+    /// Whether it can be connected to, as far as this tracker knows.
+    pub(crate) reach: Reach,
     heard: Duration,
     /// Which of all joins was its last.
     join_number: u64,
@@ -73,6 +79,8 @@ pub(crate) struct Joined {
     pub(crate) is_new: bool,
     /// The OFFLINE member that made room for it.
     pub(crate) forgotten: Option<Member>,
+    /// The same storage as it was at another address.
+    pub(crate) replaced: Option<Member>,
 }
 
 /// How many members a group has.
@@ -84,6 +92,41 @@ pub(crate) struct Count {
     pub(crate) offline: usize,
 }
 
+/// Where a storage joins, and as who.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Where clients are to be sent.
+    pub(crate) addr: SocketAddr,
+    /// Who it is, if it told.
+    pub(crate) node: Option<NodeId>,
+    /// What is odd about the address.
+    pub(crate) note: Option<Arc<str>>,
+}
+
+/// Whether a member can be connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Not tried yet.
+    Untried,
+    /// It could, at this time on the clock of [`Now::elapsed`].
+    Good(Duration),
+    /// It could not, so many times in a row.
+    Bad {
+        /// The last time.
+        at: Duration,
+        /// How often.
+        times: u32,
+        /// Why.
+        why: Arc<str>,
+    },
+}
+
+/// A member is not offered to clients after so many tries in a row that failed: one may be chance.
+const BAD_TIMES: u32 = 2;
+/// Time from one try to the next: of members that could be connected to, and of others.
+const RETRY_GOOD: Duration = Duration::from_secs(30);
+const RETRY_BAD: Duration = Duration::from_secs(5);
+
 /// All groups that have members.
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -93,6 +136,8 @@ pub(crate) struct Groups {
     /// The groups of the OFFLINE members, by when a member was last heard of and its number: who has
     /// been silent for longest comes first.
     offline: BTreeMap<(Duration, u64), GroupName>,
+    /// Where the members are that told who they are.
+    by_node: BTreeMap<NodeId, (GroupName, u64)>,
     n_members: usize,
     n_joins: u64,
 }
@@ -114,18 +159,25 @@ impl Groups {
             check_interval,
             groups: BTreeMap::new(),
             offline: BTreeMap::new(),
+            by_node: BTreeMap::new(),
             n_members: 0,
             n_joins: 0,
         }
     }
 
-    /// A storage joins from `ip`; one that is known keeps its place.
+    /// A storage joins at an address; one that is known keeps its place, and one that was at
+    /// another address leaves that.
     ///
     /// # Errors
-    /// Busy, when there are too many members already and none of them is OFFLINE.
-    pub(crate) fn join(&mut self, ip: IpAddr, join: Join, now: Now) -> Result<Joined, Fault> {
-        let addr = SocketAddr::new(ip, join.port);
+    /// Busy, when there are too many members already and none of them is OFFLINE. Exists, when
+    /// another member that lives has its node id, or its address.
+    pub(crate) fn join(&mut self, place: Place, join: Join, now: Now) -> Result<Joined, Fault> {
+        let Place { addr, node, note } = place;
         let name = join.member.group.clone();
+        let replaced = match &node {
+            Some(node) => self.make_way(node, addr, &join, now)?,
+            None => None,
+        };
         let known = self.groups.get(&name).and_then(|group| group.at(addr));
         let is_new = known.is_none();
         let forgotten = if is_new { self.make_room()? } else { None };
@@ -145,16 +197,77 @@ impl Groups {
             state: State::Online,
             beat_time: now.epoch,
             report: None,
+            node: node.clone(),
+            note,
+            reach: Reach::Untried,
             heard: now.elapsed,
             join_number: self.n_joins,
         };
+        if let Some(node) = node {
+            self.by_node.insert(node, (name.clone(), ticket.number));
+        }
         let group = self.groups.entry(name).or_default();
-        group.put(ticket.number, member);
+        if let Some(before) = group.put(ticket.number, member) {
+            self.forget_node(&before, ticket.number, &ticket.group);
+        }
         Ok(Joined {
             ticket,
             is_new,
             forgotten,
+            replaced,
         })
+    }
+
+    /// Sees to it that no other member has this node id or, in the group, this address. One that
+    /// lives is in the right; who restarted, or is silent, makes way. Tells who did.
+    fn make_way(
+        &mut self,
+        node: &NodeId,
+        addr: SocketAddr,
+        join: &Join,
+        now: Now,
+    ) -> Result<Option<Member>, Fault> {
+        let at_addr = self.groups.get(&join.member.group).and_then(|group| {
+            let number = group.at(addr)?;
+            group.members.get(&number)
+        });
+        if let Some(other) = at_addr
+            && other.node.as_ref().is_some_and(|other| other != node)
+            && other.state != State::Offline
+        {
+            return Err(other.conflict(now, &format!("{addr} is taken, which node {node} wants")));
+        }
+        let Some((name, number)) = self.by_node.get(node).cloned() else {
+            return Ok(None);
+        };
+        let other = self.groups.get(&name).and_then(|g| g.members.get(&number));
+        let Some(other) = other.filter(|m| m.addr != addr || name != join.member.group) else {
+            return Ok(None);
+        };
+        let is_same_process = other.join.start_time == join.start_time
+            && other.join.member.hostname == join.member.hostname;
+        if other.state != State::Offline && !is_same_process {
+            let host = &join.member.hostname;
+            return Err(other.conflict(
+                now,
+                &format!("node id {node} of {host} at {addr} is in use (a copied machine?)"),
+            ));
+        }
+        self.forget_silence(&name, number);
+        Ok(self.remove(&name, number))
+    }
+
+    /// A node id is free again, unless the member was entered anew with it.
+    fn forget_node(&mut self, member: &Member, number: u64, group: &GroupName) {
+        if let Some(node) = &member.node
+            && let Some((at, n)) = self.by_node.get(node)
+            && (at, *n) == (group, number)
+        {
+            let still = self.groups.get(group).and_then(|g| g.members.get(&number));
+            if still.is_none_or(|still| still.node.as_ref() != Some(node)) {
+                self.by_node.remove(node);
+            }
+        }
     }
 
     /// Sees to it that one more fits in; tells who had to go.
@@ -176,6 +289,7 @@ impl Groups {
             self.groups.remove(name);
         }
         self.n_members -= 1;
+        self.forget_node(&removed, number, name);
         Some(removed)
     }
 
@@ -237,6 +351,37 @@ impl Groups {
         self.remove(&ticket.group, ticket.number)
     }
 
+    /// Strikes members off that an administrator names by address or node id. Tells who they were.
+    ///
+    /// # Errors
+    /// One lives: it would be back at its next beat. Or there is none.
+    pub(crate) fn forget(&mut self, storage: &str) -> Result<Vec<Member>, Fault> {
+        let named = |member: &Member| {
+            let node = member.node.as_ref().map(NodeId::as_str);
+            member.addr.to_string() == storage || node == Some(storage)
+        };
+        let mut found = Vec::new();
+        for (name, group) in &self.groups {
+            for (number, member) in group.members.iter().filter(|(_, m)| named(m)) {
+                if member.state != State::Offline {
+                    let message = format!("{} is not offline: stop it first", member.addr);
+                    return Err(Fault::new(ErrorCode::Exists, message));
+                }
+                found.push((name.clone(), *number));
+            }
+        }
+        if found.is_empty() {
+            let message = format!("no storage has the address or node id {storage}");
+            return Err(Fault::new(ErrorCode::NotFound, message));
+        }
+        let mut forgotten = Vec::new();
+        for (name, number) in found {
+            self.forget_silence(&name, number);
+            forgotten.extend(self.remove(&name, number));
+        }
+        Ok(forgotten)
+    }
+
     /// Finds out who has been silent for too long; tells who is OFFLINE since just now.
     pub(crate) fn check(&mut self, now: Now) -> Vec<Member> {
         let Some(since) = now.elapsed.checked_sub(self.check_interval) else {
@@ -254,8 +399,14 @@ impl Groups {
 
     /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members that are not
     /// drained, the first one by `chance`, the others those that joined after it, in a ring; those
-    /// that take no uploads come after all that do.
-    pub(crate) fn active(&self, group: &GroupName, chance: usize) -> Vec<SocketAddr> {
+    /// that take no uploads come after all that do. A loopback address is for clients of this
+    /// machine only.
+    pub(crate) fn active(
+        &self,
+        group: &GroupName,
+        chance: usize,
+        client: IpAddr,
+    ) -> Vec<SocketAddr> {
         let Some(group) = self.groups.get(group) else {
             return Vec::new();
         };
@@ -266,11 +417,69 @@ impl Groups {
                 .chain(before)
                 .filter_map(|number| group.members.get(number))
                 .filter(|member| member.is_offered())
+                .filter(|member| !member.addr.ip().is_loopback() || client.is_loopback())
         };
         let takers = ring().filter(|member| member.takes_uploads());
         let others = ring().filter(|member| !member.takes_uploads());
         let addrs = takers.chain(others).map(|member| member.addr);
         addrs.take(ADDRESSES_MAX).collect()
+    }
+
+    /// Why ACTIVE members of a group are not offered: the first one that cannot be connected to.
+    pub(crate) fn unreachable(&self, group: &GroupName) -> Option<String> {
+        let group = self.groups.get(group)?;
+        let mut active = group.active.iter().filter_map(|n| group.members.get(n));
+        active.find_map(Member::unreachable)
+    }
+
+    /// The members that live and whose addresses are to be tried now; at most `limit`.
+    pub(crate) fn to_try(&self, now: Duration, limit: usize) -> Vec<(Ticket, SocketAddr)> {
+        let live = self.groups.iter().flat_map(|(name, group)| {
+            let live = group.members.iter();
+            let live = live.filter(|(_, member)| member.state != State::Offline);
+            live.map(move |(number, member)| (name, number, member))
+        });
+        let due = live.filter(|(_, _, member)| member.reach.is_due(now));
+        due.take(limit)
+            .map(|(name, number, member)| {
+                let ticket = Ticket {
+                    group: name.clone(),
+                    number: *number,
+                    join_number: member.join_number,
+                };
+                (ticket, member.addr)
+            })
+            .collect()
+    }
+
+    /// A member's address was tried: `failure` tells why it cannot be connected to. Tells of the
+    /// member when that turned what is known of it.
+    pub(crate) fn tried(
+        &mut self,
+        ticket: &Ticket,
+        failure: Option<String>,
+        now: Duration,
+    ) -> Option<Member> {
+        let group = self.groups.get_mut(&ticket.group)?;
+        let member = group.members.get_mut(&ticket.number)?;
+        if member.join_number != ticket.join_number {
+            return None;
+        }
+        let was_bad = member.reach.is_bad();
+        member.reach = match (failure, &member.reach) {
+            (None, _) => Reach::Good(now),
+            (Some(why), Reach::Bad { times, .. }) => Reach::Bad {
+                at: now,
+                times: times.saturating_add(1),
+                why: why.into(),
+            },
+            (Some(why), _) => Reach::Bad {
+                at: now,
+                times: 1,
+                why: why.into(),
+            },
+        };
+        (member.reach.is_bad() != was_bad).then(|| member.clone())
     }
 
     /// The groups that have an ACTIVE member which takes uploads.
@@ -317,8 +526,29 @@ impl Groups {
 
 impl Member {
     /// Whether clients are sent there while it is ACTIVE.
-    fn is_offered(&self) -> bool {
-        self.drain() != Drain::All
+    pub(crate) fn is_offered(&self) -> bool {
+        self.drain() != Drain::All && !self.reach.is_bad()
+    }
+
+    /// Why it cannot be connected to, if that is so.
+    pub(crate) fn unreachable(&self) -> Option<String> {
+        match &self.reach {
+            Reach::Bad { why, .. } if self.reach.is_bad() => {
+                Some(format!("{} cannot be connected to: {why}", self.addr))
+            }
+            _ => None,
+        }
+    }
+
+    /// The refusal of somebody who wants what this member has.
+    fn conflict(&self, now: Now, what: &str) -> Fault {
+        let name = &self.join.member;
+        let heard = now.elapsed.saturating_sub(self.heard).as_secs();
+        let message = format!(
+            "{what}: {}/{} at {} was heard of {heard} s ago",
+            name.group, name.hostname, self.addr
+        );
+        Fault::new(ErrorCode::Exists, message)
     }
 
     /// Whether uploads have a chance there.
@@ -334,6 +564,21 @@ impl Member {
     }
 }
 
+impl Reach {
+    /// Whether clients are better not sent there.
+    pub(crate) fn is_bad(&self) -> bool {
+        matches!(self, Reach::Bad { times, .. } if *times >= BAD_TIMES)
+    }
+
+    fn is_due(&self, now: Duration) -> bool {
+        match self {
+            Reach::Untried => true,
+            Reach::Good(at) => now.saturating_sub(*at) >= RETRY_GOOD,
+            Reach::Bad { at, .. } => now.saturating_sub(*at) >= RETRY_BAD,
+        }
+    }
+}
+
 impl Group {
     fn has_taker(&self) -> bool {
         let mut active = self.active.iter().filter_map(|n| self.members.get(n));
@@ -345,12 +590,12 @@ impl Group {
         self.by_addr.get(&(addr.ip(), addr.port())).copied()
     }
 
-    /// Enters a member that joined, ONLINE.
-    fn put(&mut self, number: u64, member: Member) {
+    /// Enters a member that joined, ONLINE; tells what it was before.
+    fn put(&mut self, number: u64, member: Member) -> Option<Member> {
         self.set_state(number, member.state);
         self.by_addr
             .insert((member.addr.ip(), member.addr.port()), number);
-        self.members.insert(number, member);
+        self.members.insert(number, member)
     }
 
     fn remove(&mut self, number: u64) -> Option<Member> {

@@ -3,12 +3,16 @@
 //! Members are known by what they told this tracker, in memory only; they tell every tracker. The
 //! group of a user is in the database, which all trackers share.
 
+mod admin;
 pub mod config;
 mod globals;
 
 mod groups;
 mod listing;
 mod overview;
+mod place;
+mod reach;
+mod refusals;
 
 mod cache;
 mod db;

@@ -20,13 +20,14 @@ pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
     for name in &open {
         groups.entry(name.clone()).or_default();
     }
+    let all_are_loopback = groups.values().flatten().all(|m| m.addr.ip().is_loopback());
     let mut reports_left = CLUSTER_REPORTS_MAX;
     let groups = groups.into_iter().map(|(name, members)| Group {
         open: open.contains(&name),
         name: name.to_string(),
         storages: members
             .iter()
-            .map(|member| storage(member, &mut reports_left))
+            .map(|member| storage(member, all_are_loopback, &mut reports_left))
             .collect(),
     });
     let cluster = Cluster {
@@ -38,22 +39,45 @@ pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
             database_error: error.unwrap_or_default(),
         },
         groups: groups.collect(),
+        refused: globals.refusals.lock().list(globals.now().epoch),
     };
     cluster.encode()
 }
 
-fn storage(member: &Member, reports_left: &mut usize) -> Storage {
+/// What is wrong with the address of a member.
+fn notes(member: &Member, all_are_loopback: bool) -> Vec<String> {
+    let loopback = (member.addr.ip().is_loopback() && !all_are_loopback).then(|| {
+        format!(
+            "{} is a loopback address: clients elsewhere are not sent there",
+            member.addr
+        )
+    });
+    let note = member.note.as_ref().map(ToString::to_string);
+    [member.unreachable(), loopback, note]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn storage(member: &Member, all_are_loopback: bool, reports_left: &mut usize) -> Storage {
     let join = &member.join;
     let report = member.report.as_deref().filter(|_| *reports_left > 0);
     *reports_left -= usize::from(report.is_some());
     Storage {
         address: member.addr.to_string(),
         hostname: join.member.hostname.to_string(),
+        node: member
+            .node
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         version: join.version.to_string(),
         status: status(member.state).to_owned(),
         start_time: join.start_time,
         join_time: join.join_time,
         beat_time: member.beat_time,
+        notes: notes(member, all_are_loopback),
+        offered: member.is_offered(),
         report: report.cloned(),
     }
 }

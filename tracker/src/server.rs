@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use daemon::net::Server;
 use daemon::status::StatusPort;
+use daemon::thread::Thread;
 use daemon::ticker::Ticker;
 use daemon::wire::Wire;
 use daemon::{Life, Stop};
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::globals::Globals;
 use crate::metrics::Shown;
 use crate::service::TrackerService;
-use crate::status;
+use crate::{reach, status};
 
 /// A running tracker.
 pub struct Tracker {
@@ -22,6 +23,7 @@ pub struct Tracker {
     server: Server,
     status: [Ticker; 2],
     port: StatusPort,
+    reach: Vec<Thread>,
     stop: Stop,
 }
 
@@ -53,11 +55,13 @@ impl Tracker {
         let port = StatusPort::start("tnv-tracker", &config.status, metrics, shown)?;
         let stop = Stop::new();
         let status = status::start(&globals, &stop)?;
+        let reach = reach::start(&globals, &stop)?;
         Ok(Tracker {
             globals,
             server,
             port,
             status,
+            reach,
             stop,
         })
     }
@@ -91,5 +95,6 @@ impl Tracker {
         self.globals.routes.close();
         self.status.into_iter().for_each(Ticker::join);
         self.port.shutdown();
+        self.reach.into_iter().for_each(Thread::join);
     }
 }

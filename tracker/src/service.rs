@@ -3,23 +3,37 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use daemon::admin::{Challenge, Guard};
 use daemon::db::DbError;
 use daemon::logging::Seldom;
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::{info, warn};
+use proto::hello::Hello;
 use proto::report::Report;
-use proto::tracker::{CLUSTER, GROUPS, Join, Member, SADDRS, Saddrs, SaddrsReply, TrackerRequest};
+use proto::tracker::{
+    ADMIN, CLUSTER, GROUPS, Join, Member, SADDRS, Saddrs, SaddrsReply, TrackerRequest,
+};
 use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId};
 use rand::seq::IndexedRandom;
 
+use crate::admin;
 use crate::cache::Known;
 use crate::globals::Globals;
 use crate::groups::{State, Ticket};
 use crate::listing::{self, Kept};
 use crate::overview;
+use crate::place;
 
-/// Who joined on a connection.
-type Session = Option<Ticket>;
+/// What is remembered of a connection.
+#[derive(Default)]
+pub(crate) struct Session {
+    /// Who said hello on it.
+    hello: Option<Hello>,
+    /// Who joined on it.
+    ticket: Option<Ticket>,
+    /// For an order of an administrator.
+    challenge: Challenge,
+}
 
 pub(crate) struct TrackerService {
     globals: Arc<Globals>,
@@ -45,9 +59,23 @@ impl TrackerService {
         }
         let globals = &self.globals;
         let text = format!("{}/{}", join.member.group, join.member.hostname);
-        let at = SocketAddr::new(ip_of(peer), join.port);
-        let joined = globals.groups.lock().join(at.ip(), join, globals.now())?;
+        let now = globals.now();
+        let entered = place::of(session.hello.as_ref(), ip_of(peer), join.port).and_then(|place| {
+            let at = place.addr;
+            let joined = globals.groups.lock().join(place, join, now)?;
+            Ok((at, joined))
+        });
+        let entered = entered.inspect_err(|fault| {
+            warn!("{peer} join: {text} is refused: {fault}");
+            let text = format!("{text} from {}: {fault}", ip_of(peer));
+            globals.refusals.lock().note(ip_of(peer), text, now.epoch);
+        });
+        let (at, joined) = entered?;
+        globals.refusals.lock().forget(ip_of(peer));
         info!("{peer} join: {text} at {at}");
+        if let Some(member) = &joined.replaced {
+            info!("{text} was at {} before", member.addr);
+        }
         if let Some(member) = &joined.forgotten {
             let name = &member.join.member;
             warn!(
@@ -59,17 +87,17 @@ impl TrackerService {
         if joined.is_new && !globals.known.lock().groups.contains(group) {
             warn!("{at}: no user is given to {group}, which is not in the database");
         }
-        *session = Some(joined.ticket);
+        session.ticket = Some(joined.ticket);
         Ok(())
     }
 
-    fn beat(&self, name: &Member, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
+    fn beat(&self, name: &Member, peer: SocketAddr, session: &Session) -> Result<(), Fault> {
         let unknown = || {
             let message = format!("{}/{} has not joined", name.group, name.hostname);
             Fault::new(ErrorCode::NotFound, message)
         };
         let mut groups = self.globals.groups.lock();
-        let ticket = match session {
+        let ticket = match &session.ticket {
             Some(ticket) => {
                 check_group(name, ticket)?;
                 ticket.clone()
@@ -87,7 +115,7 @@ impl TrackerService {
 
     fn report(&self, name: &Member, report: Report, session: &Session) -> Result<(), Fault> {
         let elsewhere = || Fault::new(ErrorCode::NotFound, "no member joined on this connection");
-        let ticket = session.as_ref().ok_or_else(elsewhere)?;
+        let ticket = session.ticket.as_ref().ok_or_else(elsewhere)?;
         check_group(name, ticket)?;
         let (uploads, drain) = (report.uploads, report.drain);
         let mut groups = self.globals.groups.lock();
@@ -107,10 +135,10 @@ impl TrackerService {
     }
 
     fn leave(&self, name: &Member, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
-        if let Some(ticket) = session {
+        if let Some(ticket) = &session.ticket {
             check_group(name, ticket)?;
             let left = self.globals.groups.lock().leave(ticket);
-            *session = None;
+            session.ticket = None;
             if let Some(member) = left {
                 info!(
                     "{peer} leave: {}/{} at {}",
@@ -131,7 +159,11 @@ impl TrackerService {
     }
 
     /// The user's group and where to go. Only what led somewhere is remembered.
-    fn saddrs(&self, Saddrs { app, user, .. }: Saddrs) -> Result<SaddrsReply, Fault> {
+    fn saddrs(
+        &self,
+        Saddrs { app, user, .. }: Saddrs,
+        client: IpAddr,
+    ) -> Result<SaddrsReply, Fault> {
         let globals = &self.globals;
         if !globals.app_ids.read().contains(&app) {
             let message = format!("unknown appid: {app}");
@@ -147,9 +179,15 @@ impl TrackerService {
             None => (self.bound(&app, &user, None)?, true),
         };
         let chance = rand::random::<u64>() as usize;
-        let active = globals.groups.lock().active(&group, chance);
+        let (active, why) = {
+            let groups = globals.groups.lock();
+            let active = groups.active(&group, chance, client);
+            let why = active.is_empty().then(|| groups.unreachable(&group));
+            (active, why.flatten())
+        };
         if active.is_empty() {
-            let message = format!("no active storage in group {group} of {app}/{user}");
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let message = format!("no active storage in group {group} of {app}/{user}{why}");
             return Err(unavailable(message));
         }
         if was_asked {
@@ -222,7 +260,7 @@ fn unavailable(message: impl Into<String>) -> Fault {
 }
 
 /// Whatever went wrong with the database: asking again is safe, and another tracker may know.
-fn db_fault(error: DbError) -> Fault {
+pub(crate) fn db_fault(error: DbError) -> Fault {
     Fault {
         code: ErrorCode::Unavailable,
         ..Fault::from(error)
@@ -236,7 +274,7 @@ impl Service for TrackerService {
     /// SADDRS may wait for the database, and the lists may be long.
     fn lane(&self, command: u8) -> Lane {
         match command {
-            SADDRS | GROUPS | CLUSTER => Lane::Slow,
+            SADDRS | GROUPS | CLUSTER | ADMIN => Lane::Slow,
             _ => Lane::Fast,
         }
     }
@@ -257,7 +295,19 @@ impl Service for TrackerService {
             }
             TrackerRequest::Groups => Ok(self.list(&self.groups, listing::groups)),
             TrackerRequest::Cluster => Ok(self.list(&self.cluster, overview::cluster)),
-            TrackerRequest::Saddrs(saddrs) => self.saddrs(saddrs).map(|reply| reply.encode()),
+            TrackerRequest::Saddrs(saddrs) => {
+                let reply = self.saddrs(saddrs, ip_of(peer));
+                reply.map(|reply| reply.encode())
+            }
+            TrackerRequest::Challenge => Ok(Guard::challenge(&mut session.challenge).to_vec()),
+            TrackerRequest::Admin(signed) => {
+                let order = self.globals.guard.open(&signed, &mut session.challenge);
+                order.and_then(|order| admin::obey(&self.globals, order))
+            }
+            TrackerRequest::Hello(hello) => {
+                session.hello = Some(*hello);
+                Ok(Vec::new())
+            }
         };
         body.map(Reply::Body)
     }

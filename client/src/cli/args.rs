@@ -94,6 +94,98 @@ pub(super) enum Command {
     Groups,
     /// Measure a cluster: put load on it, compare every byte, show rates and times
     Bench(BenchArgs),
+    /// Show the whole cluster as all trackers see it, and where they differ
+    Monitor(MonitorArgs),
+    /// Change the cluster; needs the key in the file that admin_key_file or --key-file names
+    Admin(AdminArgs),
+}
+
+impl Command {
+    /// Whether the exit code is for a monitoring system.
+    pub(super) fn is_check(&self) -> bool {
+        matches!(self, Command::Monitor(args) if args.check)
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct MonitorArgs {
+    /// Show a table that is drawn anew every so many seconds, until it is interrupted
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "5",
+        value_parser = clap::value_parser!(u64).range(1..=3600),
+        conflicts_with_all = ["json", "check"]
+    )]
+    pub(super) watch: Option<u64>,
+    /// Print one line for Nagios and its kin; the exit code is 0 for OK, 1 for WARNING, 2 for
+    /// CRITICAL, 3 for UNKNOWN
+    #[arg(long, conflicts_with = "json")]
+    pub(super) check: bool,
+    /// With --check: WARNING when uploads may take less than this share of a group's disk
+    #[arg(
+        short,
+        long,
+        value_name = "PERCENT",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
+    pub(super) warning: u8,
+    /// With --check: CRITICAL when they may take less than this
+    #[arg(
+        short,
+        long,
+        value_name = "PERCENT",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
+    pub(super) critical: u8,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AdminArgs {
+    /// The file with the administrators' key
+    #[arg(long, global = true, env = "TNV_ADMIN_KEY_FILE", value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) order: Order,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Order {
+    /// Give new users to a group, a new one or one that was closed
+    OpenGroup {
+        /// Its name
+        group: String,
+    },
+    /// Give no more users to a group; those it has stay
+    CloseGroup {
+        /// Its name
+        group: String,
+    },
+    /// Take a storage out of service: it takes no uploads any more. Survives restarts
+    Drain {
+        /// Its address, as `tnv monitor` shows it, or its node id
+        storage: String,
+        /// Send no clients there at all
+        #[arg(long)]
+        all: bool,
+    },
+    /// Put a storage back into service
+    Undrain {
+        /// Its address or node id
+        storage: String,
+    },
+    /// Strike a dead storage off the list of every tracker
+    Forget {
+        /// Its address or node id
+        storage: String,
+    },
+    /// Show the group and the storages of the user
+    User,
+    /// Show where files lie: group, storages, row and path
+    File(Ids),
 }
 
 #[derive(Debug, clap::Args)]

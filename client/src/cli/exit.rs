@@ -52,6 +52,13 @@ impl Mistake {
         }
     }
 
+    pub(super) fn unavailable(message: impl Into<String>) -> Mistake {
+        Mistake {
+            exit: Exit::Unavailable,
+            message: message.into(),
+        }
+    }
+
     pub(super) fn damaged(message: impl Into<String>) -> Mistake {
         Mistake {
             exit: Exit::Damaged,

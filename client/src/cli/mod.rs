@@ -1,10 +1,12 @@
 //! The command line: what was typed becomes calls of the library, results go to stdout, failures
 //! to stderr and into the exit code.
 
+mod admin;
 mod args;
 mod bench;
 mod download;
 mod exit;
+mod monitor;
 mod output;
 mod part;
 mod progress;
@@ -37,11 +39,16 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
     init_log(args.global.verbose);
+    let is_check = args.command.is_check();
     match run(args) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(error) if exit::is_broken_pipe(&error) => Exit::Ok.into(),
+        Err(error) if is_check => monitor::unknown(&error),
         Err(error) => {
             output::print_error(&error);
             exit::of(&error).into()
@@ -49,7 +56,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> anyhow::Result<Exit> {
+/// The help, the version, or what is wrong with the arguments. For who runs checks 2 means critical,
+/// and a mistake in the arguments is none.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told when this fails.
+    drop(error.print());
+    if error.use_stderr() && std::env::args().any(|arg| arg == "--check") {
+        return ExitCode::from(monitor::UNKNOWN);
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.global)?;
     let context = Context {
         client: Client::new(settings.client.clone()),
@@ -63,9 +81,11 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Stat(ids) => queries::stat(&context, ids, &mut failures)?,
         Command::Delete(ids) => queries::delete(&context, ids, &mut failures)?,
         Command::Groups => queries::groups(&context)?,
-        Command::Bench(args) => return bench::run(&context, args),
+        Command::Bench(args) => return Ok(bench::run(&context, args)?.into()),
+        Command::Admin(args) => admin::run(&context, args, &mut failures)?,
+        Command::Monitor(args) => return monitor::run(&context, args),
     }
-    Ok(failures.exit())
+    Ok(failures.exit().into())
 }
 
 fn init_log(verbosity: u8) {

@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) app: AppId,
     /// Absent if nobody gave one: `groups` needs none.
     user: Option<UserId>,
+    /// The file with the administrators' key.
+    pub(super) admin_key_file: Option<PathBuf>,
 }
 
 /// The settings file as it is written.
@@ -38,6 +40,7 @@ struct SettingsFile {
     #[serde(default, deserialize_with = "duration")]
     io_timeout: Option<Duration>,
     bind: Option<IpAddr>,
+    admin_key_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -71,7 +74,13 @@ impl Settings {
             client,
             app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(mistake)?,
             user: user.map(UserId::new).transpose().map_err(mistake)?,
+            admin_key_file: file.admin_key_file,
         })
+    }
+
+    /// The application.
+    pub(super) fn app(&self) -> &AppId {
+        &self.app
     }
 
     /// The user, without whom no file can be named.

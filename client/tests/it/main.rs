@@ -12,6 +12,7 @@ mod cli_downloads;
 mod cli_settings;
 mod delete_and_stat;
 mod downloads;
+mod monitor;
 mod pools;
 mod replies;
 mod trackers;

@@ -188,6 +188,7 @@ fn serve(
             let bytes = file.get(start..start + len as usize);
             bytes.map(<[u8]>::to_vec).ok_or(ErrorCode::BadRequest)
         }),
+        StorageRequest::Challenge | StorageRequest::Admin(_) => Err(ErrorCode::Forbidden),
     };
     // That the client is gone is its own concern.
     let _ = match result {
@@ -245,5 +246,6 @@ fn name_of(request: &StorageRequest) -> &'static str {
         StorageRequest::Delete(_) => "delete",
         StorageRequest::Stat(_) => "stat",
         StorageRequest::Read(_) => "read",
+        StorageRequest::Challenge | StorageRequest::Admin(_) => "admin",
     }
 }

@@ -1,11 +1,13 @@
 //! A tracker that names the storages it was told.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proto::group_list::{self, Group, Storage};
 use proto::tracker::{REPLY, SaddrsReply, TrackerRequest};
-use proto::{Address, GroupName};
+use proto::{Address, Fault, GroupName};
 
 use crate::fake::{Fake, read_request, reply};
 
@@ -41,10 +43,20 @@ impl FakeTracker {
         *self.storages.lock().unwrap() = storages;
     }
 
+    /// What it answers.
+    pub(crate) fn answer(&self, request: &TrackerRequest) -> Vec<u8> {
+        answer(request, &self.storages.lock().unwrap())
+    }
+
     /// How many requests it answered.
     pub(crate) fn n_asked(&self) -> usize {
         self.n_asked.load(Ordering::SeqCst)
     }
+}
+
+/// Sends a failure.
+pub(crate) fn refuse(mut stream: &TcpStream, fault: &Fault) {
+    let _ = stream.write_all(&fault.encode(REPLY, "vm"));
 }
 
 fn answer(request: &TrackerRequest, storages: &[Address]) -> Vec<u8> {

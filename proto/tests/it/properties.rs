@@ -4,9 +4,12 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use proptest::prelude::*;
+use proto::admin::{Signed, StorageOrder, TrackerOrder};
 use proto::cluster::Cluster;
 use proto::group_list::{self, Group, Storage};
+use proto::hello::Hello;
 use proto::idserver::{IDS_MAX, IdRequest};
+use proto::report::Drain;
 use proto::storage::{Download, FileStat, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, FIXED_MAX, Fault, FileKey, HEAD_LEN, Head, Request};
@@ -45,6 +48,12 @@ fn storage_request() -> impl Strategy<Value = StorageRequest> {
         }),
         key().prop_map(StorageRequest::Delete),
         key().prop_map(StorageRequest::Stat),
+        Just(StorageRequest::Challenge),
+        any::<[u8; 16]>().prop_map(|nonce| {
+            let level = Drain::Uploads;
+            let signed = Signed::new(&StorageOrder::Drain { level }, b"key", &nonce);
+            StorageRequest::Admin(Box::new(signed))
+        }),
     ]
 }
 
@@ -79,7 +88,34 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
         }),
         Just(TrackerRequest::Groups),
         Just(TrackerRequest::Cluster),
+        hello(),
+        Just(TrackerRequest::Challenge),
+        (any::<[u8; 16]>(), parsed("[a-z0-9]{1,16}")).prop_map(|(nonce, group)| {
+            let order = TrackerOrder::CloseGroup { group };
+            TrackerRequest::Admin(Box::new(Signed::new(&order, b"key", &nonce)))
+        }),
     ]
+}
+
+fn hello() -> impl Strategy<Value = TrackerRequest> {
+    let advertise = proptest::option::of(parsed("[a-z0-9.-]{1,200}:[1-9][0-9]{0,3}"));
+    let address = proptest::option::of(any::<std::net::SocketAddr>());
+    let local = proptest::option::of(any::<std::net::IpAddr>());
+    (parsed("[0-9a-f]{32}"), advertise, address, local).prop_map(
+        |(node, advertise, address, local)| {
+            TrackerRequest::Hello(Box::new(Hello {
+                node,
+                advertise,
+                address: address.map(plain),
+                local,
+            }))
+        },
+    )
+}
+
+/// Without a scope and a flow, which have no text.
+fn plain(addr: std::net::SocketAddr) -> std::net::SocketAddr {
+    std::net::SocketAddr::new(addr.ip(), addr.port())
 }
 
 fn id_request() -> impl Strategy<Value = IdRequest> {

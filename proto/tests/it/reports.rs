@@ -84,6 +84,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     proptest::collection::vec(group, 0..3).prop_map(move |groups| Cluster {
         tracker: tracker.clone(),
         groups,
+        refused: Vec::new(),
     })
 }
 

@@ -69,7 +69,7 @@ impl Group {
             let text = format!(
                 "listen = \"127.0.0.1:0\"\nhostname = \"{node}\"\ntrackers = [\"{trackers}\"]\n\
                  idservers = [\"{}\"]\nstore_paths = [\"data\"]\nrequire_marker = true\n\
-                 database = \"sqlite:../storage.db\"\nreserved_space = \"0B\"\n\
+                 state_file = \"state\"\ndatabase = \"sqlite:../storage.db\"\nreserved_space = \"0B\"\n\
                  beat_interval = \"1s\"\n{more}\n[log]\nlevel = \"debug\"\n",
                 idserver.addr()
             );

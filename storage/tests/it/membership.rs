@@ -71,7 +71,10 @@ fn every_tracker_is_joined_beaten_and_left() {
     });
     let next = |diary: &Receiver<TrackerRequest>| loop {
         let request = diary.recv_timeout(PATIENCE).unwrap();
-        if !matches!(request, TrackerRequest::Report(..)) {
+        if !matches!(
+            request,
+            TrackerRequest::Hello(_) | TrackerRequest::Report(..)
+        ) {
             return request;
         }
     };
@@ -134,6 +137,30 @@ fn every_beat_comes_with_a_report_of_space_and_counters() {
     );
     assert_eq!(path.space, report.space);
     assert!(report.space.available <= report.space.free && report.uploads);
+    drop(node);
+    server.shutdown();
+}
+
+#[test]
+fn trackers_are_told_the_same_node_id_after_a_restart_and_where_clients_go() {
+    let (server, diary) = tracker(false);
+    let mut node = Node::start_with(|config| {
+        config.trackers = vec![server.addr().into()];
+        config.advertise = Some("localhost:4000".parse().unwrap());
+    });
+    let next_hello = || loop {
+        let request = diary.recv_timeout(PATIENCE).unwrap();
+        if let TrackerRequest::Hello(hello) = request {
+            return *hello;
+        }
+    };
+    let first = next_hello();
+    assert_eq!(first.advertise.as_ref().unwrap().as_str(), "localhost:4000");
+    let address = first.address.unwrap();
+    assert!(address.ip().is_loopback() && address.port() == 4000);
+    assert_eq!(first.local, Some([127, 0, 0, 1].into()));
+    node.restart();
+    assert_eq!(next_hello().node, first.node);
     drop(node);
     server.shutdown();
 }

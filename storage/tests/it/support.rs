@@ -61,6 +61,7 @@ pub fn config(folder: &Path, idserver: SocketAddr) -> Config {
         listen: ([127, 0, 0, 1], 0).into(),
         hostname: "vm".parse().unwrap(),
         trackers: Vec::new(),
+        state_file: folder.join("storage.state"),
         idservers: vec![idserver.into()],
         store_paths: vec![folder.join("data").to_str().unwrap().to_owned()],
         database: DatabaseUrl::Sqlite(folder.join("storage.db")),
@@ -106,7 +107,13 @@ impl Node {
 
     /// Another storage of the same group: the same folder, the same database.
     pub fn peer(&self) -> Peer {
-        Peer(Some(Storage::start(self.config.clone()).unwrap()))
+        static PEERS: AtomicU64 = AtomicU64::new(0);
+        let number = PEERS.fetch_add(1, Ordering::Relaxed);
+        let config = Config {
+            state_file: self.folder.path().join(format!("peer-{number}.state")),
+            ..self.config.clone()
+        };
+        Peer(Some(Storage::start(config).unwrap()))
     }
 
     pub fn client(&self) -> Client {

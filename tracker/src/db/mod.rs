@@ -11,9 +11,15 @@ use crate::config::Config;
 /// The tables `t_groups_info` and `t_router` (protocol.md, Tables). One suite of tests holds for
 /// every engine.
 pub(crate) trait Routes: Send + Sync {
-    /// Enters the groups that are not there yet. Of a database that is away an engine remembers
+    /// Enters the groups that are not there yet and were not closed. Of a database that is away an engine remembers
     /// them and enters them before groups are asked for.
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError>;
+
+    /// Gives new users to a group, also if it was closed.
+    fn open_group(&self, group: &GroupName) -> Result<(), DbError>;
+
+    /// Gives no more users to a group; [`Routes::add_groups`] passes it over from now on.
+    fn close_group(&self, group: &GroupName) -> Result<(), DbError>;
 
     /// All groups, each once, by name.
     fn groups(&self) -> Result<Vec<GroupName>, DbError>;

@@ -55,6 +55,14 @@ const FIND: &str = "SELECT appid, userid, group_name FROM t_router \
 const BIND: &str = "INSERT INTO t_router (appid, userid, group_name, tnv_user) \
     VALUES (?, ?, ?, ?)";
 
+/// Groups that an administrator closed: without this table, which the first closing makes, a tracker
+/// would enter them again at its next start.
+const CLOSED: &str = "CREATE TABLE IF NOT EXISTS tnv_closed_groups \
+    (group_name varchar(32) PRIMARY KEY) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+
+const HAS_CLOSED: &str = "SELECT 1 FROM information_schema.TABLES \
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tnv_closed_groups'";
+
 type Texts = (Option<String>, Option<String>, Option<String>);
 
 pub(super) struct MysqlRoutes {
@@ -78,7 +86,10 @@ impl MysqlRoutes {
             let name = group.as_str();
             self.mysql
                 .run("enter a group", Effect::Idempotent, |session| {
-                    session.execute(ADD_GROUP, (name, name))
+                    if !is_closed(session, name)? {
+                        session.execute(ADD_GROUP, (name, name))?;
+                    }
+                    Ok(())
                 })?;
             self.pending.lock().retain(|pending| *pending != group);
         }
@@ -90,6 +101,30 @@ impl Routes for MysqlRoutes {
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
         self.pending.lock().extend_from_slice(groups);
         self.enter_pending()
+    }
+
+    fn open_group(&self, group: &GroupName) -> Result<(), DbError> {
+        let name = group.as_str();
+        self.mysql
+            .run("open a group", Effect::Idempotent, |session| {
+                if is_closed(session, name)? {
+                    let open = "DELETE FROM tnv_closed_groups WHERE group_name = ?";
+                    session.execute(open, (name,))?;
+                }
+                session.execute(ADD_GROUP, (name, name)).map(drop)
+            })
+    }
+
+    fn close_group(&self, group: &GroupName) -> Result<(), DbError> {
+        let name = group.as_str();
+        self.mysql
+            .run("close a group", Effect::Idempotent, |session| {
+                session.execute(CLOSED, ())?;
+                let close = "INSERT IGNORE INTO tnv_closed_groups (group_name) VALUES (?)";
+                session.execute(close, (name,))?;
+                let remove = "DELETE FROM t_groups_info WHERE group_name = ?";
+                session.execute(remove, (name,)).map(drop)
+            })
     }
 
     fn groups(&self) -> Result<Vec<GroupName>, DbError> {
@@ -142,6 +177,16 @@ impl Routes for MysqlRoutes {
     fn close(&self) {
         self.mysql.close();
     }
+}
+
+fn is_closed(session: &mut Session, group: &str) -> Result<bool, Failure> {
+    let has_table: Option<u8> = session.first(HAS_CLOSED, ())?;
+    if has_table.is_none() {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM tnv_closed_groups WHERE group_name = ?";
+    let found: Option<u8> = session.first(sql, (group,))?;
+    Ok(found.is_some())
 }
 
 /// The group of the user's row with the lowest id.

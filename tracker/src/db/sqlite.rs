@@ -45,6 +45,11 @@ const FIND: &str = "
 SELECT group_name FROM t_router WHERE appid = ?1 AND userid = ?2 ORDER BY id LIMIT 1
 ";
 
+/// Groups that an administrator closed: else a tracker would enter them again at its next start.
+const CLOSED: &str = "
+CREATE TABLE IF NOT EXISTS tnv_closed_groups (group_name varchar(32) PRIMARY KEY)
+";
+
 pub(super) struct SqliteRoutes(Sqlite);
 
 impl SqliteRoutes {
@@ -63,10 +68,41 @@ impl Routes for SqliteRoutes {
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
         let groups = groups.to_vec();
         self.0.write(move |connection| {
-            let mut statement = connection.prepare_cached(ADD_GROUP)?;
+            connection.execute(CLOSED, [])?;
+            let is_closed = "SELECT 1 FROM tnv_closed_groups WHERE group_name = ?1";
             for group in &groups {
-                statement.execute([group.as_str()])?;
+                if !connection
+                    .prepare_cached(is_closed)?
+                    .exists([group.as_str()])?
+                {
+                    connection
+                        .prepare_cached(ADD_GROUP)?
+                        .execute([group.as_str()])?;
+                }
             }
+            Ok(())
+        })
+    }
+
+    fn open_group(&self, group: &GroupName) -> Result<(), DbError> {
+        let group = group.clone();
+        self.0.write(move |connection| {
+            connection.execute(CLOSED, [])?;
+            let open = "DELETE FROM tnv_closed_groups WHERE group_name = ?1";
+            connection.execute(open, [group.as_str()])?;
+            connection.execute(ADD_GROUP, [group.as_str()])?;
+            Ok(())
+        })
+    }
+
+    fn close_group(&self, group: &GroupName) -> Result<(), DbError> {
+        let group = group.clone();
+        self.0.write(move |connection| {
+            connection.execute(CLOSED, [])?;
+            let close = "INSERT OR IGNORE INTO tnv_closed_groups (group_name) VALUES (?1)";
+            connection.execute(close, [group.as_str()])?;
+            let remove = "DELETE FROM t_groups_info WHERE group_name = ?1";
+            connection.execute(remove, [group.as_str()])?;
             Ok(())
         })
     }

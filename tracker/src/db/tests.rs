@@ -35,6 +35,7 @@ fn suite(routes: &dyn Routes) {
         .unwrap();
     let all = groups(&["group001", "group002", "group003"]);
     assert_eq!(routes.groups().unwrap(), all);
+    groups_are_closed_until_they_are_opened(routes, &all);
     users_are_bound_once(routes, &all);
     users_compare_byte_for_byte(routes, &all);
     all_who_bind_at_once_agree(routes, &all);
@@ -42,6 +43,19 @@ fn suite(routes: &dyn Routes) {
     assert!(routes.groups().unwrap_err().is_unavailable());
     let closed = routes.bind(&app(), &user("tnv001"), &all[0]);
     assert!(closed.unwrap_err().is_unavailable());
+}
+
+fn groups_are_closed_until_they_are_opened(routes: &dyn Routes, all: &[GroupName]) {
+    for _ in 0..2 {
+        routes.close_group(&all[1]).unwrap();
+        // What a tracker does at its start.
+        routes.add_groups(all).unwrap();
+        assert_eq!(routes.groups().unwrap(), groups(&["group001", "group003"]));
+    }
+    for _ in 0..2 {
+        routes.open_group(&all[1]).unwrap();
+        assert_eq!(routes.groups().unwrap(), all);
+    }
 }
 
 fn users_are_bound_once(routes: &dyn Routes, all: &[GroupName]) {

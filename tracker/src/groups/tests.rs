@@ -19,6 +19,14 @@ fn ip(n: u8) -> IpAddr {
     [127, 0, 0, n].into()
 }
 
+fn place(ip: IpAddr, port: u16) -> Place {
+    Place {
+        addr: SocketAddr::new(ip, port),
+        node: None,
+        note: None,
+    }
+}
+
 fn name(group: u8, host: u8) -> Name {
     Name {
         group: format!("g{group}").parse().unwrap(),
@@ -175,7 +183,7 @@ impl Pair {
                 host,
                 port,
             } => {
-                let at = ip(ip_of(connection));
+                let at = place(ip(ip_of(connection)), port);
                 let joined = self
                     .groups
                     .join(at, join(group, host, port), now(self.model.secs));
@@ -282,7 +290,7 @@ impl Pair {
         for chance in 0..4 {
             let n = active.len();
             let ring: Vec<_> = (0..n.min(3)).map(|i| active[(chance + i) % n].0).collect();
-            assert_eq!(self.groups.active(&key, chance), ring);
+            assert_eq!(self.groups.active(&key, chance, ip(9)), ring);
         }
     }
 }
@@ -306,38 +314,55 @@ proptest! {
 #[test]
 fn a_full_tracker_says_so_and_takes_those_it_knows() {
     let mut groups = Groups::new(1, INTERVAL);
-    groups.join(ip(1), join(1, 1, 1), now(0)).unwrap();
-    let fault = groups.join(ip(2), join(1, 1, 1), now(0)).unwrap_err();
+    groups.join(place(ip(1), 1), join(1, 1, 1), now(0)).unwrap();
+    let fault = groups
+        .join(place(ip(2), 1), join(1, 1, 1), now(0))
+        .unwrap_err();
     assert_eq!(fault.code, ErrorCode::Busy);
     assert_eq!(fault.message, "1 members already, no room for more");
-    let again = groups.join(ip(1), join(1, 2, 1), now(1)).unwrap();
+    let again = groups.join(place(ip(1), 1), join(1, 2, 1), now(1)).unwrap();
     assert!(!again.is_new);
     groups.leave(&again.ticket).unwrap();
-    assert!(groups.join(ip(2), join(1, 1, 1), now(0)).unwrap().is_new);
+    assert!(
+        groups
+            .join(place(ip(2), 1), join(1, 1, 1), now(0))
+            .unwrap()
+            .is_new
+    );
 }
 
 #[test]
 fn who_has_been_offline_for_longest_makes_room() {
     let mut groups = Groups::new(3, INTERVAL);
     let [_, second, third] = [1, 2, 3].map(|n| {
-        let joined = groups.join(ip(n), join(n, 1, 1), now(n.into()));
+        let joined = groups.join(place(ip(n), 1), join(n, 1, 1), now(n.into()));
         joined.unwrap().ticket
     });
     assert_eq!(groups.check(now(40)).len(), 3);
     // The first was heard of last.
-    groups.join(ip(1), join(1, 1, 1), now(41)).unwrap();
+    groups
+        .join(place(ip(1), 1), join(1, 1, 1), now(41))
+        .unwrap();
     assert_eq!(groups.check(now(80)).len(), 1);
-    let newer = groups.join(ip(4), join(4, 1, 1), now(81)).unwrap();
+    let newer = groups
+        .join(place(ip(4), 1), join(4, 1, 1), now(81))
+        .unwrap();
     assert_eq!(newer.forgotten.unwrap().addr.ip(), ip(2));
     assert!(groups.beat(&second, now(82)).is_none());
     assert!(groups.leave(&second).is_none());
     // Who is known costs nobody the place, and who lives keeps it.
     groups.beat(&third, now(83)).unwrap();
-    let again = groups.join(ip(4), join(4, 1, 1), now(84)).unwrap();
+    let again = groups
+        .join(place(ip(4), 1), join(4, 1, 1), now(84))
+        .unwrap();
     assert!(again.forgotten.is_none());
-    let newest = groups.join(ip(2), join(2, 1, 1), now(85)).unwrap();
+    let newest = groups
+        .join(place(ip(2), 1), join(2, 1, 1), now(85))
+        .unwrap();
     assert_eq!(newest.forgotten.unwrap().addr.ip(), ip(1));
-    let fault = groups.join(ip(5), join(5, 1, 1), now(86)).unwrap_err();
+    let fault = groups
+        .join(place(ip(5), 1), join(5, 1, 1), now(86))
+        .unwrap_err();
     assert_eq!(fault.code, ErrorCode::Busy);
     assert_eq!(groups.len(), 3);
 }
@@ -345,8 +370,14 @@ fn who_has_been_offline_for_longest_makes_room() {
 #[test]
 fn who_joined_again_elsewhere_is_not_removed_by_the_old_connection() {
     let mut groups = Groups::new(10, INTERVAL);
-    let old = groups.join(ip(1), join(1, 1, 1), now(0)).unwrap().ticket;
-    let new = groups.join(ip(1), join(1, 1, 1), now(1)).unwrap().ticket;
+    let old = groups
+        .join(place(ip(1), 1), join(1, 1, 1), now(0))
+        .unwrap()
+        .ticket;
+    let new = groups
+        .join(place(ip(1), 1), join(1, 1, 1), now(1))
+        .unwrap()
+        .ticket;
     assert!(groups.leave(&old).is_none());
     assert!(groups.leave(&new).is_some());
     assert!(groups.leave(&new).is_none());
@@ -356,14 +387,163 @@ fn who_joined_again_elsewhere_is_not_removed_by_the_old_connection() {
 #[test]
 fn silence_counts_from_the_last_sign_of_life() {
     let mut groups = Groups::new(10, INTERVAL);
-    let ticket = groups.join(ip(1), join(1, 1, 1), now(0)).unwrap().ticket;
+    let ticket = groups
+        .join(place(ip(1), 1), join(1, 1, 1), now(0))
+        .unwrap()
+        .ticket;
     assert_eq!(groups.beat(&ticket, now(20)).unwrap().state, State::Online);
     assert!(groups.check(now(49)).is_empty());
     assert_eq!(groups.check(now(50)).len(), 1);
     assert!(groups.check(now(51)).is_empty());
     assert_eq!(groups.beat(&ticket, now(60)).unwrap().state, State::Offline);
     // A join is a sign of life, too.
-    groups.join(ip(1), join(1, 1, 1), now(80)).unwrap();
+    groups
+        .join(place(ip(1), 1), join(1, 1, 1), now(80))
+        .unwrap();
     assert!(groups.check(now(109)).is_empty());
     assert_eq!(groups.check(now(110)).len(), 1);
+}
+
+fn place_of(node: &str, host: u8) -> Place {
+    Place {
+        node: Some(node.parse().unwrap()),
+        ..place(ip(host), 1)
+    }
+}
+
+/// A process of a host that started at a time of its own.
+fn join_at(host: u8, start_time: i64) -> Join {
+    Join {
+        start_time,
+        ..join(1, host, 1)
+    }
+}
+
+fn addrs(groups: &Groups) -> Vec<IpAddr> {
+    let members = groups
+        .snapshot()
+        .into_iter()
+        .flat_map(|(_, members)| members);
+    members.map(|member| member.addr.ip()).collect()
+}
+
+#[test]
+fn of_two_that_live_with_one_node_id_the_second_is_refused_until_the_first_is_silent() {
+    let mut groups = Groups::new(10, INTERVAL);
+    let first = groups.join(place_of("aa", 1), join_at(1, 1), now(0));
+    groups.beat(&first.unwrap().ticket, now(1)).unwrap();
+    let fault = groups
+        .join(place_of("aa", 2), join_at(2, 2), now(4))
+        .unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Exists);
+    for part in ["aa", "127.0.0.2:1", "127.0.0.1:1", "g1/h1", "3 s ago"] {
+        assert!(fault.message.contains(part), "{fault}");
+    }
+    assert_eq!(addrs(&groups), [ip(1)]);
+    assert_eq!(groups.check(now(40)).len(), 1);
+    let second = groups
+        .join(place_of("aa", 2), join_at(2, 2), now(41))
+        .unwrap();
+    assert_eq!(second.replaced.unwrap().addr.ip(), ip(1));
+    assert_eq!((addrs(&groups), groups.len()), (vec![ip(2)], 1));
+    // The id is free again when its member has left.
+    groups.leave(&second.ticket).unwrap();
+    groups
+        .join(place_of("aa", 3), join_at(3, 3), now(42))
+        .unwrap();
+    assert_eq!(addrs(&groups), [ip(3)]);
+}
+
+#[test]
+fn a_process_whose_address_changed_replaces_its_old_entry_at_once() {
+    let mut groups = Groups::new(1, INTERVAL);
+    let first = groups.join(place_of("aa", 1), join_at(1, 7), now(0));
+    groups.beat(&first.unwrap().ticket, now(1)).unwrap();
+    let again = groups
+        .join(place_of("aa", 2), join_at(1, 7), now(2))
+        .unwrap();
+    assert_eq!(again.replaced.unwrap().addr.ip(), ip(1));
+    assert_eq!((addrs(&groups), groups.len()), (vec![ip(2)], 1));
+    // Joining again where it is replaces nothing.
+    let again = groups
+        .join(place_of("aa", 2), join_at(1, 8), now(3))
+        .unwrap();
+    assert!(again.replaced.is_none() && !again.is_new);
+}
+
+#[test]
+fn two_nodes_at_one_address_are_not_taken_for_one_member() {
+    let mut groups = Groups::new(10, INTERVAL);
+    groups
+        .join(place_of("aa", 1), join_at(1, 1), now(0))
+        .unwrap();
+    let fault = groups
+        .join(place_of("bb", 1), join_at(2, 2), now(1))
+        .unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Exists);
+    assert!(fault.message.contains("g1/h1") && fault.message.contains("bb"));
+    groups.check(now(40));
+    groups
+        .join(place_of("bb", 1), join_at(2, 2), now(41))
+        .unwrap();
+    assert_eq!(groups.len(), 1);
+    groups
+        .join(place_of("aa", 2), join_at(1, 3), now(42))
+        .unwrap();
+    assert_eq!(groups.len(), 2);
+}
+
+#[test]
+fn who_cannot_be_connected_to_twice_is_not_offered() {
+    let mut groups = Groups::new(10, INTERVAL);
+    let group: GroupName = "g1".parse().unwrap();
+    for host in [1, 2] {
+        let joined = groups.join(place(ip(host), 1), join(1, host, 1), now(0));
+        groups.beat(&joined.unwrap().ticket, now(0)).unwrap();
+    }
+    let turned = |groups: &mut Groups, secs, failure: Option<&str>| {
+        let due = groups.to_try(now(secs).elapsed, 10);
+        let due = due.into_iter().find(|(_, addr)| addr.ip() == ip(1));
+        let (ticket, _) = due.unwrap();
+        let failure = failure.map(str::to_owned);
+        groups.tried(&ticket, failure, now(secs).elapsed).is_some()
+    };
+    assert!(!turned(&mut groups, 1, Some("refused")));
+    assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
+    assert!(groups.unreachable(&group).is_none());
+    assert!(
+        groups
+            .to_try(now(2).elapsed, 10)
+            .iter()
+            .all(|(_, addr)| addr.ip() != ip(1))
+    );
+    assert!(turned(&mut groups, 6, Some("refused")));
+    assert_eq!(groups.active(&group, 0, ip(9)), [SocketAddr::new(ip(2), 1)]);
+    let why = groups.unreachable(&group).unwrap();
+    assert_eq!(why, "127.0.0.1:1 cannot be connected to: refused");
+    assert!(!turned(&mut groups, 11, Some("refused")));
+    assert!(turned(&mut groups, 16, None));
+    assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
+    // Loopback addresses are of no use to clients elsewhere.
+    assert_eq!(groups.active(&group, 0, [10, 0, 0, 1].into()), []);
+}
+
+#[test]
+fn only_who_is_offline_can_be_forgotten() {
+    let mut groups = Groups::new(10, INTERVAL);
+    groups
+        .join(place_of("aa", 1), join_at(1, 1), now(0))
+        .unwrap();
+    groups.join(place(ip(2), 1), join(1, 2, 1), now(0)).unwrap();
+    for storage in ["127.0.0.1:1", "aa"] {
+        assert_eq!(groups.forget(storage).unwrap_err().code, ErrorCode::Exists);
+    }
+    assert_eq!(groups.forget("bb").unwrap_err().code, ErrorCode::NotFound);
+    groups.check(now(40));
+    assert_eq!(groups.forget("aa").unwrap().len(), 1);
+    assert_eq!(groups.forget("127.0.0.2:1").unwrap().len(), 1);
+    assert_eq!((groups.len(), groups.check(now(80)).len()), (0, 0));
+    groups
+        .join(place_of("aa", 3), join_at(1, 9), now(81))
+        .unwrap();
 }

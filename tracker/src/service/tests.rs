@@ -44,7 +44,7 @@ impl Setting {
         Connection {
             service: &self.service,
             peer: SocketAddr::new(ip.parse().unwrap(), 40000),
-            session: None,
+            session: Session::default(),
         }
     }
 
@@ -57,11 +57,12 @@ impl Setting {
     }
 
     fn saddrs(&self, user: &str) -> Result<(String, Vec<String>), Fault> {
-        let reply = self.service.saddrs(Saddrs {
+        let saddrs = Saddrs {
             app: "tnvideo".parse().unwrap(),
             user: user.parse().unwrap(),
             file: None,
-        })?;
+        };
+        let reply = self.service.saddrs(saddrs, [127, 0, 0, 1].into())?;
         let addresses = reply.addresses.iter().map(Address::to_string);
         Ok((reply.group.to_string(), addresses.collect()))
     }
@@ -201,11 +202,12 @@ fn addresses_are_listed_as_clients_can_use_them() {
 #[test]
 fn other_applications_are_refused_in_the_words_of_the_cxx_tracker() {
     let setting = Setting::new();
-    let refused = setting.service.saddrs(Saddrs {
+    let saddrs = Saddrs {
         app: "badapp".parse().unwrap(),
         user: "alice".parse().unwrap(),
         file: None,
-    });
+    };
+    let refused = setting.service.saddrs(saddrs, [10, 0, 0, 1].into());
     let fault = refused.unwrap_err();
     assert_eq!(
         fault,
@@ -330,6 +332,14 @@ struct Overtaken(Box<dyn db::Routes>);
 impl db::Routes for Overtaken {
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
         self.0.add_groups(groups)
+    }
+
+    fn open_group(&self, group: &GroupName) -> Result<(), DbError> {
+        self.0.open_group(group)
+    }
+
+    fn close_group(&self, group: &GroupName) -> Result<(), DbError> {
+        self.0.close_group(group)
     }
 
     fn groups(&self) -> Result<Vec<GroupName>, DbError> {

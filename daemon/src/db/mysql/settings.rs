@@ -2,19 +2,16 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, Secret, check_nonzero};
+use crate::config::{ConfigError, Secret, check_nonzero, read_secret};
 use crate::db::DatabaseUrl;
 use crate::units::Period;
 
 /// Most connections a process may be told to use.
 const CONNECTIONS_MAX: u32 = 1024;
-/// Longest password file that is read.
-const PASSWORD_MAX: u64 = 4096;
 
 /// Section `[mysql]`; of no effect on other engines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,27 +94,10 @@ impl MysqlConfig {
         let Some(path) = &self.password_file else {
             return Ok(None);
         };
-        let read = read_password(path);
+        let read = read_secret(path);
         let told = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
         read.map(Some).map_err(told)
     }
-}
-
-/// The first line of the file.
-fn read_password(path: &Path) -> io::Result<Secret> {
-    let metadata = fs::metadata(path)?;
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(io::Error::other(format!(
-            "its mode {mode:03o} lets others than its owner use it: run chmod 600 {}",
-            path.display()
-        )));
-    }
-    if metadata.len() > PASSWORD_MAX {
-        return Err(io::Error::other("too long for a password"));
-    }
-    let text = fs::read_to_string(path)?;
-    Ok(Secret::new(text.lines().next().unwrap_or_default()))
 }
 
 #[cfg(test)]

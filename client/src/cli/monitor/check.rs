@@ -1,0 +1,154 @@
+//! The verdict for Nagios and its kin: an exit code, one line, figures behind a bar. Pure.
+
+use std::fmt::Write;
+
+use proto::cluster::Group;
+use proto::group_list;
+
+use super::view::{self, View};
+
+/// Most reasons in the line.
+const REASONS_MAX: usize = 5;
+
+/// What is told.
+pub(super) struct Verdict {
+    pub(super) exit: u8,
+    pub(super) line: String,
+}
+
+/// What speaks against the cluster.
+#[derive(Default)]
+struct Findings {
+    critical: Vec<String>,
+    warning: Vec<String>,
+}
+
+/// Judges the cluster. `warning` and `critical` are percentages of a group's disk that are still
+/// available to uploads.
+pub(super) fn judge(view: &View, warning: u8, critical: u8) -> Verdict {
+    let mut findings = Findings::default();
+    if view.answered() == 0 {
+        findings.critical.push("no tracker answers".to_owned());
+    }
+    findings.warning.extend(view.errors());
+    let differ = |text: &String| format!("trackers differ: {text}");
+    findings.warning.extend(view.differences.iter().map(differ));
+    let refused = |text: &String| format!("refused: {text}");
+    findings.warning.extend(view.refused.iter().map(refused));
+    if view.groups.is_empty() {
+        findings.warning.push("there is no group".to_owned());
+    }
+    for group in &view.groups {
+        of_servers(group, &mut findings);
+        of_space(group, warning, critical, &mut findings);
+    }
+    let (exit, word) = match (&findings.critical[..], &findings.warning[..]) {
+        ([], []) => (0, "OK"),
+        ([], _) => (1, "WARNING"),
+        _ => (2, "CRITICAL"),
+    };
+    let mut reasons = findings.critical;
+    reasons.append(&mut findings.warning);
+    if reasons.is_empty() {
+        reasons.push(summary(view));
+    }
+    Verdict {
+        exit,
+        line: line(word, &reasons, &figures(view, warning, critical)),
+    }
+}
+
+/// The one line.
+pub(super) fn line(word: &str, reasons: &[String], figures: &str) -> String {
+    let mut text = reasons[..reasons.len().min(REASONS_MAX)].join("; ");
+    if reasons.len() > REASONS_MAX {
+        let _ = write!(text, "; and {} more", reasons.len() - REASONS_MAX);
+    }
+    // A bar begins the figures.
+    let text = text.replace(|c: char| c.is_control() || c == '|', " ");
+    match figures {
+        "" => format!("TNV {word} - {text}"),
+        figures => format!("TNV {word} - {text} | {figures}"),
+    }
+}
+
+fn of_servers(group: &Group, findings: &mut Findings) {
+    let name = &group.name;
+    let storages = || group.storages.iter();
+    if !storages().any(view::is_readable) {
+        findings
+            .critical
+            .push(format!("{name} has no storage that serves"));
+    } else if !storages().any(view::is_writable) {
+        findings.critical.push(format!("{name} takes no uploads"));
+    }
+    for storage in storages() {
+        let address = &storage.address;
+        if storage.status != group_list::Storage::ACTIVE {
+            findings
+                .warning
+                .push(format!("{name} {address} is {}", storage.status));
+            continue;
+        }
+        findings.warning.extend(storage.notes.iter().cloned());
+        let paths = storage.report.iter().flat_map(|report| &report.paths);
+        for path in paths.filter(|path| path.health != "writable") {
+            let text = format!("{name} {address}: {} is {}", path.path, path.health);
+            findings.warning.push(text);
+        }
+    }
+}
+
+fn of_space(group: &Group, warning: u8, critical: u8, findings: &mut Findings) {
+    let Some(space) = view::space(group).filter(|space| space.total > 0) else {
+        return;
+    };
+    let percent = u128::from(space.available) * 100 / u128::from(space.total);
+    let text = format!("{} has {percent}% of its disk available", group.name);
+    if percent < u128::from(critical) {
+        findings.critical.push(text);
+    } else if percent < u128::from(warning) {
+        findings.warning.push(text);
+    }
+}
+
+fn summary(view: &View) -> String {
+    format!(
+        "{} trackers, {} groups, {} storages active",
+        view.answered(),
+        view.groups.len(),
+        count(view, view::is_readable)
+    )
+}
+
+fn figures(view: &View, warning: u8, critical: u8) -> String {
+    let mut text = format!(
+        "trackers={};;;0;{} groups={} storages={} readable={} writable={}",
+        view.answered(),
+        view.trackers.len(),
+        view.groups.len(),
+        count(view, |_| true),
+        count(view, view::is_readable),
+        count(view, view::is_writable)
+    );
+    for group in &view.groups {
+        if let Some(space) = view::space(group) {
+            let share = |percent: u8| space.total / 100 * u64::from(percent);
+            let _ = write!(
+                text,
+                " {}_available={}B;{}:;{}:;0;{}",
+                group.name,
+                space.available,
+                share(warning),
+                share(critical),
+                space.total
+            );
+        }
+    }
+    text
+}
+
+fn count(view: &View, is: fn(&proto::cluster::Storage) -> bool) -> usize {
+    let storages = view.groups.iter().flat_map(|group| &group.storages);
+    storages.filter(|storage| is(storage)).count()
+}

@@ -1,0 +1,78 @@
+//! The cluster on one screen: a line for each storage.
+
+use proto::cluster::{Group, Storage};
+
+use super::text::{size, time};
+use super::view::{self, View};
+
+/// The lines, most important first: what is wrong, then the groups.
+pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
+    let n_storages: usize = view.groups.iter().map(|group| group.storages.len()).sum();
+    let mut lines = vec![format!(
+        "{}   trackers {}/{}   groups {}   storages {n_storages}",
+        time(now),
+        view.answered(),
+        view.trackers.len(),
+        view.groups.len()
+    )];
+    lines.extend(view.errors());
+    let differ = |text: &String| format!("trackers differ: {text}");
+    lines.extend(view.differences.iter().map(differ));
+    lines.extend(view.refused.iter().map(|text| format!("refused: {text}")));
+    let storages = view.groups.iter().flat_map(|group| &group.storages);
+    lines.extend(storages.flat_map(|storage| storage.notes.clone()));
+    lines.push(String::new());
+    lines.push(format!(
+        "{:<16} {:<22} {:<8} {:<14} {:>6} {:>9} {:>9} {:>10} {:>10} {:>6}",
+        "GROUP",
+        "STORAGE",
+        "STATE",
+        "MODE",
+        "BEAT",
+        "TOTAL",
+        "AVAIL",
+        "UPLOADS",
+        "DOWNLOADS",
+        "CONN"
+    ));
+    for group in &view.groups {
+        if group.storages.is_empty() {
+            lines.push(format!("{:<16} no storage", group.name));
+        }
+        lines.extend(
+            group
+                .storages
+                .iter()
+                .map(|storage| row(group, storage, now)),
+        );
+    }
+    lines
+}
+
+fn row(group: &Group, storage: &Storage, now: i64) -> String {
+    let age = now.saturating_sub(storage.beat_time).max(0);
+    let mode = match (view::is_writable(storage), view::is_readable(storage)) {
+        (true, _) => "read, write",
+        (false, true) => "read",
+        (false, false) => "none",
+    };
+    let mut row = format!(
+        "{:<16} {:<22} {:<8} {mode:<14} {:>6}",
+        group.name,
+        storage.address,
+        storage.status,
+        format!("{age}s")
+    );
+    if let Some(report) = &storage.report {
+        let counters = &report.counters;
+        row += &format!(
+            " {:>9} {:>9} {:>10} {:>10} {:>6}",
+            size(report.space.total),
+            size(report.space.available),
+            counters.success_upload_count,
+            counters.success_download_count,
+            counters.connection_current_count
+        );
+    }
+    row
+}

@@ -1,0 +1,188 @@
+//! The page that people read, laid out and worded as FastDFS's `fdfs_monitor` where the thing is
+//! the same.
+
+use std::fmt::Write;
+
+use chrono::{Local, TimeZone};
+use proto::cluster::{Group, Storage};
+use proto::report::{Drain, Report, Space};
+
+use super::view::{self, View};
+
+/// All that is known.
+pub(super) fn page(view: &View) -> String {
+    let mut page = String::new();
+    let current = view.trackers.iter().position(|t| t.error.is_none());
+    let count = view.trackers.len();
+    let index = current.map_or("none".to_owned(), |index| index.to_string());
+    line(
+        &mut page,
+        &format!("tracker server count={count}, current server index={index}\n"),
+    );
+    for answer in &view.trackers {
+        let what = match (&answer.tracker, &answer.error) {
+            (_, Some(error)) => format!("does not answer: {error}"),
+            (Some(t), _) if !t.version.is_empty() => {
+                format!(
+                    "{}  version = {}  up time = {}",
+                    t.hostname,
+                    t.version,
+                    time(t.up_since)
+                )
+            }
+            _ => "tells its list of groups only".to_owned(),
+        };
+        line(
+            &mut page,
+            &format!("tracker server is {}  {what}", answer.address),
+        );
+    }
+    for text in &view.differences {
+        line(&mut page, &format!("trackers differ: {text}"));
+    }
+    for text in &view.refused {
+        line(&mut page, &format!("refused: {text}"));
+    }
+    line(&mut page, &format!("\ngroup count: {}", view.groups.len()));
+    for (idx, group) in view.groups.iter().enumerate() {
+        line(&mut page, &format!("\nGroup {}:", idx + 1));
+        of_group(&mut page, group);
+    }
+    page
+}
+
+fn of_group(page: &mut String, group: &Group) {
+    let storages = &group.storages;
+    let count = |is: fn(&Storage) -> bool| storages.iter().filter(|s| is(s)).count();
+    line(page, &format!("group name = {}", group.name));
+    let open = if group.open { "yes" } else { "no (closed)" };
+    line(page, &format!("takes new users = {open}"));
+    if let Some(space) = view::space(group) {
+        of_space(page, "", space);
+    }
+    line(page, &format!("storage server count = {}", storages.len()));
+    line(
+        page,
+        &format!("readable server count = {}", count(view::is_readable)),
+    );
+    line(
+        page,
+        &format!("writable server count = {}", count(view::is_writable)),
+    );
+    for (idx, storage) in storages.iter().enumerate() {
+        line(page, &format!("\n\tStorage {}:", idx + 1));
+        of_storage(page, storage);
+    }
+}
+
+fn of_storage(page: &mut String, storage: &Storage) {
+    let mut put = |name: &str, value: &str| line(page, &format!("\t\t{name} = {value}"));
+    let version = storage
+        .report
+        .as_ref()
+        .map(|report| report.version.as_str());
+    let version = version.filter(|version| !version.is_empty());
+    let id = match storage.node.as_str() {
+        "" => &storage.address,
+        node => node,
+    };
+    put("id", id);
+    put("host", &format!("{}  {}", storage.address, storage.status));
+    put("host name", &storage.hostname);
+    for note in &storage.notes {
+        put("note", note);
+    }
+    put("read write mode", mode(storage));
+    put("version", version.unwrap_or(&storage.version));
+    put("join time", &time(storage.join_time));
+    put("up time", &time(storage.start_time));
+    if let Some(report) = &storage.report {
+        of_report(page, report);
+    }
+    line(
+        page,
+        &format!("\t\tlast_heart_beat_time = {}", time(storage.beat_time)),
+    );
+}
+
+/// In the words of `fdfs_monitor`, and why.
+pub(super) fn mode(storage: &Storage) -> &'static str {
+    match view::drain(storage) {
+        Drain::All => "none (drained)",
+        _ if !storage.offered => "none (clients are not sent there)",
+        Drain::Uploads => "read (drained of uploads)",
+        Drain::None if !storage.report.as_ref().is_none_or(|report| report.uploads) => {
+            "read (takes no uploads)"
+        }
+        Drain::None => "both (normal)",
+    }
+}
+
+fn of_report(page: &mut String, report: &Report) {
+    of_space(page, "\t\t", report.space);
+    line(
+        page,
+        &format!("\t\tstore_path_count = {}", report.paths.len()),
+    );
+    for (idx, path) in report.paths.iter().enumerate() {
+        let why = match path.why.as_str() {
+            "" => String::new(),
+            why => format!(" ({why})"),
+        };
+        let free = format!(
+            "{} of {} available",
+            size(path.space.available),
+            size(path.space.total)
+        );
+        let text = format!(
+            "\t\tstore_path{idx} = {}  {}{why}, {free}",
+            path.path, path.health
+        );
+        line(page, &text);
+    }
+    for (name, value) in report.counters.named() {
+        line(page, &format!("\t\t{name} = {value}"));
+    }
+    for error in &report.errors {
+        line(
+            page,
+            &format!("\t\tlast_error = {}  {}", time(error.time), error.text),
+        );
+    }
+}
+
+fn of_space(page: &mut String, indent: &str, space: Space) {
+    for (name, bytes) in [
+        ("total space    ", space.total),
+        ("free space     ", space.free),
+        ("reserved space ", space.reserved),
+        ("available space", space.available),
+    ] {
+        line(page, &format!("{indent}disk {name} = {:>9}", size(bytes)));
+    }
+}
+
+/// What came over the network must not steer a terminal.
+fn line(page: &mut String, text: &str) {
+    let text = text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', " ");
+    let _ = writeln!(page, "{text}");
+}
+
+/// A time as `fdfs_monitor` shows it, in the local time zone.
+pub(super) fn time(epoch: i64) -> String {
+    let time = Local.timestamp_opt(epoch, 0).single();
+    time.map_or_else(
+        || epoch.to_string(),
+        |time| time.format("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}
+
+/// A size as `fdfs_monitor` and `df -h` show it: 1 GB is 1024 MB.
+pub(super) fn size(bytes: u64) -> String {
+    const MB: u64 = 1 << 20;
+    match bytes / MB {
+        mb if mb >= 10 << 20 => format!("{} TB", mb >> 20),
+        mb if mb >= 10 << 10 => format!("{} GB", mb >> 10),
+        mb => format!("{mb} MB"),
+    }
+}

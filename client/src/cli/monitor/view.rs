@@ -1,0 +1,169 @@
+//! What all trackers say, put together; and where they differ. Pure.
+
+use std::collections::BTreeMap;
+
+use proto::Address;
+use proto::cluster::{Cluster, Group, Storage, Tracker};
+use proto::group_list;
+use proto::report::{Drain, Space};
+use serde::Serialize;
+
+/// The cluster.
+#[derive(Debug, Serialize)]
+pub(super) struct View {
+    pub(super) trackers: Vec<Answer>,
+    /// The groups by name. Of a member that several trackers know, what the one says that heard of
+    /// it last.
+    pub(super) groups: Vec<Group>,
+    /// Where trackers do not say the same, a line for each thing.
+    pub(super) differences: Vec<String>,
+    /// Storages that a tracker refused.
+    pub(super) refused: Vec<String>,
+}
+
+/// What became of the question to one tracker.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    pub(super) address: Address,
+    /// About itself; a C++ tracker tells nothing.
+    pub(super) tracker: Option<Tracker>,
+    /// Why it did not answer.
+    pub(super) error: Option<String>,
+}
+
+impl View {
+    pub(super) fn new(answers: Vec<(Address, Result<Cluster, String>)>) -> View {
+        let clusters: Vec<(&Address, &Cluster)> = answers
+            .iter()
+            .filter_map(|(address, answer)| Some((address, answer.as_ref().ok()?)))
+            .collect();
+        let groups = merge(&clusters);
+        let differences = differences(&clusters, &groups);
+        let refused = clusters.iter().flat_map(|(address, cluster)| {
+            let texts = cluster.refused.iter();
+            texts.map(move |refused| format!("{} (by tracker {address})", refused.text))
+        });
+        let refused = refused.collect();
+        let trackers = answers.iter().map(|(address, answer)| Answer {
+            address: address.clone(),
+            tracker: answer.as_ref().ok().map(|cluster| cluster.tracker.clone()),
+            error: answer.as_ref().err().cloned(),
+        });
+        View {
+            trackers: trackers.collect(),
+            groups,
+            differences,
+            refused,
+        }
+    }
+
+    /// How many trackers answered.
+    pub(super) fn answered(&self) -> usize {
+        let answered = self.trackers.iter().filter(|t| t.error.is_none());
+        answered.count()
+    }
+
+    /// What is wrong with trackers: those that did not answer, or have no database.
+    pub(super) fn errors(&self) -> Vec<String> {
+        let error = |answer: &Answer| {
+            let address = &answer.address;
+            let database = answer.tracker.as_ref().map(|t| t.database_error.as_str());
+            match (&answer.error, database) {
+                (Some(error), _) => Some(format!("tracker {address} does not answer: {error}")),
+                (None, Some(text)) if !text.is_empty() => {
+                    Some(format!("tracker {address} has no database: {text}"))
+                }
+                _ => None,
+            }
+        };
+        self.trackers.iter().filter_map(error).collect()
+    }
+}
+
+fn merge(clusters: &[(&Address, &Cluster)]) -> Vec<Group> {
+    let mut merged: BTreeMap<&str, Group> = BTreeMap::new();
+    for group in clusters.iter().flat_map(|(_, cluster)| &cluster.groups) {
+        let into = merged.entry(&group.name).or_insert_with(|| Group {
+            name: group.name.clone(),
+            ..Group::default()
+        });
+        into.open |= group.open;
+        for storage in &group.storages {
+            let same = |known: &&mut Storage| known.address == storage.address;
+            match into.storages.iter_mut().find(same) {
+                Some(known) if known.beat_time >= storage.beat_time => {}
+                Some(known) => *known = storage.clone(),
+                None => into.storages.push(storage.clone()),
+            }
+        }
+    }
+    merged.into_values().collect()
+}
+
+fn differences(clusters: &[(&Address, &Cluster)], groups: &[Group]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for group in groups {
+        let at = |cluster: &&Cluster| -> Option<Group> {
+            let mut groups = cluster.groups.iter();
+            groups.find(|other| other.name == group.name).cloned()
+        };
+        let open = |cluster: &Cluster| match at(&cluster) {
+            Some(group) if group.open => "open".to_owned(),
+            _ => "closed".to_owned(),
+        };
+        lines.extend(difference(clusters, &group.name, open));
+        for storage in &group.storages {
+            let status = |cluster: &Cluster| {
+                let storages = at(&cluster).map(|group| group.storages).unwrap_or_default();
+                let mut found = storages.into_iter();
+                let found = found.find(|other| other.address == storage.address);
+                found.map_or("unknown".to_owned(), |found| found.status)
+            };
+            let name = format!("{} {}", group.name, storage.address);
+            lines.extend(difference(clusters, &name, status));
+        }
+    }
+    lines
+}
+
+fn difference(
+    clusters: &[(&Address, &Cluster)],
+    name: &str,
+    say: impl Fn(&Cluster) -> String,
+) -> Option<String> {
+    let said: Vec<(&Address, String)> = clusters
+        .iter()
+        .map(|(address, cluster)| (*address, say(cluster)))
+        .collect();
+    if said.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+        return None;
+    }
+    let said = said
+        .iter()
+        .map(|(address, what)| format!("{what} at {address}"));
+    Some(format!("{name} is {}", said.collect::<Vec<_>>().join(", ")))
+}
+
+/// Whether clients are sent there.
+pub(super) fn is_readable(storage: &Storage) -> bool {
+    storage.status == group_list::Storage::ACTIVE && storage.offered
+}
+
+/// Whether uploads have a chance there.
+pub(super) fn is_writable(storage: &Storage) -> bool {
+    let takes = storage.report.as_ref().is_none_or(|report| report.uploads);
+    is_readable(storage) && takes && drain(storage) == Drain::None
+}
+
+pub(super) fn drain(storage: &Storage) -> Drain {
+    let report = storage.report.as_ref();
+    report.map_or(Drain::None, |report| report.drain)
+}
+
+/// Room in a group: its storages see the same files, so that the one with the least counts. Nothing
+/// when none of those that live reports.
+pub(super) fn space(group: &Group) -> Option<Space> {
+    let live = group.storages.iter().filter(|storage| is_readable(storage));
+    live.filter_map(|storage| Some(storage.report.as_ref()?.space))
+        .min_by_key(|space| (space.available, space.free))
+}

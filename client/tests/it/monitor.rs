@@ -1,0 +1,219 @@
+//! `tnv monitor` against trackers that say what they are told to.
+
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use proto::cluster::{Cluster, Group, Storage, Tracker};
+use proto::report::{Counters, Drain, LastError, Report, Space, StorePath};
+use proto::tracker::{REPLY, TrackerRequest};
+use proto::{ErrorCode, Fault};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cli::{code, stdout, tnv};
+use crate::fake::{Fake, dead_address, read_request, reply};
+use crate::tracker::{FakeTracker, refuse};
+
+/// A tracker of ours that says this.
+fn tracker(cluster: &Arc<Mutex<Cluster>>) -> Fake {
+    let cluster = Arc::clone(cluster);
+    Fake::start(move |_, stream| {
+        while let Some(request) = read_request::<TrackerRequest>(stream) {
+            assert_eq!(request, TrackerRequest::Cluster);
+            reply(stream, REPLY, &cluster.lock().unwrap().encode());
+        }
+    })
+}
+
+fn storage(host: u8) -> Storage {
+    let space = Space {
+        total: 1000 << 30,
+        free: 500 << 30,
+        reserved: 100 << 30,
+        available: 400 << 30,
+    };
+    let path = StorePath {
+        path: "/data".to_owned(),
+        space,
+        health: "writable".to_owned(),
+        why: String::new(),
+    };
+    let report = Report {
+        version: "1.2.3".to_owned(),
+        space,
+        paths: vec![path],
+        counters: Counters {
+            total_upload_count: 45035,
+            ..Counters::default()
+        },
+        errors: vec![LastError {
+            time: 1,
+            text: "no\u{1b}[2J luck".to_owned(),
+        }],
+        ..Report::default()
+    };
+    Storage {
+        address: format!("10.0.0.{host}:23000"),
+        hostname: format!("host{host}"),
+        version: "1.2.3".to_owned(),
+        status: "ACTIVE".to_owned(),
+        beat_time: 1000,
+        report: Some(report),
+        ..Storage::default()
+    }
+}
+
+fn cluster() -> Cluster {
+    Cluster {
+        tracker: Tracker {
+            hostname: "t1".to_owned(),
+            version: "1.2.3".to_owned(),
+            ..Tracker::default()
+        },
+        groups: vec![Group {
+            name: "group001".to_owned(),
+            open: true,
+            storages: vec![storage(1), storage(2)],
+        }],
+        refused: Vec::new(),
+    }
+}
+
+fn monitor(trackers: &[&str], args: &[&str]) -> Output {
+    let dir = TempDir::new().unwrap();
+    let args = [&["monitor"], args].concat();
+    tnv(dir.path(), &trackers.join(";"), &args)
+        .output()
+        .unwrap()
+}
+
+/// The exit code and the line of a check.
+fn check(trackers: &[&str]) -> (i32, String) {
+    let output = monitor(trackers, &["--check"]);
+    let line = stdout(&output).to_owned();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    (code(&output), line)
+}
+
+#[test]
+fn the_page_has_the_words_of_fdfs_monitor() {
+    let fake = tracker(&Arc::new(Mutex::new(cluster())));
+    let output = monitor(&[fake.address.as_str()], &[]);
+    assert_eq!(code(&output), 0);
+    let page = stdout(&output);
+    for line in [
+        "tracker server count=1, current server index=0",
+        "group count: 1",
+        "Group 1:",
+        "group name = group001",
+        "disk total space     =   1000 GB",
+        "disk available space =    400 GB",
+        "storage server count = 2",
+        "readable server count = 2",
+        "\tStorage 2:",
+        "\t\thost = 10.0.0.2:23000  ACTIVE",
+        "\t\tread write mode = both (normal)",
+        "\t\tversion = 1.2.3",
+        "\t\ttotal_upload_count = 45035",
+    ] {
+        assert!(page.lines().any(|l| l == line), "{line:?} in {page}");
+    }
+    assert!(page.contains("no [2J luck") && !page.contains('\u{1b}'));
+}
+
+#[test]
+fn trackers_that_differ_and_trackers_that_are_away_are_told() {
+    let (one, other) = (cluster(), Arc::new(Mutex::new(cluster())));
+    other.lock().unwrap().groups[0].storages[0].status = "OFFLINE".to_owned();
+    other.lock().unwrap().groups[0].storages.pop();
+    let (one, other) = (tracker(&Arc::new(Mutex::new(one))), tracker(&other));
+    let dead = dead_address();
+    let trackers = [dead.as_str(), one.address.as_str(), other.address.as_str()];
+    let page = monitor(&trackers, &[]);
+    let text = stdout(&page);
+    let (one, other) = (&one.address, &other.address);
+    for line in [
+        "tracker server count=3, current server index=1".to_owned(),
+        format!("trackers differ: group001 10.0.0.1:23000 is ACTIVE at {one}, OFFLINE at {other}"),
+        format!("trackers differ: group001 10.0.0.2:23000 is ACTIVE at {one}, unknown at {other}"),
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line:?} in {text}");
+    }
+    let json: Value = serde_json::from_str(stdout(&monitor(&trackers, &["--json"]))).unwrap();
+    assert_eq!(json["differences"].as_array().unwrap().len(), 2);
+    assert!(json["trackers"][0]["error"].is_string());
+    let report = &json["groups"][0]["storages"][1]["report"];
+    assert_eq!(report["counters"]["total_upload_count"], 45035);
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 1, "{line}");
+    assert!(line.starts_with("TNV WARNING - ") && line.contains("does not answer"));
+}
+
+#[test]
+fn a_check_ends_as_monitoring_systems_want_it() {
+    let state = Arc::new(Mutex::new(cluster()));
+    let fake = tracker(&state);
+    let trackers = [fake.address.as_str()];
+    let report = |host: usize, change: &dyn Fn(&mut Report)| {
+        let mut state = state.lock().unwrap();
+        *state = cluster();
+        change(state.groups[0].storages[host].report.as_mut().unwrap());
+    };
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 0, "{line}");
+    let figures = line.split(" | ").nth(1).unwrap();
+    assert!(figures.starts_with("trackers=1;;;0;1 groups=1 storages=2 readable=2 writable=2 "));
+    assert!(figures.contains(&format!("group001_available={}B;", 400u64 << 30)));
+
+    report(0, &|report| report.space.available = 150 << 30);
+    assert_eq!(check(&trackers).0, 1);
+    report(0, &|report| report.space.available = 50 << 30);
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 2);
+    assert!(line.starts_with("TNV CRITICAL - group001 has 5% of its disk available | "));
+    report(0, &|report| report.paths[0].health = "read-only".to_owned());
+    assert_eq!(check(&trackers).0, 1);
+    report(0, &|report| report.drain = Drain::All);
+    state.lock().unwrap().groups[0].storages[0].offered = false;
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 0);
+    assert!(line.contains(" readable=1 writable=1"), "{line}");
+    for storage in &mut state.lock().unwrap().groups[0].storages {
+        storage.report.as_mut().unwrap().uploads = false;
+    }
+    assert_eq!(check(&trackers).0, 2);
+
+    let (exit, line) = check(&[dead_address().as_str()]);
+    assert_eq!((exit, line.contains("no tracker answers")), (2, true));
+    assert_eq!(code(&monitor(&[dead_address().as_str()], &[])), 5);
+    assert_eq!(check(&["nonsense"]).0, 3);
+    assert_eq!(
+        code(&monitor(&trackers, &["--check", "--critical", "200"])),
+        3
+    );
+    assert_eq!(code(&monitor(&trackers, &["--critical", "200"])), 2);
+}
+
+#[test]
+fn of_a_cpp_tracker_its_list_is_shown() {
+    let address = dead_address();
+    let list = FakeTracker::start(&[&address]);
+    let fake = Fake::start(move |_, stream| {
+        while let Some(request) = read_request::<TrackerRequest>(stream) {
+            if request == TrackerRequest::Cluster {
+                // As a C++ tracker does: it refuses and closes.
+                let fault = Fault::new(ErrorCode::Unknown, "unknown command: 16");
+                return refuse(stream, &fault);
+            }
+            reply(stream, REPLY, &list.answer(&request));
+        }
+    });
+    let output = monitor(&[fake.address.as_str()], &[]);
+    let page = stdout(&output);
+    assert_eq!(code(&output), 0, "{page}");
+    assert!(page.contains("tells its list of groups only"));
+    assert!(page.contains(&format!("host = {address}  ACTIVE")));
+    assert!(page.contains("join time = 2026-11-21 23:36:52"));
+    let (exit, line) = check(&[fake.address.as_str()]);
+    assert_eq!(exit, 0, "{line}");
+}

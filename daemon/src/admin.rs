@@ -1,0 +1,131 @@
+//! Whether an order may be obeyed: who gives it has to have the key. Without a key file no order
+//! is.
+
+use std::path::{Path, PathBuf};
+
+use log::warn;
+use proto::admin::{Nonce, Order, Signed};
+use proto::{ErrorCode, Fault};
+
+use crate::config::{ConfigError, Secret, read_secret};
+
+/// Shortest key, in bytes: one that is guessed is none.
+const KEY_MIN: usize = 16;
+
+/// The key of the administrators, read from its file for each order: a new one counts at once.
+#[derive(Debug)]
+pub struct Guard(Option<PathBuf>);
+
+/// What a connection remembers: the nonce it was given last.
+#[derive(Debug, Default)]
+pub struct Challenge(Option<Nonce>);
+
+impl Guard {
+    /// Reads the key from this file; without one every order is refused.
+    pub fn new(key_file: Option<PathBuf>) -> Guard {
+        Guard(key_file)
+    }
+
+    /// Refuses a key file that cannot be used.
+    ///
+    /// # Errors
+    /// It is missing, short, or others may read it.
+    pub fn check(key_file: Option<&Path>) -> Result<(), ConfigError> {
+        let Some(path) = key_file else {
+            return Ok(());
+        };
+        let checked = key(path).map(drop);
+        checked.map_err(|text| ConfigError::invalid("admin_key_file", text))
+    }
+
+    /// A nonce for the next order on a connection; earlier ones are of no use any more.
+    pub fn challenge(challenge: &mut Challenge) -> Nonce {
+        *challenge.0.insert(rand::random())
+    }
+
+    /// The order, if whoever gave it has the key. The connection's nonce is used up.
+    ///
+    /// # Errors
+    /// Forbidden without the right key, or with none configured; bad request for an order that
+    /// this version does not know.
+    pub fn open<O: Order>(&self, signed: &Signed, challenge: &mut Challenge) -> Result<O, Fault> {
+        let forbidden = |text: &str| Fault::new(ErrorCode::Forbidden, text);
+        let nonce = challenge.0.take();
+        let Some(path) = &self.0 else {
+            return Err(forbidden(
+                "orders are not taken here: no admin_key_file is set",
+            ));
+        };
+        let key = key(path).map_err(|text| {
+            warn!("admin_key_file {text}");
+            forbidden("orders are not taken here: admin_key_file cannot be used, see the log")
+        })?;
+        let Some(nonce) = nonce else {
+            return Err(forbidden("no challenge was asked for"));
+        };
+        let order = signed.open(key.expose().as_bytes(), &nonce)?;
+        order.ok_or_else(|| forbidden("wrong admin key"))
+    }
+}
+
+fn key(path: &Path) -> Result<Secret, String> {
+    let told = |text: String| format!("{}: {text}", path.display());
+    let key = read_secret(path).map_err(|e| told(e.to_string()))?;
+    if key.expose().len() < KEY_MIN {
+        return Err(told(format!("a key has {KEY_MIN} characters at least")));
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use proto::admin::{StorageOrder, TrackerOrder};
+    use proto::report::Drain;
+
+    use super::*;
+
+    const KEY: &[u8] = b"0123456789abcdef";
+
+    #[test]
+    fn only_who_has_the_key_is_obeyed_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, [KEY, b"\n"].concat()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        Guard::check(Some(&path)).unwrap();
+        let guard = Guard::new(Some(path.clone()));
+        let order = StorageOrder::Drain {
+            level: Drain::Uploads,
+        };
+        let mut challenge = Challenge::default();
+        let early = Signed::new(&order, KEY, &[0; 16]);
+        let refused = |result: Result<StorageOrder, Fault>| {
+            assert_eq!(result.unwrap_err().code, ErrorCode::Forbidden);
+        };
+        refused(guard.open(&early, &mut challenge));
+        let nonce = Guard::challenge(&mut challenge);
+        let signed = Signed::new(&order, KEY, &nonce);
+        assert_eq!(guard.open(&signed, &mut challenge), Ok(order.clone()));
+        refused(guard.open(&signed, &mut challenge));
+        Guard::challenge(&mut challenge);
+        refused(guard.open(&signed, &mut challenge));
+        let nonce = Guard::challenge(&mut challenge);
+        refused(guard.open(
+            &Signed::new(&order, b"0123456789abcdeX", &nonce),
+            &mut challenge,
+        ));
+        // An order for another kind of server is none.
+        let nonce = Guard::challenge(&mut challenge);
+        let signed = Signed::new(&order, KEY, &nonce);
+        let other: Result<TrackerOrder, Fault> = guard.open(&signed, &mut challenge);
+        assert_eq!(other.unwrap_err().code, ErrorCode::Forbidden);
+        let nonce = Guard::challenge(&mut challenge);
+        let signed = Signed::new(&order, KEY, &nonce);
+        refused(Guard::new(None).open(&signed, &mut challenge));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        assert!(Guard::check(Some(&path)).is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! The orders of administrators.
+
+use daemon::wire::{Lane, Reply};
+use log::warn;
+use proto::admin::{FilePlace, StorageOrder};
+use proto::report::Drain;
+use proto::{ErrorCode, Fault, FileKey, file_table};
+
+use crate::file;
+use crate::gate::Visitor;
+use crate::globals::Globals;
+
+/// Carries out an order.
+///
+/// # Errors
+/// Why it cannot be.
+pub(crate) fn obey(globals: &Globals, order: StorageOrder) -> Result<Reply, Fault> {
+    match order {
+        StorageOrder::Drain { level } => drain(globals, level),
+        StorageOrder::FindFile { app, user, file } => {
+            let place = find(globals, &FileKey { app, user, file })?;
+            let body = serde_json::to_vec(&place).expect("a place is JSON");
+            Ok(Reply::Body(body))
+        }
+    }
+}
+
+/// From the next report on the trackers know; uploads that have begun are finished.
+fn drain(globals: &Globals, level: Drain) -> Result<Reply, Fault> {
+    let written = globals.identity.set_drain(level);
+    written.map_err(|e| {
+        let path = globals.config.state_file.display();
+        Fault::new(ErrorCode::Unavailable, format!("{path}: {e}"))
+    })?;
+    warn!(
+        "an administrator has this storage drained of: {}",
+        level.as_str()
+    );
+    Ok(Reply::Body(Vec::new()))
+}
+
+/// Refuses an upload while this storage is drained.
+///
+/// # Errors
+/// Read-only.
+pub(crate) fn check_uploads(globals: &Globals) -> Result<(), Fault> {
+    match globals.identity.drain() {
+        Drain::None => Ok(()),
+        Drain::Uploads | Drain::All => {
+            let message = "this storage is taken out of service and takes no uploads";
+            Err(Fault::new(ErrorCode::ReadOnly, message))
+        }
+    }
+}
+
+fn find(globals: &Globals, key: &FileKey) -> Result<FilePlace, Fault> {
+    let row = globals.files.find(key)?.ok_or_else(|| {
+        let message = format!("no row of file {}", key.file);
+        Fault::new(ErrorCode::NotFound, message)
+    })?;
+    let on_disk = globals.paths.find(&row.path, Visitor::Worker(Lane::Slow));
+    Ok(FilePlace {
+        table: format!("t_file_{:02}", file_table(&key.user)),
+        size: row.size,
+        size_on_disk: on_disk.and_then(|place| file::size(&place)).ok(),
+        created: row.created,
+        checksum: row.checksum.map(|checksum| format!("{checksum:032x}")),
+        path: row.path,
+    })
+}

@@ -1,0 +1,179 @@
+//! Who this storage is: an id that stays the same when its address changes, kept in a file of its
+//! own. Never in a store path: all storages of a group may see that.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use log::info;
+use parking_lot::Mutex;
+use proto::NodeId;
+use proto::report::Drain;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+/// Longest state file that is read, in bytes.
+const LEN_MAX: u64 = 4096;
+
+/// The id, as long as this process has it: a lock keeps other storages of this machine from it.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) node: NodeId,
+    path: PathBuf,
+    drain: Mutex<Drain>,
+    _lock: File,
+}
+
+/// The state file, JSON. What a later version adds is kept out of our way.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    node: NodeId,
+    #[serde(default)]
+    drain: Drain,
+}
+
+impl Identity {
+    /// Reads the id from the state file, which is made with a new one when it is missing.
+    ///
+    /// # Errors
+    /// It cannot be read or made, is of something else, or another storage uses it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Identity> {
+        let open = || -> anyhow::Result<Identity> {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let lock = lock(&beside(path, ".lock"))?;
+            let state = match read(path)? {
+                Some(state) => state,
+                None => make(path)?,
+            };
+            Ok(Identity {
+                node: state.node,
+                path: path.to_owned(),
+                drain: Mutex::new(state.drain),
+                _lock: lock,
+            })
+        };
+        open().with_context(|| format!("state_file {}", path.display()))
+    }
+}
+
+impl Identity {
+    /// How far an administrator has taken this storage out of service.
+    pub(crate) fn drain(&self) -> Drain {
+        *self.drain.lock()
+    }
+
+    /// Takes it out of service, or back, also for the time after a restart.
+    ///
+    /// # Errors
+    /// The state file cannot be written; then nothing has changed.
+    pub(crate) fn set_drain(&self, level: Drain) -> io::Result<()> {
+        let mut drain = self.drain.lock();
+        let state = State {
+            node: self.node.clone(),
+            drain: level,
+        };
+        write(&self.path, &state)?;
+        *drain = level;
+        Ok(())
+    }
+}
+
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            bail!("another storage uses it: each storage of a machine needs one of its own")
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<State>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let text = io::read_to_string(io::Read::take(file, LEN_MAX))?;
+    let state = serde_json::from_str(&text).context("it holds no state of a storage")?;
+    Ok(Some(state))
+}
+
+fn make(path: &Path) -> anyhow::Result<State> {
+    let state = State {
+        node: NodeId::new(format!("{:032x}", rand::random::<u128>()))?,
+        drain: Drain::None,
+    };
+    write(path, &state)?;
+    info!("this storage is node {} from now on", state.node);
+    Ok(state)
+}
+
+/// Written aside and renamed, so that a crash leaves the old file or the new one.
+fn write(path: &Path, state: &State) -> io::Result<()> {
+    let aside = beside(path, ".new");
+    let mut file = File::create(&aside)?;
+    file.write_all(&serde_json::to_vec_pretty(state)?)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&aside, path)?;
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_made_once_and_has_one_user_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/storage.state");
+        let first = Identity::open(&path).unwrap();
+        let node = first.node.clone();
+        assert_eq!(node.as_str().len(), 32);
+        let error = format!("{:#}", Identity::open(&path).unwrap_err());
+        assert!(
+            error.contains("storage.state: another storage uses it"),
+            "{error}"
+        );
+        first.set_drain(Drain::All).unwrap();
+        drop(first);
+        assert_eq!(Identity::open(&path).unwrap().drain(), Drain::All);
+        assert_eq!(Identity::open(&path).unwrap().node, node);
+        let other = Identity::open(&folder.path().join("other")).unwrap();
+        assert_ne!(other.node, node);
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("storage.state");
+        for text in ["", "{}", "{\"node\":\"../x\"}", "hello"] {
+            fs::write(&path, text).unwrap();
+            let error = format!("{:#}", Identity::open(&path).unwrap_err());
+            assert!(error.contains("no state of a storage"), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}

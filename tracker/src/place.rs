@@ -1,0 +1,105 @@
+//! Where clients are sent for a storage that joins: the most frequent thing to go wrong where
+//! addresses are translated, in containers, and on hosts with several. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proto::hello::Hello;
+use proto::{ErrorCode, Fault};
+
+use crate::groups::Place;
+
+/// The place of a storage that connects from `peer` and listens on `port`: what it advertises, or
+/// where it comes from.
+///
+/// # Errors
+/// Bad request, when it advertises what cannot be its address; the message shows both.
+pub(crate) fn of(hello: Option<&Hello>, peer: IpAddr, port: u16) -> Result<Place, Fault> {
+    let advertised = hello.and_then(|hello| hello.address);
+    let addr = match advertised {
+        Some(addr) => SocketAddr::new(addr.ip().to_canonical(), addr.port()),
+        None => SocketAddr::new(peer, port),
+    };
+    let refuse = |what: &str| {
+        let text = hello.and_then(|hello| hello.advertise.as_ref());
+        let text = text.map(|text| format!(" ({text})")).unwrap_or_default();
+        let message = format!("the advertised address {addr}{text} {what}, this comes from {peer}");
+        Err(Fault::new(ErrorCode::BadRequest, message))
+    };
+    if advertised.is_some() {
+        let ip = addr.ip();
+        if ip.is_unspecified() || ip.is_multicast() || addr.port() == 0 {
+            return refuse("is none that can be connected to");
+        }
+        if ip.is_loopback() && !peer.is_loopback() {
+            return refuse("is a loopback address of another machine");
+        }
+    }
+    let local = hello
+        .and_then(|hello| hello.local)
+        .map(|ip| ip.to_canonical());
+    let note = match (advertised, local) {
+        (None, Some(local)) if local != peer => Some(format!(
+            "it comes from {peer} and has the address {local} itself: addresses are translated in \
+             between; set advertise where clients cannot use {addr}"
+        )),
+        _ => None,
+    };
+    Ok(Place {
+        addr,
+        node: hello.map(|hello| hello.node.clone()),
+        note: note.map(Into::into),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(address: Option<&str>, local: &str) -> Hello {
+        Hello {
+            node: "aa".parse().unwrap(),
+            advertise: address.map(|_| "films.example:23000".parse().unwrap()),
+            address: address.map(|address| address.parse().unwrap()),
+            local: Some(local.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn what_is_advertised_counts_unless_it_cannot_be_right() {
+        let peer: IpAddr = "10.0.0.5".parse().unwrap();
+        let at = |address: Option<&str>| of(Some(&hello(address, "10.0.0.5")), peer, 23000);
+        assert_eq!(of(None, peer, 1).unwrap().addr.to_string(), "10.0.0.5:1");
+        assert_eq!(at(None).unwrap().addr.to_string(), "10.0.0.5:23000");
+        let addr = |address| at(Some(address)).unwrap().addr.to_string();
+        assert_eq!(addr("203.0.113.7:4000"), "203.0.113.7:4000");
+        assert_eq!(addr("[::ffff:203.0.113.7]:4000"), "203.0.113.7:4000");
+        for wrong in [
+            "127.0.1.1:4000",
+            "[::1]:4000",
+            "0.0.0.0:4000",
+            "224.0.0.1:1",
+            "10.0.0.1:0",
+        ] {
+            let fault = at(Some(wrong)).unwrap_err();
+            assert_eq!(fault.code, ErrorCode::BadRequest);
+            for part in [wrong, "10.0.0.5", "films.example:23000"] {
+                assert!(fault.message.contains(part), "{fault}");
+            }
+        }
+        let here: IpAddr = "127.0.0.1".parse().unwrap();
+        let own = of(Some(&hello(Some("127.0.0.1:1"), "127.0.0.1")), here, 1);
+        assert_eq!(own.unwrap().addr.to_string(), "127.0.0.1:1");
+    }
+
+    #[test]
+    fn translated_addresses_are_noted_unless_one_is_advertised() {
+        let peer: IpAddr = "203.0.113.7".parse().unwrap();
+        let note = |address| {
+            let place = of(Some(&hello(address, "172.17.0.2")), peer, 23000).unwrap();
+            place.note
+        };
+        let text = note(None).unwrap();
+        assert!(text.contains("203.0.113.7") && text.contains("172.17.0.2"));
+        assert_eq!(note(Some("203.0.113.7:23000")), None);
+    }
+}
