@@ -30,6 +30,7 @@ SERVICES := tracker idserver storage httpd
 DAEMONS := $(addprefix tnv-,$(SERVICES))
 UNITS := $(DAEMONS:=.service) $(DAEMONS:=@.service)
 CONFIGS := $(SERVICES:=.toml) client.toml
+MONITORING := prometheus.yml alerts.yml grafana-dashboard.json
 
 # The folders of the sources become those of the installation.
 WITH_FOLDERS = sed -e 's,/usr/sbin/,$(SBINDIR)/,g' -e 's,/usr/share/,$(DATADIR)/,g' \
@@ -42,9 +43,9 @@ AS_SERVICE = sed -e 's,^\#\(user = "tnv"\),\1,' -e 's,^\#\(file = "/var/log/tnv/
 	-e 's,^\#\(access_file = "/var/log/tnv/\),\1,' \
 	$(if $(filter /var,$(LOCALSTATEDIR)),,-e 's,^\#\(.*/var/lib/tnv\),\1,')
 
-.PHONY: install install-programs install-manual install-services install-configs install-folders uninstall
+.PHONY: install install-programs install-manual install-services install-configs install-monitoring install-folders uninstall
 
-install: install-programs install-manual install-services install-configs install-folders ## Install what was built (PREFIX, DESTDIR and so on; PROFILE=dev)
+install: install-programs install-manual install-services install-configs install-monitoring install-folders ## Install what was built (PREFIX, DESTDIR and so on; PROFILE=dev)
 
 install-programs:
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)'
@@ -84,6 +85,11 @@ install-configs:
 		file="$(DESTDIR)$(SYSCONFDIR)/$$name"; [ ! -e "$$file" ] || continue; \
 		$(AS_SERVICE) "etc/$${name#tnv/}" | $(WITH_FOLDERS) >"$$file"; chmod 644 "$$file"; \
 	done
+
+# Samples, for the machine of Prometheus and Grafana.
+install-monitoring:
+	install -d '$(DESTDIR)$(DATADIR)/tnv/monitoring'
+	$(INSTALL_DATA) $(addprefix etc/monitoring/,$(MONITORING)) '$(DESTDIR)$(DATADIR)/tnv/monitoring'
 
 # They belong to the user tnv, if there is one.
 install-folders:

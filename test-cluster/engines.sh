@@ -2,13 +2,26 @@
 # Sees to it that the servers are there which tests and clusters run for real: MariaDB with Galera,
 # and GlusterFS; or, with the word bench, those that tnv is measured beside. As root it installs the
 # Debian packages that are missing and says which; otherwise it names them. Those servers run on
-# free ports and in folders of their own.
+# free ports and in folders of their own. Of Prometheus only promtool is taken out of its package:
+# installing the package would start a server.
 set -eu
+cd "$(dirname "$0")/.."
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=
 need() {
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+# Where the tests look for it first.
+tools=${CARGO_TARGET_DIR:-target}/tools
+promtool=
+fetch_promtool() {
+    work=$(mktemp -d)
+    (cd "$work" && apt-get download -q prometheus)
+    dpkg-deb --extract "$work"/prometheus_*.deb "$work/root"
+    mkdir -p "$tools"
+    mv "$work/root/usr/bin/promtool" "$tools/"
+    rm -rf "$work"
 }
 need mariadbd mariadb-server
 if [ "${1:-}" = bench ]; then
@@ -19,17 +32,24 @@ else
     need glusterd glusterfs-server
     need ip iproute2
     [ -e /usr/lib/galera/libgalera_smm.so ] || missing="$missing galera-4"
+    [ -x "$tools/promtool" ] || command -v promtool >/dev/null 2>&1 || promtool=prometheus
 fi
 
-[ -n "$missing" ] || exit 0
+[ -n "$missing$promtool" ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
-    echo "missing Debian packages, to be installed first:$missing" >&2
+    echo "missing Debian packages, to be installed first:$missing $promtool" >&2
     [ "${1:-}" = bench ] ||
         echo "or do what needs none: make test-embedded, or leave out ENGINE=full" >&2
     exit 1
 fi
-echo "installing the Debian packages$missing"
 apt-get update -q
-# Unquoted on purpose: a list of names.
-# shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing
+if [ -n "$missing" ]; then
+    echo "installing the Debian packages$missing"
+    # Unquoted on purpose: a list of names.
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing
+fi
+if [ -n "$promtool" ]; then
+    echo "taking promtool out of the Debian package prometheus"
+    fetch_promtool
+fi

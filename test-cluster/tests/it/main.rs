@@ -17,6 +17,7 @@ mod hostile;
 mod hostile_bytes;
 mod load;
 mod memory;
+mod monitoring;
 mod operations;
 mod players;
 mod process;
