@@ -16,6 +16,7 @@ use crate::id::Numbers;
 use crate::identity::Identity;
 use crate::metrics::StorageMetrics;
 use crate::path::StorePaths;
+use crate::ties::Ties;
 use crate::writer::FileWriter;
 
 /// Longest wait for a number from one idserver: uploads hold workers meanwhile.
@@ -31,6 +32,7 @@ pub(crate) struct Globals {
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
     pub(crate) counters: Counters,
+    pub(crate) ties: Ties,
     pub(crate) metrics: StorageMetrics,
 }
 
@@ -49,6 +51,7 @@ impl Globals {
             files,
             rows: Rows::new(&config.cache),
             counters: Counters::default(),
+            ties: Ties::default(),
             metrics: StorageMetrics::default(),
             config,
         }))

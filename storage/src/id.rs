@@ -18,6 +18,8 @@ pub(crate) struct Numbers {
     ids: RwLock<Arc<IdClient>>,
     /// One for each store path.
     stocks: Mutex<HashMap<IdKey, Arc<Stock>>>,
+    /// The key that was asked for last and why no idserver gave numbers, unless one did.
+    failed: Mutex<Option<(IdKey, String)>>,
 }
 
 /// Numbers of one key at hand.
@@ -39,6 +41,7 @@ impl Numbers {
         Numbers {
             ids: RwLock::new(Arc::new(ids)),
             stocks: Mutex::default(),
+            failed: Mutex::default(),
         }
     }
 
@@ -53,7 +56,7 @@ impl Numbers {
     /// Unavailable, when no idserver answers. Those who waited together are refused together: one
     /// after the other they would wait for the same idservers.
     pub(crate) fn next(&self, key: &IdKey) -> Result<u64, Fault> {
-        let stock = Arc::clone(self.stocks.lock().entry(key.clone()).or_default());
+        let stock = self.stock(key);
         let n_failed = match stock.take() {
             Ok(number) => return Ok(number),
             Err(n_failed) => n_failed,
@@ -64,8 +67,7 @@ impl Numbers {
             Err(now) if now != n_failed => return Err(unavailable()),
             Err(_) => {}
         }
-        let ids = Arc::clone(&self.ids.read());
-        let asked = ids.next_ids(key, BATCH);
+        let asked = self.ask(key);
         let mut state = stock.state.lock();
         match asked {
             Ok(Range { start, end }) => {
@@ -74,10 +76,40 @@ impl Numbers {
             }
             Err(e) => {
                 state.n_failed += 1;
-                warn!("no number for {key}: {:#}", anyhow::Error::from(e));
+                warn!("no number for {key}: {e}");
                 Err(unavailable())
             }
         }
+    }
+
+    /// Why no idserver gave numbers when they were last asked, unless one did.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let failed = self.failed.lock();
+        failed.as_ref().map(|(_, why)| why.clone())
+    }
+
+    /// Asks again if the last time failed: perhaps no upload comes that would.
+    pub(crate) fn retry(&self) {
+        let Some((key, _)) = self.failed.lock().clone() else {
+            return;
+        };
+        let stock = self.stock(&key);
+        let _alone = stock.asking.lock();
+        if let Ok(numbers) = self.ask(&key) {
+            stock.state.lock().numbers = numbers;
+        }
+    }
+
+    fn stock(&self, key: &IdKey) -> Arc<Stock> {
+        Arc::clone(self.stocks.lock().entry(key.clone()).or_default())
+    }
+
+    fn ask(&self, key: &IdKey) -> Result<Range<u64>, String> {
+        let ids = Arc::clone(&self.ids.read());
+        let asked = ids.next_ids(key, BATCH);
+        let asked = asked.map_err(|e| format!("{:#}", anyhow::Error::from(e)));
+        *self.failed.lock() = asked.as_ref().err().map(|e| (key.clone(), e.clone()));
+        asked
     }
 }
 

@@ -32,6 +32,7 @@ mod upload;
 mod report;
 mod server;
 mod status;
+mod ties;
 mod tracker;
 
 pub use config::Config;

@@ -45,6 +45,10 @@ impl Shown {
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
         health.needs_database(self.globals.files.availability());
+        self.globals.ties.health(health);
+        if let Some(why) = self.globals.numbers.trouble() {
+            health.fail(format!("no idserver gives a number: {why}"));
+        }
         let report = self.report();
         let broken = report.paths.iter().filter(|path| path.health != "writable");
         let reasons: Vec<String> = broken.map(reason).collect();
@@ -58,6 +62,11 @@ impl Subject for Shown {
 
     fn measure(&self, page: &mut Page) {
         measure_database(page, &self.globals.files.availability());
+        self.globals.ties.measure(page);
+        let help = "Whether an idserver gave numbers when they were last asked.";
+        let is_up = self.globals.numbers.trouble().is_none();
+        page.gauge("tnv_idservers_up", help)
+            .sample(&[], f64::from(u8::from(is_up)));
         let help = "What a reply of success promises; always 1.";
         let durability = self.globals.config.durability.as_str();
         page.gauge("tnv_storage_durability_info", help)
@@ -80,6 +89,7 @@ impl Subject for Shown {
             "hostname": config.hostname.as_str(),
             "durability": config.durability.as_str(),
             "report": self.report(),
+            "trackers": self.globals.ties.describe(),
             "rows_cache": metrics.rows.describe(),
         })
     }

@@ -1,4 +1,5 @@
 //! The periodic jobs: looking after the store paths, finishing deletions that a crash cut short,
+//! asking again for numbers that were not to be had,
 //! and removing what dead uploads left.
 //!
 //! Each store path has a thread of its own, which its disk may catch, and one thread, which goes to
@@ -22,7 +23,7 @@ use crate::sweep;
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// After deletions that could not be finished: the first wait.
+/// After deletions that could not be finished, and numbers that were not to be had: the first wait.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// Deletions finished in one go.
 const DELETES_MAX: u32 = 10_000;
@@ -37,7 +38,7 @@ impl Jobs {
     /// Starts them, each at once and then at its interval.
     pub(crate) fn start(globals: &Arc<Globals>) -> std::io::Result<Jobs> {
         let stop = Stop::new();
-        let [watched, finished, swept] = std::array::from_fn(|_| Arc::clone(globals));
+        let [watched, finished, swept, numbered] = std::array::from_fn(|_| Arc::clone(globals));
         let (going_on, deleting) = (stop.clone(), stop.clone());
         let mut due = Due::at(Instant::now(), RETRY_FIRST, SWEEP_INTERVAL);
         let mut tickers = vec![
@@ -49,6 +50,9 @@ impl Jobs {
                     let is_done = finish_deletes(&finished, &deleting);
                     due.done(Instant::now(), is_done);
                 }
+            })?,
+            Ticker::start("numbers", RETRY_FIRST, stop.clone(), move || {
+                numbered.numbers.retry();
             })?,
             Ticker::start("sweep", SWEEP_INTERVAL, stop.clone(), move || {
                 sweep_all(&swept, &going_on)

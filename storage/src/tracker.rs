@@ -110,9 +110,11 @@ impl Membership {
 impl Bond {
     fn join(card: &Arc<Card>, tracker: &Address) -> std::io::Result<Bond> {
         let (stop, card) = (Stop::new(), Arc::clone(card));
+        card.globals.ties.add(tracker);
         let (thread_stop, mut tie) = (stop.clone(), Tie::new(card, tracker.clone()));
         let thread = thread::spawn(&format!("tracker {tracker}"), move || {
             tie.keep(&thread_stop);
+            tie.card.globals.ties.remove(&tie.tracker);
         })?;
         Ok(Bond {
             tracker: tracker.clone(),
@@ -153,10 +155,18 @@ impl Tie {
     /// Stays a member until the stop. A tracker that is away is told of once.
     fn keep(&mut self, stop: &Stop) {
         while !stop.is_tripped() {
-            if let Err(e) = self.be_member(stop)
-                && !std::mem::replace(&mut self.complained, true)
-            {
-                warn!("tracker {}: {:#}", self.tracker, anyhow::Error::from(e));
+            let globals = Arc::clone(&self.card.globals);
+            match self.be_member(stop) {
+                Ok(()) => globals
+                    .ties
+                    .broke(&self.tracker, "closed the connection".to_owned()),
+                Err(e) => {
+                    let e = anyhow::Error::from(e);
+                    globals.ties.broke(&self.tracker, format!("{e:#}"));
+                    if !std::mem::replace(&mut self.complained, true) {
+                        warn!("tracker {}: {:#}", self.tracker, e);
+                    }
+                }
             }
             if stop.wait(RECONNECT) {
                 return;
@@ -183,6 +193,7 @@ impl Tie {
                 }
                 beaten => beaten?,
             }
+            card.globals.ties.beat(&self.tracker);
             let mut told = self.report(&mut connection)?;
             let next_beat = Instant::now() + card.globals.config.beat_interval.duration();
             while Instant::now() < next_beat {

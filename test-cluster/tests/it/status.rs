@@ -6,7 +6,7 @@ use load::Content;
 use serde_json::Value;
 use test_cluster::{Layout, Node, Role};
 
-use crate::support::{Fixture, MIB, wait_for};
+use crate::support::{Fixture, MIB, new_key, wait_for};
 
 /// The samples of a page of metrics by name and labels, as they are written.
 type Samples = BTreeMap<String, f64>;
@@ -95,4 +95,55 @@ fn every_daemon_tells_how_it_is() {
         assert_eq!(samples["tnv_health{state=\"ok\"}"], 1.0);
         assert!(samples["process_resident_memory_bytes"] > 0.0);
     }
+}
+
+/// Waits until `/healthz` of a node has this code and tells all of `words`.
+fn wait_for_health(fixture: &Fixture, node: &Node, code: u16, words: &[&str]) {
+    wait_for(&format!("{} to say {words:?}", node.name), || {
+        let page = fixture.get(&format!("http://{}/healthz", node.status), None);
+        let text = String::from_utf8(page.body).unwrap();
+        if page.status == code && words.iter().all(|word| text.contains(word)) {
+            Ok(())
+        } else {
+            Err(format!("{} {text}", page.status))
+        }
+    });
+}
+
+#[test]
+fn a_storage_tells_which_tracker_is_away_and_that_no_idserver_answers() {
+    let mut fixture = Fixture::start(&Layout {
+        trackers: 2,
+        ..Layout::small(1)
+    });
+    let storage = fixture.nodes(Role::Storage).remove(0);
+    wait_for_health(&fixture, &storage, 200, &["ok"]);
+    let [lost, kept] = fixture.nodes(Role::Tracker).try_into().unwrap();
+    let of = |name: &str, tracker: &Node| format!("{name}{{tracker=\"{}\"}}", tracker.addr);
+    fixture.cluster.kill(&lost).unwrap();
+    let lost_addr = lost.addr.to_string();
+    wait_for_health(&fixture, &storage, 200, &["degraded", &lost_addr]);
+    let samples = metrics(&fixture, &storage);
+    assert_eq!(samples[&of("tnv_tracker_joined", &lost)], 0.0);
+    assert_eq!(samples[&of("tnv_tracker_joined", &kept)], 1.0);
+    let last_beat = "tnv_tracker_last_beat_timestamp_seconds";
+    assert!(samples[&of(last_beat, &lost)] > 0.0);
+    assert_eq!(samples["tnv_database_up"], 1.0);
+    let idservers = fixture.nodes(Role::Idserver);
+    for idserver in &idservers {
+        fixture.cluster.kill(idserver).unwrap();
+    }
+    let content = Content::new(1, 1000);
+    let uploaded = fixture
+        .client()
+        .upload(&new_key(), &mut content.clone(), 1000, &mut |_| ());
+    assert!(uploaded.is_err());
+    wait_for_health(&fixture, &storage, 503, &["failing", "no idserver"]);
+    assert_eq!(metrics(&fixture, &storage)["tnv_idservers_up"], 0.0);
+    // It asks again by itself.
+    for node in idservers.iter().chain([&lost]) {
+        fixture.cluster.start_node(node).unwrap();
+    }
+    wait_for_health(&fixture, &storage, 200, &["ok"]);
+    assert_eq!(metrics(&fixture, &storage)["tnv_idservers_up"], 1.0);
 }
