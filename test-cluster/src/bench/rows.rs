@@ -408,6 +408,7 @@ impl Bench {
         let alone = ("itself alone", alone);
         let row = Row::new(name.clone(), "MB/s", Better::More, beside, alone);
         self.rows.push(row.goal(0.7));
+        let name = format!("{name}, nginx");
         let nginx = ("nginx beside as many", nginx_beside);
         self.rows
             .push(Row::new(name, "MB/s", Better::More, beside, nginx));
