@@ -67,7 +67,7 @@ impl Server {
         let threads = start_threads(&shared)?;
         let accepter = Arc::clone(&shared);
         let accepter = thread::spawn("accept", move || listener::run(&accepter, listener))?;
-        info!("serving on {addr}");
+        info!("{name} serving on {addr}");
         Ok(Server {
             name,
             addr,

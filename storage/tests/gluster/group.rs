@@ -69,8 +69,18 @@ impl Group {
             let text = format!(
                 "listen = \"127.0.0.1:0\"\nhostname = \"{node}\"\ntrackers = [\"{trackers}\"]\n\
                  idservers = [\"{}\"]\nstore_paths = [\"data\"]\nrequire_marker = true\n\
-                 state_file = \"state\"\ndatabase = \"sqlite:../storage.db\"\nreserved_space = \"0B\"\n\
-                 beat_interval = \"1s\"\n{more}\n[log]\nlevel = \"debug\"\n",
+                 state_file = \"state\"
+database = \"sqlite:../storage.db\"
+reserved_space = \"0B\"
+\
+                 beat_interval = \"1s\"
+{more}
+[status]
+listen = \"off\"
+\
+                 [log]
+level = \"debug\"
+",
                 idserver.addr()
             );
             fs::write(folder.join("storage.toml"), text).unwrap();
