@@ -40,6 +40,7 @@ impl Node {
             "listen = \"127.0.0.1:0\"\nhostname = \"vm\"\ntrackers = [\"{}\"]\n\
              idservers = [\"{}\"]\nstore_paths = {paths:?}\ndatabase = \"sqlite:storage.db\"\n\
              reserved_space = \"{reserved}\"\ndisk_timeout = \"1s\"\nbeat_interval = \"1s\"\n\
+             state_file = \"state\"\n\
              [status]\nlisten = \"off\"\n\
              [server]\nworkers = 8\nfast_workers = 4\n",
             tracker.server.as_ref().unwrap().addr(),
