@@ -125,12 +125,14 @@ cluster() {
 }
 
 has_both() {
-    [ "$(tnv --json groups | grep -o '2300[01]' | sort -u | wc -l)" -eq 2 ]
+    [ "$(tnv --json groups | grep -o '230[01]0' | sort -u | wc -l)" -eq 2 ]
 }
 
 second_storage() {
     step "a second storage"
-    sed -e 's/^#listen = .*/listen = "0.0.0.0:23001"/' -e 's/storage\.log/storage-disk2.log/' \
+    # The first listen is the storage's, the second its status port's.
+    sed -e '0,/^#listen = /s/^#listen = .*/listen = "0.0.0.0:23010"/' -e 's/^#listen = .*/listen = "127.0.0.1:23011"/' \
+        -e 's|^#state_file = .*|state_file = "/var/lib/tnv/storage-disk2.state"|' -e 's/storage\.log/storage-disk2.log/' \
         -e 's/storage-access\.log/storage-disk2-access.log/' /etc/tnv/storage.toml >/etc/tnv/storage.d/disk2.toml
     first=$(pid_of storage)
     expect 3 service tnv-storage status
