@@ -141,6 +141,8 @@ impl Request for StorageRequest {
         (DELETE, "delete"),
         (STAT, "stat"),
         (READ, "read"),
+        (CHALLENGE, "challenge"),
+        (ADMIN, "admin"),
     ];
 
     fn subject(&self) -> Subject<'_> {

@@ -166,6 +166,9 @@ impl Request for TrackerRequest {
         (LEAVE, "leave"),
         (REPORT, "report"),
         (CLUSTER, "cluster"),
+        (HELLO, "hello"),
+        (CHALLENGE, "challenge"),
+        (ADMIN, "admin"),
     ];
 
     fn subject(&self) -> Subject<'_> {
