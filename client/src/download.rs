@@ -80,17 +80,9 @@ impl Client {
             let (connection, len) = candidates.ask_each("download", open)?;
             (Some(connection), len)
         };
-        let mut download = Download {
-            client: self.clone(),
-            key: key.clone(),
-            storages: candidates.into_all(),
-            offset,
-            remaining,
-            connection,
-            broken: None,
-        };
-        download.release_when_done();
-        Ok(download)
+        let storages = candidates.into_all();
+        let range = (offset, remaining);
+        Ok(Download::begin(self, key, storages, range, connection))
     }
 
     /// What is known of a file, and as much of `span` as there is of it, in one question to a
@@ -111,17 +103,9 @@ impl Client {
             let instead = || self.open_in_two(address, key, span);
             self.no_read().ask(address, read, instead)
         })?;
-        let (offset, remaining) = span.within(stat.size);
-        let mut download = Download {
-            client: self.clone(),
-            key: key.clone(),
-            storages: candidates.into_all(),
-            offset,
-            remaining,
-            connection: Some(connection),
-            broken: None,
-        };
-        download.release_when_done();
+        let storages = candidates.into_all();
+        let range = span.within(stat.size);
+        let download = Download::begin(self, key, storages, range, Some(connection));
         Ok((stat, download))
     }
 
@@ -156,6 +140,27 @@ impl Client {
 }
 
 impl Download {
+    /// `range` is the next byte and the number of bytes from there on, which `connection` sends.
+    fn begin(
+        client: &Client,
+        key: &FileKey,
+        storages: Vec<Address>,
+        (offset, remaining): (u64, u64),
+        connection: Option<Connection>,
+    ) -> Download {
+        let mut download = Download {
+            client: client.clone(),
+            key: key.clone(),
+            storages,
+            offset,
+            remaining,
+            connection,
+            broken: None,
+        };
+        download.release_when_done();
+        download
+    }
+
     /// Bytes not read yet; at first, the length of the range.
     pub fn remaining(&self) -> u64 {
         self.remaining
@@ -337,10 +342,7 @@ fn read_at(
     span: Span,
 ) -> Result<(Stat, Connection), Error> {
     let pools = client.pools();
-    let (mut connection, body_len) = match way {
-        Way::Any => pools.exchange(address, request, storage::REPLY).result?,
-        Way::Fresh => pools.exchange_fresh(address, request, storage::REPLY)?,
-    };
+    let (mut connection, body_len) = pools.exchange_by(way, address, request, storage::REPLY)?;
     let too_short = body_len < FileStat::LEN as u64;
     let mut head = [0; FileStat::LEN];
     if !too_short {

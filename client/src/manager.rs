@@ -98,15 +98,25 @@ impl PoolManager {
         body_max: usize,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, Error> {
-        let (connection, body_len) = match way {
-            Way::Any => self.exchange(address, request, reply_command).result?,
-            Way::Fresh => self.exchange_fresh(address, request, reply_command)?,
-        };
+        let (connection, body_len) = self.exchange_by(way, address, request, reply_command)?;
         self.finish(connection, body_len, body_max, decode)
     }
 
-    /// As [`PoolManager::exchange`], on a new connection.
-    pub(crate) fn exchange_fresh(
+    /// As [`PoolManager::exchange`], on a new connection if need be.
+    pub(crate) fn exchange_by(
+        &self,
+        way: Way,
+        address: &Address,
+        request: &[u8],
+        reply_command: u8,
+    ) -> Result<(Connection, u64), Error> {
+        match way {
+            Way::Any => self.exchange(address, request, reply_command).result,
+            Way::Fresh => self.exchange_fresh(address, request, reply_command),
+        }
+    }
+
+    fn exchange_fresh(
         &self,
         address: &Address,
         request: &[u8],
