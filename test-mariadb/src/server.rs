@@ -141,10 +141,14 @@ impl Mariadb {
     }
 
     fn root(&self) -> Conn {
+        self.try_root().expect("a connection of root")
+    }
+
+    fn try_root(&self) -> mysql::Result<Conn> {
         let opts = OptsBuilder::new()
             .socket(Some(self.folder.join("socket").to_string_lossy()))
             .user(Some("root"));
-        Conn::new(opts).expect("a connection of root")
+        Conn::new(opts)
     }
 
     /// Runs statements, separated by semicolons, in `database` as another program would.
@@ -174,15 +178,11 @@ impl Mariadb {
         root.query(sql).expect("rows")
     }
 
-    /// What `SHOW STATUS` says of something.
-    ///
-    /// # Panics
-    /// The server does not answer.
+    /// What `SHOW STATUS` says of something; nothing while the server does not answer: a node
+    /// that joins a cluster closes the connections that it has.
     pub fn status(&self, name: &str) -> Option<String> {
-        let row: Option<(String, String)> = self
-            .root()
-            .query_first(format!("SHOW STATUS LIKE '{name}'"))
-            .expect("a status");
+        let sql = format!("SHOW STATUS LIKE '{name}'");
+        let row: Option<(String, String)> = self.try_root().ok()?.query_first(sql).ok()?;
         row.map(|(_, value)| value)
     }
 
