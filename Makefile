@@ -77,13 +77,13 @@ cluster-stop: $(TNV_CLUSTER) ## Stop the cluster
 demo: $(ENGINES) build ## Start a cluster, store videos, stream them, and leave one to watch (ENGINE=full)
 	@$(TNV_CLUSTER) demo --engine $(ENGINE)
 
-bench: build ## Measure everything beside the limits of this machine (half an hour)
+bench: build ## Measure everything beside the limits of this machine (half an hour; ONLY=WORDS: rows so named)
 	@test-cluster/engines.sh bench
-	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench
+	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench $(if $(ONLY),--only "$(ONLY)")
 
 bench-quick: build ## The same with short rounds, in less than three minutes
 	@test-cluster/engines.sh bench
-	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench --quick
+	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench --quick $(if $(ONLY),--only "$(ONLY)")
 
 limits: limits-idle limits-memory ## Measure idle connections and memory (SIZE=MIB: smaller files)
 

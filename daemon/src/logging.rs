@@ -1,6 +1,7 @@
 //! Where log lines go: the main log to the standard error, a file or syslog, the access log (records
 //! with the target [`ACCESS_TARGET`]) to a place of its own. Any thread logs. A disk that fails
-//! costs lines, never the daemon.
+//! costs lines, never the daemon. Each line of the main log is written at once; a file of the access
+//! log gets its lines within a second.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +16,9 @@ use crate::config::LogConfig;
 
 use sink::Sink;
 
+mod buffered;
 mod escape;
+mod output;
 mod seldom;
 mod sink;
 mod syslog;
@@ -39,6 +42,9 @@ pub enum LogError {
         /// Why not.
         source: io::Error,
     },
+    /// No thread to write a log with.
+    #[error("cannot start a thread for the log")]
+    Thread(#[source] io::Error),
     /// No socket to speak to the log daemon with.
     #[error("cannot speak to syslog")]
     Syslog(#[source] io::Error),
@@ -137,7 +143,7 @@ impl Outputs {
     fn open(config: &LogConfig, filters: Option<&str>) -> Result<Outputs, LogError> {
         let main = Sink::open(config.file.as_ref())?.unwrap_or_else(Sink::stderr);
         let access = match config.access_target() {
-            Some(target) => Sink::open(Some(&target))?.filter(|sink| !sink.is_nowhere()),
+            Some(target) => Sink::open_buffered(&target)?.filter(|sink| !sink.is_nowhere()),
             None => Some(Sink::stderr()),
         };
         Ok(Outputs {
@@ -178,7 +184,12 @@ impl log::Log for Log {
         }
     }
 
-    fn flush(&self) {}
+    /// Waits until the access log is written, but not long.
+    fn flush(&self) {
+        for sink in self.sinks() {
+            sink.flush();
+        }
+    }
 }
 
 /// UTC with milliseconds, as in `2026-11-21T20:41:42.123Z`.

@@ -238,7 +238,10 @@ fn run_logged<C: DaemonConfig>(
     serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
     let log = reloader.log();
-    match run_signalled(config, reloader, serve) {
+    let ended = run_signalled(config, reloader, serve);
+    // Of all requests: none is served any more.
+    log::logger().flush();
+    match ended {
         Ok(()) => {
             log::info!("stopped");
             ExitCode::SUCCESS

@@ -76,6 +76,7 @@ fn hang_up(hooks: &[Hook]) {
 )]
 fn exit_at_once() -> ! {
     log::warn!("second signal, exiting at once");
+    log::logger().flush();
     process::exit(1)
 }
 

@@ -46,6 +46,9 @@ enum Command {
         /// Short rounds and fewer rows: less than three minutes
         #[arg(long)]
         quick: bool,
+        /// Only rows that have one of these words in their name
+        #[arg(long, value_delimiter = ',', value_name = "WORDS")]
+        only: Vec<String>,
     },
     /// Be one of the plain servers that `bench` measures beside tnv
     #[command(hide = true)]
@@ -134,7 +137,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             let plan = standing::up(&layout.layout(), folder, &binaries)?;
             demo::run(&plan, &binaries, media)
         }
-        Command::Bench { quick } => bench::measure(folder, *quick),
+        Command::Bench { quick, only } => bench::measure(folder, *quick, only),
         Command::Serve { what, addr, files } => bench::serve(*what, *addr, files),
         Command::Hold { addr, count } => bench::hold(*addr, *count),
         Command::Idle => limits::idle::measure(folder),

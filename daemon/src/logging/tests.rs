@@ -35,7 +35,8 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 /// Access lines stand as they were written: each protocol has a form of its own.
-fn access_lines(folder: &Path) -> Vec<String> {
+fn access_lines(log: &Log, folder: &Path) -> Vec<String> {
+    log.flush();
     let text = fs::read_to_string(folder.join("access.log")).unwrap();
     text.lines().map(str::to_owned).collect()
 }
@@ -66,6 +67,7 @@ fn the_access_log_is_on_by_default_beside_the_main_log() {
     };
     let log = Log::open(&config, None).unwrap();
     send(&log, Level::Info, ACCESS_TARGET, "seen");
+    log.flush();
     let text = fs::read_to_string(folder.path().join("main-access.log")).unwrap();
     assert_eq!(text, "seen\n");
     assert!(lines(&folder.path().join("main.log")).is_empty());
@@ -88,7 +90,7 @@ fn access_records_go_to_their_own_file_only() {
         lines(&folder.path().join("main.log")),
         ["INFO  tracker: serving"]
     );
-    assert_eq!(access_lines(folder.path()), ["10.0.0.1 LIST\\r ok"]);
+    assert_eq!(access_lines(&log, folder.path()), ["10.0.0.1 LIST\\r ok"]);
 }
 
 #[test]
@@ -117,7 +119,7 @@ fn the_environment_overrides_the_level_but_not_the_access_log() {
     send(&quiet, Level::Info, "tracker", "hidden");
     send(&quiet, Level::Info, ACCESS_TARGET, "shown");
     assert!(lines(&folder.path().join("main.log")).is_empty());
-    assert_eq!(access_lines(folder.path()), ["shown"]);
+    assert_eq!(access_lines(&quiet, folder.path()), ["shown"]);
 }
 
 #[test]
@@ -135,6 +137,31 @@ fn reopening_follows_the_name() {
     assert_eq!(lines(&path), ["WARN  t: three"]);
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
+}
+
+#[test]
+fn access_lines_go_to_the_file_of_their_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let log = Log::open(&config, None).unwrap();
+    let path = folder.path().join("access.log");
+    let (moved, elsewhere) = (folder.path().join("moved"), folder.path().join("elsewhere"));
+    let read = |path: &Path| fs::read_to_string(path).unwrap();
+    send(&log, Level::Info, ACCESS_TARGET, "one");
+    fs::rename(&path, &moved).unwrap();
+    send(&log, Level::Info, ACCESS_TARGET, "two");
+    log.reopen();
+    assert_eq!(read(&moved), "one\ntwo\n");
+    send(&log, Level::Info, ACCESS_TARGET, "three");
+    let new = LogConfig {
+        access_file: Some(elsewhere.clone().into()),
+        ..config
+    };
+    log.change_to(log.prepare(&new).unwrap());
+    assert_eq!(read(&path), "three\n");
+    send(&log, Level::Info, ACCESS_TARGET, "four");
+    log.flush();
+    assert_eq!(read(&elsewhere), "four\n");
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
     let first = config(false);
     let log = Log::start(first.log()).unwrap();
     let serve = |config: Config, life: &mut Life<Config>| {
+        log::info!(target: crate::logging::ACCESS_TARGET, "asked");
         ensure!(!config.fail, "on purpose");
         life.stop.trip();
         life.serve(|_| Ok(()));
@@ -57,6 +58,8 @@ fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
     assert_eq!(code(config(true)), format!("{:?}", ExitCode::FAILURE));
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("INFO  daemon::run: stopped\n"), "{text}");
+    let asked = std::fs::read_to_string(folder.path().join("main-access.log")).unwrap();
+    assert_eq!(asked, "asked\nasked\n");
     assert!(
         text.contains("ERROR daemon::run: stopped: on purpose\n"),
         "{text}"

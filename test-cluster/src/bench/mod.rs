@@ -11,6 +11,7 @@ mod fill;
 mod holder;
 mod limits;
 mod measured;
+mod only;
 mod row;
 mod rows;
 mod slow;
@@ -32,6 +33,7 @@ pub use stats::Summary;
 use crate::limits::{allow_descriptors, scratch};
 use crate::terminal::tell;
 use limits::Round;
+use only::Only;
 use rows::{Bench, Scale};
 use stand::Batch;
 
@@ -39,16 +41,18 @@ use stand::Batch;
 const DESCRIPTORS: u64 = 16_000;
 
 /// Measures everything with what it needs in a folder below `folder`, prints the table and writes
-/// `bench.json` to `folder`. A quick run takes less than three minutes, with short rounds.
+/// `bench.json` to `folder`. A quick run takes less than three minutes, with short rounds. With
+/// words, only rows are measured whose name has one of them.
 ///
 /// # Errors
 /// A program is missing, an operation failed, or a byte was wrong. That a goal is missed is none.
-pub fn measure(folder: &Path, quick: bool) -> anyhow::Result<()> {
+pub fn measure(folder: &Path, quick: bool, words: &[String]) -> anyhow::Result<()> {
     let begun = Instant::now();
     allow_descriptors(DESCRIPTORS)?;
     let scratch = scratch(folder, "bench-")?;
     let path = scratch.path().canonicalize()?;
-    let mut bench = Bench::new(path, if quick { quick_scale() } else { full_scale() });
+    let scale = if quick { quick_scale() } else { full_scale() };
+    let mut bench = Bench::new(path, scale, Only::of(words));
     bench.run()?;
     let report = Report {
         machine: machine()?,

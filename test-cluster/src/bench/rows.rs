@@ -12,6 +12,7 @@ use super::limits::{
     folder_of, run,
 };
 use super::measured::{Measured, View};
+use super::only::Only;
 use super::row::{Better, Row};
 use super::slow::{RATE, Readers};
 use super::stand::{Batch, Stand};
@@ -56,16 +57,18 @@ pub(super) struct Scale {
 pub(super) struct Bench {
     scratch: PathBuf,
     scale: Scale,
+    only: Only,
     rows: Vec<Row>,
     /// What is left of them beside idle connections and with many rows: shown at the end.
     kept: Vec<Row>,
 }
 
 impl Bench {
-    pub(super) fn new(scratch: PathBuf, scale: Scale) -> Bench {
+    pub(super) fn new(scratch: PathBuf, scale: Scale, only: Only) -> Bench {
         Bench {
             scratch,
             scale,
+            only,
             rows: Vec::new(),
             kept: Vec::new(),
         }
@@ -86,14 +89,16 @@ impl Bench {
         Trio::start(&self.scratch.join(name), kind)
     }
 
+    /// The rounds of one row, if it is wanted.
     fn contest(
         &self,
         name: &str,
         trio: &Trio,
         ours: &dyn Fn(&Stand) -> anyhow::Result<Measured>,
         reference: &mut dyn FnMut() -> anyhow::Result<Measured>,
-    ) -> anyhow::Result<Contest> {
-        Contest::run(name, self.scale.n_rounds, trio, ours, reference)
+    ) -> anyhow::Result<Option<Contest>> {
+        let run = || Contest::run(name, self.scale.n_rounds, trio, ours, reference);
+        self.only.includes(name).then(run).transpose()
     }
 
     fn keep(&mut self, contest: &Contest, view: View) {
@@ -114,7 +119,11 @@ impl Bench {
     }
 
     fn with_durability(&mut self) -> anyhow::Result<()> {
+        const NAME: &str = "upload 16 KiB, 64 clients, durability full";
         const THREADS: usize = 64;
+        if !self.only.includes(NAME) {
+            return Ok(());
+        }
         let kind = Kind {
             durability: "full",
             mariadb: None,
@@ -124,8 +133,8 @@ impl Bench {
         let (size, round) = (self.scale.small.size, self.scale.round);
         let trio = self.trio("full", &kind)?;
         let folder = self.scratch.join("synced");
-        let contest = self.contest(
-            "upload 16 KiB, 64 clients, durability full",
+        let Some(contest) = self.contest(
+            NAME,
             &trio,
             &|stand| self.upload(stand, size, THREADS),
             &mut || {
@@ -134,7 +143,10 @@ impl Bench {
                 let syncers = (0..THREADS).map(syncer).collect::<Result<Vec<_>, _>>()?;
                 run(syncers, &[std::process::id()], round)
             },
-        )?;
+        )?
+        else {
+            return Ok(());
+        };
         let row = contest.row(View::Rate, "64 threads write, fsync, rename");
         self.rows.push(row.goal(0.5));
         self.keep(&contest, View::Rate);
@@ -142,7 +154,11 @@ impl Bench {
     }
 
     fn with_mariadb(&mut self) -> anyhow::Result<()> {
+        const NAME: &str = "upload 16 KiB, 8 threads, MariaDB";
         const THREADS: usize = 8;
+        if !self.only.includes(NAME) {
+            return Ok(());
+        }
         let server = Mariadb::start_with(&[
             // As durable as the files of these rows: kill -9, not a power cut.
             "--innodb-flush-log-at-trx-commit=2",
@@ -159,8 +175,8 @@ impl Bench {
         };
         let (size, round) = (self.scale.small.size, self.scale.round);
         let trio = self.trio("mariadb", &kind)?;
-        let contest = self.contest(
-            "upload 16 KiB, 8 threads, MariaDB",
+        let Some(contest) = self.contest(
+            NAME,
             &trio,
             &|stand| self.upload(stand, size, THREADS),
             &mut || {
@@ -168,7 +184,10 @@ impl Bench {
                 let inserters = (0..THREADS).map(inserter).collect::<anyhow::Result<_>>()?;
                 run::<Inserter>(inserters, &[pid], round)
             },
-        )?;
+        )?
+        else {
+            return Ok(());
+        };
         self.rows
             .push(contest.row(View::Rate, "MariaDB, 8 connections, a row for each commit"));
         self.rows
@@ -191,11 +210,14 @@ impl Bench {
         let mut trio = self.trio("none", &kind)?;
         let media = trio.publish(&self.scratch, &batches)?;
         self.small_uploads(&trio)?;
-        self.small_requests(&trio)?;
+        let redis = Redis::start(&self.scratch)?;
+        self.small_downloads(&trio, &redis)?;
+        self.small_requests(&trio, &redis)?;
         self.download_large(&trio, &media)?;
         self.upload_large(&trio)?;
         self.http(&trio, &media)?;
         self.slow_readers(&mut trio, &media)?;
+        trio.memory.retain(|row| self.only.includes(&row.name));
         self.rows.append(&mut trio.memory);
         Ok(())
     }
@@ -203,12 +225,15 @@ impl Bench {
     fn small_uploads(&mut self, trio: &Trio) -> anyhow::Result<()> {
         let (size, round) = (self.scale.small.size, self.scale.round);
         let path = self.scratch.join("limit.db");
-        let contest = self.contest(
+        let Some(contest) = self.contest(
             "upload 16 KiB, 8 threads, SQLite",
             trio,
             &|stand| self.upload(stand, size, 8),
             &mut || run(vec![Committer::open(&path)?], &[std::process::id()], round),
-        )?;
+        )?
+        else {
+            return Ok(());
+        };
         self.rows
             .push(contest.row(View::Rate, "SQLite, a row for each commit"));
         self.rows
@@ -217,30 +242,29 @@ impl Bench {
         Ok(())
     }
 
-    /// What redis is the limit of.
-    fn small_requests(&mut self, trio: &Trio) -> anyhow::Result<()> {
+    fn small_downloads(&mut self, trio: &Trio, redis: &Redis) -> anyhow::Result<()> {
         let Scale { small, round, .. } = self.scale;
-        let redis = Redis::start(&self.scratch)?;
-        let ask = |n_clients, n_keys, size| {
-            run(
-                redis.clients(n_clients, n_keys, size)?,
-                &[redis.pid()],
-                round,
-            )
-        };
-        let contest = self.contest(
+        let Some(contest) = self.contest(
             "download 16 KiB, 8 threads",
             trio,
             &|stand| stand.reads("download", 8, small, round),
-            &mut || ask(8, small.count as u64, small.size),
-        )?;
+            &mut || redis.round(8, small.count as u64, small.size, round),
+        )?
+        else {
+            return Ok(());
+        };
         self.rows
             .push(contest.row(View::Rate, "redis GET of 16 KiB").goal(0.4));
         self.rows
             .push(contest.fastdfs(View::Rate, fastdfs::DOWNLOAD_SMALL, 1.3));
         self.keep(&contest, View::Rate);
+        Ok(())
+    }
+
+    fn small_requests(&mut self, trio: &Trio, redis: &Redis) -> anyhow::Result<()> {
+        let round = self.scale.round;
         for (name, mix) in [("tracker saddrs", "saddrs"), ("idserver get", "id")] {
-            let contest = self.contest(
+            let Some(contest) = self.contest(
                 &format!("{name}, 32 connections"),
                 trio,
                 &|stand| {
@@ -248,8 +272,11 @@ impl Bench {
                     let args = ["--mix", mix, "--idservers", &idserver];
                     stand.round(&args, 32, round)
                 },
-                &mut || ask(32, 1, SMALL_VALUE),
-            )?;
+                &mut || redis.round(32, 1, SMALL_VALUE, round),
+            )?
+            else {
+                continue;
+            };
             self.rows
                 .push(contest.row(View::Rate, "redis GET of 64 bytes").goal(0.7));
             self.keep(&contest, View::Rate);
@@ -262,7 +289,7 @@ impl Bench {
         let Scale { large, round, .. } = self.scale;
         let files = File::list(Path::new(&trio.new.list(large)))?;
         let (sender, addr) = self.plain(Plain::Sender, media)?;
-        let contest = self.contest(
+        let Some(contest) = self.contest(
             "download 100 MiB, 2 threads",
             trio,
             &|stand| stand.reads("download", THREADS, large, round),
@@ -271,7 +298,10 @@ impl Bench {
                 let getters = (0..THREADS).map(getter).collect::<Result<Vec<_>, _>>()?;
                 run(getters, &[sender.pid()], round)
             },
-        )?;
+        )?
+        else {
+            return Ok(());
+        };
         self.rows
             .push(contest.row(View::Bytes, "plain sendfile server").goal(0.9));
         let cpu = contest.side_row(View::CpuPerGb, "CPU", "plain sendfile server");
@@ -292,7 +322,7 @@ impl Bench {
             let (sink, addr) = self.plain(what, &folder)?;
             sinks.push((sink, addr, folder));
         }
-        let contest = self.contest(
+        let Some(contest) = self.contest(
             "upload 100 MiB, 2 threads, durability none",
             trio,
             &|stand| self.upload(stand, size, THREADS),
@@ -314,7 +344,10 @@ impl Bench {
                 }
                 best.context("there are sinks")
             },
-        )?;
+        )?
+        else {
+            return Ok(());
+        };
         self.rows
             .push(contest.row(View::Bytes, "plain sink to disk").goal(0.8));
         let cpu = contest.side_row(View::CpuPerGb, "CPU", "plain sink to disk");
@@ -351,27 +384,35 @@ impl Bench {
             large,
         )?;
         let seek = compare("first byte after a seek, 1 GiB", "http-seek", 1, huge)?;
-        for whole in [&one, &eight] {
+        for whole in [&one, &eight].into_iter().flatten() {
             self.rows.push(whole.row(View::Bytes, AGAINST).goal(0.8));
             self.rows
                 .push(whole.side_row(View::CpuPerGb, "CPU", AGAINST).goal(0.5));
             self.keep(whole, View::Bytes);
         }
-        self.rows.push(ranges.row(View::Rate, AGAINST).goal(0.6));
-        self.rows
-            .push(ranges.side_row(View::P99, "p99", AGAINST).goal(1.0 / 1.5));
-        self.keep(&ranges, View::Rate);
-        self.rows
-            .push(seek.row(View::Median, AGAINST).goal(1.0 / 1.5));
-        self.keep(&seek, View::Median);
+        if let Some(ranges) = ranges {
+            self.rows.push(ranges.row(View::Rate, AGAINST).goal(0.6));
+            self.rows
+                .push(ranges.side_row(View::P99, "p99", AGAINST).goal(1.0 / 1.5));
+            self.keep(&ranges, View::Rate);
+        }
+        if let Some(seek) = seek {
+            self.rows
+                .push(seek.row(View::Median, AGAINST).goal(1.0 / 1.5));
+            self.keep(&seek, View::Median);
+        }
         Ok(())
     }
 
     /// Many slow readers through httpd, and a fast one beside them; through nginx too.
     fn slow_readers(&mut self, trio: &mut Trio, media: &Path) -> anyhow::Result<()> {
         let Scale { large, huge, .. } = self.scale;
-        tell("measuring slow readers");
         let n_slow = self.scale.n_slow;
+        let name = format!("{n_slow} slow readers of {} KB/s", RATE / 1000);
+        if !self.only.includes(&name) {
+            return Ok(());
+        }
+        tell("measuring slow readers");
         let pids = [trio.new.pid(Role::Httpd)?, trio.new.pid(Role::Storage)?];
         let stand = &trio.new;
         let file = File::list(Path::new(&stand.list(huge)))?.remove(0);
@@ -395,7 +436,6 @@ impl Bench {
             self.fast_reader(|round| stand.round_elsewhere(&args, 1, round, &[nginx.pid()]))?;
         readers.stop()?;
 
-        let name = format!("{n_slow} slow readers of {} KB/s", RATE / 1000);
         let all = ("all of them", Summary::exactly(n_slow as f64));
         let served = Summary::exactly(n_served as f64);
         let row = Row::new(format!("{name}, served"), "", Better::More, served, all);

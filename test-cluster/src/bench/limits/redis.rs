@@ -9,7 +9,8 @@ use load::content::next_random;
 use load::{Content, Done, Meter, Worker};
 
 use super::super::child::Companion;
-use super::done;
+use super::super::measured::Measured;
+use super::{Round, done, run};
 use crate::ports;
 
 const PORT: u16 = 16_379;
@@ -41,26 +42,25 @@ impl Redis {
         Ok(Redis { process, addr })
     }
 
-    pub(in crate::bench) fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    /// Gives it values of this size, and makes so many clients that ask for them.
-    pub(in crate::bench) fn clients(
+    /// A round of so many clients that ask for values of this size.
+    pub(in crate::bench) fn round(
         &self,
         n_clients: usize,
         n_keys: u64,
         size: u64,
-    ) -> io::Result<Vec<Asker>> {
+        round: Round,
+    ) -> anyhow::Result<Measured> {
         let mut first = Asker::connect(self.addr, n_keys, size, 0)?;
         (0..n_keys).try_for_each(|key| first.set(key))?;
         let client = |idx| Asker::connect(self.addr, n_keys, size, idx);
-        (0..n_clients as u64).map(client).collect()
+        let clients = (0..n_clients as u64).map(client);
+        let clients = clients.collect::<io::Result<Vec<_>>>()?;
+        run(clients, &[self.process.pid()], round)
     }
 }
 
 /// A client that sends GET, reads the value and compares it.
-pub(in crate::bench) struct Asker {
+struct Asker {
     stream: TcpStream,
     n_keys: u64,
     size: u64,
