@@ -1,6 +1,7 @@
 //! Orders to trackers and storages, proved with the administrators' key.
 
 use std::fmt;
+use std::time::Duration;
 
 use proto::Address;
 use proto::admin::{self, ORDER_REPLY_MAX, Order, Signed, StorageOrder, TrackerOrder};
@@ -25,6 +26,17 @@ impl Admin {
     /// Signs with this key, which never goes over the network.
     pub fn new(key: Vec<u8>, connection: ConnectionConfig) -> Admin {
         Admin { key, connection }
+    }
+
+    /// The same, for orders that take up to `time`.
+    pub fn patient(&self, time: Duration) -> Admin {
+        Admin {
+            key: self.key.clone(),
+            connection: ConnectionConfig {
+                io_timeout: self.connection.io_timeout.max(time),
+                ..self.connection.clone()
+            },
+        }
     }
 
     /// Has a tracker carry out an order; the reply's body.

@@ -59,6 +59,18 @@ pub enum TrackerOrder {
         /// The user.
         user: UserId,
     },
+    /// Bind a user to another group, unless that was done before, and believe nothing older.
+    /// Nobody asks here whether there are files: see [`StorageOrder::BarUser`].
+    MoveUser {
+        /// The application.
+        app: AppId,
+        /// The user.
+        user: UserId,
+        /// The group the user must be bound to.
+        from: GroupName,
+        /// The one the user is bound to then.
+        to: GroupName,
+    },
 }
 
 /// What a storage can be told to do.
@@ -79,6 +91,35 @@ pub enum StorageOrder {
         /// The file.
         file: FileId,
     },
+    /// Take no uploads of a user for a while, and wait for those that are being stored. The reply
+    /// is a [`UserBarred`].
+    BarUser {
+        /// The application.
+        app: AppId,
+        /// The user.
+        user: UserId,
+        /// Who gives the order: a number that nobody else uses.
+        mark: u64,
+        /// For how long, unless the order is given again.
+        seconds: u32,
+    },
+    /// Take uploads of a user again.
+    AdmitUser {
+        /// The application.
+        app: AppId,
+        /// The user.
+        user: UserId,
+        /// As far as the order of this mark is concerned; absent: of any.
+        #[serde(default)]
+        mark: Option<u64>,
+    },
+    /// Tell a file of a user, in a [`UserFile`]. May take minutes: no index leads to it.
+    FindUserFile {
+        /// The application.
+        app: AppId,
+        /// The user.
+        user: UserId,
+    },
 }
 
 /// The group of a user.
@@ -86,6 +127,23 @@ pub enum StorageOrder {
 pub struct UserPlace {
     /// Absent for a user that no tracker was asked for yet.
     pub group: Option<GroupName>,
+    /// How long this tracker may believe so without asking the database again, in seconds.
+    #[serde(default)]
+    pub believed_secs: u64,
+}
+
+/// A user's uploads are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserBarred {
+    /// Whether they were without a break since the order was first given.
+    pub renewed: bool,
+}
+
+/// Whether a user has files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserFile {
+    /// One of them; absent when there is none.
+    pub file: Option<FileId>,
 }
 
 /// Where a file lies, by its row.
@@ -161,6 +219,11 @@ impl Signed {
 /// A body of another length.
 pub fn decode_nonce(body: &[u8]) -> Result<Nonce, DecodeError> {
     body.try_into().map_err(|_| DecodeError::Truncated("nonce"))
+}
+
+/// The body of the reply to an order.
+pub fn encode_reply<T: Serialize>(reply: &T) -> Vec<u8> {
+    serde_json::to_vec(reply).expect("a reply is JSON")
 }
 
 /// Reads the body of the reply to an order.

@@ -1,11 +1,14 @@
 //! The orders of administrators.
 
+use std::time::{Duration, Instant};
+
 use daemon::wire::{Lane, Reply};
-use log::warn;
-use proto::admin::{FilePlace, StorageOrder};
+use log::{info, warn};
+use proto::admin::{FilePlace, StorageOrder, UserBarred, UserFile, encode_reply};
 use proto::report::Drain;
 use proto::{ErrorCode, Fault, FileKey, file_table};
 
+use crate::barred::User;
 use crate::file;
 use crate::gate::Visitor;
 use crate::globals::Globals;
@@ -19,10 +22,36 @@ pub(crate) fn obey(globals: &Globals, order: StorageOrder) -> Result<Reply, Faul
         StorageOrder::Drain { level } => drain(globals, level),
         StorageOrder::FindFile { app, user, file } => {
             let place = find(globals, &FileKey { app, user, file })?;
-            let body = serde_json::to_vec(&place).expect("a place is JSON");
-            Ok(Reply::Body(body))
+            Ok(Reply::Body(encode_reply(&place)))
+        }
+        StorageOrder::BarUser {
+            app,
+            user,
+            mark,
+            seconds,
+        } => {
+            let period = Duration::from_secs(seconds.into());
+            bar(globals, (app, user), mark, period)
+        }
+        StorageOrder::AdmitUser { app, user, mark } => {
+            globals.barred.admit(&(app, user), mark);
+            Ok(Reply::Body(Vec::new()))
+        }
+        StorageOrder::FindUserFile { app, user } => {
+            let file = globals.files.any_of(&app, &user)?;
+            Ok(Reply::Body(encode_reply(&UserFile { file })))
         }
     }
+}
+
+fn bar(globals: &Globals, user: User, mark: u64, period: Duration) -> Result<Reply, Fault> {
+    let now = Instant::now();
+    let renewed = globals.barred.bar(&user, mark, now + period, now)?;
+    let (app, user) = user;
+    if !renewed {
+        info!("an administrator has uploads of {app}/{user} refused for {period:?}");
+    }
+    Ok(Reply::Body(encode_reply(&UserBarred { renewed })))
 }
 
 /// From the next report on the trackers know; uploads that have begun are finished.

@@ -8,6 +8,7 @@ use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 use daemon::admin::Guard;
 use proto::report::Drain;
 
+use crate::barred::Barred;
 use crate::cache::Rows;
 use crate::config::Config;
 use crate::counters::Counters;
@@ -26,6 +27,7 @@ pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) guard: Guard,
+    pub(crate) barred: Barred,
     pub(crate) paths: StorePaths,
     pub(crate) numbers: Numbers,
     pub(crate) writer: FileWriter,
@@ -45,6 +47,7 @@ impl Globals {
         Ok(Arc::new(Globals {
             identity,
             guard: Guard::new(config.admin_key_file.clone()),
+            barred: Barred::default(),
             paths,
             numbers: Numbers::new(ids(&config)),
             writer: FileWriter::new(config.durability),

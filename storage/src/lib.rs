@@ -4,6 +4,7 @@
 //! way out, so that a crash leaves work for a sweep but never a row without its file.
 
 mod admin;
+mod barred;
 mod clock;
 pub mod config;
 mod counters;

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use daemon::db::DbError;
 use daemon::wire::{Content, Lane};
@@ -12,6 +13,7 @@ use proto::{ErrorCode, Fault, FileKey};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::admin;
+use crate::barred::User;
 use crate::clock::epoch_secs;
 use crate::db::NewRow;
 use crate::gate::Visitor;
@@ -42,6 +44,7 @@ pub(crate) struct Incoming {
 pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, Fault> {
     let Upload { key, size } = upload;
     admin::check_uploads(globals)?;
+    globals.barred.check(&user_of(&key), Instant::now())?;
     if size > SMALL && globals.files.find(&key)?.is_some() {
         return Err(exists(&key));
     }
@@ -128,6 +131,7 @@ impl Incoming {
             file,
             hash,
         } = self;
+        let _storing = globals.barred.store(user_of(&key), Instant::now())?;
         globals
             .writer
             .commit(file)
@@ -153,6 +157,10 @@ impl Incoming {
             }
         }
     }
+}
+
+fn user_of(key: &FileKey) -> User {
+    (key.app.clone(), key.user.clone())
 }
 
 /// Removes a file that has no row.

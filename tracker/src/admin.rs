@@ -1,8 +1,8 @@
 //! The orders of administrators.
 
 use log::warn;
-use proto::Fault;
-use proto::admin::{TrackerOrder, UserPlace};
+use proto::admin::{TrackerOrder, UserPlace, encode_reply};
+use proto::{AppId, ErrorCode, Fault, GroupName, UserId};
 
 use crate::globals::Globals;
 use crate::service::db_fault;
@@ -37,7 +37,63 @@ pub(crate) fn obey(globals: &Globals, order: TrackerOrder) -> Result<Vec<u8>, Fa
         }
         TrackerOrder::FindUser { app, user } => {
             let group = globals.routes.find(&app, &user).map_err(db_fault)?;
-            Ok(serde_json::to_vec(&UserPlace { group }).expect("a place is JSON"))
+            Ok(encode_reply(&UserPlace {
+                group,
+                believed_secs: globals.bindings.ttl().as_secs(),
+            }))
+        }
+        TrackerOrder::MoveUser {
+            app,
+            user,
+            from,
+            to,
+        } => {
+            let moved = move_user(globals, &app, &user, &from, &to);
+            // Whatever became of it: the database knows.
+            globals.bindings.forget(&app, &user);
+            moved.map(|()| Vec::new())
         }
     }
+}
+
+/// Every tracker is told: the first one moves the user, the others find that done.
+fn move_user(
+    globals: &Globals,
+    app: &AppId,
+    user: &UserId,
+    from: &GroupName,
+    to: &GroupName,
+) -> Result<(), Fault> {
+    let routes = &globals.routes;
+    if routes.find(app, user).map_err(db_fault)?.as_ref() == Some(to) {
+        return Ok(());
+    }
+    check_taker(globals, to)?;
+    match routes.rebind(app, user, from, to).map_err(db_fault)? {
+        Some(group) if group == *to => {
+            warn!("an administrator has {app}/{user} moved from {from} to {to}");
+            Ok(())
+        }
+        Some(group) => {
+            let message = format!("{app}/{user} is in {group}, not in {from}");
+            Err(Fault::new(ErrorCode::Exists, message))
+        }
+        None => {
+            let message = format!("{app}/{user} has no group yet");
+            Err(Fault::new(ErrorCode::NotFound, message))
+        }
+    }
+}
+
+/// A group that could be given a new user.
+fn check_taker(globals: &Globals, group: &GroupName) -> Result<(), Fault> {
+    if !globals.read_groups().map_err(db_fault)?.contains(group) {
+        let message = format!("{group} is closed, or there is no such group");
+        return Err(Fault::new(ErrorCode::NotFound, message));
+    }
+    if !globals.groups.lock().with_takers().contains(group) {
+        let message = format!("{group} has no active storage that takes uploads");
+        return Err(Fault::new(ErrorCode::ReadOnly, message));
+    }
+    Ok(())
 }

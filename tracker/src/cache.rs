@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use moka::sync::Cache;
+use parking_lot::RwLock;
 use proto::{AppId, GroupName, UserId};
 
 use crate::config::CacheConfig;
@@ -12,7 +13,13 @@ use crate::config::CacheConfig;
 pub(crate) struct Bindings {
     cache: Cache<(AppId, UserId), Binding>,
     ttl: Duration,
+    /// How often a user was forgotten. Locked exclusively while one is.
+    forgotten: RwLock<u64>,
 }
+
+/// When a group was read: what was forgotten since then must not be put back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark(u64);
 
 /// The group a user is bound to.
 #[derive(Clone)]
@@ -36,7 +43,25 @@ impl Bindings {
         Bindings {
             cache: Cache::new(config.entries),
             ttl: config.ttl.duration(),
+            forgotten: RwLock::new(0),
         }
+    }
+
+    /// How long a group is believed.
+    pub(crate) fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// To be taken before the database is asked for a group.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(*self.forgotten.read())
+    }
+
+    /// The user was moved: whoever read the group before that does not put it back.
+    pub(crate) fn forget(&self, app: &AppId, user: &UserId) {
+        let mut forgotten = self.forgotten.write();
+        *forgotten += 1;
+        self.cache.invalidate(&(app.clone(), user.clone()));
     }
 
     pub(crate) fn get(&self, app: &AppId, user: &UserId, now: Duration) -> Option<Known> {
@@ -53,9 +78,20 @@ impl Bindings {
         self.cache.entry_count()
     }
 
-    pub(crate) fn put(&self, app: AppId, user: UserId, group: GroupName, now: Duration) {
-        let binding = Binding { group, put_at: now };
-        self.cache.insert((app, user), binding);
+    /// Remembers a group that was read after `mark`.
+    pub(crate) fn put(
+        &self,
+        app: AppId,
+        user: UserId,
+        group: GroupName,
+        mark: Mark,
+        now: Duration,
+    ) {
+        let forgotten = self.forgotten.read();
+        if *forgotten == mark.0 {
+            let binding = Binding { group, put_at: now };
+            self.cache.insert((app, user), binding);
+        }
     }
 }
 
@@ -78,7 +114,8 @@ mod tests {
         assert_eq!(get(&user, 0), None);
         let put = |secs| {
             let now = Duration::from_secs(secs);
-            bindings.put(app.clone(), user.clone(), group.clone(), now);
+            let mark = bindings.mark();
+            bindings.put(app.clone(), user.clone(), group.clone(), mark, now);
         };
         put(5);
         assert_eq!(get(&user, 64), Some(Known::Fresh(group.clone())));
@@ -86,5 +123,24 @@ mod tests {
         put(65);
         assert_eq!(get(&user, 124), Some(Known::Fresh(group.clone())));
         assert_eq!(get(&"Alice".parse().unwrap(), 65), None);
+    }
+    #[test]
+    fn what_was_read_before_a_user_was_moved_is_not_put_back() {
+        let bindings = Bindings::new(&CacheConfig::default());
+        let app: AppId = "tnvideo".parse().unwrap();
+        let user: UserId = "alice".parse().unwrap();
+        let put = |mark, group: &str| {
+            let group = group.parse().unwrap();
+            bindings.put(app.clone(), user.clone(), group, mark, Duration::ZERO);
+        };
+        let get = || bindings.get(&app, &user, Duration::ZERO);
+        let before = bindings.mark();
+        put(before, "g1");
+        bindings.forget(&app, &user);
+        assert_eq!(get(), None);
+        put(before, "g1");
+        assert_eq!(get(), None);
+        put(bindings.mark(), "g2");
+        assert_eq!(get(), Some(Known::Fresh("g2".parse().unwrap())));
     }
 }

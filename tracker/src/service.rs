@@ -170,6 +170,7 @@ impl TrackerService {
             return Err(Fault::new(ErrorCode::BadRequest, message));
         }
         let now = globals.now().elapsed;
+        let mark = globals.bindings.mark();
         let known = globals.bindings.get(&app, &user, now);
         let is_hit = matches!(known, Some(Known::Fresh(_)));
         globals.metrics.bindings.count(is_hit);
@@ -191,7 +192,7 @@ impl TrackerService {
             return Err(unavailable(message));
         }
         if was_asked {
-            globals.bindings.put(app, user, group.clone(), now);
+            globals.bindings.put(app, user, group.clone(), mark, now);
         }
         let addresses = active.into_iter().map(Address::from).collect();
         Ok(SaddrsReply { group, addresses })

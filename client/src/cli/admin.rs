@@ -1,5 +1,7 @@
 //! `tnv admin`: orders to trackers and storages.
 
+mod moves;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -79,6 +81,7 @@ pub(super) fn run(
         Order::Drain { storage, .. } => orders.drain(storage, Drain::Uploads),
         Order::Undrain { storage } => orders.drain(storage, Drain::None),
         Order::Forget { storage } => orders.forget(storage, failures),
+        Order::Move { users, to } => moves::run(&orders, users, &group_name(to)?, failures),
         Order::User => orders.user(),
         Order::File(ids) => orders.files(ids, failures),
     }

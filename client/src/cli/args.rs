@@ -182,6 +182,15 @@ pub(super) enum Order {
         /// Its address or node id
         storage: String,
     },
+    /// Move users who have no files to another group. Their uploads are refused meanwhile
+    Move {
+        /// The users
+        #[arg(required = true, value_name = "USER")]
+        users: Vec<String>,
+        /// The group, one that is given new users
+        #[arg(long, value_name = "GROUP")]
+        to: String,
+    },
     /// Show the group and the storages of the user
     User,
     /// Show where files lie: group, storages, row and path

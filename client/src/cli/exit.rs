@@ -52,6 +52,20 @@ impl Mistake {
         }
     }
 
+    pub(super) fn not_found(message: impl Into<String>) -> Mistake {
+        Mistake {
+            exit: Exit::NotFound,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn exists(message: impl Into<String>) -> Mistake {
+        Mistake {
+            exit: Exit::Exists,
+            message: message.into(),
+        }
+    }
+
     pub(super) fn unavailable(message: impl Into<String>) -> Mistake {
         Mistake {
             exit: Exit::Unavailable,

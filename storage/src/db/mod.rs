@@ -3,8 +3,10 @@
 mod mysql;
 mod sqlite;
 
+use std::sync::Arc;
+
 use daemon::db::{DatabaseUrl, DbError, Mysql};
-use proto::{FileKey, GroupName};
+use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
 use crate::config::Config;
 
@@ -57,6 +59,10 @@ pub(crate) trait Files: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(FileKey, String)>, DbError>;
 
+    /// Any file of a user, unless it is being deleted. Reads the user's table whole if there is
+    /// none.
+    fn any_of(&self, app: &AppId, user: &UserId) -> Result<Option<FileId>, DbError>;
+
     /// Whether the database can be used, from memory.
     ///
     /// # Errors
@@ -90,6 +96,14 @@ pub(crate) fn init(config: &Config) -> Result<Vec<String>, DbError> {
         DatabaseUrl::Sqlite(path) => sqlite::init(path),
         DatabaseUrl::Mysql(url) => Mysql::init(url, &config.mysql, &mysql::SCHEMA),
     }
+}
+
+/// The id of a row, which other programs may have written.
+fn file_id(text: String) -> Result<FileId, DbError> {
+    FileId::new(text).map_err(|e| DbError::Other {
+        what: "use the id of a file",
+        source: Arc::new(e),
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use daemon::db::{
     DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, MysqlValue,
     Session,
 };
-use proto::{FileKey, GroupName, UserId, file_table};
+use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
 use super::{FileRow, Files, NewRow};
 use together::Together;
@@ -15,6 +15,8 @@ mod together;
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
 const DELETING: i8 = 1;
 const TABLES: [u8; 3] = [1, 2, 3];
+/// Rows looked at in one statement, where no index helps.
+const PART: u32 = if cfg!(test) { 2 } else { 50_000 };
 
 const fn file_table_of(name: &'static str) -> MysqlTable {
     MysqlTable {
@@ -202,6 +204,31 @@ impl Files for MysqlFiles {
                 }
                 Ok(unfinished)
             })
+    }
+
+    /// A part of the table at a time: the server must answer within the read time-out.
+    fn any_of(&self, app: &AppId, user: &UserId) -> Result<Option<FileId>, DbError> {
+        let table = table(user);
+        let to = format!("SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT 1 OFFSET {PART}");
+        let found = format!(
+            "SELECT id FROM {table} WHERE id > ? AND (? IS NULL OR id <= ?) AND \
+             status <> {DELETING} AND CAST(userid AS BINARY) = CAST(? AS BINARY) AND \
+             CAST(appid AS BINARY) = CAST(? AS BINARY) LIMIT 1"
+        );
+        let mut from = String::new();
+        loop {
+            let part = |session: &mut Session| {
+                let to: Option<String> = session.first(&to, (&from,))?;
+                let params = (&from, &to, &to, user.as_str(), app.as_str());
+                let id: Option<String> = session.first(&found, params)?;
+                Ok((to, id))
+            };
+            match self.database.run("look for files", Effect::Read, part)? {
+                (_, Some(id)) => return super::file_id(id).map(Some),
+                (Some(to), None) => from = to,
+                (None, None) => return Ok(None),
+            }
+        }
     }
 
     fn availability(&self) -> Result<(), DbError> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use daemon::db::{DbError, Sqlite};
-use proto::{FileKey, GroupName, UserId, file_table};
+use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{FileRow, Files, NewRow};
@@ -138,6 +138,20 @@ impl Files for SqliteFiles {
             }
             Ok(unfinished)
         })
+    }
+
+    fn any_of(&self, app: &AppId, user: &UserId) -> Result<Option<FileId>, DbError> {
+        let sql = format!(
+            "SELECT id FROM {} WHERE userid = ?1 AND appid = ?2 AND status <> {DELETING} LIMIT 1",
+            table(user)
+        );
+        let of_user = [user.as_str(), app.as_str()];
+        let id = self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let id: Option<String> = statement.query_row(of_user, |row| row.get(0)).optional()?;
+            Ok(id)
+        })?;
+        id.map(super::file_id).transpose()
     }
 
     fn availability(&self) -> Result<(), DbError> {

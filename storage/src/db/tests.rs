@@ -47,6 +47,7 @@ fn suite(files: &dyn Files) {
     }
     existing_rows_are_left_alone(files);
     deletes_have_two_steps(files);
+    users_without_files_are_told_from_those_with(files);
     files.close();
     assert!(
         files
@@ -93,6 +94,32 @@ fn deletes_have_two_steps(files: &dyn Files) {
     // A row that nobody marked stays.
     files.end_delete(&key).unwrap();
     assert!(files.find(&key).unwrap().is_some());
+}
+
+/// Users of one table, some of whom a collation might take for the same.
+fn users_without_files_are_told_from_those_with(files: &dyn Files) {
+    let any_of = |app: &str, user: &str| {
+        let found = files.any_of(&app.parse().unwrap(), &user.parse().unwrap());
+        found.unwrap().map(|id| id.as_str().to_owned())
+    };
+    let others = ["tnv001", "用户", "a", "alice"].map(|user| key(user, &format!("of-{user}")));
+    for other in &others {
+        files.insert(new_row(other.clone())).unwrap();
+    }
+    for other in &others[1..] {
+        assert_eq!(
+            any_of("tnvideo", other.user.as_str()).as_deref(),
+            Some(other.file.as_str())
+        );
+    }
+    for nobody in ["tnv004", "A", "Alice", "alice "] {
+        assert_eq!(any_of("tnvideo", nobody), None, "{nobody}");
+    }
+    assert_eq!(any_of("other", "alice"), None);
+    files.begin_delete(&others[3], &group("group001")).unwrap();
+    assert_eq!(any_of("tnvideo", "alice"), None);
+    files.end_delete(&others[3]).unwrap();
+    assert_eq!(any_of("tnvideo", "alice"), None);
 }
 
 fn config(database: DatabaseUrl, durability: Durability) -> Config {

@@ -18,6 +18,7 @@ mod hostile_bytes;
 mod load;
 mod memory;
 mod monitoring;
+mod moves;
 mod operations;
 mod players;
 mod process;

@@ -136,12 +136,16 @@ fn nobody_is_sent_to_an_address_that_cannot_be_connected_to() {
     }
 }
 
-/// A cluster that takes orders; the file with the key.
 fn with_key(check_interval: &'static str) -> (Fixture, String) {
-    let mut layout = Layout {
+    let layout = Layout {
         trackers: 2,
         ..Layout::small(2)
     };
+    taking_orders(layout, check_interval)
+}
+
+/// A cluster that takes orders; the file with the key.
+pub fn taking_orders(mut layout: Layout, check_interval: &'static str) -> (Fixture, String) {
     layout.settings.beat_interval = "300ms";
     layout.settings.check_interval = check_interval;
     let mut fixture = Fixture::start(&layout);
@@ -163,7 +167,7 @@ fn with_key(check_interval: &'static str) -> (Fixture, String) {
 }
 
 /// Exit code and output of an order.
-fn admin(fixture: &Fixture, key: &str, args: &[&str]) -> (Option<i32>, String) {
+pub fn admin(fixture: &Fixture, key: &str, args: &[&str]) -> (Option<i32>, String) {
     let args = [&["admin", "--key-file", key], args].concat();
     let output = fixture.tnv().run(args).unwrap();
     let said = [output.stdout, output.stderr].concat();

@@ -33,6 +33,16 @@ pub(crate) trait Routes: Send + Sync {
     fn bind(&self, app: &AppId, user: &UserId, candidate: &GroupName)
     -> Result<GroupName, DbError>;
 
+    /// Binds a user to `to` if the user is bound to `from`, durably, and tells the group the user
+    /// is bound to now.
+    fn rebind(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        from: &GroupName,
+        to: &GroupName,
+    ) -> Result<Option<GroupName>, DbError>;
+
     /// Whether the database can be used, from memory.
     ///
     /// # Errors

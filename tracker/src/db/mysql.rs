@@ -49,11 +49,13 @@ const ADD_GROUP: &str = "INSERT INTO t_groups_info (group_name) SELECT ? FROM (S
     WHERE NOT EXISTS (SELECT 1 FROM t_groups_info WHERE group_name = ?)";
 
 /// Rows of users that the collation takes for the same are among them.
-const FIND: &str = "SELECT appid, userid, group_name FROM t_router \
+const FIND: &str = "SELECT id, appid, userid, group_name FROM t_router \
     WHERE userid = ? AND appid = ? ORDER BY id LIMIT 1000";
 
 const BIND: &str = "INSERT INTO t_router (appid, userid, group_name, tnv_user) \
     VALUES (?, ?, ?, ?)";
+
+const REBIND: &str = "UPDATE t_router SET group_name = ? WHERE id = ? AND group_name = ?";
 
 /// Groups that an administrator closed: without this table, which the first closing makes, a tracker
 /// would enter them again at its next start.
@@ -63,7 +65,7 @@ const CLOSED: &str = "CREATE TABLE IF NOT EXISTS tnv_closed_groups \
 const HAS_CLOSED: &str = "SELECT 1 FROM information_schema.TABLES \
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tnv_closed_groups'";
 
-type Texts = (Option<String>, Option<String>, Option<String>);
+type Row = (u64, Option<String>, Option<String>, Option<String>);
 
 pub(super) struct MysqlRoutes {
     mysql: Mysql,
@@ -170,6 +172,27 @@ impl Routes for MysqlRoutes {
             })
     }
 
+    /// C++ trackers may read any of a user's rows: all that name the old group are changed.
+    fn rebind(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        from: &GroupName,
+        to: &GroupName,
+    ) -> Result<Option<GroupName>, DbError> {
+        self.mysql
+            .run("move a user", Effect::Idempotent, |session| {
+                let rows = rows_of(session, app, user)?;
+                let group = rows.first().map(|(_, group)| group.as_str());
+                if group == Some(from.as_str()) || group == Some(to.as_str()) {
+                    for (id, _) in rows.iter().filter(|(_, group)| *group == from.as_str()) {
+                        session.execute(REBIND, (to.as_str(), id, from.as_str()))?;
+                    }
+                }
+                find(session, app, user)
+            })
+    }
+
     fn availability(&self) -> Result<(), DbError> {
         self.mysql.availability()
     }
@@ -191,17 +214,29 @@ fn is_closed(session: &mut Session, group: &str) -> Result<bool, Failure> {
 
 /// The group of the user's row with the lowest id.
 fn find(session: &mut Session, app: &AppId, user: &UserId) -> Result<Option<GroupName>, Failure> {
-    let (app, user) = (app.as_str(), user.as_str());
-    let rows: Vec<Texts> = session.rows(FIND, (user, app))?;
-    let is_it = |(found_app, found_user, _): &Texts| {
-        found_app.as_deref() == Some(app) && found_user.as_deref() == Some(user)
-    };
-    let Some((_, _, group)) = rows.into_iter().find(is_it) else {
+    let Some((_, group)) = rows_of(session, app, user)?.into_iter().next() else {
         return Ok(None);
     };
-    let group = GroupName::new(group.unwrap_or_default()).map_err(|e| DbError::Other {
+    let group = GroupName::new(group).map_err(|e| DbError::Other {
         what: "use the group a user is bound to",
         source: Arc::new(e),
     })?;
     Ok(Some(group))
+}
+
+/// Id and group of the rows of exactly this user, in order: more than one where C++ trackers write.
+fn rows_of(
+    session: &mut Session,
+    app: &AppId,
+    user: &UserId,
+) -> Result<Vec<(u64, String)>, Failure> {
+    let (app, user) = (app.as_str(), user.as_str());
+    let rows: Vec<Row> = session.rows(FIND, (user, app))?;
+    let of_user = rows
+        .into_iter()
+        .filter(|(_, found_app, found_user, _)| {
+            found_app.as_deref() == Some(app) && found_user.as_deref() == Some(user)
+        })
+        .map(|(id, _, _, group)| (id, group.unwrap_or_default()));
+    Ok(of_user.collect())
 }

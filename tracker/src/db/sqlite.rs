@@ -41,6 +41,11 @@ INSERT INTO t_router (appid, userid, group_name) VALUES (?1, ?2, ?3)
 ON CONFLICT (appid, userid) DO NOTHING
 ";
 
+const REBIND: &str = "
+UPDATE t_router SET group_name = ?4, update_time = current_timestamp
+WHERE appid = ?1 AND userid = ?2 AND group_name = ?3
+";
+
 const FIND: &str = "
 SELECT group_name FROM t_router WHERE appid = ?1 AND userid = ?2 ORDER BY id LIMIT 1
 ";
@@ -137,6 +142,21 @@ impl Routes for SqliteRoutes {
             let row = [app.as_str(), user.as_str(), candidate.as_str()];
             connection.prepare_cached(BIND)?.execute(row)?;
             Ok(find(connection, &app, &user)?.unwrap_or(candidate))
+        })
+    }
+
+    fn rebind(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        from: &GroupName,
+        to: &GroupName,
+    ) -> Result<Option<GroupName>, DbError> {
+        let (app, user, from, to) = (app.clone(), user.clone(), from.clone(), to.clone());
+        self.0.write(move |connection| {
+            let row = [app.as_str(), user.as_str(), from.as_str(), to.as_str()];
+            connection.prepare_cached(REBIND)?.execute(row)?;
+            find(connection, &app, &user)
         })
     }
 

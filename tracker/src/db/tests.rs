@@ -39,6 +39,7 @@ fn suite(routes: &dyn Routes) {
     users_are_bound_once(routes, &all);
     users_compare_byte_for_byte(routes, &all);
     all_who_bind_at_once_agree(routes, &all);
+    users_are_moved_from_where_they_are(routes, &all);
     routes.close();
     assert!(routes.groups().unwrap_err().is_unavailable());
     let closed = routes.bind(&app(), &user("tnv001"), &all[0]);
@@ -92,6 +93,26 @@ fn all_who_bind_at_once_agree(routes: &dyn Routes, all: &[GroupName]) {
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+fn users_are_moved_from_where_they_are(routes: &dyn Routes, all: &[GroupName]) {
+    let [moved, other] = ["moved", "MOVED"].map(user);
+    let rebind = |from: usize, to: usize| {
+        let (from, to) = (&all[from], &all[to]);
+        routes.rebind(&app(), &moved, from, to).unwrap()
+    };
+    assert_eq!(rebind(0, 1), None);
+    for name in [&moved, &other] {
+        routes.bind(&app(), name, &all[0]).unwrap();
+    }
+    assert_eq!(rebind(1, 2).as_ref(), Some(&all[0]));
+    // Told again by another tracker.
+    for _ in 0..2 {
+        assert_eq!(rebind(0, 1).as_ref(), Some(&all[1]));
+    }
+    assert_eq!(rebind(0, 2).as_ref(), Some(&all[1]));
+    assert_eq!(routes.find(&app(), &moved).unwrap().as_ref(), Some(&all[1]));
+    assert_eq!(routes.find(&app(), &other).unwrap().as_ref(), Some(&all[0]));
 }
 
 fn config(database: &str) -> Config {

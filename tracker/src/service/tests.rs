@@ -1,5 +1,6 @@
 use daemon::db::DatabaseUrl;
 use daemon::units::Period;
+use proto::admin::TrackerOrder;
 use proto::group_list;
 use proto::tracker::{BEAT, JOIN, LEAVE};
 use tempfile::TempDir;
@@ -311,6 +312,41 @@ fn a_group_changed_in_the_database_counts_after_the_ttl() {
 }
 
 #[test]
+fn a_user_is_moved_to_a_group_that_takes_uploads_and_every_tracker_learns_it() {
+    let setting = Setting::new();
+    let order = |from: &str, to: &str| {
+        let order = TrackerOrder::MoveUser {
+            app: "tnvideo".parse().unwrap(),
+            user: "alice".parse().unwrap(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+        };
+        admin::obey(&setting.service.globals, order).map(drop)
+    };
+    setting.active("g1", "10.0.0.1", 1);
+    assert_eq!(code(order("g1", "g1")), ErrorCode::NotFound);
+    setting.saddrs("alice").unwrap();
+    assert_eq!(code(order("g1", "g2")), ErrorCode::ReadOnly);
+    assert_eq!(code(order("g1", "g3")), ErrorCode::NotFound);
+    setting.active("g2", "10.0.0.2", 2);
+    // What was remembered does not count any more.
+    assert_eq!(setting.saddrs("alice").unwrap().0, "g1");
+    order("g1", "g2").unwrap();
+    assert_eq!(setting.saddrs("alice").unwrap().0, "g2");
+    order("g1", "g2").unwrap();
+    assert_eq!(code(order("g3", "g1")), ErrorCode::Exists);
+    assert_eq!(setting.saddrs("alice").unwrap().0, "g2");
+    // Moved by way of another tracker: this one is told, too.
+    let routes = &setting.service.globals.routes;
+    let [g1, g2] = ["g1", "g2"].map(|name| name.parse().unwrap());
+    let (app, user) = ("tnvideo".parse().unwrap(), "alice".parse().unwrap());
+    routes.rebind(&app, &user, &g2, &g1).unwrap();
+    assert_eq!(setting.saddrs("alice").unwrap().0, "g2");
+    order("g2", "g1").unwrap();
+    assert_eq!(setting.saddrs("alice").unwrap().0, "g1");
+}
+
+#[test]
 fn who_would_wait_for_a_database_that_stands_still_is_sent_away() {
     let setting = Setting::with_ttl(Period::from_millis(0));
     setting.active("g1", "10.0.0.1", 1);
@@ -355,6 +391,16 @@ impl db::Routes for Overtaken {
         let other = if *group == g1 { g2 } else { g1 };
         self.0.bind(app, user, &other)?;
         self.0.bind(app, user, group)
+    }
+
+    fn rebind(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        from: &GroupName,
+        to: &GroupName,
+    ) -> Result<Option<GroupName>, DbError> {
+        self.0.rebind(app, user, from, to)
     }
 
     fn availability(&self) -> Result<(), DbError> {

@@ -102,7 +102,19 @@ fn tables_of_the_cpp_system_are_used() {
         "of_cpp",
         "INSERT INTO t_router SET appid='tnvideo', userid='new', group_name='group001'",
     );
-    assert_eq!(routes.find(&app(), &user("new")).unwrap(), Some(group002));
+    assert_eq!(
+        routes.find(&app(), &user("new")).unwrap().as_ref(),
+        Some(&group002)
+    );
+    // Whichever of the user's rows it reads, they say the same after a move.
+    server.execute(
+        "of_cpp",
+        "INSERT INTO t_router SET appid='tnvideo', userid='twice', group_name='group001'",
+    );
+    let moved = routes.rebind(&app(), &user("twice"), &group001, &group002);
+    assert_eq!(moved.unwrap(), Some(group002));
+    let theirs = "SELECT DISTINCT group_name FROM t_router WHERE userid='twice'";
+    assert_eq!(server.query("of_cpp", theirs), ["group002"]);
 }
 
 #[test]
