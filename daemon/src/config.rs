@@ -130,6 +130,7 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// What [`crate::net::Server::reload`] takes on.
     pub const RELOADED: &'static [&'static str] = &[
+        "connections_max",
         "head_timeout",
         "idle_timeout",
         "queue_timeout",

@@ -2,35 +2,58 @@
 //! a row found here is worth.
 
 use moka::sync::Cache;
+use parking_lot::RwLock;
 use proto::FileKey;
 
 use crate::config::CacheConfig;
 use crate::db::FileRow;
 
-pub(crate) struct Rows(Cache<FileKey, FileRow>);
+pub(crate) struct Rows(RwLock<Bounded>);
+
+/// A cache as large, and with rows as old, as its configuration says.
+struct Bounded {
+    config: CacheConfig,
+    rows: Cache<FileKey, FileRow>,
+}
+
+impl Bounded {
+    fn new(config: &CacheConfig) -> Bounded {
+        let rows = Cache::builder()
+            .max_capacity(config.entries)
+            .time_to_live(config.ttl.duration());
+        Bounded {
+            config: config.clone(),
+            rows: rows.build(),
+        }
+    }
+}
 
 impl Rows {
     pub(crate) fn new(config: &CacheConfig) -> Rows {
-        let cache = Cache::builder()
-            .max_capacity(config.entries)
-            .time_to_live(config.ttl.duration());
-        Rows(cache.build())
+        Rows(RwLock::new(Bounded::new(config)))
+    }
+
+    /// A cache of another size, or with another time for rows, begins empty.
+    pub(crate) fn reload(&self, config: &CacheConfig) {
+        if self.0.read().config != *config {
+            *self.0.write() = Bounded::new(config);
+        }
     }
 
     pub(crate) fn get(&self, key: &FileKey) -> Option<FileRow> {
-        self.0.get(key)
+        self.0.read().rows.get(key)
     }
 
     /// How many there are, more or less.
     pub(crate) fn len(&self) -> u64 {
-        self.0.entry_count()
+        self.0.read().rows.entry_count()
     }
 
     pub(crate) fn put(&self, key: FileKey, row: FileRow) {
-        self.0.insert(key, row);
+        self.0.read().rows.insert(key, row);
     }
 
     pub(crate) fn forget(&self, key: &FileKey) {
-        self.0.invalidate(key);
+        self.0.read().rows.invalidate(key);
     }
 }

@@ -162,7 +162,13 @@ impl Default for Config {
 const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 impl DaemonConfig for Config {
-    const RELOADED: &'static [&'static str] = &["trackers", "idservers"];
+    const RELOADED: &'static [&'static str] = &[
+        "trackers",
+        "idservers",
+        "reserved_space",
+        "beat_interval",
+        "cache",
+    ];
 
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;

@@ -1,6 +1,24 @@
 //! When a periodic job is due that is tried again sooner when it fails.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// Whether somebody met a deletion that was begun and not ended since it was last asked: then the
+/// sweep does not wait for its hour.
+#[derive(Debug, Default)]
+pub(crate) struct HalfDeleted(AtomicBool);
+
+impl HalfDeleted {
+    /// There is one.
+    pub(crate) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there was one.
+    pub(crate) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
 
 /// The time of the next try.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use crate::cache::Rows;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::db::{self, Files};
+use crate::due::HalfDeleted;
 use crate::id::Numbers;
 use crate::identity::Identity;
 use crate::metrics::StorageMetrics;
@@ -35,6 +36,7 @@ pub(crate) struct Globals {
     pub(crate) rows: Rows,
     pub(crate) counters: Counters,
     pub(crate) ties: Ties,
+    pub(crate) half_deleted: HalfDeleted,
     pub(crate) metrics: StorageMetrics,
 }
 
@@ -55,6 +57,7 @@ impl Globals {
             rows: Rows::new(&config.cache),
             counters: Counters::default(),
             ties: Ties::default(),
+            half_deleted: HalfDeleted::default(),
             metrics: StorageMetrics::default(),
             config,
         }))

@@ -25,7 +25,7 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
         space,
         paths,
         counters: Counters {
-            connection_alloc_count: globals.config.server.connections_max.into(),
+            connection_alloc_count: connections.max() as u64,
             connection_current_count: connections.now() as u64,
             connection_max_count: connections.most() as u64,
             ..globals.counters.totals()

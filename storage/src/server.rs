@@ -83,8 +83,12 @@ impl Storage {
     /// # Errors
     /// There is no thread for another tracker.
     pub fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
-        self.membership.change(&config.trackers)?;
+        self.membership.change(config)?;
         self.globals.numbers.change(ids(config));
+        self.globals.rows.reload(&config.cache);
+        for path in self.globals.paths.iter() {
+            path.reserve(config.reserved_space);
+        }
         self.server.reload(&config.server);
         Ok(())
     }

@@ -109,6 +109,7 @@ impl StorageService {
             writer,
             config,
             paths,
+            half_deleted,
             ..
         } = &*self.globals;
         let row = self.find(key)?;
@@ -123,11 +124,14 @@ impl StorageService {
         // From here on the file is gone for everyone; what fails now the sweep does later. So it
         // does when the file was replaced by another since its row was read.
         if path != row.path {
+            half_deleted.note();
             return Ok(Reply::Body(Vec::new()));
         }
         if let Err(e) = find().and_then(|place| writer.remove(&place)) {
+            half_deleted.note();
             error!("{path} of {key} cannot be removed now: {e}");
         } else if let Err(e) = files.end_delete(key) {
+            half_deleted.note();
             error!(
                 "row of {key} cannot be removed now: {:#}",
                 anyhow::Error::from(e)

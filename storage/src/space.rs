@@ -45,7 +45,7 @@ impl Space {
 /// Keeps account of the room on one store path. What other processes write is seen when it is
 /// written, not before.
 pub(crate) struct Ledger {
-    reserve: Reserve,
+    reserve: Mutex<Reserve>,
     state: Mutex<State>,
 }
 
@@ -63,9 +63,14 @@ struct State {
 impl Ledger {
     pub(crate) fn new(reserve: Reserve) -> Ledger {
         Ledger {
-            reserve,
+            reserve: Mutex::new(reserve),
             state: Mutex::default(),
         }
+    }
+
+    /// Leaves so much free from now on; the next measure shows it.
+    pub(crate) fn reserve(&self, reserve: Reserve) {
+        *self.reserve.lock() = reserve;
     }
 
     /// Asks the file system of an open folder, however long that takes; tells whether it is full
@@ -132,7 +137,7 @@ impl Ledger {
         Ok(Space {
             total,
             free: free.saturating_mul(stat.f_frsize),
-            reserved: self.reserve.of(total),
+            reserved: self.reserve.lock().of(total),
             promised: u64::try_from(promised).unwrap_or(u64::MAX),
         })
     }
@@ -231,5 +236,8 @@ mod tests {
         assert_eq!(ledger.measure(&open).unwrap(), Some(true));
         assert_eq!(ledger.measure(&open).unwrap(), None);
         assert!(ledger.promise(&open, 0).unwrap().is_none());
+        ledger.reserve(Reserve::Bytes(ByteSize::new(0)));
+        assert_eq!(ledger.measure(&open).unwrap(), Some(false));
+        assert!(ledger.promise(&open, 0).unwrap().is_some());
     }
 }

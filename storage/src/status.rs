@@ -26,7 +26,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// After deletions that could not be finished, and numbers that were not to be had: the first wait.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// Deletions finished in one go.
-const DELETES_MAX: u32 = 10_000;
+pub(crate) const DELETES_MAX: u32 = 10_000;
 
 /// The jobs, each on its thread: a sweep may take hours, a probe must not wait for it.
 pub(crate) struct Jobs {
@@ -46,7 +46,7 @@ impl Jobs {
                 watched.paths.iter().for_each(|path| path.watch());
             })?,
             Ticker::start("deletions", RETRY_FIRST, stop.clone(), move || {
-                if due.is_now(Instant::now()) {
+                if finished.half_deleted.take() || due.is_now(Instant::now()) {
                     let is_done = finish_deletes(&finished, &deleting);
                     due.done(Instant::now(), is_done);
                 }

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use crate::config::Config;
 use crate::gate::{Gate, Pass, Visitor};
 use crate::marker::Marker;
+use crate::reserve::Reserve;
 use crate::space::{Ledger, Promise, Space};
 use crate::upload::disk_fault;
 
@@ -98,6 +99,11 @@ impl StorePath {
             }
         }
         Ok(folder)
+    }
+
+    /// Leaves so much free from now on.
+    pub(crate) fn reserve(&self, reserve: Reserve) {
+        self.ledger.reserve(reserve);
     }
 
     /// What it can do, as far as is known.

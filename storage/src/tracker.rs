@@ -9,12 +9,14 @@ use daemon::Stop;
 use daemon::net::{Connections, Server};
 use daemon::thread::{self, Thread};
 use log::{debug, info, warn};
+use parking_lot::Mutex;
 use proto::hello::Hello;
 use proto::report::{Drain, Report};
 use proto::tracker::{Join, Member, REPLY, TrackerRequest};
 use proto::{Address, Version};
 
 use crate::clock::epoch_secs;
+use crate::config::Config;
 use crate::globals::{Globals, connection_config};
 use crate::report::report;
 
@@ -51,6 +53,7 @@ struct Card {
     start_time: i64,
     connection: ConnectionConfig,
     connections: Connections,
+    beat_interval: Mutex<Duration>,
 }
 
 /// What of a report trackers act on: told when it changes, the rest with each beat.
@@ -69,6 +72,7 @@ impl Membership {
             port: server.addr().port(),
             start_time: epoch_secs(),
             connections: server.connections(),
+            beat_interval: Mutex::new(config.beat_interval.duration()),
             connection: ConnectionConfig {
                 io_timeout: ANSWER,
                 ..connection_config(config)
@@ -78,12 +82,15 @@ impl Membership {
             card,
             bonds: Vec::new(),
         };
-        membership.change(&config.trackers)?;
+        membership.change(config)?;
         Ok(membership)
     }
 
-    /// Leaves the trackers that are not among these, and joins those that are new.
-    pub(crate) fn change(&mut self, trackers: &[Address]) -> std::io::Result<()> {
+    /// Leaves the trackers that are no longer in the configuration, joins those that are new, and
+    /// beats as often as it says.
+    pub(crate) fn change(&mut self, config: &Config) -> std::io::Result<()> {
+        *self.card.beat_interval.lock() = config.beat_interval.duration();
+        let trackers = &config.trackers;
         for tracker in trackers {
             if !self.bonds.iter().any(|bond| bond.tracker == *tracker) {
                 self.bonds.push(Bond::join(&self.card, tracker)?);
@@ -195,8 +202,14 @@ impl Tie {
             }
             card.globals.ties.beat(&self.tracker);
             let mut told = self.report(&mut connection)?;
-            let next_beat = Instant::now() + card.globals.config.beat_interval.duration();
-            while Instant::now() < next_beat {
+            let beaten = Instant::now();
+            loop {
+                // It may be changed while it is waited for.
+                let interval = *card.beat_interval.lock();
+                let left = interval.saturating_sub(beaten.elapsed());
+                if left.is_zero() {
+                    break;
+                }
                 // Nothing was asked: what can be read is the end of the connection.
                 if connection.is_readable() {
                     info!("tracker {}: closed the connection", self.tracker);
@@ -209,7 +222,7 @@ impl Tie {
                 if card.standing() != told {
                     told = self.report(&mut connection)?;
                 }
-                if stop.wait(LOOK.min(next_beat.saturating_duration_since(Instant::now()))) {
+                if stop.wait(LOOK.min(left)) {
                     card.say_goodbye(&mut connection);
                     return Ok(());
                 }

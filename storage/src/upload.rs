@@ -18,6 +18,7 @@ use crate::clock::epoch_secs;
 use crate::db::NewRow;
 use crate::gate::Visitor;
 use crate::globals::Globals;
+use crate::status::DELETES_MAX;
 use crate::store_path::StorePath;
 use crate::writer::{NewFile, WriteError};
 
@@ -150,7 +151,7 @@ impl Incoming {
             Err(e) => {
                 discard(&globals, &path);
                 Err(if e.is_conflict() {
-                    exists(&key)
+                    in_the_way(&globals, &key)
                 } else {
                     e.into()
                 })
@@ -173,6 +174,22 @@ fn discard(globals: &Globals, path: &str) {
         warn!("{path} has no row and cannot be removed now: {e}");
         globals.writer.discard(path.to_owned());
     }
+}
+
+/// Why there cannot be another row of this file id: there is the file, or what is left of one whose
+/// deletion was cut short. That is gone soon, and this may be tried again.
+fn in_the_way(globals: &Globals, key: &FileKey) -> Fault {
+    let group = &globals.config.group;
+    let unfinished = globals.files.unfinished_deletes(group, DELETES_MAX);
+    if !unfinished.is_ok_and(|rows| rows.iter().any(|(other, _)| other == key)) {
+        return exists(key);
+    }
+    globals.half_deleted.note();
+    let text = format!(
+        "an earlier file is still being deleted, fileid: {}",
+        key.file
+    );
+    Fault::new(ErrorCode::Unavailable, text)
 }
 
 fn exists(key: &FileKey) -> Fault {

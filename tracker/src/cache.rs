@@ -10,11 +10,15 @@ use proto::{AppId, GroupName, UserId};
 
 use crate::config::CacheConfig;
 
-pub(crate) struct Bindings {
+/// Locked exclusively while a user is forgotten.
+pub(crate) struct Bindings(RwLock<Bounded>);
+
+/// A cache as large as its configuration says.
+struct Bounded {
+    config: CacheConfig,
     cache: Cache<(AppId, UserId), Binding>,
-    ttl: Duration,
-    /// How often a user was forgotten. Locked exclusively while one is.
-    forgotten: RwLock<u64>,
+    /// How often a user was forgotten.
+    forgotten: u64,
 }
 
 /// When a group was read: what was forgotten since then must not be put back.
@@ -40,33 +44,43 @@ pub(crate) enum Known {
 
 impl Bindings {
     pub(crate) fn new(config: &CacheConfig) -> Bindings {
-        Bindings {
+        Bindings(RwLock::new(Bounded {
+            config: config.clone(),
             cache: Cache::new(config.entries),
-            ttl: config.ttl.duration(),
-            forgotten: RwLock::new(0),
+            forgotten: 0,
+        }))
+    }
+
+    /// Takes on another time for which groups are believed. A cache of another size begins empty.
+    pub(crate) fn reload(&self, config: &CacheConfig) {
+        let mut bounded = self.0.write();
+        if bounded.config.entries != config.entries {
+            bounded.cache = Cache::new(config.entries);
         }
+        bounded.config = config.clone();
     }
 
     /// How long a group is believed.
     pub(crate) fn ttl(&self) -> Duration {
-        self.ttl
+        self.0.read().config.ttl.duration()
     }
 
     /// To be taken before the database is asked for a group.
     pub(crate) fn mark(&self) -> Mark {
-        Mark(*self.forgotten.read())
+        Mark(self.0.read().forgotten)
     }
 
     /// The user was moved: whoever read the group before that does not put it back.
     pub(crate) fn forget(&self, app: &AppId, user: &UserId) {
-        let mut forgotten = self.forgotten.write();
-        *forgotten += 1;
-        self.cache.invalidate(&(app.clone(), user.clone()));
+        let mut bounded = self.0.write();
+        bounded.forgotten += 1;
+        bounded.cache.invalidate(&(app.clone(), user.clone()));
     }
 
     pub(crate) fn get(&self, app: &AppId, user: &UserId, now: Duration) -> Option<Known> {
-        let binding = self.cache.get(&(app.clone(), user.clone()))?;
-        if now.saturating_sub(binding.put_at) < self.ttl {
+        let bounded = self.0.read();
+        let binding = bounded.cache.get(&(app.clone(), user.clone()))?;
+        if now.saturating_sub(binding.put_at) < bounded.config.ttl.duration() {
             Some(Known::Fresh(binding.group))
         } else {
             Some(Known::Stale(binding.group))
@@ -75,7 +89,7 @@ impl Bindings {
 
     /// How many users there are, more or less.
     pub(crate) fn len(&self) -> u64 {
-        self.cache.entry_count()
+        self.0.read().cache.entry_count()
     }
 
     /// Remembers a group that was read after `mark`.
@@ -87,10 +101,10 @@ impl Bindings {
         mark: Mark,
         now: Duration,
     ) {
-        let forgotten = self.forgotten.read();
-        if *forgotten == mark.0 {
+        let bounded = self.0.read();
+        if bounded.forgotten == mark.0 {
             let binding = Binding { group, put_at: now };
-            self.cache.insert((app, user), binding);
+            bounded.cache.insert((app, user), binding);
         }
     }
 }
@@ -123,6 +137,16 @@ mod tests {
         put(65);
         assert_eq!(get(&user, 124), Some(Known::Fresh(group.clone())));
         assert_eq!(get(&"Alice".parse().unwrap(), 65), None);
+        bindings.reload(&CacheConfig {
+            entries: 10,
+            ttl: Period::from_secs(30),
+        });
+        assert_eq!(get(&user, 124), Some(Known::Stale(group.clone())));
+        bindings.reload(&CacheConfig {
+            entries: 20,
+            ttl: Period::from_secs(30),
+        });
+        assert_eq!(get(&user, 65), None);
     }
     #[test]
     fn what_was_read_before_a_user_was_moved_is_not_put_back() {

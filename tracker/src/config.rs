@@ -93,7 +93,13 @@ impl Default for Config {
 }
 
 impl DaemonConfig for Config {
-    const RELOADED: &'static [&'static str] = &["app_ids", "groups"];
+    const RELOADED: &'static [&'static str] = &[
+        "app_ids",
+        "groups",
+        "check_interval",
+        "members_max",
+        "cache",
+    ];
 
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;

@@ -101,12 +101,17 @@ impl Globals {
         groups
     }
 
-    /// Serves other applications, and gives new users to more groups.
+    /// Serves other applications, gives new users to more groups, and takes on other limits.
     pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<()> {
         self.routes
             .add_groups(&config.groups)
             .context("cannot enter the groups in the database")?;
         self.app_ids.write().clone_from(&config.app_ids);
+        let check_interval = config.check_interval.duration();
+        let mut groups = self.groups.lock();
+        groups.limit(config.members_max, check_interval);
+        drop(groups);
+        self.bindings.reload(&config.cache);
         Ok(())
     }
 

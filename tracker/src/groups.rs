@@ -165,6 +165,17 @@ impl Groups {
         }
     }
 
+    /// Takes on other limits. More members than there may be now stay until newer ones come.
+    pub(crate) fn limit(&mut self, members_max: usize, check_interval: Duration) {
+        self.members_max = members_max;
+        self.check_interval = check_interval;
+    }
+
+    /// Most members of all groups together.
+    pub(crate) fn members_max(&self) -> usize {
+        self.members_max
+    }
+
     /// A storage joins at an address; one that is known keeps its place, and one that was at
     /// another address leaves that.
     ///

@@ -47,7 +47,7 @@ impl Subject for Shown {
         }
         let help = "Most storages that are remembered, see members_max.";
         page.gauge("tnv_tracker_members_max", help)
-            .sample(&[], self.0.config.members_max as f64);
+            .sample(&[], self.0.groups.lock().members_max() as f64);
         let help = "Users whose group is remembered.";
         page.gauge("tnv_tracker_bindings", help)
             .sample(&[], self.0.bindings.len() as f64);

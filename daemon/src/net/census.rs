@@ -1,6 +1,7 @@
 //! Counts open connections, so that there is a cap on them and a stop can wait for the last one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -9,6 +10,8 @@ use crate::metrics::IntGauge;
 
 pub(crate) struct Census {
     open: Mutex<Count>,
+    /// Most connections at a time.
+    max: AtomicUsize,
     changed: Condvar,
     /// Shows the number to others.
     gauge: IntGauge,
@@ -34,24 +37,35 @@ impl Connections {
     pub fn most(&self) -> usize {
         self.0.open.lock().most
     }
+
+    /// The most that there may be.
+    pub fn max(&self) -> usize {
+        self.0.max.load(Ordering::Relaxed)
+    }
 }
 
 /// One open connection; dropping it counts it out.
 pub(crate) struct Slot(Arc<Census>);
 
 impl Census {
+    /// Lets nobody in until it is told how many it may.
     pub(crate) fn new(gauge: IntGauge) -> Census {
         Census {
             open: Mutex::default(),
+            max: AtomicUsize::new(0),
             changed: Condvar::new(),
             gauge,
         }
     }
 
-    /// Counts a connection in, unless there are `max` already.
-    pub(crate) fn enter(self: &Arc<Census>, max: usize) -> Option<Slot> {
+    pub(crate) fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Counts a connection in, unless there are as many as may be.
+    pub(crate) fn enter(self: &Arc<Census>) -> Option<Slot> {
         let mut open = self.open.lock();
-        if open.now >= max {
+        if open.now >= self.max.load(Ordering::Relaxed) {
             return None;
         }
         open.now += 1;

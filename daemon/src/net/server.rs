@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{info, warn};
 use parking_lot::RwLock;
 use rustix::event::{EventfdFlags, eventfd};
@@ -87,7 +87,8 @@ impl Server {
         self.control.connections()
     }
 
-    /// Takes on the [`ServerConfig::RELOADED`] of `config`, the limits of time and rate.
+    /// Takes on the [`ServerConfig::RELOADED`] of `config`: all but the numbers of threads. More
+    /// connections than a lowered limit allows stay until they end.
     pub fn reload(&self, config: &ServerConfig) {
         self.control.reload(config);
     }
@@ -159,7 +160,7 @@ type Queue<P> = (Sender<Work<P>>, Receiver<Work<P>>);
 /// What the threads of one server share.
 pub(crate) struct Shared<P: Protocol> {
     pub(crate) protocol: P,
-    /// The limits of time and rate in it may change.
+    /// All but the numbers of threads may change.
     config: RwLock<ServerConfig>,
     pub(crate) parking: Parking<P>,
     /// Trips when the server begins to stop.
@@ -178,17 +179,18 @@ pub(crate) struct Shared<P: Protocol> {
 impl<P: Protocol> Shared<P> {
     fn new(config: &ServerConfig, protocol: P) -> io::Result<Shared<P>> {
         let config = within_limits(config);
-        // A connection is in one place at a time, so a lane can never hold more than all of them
-        // and a Halt for each worker: sending never waits.
-        let room = (config.connections_max + config.workers.max(config.fast_workers)) as usize;
+        let census = Census::new(protocol.metrics().open.clone());
+        census.set_max(config.connections_max as usize);
+        // A connection is in one place at a time: a lane never holds more than all there are, which
+        // the census limits, and a Halt for each worker.
         Ok(Shared {
-            census: Arc::new(Census::new(protocol.metrics().open.clone())),
+            census: Arc::new(census),
             protocol,
             config: RwLock::new(config),
             parking: Parking::new()?,
             stop: Stop::new(),
-            slow: bounded(room),
-            fast: bounded(room),
+            slow: unbounded(),
+            fast: unbounded(),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             stop_began: OnceLock::new(),
             over: AtomicBool::new(false),
@@ -219,10 +221,9 @@ impl<P: Protocol> Shared<P> {
 
     /// Counts a connection in; at the cap the one idle for longest has to go.
     pub(crate) fn enter(&self) -> Option<Slot> {
-        let max = self.config.read().connections_max as usize;
-        self.census.enter(max).or_else(|| {
+        self.census.enter().or_else(|| {
             if self.evict_idle() {
-                self.census.enter(max)
+                self.census.enter()
             } else {
                 None
             }
@@ -245,8 +246,8 @@ impl<P: Protocol> Shared<P> {
         connection.queued_at = Instant::now();
         self.metrics().lane(connection.lane).queued.inc();
         let (sender, _) = self.queue(connection.lane);
-        // Has room by construction; were that ever wrong, the connection would be closed.
-        let _ = sender.try_send(Work::Connection(connection));
+        // Somebody receives as long as there are workers.
+        let _ = sender.send(Work::Connection(connection));
     }
 
     pub(crate) fn next_work(&self, lane: Lane) -> Work<P> {
@@ -326,7 +327,7 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
             (Lane::Fast, config.fast_workers),
         ] {
             for _ in 0..count {
-                let _ = self.queue(lane).0.try_send(Work::Halt);
+                let _ = self.queue(lane).0.send(Work::Halt);
             }
         }
     }
@@ -335,14 +336,14 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
         Connections(Arc::clone(&self.census))
     }
 
-    /// Threads and queues were made for the numbers at the start.
     fn reload(&self, config: &ServerConfig) {
+        let config = within_limits(config);
+        self.census.set_max(config.connections_max as usize);
         let mut current = self.config.write();
         *current = ServerConfig {
             workers: current.workers,
             fast_workers: current.fast_workers,
-            connections_max: current.connections_max,
-            ..config.clone()
+            ..config
         };
     }
 

@@ -331,6 +331,14 @@ fn at_the_cap_the_longest_idle_connection_goes() {
     let mut fourth = connect(server.addr());
     assert_eq!(ask_size(&mut fourth), 1);
     assert_eq!(server.connections().now(), 3);
+    server.reload(&ServerConfig {
+        connections_max: 4,
+        ..config()
+    });
+    let mut fifth = connect(server.addr());
+    assert_eq!(ask_size(&mut fifth), 1);
+    assert_eq!(server.connections().now(), 4);
+    assert_eq!(ask_size(&mut streams[2]), 2);
     server.shutdown();
 }
 

@@ -94,6 +94,28 @@ fn a_start_finishes_deletions_of_its_own_group() {
 }
 
 #[test]
+fn an_upload_over_the_remains_of_a_deletion_has_them_removed() {
+    let node = Node::start();
+    let mut client = node.client();
+    client.upload("again", b"the first").unwrap();
+    let first = node.files();
+    // As a peer leaves it that crashed between the two steps, long after our last look.
+    let database = node.folder.path().join("storage.db");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let sql = "UPDATE t_file_02 SET status = 1 WHERE id = 'again'";
+    assert_eq!(connection.execute(sql, ()).unwrap(), 1);
+    let refused = client.upload("again", b"the second").unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Unavailable, "{refused}");
+    assert!(refused.message.contains("still being deleted"), "{refused}");
+    wait_until("the remains are gone", || {
+        node.client().upload("again", b"the second").is_ok()
+    });
+    assert_eq!(client.download("again", 0, 0).unwrap(), b"the second");
+    assert!(!first[0].exists());
+    assert_eq!(node.files().len(), 1);
+}
+
+#[test]
 fn a_start_removes_temporaries_that_nobody_writes() {
     let mut node = Node::start();
     node.client().upload("kept", b"content").unwrap();

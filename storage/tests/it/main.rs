@@ -7,4 +7,5 @@ mod config;
 mod damage;
 mod golden;
 mod membership;
+mod reload;
 mod support;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use daemon::config::ServerConfig;
 use daemon::net::Server;
+use daemon::units::Period;
 use daemon::wire::{Caller, Reply, Service, Wire};
 use proto::tracker::TrackerRequest;
 use proto::{ErrorCode, Fault};
@@ -137,6 +138,26 @@ fn every_beat_comes_with_a_report_of_space_and_counters() {
     );
     assert_eq!(path.space, report.space);
     assert!(report.space.available <= report.space.free && report.uploads);
+    drop(node);
+    server.shutdown();
+}
+
+#[test]
+fn a_reload_changes_how_often_it_beats() {
+    let (server, diary) = tracker(false);
+    let mut node = Node::start_with(|config| {
+        config.trackers = vec![server.addr().into()];
+        config.beat_interval = Period::from_secs(3600);
+    });
+    let beat = || {
+        while kind(&diary.recv_timeout(PATIENCE).unwrap()) != "beat" {}
+    };
+    beat();
+    node.config.beat_interval = Period::from_millis(50);
+    let storage = node.storage.as_mut().unwrap();
+    storage.reload(&node.config).unwrap();
+    beat();
+    beat();
     drop(node);
     server.shutdown();
 }

@@ -205,3 +205,33 @@ fn no_user_is_given_to_a_group_that_takes_no_uploads() {
     assert_eq!(storage.saddrs("before").unwrap().addresses.len(), 1);
     tracker.shutdown();
 }
+
+#[test]
+fn a_reload_changes_how_many_there_may_be_and_how_long_they_may_be_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let few = Config {
+        members_max: 1,
+        check_interval: Period::from_secs(3600),
+        ..config(&folder.path().join("tracker.db"))
+    };
+    let tracker = start(few.clone());
+    let mut first = Client::connect(tracker.addr(), 2);
+    let mut second = Client::connect(tracker.addr(), 3);
+    first.join("group001", 23000).unwrap();
+    let refused = second.join("group001", 23000).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Busy);
+    let more = Config {
+        members_max: 2,
+        ..few
+    };
+    tracker.reload(&more).unwrap();
+    second.join("group001", 23000).unwrap();
+    let strict = Config {
+        check_interval: Period::from_millis(100),
+        ..more
+    };
+    tracker.reload(&strict).unwrap();
+    let are_offline = |groups: &[Group]| addresses(groups).iter().all(|(_, s)| *s == "OFFLINE");
+    first.wait_for(|_| {}, are_offline);
+    tracker.shutdown();
+}
