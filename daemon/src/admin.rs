@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use log::warn;
+use parking_lot::RwLock;
 use proto::admin::{Nonce, Order, Signed};
 use proto::{ErrorCode, Fault};
 
@@ -14,7 +15,7 @@ const KEY_MIN: usize = 16;
 
 /// The key of the administrators, read from its file for each order: a new one counts at once.
 #[derive(Debug)]
-pub struct Guard(Option<PathBuf>);
+pub struct Guard(RwLock<Option<PathBuf>>);
 
 /// What a connection remembers: the nonce it was given last.
 #[derive(Debug, Default)]
@@ -23,7 +24,12 @@ pub struct Challenge(Option<Nonce>);
 impl Guard {
     /// Reads the key from this file; without one every order is refused.
     pub fn new(key_file: Option<PathBuf>) -> Guard {
-        Guard(key_file)
+        Guard(RwLock::new(key_file))
+    }
+
+    /// Reads the key from this file from now on.
+    pub fn reload(&self, key_file: Option<PathBuf>) {
+        *self.0.write() = key_file;
     }
 
     /// Refuses a key file that cannot be used.
@@ -51,12 +57,12 @@ impl Guard {
     pub fn open<O: Order>(&self, signed: &Signed, challenge: &mut Challenge) -> Result<O, Fault> {
         let forbidden = |text: &str| Fault::new(ErrorCode::Forbidden, text);
         let nonce = challenge.0.take();
-        let Some(path) = &self.0 else {
+        let Some(path) = self.0.read().clone() else {
             return Err(forbidden(
                 "orders are not taken here: no admin_key_file is set",
             ));
         };
-        let key = key(path).map_err(|text| {
+        let key = key(&path).map_err(|text| {
             warn!("admin_key_file {text}");
             forbidden("orders are not taken here: admin_key_file cannot be used, see the log")
         })?;
@@ -124,7 +130,12 @@ mod tests {
         assert_eq!(other.unwrap_err().code, ErrorCode::Forbidden);
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, KEY, &nonce);
-        refused(Guard::new(None).open(&signed, &mut challenge));
+        guard.reload(None);
+        refused(guard.open(&signed, &mut challenge));
+        guard.reload(Some(path.clone()));
+        let nonce = Guard::challenge(&mut challenge);
+        let signed = Signed::new(&order, KEY, &nonce);
+        assert_eq!(guard.open(&signed, &mut challenge), Ok(order.clone()));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
         assert!(Guard::check(Some(&path)).is_err());
     }

@@ -41,5 +41,5 @@ pub mod status;
 
 pub use host::hostname;
 pub use process::{ProcessConfig, Umask};
-pub use run::{DaemonConfig, Job, Life, command, run};
+pub use run::{DaemonConfig, Job, Life, command, job_done, run};
 pub use stop::Stop;

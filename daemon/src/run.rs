@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Stop;
 use crate::args::{self, Args, JobFlag};
-use crate::config::{self, ConfigError, LogConfig};
+use crate::config::{self, ConfigError, LogConfig, ServerConfig};
 use crate::logging::Log;
 use crate::process::background::{self, Started};
 use crate::process::{self, AlreadyRuns, Notifier, ProcessConfig};
@@ -26,6 +27,10 @@ const EXIT_CONFIG: u8 = 2;
 /// The exit code when the daemon runs already, which its pid file tells.
 const EXIT_RUNS: u8 = 3;
 
+/// What a stop takes at most beyond `stop_timeout`: a storage leaves the trackers before, and threads
+/// and databases are closed after.
+const STOP_REST: Duration = Duration::from_secs(15);
+
 /// The settings of one daemon.
 pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
     /// The settings that a running daemon takes on when it is told to reload, by their keys as in
@@ -38,6 +43,9 @@ pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
     /// # Errors
     /// The first of them, by its key.
     fn check(&self) -> Result<(), ConfigError>;
+
+    /// The section `[server]`.
+    fn server(&self) -> &ServerConfig;
 
     /// The section `[log]`.
     fn log(&self) -> &LogConfig;
@@ -56,8 +64,19 @@ pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
 pub struct Job<C> {
     /// How it is asked for.
     pub flag: JobFlag,
-    /// Does it; the lines that come back are for the standard output.
-    pub work: fn(&C) -> anyhow::Result<Vec<String>>,
+    /// Does it; what it writes is for the standard output. Tells the exit code.
+    pub work: fn(&C, &mut dyn Write) -> anyhow::Result<ExitCode>,
+}
+
+/// Writes what a job did, a line for each thing.
+///
+/// # Errors
+/// Nobody reads it.
+pub fn job_done(lines: Vec<String>, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What a daemon is told by its operator while it runs, and tells whoever started it.
@@ -85,7 +104,8 @@ impl<C: DaemonConfig> Life<C> {
             }
         }
         log::info!("stopping");
-        self.notifier.stopping();
+        self.notifier
+            .stopping(self.reloader.stop_timeout() + STOP_REST);
     }
 
     fn tell_ready(&self) {
@@ -156,9 +176,8 @@ fn run_with<C: DaemonConfig>(
         } else if let Some(job) = job {
             do_job(&job, &config)
         } else {
-            return live(name, config, args, serve);
+            live(name, config, args, serve)
         }
-        .map(|()| ExitCode::SUCCESS)
     });
     result.unwrap_or_else(|error| {
         tell(name, &error);
@@ -190,18 +209,15 @@ fn load_checked<C: DaemonConfig>(args: &Args) -> Result<C, ConfigError> {
     Ok(config)
 }
 
-fn print_config<C: DaemonConfig>(config: &C) -> anyhow::Result<()> {
+fn print_config<C: DaemonConfig>(config: &C) -> anyhow::Result<ExitCode> {
     let text = config::effective(config)?;
     io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-fn do_job<C: DaemonConfig>(job: &Job<C>, config: &C) -> anyhow::Result<()> {
+fn do_job<C: DaemonConfig>(job: &Job<C>, config: &C) -> anyhow::Result<ExitCode> {
     process::prepare_job(config.process())?;
-    for line in (job.work)(config)? {
-        writeln!(io::stdout(), "{line}")?;
-    }
-    Ok(())
+    (job.work)(config, &mut io::stdout())
 }
 
 /// From a checked configuration to the end. Errors are those from before there is a log.

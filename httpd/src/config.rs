@@ -76,6 +76,10 @@ impl DaemonConfig for Config {
         Ok(())
     }
 
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
     fn log(&self) -> &LogConfig {
         &self.log
     }

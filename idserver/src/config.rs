@@ -6,7 +6,7 @@ use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
 use daemon::status::StatusConfig;
-use daemon::{DaemonConfig, Job, ProcessConfig};
+use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use proto::Hostname;
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,10 @@ impl DaemonConfig for Config {
         Ok(())
     }
 
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
     fn log(&self) -> &LogConfig {
         &self.log
     }
@@ -80,7 +84,7 @@ impl DaemonConfig for Config {
     fn jobs() -> Vec<Job<Config>> {
         vec![Job {
             flag: INIT_DATABASE,
-            work: |config| Ok(crate::db::init(config)?),
+            work: |config, out| job_done(crate::db::init(config)?, out),
         }]
     }
 }

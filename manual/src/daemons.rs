@@ -16,6 +16,7 @@ Exit status:
   1  it could not serve, or was ended by a second signal
   2  the arguments or the configuration cannot be used
   3  it runs already: its pid file is locked
+  4  tnv-storage --list-orphans: there are some
 
 Files:
   /etc/tnv/       configurations, see tnv-storage.toml(5) and its like

@@ -11,12 +11,12 @@ use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig, Synchronous};
 use daemon::status::StatusConfig;
 use daemon::units::{ByteSize, Period};
-use daemon::{DaemonConfig, Job, ProcessConfig};
+use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use proto::{Address, GroupName, Hostname, IdKey};
 use serde::{Deserialize, Serialize};
 
 use crate::reserve::Reserve;
-use crate::store_path;
+use crate::{orphans, store_path};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,8 @@ pub struct Config {
     pub beat_interval: Period,
     /// Rows remembered of files asked for.
     pub cache: CacheConfig,
+    /// How it is found out what GlusterFS has to heal.
+    pub gluster: GlusterConfig,
     /// How the servers of a MySQL database are connected to.
     pub mysql: MysqlConfig,
     /// Threads and connections.
@@ -129,6 +131,30 @@ impl Default for CacheConfig {
     }
 }
 
+/// Section `[gluster]`: of effect where a store path lies on a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GlusterConfig {
+    /// Prints what `gluster volume heal VOLUME info summary` does; none: nobody asks. `{volume}` and
+    /// `{path}` in its words stand for the volume and the store path.
+    pub heal_command: Vec<String>,
+    /// Time between two questions.
+    pub heal_interval: Period,
+    /// Longest time for an answer.
+    pub heal_timeout: Period,
+}
+
+impl Default for GlusterConfig {
+    fn default() -> GlusterConfig {
+        let words = ["gluster", "volume", "heal", "{volume}", "info", "summary"];
+        GlusterConfig {
+            heal_command: words.map(str::to_owned).into(),
+            heal_interval: Period::from_secs(60),
+            heal_timeout: Period::from_secs(30),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Config {
         let address = |text: &str| vec![text.parse().expect("an address")];
@@ -149,6 +175,7 @@ impl Default for Config {
             disk_timeout: Period::from_secs(10),
             beat_interval: Period::from_secs(10),
             cache: CacheConfig::default(),
+            gluster: GlusterConfig::default(),
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
             status: StatusConfig::default(),
@@ -163,6 +190,7 @@ const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 impl DaemonConfig for Config {
     const RELOADED: &'static [&'static str] = &[
+        "admin_key_file",
         "trackers",
         "idservers",
         "reserved_space",
@@ -177,6 +205,11 @@ impl DaemonConfig for Config {
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;
+        check_nonzero(
+            "gluster.heal_interval",
+            self.gluster.heal_interval.is_zero(),
+        )?;
+        check_nonzero("gluster.heal_timeout", self.gluster.heal_timeout.is_zero())?;
         if self.beat_interval.duration() > BEAT_INTERVAL_MAX {
             return Err(ConfigError::invalid(
                 "beat_interval",
@@ -187,6 +220,10 @@ impl DaemonConfig for Config {
             return Err(ConfigError::invalid("idservers", "at least one is needed"));
         }
         check_store_paths(&self.store_paths)
+    }
+
+    fn server(&self) -> &ServerConfig {
+        &self.server
     }
 
     fn log(&self) -> &LogConfig {
@@ -204,13 +241,22 @@ impl DaemonConfig for Config {
                 name: "init-store",
                 help,
             },
-            work: init_store,
+            work: |config, out| job_done(init_store(config)?, out),
         };
         let init_database = Job {
             flag: INIT_DATABASE,
-            work: |config| Ok(crate::db::init(config)?),
+            work: |config, out| job_done(crate::db::init(config)?, out),
         };
-        vec![init_store, init_database]
+        let help = "List files without a row and rows without a file, one on each line, and change \
+                    nothing; exit code 4 if there are any";
+        let list_orphans = Job {
+            flag: JobFlag {
+                name: "list-orphans",
+                help,
+            },
+            work: orphans::list,
+        };
+        vec![init_store, init_database, list_orphans]
     }
 }
 

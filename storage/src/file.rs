@@ -39,6 +39,15 @@ pub(crate) fn size(place: &Place) -> io::Result<u64> {
     Ok(stat.stx_size)
 }
 
+/// Whether the error says that there is no such file. A network file system calls one stale that was
+/// removed behind what it remembers.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle
+    )
+}
+
 /// Renames without overwriting. GlusterFS does not know the flag for that, but link does the same.
 pub(crate) fn rename_new(root: BorrowedFd<'_>, from: &str, to: &str) -> io::Result<()> {
     match rustix::fs::renameat_with(root, from, root, to, RenameFlags::NOREPLACE) {

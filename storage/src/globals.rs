@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::db::{self, Files};
 use crate::due::HalfDeleted;
+use crate::heal::Heal;
 use crate::id::Numbers;
 use crate::identity::Identity;
 use crate::metrics::StorageMetrics;
@@ -37,6 +38,7 @@ pub(crate) struct Globals {
     pub(crate) counters: Counters,
     pub(crate) ties: Ties,
     pub(crate) half_deleted: HalfDeleted,
+    pub(crate) heal: Heal,
     pub(crate) metrics: StorageMetrics,
 }
 
@@ -58,6 +60,7 @@ impl Globals {
             counters: Counters::default(),
             ties: Ties::default(),
             half_deleted: HalfDeleted::default(),
+            heal: Heal::default(),
             metrics: StorageMetrics::default(),
             config,
         }))

@@ -22,7 +22,9 @@ mod cache;
 mod db;
 mod due;
 mod file;
+mod heal;
 mod leftovers;
+mod orphans;
 mod sweep;
 mod writer;
 

@@ -46,6 +46,7 @@ impl Subject for Shown {
     fn health(&self, health: &mut Health) {
         health.needs_database(self.globals.files.availability());
         self.globals.ties.health(health);
+        self.globals.heal.health(health);
         if let Some(why) = self.globals.numbers.trouble() {
             health.fail(format!("no idserver gives a number: {why}"));
         }
@@ -63,6 +64,7 @@ impl Subject for Shown {
     fn measure(&self, page: &mut Page) {
         measure_database(page, &self.globals.files.availability());
         self.globals.ties.measure(page);
+        self.globals.heal.measure(page);
         let help = "Whether an idserver gave numbers when they were last asked.";
         let is_up = self.globals.numbers.trouble().is_none();
         page.gauge("tnv_idservers_up", help)
@@ -90,6 +92,7 @@ impl Subject for Shown {
             "durability": config.durability.as_str(),
             "report": self.report(),
             "trackers": self.globals.ties.describe(),
+            "gluster": self.globals.heal.describe(),
             "rows_cache": metrics.rows.describe(),
         })
     }

@@ -86,6 +86,7 @@ impl Storage {
         self.membership.change(config)?;
         self.globals.numbers.change(ids(config));
         self.globals.rows.reload(&config.cache);
+        self.globals.guard.reload(config.admin_key_file.clone());
         for path in self.globals.paths.iter() {
             path.reserve(config.reserved_space);
         }

@@ -169,7 +169,7 @@ impl StorageService {
         }
         let mut row = self.find(key)?;
         let mut result = act(&row.path);
-        if is_missing(&result) {
+        if result.as_ref().err().is_some_and(file::is_missing) {
             row = self.find(key)?;
             result = act(&row.path);
         }
@@ -222,15 +222,6 @@ impl Service for StorageService {
         }
         reply
     }
-}
-
-/// A network file system calls a file stale that was removed behind what it remembers.
-fn is_missing<T>(result: &io::Result<T>) -> bool {
-    let kind = result.as_ref().err().map(io::Error::kind);
-    matches!(
-        kind,
-        Some(ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle)
-    )
 }
 
 fn stat_of(row: &FileRow, size: u64) -> FileStat {

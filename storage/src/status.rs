@@ -1,6 +1,6 @@
 //! The periodic jobs: looking after the store paths, finishing deletions that a crash cut short,
-//! asking again for numbers that were not to be had,
-//! and removing what dead uploads left.
+//! asking again for numbers that were not to be had, asking GlusterFS what it has to heal, and
+//! removing what dead uploads left.
 //!
 //! Each store path has a thread of its own, which its disk may catch, and one thread, which goes to
 //! no disk, watches them.
@@ -17,6 +17,7 @@ use log::{info, warn};
 use crate::due::Due;
 use crate::gate::Visitor;
 use crate::globals::Globals;
+use crate::heal::Round;
 use crate::store_path::StorePath;
 use crate::sweep;
 
@@ -38,8 +39,12 @@ impl Jobs {
     /// Starts them, each at once and then at its interval.
     pub(crate) fn start(globals: &Arc<Globals>) -> std::io::Result<Jobs> {
         let stop = Stop::new();
-        let [watched, finished, swept, numbered] = std::array::from_fn(|_| Arc::clone(globals));
-        let (going_on, deleting) = (stop.clone(), stop.clone());
+        let [watched, finished, swept, numbered, healed] =
+            std::array::from_fn(|_| Arc::clone(globals));
+        let [going_on, deleting, asking] = std::array::from_fn(|_| stop.clone());
+        let config = &globals.config;
+        let heal_interval = config.gluster.heal_interval.duration();
+        let mut round = Round::new(&config.gluster, &config.store_paths);
         let mut due = Due::at(Instant::now(), RETRY_FIRST, SWEEP_INTERVAL);
         let mut tickers = vec![
             Ticker::start("watch", WATCH_INTERVAL, stop.clone(), move || {
@@ -53,6 +58,9 @@ impl Jobs {
             })?,
             Ticker::start("numbers", RETRY_FIRST, stop.clone(), move || {
                 numbered.numbers.retry();
+            })?,
+            Ticker::start("heal", heal_interval, stop.clone(), move || {
+                round.go(&healed.heal, &asking);
             })?,
             Ticker::start("sweep", SWEEP_INTERVAL, stop.clone(), move || {
                 sweep_all(&swept, &going_on)

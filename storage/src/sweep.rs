@@ -43,7 +43,7 @@ fn remove(path: &Path) {
 }
 
 /// Whether it is a folder with a name of three hex digits.
-fn is_folder_of_ours(entry: &DirEntry) -> bool {
+pub(crate) fn is_folder_of_ours(entry: &DirEntry) -> bool {
     let name = entry.file_name();
     name.len() == 3
         && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit)

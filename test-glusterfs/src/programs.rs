@@ -1,6 +1,8 @@
 //! The programs that are needed, and the Debian packages that have them.
 
-use anyhow::ensure;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
 
 /// Each program and the package it comes with.
 const NEEDED: [(&str, &str); 7] = [
@@ -29,7 +31,7 @@ pub fn require() -> anyhow::Result<()> {
         packages.join(" ")
     );
     ensure!(
-        rustix::process::geteuid().is_root() && std::path::Path::new("/dev/fuse").exists(),
+        rustix::process::geteuid().is_root() && Path::new("/dev/fuse").exists(),
         "GlusterFS is mounted by root, with /dev/fuse"
     );
     Ok(())
@@ -38,4 +40,13 @@ pub fn require() -> anyhow::Result<()> {
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// The program behind `gluster volume heal`, which each system has at a place of its own.
+pub(crate) fn glfsheal() -> anyhow::Result<PathBuf> {
+    let libraries = std::fs::read_dir("/usr/lib")?.flatten();
+    let places = libraries.map(|entry| entry.path().join("glusterfs/glfsheal"));
+    let mut all = places.chain([PathBuf::from("/usr/libexec/glusterfs/glfsheal")]);
+    all.find(|path| path.is_file())
+        .context("no glfsheal below /usr/lib or /usr/libexec")
 }

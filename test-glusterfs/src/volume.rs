@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::deadline::wait_for;
-use crate::host::{ADDRESS, Host};
+use crate::host::{ADDRESS, Host, socket};
 use crate::mount::Mount;
 use crate::process::{self, Found};
+use crate::programs;
 
 /// What is set on a volume that holds files of tnv; `docs/glusterfs.md` has the reasons.
 pub const SETTINGS: &[(&str, &str)] = &[
@@ -145,6 +146,20 @@ impl Volume {
         Ok(counts
             .filter_map(|count| count.trim().parse::<u64>().ok())
             .sum())
+    }
+
+    /// The words of a command that tells in full what is to be healed, by brick: what `gluster volume
+    /// heal NAME info summary` runs where glusterd has its usual socket.
+    ///
+    /// # Errors
+    /// There is no such program.
+    pub fn heal_info(&self) -> anyhow::Result<Vec<String>> {
+        let network = format!("--net=/proc/{}/ns/net", self.host.insider);
+        let socket = socket(&self.host.folder).display().to_string();
+        let glfsheal = programs::glfsheal()?.display().to_string();
+        let arguments = [&self.name, "info-summary", "glusterd-sock", &socket];
+        let words = ["nsenter", &network, &glfsheal].into_iter();
+        Ok(words.chain(arguments).map(str::to_owned).collect())
     }
 
     /// Starts healing now; by itself it starts within some seconds of a brick's return.

@@ -9,7 +9,7 @@ use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
 use daemon::status::StatusConfig;
 use daemon::units::Period;
-use daemon::{DaemonConfig, Job, ProcessConfig};
+use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use proto::{AppId, GroupName, Hostname};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,7 @@ impl Default for Config {
 
 impl DaemonConfig for Config {
     const RELOADED: &'static [&'static str] = &[
+        "admin_key_file",
         "app_ids",
         "groups",
         "check_interval",
@@ -114,6 +115,10 @@ impl DaemonConfig for Config {
         Ok(())
     }
 
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
     fn log(&self) -> &LogConfig {
         &self.log
     }
@@ -125,7 +130,7 @@ impl DaemonConfig for Config {
     fn jobs() -> Vec<Job<Config>> {
         vec![Job {
             flag: INIT_DATABASE,
-            work: |config| Ok(crate::db::init(config)?),
+            work: |config, out| job_done(crate::db::init(config)?, out),
         }]
     }
 }

@@ -107,6 +107,7 @@ impl Globals {
             .add_groups(&config.groups)
             .context("cannot enter the groups in the database")?;
         self.app_ids.write().clone_from(&config.app_ids);
+        self.guard.reload(config.admin_key_file.clone());
         let check_interval = config.check_interval.duration();
         let mut groups = self.groups.lock();
         groups.limit(config.members_max, check_interval);

@@ -6,6 +6,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 use log::warn;
 use rustix::time::{ClockId, clock_gettime};
@@ -36,9 +37,10 @@ impl Notifier {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
-    /// It is on its way out.
-    pub(crate) fn stopping(&self) {
-        self.tell("STOPPING=1");
+    /// It is on its way out, which takes up to `limit`: systemd's own time for it may be shorter.
+    pub(crate) fn stopping(&self, limit: Duration) {
+        let micros = limit.as_micros();
+        self.tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={micros}"));
     }
 
     fn tell(&self, state: &str) {
@@ -72,7 +74,7 @@ mod tests {
         };
         notifier.ready();
         notifier.reloading();
-        notifier.stopping();
+        notifier.stopping(Duration::from_secs(45));
         let mut buffer = [0; 256];
         let mut next = || {
             let len = receiver.recv(&mut buffer).unwrap();
@@ -98,7 +100,7 @@ mod tests {
                 lines[1].starts_with("RELOADING=1\nMONOTONIC_USEC="),
                 "{lines:?}"
             );
-            assert_eq!(lines[2], "STOPPING=1");
+            assert_eq!(lines[2], "STOPPING=1\nEXTEND_TIMEOUT_USEC=45000000");
         }
     }
 
@@ -108,6 +110,6 @@ mod tests {
         let gone = Notifier {
             socket: Some("/nonexistent/notify".into()),
         };
-        gone.stopping();
+        gone.stopping(Duration::ZERO);
     }
 }

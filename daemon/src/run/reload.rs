@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use log::{error, info, warn};
 use toml::{Table, Value};
@@ -20,6 +21,7 @@ pub(super) struct Reloader<C> {
     path: Option<PathBuf>,
     /// By their keys with sections.
     in_force: Table,
+    stop_timeout: Duration,
     log: Log,
     of: PhantomData<fn() -> C>,
 }
@@ -38,6 +40,7 @@ impl<C: DaemonConfig> Reloader<C> {
         Ok(Reloader {
             path,
             in_force: flat(config)?,
+            stop_timeout: config.server().stop_timeout.duration(),
             log,
             of: PhantomData,
         })
@@ -45,6 +48,11 @@ impl<C: DaemonConfig> Reloader<C> {
 
     pub(super) fn log(&self) -> Log {
         self.log.clone()
+    }
+
+    /// As it is now.
+    pub(super) fn stop_timeout(&self) -> Duration {
+        self.stop_timeout
     }
 
     /// Reads the configuration anew and hands it to `apply`. The log tells what came of it.
@@ -67,6 +75,7 @@ impl<C: DaemonConfig> Reloader<C> {
             // Opened before anything changes: that may fail.
             let log = self.log.prepare(new.log())?;
             apply(&new)?;
+            self.stop_timeout = new.server().stop_timeout.duration();
             self.log.change_to(log);
         }
         for key in &changes.refused {

@@ -7,6 +7,7 @@ use super::*;
 #[serde(deny_unknown_fields, default)]
 struct Config {
     fail: bool,
+    server: ServerConfig,
     log: LogConfig,
     process: ProcessConfig,
 }
@@ -17,6 +18,10 @@ impl DaemonConfig for Config {
             config::Level::Off => Err(ConfigError::invalid("log.level", "too quiet")),
             _ => Ok(()),
         }
+    }
+
+    fn server(&self) -> &ServerConfig {
+        &self.server
     }
 
     fn log(&self) -> &LogConfig {
@@ -34,6 +39,7 @@ fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
     let path = folder.path().join("main.log");
     let config = |fail| Config {
         fail,
+        server: ServerConfig::default(),
         log: LogConfig {
             file: Some(path.clone().into()),
             ..LogConfig::default()

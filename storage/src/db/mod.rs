@@ -23,6 +23,23 @@ pub(crate) struct FileRow {
     pub(crate) created: i64,
 }
 
+/// A row as it stands there, whoever has written it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredRow {
+    /// The file id.
+    pub(crate) id: String,
+    pub(crate) app: String,
+    pub(crate) user: String,
+    pub(crate) path: String,
+    /// Absent in rows of the C++ system.
+    pub(crate) group: Option<String>,
+    /// Whether its deletion was begun.
+    pub(crate) is_deleting: bool,
+}
+
+/// The numbers of the tables.
+pub(crate) const TABLES: [u8; 3] = [1, 2, 3];
+
 /// A file whose row is to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct NewRow {
@@ -63,6 +80,10 @@ pub(crate) trait Files: Send + Sync {
     /// none.
     fn any_of(&self, app: &AppId, user: &UserId) -> Result<Option<FileId>, DbError>;
 
+    /// The first rows of a table behind the file id `after`, in the order that the database has of
+    /// ids; at most `limit` of them.
+    fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError>;
+
     /// Whether the database can be used, from memory.
     ///
     /// # Errors
@@ -85,6 +106,17 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Files>, DbError> {
         )?)),
         DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlFiles::open(url, &config.mysql)?)),
     }
+}
+
+/// The same, of a database that is there: for who only looks.
+///
+/// # Errors
+/// It is missing, or cannot be opened.
+pub(crate) fn open_present(config: &Config) -> anyhow::Result<Box<dyn Files>> {
+    if let DatabaseUrl::Sqlite(path) = &config.database {
+        anyhow::ensure!(path.exists(), "there is no {}", path.display());
+    }
+    Ok(open(config)?)
 }
 
 /// Makes what is missing of the tables and tells what was done, a line for each thing.

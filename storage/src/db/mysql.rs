@@ -7,14 +7,13 @@ use daemon::db::{
 };
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
-use super::{FileRow, Files, NewRow};
+use super::{FileRow, Files, NewRow, StoredRow, TABLES};
 use together::Together;
 
 mod together;
 
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
 const DELETING: i8 = 1;
-const TABLES: [u8; 3] = [1, 2, 3];
 /// Rows looked at in one statement, where no index helps.
 const PART: u32 = if cfg!(test) { 2 } else { 50_000 };
 
@@ -229,6 +228,34 @@ impl Files for MysqlFiles {
                 (None, None) => return Ok(None),
             }
         }
+    }
+
+    fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
+        let sql = format!(
+            "SELECT id, appid, userid, file_path, group_name, status FROM {} \
+             WHERE id > ? ORDER BY id LIMIT ?",
+            table_name(table)
+        );
+        type Texts = (
+            String,
+            Option<String>,
+            Option<String>,
+            Option<String>,
+            Option<String>,
+            Option<i8>,
+        );
+        let rows: Vec<Texts> = self.database.run("list rows", Effect::Read, |session| {
+            session.rows(&sql, (after, limit))
+        })?;
+        let stored = |(id, app, user, path, group, status): Texts| StoredRow {
+            id,
+            app: app.unwrap_or_default(),
+            user: user.unwrap_or_default(),
+            path: path.unwrap_or_default(),
+            group,
+            is_deleting: status == Some(DELETING),
+        };
+        Ok(rows.into_iter().map(stored).collect())
     }
 
     fn availability(&self) -> Result<(), DbError> {

@@ -6,12 +6,11 @@ use daemon::db::{DbError, Sqlite};
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{FileRow, Files, NewRow};
+use super::{FileRow, Files, NewRow, StoredRow, TABLES};
 use crate::config::Durability;
 
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
 const DELETING: i64 = 1;
-const TABLES: [u8; 3] = [1, 2, 3];
 
 /// One of the file tables: columns of the C++ system, then ours, and an index for the sweep.
 macro_rules! file_table {
@@ -152,6 +151,27 @@ impl Files for SqliteFiles {
             Ok(id)
         })?;
         id.map(super::file_id).transpose()
+    }
+
+    fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
+        let sql = format!(
+            "SELECT id, appid, userid, file_path, group_name, status FROM t_file_{table:02} \
+             WHERE id > ?1 ORDER BY id LIMIT ?2"
+        );
+        self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![after, limit], |row| {
+                Ok(StoredRow {
+                    id: row.get(0)?,
+                    app: row.get(1)?,
+                    user: row.get(2)?,
+                    path: row.get(3)?,
+                    group: row.get(4)?,
+                    is_deleting: row.get::<_, i64>(5)? == DELETING,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     fn availability(&self) -> Result<(), DbError> {

@@ -3,7 +3,7 @@
 use daemon::db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
-use super::{Files, NewRow, init, open};
+use super::{Files, NewRow, StoredRow, init, open};
 use crate::config::{Config, Durability};
 
 fn key(user: &str, file: &str) -> FileKey {
@@ -45,6 +45,7 @@ fn suite(files: &dyn Files) {
         assert!(row.created > 1_700_000_000, "{}", row.created);
         assert_eq!(files.find(&key_of(&format!("A{user}"))).unwrap(), None);
     }
+    rows_are_listed_in_pages(files);
     existing_rows_are_left_alone(files);
     deletes_have_two_steps(files);
     users_without_files_are_told_from_those_with(files);
@@ -55,6 +56,41 @@ fn suite(files: &dyn Files) {
             .unwrap_err()
             .is_unavailable()
     );
+}
+
+fn rows_are_listed_in_pages(files: &dyn Files) {
+    let mut keys: Vec<FileKey> = (0..5).map(|n| key("tnv001", &format!("page{n}"))).collect();
+    for key in &keys {
+        files.insert(new_row(key.clone())).unwrap();
+    }
+    let group = group("group001");
+    files.begin_delete(&keys[4], &group).unwrap();
+    keys.push(key("tnv001", "atnv001"));
+    let mut listed = Vec::new();
+    let table = proto::file_table(&keys[0].user);
+    loop {
+        let after = listed.last().map_or("", |row: &StoredRow| &row.id);
+        let rows = files.rows_behind(table, after, 2).unwrap();
+        assert!(rows.len() <= 2);
+        if rows.is_empty() {
+            break;
+        }
+        listed.extend(rows);
+    }
+    let is_ours = |row: &&StoredRow| row.user == "tnv001";
+    let ids: Vec<&str> = listed.iter().filter(is_ours).map(|row| &*row.id).collect();
+    assert_eq!(
+        ids,
+        ["atnv001", "page0", "page1", "page2", "page3", "page4"]
+    );
+    let last = listed.iter().rfind(is_ours).unwrap();
+    assert_eq!((&*last.app, last.is_deleting), ("tnvideo", true));
+    assert_eq!(last.path, new_row(keys[4].clone()).path);
+    assert_eq!(last.group.as_deref(), Some("group001"));
+    for key in &keys[..5] {
+        files.begin_delete(key, &group).unwrap();
+        files.end_delete(key).unwrap();
+    }
 }
 
 fn existing_rows_are_left_alone(files: &dyn Files) {

@@ -2,7 +2,8 @@
 //! its working folder, so that both write the same paths.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, Weak};
@@ -76,7 +77,7 @@ reserved_space = \"0B\"
                  beat_interval = \"1s\"
 {more}
 [status]
-listen = \"off\"
+listen = \"127.0.0.1:0\"
 \
                  [log]
 level = \"debug\"
@@ -119,6 +120,7 @@ pub struct Node {
     pub mount: Option<Mount>,
     daemon: Option<Child>,
     addr: SocketAddr,
+    status: SocketAddr,
 }
 
 impl Node {
@@ -131,6 +133,7 @@ impl Node {
             mount: Some(mount),
             daemon: None,
             addr: ([127, 0, 0, 1], 0).into(),
+            status: ([127, 0, 0, 1], 0).into(),
         };
         node.spawn();
         node
@@ -145,14 +148,25 @@ impl Node {
                 .spawn()
                 .unwrap(),
         );
-        let look = || {
-            let text = fs::read_to_string(&log).unwrap_or_default();
-            let line = text
-                .lines()
-                .find_map(|line| line.split("serving on ").nth(1));
-            line.and_then(|addr| addr.trim().parse().ok()).ok_or(text)
+        let serving = |words: &str| {
+            let look = || {
+                let text = fs::read_to_string(&log).unwrap_or_default();
+                let line = text.lines().find_map(|line| line.split(words).nth(1));
+                line.and_then(|addr| addr.trim().parse().ok()).ok_or(text)
+            };
+            wait_for("the storage to serve", PATIENCE, look).unwrap()
         };
-        self.addr = wait_for("the storage to serve", PATIENCE, look).unwrap();
+        self.addr = serving("storage serving on ");
+        self.status = serving("status serving on ");
+    }
+
+    /// A page of the status port.
+    pub fn page(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.status).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        std::io::read_to_string(stream).unwrap()
     }
 
     /// As by the system when memory is short, or by a power cut of its host.

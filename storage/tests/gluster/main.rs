@@ -11,6 +11,7 @@
 mod bricks;
 mod figures;
 mod group;
+mod heal;
 mod mounts;
 mod names;
 mod reads;

@@ -163,8 +163,12 @@ fn nothing_is_written_beneath_a_volume_that_is_away() {
         "{refused:#}"
     );
 
-    let init = || (storage::Config::jobs()[0].work)(&config).unwrap()[0].clone();
-    assert!(init().ends_with("marked as a store path of group001"));
+    let init = || {
+        let mut out = Vec::new();
+        (storage::Config::jobs()[0].work)(&config, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert!(init().ends_with("marked as a store path of group001\n"));
     assert!(init().contains("was marked before"));
     let node = storage::Storage::start(config.clone()).unwrap();
     let mut client = Client::connect(node.addr());

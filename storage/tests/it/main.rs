@@ -7,5 +7,6 @@ mod config;
 mod damage;
 mod golden;
 mod membership;
+mod orphans;
 mod reload;
 mod support;

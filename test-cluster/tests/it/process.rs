@@ -3,12 +3,14 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::process::{Signal, geteuid};
 use test_cluster::{Layout, Node, Plan, Process, Role, probe};
 
-use crate::support::{Background, PATIENCE};
+use crate::support::{Background, PATIENCE, binaries};
 
 /// The user that every system has, and its number.
 const NOBODY: (&str, u32) = ("nobody", 65534);
@@ -156,6 +158,36 @@ fn root_becomes_the_configured_user() {
     // The folder is root's: it could be emptied only.
     assert_eq!(tracker.pid(), None);
     end(tracker.start_well(), Signal::KILL);
+}
+
+#[test]
+fn systemd_is_asked_for_the_time_that_a_stop_may_take() {
+    let tracker = Tracker::new("");
+    let socket = tracker.plan().folder.join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut bytes = [0; 256];
+        let len = systemd.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..len]).into_owned()
+    };
+    let mut child = Command::new(binaries().daemon(Role::Tracker))
+        .arg("--config")
+        .arg(tracker.config())
+        .env("NOTIFY_SOCKET", &socket)
+        .spawn()
+        .unwrap();
+    assert_eq!(told(), "READY=1");
+    let config = fs::read_to_string(tracker.config()).unwrap();
+    let patient = config.replace("[server]", "[server]\nstop_timeout = \"200s\"");
+    fs::write(tracker.config(), patient).unwrap();
+    let process = tracker.process().unwrap();
+    process.signal(Signal::HUP).unwrap();
+    assert!(told().starts_with("RELOADING=1\n"));
+    assert_eq!(told(), "READY=1");
+    process.signal(Signal::TERM).unwrap();
+    assert_eq!(told(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=215000000");
+    assert!(child.wait().unwrap().success());
 }
 
 /// `CAP_NET_BIND_SERVICE` (capabilities(7)).

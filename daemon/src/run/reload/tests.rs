@@ -38,6 +38,10 @@ impl DaemonConfig for Config {
         check_nonzero("listen", self.listen == 0)
     }
 
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
     fn log(&self) -> &LogConfig {
         &self.log
     }
