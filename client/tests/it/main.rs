@@ -15,5 +15,6 @@ mod downloads;
 mod monitor;
 mod pools;
 mod replies;
+mod rolling_restart;
 mod trackers;
 mod uploads;
