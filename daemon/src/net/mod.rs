@@ -25,6 +25,7 @@ mod sending;
 mod server;
 mod source;
 mod wait;
+mod watch;
 mod worker;
 
 pub use census::Connections;

@@ -1,47 +1,60 @@
-//! Where connections wait that nobody works on.
+//! Where connections wait that nobody works on: in an epoll set, watched by the parking thread
+//! ([`super::watch`]) and by workers that have nothing else to do.
 //!
-//! One thread on epoll. A connection stays registered from accept to close, armed for one event at
-//! a time (`EPOLLONESHOT`); any thread may park one, only this thread takes one out.
+//! A connection stays registered from accept to close, armed for one event at a time
+//! (`EPOLLONESHOT`): whoever gets the event takes it out.
 
 use std::collections::HashMap;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use log::{debug, error};
 use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
-use super::connection::{Activity, Connection, Filled, read_now};
-use super::protocol::{Protocol, Readiness};
-use super::server::Shared;
+use super::connection::{Activity, Connection};
+use super::protocol::Protocol;
 use super::wait::Interest;
 
-/// How often deadlines are looked at: how late one may be noticed.
-const SWEEP: Duration = Duration::from_millis(500);
-const EVENTS: usize = 512;
+/// So many threads park and take out at a time.
+const MAPS: usize = 16;
+/// Stands for no connection: whoever waits shall look around.
 const WAKE: u64 = u64::MAX;
-/// What is read of a peer that was answered for the last time, at once.
-const SCRATCH: usize = 64 << 10;
+
+type Map<P> = Mutex<HashMap<u64, Parked<P>>>;
 
 pub(crate) struct Parking<P: Protocol> {
     epoll: OwnedFd,
     wake: OwnedFd,
-    parked: Mutex<HashMap<u64, Parked<P>>>,
+    /// By their ids, in several maps: each is locked while a connection of it is armed.
+    parked: [Map<P>; MAPS],
+    /// Workers that wait for events now.
+    helpers: AtomicUsize,
+    /// More of them than processors would only wake each other.
+    helpers_max: usize,
+    /// Events that workers took.
+    helped: AtomicU64,
 }
 
-struct Parked<P: Protocol> {
-    connection: Box<Connection<P>>,
+pub(crate) struct Parked<P: Protocol> {
+    pub(crate) connection: Box<Connection<P>>,
     interest: Interest,
     since: Instant,
-    deadline: Instant,
+    pub(crate) deadline: Instant,
 }
 
 impl<P: Protocol> Parked<P> {
+    fn is_idle(&self) -> bool {
+        matches!(self.connection.activity, Activity::Idle)
+    }
+
     /// The connection, with the time that it waited for its peer.
     fn take(mut self) -> Box<Connection<P>> {
         if self.interest != Interest::Source {
@@ -59,7 +72,10 @@ impl<P: Protocol> Parking<P> {
         Ok(Parking {
             epoll,
             wake,
-            parked: Mutex::new(HashMap::new()),
+            parked: Default::default(),
+            helpers: AtomicUsize::new(0),
+            helpers_max: available_parallelism().map_or(1, usize::from),
+            helped: AtomicU64::new(0),
         })
     }
 
@@ -90,7 +106,7 @@ impl<P: Protocol> Parking<P> {
             deadline,
         };
         // Armed under the lock: the event must not come before the connection is in the map.
-        let mut map = self.parked.lock();
+        let mut map = self.map(id).lock();
         let armed = self.arm(parked.connection.socket(interest), id, flags);
         match armed {
             Ok(()) => drop(map.insert(id, parked)),
@@ -111,6 +127,56 @@ impl<P: Protocol> Parking<P> {
         }
     }
 
+    /// Waits for events, as many as `events` has room for.
+    pub(crate) fn wait(&self, events: &mut Vec<Event>, time: Duration) {
+        let buffer = rustix::buffer::spare_capacity(events);
+        match epoll::wait(&self.epoll, buffer, Some(&timespec(time))) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => error!("epoll: {e}"),
+        }
+    }
+
+    /// Waits for one event.
+    pub(crate) fn next(&self, time: Duration) -> Option<Event> {
+        let mut buffer = [MaybeUninit::uninit()];
+        let events = epoll::wait(&self.epoll, &mut buffer, Some(&timespec(time)));
+        events.ok()?.0.first().copied()
+    }
+
+    /// The connection that has this event, if it still waits. A wake-up has none.
+    pub(crate) fn take(&self, event: &Event) -> Option<Box<Connection<P>>> {
+        let id = event.data.u64();
+        if id == WAKE {
+            drain(&self.wake);
+        }
+        self.remove(id).map(Parked::take)
+    }
+
+    /// Waits as one of a few workers for a connection that becomes ready; `None` when there are
+    /// enough of them, or none became ready in this time. Of all who wait the kernel wakes the one
+    /// that came last: the parking thread gets what comes while no worker waits.
+    pub(crate) fn help(&self, time: Duration) -> Option<Box<Connection<P>>> {
+        let place = self.helpers.fetch_add(1, Ordering::Relaxed);
+        let event = (place < self.helpers_max).then(|| self.next(time));
+        self.helpers.fetch_sub(1, Ordering::Relaxed);
+        let id = event??.data.u64();
+        // A wake-up is for the parking thread, and comes again until that has seen it.
+        self.helped.fetch_add(1, Ordering::Relaxed);
+        self.remove(id).map(Parked::take)
+    }
+
+    /// How many events workers took so far.
+    pub(crate) fn helped(&self) -> u64 {
+        self.helped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is woken, but for no connection.
+    pub(crate) fn nap(&self, time: Duration) {
+        let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
+        // A signal ends it early.
+        let _ = poll(&mut fds, Some(&timespec(time)));
+    }
+
     /// Ends the wait of the parking thread.
     pub(crate) fn wake(&self) {
         // The counter of an eventfd can only be full when a wake-up is due anyway.
@@ -119,185 +185,67 @@ impl<P: Protocol> Parking<P> {
 
     /// Closes the connection that has been idle for longest; false when none is.
     pub(crate) fn evict_idle(&self) -> bool {
-        let mut map = self.parked.lock();
-        let is_idle = |p: &&Parked<P>| matches!(p.connection.activity, Activity::Idle);
-        let idle = map.values().filter(is_idle);
-        let oldest = idle.min_by_key(|p| p.connection.last_request);
-        let evicted = oldest
-            .map(|p| p.connection.id)
-            .and_then(|id| map.remove(&id));
+        // Who is taken out by another thread meanwhile was not the right one.
+        while let Some(id) = self.idle_longest() {
+            if self.evict(id) {
+                debug!("#{id}: closed, idle longest of too many connections");
+                return true;
+            }
+        }
+        false
+    }
+
+    fn idle_longest(&self) -> Option<u64> {
+        let oldest = |map: &Map<P>| {
+            let map = map.lock();
+            let idle = map.values().filter(|parked| parked.is_idle());
+            let ages = idle.map(|p| (p.connection.last_request, p.connection.id));
+            ages.min()
+        };
+        let oldest = self.parked.iter().filter_map(oldest).min();
+        oldest.map(|(_, id)| id)
+    }
+
+    /// Closes a connection if it is still idle.
+    fn evict(&self, id: u64) -> bool {
+        let mut map = self.map(id).lock();
+        let is_idle = map.get(&id).is_some_and(Parked::is_idle);
+        let evicted = is_idle.then(|| map.remove(&id));
         drop(map);
-        evicted.is_some_and(|parked| {
-            debug!(
-                "#{}: closed, idle longest of too many connections",
-                parked.connection.id
-            );
-            true
-        })
+        evicted.is_some()
     }
 
-    fn take(&self, id: u64) -> Option<Box<Connection<P>>> {
-        self.parked.lock().remove(&id).map(Parked::take)
+    fn map(&self, id: u64) -> &Map<P> {
+        &self.parked[id as usize % MAPS]
     }
 
-    fn take_if(&self, wanted: impl Fn(&Parked<P>) -> bool) -> Vec<Box<Connection<P>>> {
-        let mut map = self.parked.lock();
-        let ids: Vec<u64> = map
-            .iter()
-            .filter(|(_, p)| wanted(p))
-            .map(|(&id, _)| id)
-            .collect();
-        let parked: Vec<_> = ids.iter().filter_map(|id| map.remove(id)).collect();
-        drop(map);
-        parked.into_iter().map(Parked::take).collect()
+    fn remove(&self, id: u64) -> Option<Parked<P>> {
+        self.map(id).lock().remove(&id)
+    }
+
+    /// Takes out all that are wanted.
+    pub(crate) fn take_if(&self, wanted: impl Fn(&Parked<P>) -> bool) -> Vec<Box<Connection<P>>> {
+        let wanted = |_: &u64, parked: &mut Parked<P>| wanted(parked);
+        let of_map = |map: &Map<P>| {
+            let mut map = map.lock();
+            map.extract_if(wanted)
+                .map(|(_, parked)| parked)
+                .collect::<Vec<_>>()
+        };
+        let parked = self.parked.iter().flat_map(of_map);
+        parked.map(Parked::take).collect()
+    }
+
+    /// Closes all.
+    pub(crate) fn clear(&self) {
+        drop(self.take_if(|_| true));
     }
 }
 
-/// The parking thread. Ends when the last connection is closed after a stop, or at its deadline.
-pub(crate) fn run<P: Protocol>(shared: &Shared<P>) {
-    let mut events = Vec::with_capacity(EVENTS);
-    let mut scratch = vec![0; SCRATCH];
-    let mut swept = Instant::now();
-    while !shared.is_over() {
-        // One connection must not cost all others their watchman.
-        let round = || round(shared, &mut events, &mut scratch, &mut swept);
-        if catch_unwind(AssertUnwindSafe(round)).is_err() {
-            error!("watching a connection panicked, it is closed");
-        }
-    }
-    shared.parking.parked.lock().clear();
-}
-
-fn round<P: Protocol>(
-    shared: &Shared<P>,
-    events: &mut Vec<Event>,
-    scratch: &mut [u8],
-    swept: &mut Instant,
-) {
-    events.clear();
-    wait_events(shared, events);
-    for event in events.iter() {
-        let id = event.data.u64();
-        if id == WAKE {
-            drain(&shared.parking.wake);
-        } else if let Some(connection) = shared.parking.take(id) {
-            advance(shared, connection, scratch);
-        }
-    }
-    if shared.closes_idle() {
-        close_idle(shared, scratch);
-    }
-    if swept.elapsed() >= SWEEP {
-        *swept = Instant::now();
-        sweep(shared, *swept);
-    }
-}
-
-fn wait_events<P: Protocol>(shared: &Shared<P>, events: &mut Vec<Event>) {
-    let timeout = Timespec {
-        tv_sec: 0,
-        tv_nsec: SWEEP.subsec_nanos().into(),
-    };
-    let buffer = rustix::buffer::spare_capacity(events);
-    match epoll::wait(&shared.parking.epoll, buffer, Some(&timeout)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => {}
-        Err(e) => error!("epoll: {e}"),
-    }
-}
-
-/// Something has come, or can be sent.
-fn advance<P: Protocol>(shared: &Shared<P>, connection: Box<Connection<P>>, scratch: &mut [u8]) {
-    match connection.activity {
-        Activity::Idle => read_request(shared, connection, scratch),
-        Activity::Lingering { until } => discard(shared, connection, until, scratch),
-        Activity::Receiving(_) | Activity::Sending(_) => shared.hand_over(connection),
-    }
-}
-
-fn read_request<P: Protocol>(
-    shared: &Shared<P>,
-    mut connection: Box<Connection<P>>,
-    scratch: &mut [u8],
-) {
-    match connection.fill_inbox(scratch) {
-        Ok(Filled::Some(len)) => shared.metrics().received.inc_by(len as u64),
-        Ok(Filled::Nothing) => return shared.park(connection, Interest::Read),
-        Ok(Filled::Eof) => {
-            if !connection.inbox.is_empty() {
-                debug!("#{}: closed by the peer within a request", connection.id);
-            }
-            return;
-        }
-        Err(e) => return debug!("#{}: {e}", connection.id),
-    }
-    match shared.protocol.readiness(connection.inbox.bytes()) {
-        Readiness::More => shared.park(connection, Interest::Read),
-        Readiness::Serve(lane) => {
-            connection.lane = lane;
-            shared.hand_over(connection);
-        }
-    }
-}
-
-/// Throws away what a peer still sends after its last reply.
-fn discard<P: Protocol>(
-    shared: &Shared<P>,
-    connection: Box<Connection<P>>,
-    until: Instant,
-    scratch: &mut [u8],
-) {
-    // A peer that never stops sending has until `until`, and this thread other work: one read.
-    match read_now(&connection.stream, scratch) {
-        Ok(Some(0)) | Err(_) => {}
-        Ok(_) if Instant::now() < until => shared.park(connection, Interest::Read),
-        Ok(_) => {}
-    }
-}
-
-/// On a stop: connections without a request in hand are closed, after a last look for one.
-fn close_idle<P: Protocol>(shared: &Shared<P>, scratch: &mut [u8]) {
-    let at_rest = |parked: &Parked<P>| {
-        matches!(
-            parked.connection.activity,
-            Activity::Idle | Activity::Lingering { .. }
-        )
-    };
-    for mut connection in shared.parking.take_if(at_rest) {
-        let idle = matches!(connection.activity, Activity::Idle);
-        if idle
-            && let Ok(Filled::Some(len)) = connection.fill_inbox(scratch)
-            && let Readiness::Serve(lane) = shared.protocol.readiness(connection.inbox.bytes())
-        {
-            shared.metrics().received.inc_by(len as u64);
-            connection.lane = lane;
-            shared.hand_over(connection);
-        }
-    }
-}
-
-/// Closes what is past its deadline.
-fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
-    for mut connection in shared.parking.take_if(|parked| parked.deadline <= now) {
-        match &mut connection.activity {
-            Activity::Idle if connection.inbox.is_empty() => {
-                shared.metrics().idle.inc();
-                debug!("#{}: closed, idle for too long", connection.id);
-            }
-            Activity::Idle => {
-                shared.metrics().slow_head.inc();
-                debug!("#{}: closed, request came too slowly", connection.id);
-            }
-            Activity::Lingering { .. } => {}
-            Activity::Sending(sending) if sending.starved_until().is_some() => {
-                sending.abandon_source();
-                shared.hand_over(connection);
-            }
-            Activity::Receiving(_) | Activity::Sending(_) => {
-                // Back to a worker in any case: to go on measuring, or to drop what it holds.
-                connection.expired = shared.too_slow(&mut connection.pace);
-                shared.hand_over(connection);
-            }
-        }
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: time.as_secs().cast_signed(),
+        tv_nsec: time.subsec_nanos().into(),
     }
 }
 

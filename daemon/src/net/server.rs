@@ -18,7 +18,7 @@ use super::park::Parking;
 use super::protocol::{Lane, Protocol};
 use super::wait::Interest;
 use super::worker::Worker;
-use super::{listener, park};
+use super::{listener, watch};
 use crate::config::ServerConfig;
 use crate::host;
 use crate::logging::Seldom;
@@ -130,7 +130,7 @@ fn start_threads<P: Protocol>(shared: &Arc<Shared<P>>) -> io::Result<Vec<Thread>
         }
     }
     let parker = Arc::clone(shared);
-    threads.push(thread::spawn("park", move || park::run(&parker))?);
+    threads.push(thread::spawn("park", move || watch::run(&parker))?);
     Ok(threads)
 }
 

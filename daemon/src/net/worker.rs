@@ -8,11 +8,12 @@ use log::{debug, error, warn};
 
 use super::connection::{Activity, Connection, Filled};
 use super::pipe::Pipe;
-use super::protocol::{Action, Lane, Outgoing, Protocol, Readiness, Then};
+use super::protocol::{Action, Lane, Outgoing, Part, Protocol, Readiness, Then};
 use super::receiving::{self, Receiving};
 use super::sending::{self, SendError, Sending, Tools};
 use super::server::{Shared, Work};
 use super::wait::{Interest, ready};
+use super::watch;
 
 /// Content is gathered to this size before it is written.
 const BUFFER: usize = 1 << 20;
@@ -21,6 +22,10 @@ const BUFFER: usize = 1 << 20;
 const STAY: Duration = Duration::from_millis(1);
 /// The same with a buffer half full of content, where parking costs a small write.
 const STAY_FOR_CONTENT: Duration = Duration::from_millis(10);
+/// A request whose reply was in memory after less than this waited for nothing but the processor.
+/// Behind one a worker waits for any connection, not for the same one again: few workers that are
+/// awake serve more than many that are woken for each request.
+const QUICK: Duration = Duration::from_micros(200);
 /// Requests of one connection before a worker looks whether others wait.
 const REQUESTS_A_TURN: u32 = 32;
 /// How long a peer that was answered for the last time may take to close.
@@ -44,6 +49,8 @@ pub(crate) struct Worker<P: Protocol> {
     lane: Lane,
     buffer: Vec<u8>,
     pipe: Pipe,
+    /// Its last request was [`QUICK`].
+    quick: bool,
 }
 
 impl<P: Protocol> Worker<P> {
@@ -59,22 +66,53 @@ impl<P: Protocol> Worker<P> {
             lane,
             buffer: vec![0; len],
             pipe: Pipe::default(),
+            quick: false,
         }
     }
 
     /// Serves the lane until it is told to halt.
     pub(crate) fn run(mut self) {
-        while let Work::Connection(connection) = self.shared.next_work(self.lane) {
+        while let Some(connection) = self.next_connection() {
             let id = connection.id;
-            let lane = self.shared.metrics().lane(self.lane);
-            lane.queued.dec();
-            lane.busy.inc();
+            self.shared.metrics().lane(self.lane).busy.inc();
             // Requests that panic are answered further in; this is for what a connection drops.
             if catch_unwind(AssertUnwindSafe(|| self.drive(connection))).is_err() {
                 error!("#{id}: closing it panicked");
             }
             self.shared.metrics().lane(self.lane).busy.dec();
         }
+    }
+
+    fn next_connection(&mut self) -> Option<Box<Connection<P>>> {
+        if std::mem::take(&mut self.quick)
+            && let Some(connection) = watch::guard(|| self.help()).flatten()
+        {
+            return Some(connection);
+        }
+        match self.shared.next_work(self.lane) {
+            Work::Connection(connection) => {
+                self.shared.metrics().lane(self.lane).queued.dec();
+                Some(connection)
+            }
+            Work::Halt => None,
+        }
+    }
+
+    /// Does the parking thread's work for a moment, unless somebody waits for this worker: finds a
+    /// connection to serve.
+    fn help(&mut self) -> Option<Box<Connection<P>>> {
+        while !self.shared.is_stopping() && !self.shared.waiting(self.lane) {
+            let connection = self.shared.parking.help(STAY)?;
+            match watch::advance(&self.shared, connection, &mut self.buffer) {
+                Some(mut connection) if connection.lane == self.lane => {
+                    connection.queued_at = Instant::now();
+                    return Some(connection);
+                }
+                Some(connection) => self.shared.hand_over(connection),
+                None => {}
+            }
+        }
+        None
     }
 
     fn drive(&mut self, mut connection: Box<Connection<P>>) {
@@ -161,7 +199,7 @@ impl<P: Protocol> Worker<P> {
         Step::Go
     }
 
-    fn serve(&self, connection: &mut Connection<P>) {
+    fn serve(&mut self, connection: &mut Connection<P>) {
         connection.owes_reply = true;
         connection.last_request = Instant::now();
         let stopping = self.shared.is_stopping();
@@ -173,8 +211,13 @@ impl<P: Protocol> Worker<P> {
         } = connection;
         let action = self.shared.protocol.serve(inbox, session, *peer, stopping);
         connection.head_since = (!inbox.is_empty()).then(Instant::now);
+        self.quick = false;
         match action {
-            Action::Send(outgoing) => reply(connection, outgoing),
+            Action::Send(outgoing) => {
+                let in_memory = matches!(outgoing.parts[..], [Part::Bytes(_)]);
+                self.quick = in_memory && connection.last_request.elapsed() < QUICK;
+                reply(connection, outgoing);
+            }
             Action::Receive { len, sink } => {
                 connection.activity = Activity::Receiving(Receiving::new(len, sink));
             }
@@ -265,10 +308,14 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    /// Waits a moment for the peer, unless somebody else waits for this worker.
+    /// Waits a moment for the peer, unless somebody else waits for this worker or may come sooner.
     fn stay(&self, connection: &Connection<P>, interest: Interest) -> bool {
-        let lingering = matches!(connection.activity, Activity::Lingering { .. });
-        !lingering
+        let leave = match connection.activity {
+            Activity::Idle => self.quick,
+            Activity::Lingering { .. } => true,
+            Activity::Receiving(_) | Activity::Sending(_) => false,
+        };
+        !leave
             && !self.shared.is_stopping()
             && !self.shared.waiting(self.lane)
             && ready(connection.socket(interest), interest, STAY)
@@ -318,7 +365,12 @@ fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step 
             until: Instant::now() + LINGER,
         };
     }
-    Step::Go
+    // Who asks one thing after the other has not asked for the next one yet.
+    if connection.inbox.is_empty() {
+        Step::Wait(Interest::Read)
+    } else {
+        Step::Go
+    }
 }
 
 /// A peer that leaves in mid-request is normal for a store behind players.

@@ -113,6 +113,33 @@ fn a_slow_lane_does_not_hold_up_the_fast_one() {
 }
 
 #[test]
+fn workers_that_take_what_is_ready_leave_nobody_out() {
+    const REQUESTS: u64 = 300;
+    let probe = Probe::new();
+    let server = start(&config(), &probe);
+    let addr = server.addr();
+    let quick = || {
+        let mut stream = connect(addr);
+        for n in 1..=REQUESTS {
+            assert_eq!(ask_size(&mut stream), n);
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(quick)).collect();
+        // Meanwhile a request for the other lane is found by workers who must not serve it.
+        let mut slow = connect(addr);
+        let delete = StorageRequest::Delete(key("f")).encode();
+        while !threads.iter().all(|thread| thread.is_finished()) {
+            slow.write_all(&delete).unwrap();
+            probe.expect("waiting");
+            probe.gate.0.send(()).unwrap();
+            assert!(receive(&mut slow).0.is_ok());
+        }
+    });
+    server.shutdown();
+}
+
+#[test]
 fn who_waits_too_long_for_a_worker_is_told_busy() {
     let probe = Probe::new();
     let queue_timeout = Period::from_secs(1);

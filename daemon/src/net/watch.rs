@@ -1,0 +1,197 @@
+//! The parking thread: hands connections that have become ready to workers, as far as those do not
+//! take them by themselves, and closes what is past its deadline.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use log::{debug, error};
+use rustix::event::epoll::Event;
+
+use super::connection::{Activity, Connection, Filled, read_now};
+use super::park::Parked;
+use super::protocol::{Protocol, Readiness};
+use super::server::Shared;
+use super::wait::Interest;
+
+/// How often deadlines are looked at: how late one may be noticed.
+const SWEEP: Duration = Duration::from_millis(500);
+/// How long workers that serve what becomes ready by themselves are left alone. Then one more
+/// connection is handed over, and with it a worker woken: as long as it pays they become more.
+const NAP: Duration = Duration::from_millis(1);
+const EVENTS: usize = 512;
+/// What is read of a peer that was answered for the last time, at once.
+const SCRATCH: usize = 64 << 10;
+
+/// What the thread remembers from round to round.
+struct Watch {
+    events: Vec<Event>,
+    scratch: Vec<u8>,
+    swept: Instant,
+    /// Events that workers had taken at the last look.
+    helped: u64,
+}
+
+/// The parking thread. Ends when the last connection is closed after a stop, or at its deadline.
+pub(crate) fn run<P: Protocol>(shared: &Shared<P>) {
+    let mut watch = Watch {
+        events: Vec::with_capacity(EVENTS),
+        scratch: vec![0; SCRATCH],
+        swept: Instant::now(),
+        helped: 0,
+    };
+    while !shared.is_over() {
+        guard(|| watch.round(shared));
+    }
+    shared.parking.clear();
+}
+
+/// One connection must not cost all others their watchman.
+pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    if done.is_err() {
+        error!("watching a connection panicked, it is closed");
+    }
+    done.ok()
+}
+
+impl Watch {
+    fn round<P: Protocol>(&mut self, shared: &Shared<P>) {
+        let Watch {
+            events, scratch, ..
+        } = self;
+        events.clear();
+        let helped = shared.parking.helped();
+        if std::mem::replace(&mut self.helped, helped) == helped {
+            shared.parking.wait(events, SWEEP);
+        } else {
+            shared.parking.nap(NAP);
+            events.extend(shared.parking.next(Duration::ZERO));
+        }
+        for event in events.iter() {
+            if let Some(connection) = shared.parking.take(event)
+                && let Some(connection) = advance(shared, connection, scratch)
+            {
+                shared.hand_over(connection);
+            }
+        }
+        if shared.closes_idle() {
+            close_idle(shared, scratch);
+        }
+        if self.swept.elapsed() >= SWEEP {
+            self.swept = Instant::now();
+            sweep(shared, self.swept);
+        }
+    }
+}
+
+/// Something has come, or can be sent. What comes back is for a worker of its lane.
+pub(crate) fn advance<P: Protocol>(
+    shared: &Shared<P>,
+    connection: Box<Connection<P>>,
+    scratch: &mut [u8],
+) -> Option<Box<Connection<P>>> {
+    match connection.activity {
+        Activity::Idle => read_request(shared, connection, scratch),
+        Activity::Lingering { until } => {
+            discard(shared, connection, until, scratch);
+            None
+        }
+        Activity::Receiving(_) | Activity::Sending(_) => Some(connection),
+    }
+}
+
+fn read_request<P: Protocol>(
+    shared: &Shared<P>,
+    mut connection: Box<Connection<P>>,
+    scratch: &mut [u8],
+) -> Option<Box<Connection<P>>> {
+    let readiness = match connection.fill_inbox(scratch) {
+        Ok(Filled::Some(len)) => {
+            shared.metrics().received.inc_by(len as u64);
+            shared.protocol.readiness(connection.inbox.bytes())
+        }
+        Ok(Filled::Nothing) => Readiness::More,
+        Ok(Filled::Eof) => {
+            if !connection.inbox.is_empty() {
+                debug!("#{}: closed by the peer within a request", connection.id);
+            }
+            return None;
+        }
+        Err(e) => {
+            debug!("#{}: {e}", connection.id);
+            return None;
+        }
+    };
+    match readiness {
+        Readiness::More => {
+            shared.park(connection, Interest::Read);
+            None
+        }
+        Readiness::Serve(lane) => {
+            connection.lane = lane;
+            Some(connection)
+        }
+    }
+}
+
+/// Throws away what a peer still sends after its last reply.
+fn discard<P: Protocol>(
+    shared: &Shared<P>,
+    connection: Box<Connection<P>>,
+    until: Instant,
+    scratch: &mut [u8],
+) {
+    // A peer that never stops sending has until `until`, and this thread other work: one read.
+    match read_now(&connection.stream, scratch) {
+        Ok(Some(0)) | Err(_) => {}
+        Ok(_) if Instant::now() < until => shared.park(connection, Interest::Read),
+        Ok(_) => {}
+    }
+}
+
+/// On a stop: connections without a request in hand are closed, after a last look for one.
+fn close_idle<P: Protocol>(shared: &Shared<P>, scratch: &mut [u8]) {
+    let at_rest = |parked: &Parked<P>| {
+        matches!(
+            parked.connection.activity,
+            Activity::Idle | Activity::Lingering { .. }
+        )
+    };
+    for mut connection in shared.parking.take_if(at_rest) {
+        let idle = matches!(connection.activity, Activity::Idle);
+        if idle
+            && let Ok(Filled::Some(len)) = connection.fill_inbox(scratch)
+            && let Readiness::Serve(lane) = shared.protocol.readiness(connection.inbox.bytes())
+        {
+            shared.metrics().received.inc_by(len as u64);
+            connection.lane = lane;
+            shared.hand_over(connection);
+        }
+    }
+}
+
+/// Closes what is past its deadline.
+fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
+    for mut connection in shared.parking.take_if(|parked| parked.deadline <= now) {
+        match &mut connection.activity {
+            Activity::Idle if connection.inbox.is_empty() => {
+                shared.metrics().idle.inc();
+                debug!("#{}: closed, idle for too long", connection.id);
+            }
+            Activity::Idle => {
+                shared.metrics().slow_head.inc();
+                debug!("#{}: closed, request came too slowly", connection.id);
+            }
+            Activity::Lingering { .. } => {}
+            Activity::Sending(sending) if sending.starved_until().is_some() => {
+                sending.abandon_source();
+                shared.hand_over(connection);
+            }
+            Activity::Receiving(_) | Activity::Sending(_) => {
+                // Back to a worker in any case: to go on measuring, or to drop what it holds.
+                connection.expired = shared.too_slow(&mut connection.pace);
+                shared.hand_over(connection);
+            }
+        }
+    }
+}
