@@ -1,6 +1,5 @@
 //! The idserver's requests and replies.
 
-use std::fmt;
 use std::ops::Range;
 
 use crate::field::Fields;
@@ -46,16 +45,6 @@ impl IdRequest {
         body.extend_from_slice(key.as_str().as_bytes());
         body.push(0);
         frame(command, &body)
-    }
-}
-
-/// For logs: the command, then the key.
-impl fmt::Display for IdRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            IdRequest::GetId(key) => write!(f, "get-id {key}"),
-            IdRequest::GetIds(key, count) => write!(f, "get-ids {key} {count}"),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the requests of all servers have in common.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use crate::field::{Fields, put_text};
 use crate::{AppId, DecodeError, FileId, Head, UserId};
@@ -15,7 +15,7 @@ pub trait Request: Sized {
     /// The command byte of every reply of this kind of server.
     const REPLY: u8;
 
-    /// The commands it takes, each with the name that its display form begins with.
+    /// The commands it takes, each with the name of its [`Subject`].
     const COMMANDS: &'static [(u8, &'static str)];
 
     /// Bytes of the body to have at hand before [`Request::decode`]; at most [`FIXED_MAX`].
@@ -73,13 +73,24 @@ impl<'a> Subject<'a> {
 /// a user's name.
 impl fmt::Display for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole =
-            |text: Option<&str>| text.map_or("-".to_owned(), |text| text.replace(' ', "%20"));
-        let app = whole(self.app.map(AppId::as_str));
-        let user = whole(self.user.map(UserId::as_str));
-        let file = whole(self.file.as_deref());
-        write!(f, "{} {app} {user} {file}", self.command)
+        f.write_str(self.command)?;
+        let app = self.app.map(AppId::as_str);
+        let user = self.user.map(UserId::as_str);
+        [app, user, self.file.as_deref()]
+            .into_iter()
+            .try_for_each(|column| write_column(f, column))
     }
+}
+
+fn write_column(f: &mut fmt::Formatter<'_>, text: Option<&str>) -> fmt::Result {
+    f.write_char(' ')?;
+    for (idx, word) in text.unwrap_or("-").split(' ').enumerate() {
+        if idx > 0 {
+            f.write_str("%20")?;
+        }
+        f.write_str(word)?;
+    }
+    Ok(())
 }
 
 /// Longest fixed part of any request, in bytes.

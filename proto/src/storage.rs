@@ -1,7 +1,5 @@
 //! The storage's requests and replies.
 
-use std::fmt;
-
 use crate::admin::{Signed, order_len};
 use crate::field::{Fields, put_i64, put_u64};
 use crate::head::{HEAD_LEN, frame};
@@ -200,26 +198,6 @@ impl Request for StorageRequest {
             }
             other => return Err(DecodeError::UnknownCommand(other)),
         })
-    }
-}
-
-/// For logs: the command, then whose file, then how much of it.
-impl fmt::Display for StorageRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StorageRequest::Upload(upload) => write!(f, "upload {} {}", upload.key, upload.size),
-            StorageRequest::FileSize(key) => write!(f, "filesize {key}"),
-            StorageRequest::Download(Download { key, offset, size }) => {
-                write!(f, "download {key} {offset}+{size}")
-            }
-            StorageRequest::Delete(key) => write!(f, "delete {key}"),
-            StorageRequest::Stat(key) => write!(f, "stat {key}"),
-            StorageRequest::Challenge => f.write_str("challenge"),
-            StorageRequest::Admin(_) => f.write_str("admin"),
-            StorageRequest::Read(Read { key, span }) => {
-                write!(f, "read {key} {}+{}", span.offset, span.size)
-            }
-        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! The tracker's requests and replies.
 
-use std::fmt;
-
 use crate::admin::{Signed, order_len};
 use crate::field::{Fields, put_i64, put_text};
 use crate::head::frame;
@@ -238,30 +236,6 @@ impl Request for TrackerRequest {
             HELLO => TrackerRequest::Hello(Box::new(Hello::decode(fixed)?)),
             other => return Err(DecodeError::UnknownCommand(other)),
         })
-    }
-}
-
-/// For logs: the command, then who.
-impl fmt::Display for TrackerRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TrackerRequest::Join(Join { member, port, .. }) => {
-                write!(f, "join {}/{} {port}", member.group, member.hostname)
-            }
-            TrackerRequest::Beat(member) => write!(f, "beat {}/{}", member.group, member.hostname),
-            TrackerRequest::Saddrs(saddrs) => write!(f, "saddrs {}/{}", saddrs.app, saddrs.user),
-            TrackerRequest::Groups => f.write_str("groups"),
-            TrackerRequest::Cluster => f.write_str("cluster"),
-            TrackerRequest::Challenge => f.write_str("challenge"),
-            TrackerRequest::Admin(_) => f.write_str("admin"),
-            TrackerRequest::Hello(hello) => write!(f, "hello {}", hello.node),
-            TrackerRequest::Leave(member) => {
-                write!(f, "leave {}/{}", member.group, member.hostname)
-            }
-            TrackerRequest::Report(member, _) => {
-                write!(f, "report {}/{}", member.group, member.hostname)
-            }
-        }
     }
 }
 

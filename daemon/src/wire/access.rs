@@ -1,6 +1,6 @@
 //! What is written down of requests: a line each in the access log, and faults of ours in the log.
 
-use std::fmt::Display;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -17,18 +17,19 @@ use crate::net::Sent;
 /// away before there was one.
 pub(super) struct Access {
     peer: SocketAddr,
-    /// Absent when nobody writes an access log.
-    words: Option<Words>,
+    /// Those that come from the request; absent when nobody writes an access log.
+    columns: Option<String>,
     began: Instant,
     received: u64,
     /// Counts the request as aborted, unless a reply takes it over.
     pub(super) tally: Option<Tally>,
 }
 
-/// A request, in the columns of the access log and for faults.
-struct Words {
-    columns: String,
-    request: String,
+/// How a request ended, as far as its reply is concerned.
+#[derive(Clone, Copy)]
+pub(super) enum Status {
+    Ok,
+    Error(ErrorCode),
 }
 
 /// Writes faults down, in bounds: a database that is away would fill the disk.
@@ -36,30 +37,20 @@ struct Words {
 pub(super) struct FaultLog(Seldom<ErrorCode>);
 
 impl Access {
-    pub(super) fn begin<R: Request + Display>(
-        peer: SocketAddr,
-        tally: Tally,
-        request: &R,
-    ) -> Access {
-        Access::of(peer, tally, || Words {
-            columns: request.subject().to_string(),
-            request: request.to_string(),
-        })
+    pub(super) fn begin<R: Request>(peer: SocketAddr, tally: Tally, request: &R) -> Access {
+        Access::of(peer, tally, || request.subject().to_string())
     }
 
     /// Of a command that was not understood.
     pub(super) fn begin_unknown(peer: SocketAddr, tally: Tally, command: u8) -> Access {
-        Access::of(peer, tally, || Words {
-            columns: format!("command-{command} - - -"),
-            request: format!("command-{command}"),
-        })
+        Access::of(peer, tally, || format!("command-{command} - - -"))
     }
 
-    fn of(peer: SocketAddr, tally: Tally, words: impl FnOnce() -> Words) -> Access {
+    fn of(peer: SocketAddr, tally: Tally, columns: impl FnOnce() -> String) -> Access {
         let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info) || log_enabled!(Level::Debug);
         Access {
             peer,
-            words: wanted.then(words),
+            columns: wanted.then(columns),
             began: Instant::now(),
             received: 0,
             tally: Some(tally),
@@ -77,37 +68,42 @@ impl Access {
     pub(super) fn take(&mut self) -> Access {
         Access {
             peer: self.peer,
-            words: self.words.take(),
+            columns: self.columns.take(),
             began: self.began,
             received: self.received,
             tally: self.tally.take(),
         }
     }
 
-    pub(super) fn end(mut self, status: &str) -> Option<Box<dyn FnOnce(Sent) + Send>> {
-        let words = self.words.take()?;
-        let (ended, status) = (self.take(), status.to_owned());
+    pub(super) fn end(mut self, status: Status) -> Option<Box<dyn FnOnce(Sent) + Send>> {
+        let columns = self.columns.take()?;
+        let ended = self.take();
         Some(Box::new(move |sent: Sent| {
-            let status = if sent.complete { &status } else { "cut" };
             let body = sent.bytes.saturating_sub(HEAD_LEN as u64);
-            ended.write_line(&words, body, status);
+            match status {
+                _ if !sent.complete => ended.write_line(&columns, body, format_args!("cut")),
+                Status::Ok => ended.write_line(&columns, body, format_args!("ok")),
+                Status::Error(code) => {
+                    ended.write_line(&columns, body, format_args!("error-{}", code as i16));
+                }
+            }
         }))
     }
 
-    fn write_line(&self, words: &Words, sent: u64, status: &str) {
+    fn write_line(&self, columns: &str, sent: u64, status: fmt::Arguments<'_>) {
         let time = timestamp(chrono::Utc::now());
         let (ip, bytes) = (self.peer.ip(), self.received + sent);
-        let ms = self.began.elapsed().as_secs_f64() * 1e3;
-        let columns = &words.columns;
-        info!(target: ACCESS_TARGET, "{time} {ip} {columns} {bytes} {status} {ms:.3}");
+        let took = self.began.elapsed();
+        let (ms, us) = (took.as_millis(), took.subsec_micros() % 1000);
+        info!(target: ACCESS_TARGET, "{time} {ip} {columns} {bytes} {status} {ms}.{us:03}");
     }
 }
 
 impl Drop for Access {
     /// A client that went away before it was answered.
     fn drop(&mut self) {
-        if let Some(words) = self.words.take() {
-            self.write_line(&words, 0, "aborted");
+        if let Some(columns) = self.columns.take() {
+            self.write_line(&columns, 0, format_args!("aborted"));
         }
     }
 }
@@ -116,8 +112,7 @@ impl FaultLog {
     /// Our own faults are errors, with their cause; a client's are everyday life.
     pub(super) fn note(&self, access: &Access, fault: &Fault) {
         use ErrorCode::{BadRequest, Busy, Exists, Forbidden, NotFound};
-        let words = access.words.as_ref();
-        let request = words.map_or("request", |words| &words.request);
+        let request = access.columns.as_deref().unwrap_or("request");
         let peer = access.peer;
         if matches!(
             fault.code,

@@ -4,7 +4,6 @@
 mod access;
 mod protocol;
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 
 use proto::{Fault, Request};
@@ -16,8 +15,8 @@ pub use protocol::Wire;
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
 pub trait Service: Send + Sync + 'static {
-    /// The requests it takes. The display form goes to the access log.
-    type Request: Request + Display;
+    /// The requests it takes.
+    type Request: Request;
     /// What is remembered between the requests of one connection.
     type Session: Default + Send + 'static;
 

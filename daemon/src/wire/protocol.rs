@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proto::{ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 
-use super::access::{Access, FaultLog};
+use super::access::{Access, FaultLog, Status};
 use super::{Caller, Content, Reply, Service};
 use crate::metrics::{Metrics, NetMetrics};
 use crate::net::{
@@ -212,7 +212,7 @@ impl Voice {
             parts,
             then: Then::Keep,
             tally: access.tally.take().map(|tally| tally.succeed(start)),
-            report: access.end("ok"),
+            report: access.end(Status::Ok),
         }
     }
 
@@ -220,7 +220,7 @@ impl Voice {
         self.faults.note(&access, fault);
         let mut reply = self.encode(fault, then);
         reply.tally = access.tally.take().map(|tally| tally.fail(fault.code));
-        reply.report = access.end(&format!("error-{}", fault.code as i16));
+        reply.report = access.end(Status::Error(fault.code));
         reply
     }
 

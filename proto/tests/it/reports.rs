@@ -105,7 +105,7 @@ fn received(frame: &[u8]) -> Report {
     assert_eq!(frame.len(), HEAD_LEN + fixed);
     match TrackerRequest::decode(&head, &frame[HEAD_LEN..]).unwrap() {
         TrackerRequest::Report(_, report) => *report,
-        other => panic!("{other}"),
+        other => panic!("{other:?}"),
     }
 }
 
