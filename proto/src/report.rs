@@ -78,7 +78,7 @@ pub struct StorePath {
     pub space: Space,
     /// `writable`, or what it is instead.
     pub health: String,
-    /// Why it is not writable.
+    /// Why it is not writable, or what is wrong with its volume though it is.
     pub why: String,
 }
 

@@ -11,34 +11,32 @@ use daemon::metrics::Page;
 use daemon::status::Health;
 use log::info;
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::config::GlusterConfig;
 use command::Asker;
 use mounts::volume_at;
+use summary::{Brick, parse};
 
 mod command;
 mod mounts;
+mod summary;
 
-/// What was said of each volume, by its name.
+/// The volumes by their names, with what was said last.
 #[derive(Default)]
-pub(crate) struct Heal(Mutex<BTreeMap<String, Answer>>);
+pub(crate) struct Heal(Mutex<Volumes>);
+
+type Volumes = BTreeMap<String, Volume>;
+
+/// One volume.
+struct Volume {
+    /// The store paths that lie on it.
+    paths: Vec<String>,
+    answer: Answer,
+}
 
 /// The bricks, or why nothing is known of them.
 type Answer = Result<Vec<Brick>, String>;
-
-/// One brick of a volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Brick {
-    /// Host and folder.
-    brick: String,
-    connected: bool,
-    /// Entries that it holds whole and another brick does not yet. Absent when it is not connected.
-    heal_pending: Option<u64>,
-    /// Entries of which nobody knows the right copy.
-    split_brain: Option<u64>,
-}
 
 /// Asks for the volumes of a storage.
 pub(crate) struct Round {
@@ -59,20 +57,22 @@ impl Round {
     /// Asks for each volume once, until the stop.
     pub(crate) fn go(&mut self, heal: &Heal, stop: &Stop) {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let mut answers = BTreeMap::new();
+        let mut volumes = Volumes::new();
         for path in &self.store_paths {
             // Rows spell it as it was configured; the kernel knows its real name.
             let real = Path::new(path).canonicalize();
-            let volume = real.ok().and_then(|real| volume_at(&mounts, &real));
-            if let Some(volume) = volume
-                && !answers.contains_key(&volume)
-            {
-                let answer = ask(&mut self.asker, &self.config, &volume, path, stop);
-                answers.insert(volume, answer);
-            }
+            let Some(name) = real.ok().and_then(|real| volume_at(&mounts, &real)) else {
+                continue;
+            };
+            let (asker, config) = (&mut self.asker, &self.config);
+            let volume = volumes.entry(name.clone()).or_insert_with(|| Volume {
+                paths: Vec::new(),
+                answer: ask(asker, config, &name, path, stop),
+            });
+            volume.paths.push(path.clone());
         }
         if !stop.is_tripped() {
-            heal.learn(answers);
+            heal.learn(volumes);
         }
     }
 }
@@ -92,49 +92,44 @@ fn ask(asker: &mut Asker, config: &GlusterConfig, volume: &str, path: &str, stop
     Ok(bricks)
 }
 
-/// Reads what `gluster volume heal VOLUME info summary` prints. A brick that is not connected has
-/// dashes for numbers.
-fn parse(text: &str) -> Vec<Brick> {
-    let mut bricks: Vec<Brick> = Vec::new();
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix("Brick ") {
-            bricks.push(Brick {
-                brick: name.trim().to_owned(),
-                connected: false,
-                heal_pending: None,
-                split_brain: None,
-            });
-        } else if let Some((key, value)) = line.split_once(':')
-            && let Some(brick) = bricks.last_mut()
-        {
-            let value = value.trim();
-            match key {
-                "Status" => brick.connected = value == "Connected",
-                "Number of entries in heal pending" => brick.heal_pending = value.parse().ok(),
-                "Number of entries in split-brain" => brick.split_brain = value.parse().ok(),
-                _ => {}
-            }
-        }
-    }
-    bricks
-}
-
 impl Heal {
-    fn learn(&self, answers: BTreeMap<String, Answer>) {
+    fn learn(&self, volumes: Volumes) {
         let mut known = self.0.lock();
-        for (volume, answer) in &answers {
+        for (name, Volume { answer, .. }) in &volumes {
             if let Err(why) = answer
-                && known.get(volume) != Some(answer)
+                && known.get(name).map(|before| &before.answer) != Some(answer)
             {
-                info!("volume {volume}: it is not known what has to be healed: {why}");
+                info!("volume {name}: it is not known what has to be healed: {why}");
             }
         }
-        *known = answers;
+        *known = volumes;
+    }
+
+    /// What is wrong with the volume below a store path, in words; nothing where nothing is.
+    pub(crate) fn note(&self, path: &str) -> String {
+        let known = self.0.lock();
+        let volume = known
+            .values()
+            .find(|volume| volume.paths.iter().any(|other| other == path));
+        let bricks = volume.and_then(|volume| volume.answer.as_deref().ok());
+        let bricks = bricks.unwrap_or_default();
+        let most = |of: fn(&Brick) -> Option<u64>| bricks.iter().filter_map(of).max();
+        let away = bricks.iter().filter(|brick| !brick.connected).count();
+        let notes = [
+            (most(|brick| brick.split_brain), "in split brain"),
+            (most(|brick| brick.heal_pending), "to heal"),
+            (Some(away as u64), "bricks away"),
+        ];
+        let notes = notes.into_iter().filter_map(|(count, what)| {
+            let count = count.filter(|count| *count > 0)?;
+            Some(format!("{what}: {count}"))
+        });
+        notes.collect::<Vec<_>>().join(", ")
     }
 
     /// Copies that are missing, and files that nobody can tell the truth about.
     pub(crate) fn health(&self, health: &mut Health) {
-        for (volume, answer) in &*self.0.lock() {
+        for (volume, Volume { answer, .. }) in &*self.0.lock() {
             let bricks = answer.as_deref().unwrap_or_default();
             for brick in bricks.iter().filter(|brick| !brick.connected) {
                 health.degrade(format!("volume {volume}: {} is away", brick.brick));
@@ -150,12 +145,12 @@ impl Heal {
         let known = self.0.lock();
         let help = "Whether it is known what a volume has to heal; else /status says why.";
         let mut family = page.gauge("tnv_gluster_heal_info_up", help);
-        for (volume, answer) in &*known {
+        for (volume, Volume { answer, .. }) in &*known {
             let is_up = f64::from(u8::from(answer.is_ok()));
             family = family.sample(&[("volume", volume)], is_up);
         }
         let bricks = |of: &dyn Fn(&Brick) -> Option<u64>| -> Vec<(String, String, u64)> {
-            let of_volume = |(volume, answer): (&String, &Answer)| {
+            let of_volume = |(volume, Volume { answer, .. }): (&String, &Volume)| {
                 let bricks = answer.as_deref().unwrap_or_default();
                 let value = |brick: &Brick| Some((volume.clone(), brick.brick.clone(), of(brick)?));
                 bricks.iter().filter_map(value).collect::<Vec<_>>()
@@ -191,7 +186,7 @@ impl Heal {
     /// For `/status`.
     pub(crate) fn describe(&self) -> Value {
         let known = self.0.lock();
-        let volumes = known.iter().map(|(volume, answer)| match answer {
+        let volumes = known.iter().map(|(volume, known)| match &known.answer {
             Ok(bricks) => json!({ "volume": volume, "bricks": bricks }),
             Err(why) => json!({ "volume": volume, "unknown": why }),
         });
@@ -201,42 +196,27 @@ impl Heal {
 
 #[cfg(test)]
 mod tests {
+    use super::summary::tests::SUMMARY;
     use super::*;
-
-    const SUMMARY: &str = "Brick node1:/bricks/a\nStatus: Transport endpoint is not connected\n\
-        Total Number of entries: -\nNumber of entries in heal pending: -\n\
-        Number of entries in split-brain: -\nNumber of entries possibly healing: -\n\n\
-        Brick node2:/bricks/a\nStatus: Connected\nTotal Number of entries: 12\n\
-        Number of entries in heal pending: 10\nNumber of entries in split-brain: 2\n\
-        Number of entries possibly healing: 0\n";
-
-    #[test]
-    fn a_summary_tells_of_each_brick() {
-        let brick = |brick: &str, counts: Option<(u64, u64)>| Brick {
-            brick: brick.to_owned(),
-            connected: counts.is_some(),
-            heal_pending: counts.map(|(pending, _)| pending),
-            split_brain: counts.map(|(_, split)| split),
-        };
-        let bricks = [
-            brick("node1:/bricks/a", None),
-            brick("node2:/bricks/a", Some((10, 2))),
-        ];
-        assert_eq!(parse(SUMMARY), bricks);
-        assert_eq!(
-            parse("Connection failed.\nNumber of entries in heal pending: 1\n"),
-            []
-        );
-    }
 
     #[test]
     fn what_is_not_known_is_said_and_not_counted() {
         let heal = Heal::default();
-        let answers = [
-            ("a".to_owned(), Ok(parse(SUMMARY))),
-            ("b".to_owned(), Err("gluster: no".to_owned())),
+        let volume = |path: &str, answer| Volume {
+            paths: vec![path.to_owned()],
+            answer,
+        };
+        let no = Err("gluster: no".to_owned());
+        let volumes = [
+            ("a".to_owned(), volume("/a", Ok(parse(SUMMARY)))),
+            ("b".to_owned(), volume("/b", no)),
         ];
-        heal.learn(answers.into());
+        heal.learn(volumes.into());
+        let note = "in split brain: 2, to heal: 10, bricks away: 1";
+        assert_eq!(
+            ["/a", "/b", "/c"].map(|path| heal.note(path)),
+            [note, "", ""]
+        );
         let told = heal.describe();
         assert_eq!(told[1], json!({ "volume": "b", "unknown": "gluster: no" }));
         assert_eq!(told[0]["bricks"][1]["heal_pending"], 10);

@@ -15,7 +15,6 @@ mod binaries;
 mod cluster;
 mod config;
 mod database;
-pub mod deadline;
 pub mod demo;
 mod engines;
 pub mod http;

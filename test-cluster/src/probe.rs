@@ -8,9 +8,9 @@ use proto::group_list::{self, Storage};
 use proto::tracker::{self, TrackerRequest};
 use proto::{Address, Head, idserver, storage};
 
-use crate::deadline::{Seen, try_wait_for};
 use crate::http;
 use crate::plan::{Node, Plan, Role};
+use test_support::{Seen, try_wait_for};
 
 /// Longest wait for one answer.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -38,7 +38,7 @@ pub fn ready(plan: &Plan, node: &Node) -> anyhow::Result<()> {
 /// the wait: a process that died is not waited for.
 ///
 /// # Errors
-/// As [`crate::deadline::wait_for`], and those of `watch`.
+/// As [`test_support::wait_for`], and those of `watch`.
 pub fn wait_ready<'a>(
     plan: &Plan,
     nodes: impl IntoIterator<Item = &'a Node>,

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use crate::deadline::wait_for;
 use crate::programs;
 use crate::volume::Volume;
+use test_support::wait_for;
 
 /// The address of the host within its network: GlusterFS takes no loopback address for a brick.
 pub(crate) const ADDRESS: &str = "192.0.2.1";

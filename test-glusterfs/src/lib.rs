@@ -8,7 +8,6 @@
 //! where everybody sees them. That takes root, as mounting does anyway.
 
 mod cli;
-mod deadline;
 mod host;
 mod mount;
 mod process;
@@ -16,26 +15,9 @@ mod programs;
 mod standing;
 mod volume;
 
-pub use deadline::wait_for;
 pub use host::Gluster;
 pub use mount::Mount;
 pub use programs::require;
 pub use standing::{mounted, unmount};
+pub use test_support::is_wanted;
 pub use volume::{SETTINGS, Volume};
-
-/// Whether tests may start servers. If the environment says `TNV_TEST_ENGINES=embedded` the test
-/// has to return at once; this prints that it was left out.
-#[must_use]
-pub fn is_wanted() -> bool {
-    let is_embedded = std::env::var_os("TNV_TEST_ENGINES").is_some_and(|v| v == "embedded");
-    if is_embedded {
-        let thread = std::thread::current();
-        let test = thread.name().unwrap_or("a test");
-        let line = format!("{test}: left out, TNV_TEST_ENGINES=embedded\n");
-        drop(std::io::Write::write_all(
-            &mut std::io::stderr(),
-            line.as_bytes(),
-        ));
-    }
-    !is_embedded
-}

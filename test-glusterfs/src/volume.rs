@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::deadline::wait_for;
 use crate::host::{ADDRESS, Host, socket};
 use crate::mount::Mount;
 use crate::process::{self, Found};
 use crate::programs;
+use test_support::wait_for;
 
 /// What is set on a volume that holds files of tnv; `docs/glusterfs.md` has the reasons.
 pub const SETTINGS: &[(&str, &str)] = &[

@@ -3,8 +3,9 @@
 use proto::ErrorCode;
 use test_disk::{FaultyDisk, Operation};
 
-use super::node::{Node, content, folder, until};
+use super::node::{Node, content, folder};
 use super::support::code;
+use test_support::until;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;

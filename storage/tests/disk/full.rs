@@ -6,8 +6,9 @@ use std::io::Write;
 use proto::ErrorCode;
 use test_disk::{FaultyDisk, SmallDisk};
 
-use super::node::{Node, content, folder, until};
+use super::node::{Node, content, folder};
 use super::support::{code, upload_head};
+use test_support::until;
 
 const MIB: usize = 1 << 20;
 

@@ -7,8 +7,9 @@ use proto::ErrorCode;
 use proto::storage::{Download, StorageRequest};
 use test_disk::FaultyDisk;
 
-use super::node::{Node, content, folder, until};
+use super::node::{Node, content, folder};
 use super::support::{Client, code, key, upload_head};
+use test_support::until;
 
 /// More than the kernel's socket buffers hold: who does not read is waited for.
 const LARGE: usize = 24 << 20;

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon::net::Server;
 use tempfile::TempDir;
-use test_glusterfs::wait_for;
+use test_support::{until, wait_for};
 
 use super::support::{Client, idserver};
 use super::tracker::Tracker;
@@ -145,18 +145,6 @@ fn serving(folder: &Path) -> SocketAddr {
         line.and_then(|addr| addr.trim().parse().ok()).ok_or(text)
     };
     wait_for("the storage to serve", PATIENCE, look).unwrap()
-}
-
-/// Waits; tells how long it took.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    let look = || {
-        holds()
-            .then_some(())
-            .ok_or_else(|| "that it is not so".to_owned())
-    };
-    wait_for(what, PATIENCE, look).unwrap();
-    start.elapsed()
 }
 
 pub fn content(len: usize) -> Vec<u8> {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use proto::{ErrorCode, Fault};
 
-use super::group::{Group, content, until};
+use super::group::{Group, content};
 use super::support::{Client, upload_head};
+use test_support::until;
 
 const SIZE: usize = 16 << 20;
 

@@ -7,11 +7,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon::net::Server;
 use tempfile::TempDir;
-use test_glusterfs::{Gluster, Mount, Volume, wait_for};
+use test_glusterfs::{Gluster, Mount, Volume};
+use test_support::{until, wait_for};
 
 use super::support::{Client, idserver};
 use super::tracker::Tracker;
@@ -226,18 +227,6 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
-}
-
-/// Waits; tells how long it took.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    let look = || {
-        holds()
-            .then_some(())
-            .ok_or_else(|| "that it is not so".to_owned())
-    };
-    wait_for(what, PATIENCE, look).unwrap();
-    start.elapsed()
 }
 
 /// Bytes that differ from file to file.

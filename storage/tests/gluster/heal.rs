@@ -1,6 +1,7 @@
 //! What a storage tells of a volume that has something to heal.
 
-use super::group::{Group, content, shared, until};
+use super::group::{Group, content, shared};
+use test_support::until;
 
 /// The values of a metric, in the order of the bricks' names.
 fn values(page: &str, metric: &str) -> Vec<u64> {
@@ -59,6 +60,10 @@ fn what_is_to_be_healed_is_counted_until_it_is_healed() {
         },
     );
     assert!(node.page("/healthz").contains("volume counted: 192.0.2.1:"));
+    assert!(
+        node.page("/status").contains("to heal: ")
+            && node.page("/status").contains("bricks away: 1")
+    );
     group.volume.start_bricks().unwrap();
     group.volume.heal().unwrap();
     until("it is healed", || values(&metrics(), pending) == [0, 0, 0]);

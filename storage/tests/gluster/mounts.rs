@@ -5,8 +5,9 @@ use std::io::Write;
 use proto::ErrorCode;
 
 use super::bricks::assert_away;
-use super::group::{Group, Node, content, files_below, run, until};
+use super::group::{Group, Node, content, files_below, run};
 use super::support::upload_head;
+use test_support::until;
 
 #[test]
 fn nothing_is_written_beneath_a_lost_mount() {

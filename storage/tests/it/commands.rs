@@ -5,7 +5,8 @@ use std::io::Write;
 use proto::ErrorCode;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::support::{Node, code, upload_head, wait_until};
+use super::support::{Node, code, upload_head};
+use test_support::until;
 
 const TEXT: &[u8] = b"The quick brown fox jumps over the lazy dog. 0123456789\n";
 
@@ -125,7 +126,7 @@ fn of_many_uploads_of_one_id_one_wins() {
         client.0.write_all(&upload_head("same", 4)).unwrap();
         client.0.write_all(b"sa").unwrap();
     }
-    wait_until("all have begun", || node.files().len() == 8);
+    until("all have begun", || node.files().len() == 8);
     let won = clients.iter_mut().map(|client| match client.send(b"me") {
         Ok(_) => 1,
         Err(fault) => {
@@ -145,9 +146,9 @@ fn an_upload_that_breaks_off_leaves_nothing() {
         let mut client = node.client();
         client.0.write_all(&upload_head("broken", 8 << 20)).unwrap();
         client.0.write_all(&vec![7; sent]).unwrap();
-        wait_until("it has begun", || node.files().len() == 1);
+        until("it has begun", || node.files().len() == 1);
         drop(client);
-        wait_until("it is gone", || node.files().is_empty());
+        until("it is gone", || node.files().is_empty());
     }
     assert_eq!(code(node.client().size("broken")), ErrorCode::NotFound);
     node.client().upload("broken", TEXT).unwrap();

@@ -8,7 +8,8 @@ use daemon::units::ByteSize;
 use proto::ErrorCode;
 use storage::Reserve;
 
-use super::support::{Client, Node, code, wait_until};
+use super::support::{Client, Node, code};
+use test_support::until;
 
 #[test]
 fn below_the_reserved_space_nothing_is_taken() {
@@ -83,13 +84,13 @@ fn a_start_finishes_deletions_of_its_own_group() {
     mark("mine", "group001");
     mark("other", "group002");
     node.storage = Some(storage::Storage::start(node.config.clone()).unwrap());
-    wait_until("the sweep is done", || node.files().len() == 1);
+    until("the sweep is done", || node.files().len() == 1);
     let left = || -> i64 {
         connection
             .query_row("SELECT count(*) FROM t_file_02", (), |row| row.get(0))
             .unwrap()
     };
-    wait_until("the row is gone", || left() == 1);
+    until("the row is gone", || left() == 1);
     assert_eq!(code(node.client().size("other")), ErrorCode::NotFound);
 }
 
@@ -107,7 +108,7 @@ fn an_upload_over_the_remains_of_a_deletion_has_them_removed() {
     let refused = client.upload("again", b"the second").unwrap_err();
     assert_eq!(refused.code, ErrorCode::Unavailable, "{refused}");
     assert!(refused.message.contains("still being deleted"), "{refused}");
-    wait_until("the remains are gone", || {
+    until("the remains are gone", || {
         node.client().upload("again", b"the second").is_ok()
     });
     assert_eq!(client.download("again", 0, 0).unwrap(), b"the second");
@@ -131,7 +132,7 @@ fn a_start_removes_temporaries_that_nobody_writes() {
     make(".5F9E3FA7_001.0123456789abcdef", SystemTime::now());
     make("notes.txt", hours_ago);
     node.storage = Some(storage::Storage::start(node.config.clone()).unwrap());
-    wait_until("the old one is gone", || node.files().len() == 3);
+    until("the old one is gone", || node.files().len() == 3);
     assert!(folder.join(".5F9E3FA7_001.0123456789abcdef").exists());
     assert!(folder.join("notes.txt").exists());
 }
@@ -193,7 +194,7 @@ fn nothing_is_written_beneath_a_volume_that_is_away() {
 
     std::fs::remove_dir(&data).unwrap();
     std::fs::rename(&away, &data).unwrap();
-    wait_until("it is back", || {
+    until("it is back", || {
         Client::connect(node.addr()).upload("back", b"x").is_ok()
     });
     assert_eq!(client.download("a", 0, 0).unwrap(), b"content");

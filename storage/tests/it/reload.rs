@@ -4,7 +4,8 @@ use daemon::units::{ByteSize, Period};
 use proto::ErrorCode;
 use storage::{Config, Reserve};
 
-use super::support::{Node, code, wait_until};
+use super::support::{Node, code};
+use test_support::until;
 
 fn reload(node: &mut Node, change: impl FnOnce(&mut Config)) {
     change(&mut node.config);
@@ -22,7 +23,7 @@ fn another_reserve_counts_at_once() {
     assert_eq!(code(client.upload("full", b"content")), ErrorCode::NoSpace);
     let none = Reserve::Bytes(ByteSize::new(0));
     reload(&mut node, |config| config.reserved_space = none);
-    wait_until("there is room again", || {
+    until("there is room again", || {
         node.client().upload("after", b"content").is_ok()
     });
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon::config::ServerConfig;
 use daemon::db::DatabaseUrl;
@@ -245,12 +245,4 @@ pub fn code<T: std::fmt::Debug>(result: Result<T, Fault>) -> ErrorCode {
     let fault = result.unwrap_err();
     assert!(fault.message.starts_with("[vm] "), "{fault}");
     fault.code
-}
-
-pub fn wait_until(what: &str, fact: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !fact() {
-        assert!(Instant::now() < deadline, "waited too long until {what}");
-        std::thread::yield_now();
-    }
 }

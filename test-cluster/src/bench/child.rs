@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::deadline::wait_for;
+use test_support::wait_for;
 
 /// Longest wait for a program to be ready.
 const START: Duration = Duration::from_secs(60);

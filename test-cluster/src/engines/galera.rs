@@ -6,8 +6,8 @@ use anyhow::Context;
 use rustix::process::Signal;
 
 use super::server::Server;
-use crate::deadline::wait_until;
 use crate::plan::Plan;
+use test_support::wait_until;
 
 /// For a node that runs to find out whether it is in the cluster.
 const SETTLE: Duration = Duration::from_secs(20);

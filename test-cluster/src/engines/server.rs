@@ -15,9 +15,9 @@ use rustix::process::Signal;
 use test_mariadb::recipe::{self, WsrepPorts};
 
 use crate::database::{DATABASE_USER, GaleraNode};
-use crate::deadline::try_wait_for;
 use crate::plan::Plan;
 use crate::process::{Process, find_all, log_end};
+use test_support::try_wait_for;
 
 /// A node that joins may have to copy all from another.
 const JOIN: Duration = Duration::from_secs(120);

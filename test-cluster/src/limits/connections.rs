@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::deadline::wait_for;
 use crate::proc;
+use test_support::wait_for;
 
 /// Longest wait for a connection, and for a server to accept them all.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,5 +1,7 @@
-//! Players of HTTP streams that are easily hurt: they forgive a refused connection, for which they
-//! go to the other server, and nothing else.
+//! Players of HTTP streams that are easily hurt. They forgive a refused connection, for which they go
+//! to the other server, and a connection that was closed since its last answer, for which they ask
+//! again on a new one (RFC 9112, 9.3.1): a server cannot see that a slow player still reads what has
+//! long come. Nothing else.
 
 use std::convert::Infallible;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -16,13 +18,15 @@ use crate::support::PATIENCE;
 const SIP: usize = 1 << 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
+type Stream = BufReader<TcpStream>;
+
 /// Plays one film over and over, on one connection for as long as the server keeps it.
 pub struct Player {
     httpds: Vec<SocketAddr>,
     path: String,
     film: Content,
     slow: bool,
-    connection: Option<BufReader<TcpStream>>,
+    connection: Option<Stream>,
     n_connected: usize,
 }
 
@@ -40,16 +44,18 @@ impl Player {
 
     /// From the request to the last byte.
     pub fn play(&mut self) -> anyhow::Result<()> {
-        let reused = self.connection.is_some();
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect()?,
+        let used = self.connection.take();
+        let answered = match used {
+            Some(connection) => self.ask(connection)?,
+            None => None,
         };
-        let of = |what| format!("{what} (reused: {reused})");
-        let request = format!("GET {} HTTP/1.1\r\nHost: tnv\r\n\r\n", self.path);
-        let asked = connection.get_mut().write_all(request.as_bytes());
-        asked.with_context(|| of("asking"))?;
-        let (len, keep) = head(&mut connection).with_context(|| of("head"))?;
+        let (mut connection, (len, keep)) = match answered {
+            Some(answered) => answered,
+            None => {
+                let new = self.connect()?;
+                self.ask(new)?.context("closed without an answer")?
+            }
+        };
         ensure!(len == self.film.size(), "{len} bytes announced");
         let mut body = Sips {
             body: (&mut connection).take(len),
@@ -60,8 +66,22 @@ impl Player {
         Ok(())
     }
 
+    /// The connection and what the head says, unless it was closed before that.
+    fn ask(&self, mut connection: Stream) -> anyhow::Result<Option<(Stream, (u64, bool))>> {
+        let request = format!("GET {} HTTP/1.1\r\nHost: tnv\r\n\r\n", self.path);
+        let asked = connection.get_mut().write_all(request.as_bytes());
+        let come = asked.and_then(|()| Ok(connection.fill_buf()?.len()));
+        match come {
+            Ok(0) => return Ok(None),
+            Err(e) if is_closed(&e) => return Ok(None),
+            come => come.context("asking")?,
+        };
+        let head = head(&mut connection).context("head")?;
+        Ok(Some((connection, head)))
+    }
+
     /// To one server after the other; from one that refuses, to the next.
-    fn connect(&mut self) -> anyhow::Result<BufReader<TcpStream>> {
+    fn connect(&mut self) -> anyhow::Result<Stream> {
         self.n_connected += 1;
         let n_httpds = self.httpds.len();
         for idx in 0..n_httpds {
@@ -80,15 +100,19 @@ impl Player {
     }
 }
 
+fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+    )
+}
+
 /// The length of the content, and whether the connection may be used again.
-fn head(connection: &mut BufReader<TcpStream>) -> anyhow::Result<(u64, bool)> {
+fn head(connection: &mut Stream) -> anyhow::Result<(u64, bool)> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
-        ensure!(
-            connection.read_line(&mut line)? > 0,
-            "closed without an answer"
-        );
+        ensure!(connection.read_line(&mut line)? > 0, "closed in the middle");
         if line == "\r\n" {
             break;
         }

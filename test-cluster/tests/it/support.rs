@@ -14,10 +14,10 @@ use load::Content;
 use proto::{FileKey, UserId};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use test_cluster::deadline::{self, Seen};
 use test_cluster::http::{Browser, Page};
 use test_cluster::tnv::Tnv;
 use test_cluster::{APP, Binaries, Cluster, Layout, Node, Plan, Process, Role, USER, proc};
+use test_support::Seen;
 
 pub const MIB: u64 = 1 << 20;
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -232,7 +232,7 @@ pub fn new_key() -> FileKey {
 }
 
 pub fn wait_for<T>(what: &str, look: impl FnMut() -> Seen<T>) -> T {
-    deadline::wait_for(what, PATIENCE, look).unwrap()
+    test_support::wait_for(what, PATIENCE, look).unwrap()
 }
 
 /// A connection that does not wait for ever.

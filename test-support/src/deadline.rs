@@ -9,6 +9,8 @@ use crossbeam_channel::{Receiver, never};
 
 /// Pause between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Longest wait of a test for a fact.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A look at a condition: what was waited for, or what is there instead.
 pub type Seen<T> = Result<T, String>;
@@ -65,4 +67,16 @@ pub fn wait_until(
             Err("that it is not so".to_owned())
         }
     })
+}
+
+/// The same for a test, which fails when it waits too long; tells how long it took.
+///
+/// # Panics
+/// It is not so within a minute.
+pub fn until(what: &str, holds: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    if let Err(e) = wait_until(what, PATIENCE, holds) {
+        panic!("{e}");
+    }
+    start.elapsed()
 }
