@@ -157,6 +157,13 @@ impl Pool {
         look(&self.state.lock().gate)
     }
 
+    /// Whether no call has used a connection for so long: nobody knows then whether the server
+    /// still serves.
+    pub(super) fn is_unused_for(&self, time: Duration) -> bool {
+        let state = self.state.lock();
+        state.lent == 0 && state.idle.iter().all(|idle| idle.since.elapsed() >= time)
+    }
+
     /// Lets calls through to `host`; connections to others are dropped.
     pub(super) fn open(&self, host: usize) {
         self.set(|generation| Gate::Open(Chosen { host, generation }));

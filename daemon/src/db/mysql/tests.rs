@@ -223,6 +223,29 @@ fn the_next_server_takes_over_and_the_first_one_is_returned_to() {
 }
 
 #[test]
+fn who_has_nothing_to_do_notices_that_the_server_goes_and_comes_back() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let mut server = Mariadb::start();
+    let url = prepared(&server, "idle");
+    let mysql = open(&server, &url);
+    wait_for(&mysql);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let wait_until = |is_there: bool| {
+        while mysql.availability().is_ok() != is_there {
+            assert!(Instant::now() < deadline, "{:?}", mysql.availability());
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    };
+    server.kill();
+    wait_until(false);
+    server.start_again();
+    wait_until(true);
+    assert_eq!(count(&mysql).unwrap(), Some(0));
+}
+
+#[test]
 fn a_server_that_stands_still_costs_a_time_out_and_no_more() {
     if !test_mariadb::is_wanted() {
         return;

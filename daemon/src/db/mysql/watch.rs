@@ -1,6 +1,7 @@
 //! The watcher thread: it chooses the server. It looks when a call says that a server failed,
 //! every second while none serves, and every half minute for one that stands earlier in the list:
-//! all daemons list the servers in the same order, so that all of them write on the same one.
+//! all daemons list the servers in the same order, so that all of them write on the same one. The
+//! server of a daemon that has nothing to do is looked at every half minute, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,11 @@ impl Watch {
             _ => None,
         });
         match in_use {
-            Some(0) => Some(RETURN_INTERVAL),
+            Some(host)
+                if self.pool.is_unused_for(RETURN_INTERVAL) && self.serves(host).is_err() =>
+            {
+                self.search()
+            }
             Some(host) => {
                 self.look_for_earlier(host);
                 Some(RETURN_INTERVAL)
