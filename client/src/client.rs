@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use proto::admin::NONCE_LEN;
 use proto::group_list::{self, Group};
 use proto::storage::{self, FileStat, StorageRequest};
 use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
@@ -113,6 +114,22 @@ impl Client {
         let now = Instant::now();
         self.inner.storages.put(app, user, &reply, now);
         Ok(reply)
+    }
+
+    /// Whether a tracker answers, by a question that it answers from memory. One of the C++ system
+    /// refuses the question: that is an answer.
+    ///
+    /// # Errors
+    /// It cannot be connected to, or is silent.
+    pub fn ping_tracker(&self, address: &Address) -> Result<(), Error> {
+        let request = TrackerRequest::Challenge.encode();
+        let answer = self
+            .pools()
+            .call(address, &request, tracker::REPLY, NONCE_LEN, |_| Ok(()));
+        match answer {
+            Err(Error::Fault { .. }) => Ok(()),
+            answer => answer,
+        }
     }
 
     /// The groups and their members, as one tracker sees them.

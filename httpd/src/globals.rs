@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use client::{Client, ClientConfig, ConnectionConfig};
 use parking_lot::RwLock;
-use proto::{AppId, UserId};
+use proto::{Address, AppId, UserId};
 
 use crate::cache::Types;
 use crate::config::Config;
@@ -12,6 +12,7 @@ use crate::metrics::HttpMetrics;
 
 pub(crate) struct Globals {
     pub(crate) client: Client,
+    pub(crate) trackers: Vec<Address>,
     pub(crate) types: Types,
     /// Whose file `/files/ID` is.
     pub(crate) app: AppId,
@@ -33,6 +34,7 @@ impl Globals {
         });
         Globals {
             client,
+            trackers: config.trackers.clone(),
             types: Types::new(metrics.types.clone()),
             app: config.app.clone(),
             user: config.user.clone(),

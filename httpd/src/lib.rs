@@ -6,6 +6,7 @@ mod globals;
 mod conditional;
 mod range;
 mod target;
+mod trackers;
 
 mod body;
 mod cache;

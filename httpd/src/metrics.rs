@@ -6,6 +6,8 @@ use daemon::metrics::{CacheMetrics, Metrics, Page};
 use daemon::status::{Health, Subject};
 use serde_json::{Value, json};
 
+use crate::trackers::Trackers;
+
 pub(crate) struct HttpMetrics {
     pub(crate) frame: Arc<Metrics>,
     /// Content types found by looking.
@@ -23,14 +25,24 @@ impl Default for HttpMetrics {
 }
 
 /// What the status port shows.
-pub(crate) struct Shown(pub(crate) Arc<HttpMetrics>);
+pub(crate) struct Shown {
+    pub(crate) metrics: Arc<HttpMetrics>,
+    pub(crate) trackers: Trackers,
+}
 
 impl Subject for Shown {
-    fn health(&self, _health: &mut Health) {}
+    fn health(&self, health: &mut Health) {
+        self.trackers.health(health);
+    }
 
-    fn measure(&self, _page: &mut Page) {}
+    fn measure(&self, page: &mut Page) {
+        self.trackers.measure(page);
+    }
 
     fn describe(&self) -> Value {
-        json!({ "types_cache": self.0.types.describe() })
+        json!({
+            "types_cache": self.metrics.types.describe(),
+            "trackers": self.trackers.describe(),
+        })
     }
 }

@@ -2,17 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daemon::Life;
 use daemon::http::Http;
 use daemon::net::Server;
 use daemon::status::StatusPort;
+use daemon::thread;
+use daemon::ticker::Ticker;
+use daemon::{Life, Stop};
+use log::warn;
 
 use crate::config::Config;
 use crate::globals::Current;
 use crate::metrics::{HttpMetrics, Shown};
 use crate::service::HttpService;
+use crate::trackers::Trackers;
+
+/// How long who asks the trackers gets to notice a stop: one may be silent.
+const WATCH_END: Duration = Duration::from_secs(1);
 
 /// A running httpd.
 pub struct Httpd {
@@ -20,6 +28,9 @@ pub struct Httpd {
     server: Server,
     metrics: Arc<HttpMetrics>,
     port: StatusPort,
+    stop: Stop,
+    /// Asks the trackers, if somebody may want to know.
+    watch: Option<Ticker>,
 }
 
 /// Runs an httpd until the stop.
@@ -48,13 +59,24 @@ impl Httpd {
         let http = Http::new(HttpService::new(globals.clone()), Arc::clone(frame));
         let server = Server::start("httpd", config.listen, &config.server, http)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        let shown = Shown(Arc::clone(&metrics));
+        let trackers = Trackers::default();
+        let shown = Shown {
+            metrics: Arc::clone(&metrics),
+            trackers: trackers.clone(),
+        };
         let port = StatusPort::start("tnv-httpd", &config.status, frame, shown)?;
+        let stop = Stop::new();
+        let watch = match port.addr() {
+            Some(_) => Some(trackers.watch(&globals, &stop)?),
+            None => None,
+        };
         Ok(Httpd {
             globals,
             server,
             metrics,
             port,
+            stop,
+            watch,
         })
     }
 
@@ -78,6 +100,11 @@ impl Httpd {
     pub fn shutdown(self) {
         self.metrics.frame.begin_stop();
         self.server.shutdown();
+        self.stop.trip();
+        let watch = self.watch.map(Ticker::into_thread);
+        for name in thread::join_until(watch, Instant::now() + WATCH_END) {
+            warn!("thread {name} did not end, it is left behind");
+        }
         self.port.shutdown();
     }
 }

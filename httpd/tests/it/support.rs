@@ -115,7 +115,7 @@ impl Service for Tracker {
 
     fn call(&self, request: TrackerRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
         let TrackerRequest::Saddrs(saddrs) = request else {
-            panic!("not asked for addresses")
+            return Err(Fault::new(ErrorCode::Unknown, "unknown command"));
         };
         if saddrs.app.as_str() != "tnvideo" {
             return Err(Fault::new(ErrorCode::BadRequest, "unknown appid"));

@@ -111,6 +111,31 @@ fn wait_for_health(fixture: &Fixture, node: &Node, code: u16, words: &[&str]) {
 }
 
 #[test]
+fn an_httpd_is_not_ready_while_no_tracker_can_be_reached() {
+    let mut fixture = Fixture::start(&Layout {
+        trackers: 2,
+        ..Layout::small(1)
+    });
+    let httpd = fixture.nodes(Role::Httpd).remove(0);
+    let [lost, kept] = fixture.nodes(Role::Tracker).try_into().unwrap();
+    let reachable =
+        |tracker: &Node| format!("tnv_tracker_reachable{{tracker=\"{}\"}}", tracker.addr);
+    wait_for_health(&fixture, &httpd, 200, &["ok"]);
+    fixture.cluster.kill(&lost).unwrap();
+    let lost_addr = lost.addr.to_string();
+    wait_for_health(&fixture, &httpd, 200, &["degraded", &lost_addr]);
+    let samples = metrics(&fixture, &httpd);
+    assert_eq!(samples[&reachable(&lost)], 0.0);
+    assert_eq!(samples[&reachable(&kept)], 1.0);
+    fixture.cluster.kill(&kept).unwrap();
+    wait_for_health(&fixture, &httpd, 503, &["no tracker can be reached"]);
+    for tracker in [&lost, &kept] {
+        fixture.cluster.start_node(tracker).unwrap();
+    }
+    wait_for_health(&fixture, &httpd, 200, &["ok"]);
+}
+
+#[test]
 fn a_storage_tells_which_tracker_is_away_and_that_no_idserver_answers() {
     let mut fixture = Fixture::start(&Layout {
         trackers: 2,
