@@ -86,7 +86,9 @@ impl Lacking {
 
 /// How a server may answer a command that it does not know: a C++ one with a failure without a
 /// kind, or by closing each connection that brings it; another one by saying so.
-fn may_be_unknown(error: &Error) -> bool {
+///
+/// Whoever asks over and over may remember that, once the server was seen to answer another command.
+pub fn may_be_unknown(error: &Error) -> bool {
     match error {
         Error::Fault { source, .. } if source.code == ErrorCode::BadRequest => {
             source.message.contains("unknown command")

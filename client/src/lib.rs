@@ -61,6 +61,7 @@ pub use error::{Error, ProtocolError};
 pub use error_kind::ErrorKind;
 pub use file_ids::new_file_id;
 pub use id_client::IdClient;
+pub use lacking::may_be_unknown;
 pub use manager::PoolManager;
 pub use remote_file::RemoteFile;
 pub use upload::{Uploaded, checksum_of};

@@ -24,6 +24,9 @@ pub const REPORT_WORDS_MAX: usize = 160;
 pub struct Report {
     /// Whether uploads have a chance: clients are sent to others first when not.
     pub uploads: bool,
+    /// Whether downloads have a chance: clients are sent elsewhere when not. An earlier version
+    /// does not tell, and serves them.
+    pub downloads: bool,
     /// Whether an administrator takes it out of service.
     pub drain: Drain,
     /// Its whole version; JOIN has room for six bytes only.
@@ -82,7 +85,8 @@ pub struct StorePath {
     pub why: String,
 }
 
-/// Totals since the storage started. Bytes are those of content.
+/// Totals since the storage started, of requests that are over. Bytes are those of content: of
+/// uploads that succeeded, and what downloads sent, also when they were cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)]
@@ -121,6 +125,7 @@ impl Default for Report {
     fn default() -> Report {
         Report {
             uploads: true,
+            downloads: true,
             drain: Drain::None,
             version: String::new(),
             up_since: 0,

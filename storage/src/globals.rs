@@ -11,12 +11,12 @@ use proto::report::Drain;
 use crate::barred::Barred;
 use crate::cache::Rows;
 use crate::config::Config;
-use crate::counters::Counters;
 use crate::db::{self, Files};
 use crate::due::HalfDeleted;
 use crate::heal::Heal;
 use crate::id::Numbers;
 use crate::identity::Identity;
+use crate::last_errors::LastErrors;
 use crate::metrics::StorageMetrics;
 use crate::path::StorePaths;
 use crate::ties::Ties;
@@ -35,7 +35,7 @@ pub(crate) struct Globals {
     pub(crate) writer: FileWriter,
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
-    pub(crate) counters: Counters,
+    pub(crate) errors: LastErrors,
     pub(crate) ties: Ties,
     pub(crate) half_deleted: HalfDeleted,
     pub(crate) heal: Heal,
@@ -57,7 +57,7 @@ impl Globals {
             writer: FileWriter::new(config.durability),
             files,
             rows: Rows::new(&config.cache),
-            counters: Counters::default(),
+            errors: LastErrors::default(),
             ties: Ties::default(),
             half_deleted: HalfDeleted::default(),
             heal: Heal::default(),

@@ -56,6 +56,9 @@ impl Subject for Shown {
         if !report.uploads {
             health.fail("no store path takes uploads");
         }
+        if !report.downloads {
+            health.fail("no store path answers");
+        }
         for reason in reasons {
             health.degrade(reason);
         }
@@ -79,6 +82,9 @@ impl Subject for Shown {
         let report = self.report();
         page.gauge("tnv_storage_takes_uploads", help)
             .sample(&[], f64::from(u8::from(report.uploads)));
+        let help = "Whether downloads have a chance: 1 when a store path answers.";
+        page.gauge("tnv_storage_serves_downloads", help)
+            .sample(&[], f64::from(u8::from(report.downloads)));
         measure_paths(page, &report.paths);
     }
 

@@ -67,6 +67,12 @@ impl StorePaths {
         self.paths.iter().any(|path| path.takes_uploads())
     }
 
+    /// Whether a download had a chance: of several store paths some file is on one that answers.
+    /// Never waits.
+    pub(crate) fn serve_downloads(&self) -> bool {
+        self.paths.iter().any(|path| path.serves_downloads())
+    }
+
     /// Where the file of a row lies. A row may be older than the configuration: a path outside of
     /// all store paths is taken as it is.
     ///

@@ -1,8 +1,10 @@
 //! How this storage is, put together for the trackers. Never waits: what disks say is what they
 //! said when they were last looked after.
 
+use daemon::metrics::Requests;
 use daemon::net::Connections;
 use proto::report::{Counters, Report, Space, StorePath};
+use proto::storage::{DELETE, DOWNLOAD, FILESIZE, READ, STAT, UPLOAD};
 
 use crate::globals::Globals;
 use crate::store_path::Health;
@@ -23,6 +25,7 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
         .fold(Space::default(), |sum, path| sum.plus(path.space));
     Report {
         uploads: globals.takes_uploads(),
+        downloads: globals.paths.serve_downloads(),
         drain: globals.identity.drain(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         up_since,
@@ -32,9 +35,37 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
             connection_alloc_count: connections.max() as u64,
             connection_current_count: connections.now() as u64,
             connection_max_count: connections.most() as u64,
-            ..globals.counters.totals()
+            ..totals(&globals.metrics.frame.requests)
         },
-        errors: globals.counters.errors(),
+        errors: globals.errors.list(),
+    }
+}
+
+/// What the status port shows too, in the words of FastDFS.
+fn totals(requests: &Requests) -> Counters {
+    let upload = requests.total(UPLOAD);
+    let delete = requests.total(DELETE);
+    let both = |one: u8, other: u8| {
+        let (one, other) = (requests.total(one), requests.total(other));
+        (one.requests + other.requests, one.ok + other.ok)
+    };
+    let (total_download_count, success_download_count) = both(DOWNLOAD, READ);
+    let (total_stat_count, success_stat_count) = both(FILESIZE, STAT);
+    let sent = requests.total(DOWNLOAD).sent + requests.total(READ).sent;
+    Counters {
+        total_upload_count: upload.requests,
+        success_upload_count: upload.ok,
+        total_upload_bytes: upload.received,
+        success_upload_bytes: upload.received,
+        total_download_count,
+        success_download_count,
+        total_download_bytes: sent,
+        success_download_bytes: sent,
+        total_delete_count: delete.requests,
+        success_delete_count: delete.ok,
+        total_stat_count,
+        success_stat_count,
+        ..Counters::default()
     }
 }
 

@@ -29,28 +29,21 @@ impl StorageService {
         StorageService { globals }
     }
 
-    /// Serves a request and counts it.
+    /// Serves a request.
     fn serve(&self, request: StorageRequest) -> Result<Reply, Fault> {
-        let counters = &self.globals.counters;
         match request {
             StorageRequest::Upload(upload) => {
-                counters.uploads.ask(1);
                 let incoming = upload::begin(&self.globals, upload)?;
                 Ok(Reply::Content(Box::new(incoming)))
             }
             StorageRequest::FileSize(key) => {
-                let stat = counters.stats.count(self.stat(&key))?;
+                let stat = self.stat(&key)?;
                 Ok(Reply::Body(encode_file_size(stat.size)))
             }
-            StorageRequest::Download(download) => {
-                counters.downloads.count(self.download(&download))
-            }
-            StorageRequest::Read(read) => counters.downloads.count(self.read(&read)),
-            StorageRequest::Delete(key) => counters.deletes.count(self.delete(&key)),
-            StorageRequest::Stat(key) => {
-                let stat = counters.stats.count(self.stat(&key))?;
-                Ok(Reply::Body(stat.encode()))
-            }
+            StorageRequest::Download(download) => self.download(&download),
+            StorageRequest::Read(read) => self.read(&read),
+            StorageRequest::Delete(key) => self.delete(&key),
+            StorageRequest::Stat(key) => Ok(Reply::Body(self.stat(&key)?.encode())),
             StorageRequest::Challenge | StorageRequest::Admin(_) => {
                 unreachable!("these are answered before")
             }
@@ -73,26 +66,14 @@ impl StorageService {
             return Err(out_of_range("size", wanted, rest));
         }
         let len = if wanted == 0 { rest } else { wanted };
-        Ok(self.send(file, offset, len, Vec::new()))
+        Ok(send(file, offset, len, Vec::new()))
     }
 
     fn read(&self, Read { key, span }: &Read) -> Result<Reply, Fault> {
         let (row, (file, size)) = self.with_file(key, Lane::Slow, file::open)?;
         check_size(key, &row, size)?;
         let (offset, len) = span.within(size);
-        Ok(self.send(file, offset, len, stat_of(&row, size).encode()))
-    }
-
-    fn send(&self, file: GatedFile, offset: u64, len: u64, before: Vec<u8>) -> Reply {
-        let bytes = &self.globals.counters.download_bytes;
-        bytes.ask(len);
-        bytes.succeed(len);
-        Reply::File {
-            file: Box::new(file),
-            offset,
-            len,
-            before,
-        }
+        Ok(send(file, offset, len, stat_of(&row, size).encode()))
     }
 
     fn stat(&self, key: &FileKey) -> Result<FileStat, Fault> {
@@ -218,9 +199,18 @@ impl Service for StorageService {
             request => self.serve(request),
         };
         if let Err(fault) = &reply {
-            self.globals.counters.note(fault, epoch_secs());
+            self.globals.errors.note(fault, epoch_secs());
         }
         reply
+    }
+}
+
+fn send(file: GatedFile, offset: u64, len: u64, before: Vec<u8>) -> Reply {
+    Reply::File {
+        file: Box::new(file),
+        offset,
+        len,
+        before,
     }
 }
 

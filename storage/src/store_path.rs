@@ -121,6 +121,11 @@ impl StorePath {
         self.health() == Health::Writable && !self.ledger.is_full() && !self.gate.hangs()
     }
 
+    /// Whether a download had a chance as of the last probe. Never waits.
+    pub(crate) fn serves_downloads(&self) -> bool {
+        !matches!(*self.health.lock(), Health::Away(_)) && !self.gate.hangs()
+    }
+
     /// Promises room for a file of `size` bytes, if it takes uploads.
     ///
     /// # Errors

@@ -93,30 +93,20 @@ fn begin_file(globals: &Globals, size: u64) -> Result<(Arc<StorePath>, String, N
 
 impl Content for Incoming {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.globals.counters.upload_bytes.ask(bytes.len() as u64);
         self.hash.update(bytes);
         let written = self.file.write(bytes);
         written.map_err(|e| {
             let fault = write_fault(&self.store_path, &self.path, &e);
-            self.globals.counters.note(&fault, epoch_secs());
+            self.globals.errors.note(&fault, epoch_secs());
             fault
         })
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, Fault> {
-        let (globals, size) = (Arc::clone(&self.globals), self.size);
-        let counters = &globals.counters;
-        match self.store() {
-            Ok(()) => {
-                counters.uploads.succeed(1);
-                counters.upload_bytes.succeed(size);
-                Ok(Vec::new())
-            }
-            Err(fault) => {
-                counters.note(&fault, epoch_secs());
-                Err(fault)
-            }
-        }
+        let globals = Arc::clone(&self.globals);
+        let stored = self.store();
+        let stored = stored.inspect_err(|fault| globals.errors.note(fault, epoch_secs()));
+        stored.map(|()| Vec::new())
     }
 }
 

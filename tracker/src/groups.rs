@@ -4,14 +4,24 @@
 //! OFFLINE; leaving removes it. Clients are sent to ACTIVE members only. When there are too many,
 //! the member that has been OFFLINE for longest makes room for a new one.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod group;
+mod member;
+mod nodes;
+mod offers;
+mod reach;
+
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::report::{Drain, Report};
-use proto::tracker::{ADDRESSES_MAX, Join, Member as Name};
+use proto::report::Report;
+use proto::tracker::{Join, Member as Name};
 use proto::{ErrorCode, Fault, GroupName, NodeId};
+
+use group::Group;
+pub(crate) use member::{Member, State};
+use reach::Reach;
 
 /// The time: one clock that no administrator turns, for silence, and one for people.
 #[derive(Debug, Clone, Copy)]
@@ -20,40 +30,6 @@ pub(crate) struct Now {
     pub(crate) elapsed: Duration,
     /// Seconds since the epoch.
     pub(crate) epoch: i64,
-}
-
-/// How a member is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It joined and has not beaten since.
-    Online,
-    /// It beats.
-    Active,
-    /// It was not heard of for too long.
-    Offline,
-}
-
-/// One storage in one group.
-#[derive(Debug, Clone)]
-pub(crate) struct Member {
-    /// What it told when it last joined.
-    pub(crate) join: Arc<Join>,
-    /// Where clients reach it.
-    pub(crate) addr: SocketAddr,
-    pub(crate) state: State,
-    /// When it was last heard of, seconds since the epoch.
-    pub(crate) beat_time: i64,
-    /// What it last told of itself since it joined; a C++ storage tells nothing.
-    pub(crate) report: Option<Arc<Report>>,
-    /// Who it is; a C++ storage does not tell.
-    pub(crate) node: Option<NodeId>,
-    /// What is odd about its address.
-    pub(crate) note: Option<Arc<str>>,
-    /// Whether it can be connected to, as far as this tracker knows.
-    pub(crate) reach: Reach,
-    heard: Duration,
-    /// Which of all joins was its last.
-    join_number: u64,
 }
 
 /// What a connection keeps of the member that joined on it.
@@ -103,30 +79,6 @@ pub(crate) struct Place {
     pub(crate) note: Option<Arc<str>>,
 }
 
-/// Whether a member can be connected to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Not tried yet.
-    Untried,
-    /// It could, at this time on the clock of [`Now::elapsed`].
-    Good(Duration),
-    /// It could not, so many times in a row.
-    Bad {
-        /// The last time.
-        at: Duration,
-        /// How often.
-        times: u32,
-        /// Why.
-        why: Arc<str>,
-    },
-}
-
-/// A member is not offered to clients after so many tries in a row that failed: one may be chance.
-const BAD_TIMES: u32 = 2;
-/// Time from one try to the next: of members that could be connected to, and of others.
-const RETRY_GOOD: Duration = Duration::from_secs(30);
-const RETRY_BAD: Duration = Duration::from_secs(5);
-
 /// All groups that have members.
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -140,16 +92,6 @@ pub(crate) struct Groups {
     by_node: BTreeMap<NodeId, (GroupName, u64)>,
     n_members: usize,
     n_joins: u64,
-}
-
-/// One group. A member's number is that of its first join, so members are in order of joining.
-#[derive(Debug, Default)]
-struct Group {
-    members: BTreeMap<u64, Member>,
-    by_addr: BTreeMap<(IpAddr, u16), u64>,
-    /// The numbers of the ACTIVE ones, in order: a client's reply takes three of them, of however
-    /// many.
-    active: Vec<u64>,
 }
 
 impl Groups {
@@ -227,58 +169,6 @@ impl Groups {
             forgotten,
             replaced,
         })
-    }
-
-    /// Sees to it that no other member has this node id or, in the group, this address. One that
-    /// lives is in the right; who restarted, or is silent, makes way. Tells who did.
-    fn make_way(
-        &mut self,
-        node: &NodeId,
-        addr: SocketAddr,
-        join: &Join,
-        now: Now,
-    ) -> Result<Option<Member>, Fault> {
-        let at_addr = self.groups.get(&join.member.group).and_then(|group| {
-            let number = group.at(addr)?;
-            group.members.get(&number)
-        });
-        if let Some(other) = at_addr
-            && other.node.as_ref().is_some_and(|other| other != node)
-            && other.state != State::Offline
-        {
-            return Err(other.conflict(now, &format!("{addr} is taken, which node {node} wants")));
-        }
-        let Some((name, number)) = self.by_node.get(node).cloned() else {
-            return Ok(None);
-        };
-        let other = self.groups.get(&name).and_then(|g| g.members.get(&number));
-        let Some(other) = other.filter(|m| m.addr != addr || name != join.member.group) else {
-            return Ok(None);
-        };
-        let is_same_process = other.join.start_time == join.start_time
-            && other.join.member.hostname == join.member.hostname;
-        if other.state != State::Offline && !is_same_process {
-            let host = &join.member.hostname;
-            return Err(other.conflict(
-                now,
-                &format!("node id {node} of {host} at {addr} is in use (a copied machine?)"),
-            ));
-        }
-        self.forget_silence(&name, number);
-        Ok(self.remove(&name, number))
-    }
-
-    /// A node id is free again, unless the member was entered anew with it.
-    fn forget_node(&mut self, member: &Member, number: u64, group: &GroupName) {
-        if let Some(node) = &member.node
-            && let Some((at, n)) = self.by_node.get(node)
-            && (at, *n) == (group, number)
-        {
-            let still = self.groups.get(group).and_then(|g| g.members.get(&number));
-            if still.is_none_or(|still| still.node.as_ref() != Some(node)) {
-                self.by_node.remove(node);
-            }
-        }
     }
 
     /// Sees to it that one more fits in; tells who had to go.
@@ -408,100 +298,6 @@ impl Groups {
         lost
     }
 
-    /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members that are not
-    /// drained, the first one by `chance`, the others those that joined after it, in a ring; those
-    /// that take no uploads come after all that do. A loopback address is for clients of this
-    /// machine only.
-    pub(crate) fn active(
-        &self,
-        group: &GroupName,
-        chance: usize,
-        client: IpAddr,
-    ) -> Vec<SocketAddr> {
-        let Some(group) = self.groups.get(group) else {
-            return Vec::new();
-        };
-        let start = chance.checked_rem(group.active.len()).unwrap_or(0);
-        let (before, from) = group.active.split_at(start);
-        let ring = || {
-            from.iter()
-                .chain(before)
-                .filter_map(|number| group.members.get(number))
-                .filter(|member| member.is_offered())
-                .filter(|member| !member.addr.ip().is_loopback() || client.is_loopback())
-        };
-        let takers = ring().filter(|member| member.takes_uploads());
-        let others = ring().filter(|member| !member.takes_uploads());
-        let addrs = takers.chain(others).map(|member| member.addr);
-        addrs.take(ADDRESSES_MAX).collect()
-    }
-
-    /// Why ACTIVE members of a group are not offered: the first one that cannot be connected to.
-    pub(crate) fn unreachable(&self, group: &GroupName) -> Option<String> {
-        let group = self.groups.get(group)?;
-        let mut active = group.active.iter().filter_map(|n| group.members.get(n));
-        active.find_map(Member::unreachable)
-    }
-
-    /// The members that live and whose addresses are to be tried now; at most `limit`.
-    pub(crate) fn to_try(&self, now: Duration, limit: usize) -> Vec<(Ticket, SocketAddr)> {
-        let live = self.groups.iter().flat_map(|(name, group)| {
-            let live = group.members.iter();
-            let live = live.filter(|(_, member)| member.state != State::Offline);
-            live.map(move |(number, member)| (name, number, member))
-        });
-        let due = live.filter(|(_, _, member)| member.reach.is_due(now));
-        due.take(limit)
-            .map(|(name, number, member)| {
-                let ticket = Ticket {
-                    group: name.clone(),
-                    number: *number,
-                    join_number: member.join_number,
-                };
-                (ticket, member.addr)
-            })
-            .collect()
-    }
-
-    /// A member's address was tried: `failure` tells why it cannot be connected to. Tells of the
-    /// member when that turned what is known of it.
-    pub(crate) fn tried(
-        &mut self,
-        ticket: &Ticket,
-        failure: Option<String>,
-        now: Duration,
-    ) -> Option<Member> {
-        let group = self.groups.get_mut(&ticket.group)?;
-        let member = group.members.get_mut(&ticket.number)?;
-        if member.join_number != ticket.join_number {
-            return None;
-        }
-        let was_bad = member.reach.is_bad();
-        member.reach = match (failure, &member.reach) {
-            (None, _) => Reach::Good(now),
-            (Some(why), Reach::Bad { times, .. }) => Reach::Bad {
-                at: now,
-                times: times.saturating_add(1),
-                why: why.into(),
-            },
-            (Some(why), _) => Reach::Bad {
-                at: now,
-                times: 1,
-                why: why.into(),
-            },
-        };
-        (member.reach.is_bad() != was_bad).then(|| member.clone())
-    }
-
-    /// The groups that have an ACTIVE member which takes uploads.
-    pub(crate) fn with_takers(&self) -> BTreeSet<GroupName> {
-        let groups = self.groups.iter();
-        groups
-            .filter(|(_, group)| group.has_taker())
-            .map(|(name, _)| name.clone())
-            .collect()
-    }
-
     /// How many members there are, whatever their state.
     pub(crate) fn len(&self) -> usize {
         self.n_members
@@ -532,119 +328,6 @@ impl Groups {
         groups
             .map(|(name, group)| (name.clone(), members(group)))
             .collect()
-    }
-}
-
-impl Member {
-    /// Whether clients are sent there while it is ACTIVE.
-    pub(crate) fn is_offered(&self) -> bool {
-        self.drain() != Drain::All && !self.reach.is_bad()
-    }
-
-    /// Why it cannot be connected to, if that is so.
-    pub(crate) fn unreachable(&self) -> Option<String> {
-        match &self.reach {
-            Reach::Bad { why, .. } if self.reach.is_bad() => {
-                Some(format!("{} cannot be connected to: {why}", self.addr))
-            }
-            _ => None,
-        }
-    }
-
-    /// The refusal of somebody who wants what this member has.
-    fn conflict(&self, now: Now, what: &str) -> Fault {
-        let name = &self.join.member;
-        let heard = now.elapsed.saturating_sub(self.heard).as_secs();
-        let message = format!(
-            "{what}: {}/{} at {} was heard of {heard} s ago",
-            name.group, name.hostname, self.addr
-        );
-        Fault::new(ErrorCode::Exists, message)
-    }
-
-    /// Whether uploads have a chance there.
-    fn takes_uploads(&self) -> bool {
-        self.report.as_ref().is_none_or(|report| report.uploads) && self.drain() == Drain::None
-    }
-
-    /// How far an administrator takes it out of service.
-    pub(crate) fn drain(&self) -> Drain {
-        self.report
-            .as_ref()
-            .map_or(Drain::None, |report| report.drain)
-    }
-}
-
-impl Reach {
-    /// Whether clients are better not sent there.
-    pub(crate) fn is_bad(&self) -> bool {
-        matches!(self, Reach::Bad { times, .. } if *times >= BAD_TIMES)
-    }
-
-    fn is_due(&self, now: Duration) -> bool {
-        match self {
-            Reach::Untried => true,
-            Reach::Good(at) => now.saturating_sub(*at) >= RETRY_GOOD,
-            Reach::Bad { at, .. } => now.saturating_sub(*at) >= RETRY_BAD,
-        }
-    }
-}
-
-impl Group {
-    fn has_taker(&self) -> bool {
-        let mut active = self.active.iter().filter_map(|n| self.members.get(n));
-        active.any(|member| member.is_offered() && member.takes_uploads())
-    }
-
-    /// The number of the member with this address.
-    fn at(&self, addr: SocketAddr) -> Option<u64> {
-        self.by_addr.get(&(addr.ip(), addr.port())).copied()
-    }
-
-    /// Enters a member that joined, ONLINE; tells what it was before.
-    fn put(&mut self, number: u64, member: Member) -> Option<Member> {
-        self.set_state(number, member.state);
-        self.by_addr
-            .insert((member.addr.ip(), member.addr.port()), number);
-        self.members.insert(number, member)
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Member> {
-        self.set_state(number, State::Offline);
-        let member = self.members.remove(&number)?;
-        self.by_addr.remove(&(member.addr.ip(), member.addr.port()));
-        Some(member)
-    }
-
-    /// Makes OFFLINE who was last heard of at `since` or before.
-    fn check(&mut self, since: Duration) -> Vec<(u64, Member)> {
-        let mut lost = Vec::new();
-        for (number, member) in &mut self.members {
-            if member.state != State::Offline && member.heard <= since {
-                member.state = State::Offline;
-                lost.push((*number, member.clone()));
-            }
-        }
-        if !lost.is_empty() {
-            // All at once: when the network was away it is everybody.
-            let members = &self.members;
-            let state = |number: &u64| members.get(number).map(|member| member.state);
-            self.active
-                .retain(|number| state(number) == Some(State::Active));
-        }
-        lost
-    }
-
-    /// Keeps state and list of ACTIVE members alike. The member need not be there yet.
-    fn set_state(&mut self, number: u64, state: State) {
-        match (self.active.binary_search(&number), state) {
-            (Err(idx), State::Active) => self.active.insert(idx, number),
-            (Ok(idx), State::Online | State::Offline) => drop(self.active.remove(idx)),
-            _ => {}
-        }
-        if let Some(member) = self.members.get_mut(&number) {
-            member.state = state;
-        }
     }
 }
 

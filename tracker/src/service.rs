@@ -117,18 +117,24 @@ impl TrackerService {
         let elsewhere = || Fault::new(ErrorCode::NotFound, "no member joined on this connection");
         let ticket = session.ticket.as_ref().ok_or_else(elsewhere)?;
         check_group(name, ticket)?;
-        let (uploads, drain) = (report.uploads, report.drain);
+        let now = Arc::new(report);
         let mut groups = self.globals.groups.lock();
-        let before = groups.report(ticket, Arc::new(report));
+        let before = groups.report(ticket, Arc::clone(&now));
         drop(groups);
         let before = before.ok_or_else(elsewhere)?;
         let text = format!("{} {}/{}", before.addr, name.group, name.hostname);
-        if before.drain() != drain {
-            info!("{text} is drained of: {}", drain.as_str());
+        let before = before.report.unwrap_or_default();
+        if before.drain != now.drain {
+            info!("{text} is drained of: {}", now.drain.as_str());
         }
-        match (before.report.is_none_or(|report| report.uploads), uploads) {
+        match (before.uploads, now.uploads) {
             (true, false) => warn!("{text} takes no uploads"),
             (false, true) => info!("{text} takes uploads again"),
+            _ => {}
+        }
+        match (before.downloads, now.downloads) {
+            (true, false) => warn!("{text} serves no downloads"),
+            (false, true) => info!("{text} serves downloads again"),
             _ => {}
         }
         Ok(())

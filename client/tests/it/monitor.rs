@@ -178,6 +178,10 @@ fn a_check_ends_as_monitoring_systems_want_it() {
     let (exit, line) = check(&trackers);
     assert_eq!(exit, 0);
     assert!(line.contains(" readable=1 writable=1"), "{line}");
+    report(1, &|report| report.downloads = false);
+    let (_, line) = check(&trackers);
+    assert!(line.contains(" readable=1 writable=1"), "{line}");
+    assert!(stdout(&monitor(&trackers, &[])).contains("none (no store path answers)"));
     for storage in &mut state.lock().unwrap().groups[0].storages {
         storage.report.as_mut().unwrap().uploads = false;
     }

@@ -20,8 +20,8 @@ use proto::Request;
 pub use net::NetMetrics;
 pub use page::{Family, Page};
 pub use prometheus::{IntCounter, IntGauge};
-pub use requests::Requests;
 pub(crate) use requests::Tally;
+pub use requests::{Requests, Total};
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -65,6 +65,19 @@ pub struct Requests {
     commands: Vec<u8>,
 }
 
+/// What was counted of one command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Total {
+    /// However they ended.
+    pub requests: u64,
+    /// Those that succeeded.
+    pub ok: u64,
+    /// Content taken in by those, in bytes.
+    pub received: u64,
+    /// Content sent, in bytes, also in replies that were cut.
+    pub sent: u64,
+}
+
 /// One command, or method.
 struct Row {
     name: &'static str,
@@ -160,6 +173,12 @@ impl Requests {
         })
     }
 
+    /// What was counted of a command of the wire: the requests that are over.
+    pub fn total(&self, command: u8) -> Total {
+        let idx = self.commands.iter().position(|known| *known == command);
+        idx.map_or(Total::default(), |idx| self.rows[idx].total())
+    }
+
     /// What is known of each command, for people: requests by outcome, as far as there are any,
     /// their number and mean duration.
     pub(crate) fn describe(&self) -> serde_json::Value {
@@ -212,6 +231,17 @@ fn rows(
 }
 
 impl Row {
+    fn total(&self) -> Total {
+        // In this order: never more done than asked for.
+        let ok = self.outcomes[OK].1.get();
+        Total {
+            ok,
+            requests: self.outcomes.iter().map(|(_, counter)| counter.get()).sum(),
+            received: self.received.get(),
+            sent: self.sent.get(),
+        }
+    }
+
     fn describe(&self) -> serde_json::Value {
         let outcomes = self
             .outcomes

@@ -26,6 +26,14 @@ fn a_request_is_counted_once_by_how_it_ended() {
     drop(begin(GET_ID));
     drop(begin(GET_ID).succeed(10));
     begin(77).fail(ErrorCode::BadRequest).end(sent(40, true));
+    let total = Total {
+        requests: 5,
+        ok: 3,
+        received: 0,
+        sent: 8,
+    };
+    assert_eq!(metrics.requests.total(GET_ID), total);
+    assert_eq!(metrics.requests.total(77), Total::default());
     let text = text(&metrics);
     for line in [
         "tnv_requests_total{command=\"get-id\",outcome=\"ok\"} 3",

@@ -46,18 +46,26 @@ pub(crate) fn report() -> impl Strategy<Value = Report> {
         proptest::collection::vec(path(), 0..4),
         proptest::collection::vec(error, 0..=REPORT_ERRORS_MAX),
     );
-    (any::<(bool, i64)>(), drain, space(), lists, counters()).prop_map(
-        |((uploads, up_since), drain, space, (paths, errors), counters)| Report {
-            uploads,
-            drain,
-            version: "1.2.3-rc1".to_owned(),
-            up_since,
-            space,
-            paths,
-            counters,
-            errors,
-        },
+    (
+        any::<(bool, bool, i64)>(),
+        drain,
+        space(),
+        lists,
+        counters(),
     )
+        .prop_map(
+            |((uploads, downloads, up_since), drain, space, (paths, errors), counters)| Report {
+                uploads,
+                downloads,
+                drain,
+                version: "1.2.3-rc1".to_owned(),
+                up_since,
+                space,
+                paths,
+                counters,
+                errors,
+            },
+        )
 }
 
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
@@ -148,6 +156,8 @@ fn fields_of_other_versions_are_passed_over_or_have_their_defaults() {
     assert_eq!(read("{}"), Report::default());
     let report = read(r#"{"uploads":false,"drain":"sideways","tomorrow":{"a":[1]}}"#);
     assert_eq!((report.uploads, report.drain), (false, Drain::Uploads));
+    // A storage that does not tell serves what it has.
+    assert!(report.downloads);
     assert_eq!(report.space, Space::default());
 }
 

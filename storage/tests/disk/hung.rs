@@ -106,8 +106,8 @@ fn a_disk_that_hangs_takes_few_workers_and_its_own_files_only() {
             .unwrap();
     }
     assert!(
-        node.tracker.all_take_uploads(),
-        "the other disk takes uploads"
+        node.tracker.all_take_uploads() && node.tracker.all_serve_downloads(),
+        "the other disk serves"
     );
     let caught = n_caught(&node.log());
     assert!((1..=CAUGHT_MAX).contains(&caught), "{caught}");
@@ -149,7 +149,7 @@ fn a_storage_whose_disks_all_hang_says_so() {
         })
         .into();
     let told = until("the tracker hears of it", || {
-        node.tracker.none_takes_uploads()
+        node.tracker.none_takes_uploads() && !node.tracker.all_serve_downloads()
     });
     until("both are known to hang", || {
         node.log().matches(" hangs, with ").count() == 2
@@ -163,7 +163,7 @@ fn a_storage_whose_disks_all_hang_says_so() {
     );
     disks.iter().for_each(FaultyDisk::answer);
     let back = until("the tracker hears of that, too", || {
-        node.tracker.all_take_uploads()
+        node.tracker.all_take_uploads() && node.tracker.all_serve_downloads()
     });
     for mut client in asked {
         assert!(client.receive().is_ok());

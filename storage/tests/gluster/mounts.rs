@@ -62,7 +62,9 @@ fn is_away(group: &Group) {
             assert_away(&client.size(file).unwrap_err());
             assert_away(&client.delete(file).unwrap_err());
         }
-        until("the tracker knows", || !group.tracker.all_take_uploads());
+        until("the tracker knows", || {
+            !group.tracker.all_take_uploads() && !group.tracker.all_serve_downloads()
+        });
     }
     // The peer has a mount that is well.
     let mut peer = group.nodes[1].client();

@@ -1,4 +1,4 @@
-//! A tracker that remembers which storages take uploads.
+//! A tracker that remembers which storages take uploads and serve downloads.
 
 use daemon::metrics::Metrics;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use daemon::wire::{Caller, Reply, Service, Wire};
 use proto::Fault;
 use proto::tracker::TrackerRequest;
 
-type Told = Arc<Mutex<HashMap<String, bool>>>;
+type Told = Arc<Mutex<HashMap<String, (bool, bool)>>>;
 
 struct Listening(Told);
 
@@ -22,10 +22,11 @@ impl Service for Listening {
         let mut told = self.0.lock().unwrap();
         match request {
             TrackerRequest::Join(join) => {
-                told.insert(join.member.hostname.to_string(), true);
+                told.insert(join.member.hostname.to_string(), (true, true));
             }
             TrackerRequest::Report(member, report) => {
-                told.insert(member.hostname.to_string(), report.uploads);
+                let flags = (report.uploads, report.downloads);
+                told.insert(member.hostname.to_string(), flags);
             }
             _ => {}
         }
@@ -57,12 +58,21 @@ impl Tracker {
     /// Whether every storage that joined says it takes uploads, and at least one did.
     pub fn all_take_uploads(&self) -> bool {
         let told = self.told.lock().unwrap();
-        !told.is_empty() && told.values().all(|takes| *takes)
+        !told.is_empty() && told.values().all(|(takes, _)| *takes)
     }
 
     /// Whether none of them does.
     pub fn none_takes_uploads(&self) -> bool {
-        self.told.lock().unwrap().values().all(|takes| !takes)
+        self.told.lock().unwrap().values().all(|(takes, _)| !takes)
+    }
+
+    /// Whether all of them serve downloads.
+    pub fn all_serve_downloads(&self) -> bool {
+        self.told
+            .lock()
+            .unwrap()
+            .values()
+            .all(|(_, serves)| *serves)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Joining, beating and leaving, against a tracker that writes down what it is told.
 
 use daemon::metrics::Metrics;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use daemon::config::ServerConfig;
@@ -18,6 +18,8 @@ struct Diary {
     heard: Sender<TrackerRequest>,
     /// Answers the next beat as a tracker that was started anew.
     forgetful: AtomicBool,
+    /// Answers the next request of this kind that it has too much to do.
+    busy: Mutex<Option<&'static str>>,
 }
 
 impl Service for Diary {
@@ -26,19 +28,37 @@ impl Service for Diary {
 
     fn call(&self, request: TrackerRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
         let beat = matches!(request, TrackerRequest::Beat(_));
+        let kind = kind(&request);
         self.heard.send(request).unwrap();
         if beat && self.forgetful.swap(false, Ordering::Relaxed) {
             return Err(Fault::new(ErrorCode::NotFound, "unknown member"));
+        }
+        if self
+            .busy
+            .lock()
+            .unwrap()
+            .take_if(|busy| *busy == kind)
+            .is_some()
+        {
+            return Err(Fault::new(ErrorCode::Busy, "busy, waited 5s for a worker"));
         }
         Ok(Reply::Body(Vec::new()))
     }
 }
 
 fn tracker(forgetful: bool) -> (Server, Receiver<TrackerRequest>) {
+    tracker_that_is(forgetful, None)
+}
+
+fn tracker_that_is(
+    forgetful: bool,
+    busy: Option<&'static str>,
+) -> (Server, Receiver<TrackerRequest>) {
     let (heard, diary) = unbounded();
     let service = Diary {
         heard,
         forgetful: AtomicBool::new(forgetful),
+        busy: Mutex::new(busy),
     };
     let wire = Wire::new(
         service,
@@ -57,6 +77,8 @@ fn kind(request: &TrackerRequest) -> &'static str {
         TrackerRequest::Join(_) => "join",
         TrackerRequest::Beat(_) => "beat",
         TrackerRequest::Leave(_) => "leave",
+        TrackerRequest::Hello(_) => "hello",
+        TrackerRequest::Report(..) => "report",
         _ => "other",
     }
 }
@@ -160,6 +182,19 @@ fn a_reload_changes_how_often_it_beats() {
     beat();
     drop(node);
     server.shutdown();
+}
+
+#[test]
+fn a_tracker_that_is_busy_is_not_taken_for_one_that_knows_no_hellos_and_reports() {
+    for busy in ["hello", "report"] {
+        let (server, diary) = tracker_that_is(false, Some(busy));
+        let node = Node::start_with(|config| config.trackers = vec![server.addr().into()]);
+        for _ in 0..2 {
+            while kind(&diary.recv_timeout(PATIENCE).unwrap()) != busy {}
+        }
+        drop(node);
+        server.shutdown();
+    }
 }
 
 #[test]

@@ -4,22 +4,22 @@ use proptest::prelude::*;
 
 use super::*;
 
-const INTERVAL: Duration = Duration::from_secs(30);
+pub(super) const INTERVAL: Duration = Duration::from_secs(30);
 const MEMBERS_MAX: usize = 5;
 const N_CONNECTIONS: usize = 4;
 
-fn now(secs: u64) -> Now {
+pub(super) fn now(secs: u64) -> Now {
     Now {
         elapsed: Duration::from_secs(secs),
         epoch: 1_700_000_000 + secs as i64,
     }
 }
 
-fn ip(n: u8) -> IpAddr {
+pub(super) fn ip(n: u8) -> IpAddr {
     [127, 0, 0, n].into()
 }
 
-fn place(ip: IpAddr, port: u16) -> Place {
+pub(super) fn place(ip: IpAddr, port: u16) -> Place {
     Place {
         addr: SocketAddr::new(ip, port),
         node: None,
@@ -27,14 +27,14 @@ fn place(ip: IpAddr, port: u16) -> Place {
     }
 }
 
-fn name(group: u8, host: u8) -> Name {
+pub(super) fn name(group: u8, host: u8) -> Name {
     Name {
         group: format!("g{group}").parse().unwrap(),
         hostname: format!("h{host}").parse().unwrap(),
     }
 }
 
-fn join(group: u8, host: u8, port: u16) -> Join {
+pub(super) fn join(group: u8, host: u8, port: u16) -> Join {
     Join {
         version: "1.0".parse().unwrap(),
         member: name(group, host),
@@ -404,7 +404,7 @@ fn silence_counts_from_the_last_sign_of_life() {
     assert_eq!(groups.check(now(110)).len(), 1);
 }
 
-fn place_of(node: &str, host: u8) -> Place {
+pub(super) fn place_of(node: &str, host: u8) -> Place {
     Place {
         node: Some(node.parse().unwrap()),
         ..place(ip(host), 1)
@@ -412,120 +412,11 @@ fn place_of(node: &str, host: u8) -> Place {
 }
 
 /// A process of a host that started at a time of its own.
-fn join_at(host: u8, start_time: i64) -> Join {
+pub(super) fn join_at(host: u8, start_time: i64) -> Join {
     Join {
         start_time,
         ..join(1, host, 1)
     }
-}
-
-fn addrs(groups: &Groups) -> Vec<IpAddr> {
-    let members = groups
-        .snapshot()
-        .into_iter()
-        .flat_map(|(_, members)| members);
-    members.map(|member| member.addr.ip()).collect()
-}
-
-#[test]
-fn of_two_that_live_with_one_node_id_the_second_is_refused_until_the_first_is_silent() {
-    let mut groups = Groups::new(10, INTERVAL);
-    let first = groups.join(place_of("aa", 1), join_at(1, 1), now(0));
-    groups.beat(&first.unwrap().ticket, now(1)).unwrap();
-    let fault = groups
-        .join(place_of("aa", 2), join_at(2, 2), now(4))
-        .unwrap_err();
-    assert_eq!(fault.code, ErrorCode::Exists);
-    for part in ["aa", "127.0.0.2:1", "127.0.0.1:1", "g1/h1", "3 s ago"] {
-        assert!(fault.message.contains(part), "{fault}");
-    }
-    assert_eq!(addrs(&groups), [ip(1)]);
-    assert_eq!(groups.check(now(40)).len(), 1);
-    let second = groups
-        .join(place_of("aa", 2), join_at(2, 2), now(41))
-        .unwrap();
-    assert_eq!(second.replaced.unwrap().addr.ip(), ip(1));
-    assert_eq!((addrs(&groups), groups.len()), (vec![ip(2)], 1));
-    // The id is free again when its member has left.
-    groups.leave(&second.ticket).unwrap();
-    groups
-        .join(place_of("aa", 3), join_at(3, 3), now(42))
-        .unwrap();
-    assert_eq!(addrs(&groups), [ip(3)]);
-}
-
-#[test]
-fn a_process_whose_address_changed_replaces_its_old_entry_at_once() {
-    let mut groups = Groups::new(1, INTERVAL);
-    let first = groups.join(place_of("aa", 1), join_at(1, 7), now(0));
-    groups.beat(&first.unwrap().ticket, now(1)).unwrap();
-    let again = groups
-        .join(place_of("aa", 2), join_at(1, 7), now(2))
-        .unwrap();
-    assert_eq!(again.replaced.unwrap().addr.ip(), ip(1));
-    assert_eq!((addrs(&groups), groups.len()), (vec![ip(2)], 1));
-    // Joining again where it is replaces nothing.
-    let again = groups
-        .join(place_of("aa", 2), join_at(1, 8), now(3))
-        .unwrap();
-    assert!(again.replaced.is_none() && !again.is_new);
-}
-
-#[test]
-fn two_nodes_at_one_address_are_not_taken_for_one_member() {
-    let mut groups = Groups::new(10, INTERVAL);
-    groups
-        .join(place_of("aa", 1), join_at(1, 1), now(0))
-        .unwrap();
-    let fault = groups
-        .join(place_of("bb", 1), join_at(2, 2), now(1))
-        .unwrap_err();
-    assert_eq!(fault.code, ErrorCode::Exists);
-    assert!(fault.message.contains("g1/h1") && fault.message.contains("bb"));
-    groups.check(now(40));
-    groups
-        .join(place_of("bb", 1), join_at(2, 2), now(41))
-        .unwrap();
-    assert_eq!(groups.len(), 1);
-    groups
-        .join(place_of("aa", 2), join_at(1, 3), now(42))
-        .unwrap();
-    assert_eq!(groups.len(), 2);
-}
-
-#[test]
-fn who_cannot_be_connected_to_twice_is_not_offered() {
-    let mut groups = Groups::new(10, INTERVAL);
-    let group: GroupName = "g1".parse().unwrap();
-    for host in [1, 2] {
-        let joined = groups.join(place(ip(host), 1), join(1, host, 1), now(0));
-        groups.beat(&joined.unwrap().ticket, now(0)).unwrap();
-    }
-    let turned = |groups: &mut Groups, secs, failure: Option<&str>| {
-        let due = groups.to_try(now(secs).elapsed, 10);
-        let due = due.into_iter().find(|(_, addr)| addr.ip() == ip(1));
-        let (ticket, _) = due.unwrap();
-        let failure = failure.map(str::to_owned);
-        groups.tried(&ticket, failure, now(secs).elapsed).is_some()
-    };
-    assert!(!turned(&mut groups, 1, Some("refused")));
-    assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
-    assert!(groups.unreachable(&group).is_none());
-    assert!(
-        groups
-            .to_try(now(2).elapsed, 10)
-            .iter()
-            .all(|(_, addr)| addr.ip() != ip(1))
-    );
-    assert!(turned(&mut groups, 6, Some("refused")));
-    assert_eq!(groups.active(&group, 0, ip(9)), [SocketAddr::new(ip(2), 1)]);
-    let why = groups.unreachable(&group).unwrap();
-    assert_eq!(why, "127.0.0.1:1 cannot be connected to: refused");
-    assert!(!turned(&mut groups, 11, Some("refused")));
-    assert!(turned(&mut groups, 16, None));
-    assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
-    // Loopback addresses are of no use to clients elsewhere.
-    assert_eq!(groups.active(&group, 0, [10, 0, 0, 1].into()), []);
 }
 
 #[test]

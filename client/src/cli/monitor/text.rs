@@ -110,6 +110,13 @@ pub(super) fn mode(storage: &Storage) -> &'static str {
     match view::drain(storage) {
         Drain::All => "none (drained)",
         _ if !storage.offered => "none (clients are not sent there)",
+        _ if !storage
+            .report
+            .as_ref()
+            .is_none_or(|report| report.downloads) =>
+        {
+            "none (no store path answers)"
+        }
         Drain::Uploads => "read (drained of uploads)",
         Drain::None if !storage.report.as_ref().is_none_or(|report| report.uploads) => {
             "read (takes no uploads)"

@@ -146,7 +146,9 @@ fn difference(
 
 /// Whether clients are sent there.
 pub(super) fn is_readable(storage: &Storage) -> bool {
-    storage.status == group_list::Storage::ACTIVE && storage.offered
+    let serves = storage.report.as_ref();
+    let serves = serves.is_none_or(|report| report.downloads);
+    storage.status == group_list::Storage::ACTIVE && storage.offered && serves
 }
 
 /// Whether uploads have a chance there.

@@ -1,0 +1,60 @@
+//! What went wrong last: for the trackers.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use proto::report::{LastError, REPORT_ERRORS_MAX};
+use proto::{ErrorCode, Fault};
+
+/// The last errors, each text once, the latest first.
+#[derive(Debug, Default)]
+pub(crate) struct LastErrors(Mutex<VecDeque<LastError>>);
+
+impl LastErrors {
+    /// Takes note of a fault that is this storage's own, not its client's.
+    pub(crate) fn note(&self, fault: &Fault, time: i64) {
+        use ErrorCode::{BadRequest, Busy, Exists, Forbidden, NotFound};
+        if matches!(
+            fault.code,
+            BadRequest | NotFound | Exists | Forbidden | Busy
+        ) {
+            return;
+        }
+        let mut errors = self.0.lock();
+        // What comes again and again must not push out all else.
+        errors.retain(|error| error.text != fault.message);
+        errors.truncate(REPORT_ERRORS_MAX - 1);
+        errors.push_front(LastError {
+            time,
+            text: fault.message.clone(),
+        });
+    }
+
+    /// What went wrong last, the latest first.
+    pub(crate) fn list(&self) -> Vec<LastError> {
+        self.0.lock().iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_faults_of_ours_are_kept_each_once() {
+        let errors = LastErrors::default();
+        let note = |code, text: &str, time| errors.note(&Fault::new(code, text), time);
+        note(ErrorCode::NotFound, "no file", 1);
+        assert_eq!(errors.list(), []);
+        for time in 0..10 {
+            note(ErrorCode::NoSpace, "full", time);
+        }
+        for (time, text) in ["a", "b", "c"].into_iter().enumerate() {
+            note(ErrorCode::Unavailable, text, time as i64);
+        }
+        let texts = || errors.list().into_iter().map(|error| error.text);
+        assert!(texts().eq(["c", "b", "a", "full"]));
+        note(ErrorCode::Damaged, "d", 20);
+        assert!(texts().eq(["d", "c", "b", "a"]));
+    }
+}

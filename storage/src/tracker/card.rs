@@ -1,0 +1,118 @@
+//! What this storage tells each tracker.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Connection, ConnectionConfig, Error};
+use daemon::net::Connections;
+use log::{debug, warn};
+use parking_lot::Mutex;
+use proto::hello::Hello;
+use proto::report::{Drain, Report};
+use proto::tracker::{Join, Member, REPLY, TrackerRequest};
+use proto::{Address, Version};
+
+use crate::clock::epoch_secs;
+use crate::globals::Globals;
+use crate::report::report;
+
+/// What this storage tells each tracker.
+pub(super) struct Card {
+    pub(super) globals: Arc<Globals>,
+    pub(super) member: Member,
+    pub(super) port: u16,
+    pub(super) start_time: i64,
+    pub(super) connection: ConnectionConfig,
+    pub(super) connections: Connections,
+    pub(super) beat_interval: Mutex<Duration>,
+}
+
+/// What of a report trackers act on: told when it changes, the rest with each beat.
+pub(super) type Standing = (bool, bool, Drain);
+
+pub(super) fn standing(report: &Report) -> Standing {
+    (report.uploads, report.downloads, report.drain)
+}
+
+impl Card {
+    pub(super) fn join(&self, connection: &mut Connection) -> Result<(), Error> {
+        let join = Join {
+            version: version(),
+            member: self.member.clone(),
+            port: self.port,
+            start_time: self.start_time,
+            join_time: epoch_secs(),
+        };
+        self.tell(connection, TrackerRequest::Join(join))
+    }
+
+    pub(super) fn connect(&self, tracker: &Address) -> Result<Connection, Error> {
+        Connection::connect(tracker, &self.connection)
+    }
+
+    /// A connection on which the tracker was told who this storage is, and where clients reach it.
+    pub(super) fn introduce(&self, tracker: &Address) -> Result<Connection, Error> {
+        let mut connection = self.connect(tracker)?;
+        let advertise = self.globals.config.advertise.clone();
+        let hello = Hello {
+            node: self.globals.identity.node.clone(),
+            address: advertise.as_ref().and_then(resolve),
+            advertise,
+            local: connection.local_addr().ok().map(|addr| addr.ip()),
+        };
+        self.tell(&mut connection, TrackerRequest::Hello(Box::new(hello)))?;
+        Ok(connection)
+    }
+
+    pub(super) fn report(&self) -> Report {
+        report(&self.globals, &self.connections, self.start_time)
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let globals = &self.globals;
+        (
+            globals.takes_uploads(),
+            globals.paths.serve_downloads(),
+            globals.identity.drain(),
+        )
+    }
+
+    pub(super) fn beat(&self, connection: &mut Connection) -> Result<(), Error> {
+        self.tell(connection, TrackerRequest::Beat(self.member.clone()))
+    }
+
+    /// A C++ tracker does not know the command; it finds out by our silence.
+    pub(super) fn say_goodbye(&self, connection: &mut Connection) {
+        if let Err(e) = self.tell(connection, TrackerRequest::Leave(self.member.clone())) {
+            debug!("not left in order: {:#}", anyhow::Error::from(e));
+        }
+    }
+
+    pub(super) fn tell(
+        &self,
+        connection: &mut Connection,
+        request: TrackerRequest,
+    ) -> Result<(), Error> {
+        connection.call(&request.encode(), REPLY, 0).map(drop)
+    }
+}
+
+/// The first address of a name, an IPv4 one if there is any: what a C++ client can use.
+fn resolve(advertise: &Address) -> Option<SocketAddr> {
+    let addrs: Vec<SocketAddr> = match advertise.as_str().to_socket_addrs() {
+        Ok(addrs) => addrs.collect(),
+        Err(e) => {
+            warn!("advertise: {advertise} cannot be resolved: {e}");
+            return None;
+        }
+    };
+    let ipv4 = addrs.iter().find(|addr| addr.is_ipv4());
+    ipv4.or(addrs.first()).copied()
+}
+
+/// What fits of this build's version in the six bytes of the field.
+fn version() -> Version {
+    let text = env!("CARGO_PKG_VERSION");
+    Version::new(&text[..text.len().min(6)]).expect("a version number is a version")
+}
