@@ -6,31 +6,45 @@ use std::time::Duration;
 
 use proto::{Address, ErrorCode, Fault, HEAD_LEN, Head};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 use crate::dial::dial_any;
 use crate::error::is_timeout;
 use crate::{ConnectionConfig, Error, ProtocolError};
 
+/// Most bytes that are thrown away for a connection: more cost more than a new one.
+pub(crate) const DISCARD_MAX: u64 = 256 << 10;
+/// Thrown away at once.
+const DISCARD_STEP: usize = 32 << 10;
+
 /// A connection to a tracker, an idserver or a storage.
 ///
-/// Invariant: `in_step` is true exactly when no reply is due, that is, when every request was
-/// answered and every answer read to its end. A failure reply leaves it true; an i/o error, a
-/// protocol error or an abandoned body leaves it false for good, and the connection is of no
-/// further use.
+/// Invariant: nothing is due exactly when every request was answered and every answer read to its
+/// end. After a failure reply nothing is due; after an i/o error or a protocol error nobody knows
+/// what is, and the connection is of no further use.
 #[derive(Debug)]
 pub struct Connection {
     address: Address,
     stream: TcpStream,
     io_timeout: Duration,
-    in_step: bool,
-    /// Bytes of the current reply's body not read yet.
-    body_left: u64,
+    due: Due,
     /// Whether it lay in a pool before, so that the peer may have closed it meanwhile.
     pub(crate) reused: bool,
     /// Whether the peer sent anything since the last request began.
     pub(crate) heard: bool,
     /// Bytes sent since the last request began.
     pub(crate) sent: u64,
+}
+
+/// What the peer still has to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// So many bytes of a reply's body, at least one.
+    Body(u64),
+    /// A reply of which not even the length is known.
+    Unknown,
 }
 
 impl Connection {
@@ -45,8 +59,7 @@ impl Connection {
             address: address.clone(),
             stream,
             io_timeout: config.io_timeout,
-            in_step: true,
-            body_left: 0,
+            due: Due::Nothing,
             reused: false,
             heard: false,
             sent: 0,
@@ -66,7 +79,7 @@ impl Connection {
         body_max: usize,
     ) -> Result<Vec<u8>, Error> {
         const DOING: &str = "sending the request";
-        if !self.in_step {
+        if !self.is_usable() {
             return Err(self.io_error(DOING, io::ErrorKind::NotConnected.into()));
         }
         self.begin();
@@ -82,7 +95,32 @@ impl Connection {
 
     /// Whether another request may be sent: no reply, and no part of one, is due.
     pub fn is_usable(&self) -> bool {
-        self.in_step
+        self.due == Due::Nothing
+    }
+
+    /// Whether it is usable, or would be if a little were [thrown away](Connection::discard).
+    pub(crate) fn is_nearly_usable(&self) -> bool {
+        self.due != Due::Unknown && self.body_left() <= DISCARD_MAX
+    }
+
+    /// Throws away what has come of the body that is due. Tells whether the connection is usable.
+    pub(crate) fn discard(&mut self) -> bool {
+        if self.is_usable() {
+            return true;
+        }
+        let mut nowhere = [0; DISCARD_STEP];
+        while let Due::Body(left) = self.due {
+            let len = usize::try_from(left).map_or(DISCARD_STEP, |left| left.min(DISCARD_STEP));
+            // Of TCP, TRUNC means that the kernel need not copy (tcp(7)).
+            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+            match recv(&self.stream, &mut nowhere[..len], flags) {
+                Ok((_, n)) if n > 0 => self.advance(n as u64),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Ok(_) | Err(_) => self.due = Due::Unknown,
+            }
+        }
+        self.is_usable()
     }
 
     /// The local end, which is what the peer sees as ours.
@@ -100,8 +138,8 @@ impl Connection {
 
     /// Takes note that a new request goes out: from here on the connection is out of step.
     pub(crate) fn begin(&mut self) {
-        debug_assert!(self.in_step, "a reply of {} is still due", self.address);
-        self.in_step = false;
+        debug_assert!(self.is_usable(), "a reply of {} is still due", self.address);
+        self.due = Due::Unknown;
         self.heard = false;
         self.sent = 0;
     }
@@ -139,15 +177,14 @@ impl Connection {
             return Err(self.body_length(head.body_len, "0 or more".to_owned()));
         };
         if head.is_ok() {
-            self.body_left = body_len;
-            self.in_step = body_len == 0;
+            self.due = Due::body(body_len);
             return Ok(body_len);
         }
         Err(self.read_fault(body_len))
     }
 
     fn read_fault(&mut self, body_len: u64) -> Error {
-        self.body_left = body_len;
+        self.due = Due::body(body_len);
         let body = match self.read_body(body_len, Fault::BODY_MAX) {
             Ok(body) => body,
             Err(error) => return error,
@@ -157,7 +194,7 @@ impl Connection {
                 if is_cpp_not_found(&source) {
                     source.code = ErrorCode::NotFound;
                     // A C++ server closes the connection behind some of its failures.
-                    self.in_step = false;
+                    self.due = Due::Unknown;
                 }
                 Error::Fault {
                     address: self.address.clone(),
@@ -197,7 +234,7 @@ impl Connection {
     /// Reads what has come of the body, at least one byte unless `buf` is empty.
     pub(crate) fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         const DOING: &str = "reading the content";
-        let len = usize::try_from(self.body_left).map_or(buf.len(), |left| left.min(buf.len()));
+        let len = usize::try_from(self.body_left()).map_or(buf.len(), |left| left.min(buf.len()));
         loop {
             match self.stream.read(&mut buf[..len]) {
                 Ok(0) if len > 0 => {
@@ -218,9 +255,17 @@ impl Connection {
     /// # Panics
     /// When that is more than the body has.
     pub(crate) fn advance(&mut self, n: u64) {
-        assert!(n <= self.body_left, "{n} bytes read of {}", self.body_left);
-        self.body_left -= n;
-        self.in_step = self.body_left == 0;
+        let left = self.body_left();
+        assert!(n <= left, "{n} bytes read of {left}");
+        self.due = Due::body(left - n);
+    }
+
+    /// Bytes of the current reply's body not read yet.
+    fn body_left(&self) -> u64 {
+        match self.due {
+            Due::Body(left) => left,
+            Due::Nothing | Due::Unknown => 0,
+        }
     }
 
     /// Whether a read would return at once, be it with bytes or with the end of the connection.
@@ -268,11 +313,11 @@ impl Connection {
 
     /// Marks the connection as out of step for good.
     pub(crate) fn give_up(&mut self) {
-        self.in_step = false;
+        self.due = Due::Unknown;
     }
 
     fn io_error(&mut self, doing: &'static str, source: io::Error) -> Error {
-        self.in_step = false;
+        self.due = Due::Unknown;
         let address = self.address.clone();
         if is_timeout(&source) {
             let timeout = self.io_timeout;
@@ -291,7 +336,7 @@ impl Connection {
 
     /// The error of a body that is not what it should be; the connection is given up.
     pub(crate) fn protocol_error(&mut self, source: ProtocolError) -> Error {
-        self.in_step = false;
+        self.due = Due::Unknown;
         Error::Protocol {
             address: self.address.clone(),
             source,
@@ -300,6 +345,15 @@ impl Connection {
 
     pub(crate) fn body_length(&mut self, actual: i64, expected: String) -> Error {
         self.protocol_error(ProtocolError::BodyLength { actual, expected })
+    }
+}
+
+impl Due {
+    fn body(len: u64) -> Due {
+        match len {
+            0 => Due::Nothing,
+            len => Due::Body(len),
+        }
     }
 }
 

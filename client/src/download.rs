@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use proto::storage::{self, FileStat, Span, StorageRequest};
 use proto::{Address, ErrorCode, Fault, FileKey};
 
+use crate::connection::DISCARD_MAX;
 use crate::lacking::Way;
 use crate::storages::Candidates;
 use crate::{Client, Connection, Error, Stat};
@@ -22,7 +23,8 @@ const ROUNDS_MIN: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A range of a file on its way here. Read it to its end and its connection serves the next
-/// request; drop it before and the connection is closed.
+/// request; drop it before and the connection is closed, unless no more than
+/// [`Download::DISCARD_MAX`] bytes are left.
 ///
 /// When a storage breaks off, falls silent or sends nonsense, reading goes on at the next byte from
 /// another one, or from the same after the others; if all fail the trackers are asked anew where
@@ -140,6 +142,9 @@ impl Client {
 }
 
 impl Download {
+    /// So many bytes that nobody wants are thrown away for their connection.
+    pub const DISCARD_MAX: u64 = DISCARD_MAX;
+
     /// `range` is the next byte and the number of bytes from there on, which `connection` sends.
     fn begin(
         client: &Client,
@@ -259,6 +264,14 @@ impl Download {
                 Err(error) if error.moves_on() => retry.errors.push(error),
                 Err(error) => return Err(error),
             }
+        }
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.client.pools().put(connection);
         }
     }
 }

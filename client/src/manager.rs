@@ -19,7 +19,8 @@ const SILENT_TIME: Duration = Duration::from_secs(10);
 ///
 /// Invariants:
 /// - A connection is owned either by the manager, idle, or by one caller; it comes back only when
-///   every reply on it was read to its end, else it is closed.
+///   every reply on it was read to its end, or but for a little that is thrown away; else it is
+///   closed.
 /// - The lock is never held while a connection is made, written or read.
 /// - A request that broke on a reused connection before anything was heard is sent once more, on a
 ///   fresh one: the peer had closed it while it was idle. So requests made with
@@ -175,16 +176,18 @@ impl PoolManager {
         self.connection.io_timeout
     }
 
-    /// Keeps a connection for the next request to its address, or closes it: when it is out of
-    /// step, or when there are enough.
-    pub fn put(&self, connection: Connection) {
-        if !connection.is_usable() {
+    /// Keeps a connection for the next request to its address, or closes it: when more than a
+    /// little of a reply is due, or when there are enough.
+    pub fn put(&self, mut connection: Connection) {
+        if !connection.is_nearly_usable() {
             return;
         }
+        // Makes room for what has not come yet.
+        connection.discard();
         let now = Instant::now();
         let address = connection.address().clone();
         let mut state = self.state.lock();
-        // It is in step, so its last request was answered.
+        // Its last request was answered.
         state.failed.remove(&address);
         state.sweep(now, self.pool.idle_time);
         let pool = state.pools.entry(address).or_default();
@@ -283,10 +286,10 @@ impl PoolManager {
         loop {
             let mut state = self.state.lock();
             let pool = state.pools.get_mut(address)?;
-            let connection = pool.take(Instant::now(), self.pool.idle_time)?;
+            let mut connection = pool.take(Instant::now(), self.pool.idle_time)?;
             drop(state);
-            // Readable now means that the peer closed it, or sent what nobody asked for.
-            if !connection.is_readable() {
+            // Readable then means that the peer closed it, or sent what nobody asked for.
+            if connection.discard() && !connection.is_readable() {
                 return Some(connection);
             }
         }

@@ -7,7 +7,8 @@ use crate::Connection;
 /// Idle connections to one address, the latest used on top. The owner of the lock around it passes
 /// the time in; nothing here waits, and of i/o there is only the closing of sockets.
 ///
-/// Invariants: every connection in it is usable (all replies were read to their end); the one on
+/// Invariants: every connection in it is usable, or will be when the little that is due of a reply
+/// has come and was thrown away; the one on
 /// top was put in last, so that under light load the rest grows old and is closed; there are never
 /// more than `idle_max`.
 #[derive(Debug, Default)]

@@ -8,60 +8,87 @@ use client::{Client, Download, Error};
 use daemon::net::{Part, Source};
 use proto::FileKey;
 
+use crate::entity::Entity;
 use crate::range::Stretch;
 
-/// A stretch that is asked for at once, so that a file that cannot be had is found out while the
-/// answer can still say so; unless it is what was `opened`.
-///
-/// # Errors
-/// No storage sends it.
-pub(crate) fn stretch(
-    client: &Client,
-    key: &FileKey,
-    stretch: Stretch,
-    opened: Option<Download>,
-) -> Result<Part, Error> {
-    let Stretch { offset, len } = stretch;
-    let fits = |opened: &Download| opened.offset() == offset && opened.remaining() == len;
-    let download = match opened.filter(fits) {
-        Some(opened) => opened,
-        None => client.read_range(key, offset, Some(len))?,
-    };
-    Ok(Part::Stream {
-        source: Box::new(Sent(download)),
-        len,
-    })
+/// What is asked for at once: who jumps through a film takes no more, and what is left of so little
+/// is thrown away for the connection to the storage.
+pub(crate) const FIRST_PIECE: u64 = Download::DISCARD_MAX;
+
+/// A file that is read in pieces, each of which is to be of the same content.
+pub(crate) struct Origin<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) key: &'a FileKey,
+    pub(crate) entity: &'a Entity,
 }
 
-/// Several stretches as `multipart/byteranges` (RFC 9110, 14.6): the parts and their length. Each
-/// is asked for when its turn comes: a connection to a storage would only wait till then.
-pub(crate) fn multipart(
-    client: &Client,
-    key: &FileKey,
-    stretches: &[Stretch],
-    frame: &Frame<'_>,
-) -> (Vec<Part>, u64) {
-    let mut parts = Vec::new();
-    let mut len = 0;
-    for (idx, &stretch) in stretches.iter().enumerate() {
-        let head = frame.head(idx, stretch);
-        len += head.len() as u64 + stretch.len;
-        parts.push(Part::Bytes(head));
+impl Origin<'_> {
+    /// A stretch, the beginning of which is asked for at once, so that a file that cannot be had is
+    /// found out while the answer can still say so; unless it is what was `opened`.
+    ///
+    /// # Errors
+    /// No storage sends it.
+    pub(crate) fn stretch(
+        &self,
+        stretch: Stretch,
+        opened: Option<Download>,
+    ) -> Result<Vec<Part>, Error> {
+        let Stretch { offset, len } = stretch;
+        let fits = |opened: &Download| {
+            opened.offset() == offset && (1..=len).contains(&opened.remaining())
+        };
+        let first = match opened.filter(fits) {
+            Some(opened) => opened,
+            None => {
+                let len = len.min(FIRST_PIECE);
+                self.client.read_range(self.key, offset, Some(len))?
+            }
+        };
+        let first_len = first.remaining();
+        let mut parts = vec![Part::Stream {
+            source: Box::new(Sent(first)),
+            len: first_len,
+        }];
+        if first_len < len {
+            parts.push(self.later(Stretch {
+                offset: offset + first_len,
+                len: len - first_len,
+            }));
+        }
+        Ok(parts)
+    }
+
+    /// Several stretches as `multipart/byteranges` (RFC 9110, 14.6): the parts and their length.
+    pub(crate) fn multipart(&self, stretches: &[Stretch], frame: &Frame<'_>) -> (Vec<Part>, u64) {
+        let mut parts = Vec::new();
+        let mut len = 0;
+        for (idx, &stretch) in stretches.iter().enumerate() {
+            let head = frame.head(idx, stretch);
+            len += head.len() as u64 + stretch.len;
+            parts.push(Part::Bytes(head));
+            parts.push(self.later(stretch));
+        }
+        let end = format!("\r\n--{}--\r\n", frame.boundary).into_bytes();
+        len += end.len() as u64;
+        parts.push(Part::Bytes(end));
+        (parts, len)
+    }
+
+    /// A stretch that is asked for when its turn comes: a connection to a storage would only wait
+    /// till then.
+    fn later(&self, stretch: Stretch) -> Part {
         let later = Later {
-            client: client.clone(),
-            key: key.clone(),
+            client: self.client.clone(),
+            key: self.key.clone(),
+            entity: self.entity.clone(),
             stretch,
             download: None,
         };
-        parts.push(Part::Stream {
+        Part::Stream {
             source: Box::new(later),
             len: stretch.len,
-        });
+        }
     }
-    let end = format!("\r\n--{}--\r\n", frame.boundary).into_bytes();
-    len += end.len() as u64;
-    parts.push(Part::Bytes(end));
-    (parts, len)
 }
 
 /// What stands around each part.
@@ -122,8 +149,23 @@ impl Source for Sent {
 struct Later {
     client: Client,
     key: FileKey,
+    entity: Entity,
     stretch: Stretch,
     download: Option<Sent>,
+}
+
+impl Later {
+    fn open(&self) -> io::Result<Sent> {
+        let Stretch { offset, len } = self.stretch;
+        let (stat, download) = self.client.open(&self.key, self.stretch.span())?;
+        let same = self.entity.may_be(&stat.into());
+        if same && (download.offset(), download.remaining()) == (offset, len) {
+            Ok(Sent(download))
+        } else {
+            let text = format!("{} was replaced by another file", self.key);
+            Err(io::Error::other(text))
+        }
+    }
 }
 
 impl Source for Later {
@@ -131,9 +173,8 @@ impl Source for Later {
         let download = match &mut self.download {
             Some(download) => download,
             None => {
-                let Stretch { offset, len } = self.stretch;
-                let download = self.client.read_range(&self.key, offset, Some(len))?;
-                self.download.insert(Sent(download))
+                let opened = self.open()?;
+                self.download.insert(opened)
             }
         };
         download.read(buffer)

@@ -41,6 +41,18 @@ impl From<Stat> for Entity {
     }
 }
 
+impl Entity {
+    /// Whether it may be the same content, as far as both know.
+    pub(crate) fn may_be(&self, other: &Entity) -> bool {
+        let same_tag = match (&self.tag, &other.tag) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            // A C++ storage knows none.
+            _ => true,
+        };
+        self.size == other.size && same_tag
+    }
+}
+
 /// The content type: by the name the client gave, else by the first bytes.
 ///
 /// # Errors

@@ -30,6 +30,15 @@ impl Stretch {
     pub(crate) fn last(&self) -> u64 {
         self.offset + self.len - 1
     }
+
+    /// The same as a storage is asked for it.
+    pub(crate) fn span(&self) -> Span {
+        Span {
+            // No file is longer than that.
+            offset: i64::try_from(self.offset).unwrap_or(i64::MAX),
+            size: self.len,
+        }
+    }
 }
 
 /// Reads a Range field against a file of `size` bytes.

@@ -8,7 +8,7 @@ use daemon::logging::Seldom;
 use log::{debug, error};
 use proto::storage::Span;
 
-use crate::body::{self, Frame, content_range};
+use crate::body::{FIRST_PIECE, Frame, Origin, content_range};
 use crate::conditional::{self, Verdict};
 use crate::entity::{self, Entity};
 use crate::globals::{Current, Globals};
@@ -73,22 +73,22 @@ impl HttpService {
                     len: entity.size,
                 };
                 let response = self.describe(status::OK, target, &entity)?;
-                self.with_content(response, target, whole, send.then_some(opened))
+                self.with_content(response, target, &entity, whole, send.then_some(opened))
             }
             Ranges::Some(stretches) => match stretches[..] {
                 [stretch] => {
                     let response = self
                         .describe(status::PARTIAL_CONTENT, target, &entity)?
                         .with("Content-Range", content_range(stretch, entity.size));
-                    self.with_content(response, target, stretch, send.then_some(opened))
+                    self.with_content(response, target, &entity, stretch, send.then_some(opened))
                 }
                 _ => self.several(target, &entity, &stretches, send),
             },
         }
     }
 
-    /// What is known of a file, and its content if that is likely to be sent: one question to a
-    /// storage costs half of two.
+    /// What is known of a file, and the first of its content if that is likely to be sent: one
+    /// question to a storage costs half of two.
     fn look(
         &self,
         request: &Request,
@@ -104,7 +104,7 @@ impl HttpService {
         };
         Ok(match span {
             Some(span) => {
-                let (stat, opened) = client.open(&target.key, span)?;
+                let (stat, opened) = client.open(&target.key, at_first(span))?;
                 (stat.into(), Some(opened))
             }
             None => (client.stat(&target.key)?.into(), None),
@@ -117,6 +117,7 @@ impl HttpService {
         &self,
         mut response: Response,
         target: &Target,
+        entity: &Entity,
         stretch: Stretch,
         send: Option<Option<Download>>,
     ) -> Result<Response, Error> {
@@ -124,8 +125,13 @@ impl HttpService {
         if let Some(opened) = send
             && stretch.len > 0
         {
-            let content = body::stretch(&self.globals.look().client, &target.key, stretch, opened)?;
-            response.body = vec![content];
+            let globals = self.globals.look();
+            let origin = Origin {
+                client: &globals.client,
+                key: &target.key,
+                entity,
+            };
+            response.body = origin.stretch(stretch, opened)?;
         }
         Ok(response)
     }
@@ -149,7 +155,12 @@ impl HttpService {
             content_type: &content_type,
             size: entity.size,
         };
-        let (parts, length) = body::multipart(client, &target.key, stretches, &frame);
+        let origin = Origin {
+            client,
+            key: &target.key,
+            entity,
+        };
+        let (parts, length) = origin.multipart(stretches, &frame);
         let content_type = format!("multipart/byteranges; boundary={boundary}");
         let mut response = described(status::PARTIAL_CONTENT, target, entity, content_type);
         response.length = length;
@@ -186,6 +197,15 @@ impl HttpService {
             _ => response,
         }
     }
+}
+
+/// As much of a span as is asked for at once.
+fn at_first(span: Span) -> Span {
+    let size = match span.size {
+        0 => FIRST_PIECE,
+        size => size.min(FIRST_PIECE),
+    };
+    Span { size, ..span }
 }
 
 /// The fields of an answer that carries content.

@@ -1,6 +1,7 @@
 //! Downloads go on elsewhere, at the right byte; files to seek in.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use client::{Client, Error, ErrorKind, RemoteFile};
 use proto::ErrorCode;
 use proto::storage::{Span, StorageRequest};
 
-use crate::fake::dead_address;
+use crate::fake::{DEADLINE, dead_address};
 use crate::storage::{Act, FakeStorage, Memory};
 use crate::support::{cluster, config, content, key, memory_with};
 use crate::tracker::FakeTracker;
@@ -223,6 +224,28 @@ fn an_unfinished_download_closes_its_connection() {
     drop(download);
     assert_eq!(read_all(&client).unwrap(), content(LEN));
     assert_eq!(storage.fake.n_connections(), 2);
+}
+
+#[test]
+fn a_download_that_is_nearly_finished_leaves_its_connection() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
+    let (_tracker, client) = cluster(&[&storage]);
+    let mut download = client.read_range(&key("f"), 0, Some(20_000)).unwrap();
+    download.read_exact(&mut [0; 10]).unwrap();
+    wait_come(download.stream().unwrap(), 19_990);
+    drop(download);
+    assert_eq!(read_all(&client).unwrap(), content(LEN));
+    assert_eq!(storage.fake.n_connections(), 1);
+}
+
+/// Until so many bytes can be read.
+fn wait_come(stream: &TcpStream, len: usize) {
+    let mut bytes = vec![0; len];
+    let give_up = Instant::now() + DEADLINE;
+    while stream.peek(&mut bytes).unwrap() < len {
+        assert!(Instant::now() < give_up, "{len} bytes do not come");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

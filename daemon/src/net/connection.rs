@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::ahead::Ahead;
 use super::census::Slot;
 use super::protocol::{Inbox, Lane, Protocol};
 use super::receiving::Receiving;
@@ -31,6 +32,7 @@ pub(crate) struct Connection<P: Protocol> {
     /// Found too slow by the parking thread, which leaves the dropping (of files, too) to a worker.
     pub(crate) expired: bool,
     pub(crate) pace: Pace,
+    pub(crate) ahead: Ahead,
     pub(crate) _slot: Slot,
 }
 
@@ -69,6 +71,7 @@ impl<P: Protocol> Connection<P> {
             owes_reply: false,
             expired: false,
             pace: Pace::default(),
+            ahead: Ahead::default(),
             _slot: slot,
         }
     }

@@ -11,6 +11,7 @@ use log::{debug, error, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 
+use super::ahead;
 use super::connection::Connection;
 use super::pipe::Pipe;
 use super::protocol::Protocol;
@@ -44,11 +45,18 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 /// Wait after running out of descriptors or memory.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
-/// A listening socket; the port may be 0 for any free one.
+/// A listening socket; the port may be 0 for any free one. All that is set here but the first two
+/// its connections inherit (tcp(7)).
 pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_notsent_lowat(ahead::LITTLE)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -155,11 +163,6 @@ fn admit<P: Protocol>(
     id: u64,
 ) -> io::Result<()> {
     stream.set_nonblocking(true)?;
-    stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_EVERY);
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
     let Some(slot) = shared.enter() else {
         shared.metrics().refused.inc();
         refuse(shared, &stream);

@@ -14,6 +14,7 @@
 //! A connection belongs to one thread at a time and moves by value. A worker holds one only while
 //! bytes move; half a request costs a small buffer and a deadline, never a thread.
 
+mod ahead;
 mod census;
 mod connection;
 mod listener;

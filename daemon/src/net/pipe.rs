@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 /// Bytes a pipe should hold. A system that allows less costs more calls.
-const SIZE: usize = 512 << 10;
+const SIZE: usize = 1 << 20;
 
 /// A pipe, made when it is first needed, and how much is in it. It is empty between two uses.
 #[derive(Default)]
@@ -22,6 +22,8 @@ struct Ends {
     /// Not blocking.
     read: File,
     write: OwnedFd,
+    /// Takes what nobody wants.
+    nowhere: File,
 }
 
 impl Pipe {
@@ -71,9 +73,16 @@ impl Pipe {
         Ok(rest)
     }
 
-    /// Throws away what is left, with the pipe.
+    /// Throws away what is left.
     pub(crate) fn discard(&mut self) {
-        *self = Pipe::default();
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        while let Some(ends) = self.ends.as_ref().filter(|_| self.len > 0) {
+            match splice(&ends.read, None, &ends.nowhere, None, self.len, flags) {
+                Ok(gone) if gone > 0 => self.len -= gone,
+                // A new one is empty.
+                _ => *self = Pipe::default(),
+            }
+        }
     }
 }
 
@@ -85,6 +94,7 @@ impl Ends {
         Ok(Ends {
             read: read.into(),
             write,
+            nowhere: File::options().write(true).open("/dev/null")?,
         })
     }
 }

@@ -11,7 +11,7 @@ use rustix::net::{SendFlags, send};
 
 use super::pipe::Pipe;
 use super::protocol::{Outgoing, Part, Sent, Then};
-use super::wait::{Interest, ready};
+use super::wait::{Interest, is_writable, ready};
 use crate::metrics::Tally;
 
 /// One sendfile call moves at most this much, so that a stop or a stalled peer is noticed.
@@ -134,6 +134,11 @@ impl Sending {
                 *len -= moved as u64;
                 Ok(Moved::Bytes(moved as u64))
             }
+            // Nothing is taken off a source, or asked of it, that would only wait here.
+            Part::Stream { .. } if !is_writable(stream).map_err(SendError::Peer)? => {
+                self.starved_since = None;
+                Err(SendError::Peer(ErrorKind::WouldBlock.into()))
+            }
             Part::Stream { source, .. } if source.socket().is_some() => {
                 self.splice(stream, tools, last)
             }
@@ -154,11 +159,6 @@ impl Sending {
         let Some(socket) = source.socket() else {
             return Ok(Moved::Bytes(0));
         };
-        // Nothing is taken off the source that would only wait here.
-        if !ready(stream, Interest::Write, Duration::ZERO) {
-            self.starved_since = None;
-            return Err(SendError::Peer(ErrorKind::WouldBlock.into()));
-        }
         if !ready(socket, Interest::Source, (tools.patience)()) {
             return Ok(Moved::Starved);
         }

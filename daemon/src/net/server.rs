@@ -260,7 +260,11 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Lets a connection wait, for as long as what it is at allows.
-    pub(crate) fn park(&self, connection: Box<Connection<P>>, interest: Interest) {
+    pub(crate) fn park(&self, mut connection: Box<Connection<P>>, interest: Interest) {
+        if interest == Interest::Write {
+            let Connection { ahead, stream, .. } = &mut *connection;
+            ahead.waited_for(stream);
+        }
         let (now, config) = (Instant::now(), self.config());
         let deadline = match &connection.activity {
             Activity::Sending(sending) if interest == Interest::Source => {

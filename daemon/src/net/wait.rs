@@ -1,5 +1,6 @@
 //! Waiting for one socket, for a bounded time.
 
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -28,4 +29,22 @@ pub(crate) fn ready(stream: &TcpStream, interest: Interest, time: Duration) -> b
     };
     let mut fds = [PollFd::new(stream, flags)];
     matches!(poll(&mut fds, Some(&timeout)), Ok(n) if n > 0)
+}
+
+/// Whether the peer takes bytes now.
+///
+/// # Errors
+/// It is gone.
+pub(crate) fn is_writable(stream: &TcpStream) -> io::Result<bool> {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut fds = [PollFd::new(stream, PollFlags::OUT)];
+    poll(&mut fds, Some(&now))?;
+    let events = fds[0].revents();
+    if events.intersects(PollFlags::ERR | PollFlags::HUP) {
+        return Err(ErrorKind::ConnectionReset.into());
+    }
+    Ok(events.contains(PollFlags::OUT))
 }

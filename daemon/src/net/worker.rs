@@ -273,6 +273,7 @@ impl<P: Protocol> Worker<P> {
         let progress = sending.advance(&connection.stream, &mut tools);
         let moved = sending.sent() - before;
         connection.pace.moved(moved);
+        connection.ahead.moved(&connection.stream, moved);
         self.shared.metrics().sent.inc_by(moved);
         match progress {
             Ok(sending::Progress::Done) => after_reply(connection, sending.then),

@@ -34,6 +34,36 @@ fn a_stream_goes_on_from_another_storage_at_the_right_byte() {
 }
 
 #[test]
+fn who_takes_a_glance_does_not_make_a_storage_send_everything() {
+    let file = content(3_000_000);
+    let storage = holding(&file);
+    let asked = storage.asked.clone();
+    let front = Front::of(vec![storage]);
+    front.connect().glance("/files/x/f.bin", 1000);
+    assert_eq!(*asked.lock().unwrap(), [(0, 256 << 10)]);
+    assert!(front.get("/files/x/f.bin", &[]).body == file);
+    let rest = (256 << 10, 3_000_000 - (256 << 10));
+    assert_eq!(asked.lock().unwrap()[1..], [(0, 256 << 10), rest]);
+}
+
+#[test]
+fn a_stream_ends_where_the_file_was_replaced() {
+    let file = content(3_000_000);
+    let front = Front::of(vec![Storage {
+        renewed: true,
+        ..holding(&file)
+    }]);
+    let answer = front.connect().glance("/files/x/f.bin", u64::MAX);
+    let head = answer
+        .windows(4)
+        .position(|end| end == b"\r\n\r\n")
+        .unwrap()
+        + 4;
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    assert!(answer[head..] == file[..256 << 10]);
+}
+
+#[test]
 fn a_storage_that_is_gone_is_passed_over() {
     let file = content(100_000);
     let mut front = Front::of(vec![holding(&file), holding(&file)]);

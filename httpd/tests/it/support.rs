@@ -5,8 +5,8 @@ use daemon::status::StatusConfig;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use daemon::config::ServerConfig;
@@ -32,22 +32,31 @@ pub struct Storage {
     pub unsummed: bool,
     /// Has lost its content, as long as this is set.
     pub lost: Arc<AtomicBool>,
+    /// Has another file under the same id each time that one is asked for with READ.
+    pub renewed: bool,
     /// A DOWNLOAD breaks off after so many bytes.
     pub breaks_after: Option<u64>,
     pub downloads: Arc<AtomicUsize>,
+    /// First byte and length of each of them.
+    pub asked: Arc<Mutex<Vec<(u64, u64)>>>,
 }
 
 impl Storage {
     fn stat_of(&self, content: &[u8]) -> FileStat {
+        let edition = match self.renewed {
+            true => self.downloads.load(Ordering::Relaxed) as u128,
+            false => 0,
+        };
         FileStat {
             size: content.len() as u64,
             modified: MODIFIED,
-            checksum: (!self.unsummed).then(|| content.len() as u128 + 1),
+            checksum: (!self.unsummed).then(|| content.len() as u128 + 1 + edition),
         }
     }
 
     fn send(&self, content: &[u8], offset: u64, len: u64, before: Vec<u8>) -> Reply {
         self.downloads.fetch_add(1, Ordering::Relaxed);
+        self.asked.lock().unwrap().push((offset, len));
         let mut file = tempfile::tempfile().unwrap();
         let available = match self.lost.load(Ordering::Relaxed) {
             true => 0,
@@ -234,6 +243,14 @@ impl Browser {
         )
         .unwrap();
         self.answer(method)
+    }
+
+    /// Asks for a file and reads so much of the answer, or all up to its end.
+    pub fn glance(mut self, path: &str, len: u64) -> Vec<u8> {
+        write!(self.0, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        let mut read = Vec::new();
+        self.0.take(len).read_to_end(&mut read).unwrap();
+        read
     }
 
     fn answer(&mut self, method: &str) -> Answer {
