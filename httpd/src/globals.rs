@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::metrics::HttpMetrics;
 
 /// What storages may send ahead of each player.
-const UNREAD_MAX: usize = 512 << 10;
+const UNREAD_MAX: usize = 384 << 10;
 
 pub(crate) struct Globals {
     pub(crate) client: Client,
