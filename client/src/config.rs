@@ -41,9 +41,6 @@ pub struct ConnectionConfig {
     pub io_timeout: Duration,
     /// The local address to connect from; the system's choice if absent.
     pub bind: Option<IpAddr>,
-    /// About how many bytes may have come on a connection and not been read; the system's choice,
-    /// which grows to megabytes, if absent. For those who read many at a time and slowly.
-    pub unread_max: Option<usize>,
 }
 
 impl Default for ConnectionConfig {
@@ -52,7 +49,6 @@ impl Default for ConnectionConfig {
             connect_timeout: Duration::from_secs(3),
             io_timeout: Duration::from_secs(30),
             bind: None,
-            unread_max: None,
         }
     }
 }

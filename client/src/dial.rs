@@ -39,10 +39,6 @@ fn dial(peer: SocketAddr, config: &ConnectionConfig) -> io::Result<TcpStream> {
     if let Some(ip) = config.bind {
         socket.bind(&SocketAddr::new(ip, 0).into())?;
     }
-    if let Some(len) = config.unread_max {
-        // Beforehand: how large a window can be at most is agreed on in the handshake.
-        socket.set_recv_buffer_size(len)?;
-    }
     socket.connect_timeout(&peer.into(), config.connect_timeout)?;
     let stream = TcpStream::from(socket);
     // The kernel may connect a socket to itself when the port it chose is the one it calls.

@@ -10,9 +10,6 @@ use crate::cache::Types;
 use crate::config::Config;
 use crate::metrics::HttpMetrics;
 
-/// What storages may send ahead of each player.
-const UNREAD_MAX: usize = 384 << 10;
-
 pub(crate) struct Globals {
     pub(crate) client: Client,
     pub(crate) trackers: Vec<Address>,
@@ -28,7 +25,6 @@ impl Globals {
         let connection = ConnectionConfig {
             connect_timeout: config.connect_timeout.duration(),
             io_timeout: config.storage_timeout.duration(),
-            unread_max: Some(UNREAD_MAX),
             ..ConnectionConfig::default()
         };
         let client = Client::new(ClientConfig {

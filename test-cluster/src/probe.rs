@@ -120,7 +120,7 @@ fn connect(address: &Address) -> Result<Connection, Error> {
     let config = ConnectionConfig {
         connect_timeout: ANSWER,
         io_timeout: ANSWER,
-        ..ConnectionConfig::default()
+        bind: None,
     };
     Connection::connect(address, &config)
 }

@@ -1,47 +1,49 @@
-//! How far the kernel may be ahead of a peer: what it has taken from us and the network or the peer
-//! has not taken from it.
+//! How far kernels may be ahead of a peer: with what ours has taken from us and the network has not
+//! taken from it, and with what has come from the server behind a reply and was not read.
 
 use std::net::TcpStream;
 
 use socket2::SockRef;
 
-/// For a peer that is waited for. It wants more when half are gone; without this it takes megabytes
-/// for each slow player, and for each that has jumped away, and runs out of memory at some hundred.
+/// Bytes that are not sent yet, for a peer that is waited for. It wants more when half are gone;
+/// without this the kernel takes megabytes for each slow player, and for each that has jumped away,
+/// and runs out of memory at some hundred.
 pub(crate) const LITTLE: u32 = 128 << 10;
-/// As much as the system likes: it takes fewer calls.
+/// As many as the system likes: it takes fewer calls.
 const PLENTY: u32 = 0;
+/// Bytes that have come for a peer that is waited for, or about twice as many as the kernel counts.
+const LITTLE_UNREAD: usize = 192 << 10;
+const PLENTY_UNREAD: usize = 1 << 20;
 /// Who has taken so much without being waited for is quick.
 const QUICK: u64 = 8 << 20;
 
 /// What a peer is allowed, by how it took what was sent so far: [`LITTLE`] at first.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
-    plenty: bool,
     in_a_row: u64,
 }
 
 impl Ahead {
-    /// The peer took so many bytes.
-    pub(crate) fn moved(&mut self, stream: &TcpStream, bytes: u64) {
+    /// The peer took so many bytes, which came from `source` if there is one.
+    pub(crate) fn moved(&mut self, bytes: u64, peer: &TcpStream, source: Option<&TcpStream>) {
         self.in_a_row = self.in_a_row.saturating_add(bytes);
-        if !self.plenty && self.in_a_row >= QUICK {
-            self.plenty = true;
-            allow(stream, PLENTY);
+        if self.in_a_row >= QUICK {
+            self.in_a_row = 0;
+            allow(peer, PLENTY, source, PLENTY_UNREAD);
         }
     }
 
     /// The peer takes no more for now, and nobody stays with it.
-    pub(crate) fn waited_for(&mut self, stream: &TcpStream) {
+    pub(crate) fn waited_for(&mut self, peer: &TcpStream, source: Option<&TcpStream>) {
         self.in_a_row = 0;
-        if std::mem::take(&mut self.plenty) {
-            allow(stream, LITTLE);
-        }
+        allow(peer, LITTLE, source, LITTLE_UNREAD);
     }
 }
 
-fn allow(stream: &TcpStream, bytes: u32) {
+fn allow(peer: &TcpStream, unsent: u32, source: Option<&TcpStream>, unread: usize) {
     // Of no effect on a socket that broke, which is noticed elsewhere.
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
+    let _ = SockRef::from(peer).set_tcp_notsent_lowat(unsent);
+    let _ = source.map(|source| SockRef::from(source).set_recv_buffer_size(unread));
 }
 
 #[cfg(test)]
@@ -85,14 +87,18 @@ mod tests {
     fn who_is_quick_is_allowed_more_until_it_is_waited_for() {
         let (_peer, stream) = pair();
         assert!(stream.nodelay().unwrap());
+        let (_server, source) = pair();
+        let unread = || SockRef::from(&source).recv_buffer_size().unwrap();
         let mut ahead = Ahead::default();
-        ahead.moved(&stream, QUICK - 1);
+        ahead.moved(QUICK - 1, &stream, Some(&source));
         assert_eq!(allowed(&stream), LITTLE);
-        ahead.moved(&stream, 1);
+        ahead.moved(1, &stream, Some(&source));
         assert_eq!(allowed(&stream), PLENTY);
-        ahead.waited_for(&stream);
+        let much = unread();
+        ahead.waited_for(&stream, Some(&source));
         assert_eq!(allowed(&stream), LITTLE);
-        ahead.moved(&stream, QUICK - 1);
+        assert!(unread() < much, "{much}");
+        ahead.moved(QUICK - 1, &stream, Some(&source));
         assert_eq!(allowed(&stream), LITTLE);
     }
 }

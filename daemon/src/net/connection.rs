@@ -86,6 +86,15 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
+    /// The peer is waited for: kernels are not to be far ahead of it.
+    pub(crate) fn slow_down(&mut self) {
+        let source = match &self.activity {
+            Activity::Sending(sending) => sending.source_socket(),
+            _ => None,
+        };
+        self.ahead.waited_for(&self.stream, source);
+    }
+
     /// Reads what has come into the inbox, through `scratch`, without waiting.
     pub(crate) fn fill_inbox(&mut self, scratch: &mut [u8]) -> io::Result<Filled> {
         let room = P::REQUEST_MAX

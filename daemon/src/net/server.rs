@@ -262,8 +262,7 @@ impl<P: Protocol> Shared<P> {
     /// Lets a connection wait, for as long as what it is at allows.
     pub(crate) fn park(&self, mut connection: Box<Connection<P>>, interest: Interest) {
         if interest == Interest::Write {
-            let Connection { ahead, stream, .. } = &mut *connection;
-            ahead.waited_for(stream);
+            connection.slow_down();
         }
         let (now, config) = (Instant::now(), self.config());
         let deadline = match &connection.activity {

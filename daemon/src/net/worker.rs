@@ -273,7 +273,8 @@ impl<P: Protocol> Worker<P> {
         let progress = sending.advance(&connection.stream, &mut tools);
         let moved = sending.sent() - before;
         connection.pace.moved(moved);
-        connection.ahead.moved(&connection.stream, moved);
+        let source = sending.source_socket();
+        connection.ahead.moved(moved, &connection.stream, source);
         self.shared.metrics().sent.inc_by(moved);
         match progress {
             Ok(sending::Progress::Done) => after_reply(connection, sending.then),
