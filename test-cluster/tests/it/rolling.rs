@@ -60,17 +60,24 @@ fn layout() -> Layout {
 fn a_rolling_restart_under_load_costs_not_one_operation() {
     let cluster = Running::start();
     let tally = Arc::new(Tally::default());
-    let film = Content::new(77, 24 * MIB);
-    let film_url = format!("/files/{}", cluster.upload(&film));
+    let films = [24, 64].map(|mib| Content::new(77 + mib, mib * MIB));
+    let urls = films
+        .each_ref()
+        .map(|film| format!("/files/{}", cluster.upload(film)));
     thread::scope(|scope| {
         for seed in 1..=2 {
             let (tally, client) = (&tally, cluster.client());
             scope.spawn(move || tally.repeat("library", |round| library(&client, seed, round)));
         }
         scope.spawn(|| tally.repeat("tnv", |round| cluster.command_line(round)));
-        for idx in 0..3 {
-            let httpds = cluster.plan().addrs(Role::Httpd);
-            let mut player = Player::new(httpds, &film_url, film.clone(), idx == 0);
+        // Two slow ones at each server, most of whose film is yet to be sent at any moment: without a
+        // drain a restart would cut one of them.
+        for idx in 0..6 {
+            let mut httpds = cluster.plan().addrs(Role::Httpd);
+            httpds.rotate_left(idx % 2);
+            let slow = idx >= 2;
+            let which = usize::from(slow);
+            let mut player = Player::new(httpds, &urls[which], films[which].clone(), slow);
             let tally = &tally;
             scope.spawn(move || tally.repeat("http", |_| player.play()));
         }
