@@ -31,6 +31,14 @@ expect_said() {
     esac
 }
 
+# ends_with CODE COMMAND...: whether it does; for `within`, which `expect` would end.
+ends_with() {
+    wanted=$1
+    shift
+    "$@" && got=0 || got=$?
+    [ "$got" -eq "$wanted" ]
+}
+
 # within SECONDS COMMAND...: waits until it succeeds.
 within() {
     left=$(($1 * 10))
