@@ -6,8 +6,11 @@
 # them, one after another.
 #
 # A daemon runs when its pid file is locked: the kernel takes the lock away with the process. The
-# lock is tried last, and only when the file names a living process, so that no daemon that starts
-# at this moment finds it taken.
+# lock is tried last, and only when the file names a living process, so that few daemons that start
+# at this moment find it taken; they try again.
+#
+# The folder of the pid files belongs to the daemons' user, and what is done here is done as root: a
+# process gets signals only if it belongs to that user, or to the owner of the pid file.
 
 DAEMON=/usr/sbin/tnv-$SERVICE
 CONFIG_DIR=/etc/tnv
@@ -78,13 +81,26 @@ instances() {
 }
 
 # The state of the chosen instance, in the numbers of LSB's status: 0 it runs, as process $pid;
-# 1 it died and left its pid file; 3 it does not run; 4 nobody knows.
+# 1 it died and left its pid file; 3 it does not run; 4 nobody knows, for the reason $why.
 state() {
-    [ -s "$pid_file" ] || return 3
+    [ -f "$pid_file" ] && [ -s "$pid_file" ] || return 3
+    why="$pid_file cannot be read"
     read -r pid <"$pid_file" || return 4
+    why="$pid_file does not hold the number of a process"
+    case $pid in
+        '' | *[!0-9]*) return 4 ;;
+    esac
     alive || return 1
     flock --shared --nonblock --conflict-exit-code 9 "$pid_file" true
     [ $? -eq 9 ] || return 1
+    why="process $pid of $pid_file does not belong to $RUN_USER"
+    is_ours || return 4
+}
+
+# Whether the process $pid is one that the writer of the pid file could have started.
+is_ours() {
+    owner=$(stat -c %U "/proc/$pid") || return 1
+    [ "$owner" = "$RUN_USER" ] || [ "$owner" = "$(stat -c %U "$pid_file")" ]
 }
 
 # A process that is dead but was not waited for yet is gone, too: its files are closed.
@@ -116,7 +132,7 @@ stop_timeout() {
     value=$("$DAEMON" --config "$config" --check-config 2>/dev/null |
         sed -n 's/^stop_timeout = "\(.*\)"$/\1/p')
     case $value in
-        *ms) echo 1 ;;
+        *ms) echo $(((${value%ms} + 999) / 1000)) ;;
         *s) echo "${value%s}" ;;
         *m) echo $((${value%m} * 60)) ;;
         *h) echo $((${value%h} * 3600)) ;;
@@ -140,8 +156,14 @@ do_start() {
     "$DAEMON" --daemon --config "$config" --pid-file "$pid_file" $DAEMON_OPTS
     case $? in
         0) say "started" ;;
-        # Somebody else started it meanwhile.
-        3) say "runs already" ;;
+        # Somebody else started it meanwhile, if it is not only the lock that is taken.
+        3)
+            if ! state; then
+                fail "not started: $pid_file is locked, but not by a daemon"
+                return 1
+            fi
+            say "runs already as process $pid"
+            ;;
         2)
             fail "not started: wrong arguments or configuration"
             return 6
@@ -154,10 +176,18 @@ do_start() {
 }
 
 do_stop() {
-    if ! state; then
-        say "does not run"
-        return 0
-    fi
+    state
+    case $? in
+        0) ;;
+        4)
+            fail "not stopped: $why"
+            return 1
+            ;;
+        *)
+            say "does not run"
+            return 0
+            ;;
+    esac
     seconds=$(($(stop_timeout) + KILL_AFTER))
     kill -TERM "$pid" || return 1
     if gone_within "$seconds"; then
@@ -179,18 +209,27 @@ do_restart() {
 }
 
 do_try_restart() {
-    if ! state; then
-        say "does not run"
-        return 0
-    fi
-    do_restart
+    state
+    case $? in
+        # Of one that nobody knows the stop says why.
+        0 | 4) do_restart ;;
+        *) say "does not run" ;;
+    esac
 }
 
 do_reload() {
-    if ! state; then
-        fail "does not run"
-        return 7
-    fi
+    state
+    case $? in
+        0) ;;
+        4)
+            fail "not reloaded: $why"
+            return 1
+            ;;
+        *)
+            fail "does not run"
+            return 7
+            ;;
+    esac
     check_config || return
     kill -HUP "$pid" || return 1
     say "told to read its configuration"
@@ -203,7 +242,7 @@ do_status() {
         0) say "runs as process $pid" ;;
         1) say "is dead, its pid file is left: $pid_file" ;;
         3) say "does not run" ;;
-        *) say "unknown: $pid_file cannot be read" ;;
+        *) say "unknown: $why" ;;
     esac
     return $code
 }

@@ -82,19 +82,52 @@ failures() {
     rm /etc/tnv/tracker.d/second.toml
 
     kill -KILL "$(pid_of tracker)"
-    within 10 expect 1 service tnv-tracker status
+    within 10 ends_with 1 service tnv-tracker status
     expect 0 service tnv-tracker start
     expect 0 service tnv-tracker status
+}
+
+as_tnv() {
+    setpriv --reuid=tnv --regid=tnv --clear-groups "$@"
+}
+
+# Whatever the daemons' user writes into its pid files, root signals nobody else.
+strangers() {
+    step "pid files that name strangers"
+    expect 0 service tnv-tracker stop
+    sleep 1000 &
+    stranger=$!
+    as_tnv sh -c "echo $stranger >/run/tnv/tracker.pid"
+    # Locked as by a daemon.
+    setpriv --reuid=tnv --regid=tnv --clear-groups flock --no-fork /run/tnv/tracker.pid sleep 1000 &
+    holder=$!
+    within 10 ends_with 1 flock --nonblock /run/tnv/tracker.pid true
+    expect 4 service tnv-tracker status
+    expect_said "does not belong to tnv"
+    expect 1 service tnv-tracker stop
+    expect 1 service tnv-tracker restart
+    expect 1 service tnv-tracker reload
+    expect 1 service tnv-tracker start
+    expect_said "is locked, but not by a daemon"
+    logrotate --force /etc/logrotate.d/tnv
+    as_tnv sh -c "echo all >/run/tnv/tracker.pid"
+    expect 4 service tnv-tracker status
+    expect 1 service tnv-tracker stop
+    kill -0 "$stranger" || die "a stranger was signalled"
+    kill "$stranger" "$holder"
+    wait "$holder" || true
+    rm /run/tnv/tracker.pid
+    expect 0 service tnv-tracker start
 }
 
 # One that does not react is killed, and that is said.
 hung() {
     step "a daemon that hangs"
     echo KILL_AFTER=1 >>/etc/default/tnv-tracker
-    sed -i 's/^#stop_timeout = .*/stop_timeout = "1s"/' /etc/tnv/tracker.toml
+    sed -i 's/^#stop_timeout = .*/stop_timeout = "1500ms"/' /etc/tnv/tracker.toml
     kill -STOP "$(pid_of tracker)"
     expect 0 service tnv-tracker stop
-    expect_said "did not stop within 2 seconds and is killed"
+    expect_said "did not stop within 3 seconds and is killed"
     expect 1 service tnv-tracker status
     cp /test/tracker.toml /etc/tnv/tracker.toml
 }
@@ -150,7 +183,7 @@ second_storage() {
     expect 0 service tnv-storage restart disk2
     is_new storage-disk2 "$second"
     kill -KILL "$(pid_of storage-disk2)"
-    within 10 expect 1 service tnv-storage status
+    within 10 ends_with 1 service tnv-storage status
     expect 0 service tnv-storage start disk2
     compare
 }
@@ -201,11 +234,28 @@ upgrade() {
     expect 0 service tnv-storage start disk2
 }
 
+# A daemon that cannot be restarted keeps no other from it.
+upgrade_of_a_broken_one() {
+    step "an upgrade beside a broken configuration"
+    cp /etc/tnv/tracker.toml /test/tracker.toml
+    sed -i '1i no_such_key = 1' /etc/tnv/tracker.toml
+    old_tracker=$(pid_of tracker)
+    old_storage=$(pid_of storage)
+    expect 0 dpkg -i --force-confold /test/second.deb
+    expect_said "these were not restarted, see above and their logs: tnv-tracker"
+    [ "$(dpkg-query -W -f '${Status}' tnv)" = "install ok installed" ] || die "the package is half installed"
+    is_same tracker "$old_tracker"
+    is_new storage "$old_storage"
+    cp /test/tracker.toml /etc/tnv/tracker.toml
+}
+
 install_it
 lsb_codes
 failures
+strangers
 hung
 cluster
 second_storage
 rotation
 upgrade
+upgrade_of_a_broken_one
