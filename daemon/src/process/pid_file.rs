@@ -7,6 +7,8 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -17,6 +19,10 @@ use thiserror::Error;
 const CONTENT_MAX: u64 = 32;
 /// Init scripts of any user may read it, whatever the daemon's umask is.
 const MODE: u32 = 0o644;
+/// Init scripts look whether the file is locked by locking it, for an instant.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Time between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Another process holds the pid file.
 #[derive(Debug, Error)]
@@ -41,7 +47,11 @@ impl PidFile {
     pub(super) fn take(path: &Path) -> anyhow::Result<PidFile> {
         // The folder may be relative to one that is left later.
         let path = std::path::absolute(path)?;
-        let file = lock(&path)?;
+        let began = Instant::now();
+        let file = lock(&path, || {
+            thread::sleep(PAUSE);
+            began.elapsed() < PATIENCE
+        })?;
         let pid_file = PidFile { path, file };
         pid_file
             .write()
@@ -71,11 +81,13 @@ impl Drop for PidFile {
     }
 }
 
-fn lock(path: &Path) -> anyhow::Result<File> {
+/// Locks the file; while somebody else has it locked `again` tells whether to go on trying.
+fn lock(path: &Path, mut again: impl FnMut() -> bool) -> anyhow::Result<File> {
     loop {
         let file = open(path).with_context(|| format!("cannot open {}", path.display()))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
+            Err(Errno::WOULDBLOCK) if again() => continue,
             Err(Errno::WOULDBLOCK) => {
                 return Err(AlreadyRuns {
                     pid: read_pid(&file),
@@ -172,6 +184,19 @@ mod tests {
         let file = open(&path).unwrap();
         flock(&file, FlockOperation::LockExclusive).unwrap();
         assert!(refusal(&path).starts_with("runs already; "));
+    }
+
+    #[test]
+    fn who_looks_whether_it_is_locked_keeps_no_daemon_from_it() {
+        let (_folder, path) = path();
+        let looking = open(&path).unwrap();
+        flock(&looking, FlockOperation::LockShared).unwrap();
+        let mut looking = Some(looking);
+        let file = lock(&path, || looking.take().is_some()).unwrap();
+        assert!(looking.is_none());
+        assert!(is_at(&file, &path).unwrap());
+        let error = lock(&path, || false).unwrap_err();
+        assert!(error.is::<AlreadyRuns>(), "{error}");
     }
 
     #[test]
