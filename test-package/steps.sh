@@ -70,6 +70,17 @@ failures() {
     expect_said no_such_key
     cp /test/tracker.toml /etc/tnv/tracker.toml
 
+    # Root may read it, the user of the daemon may not.
+    echo 0123456789abcdef >/test/key
+    chmod 600 /test/key
+    sed -i '1i admin_key_file = "/test/key"' /etc/tnv/tracker.toml
+    expect 6 service tnv-tracker start
+    expect_said "admin_key_file: /test/key: "
+    chown tnv /test/key
+    expect 0 service tnv-tracker start
+    expect 0 service tnv-tracker stop
+    cp /test/tracker.toml /etc/tnv/tracker.toml
+
     # Another one has the port.
     expect 0 service tnv-tracker start
     sed 's/\.log"/-2.log"/' /test/tracker.toml >/etc/tnv/tracker.d/second.toml

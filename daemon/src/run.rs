@@ -227,10 +227,7 @@ fn live<C: DaemonConfig>(
     args: &Args,
     serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
-    if background::is_background() && config.log().is_stderr() {
-        let reason = "is needed with --daemon, which leaves the standard error";
-        return Err(ConfigError::invalid("log.file", reason).into());
-    }
+    check_log(config.log(), background::is_background())?;
     // Before the working folder changes.
     let path = args
         .config
@@ -238,12 +235,23 @@ fn live<C: DaemonConfig>(
         .map(std::path::absolute)
         .transpose()?;
     let prepared = process::prepare(config.process(), args.pid_file.as_deref())?;
+    // Again, as the user that serves: it may not read all that root may.
+    config.check()?;
     let log = Log::start(config.log())?;
     for warning in &prepared.warnings {
         log::warn!("{warning}");
     }
     let reloader = Reloader::new(path, &config, log)?;
     Ok(run_logged(name, config, reloader, serve))
+}
+
+/// Refuses a log that nobody would read.
+fn check_log(config: &LogConfig, is_background: bool) -> Result<(), ConfigError> {
+    if is_background && config.is_stderr() {
+        let reason = "is needed with --daemon, which leaves the standard error";
+        return Err(ConfigError::invalid("log.file", reason));
+    }
+    Ok(())
 }
 
 /// The part of the life in which there is a log.

@@ -9,9 +9,10 @@ use std::time::Duration;
 use log::{error, info, warn};
 use toml::{Table, Value};
 
-use super::DaemonConfig;
+use super::{DaemonConfig, check_log};
 use crate::config::{self, ConfigError, ServerConfig};
 use crate::logging::Log;
+use crate::process::background;
 
 /// The section of the log, which can change as a whole.
 const LOG: &str = "log";
@@ -23,6 +24,7 @@ pub(super) struct Reloader<C> {
     in_force: Table,
     stop_timeout: Duration,
     log: Log,
+    is_background: bool,
     of: PhantomData<fn() -> C>,
 }
 
@@ -42,6 +44,7 @@ impl<C: DaemonConfig> Reloader<C> {
             in_force: flat(config)?,
             stop_timeout: config.server().stop_timeout.duration(),
             log,
+            is_background: background::is_background(),
             of: PhantomData,
         })
     }
@@ -69,14 +72,15 @@ impl<C: DaemonConfig> Reloader<C> {
         let new: C = config::load(self.path.as_deref())?;
         new.check()?;
         new.process().check()?;
+        check_log(new.log(), self.is_background)?;
         let wanted = flat(&new)?;
         let changes = changes::<C>(&self.in_force, &wanted);
+        let mut log = None;
         if !changes.taken.is_empty() {
             // Opened before anything changes: that may fail.
-            let log = self.log.prepare(new.log())?;
+            log = Some(self.log.prepare(new.log())?);
             apply(&new)?;
             self.stop_timeout = new.server().stop_timeout.duration();
-            self.log.change_to(log);
         }
         for key in &changes.refused {
             warn!("{key} needs a restart to change");
@@ -88,6 +92,10 @@ impl<C: DaemonConfig> Reloader<C> {
             }
         }
         info!("configuration reloaded, {}", changed(&changes.taken));
+        // The log so far told where it goes on.
+        if let Some(log) = log {
+            self.log.change_to(log);
+        }
         Ok(())
     }
 }

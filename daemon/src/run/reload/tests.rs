@@ -155,3 +155,14 @@ fn a_daemon_that_cannot_apply_it_is_asked_again() {
     assert_eq!(refuse.unwrap_err().to_string(), "no thread");
     assert_eq!(fixture.reload("peers = [1]").unwrap(), Some(vec![1]));
 }
+
+#[test]
+fn a_daemon_in_the_background_keeps_a_log_in_a_file() {
+    let mut fixture = Fixture::new();
+    fixture.reloader.is_background = true;
+    let error = fixture.reload("peers = [7]").unwrap_err();
+    assert!(error.to_string().contains("log.file"), "{error}");
+    let file = fixture.path.with_file_name("a.log");
+    let text = format!("peers = [7]\n[log]\nfile = {file:?}\n");
+    assert_eq!(fixture.reload(&text).unwrap(), Some(vec![7]));
+}
