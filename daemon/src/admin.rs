@@ -1,6 +1,7 @@
 //! Whether an order may be obeyed: who gives it has to have the key. Without a key file no order
 //! is.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use log::warn;
@@ -9,13 +10,25 @@ use proto::admin::{Nonce, Order, Signed};
 use proto::{ErrorCode, Fault};
 
 use crate::config::{ConfigError, Secret, read_secret};
+use crate::logging::Seldom;
 
 /// Shortest key, in bytes: one that is guessed is none.
 const KEY_MIN: usize = 16;
 
 /// The key of the administrators, read from its file for each order: a new one counts at once.
 #[derive(Debug)]
-pub struct Guard(RwLock<Option<PathBuf>>);
+pub struct Guard {
+    key_file: RwLock<Option<PathBuf>>,
+    /// Anybody may try.
+    log: Seldom<Refused>,
+}
+
+/// Why an order is refused, as far as the log is told.
+#[derive(Debug, PartialEq)]
+enum Refused {
+    NoKey,
+    WrongKey,
+}
 
 /// What a connection remembers: the nonce it was given last.
 #[derive(Debug, Default)]
@@ -24,12 +37,15 @@ pub struct Challenge(Option<Nonce>);
 impl Guard {
     /// Reads the key from this file; without one every order is refused.
     pub fn new(key_file: Option<PathBuf>) -> Guard {
-        Guard(RwLock::new(key_file))
+        Guard {
+            key_file: RwLock::new(key_file),
+            log: Seldom::default(),
+        }
     }
 
     /// Reads the key from this file from now on.
     pub fn reload(&self, key_file: Option<PathBuf>) {
-        *self.0.write() = key_file;
+        *self.key_file.write() = key_file;
     }
 
     /// Refuses a key file that cannot be used.
@@ -49,28 +65,42 @@ impl Guard {
         *challenge.0.insert(rand::random())
     }
 
-    /// The order, if whoever gave it has the key. The connection's nonce is used up.
+    /// The order, if whoever gave it has the key. The connection's nonce is used up. The log tells of
+    /// a wrong key and from where it came.
     ///
     /// # Errors
     /// Forbidden without the right key, or with none configured; bad request for an order that
     /// this version does not know.
-    pub fn open<O: Order>(&self, signed: &Signed, challenge: &mut Challenge) -> Result<O, Fault> {
+    pub fn open<O: Order>(
+        &self,
+        signed: &Signed,
+        challenge: &mut Challenge,
+        peer: SocketAddr,
+    ) -> Result<O, Fault> {
         let forbidden = |text: &str| Fault::new(ErrorCode::Forbidden, text);
         let nonce = challenge.0.take();
-        let Some(path) = self.0.read().clone() else {
+        let Some(path) = self.key_file.read().clone() else {
             return Err(forbidden(
                 "orders are not taken here: no admin_key_file is set",
             ));
         };
         let key = key(&path).map_err(|text| {
-            warn!("admin_key_file {text}");
+            if let Some(more) = self.log.due(Refused::NoKey) {
+                warn!("admin_key_file {text}{more}");
+            }
             forbidden("orders are not taken here: admin_key_file cannot be used, see the log")
         })?;
         let Some(nonce) = nonce else {
             return Err(forbidden("no challenge was asked for"));
         };
         let order = signed.open(key.expose().as_bytes(), &nonce)?;
-        order.ok_or_else(|| forbidden("wrong admin key"))
+        order.ok_or_else(|| {
+            if let Some(more) = self.log.due(Refused::WrongKey) {
+                let name = signed.name();
+                warn!("order {name} from {peer} is refused: wrong admin key{more}");
+            }
+            forbidden("wrong admin key")
+        })
     }
 }
 
@@ -95,6 +125,10 @@ mod tests {
 
     const KEY: &[u8] = b"0123456789abcdef";
 
+    fn peer() -> SocketAddr {
+        ([10, 0, 0, 1], 40000).into()
+    }
+
     #[test]
     fn only_who_has_the_key_is_obeyed_and_once() {
         let folder = tempfile::tempdir().unwrap();
@@ -111,31 +145,38 @@ mod tests {
         let refused = |result: Result<StorageOrder, Fault>| {
             assert_eq!(result.unwrap_err().code, ErrorCode::Forbidden);
         };
-        refused(guard.open(&early, &mut challenge));
+        refused(guard.open(&early, &mut challenge, peer()));
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, KEY, &nonce);
-        assert_eq!(guard.open(&signed, &mut challenge), Ok(order.clone()));
-        refused(guard.open(&signed, &mut challenge));
+        assert_eq!(
+            guard.open(&signed, &mut challenge, peer()),
+            Ok(order.clone())
+        );
+        refused(guard.open(&signed, &mut challenge, peer()));
         Guard::challenge(&mut challenge);
-        refused(guard.open(&signed, &mut challenge));
+        refused(guard.open(&signed, &mut challenge, peer()));
         let nonce = Guard::challenge(&mut challenge);
         refused(guard.open(
             &Signed::new(&order, b"0123456789abcdeX", &nonce),
             &mut challenge,
+            peer(),
         ));
         // An order for another kind of server is none.
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, KEY, &nonce);
-        let other: Result<TrackerOrder, Fault> = guard.open(&signed, &mut challenge);
+        let other: Result<TrackerOrder, Fault> = guard.open(&signed, &mut challenge, peer());
         assert_eq!(other.unwrap_err().code, ErrorCode::Forbidden);
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, KEY, &nonce);
         guard.reload(None);
-        refused(guard.open(&signed, &mut challenge));
+        refused(guard.open(&signed, &mut challenge, peer()));
         guard.reload(Some(path.clone()));
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, KEY, &nonce);
-        assert_eq!(guard.open(&signed, &mut challenge), Ok(order.clone()));
+        assert_eq!(
+            guard.open(&signed, &mut challenge, peer()),
+            Ok(order.clone())
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
         assert!(Guard::check(Some(&path)).is_err());
     }

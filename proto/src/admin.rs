@@ -33,6 +33,12 @@ pub struct Signed {
     text: String,
 }
 
+/// What all orders have.
+#[derive(Deserialize)]
+struct Named<'a> {
+    order: &'a str,
+}
+
 /// What a tracker can be told to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
@@ -183,6 +189,15 @@ impl Signed {
         let text = serde_json::to_string(order).expect("an order is JSON");
         let mac = mac::<O>(key, nonce, &text).finalize().into_bytes().into();
         Signed { mac, text }
+    }
+
+    /// What the order says it is, for logs: anybody may have written it. `-` if that is no word.
+    pub fn name(&self) -> &str {
+        let named: Result<Named<'_>, _> = serde_json::from_str(&self.text);
+        let name = named.map_or("", |named| named.order);
+        let is_word = (1..=32).contains(&name.len())
+            && name.bytes().all(|b| b == b'-' || b.is_ascii_lowercase());
+        if is_word { name } else { "-" }
     }
 
     /// The order, if it was signed with this key for this nonce. Takes as long for every wrong

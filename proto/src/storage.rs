@@ -156,7 +156,7 @@ impl Request for StorageRequest {
             StorageRequest::Stat(key) => Subject::file("stat", key),
             StorageRequest::Read(read) => Subject::file("read", &read.key),
             StorageRequest::Challenge => none("challenge"),
-            StorageRequest::Admin(_) => none("admin"),
+            StorageRequest::Admin(signed) => Subject::thing("admin", signed.name()),
         }
     }
 

@@ -186,7 +186,7 @@ impl Request for TrackerRequest {
             TrackerRequest::Cluster => none("cluster"),
             TrackerRequest::Hello(hello) => Subject::thing("hello", hello.node.to_string()),
             TrackerRequest::Challenge => none("challenge"),
-            TrackerRequest::Admin(_) => none("admin"),
+            TrackerRequest::Admin(signed) => Subject::thing("admin", signed.name()),
             TrackerRequest::Saddrs(saddrs) => Subject {
                 command: "saddrs",
                 app: Some(&saddrs.app),

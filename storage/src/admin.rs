@@ -1,5 +1,6 @@
 //! The orders of administrators.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use daemon::wire::{Lane, Reply};
@@ -13,13 +14,13 @@ use crate::file;
 use crate::gate::Visitor;
 use crate::globals::Globals;
 
-/// Carries out an order.
+/// Carries out an order, given by `by`.
 ///
 /// # Errors
 /// Why it cannot be.
-pub(crate) fn obey(globals: &Globals, order: StorageOrder) -> Result<Reply, Fault> {
+pub(crate) fn obey(globals: &Globals, order: StorageOrder, by: SocketAddr) -> Result<Reply, Fault> {
     match order {
-        StorageOrder::Drain { level } => drain(globals, level),
+        StorageOrder::Drain { level } => drain(globals, level, by),
         StorageOrder::FindFile { app, user, file } => {
             let place = find(globals, &FileKey { app, user, file })?;
             Ok(Reply::Body(encode_reply(&place)))
@@ -31,7 +32,7 @@ pub(crate) fn obey(globals: &Globals, order: StorageOrder) -> Result<Reply, Faul
             seconds,
         } => {
             let period = Duration::from_secs(seconds.into());
-            bar(globals, (app, user), mark, period)
+            bar(globals, (app, user), mark, period, by)
         }
         StorageOrder::AdmitUser { app, user, mark } => {
             globals.barred.admit(&(app, user), mark);
@@ -44,25 +45,31 @@ pub(crate) fn obey(globals: &Globals, order: StorageOrder) -> Result<Reply, Faul
     }
 }
 
-fn bar(globals: &Globals, user: User, mark: u64, period: Duration) -> Result<Reply, Fault> {
+fn bar(
+    globals: &Globals,
+    user: User,
+    mark: u64,
+    period: Duration,
+    by: SocketAddr,
+) -> Result<Reply, Fault> {
     let now = Instant::now();
     let renewed = globals.barred.bar(&user, mark, now + period, now)?;
     let (app, user) = user;
     if !renewed {
-        info!("an administrator has uploads of {app}/{user} refused for {period:?}");
+        info!("an administrator at {by} has uploads of {app}/{user} refused for {period:?}");
     }
     Ok(Reply::Body(encode_reply(&UserBarred { renewed })))
 }
 
 /// From the next report on the trackers know; uploads that have begun are finished.
-fn drain(globals: &Globals, level: Drain) -> Result<Reply, Fault> {
+fn drain(globals: &Globals, level: Drain, by: SocketAddr) -> Result<Reply, Fault> {
     let written = globals.identity.set_drain(level);
     written.map_err(|e| {
         let path = globals.config.state_file.display();
         Fault::new(ErrorCode::Unavailable, format!("{path}: {e}"))
     })?;
     warn!(
-        "an administrator has this storage drained of: {}",
+        "an administrator at {by} has this storage drained of: {}",
         level.as_str()
     );
     Ok(Reply::Body(Vec::new()))

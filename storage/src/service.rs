@@ -193,8 +193,9 @@ impl Service for StorageService {
                 Ok(Reply::Body(nonce.to_vec()))
             }
             StorageRequest::Admin(signed) => {
-                let order = self.globals.guard.open(&signed, caller.session);
-                order.and_then(|order| admin::obey(&self.globals, order))
+                let (globals, peer) = (&self.globals, caller.peer);
+                let order = globals.guard.open(&signed, caller.session, peer);
+                order.and_then(|order| admin::obey(globals, order, peer))
             }
             request => self.serve(request),
         };

@@ -1,5 +1,7 @@
 //! The orders of administrators.
 
+use std::net::SocketAddr;
+
 use log::warn;
 use proto::admin::{TrackerOrder, UserPlace, encode_reply};
 use proto::{AppId, ErrorCode, Fault, GroupName, UserId};
@@ -7,21 +9,25 @@ use proto::{AppId, ErrorCode, Fault, GroupName, UserId};
 use crate::globals::Globals;
 use crate::service::db_fault;
 
-/// Carries out an order; the reply's body.
+/// Carries out an order, given by `by`; the reply's body.
 ///
 /// # Errors
 /// Why it cannot be.
-pub(crate) fn obey(globals: &Globals, order: TrackerOrder) -> Result<Vec<u8>, Fault> {
+pub(crate) fn obey(
+    globals: &Globals,
+    order: TrackerOrder,
+    by: SocketAddr,
+) -> Result<Vec<u8>, Fault> {
     match order {
         TrackerOrder::OpenGroup { group } => {
             globals.routes.open_group(&group).map_err(db_fault)?;
-            warn!("an administrator has users given to {group}");
+            warn!("an administrator at {by} has users given to {group}");
             globals.read_groups().map_err(db_fault)?;
             Ok(Vec::new())
         }
         TrackerOrder::CloseGroup { group } => {
             globals.routes.close_group(&group).map_err(db_fault)?;
-            warn!("an administrator has no more users given to {group}");
+            warn!("an administrator at {by} has no more users given to {group}");
             globals.read_groups().map_err(db_fault)?;
             Ok(Vec::new())
         }
@@ -29,7 +35,7 @@ pub(crate) fn obey(globals: &Globals, order: TrackerOrder) -> Result<Vec<u8>, Fa
             for member in globals.groups.lock().forget(&storage)? {
                 let name = &member.join.member;
                 warn!(
-                    "an administrator has {} forgotten: {}/{}",
+                    "an administrator at {by} has {} forgotten: {}/{}",
                     member.addr, name.group, name.hostname
                 );
             }
@@ -48,7 +54,7 @@ pub(crate) fn obey(globals: &Globals, order: TrackerOrder) -> Result<Vec<u8>, Fa
             from,
             to,
         } => {
-            let moved = move_user(globals, &app, &user, &from, &to);
+            let moved = move_user(globals, by, (&app, &user), &from, &to);
             // Whatever became of it: the database knows.
             globals.bindings.forget(&app, &user);
             moved.map(|()| Vec::new())
@@ -59,8 +65,8 @@ pub(crate) fn obey(globals: &Globals, order: TrackerOrder) -> Result<Vec<u8>, Fa
 /// Every tracker is told: the first one moves the user, the others find that done.
 fn move_user(
     globals: &Globals,
-    app: &AppId,
-    user: &UserId,
+    by: SocketAddr,
+    (app, user): (&AppId, &UserId),
     from: &GroupName,
     to: &GroupName,
 ) -> Result<(), Fault> {
@@ -71,7 +77,7 @@ fn move_user(
     check_taker(globals, to)?;
     match routes.rebind(app, user, from, to).map_err(db_fault)? {
         Some(group) if group == *to => {
-            warn!("an administrator has {app}/{user} moved from {from} to {to}");
+            warn!("an administrator at {by} has {app}/{user} moved from {from} to {to}");
             Ok(())
         }
         Some(group) => {

@@ -308,8 +308,9 @@ impl Service for TrackerService {
             }
             TrackerRequest::Challenge => Ok(Guard::challenge(&mut session.challenge).to_vec()),
             TrackerRequest::Admin(signed) => {
-                let order = self.globals.guard.open(&signed, &mut session.challenge);
-                order.and_then(|order| admin::obey(&self.globals, order))
+                let challenge = &mut session.challenge;
+                let order = self.globals.guard.open(&signed, challenge, peer);
+                order.and_then(|order| admin::obey(&self.globals, order, peer))
             }
             TrackerRequest::Hello(hello) => {
                 session.hello = Some(*hello);
