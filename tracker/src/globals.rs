@@ -26,6 +26,8 @@ pub(crate) struct Globals {
     pub(crate) groups: Mutex<Groups>,
     /// What the database said when it was last asked, for warnings and monitors.
     pub(crate) known: Mutex<Known>,
+    /// Groups that a reload brought, until they are in the database.
+    wanted: Mutex<Vec<GroupName>>,
     /// Storages that may not join.
     pub(crate) refusals: Mutex<Refusals>,
     /// In front of the orders of administrators.
@@ -72,6 +74,7 @@ impl Globals {
                 groups: known.into_iter().collect(),
                 error: None,
             }),
+            wanted: Mutex::default(),
             refusals: Mutex::default(),
             guard: Guard::new(config.admin_key_file.clone()),
             routes,
@@ -84,12 +87,13 @@ impl Globals {
         }
     }
 
-    /// The groups that new users are given to, from the database.
+    /// The groups that new users are given to, from the database; those that are to be entered are
+    /// before.
     ///
     /// # Errors
     /// It does not answer.
     pub(crate) fn read_groups(&self) -> Result<Vec<GroupName>, DbError> {
-        let groups = self.routes.groups();
+        let groups = self.enter_wanted().and_then(|()| self.routes.groups());
         let mut known = self.known.lock();
         match &groups {
             Ok(groups) => {
@@ -101,11 +105,19 @@ impl Globals {
         groups
     }
 
-    /// Serves other applications, gives new users to more groups, and takes on other limits.
-    pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<()> {
-        self.routes
-            .add_groups(&config.groups)
-            .context("cannot enter the groups in the database")?;
+    fn enter_wanted(&self) -> Result<(), DbError> {
+        let wanted = self.wanted.lock().clone();
+        if !wanted.is_empty() {
+            self.routes.add_groups(&wanted)?;
+            self.wanted.lock().retain(|group| !wanted.contains(group));
+        }
+        Ok(())
+    }
+
+    /// Serves other applications, and takes on other limits. New users are given to more groups as
+    /// soon as the database has them, which nothing here waits for.
+    pub(crate) fn reload(&self, config: &Config) {
+        self.wanted.lock().clone_from(&config.groups);
         self.app_ids.write().clone_from(&config.app_ids);
         self.guard.reload(config.admin_key_file.clone());
         let check_interval = config.check_interval.duration();
@@ -113,7 +125,6 @@ impl Globals {
         groups.limit(config.members_max, check_interval);
         drop(groups);
         self.bindings.reload(&config.cache);
-        Ok(())
     }
 
     /// The time, as the pure parts want it.

@@ -33,7 +33,10 @@ pub struct Tracker {
 /// It cannot start; the error says why.
 pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let tracker = Tracker::start(config)?;
-    life.serve(|config| tracker.reload(config));
+    life.serve(|config| {
+        tracker.reload(config);
+        Ok(())
+    });
     tracker.shutdown();
     Ok(())
 }
@@ -72,13 +75,9 @@ impl Tracker {
     }
 
     /// Takes on the settings that a running one can.
-    ///
-    /// # Errors
-    /// The groups cannot be entered in the database.
-    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
-        self.globals.reload(config)?;
+    pub fn reload(&self, config: &Config) {
+        self.globals.reload(config);
         self.server.reload(&config.server);
-        Ok(())
     }
 
     /// Where it tells how it is, unless that is off.

@@ -101,7 +101,15 @@ impl MysqlRoutes {
 
 impl Routes for MysqlRoutes {
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
-        self.pending.lock().extend_from_slice(groups);
+        let mut pending = self.pending.lock();
+        let known = pending.clone();
+        pending.extend(
+            groups
+                .iter()
+                .filter(|group| !known.contains(group))
+                .cloned(),
+        );
+        drop(pending);
         self.enter_pending()
     }
 

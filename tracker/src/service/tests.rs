@@ -321,7 +321,8 @@ fn a_user_is_moved_to_a_group_that_takes_uploads_and_every_tracker_learns_it() {
             from: from.parse().unwrap(),
             to: to.parse().unwrap(),
         };
-        admin::obey(&setting.service.globals, order).map(drop)
+        let by = ([10, 0, 0, 9], 40000).into();
+        admin::obey(&setting.service.globals, order, by).map(drop)
     };
     setting.active("g1", "10.0.0.1", 1);
     assert_eq!(code(order("g1", "g1")), ErrorCode::NotFound);
@@ -432,4 +433,23 @@ fn who_bound_the_user_first_is_right() {
     assert_eq!(setting.bound("alice").unwrap().as_str(), "g2");
     setting.active("g2", "10.0.0.2", 2);
     assert_eq!(setting.saddrs("alice").unwrap().1, ["10.0.0.2:2"]);
+}
+
+#[test]
+fn a_reload_waits_for_no_database() {
+    let setting = Setting::new();
+    let globals = &setting.service.globals;
+    let wanted = |group: &str, app: &str| Config {
+        groups: vec![group.parse().unwrap()],
+        app_ids: vec![app.parse().unwrap()],
+        ..Config::default()
+    };
+    let config = wanted("g3", "one");
+    globals.reload(&config);
+    assert!(globals.read_groups().unwrap().contains(&config.groups[0]));
+    globals.routes.close();
+    let config = wanted("g4", "two");
+    globals.reload(&config);
+    assert!(globals.read_groups().is_err());
+    assert_eq!(*globals.app_ids.read(), config.app_ids);
 }
