@@ -1,11 +1,13 @@
 //! The access log of HTTP: the combined format and the seconds the request took.
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Instant;
 
 use log::{Level, info, log_enabled};
 
 use super::request::Request;
+use super::response::status;
 use crate::logging::ACCESS_TARGET;
 use crate::net::Sent;
 
@@ -60,24 +62,41 @@ impl Access {
     }
 
     /// Writes the line when the answer is out.
-    pub(super) fn report(self, status: u16, head_len: u64) -> Option<Box<dyn FnOnce(Sent) + Send>> {
+    pub(super) fn report(
+        mut self,
+        status: u16,
+        head_len: u64,
+    ) -> Option<Box<dyn FnOnce(Sent) + Send>> {
+        let line = self.0.take()?;
+        Some(Box::new(move |sent: Sent| {
+            line.write(status, sent.bytes.saturating_sub(head_len));
+        }))
+    }
+}
+
+impl Drop for Access {
+    /// Of a request whose service panicked.
+    fn drop(&mut self) {
+        if let Some(line) = self.0.take().filter(|_| thread::panicking()) {
+            line.write(status::INTERNAL_ERROR, 0);
+        }
+    }
+}
+
+impl Line {
+    fn write(&self, status: u16, body: u64) {
         let Line {
-            peer,
             request,
             referer,
             agent,
-            began,
-            time,
-        } = self.0?;
-        Some(Box::new(move |sent: Sent| {
-            let (ip, time) = (peer.ip(), time.format("%d/%b/%Y:%H:%M:%S %z"));
-            let body = sent.bytes.saturating_sub(head_len);
-            let secs = began.elapsed().as_secs_f64();
-            info!(
-                target: ACCESS_TARGET,
-                "{ip} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3}"
-            );
-        }))
+            ..
+        } = self;
+        let (ip, time) = (self.peer.ip(), self.time.format("%d/%b/%Y:%H:%M:%S %z"));
+        let secs = self.began.elapsed().as_secs_f64();
+        info!(
+            target: ACCESS_TARGET,
+            "{ip} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3}"
+        );
     }
 }
 

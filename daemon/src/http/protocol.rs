@@ -80,9 +80,15 @@ impl<H: Handler> Protocol for Http<H> {
 
     fn busy(&self) -> Outgoing {
         let response = Response::text(status::UNAVAILABLE, "busy").with("Retry-After", "1");
-        alone(response)
+        let head_len = response.head(1, false).len();
+        let tally = self.metrics.requests.begin_http(None);
+        Outgoing {
+            tally: Some(tally.answer(status::UNAVAILABLE, head_len)),
+            ..alone(response)
+        }
     }
 
+    /// The request was counted and written down when what it panicked in was left.
     fn panicked(&self) -> Outgoing {
         alone(Response::text(status::INTERNAL_ERROR, "internal error"))
     }

@@ -1,7 +1,12 @@
 //! Heads that must and must not pass, and how answers look.
 
+use std::sync::Arc;
+
+use super::protocol::{Handler, Http};
 use super::request::{HEAD_MAX, Parsed, Request, parse};
-use super::response::Response;
+use super::response::{Response, status};
+use crate::metrics::{Metrics, Page};
+use crate::net::Protocol;
 
 fn read(head: &str) -> Result<Option<Request>, u16> {
     match parse(head.as_bytes(), ([127, 0, 0, 1], 1).into()) {
@@ -122,4 +127,21 @@ fn a_value_that_would_end_the_line_is_left_out() {
         !head.contains("Set-Cookie") && !head.contains("X-Name"),
         "{head}"
     );
+}
+
+struct Idle;
+
+impl Handler for Idle {
+    fn handle(&self, _request: &Request) -> Response {
+        Response::text(status::OK, "")
+    }
+}
+
+#[test]
+fn who_is_refused_for_overload_is_counted() {
+    let metrics = Arc::new(Metrics::of_http());
+    drop(Http::new(Idle, Arc::clone(&metrics)).busy());
+    let page = Page::new(metrics.gather()).text().unwrap();
+    let line = "tnv_http_requests_total{code=\"503\",method=\"other\"} 1";
+    assert!(page.contains(line), "{page}");
 }

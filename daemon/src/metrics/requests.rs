@@ -1,6 +1,7 @@
 //! What is counted of requests: how each ended, how long it took, and its content in bytes.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use prometheus::{Histogram, IntCounter, Registry};
@@ -54,6 +55,9 @@ const ERRORS: [ErrorCode; 10] = [
 
 /// The ends of HTTP requests; from the second on in the order of [`status::ALL`].
 const HTTP_ABORTED: &str = "aborted";
+
+/// The ends of requests in the middle of which the service panicked.
+const PANICKED: [&str; 2] = ["unknown", "500"];
 
 /// A request that names nothing known.
 const OTHER: &str = "other";
@@ -311,6 +315,10 @@ impl Tally {
 impl Drop for Tally {
     fn drop(&mut self) {
         let row = &self.row;
+        if thread::panicking() {
+            let panicked = |(name, _): &(String, _)| PANICKED.contains(&name.as_str());
+            self.outcome = row.outcomes.iter().position(panicked).unwrap_or(ABORTED);
+        }
         row.duration.observe(self.began.elapsed().as_secs_f64());
         row.outcomes[self.outcome].1.inc();
         if self.outcome == OK {

@@ -1,5 +1,7 @@
 //! Figures are what was counted, and the page is what Prometheus reads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use proto::ErrorCode;
 use proto::idserver::{GET_ID, IdRequest};
 
@@ -83,6 +85,25 @@ fn http_is_counted_by_method_and_status() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn a_request_whose_service_panics_is_a_failure_of_ours() {
+    let panic_in = |tally: Tally| {
+        let serve = AssertUnwindSafe(|| {
+            let _tally = tally;
+            panic!("as the test wants it");
+        });
+        catch_unwind(serve).unwrap_err();
+    };
+    let http = Metrics::of_http();
+    panic_in(http.requests.begin_http(Some(&tiny_http::Method::Get)));
+    let line = "tnv_http_requests_total{code=\"500\",method=\"get\"} 1";
+    assert!(text(&http).contains(line));
+    let wire = Metrics::of_wire::<IdRequest>();
+    panic_in(wire.requests.begin(GET_ID));
+    let line = "tnv_requests_total{command=\"get-id\",outcome=\"unknown\"} 1";
+    assert!(text(&wire).contains(line));
 }
 
 #[test]
