@@ -75,6 +75,16 @@ impl Failure {
         }
     }
 
+    /// What was found wrong with a server, without saying once more that it is unavailable.
+    pub(super) fn into_cause(self) -> Source {
+        match self.kind {
+            Kind::Error(DbError::Unavailable { what, source }) => {
+                Arc::new(io::Error::other(format!("cannot {what}: {source}")))
+            }
+            _ => self.source,
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn of_code(code: u16) -> Failure {
         let (state, message) = ("HY000".to_owned(), String::new());
@@ -110,8 +120,17 @@ impl From<mysql::Error> for Failure {
             E::IoError(_) | E::CodecError(_) | E::DriverError(_) | E::TlsError(_) => Kind::Lost,
             E::UrlError(_) | E::FromValueError(_) | E::FromRowError(_) => Kind::Other,
         };
-        // The driver's errors are not all `Send`; their text is all that is wanted.
-        let source = Arc::new(io::Error::other(error.to_string()));
+        // The driver's errors are not all `Send`; their text is all that is wanted, and not the names
+        // of its types around it.
+        let text = match error {
+            E::MySqlError(error) => error.to_string(),
+            E::IoError(error) => error.to_string(),
+            E::CodecError(error) => error.to_string(),
+            E::DriverError(error) => error.to_string(),
+            E::TlsError(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        let source = Arc::new(io::Error::other(text));
         Failure { kind, source }
     }
 }
@@ -134,5 +153,33 @@ fn kind_of(error: &MySqlError) -> Kind {
         1049 | 1054 | 1146 => Kind::Schema,
         1050 | 1060 | 1061 => Kind::Made,
         _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the log has it.
+    fn told(failure: Failure) -> String {
+        let source = failure.into_cause();
+        format!("{:#}", anyhow::Error::from(DbError::Away { source }))
+    }
+
+    #[test]
+    fn why_a_server_is_not_used_is_told_once_and_in_words() {
+        let driver = mysql::DriverError::CouldNotConnect(None);
+        assert_eq!(
+            told(mysql::Error::DriverError(driver).into()),
+            "database unavailable: away: Could not connect: address not specified"
+        );
+        let error = DbError::Unavailable {
+            what: "use the server",
+            source: Arc::new(io::Error::other("the server is read-only")),
+        };
+        assert_eq!(
+            told(error.into()),
+            "database unavailable: away: cannot use the server: the server is read-only"
+        );
     }
 }

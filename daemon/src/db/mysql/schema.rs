@@ -2,8 +2,6 @@
 //! missing. Tables and columns that exist are never renamed, dropped or retyped: they may be those
 //! of the C++ system, in use by it at this moment.
 
-use std::sync::Arc;
-
 use super::connect::Connector;
 use super::failure::{Failure, Kind};
 use super::session::Session;
@@ -75,7 +73,7 @@ impl Schema {
                 component: self.component,
             },
             _ => DbError::Away {
-                source: Arc::new(failure.into_error("use a server")),
+                source: failure.into_cause(),
             },
         }
     }
