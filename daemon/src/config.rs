@@ -1,11 +1,12 @@
 //! The configuration file of a daemon: how it is read, the sections that every daemon has, and
-//! how the effective settings are printed. Read once, before any thread exists.
+//! how the effective settings are printed. Read before any thread exists, and again on SIGHUP.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use proto::settings_mistake;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
@@ -30,13 +31,13 @@ pub enum ConfigError {
         /// Why not.
         source: io::Error,
     },
-    /// Not TOML, an unknown key, or a value of the wrong kind; the source names line and key.
-    #[error("invalid configuration {}", path.display())]
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("invalid configuration {}: {reason}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// The place and what was expected there.
-        source: Box<toml::de::Error>,
+        /// The line and what was expected there, on one line.
+        reason: String,
     },
     /// A value that can be read but not used.
     #[error("invalid setting {key}: {reason}")]
@@ -73,9 +74,9 @@ pub fn load<C: DeserializeOwned + Default>(path: Option<&Path>) -> Result<C, Con
         path: path.to_owned(),
         source,
     })?;
-    toml::from_str(&text).map_err(|source| ConfigError::Parse {
+    toml::from_str(&text).map_err(|error| ConfigError::Parse {
         path: path.to_owned(),
-        source: Box::new(source),
+        reason: settings_mistake(&text, error.message(), error.span()),
     })
 }
 

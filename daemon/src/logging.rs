@@ -17,7 +17,6 @@ use crate::config::LogConfig;
 use sink::Sink;
 
 mod buffered;
-mod escape;
 mod output;
 mod seldom;
 mod sink;

@@ -9,6 +9,7 @@ mod address;
 pub mod admin;
 pub mod cluster;
 mod error;
+mod escape;
 mod fault;
 mod field;
 pub mod file_id;
@@ -19,6 +20,7 @@ pub mod idserver;
 mod name;
 pub mod report;
 mod request;
+mod settings;
 pub mod storage;
 pub mod storage_path;
 mod table;
@@ -26,10 +28,12 @@ pub mod tracker;
 
 pub use address::Address;
 pub use error::DecodeError;
+pub use escape::Escaped;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
 pub use name::{AppId, FileId, GroupName, Hostname, IdKey, NodeId, UserId, Version};
 pub use request::{FILE_KEY_LEN, FIXED_MAX, FileKey, Request, Subject};
+pub use settings::settings_mistake;
 pub use table::file_table;
 
 #[cfg(test)]

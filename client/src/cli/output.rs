@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use proto::Escaped;
 use serde::Serialize;
 
 use super::args::Global;
@@ -56,6 +57,5 @@ pub(super) fn write_stdout(bytes: &[u8]) -> anyhow::Result<()> {
 
 /// One line on stderr: the whole chain of causes. That stderr is closed is nobody's concern.
 pub(super) fn print_error(error: &anyhow::Error) {
-    let text = format!("{error:#}").replace(['\n', '\r'], " ");
-    let _ = writeln!(io::stderr(), "tnv: {text}");
+    let _ = writeln!(io::stderr(), "tnv: {}", Escaped(format!("{error:#}")));
 }

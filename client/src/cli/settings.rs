@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId};
+use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId, settings_mistake};
 use serde::{Deserialize, Deserializer};
 
 use super::args::Global;
@@ -15,6 +15,11 @@ use super::units::parse_duration;
 use crate::ClientConfig;
 
 const DEFAULT_APP: &str = "tnvideo";
+/// Where the build was told that the system's settings lie.
+const SYSCONFDIR: &str = match option_env!("TNV_SYSCONFDIR") {
+    Some(folder) => folder,
+    None => "/etc",
+};
 const DEFAULT_TRACKER: &str = "127.0.0.1:21000";
 
 /// All settings, checked.
@@ -120,7 +125,7 @@ fn load_file(named: Option<&Path>) -> anyhow::Result<SettingsFile> {
         .map_err(|error| Mistake::usage(format!("cannot read settings file {name}: {error}")))?;
     let parsed: Result<SettingsFile, toml::de::Error> = toml::from_str(&text);
     parsed
-        .map_err(|error| Mistake::usage(one_line(&text, &error)))
+        .map_err(|error| Mistake::usage(settings_mistake(&text, error.message(), error.span())))
         .with_context(|| format!("settings file {name}"))
 }
 
@@ -131,18 +136,8 @@ fn default_files() -> Vec<PathBuf> {
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")));
     home.map(|dir| dir.join("tnv/tnv.toml"))
         .into_iter()
-        .chain([PathBuf::from("/etc/tnv/client.toml")])
+        .chain([Path::new(SYSCONFDIR).join("tnv/client.toml")])
         .collect()
-}
-
-/// The message of a TOML error with its line, without the picture.
-fn one_line(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().map(|span| {
-        let before = text.get(..span.start).unwrap_or_default();
-        before.matches('\n').count() + 1
-    });
-    let message = error.message().replace('\n', " ");
-    line.map_or(message.clone(), |line| format!("line {line}: {message}"))
 }
 
 fn parse_each(list: &[String]) -> Result<Vec<Address>, Mistake> {

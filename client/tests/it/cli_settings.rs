@@ -49,9 +49,12 @@ fn mistakes_are_named_with_their_line() {
             "user = \"a\"\n\ncolour = 1\n",
             "line 3: unknown field `colour`",
         ),
-        ("io_timeout = \"30\"\n", "line 1: \"30\" is no time"),
-        ("trackers = \"a:1\"\n", "line 1: invalid type"),
-        ("user = \n", "line 1: "),
+        (
+            "io_timeout = \"30\"\n",
+            "line 1, io_timeout: \"30\" is no time",
+        ),
+        ("trackers = \"a:1\"\n", "line 1, trackers: invalid type"),
+        ("user = \n", "line 1"),
         (
             "trackers = [\"nowhere\"]\n",
             "address may hold host:port only",

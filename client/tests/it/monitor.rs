@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
-use proto::cluster::{Cluster, Group, Storage, Tracker};
+use proto::cluster::{Cluster, Group, Refused, Storage, Tracker};
 use proto::report::{Counters, Drain, LastError, Report, Space, StorePath};
 use proto::tracker::{REPLY, TrackerRequest};
 use proto::{ErrorCode, Fault};
@@ -118,7 +118,32 @@ fn the_page_has_the_words_of_fdfs_monitor() {
     ] {
         assert!(page.lines().any(|l| l == line), "{line:?} in {page}");
     }
-    assert!(page.contains("no [2J luck") && !page.contains('\u{1b}'));
+    assert!(page.contains("no\\u{1b}[2J luck") && !page.contains('\u{1b}'));
+}
+
+#[test]
+fn what_strangers_say_makes_no_lines_of_its_own() {
+    let mut cluster = cluster();
+    let storage = &mut cluster.groups[0].storages[0];
+    storage.notes = vec!["well\n\t\tstatus = fine\u{1b}[2J".to_owned()];
+    storage.hostname = "h\nGroup 7:".to_owned();
+    cluster.refused = vec![Refused {
+        time: 1,
+        text: "x\ngroup count: 9".to_owned(),
+    }];
+    let fake = tracker(&Arc::new(Mutex::new(cluster)));
+    let output = monitor(&[fake.address.as_str()], &[]);
+    let page = stdout(&output);
+    for line in [
+        "\t\tnote = well\\n\\t\\tstatus = fine\\u{1b}[2J",
+        "\t\thost name = h\\nGroup 7:",
+        "refused: x\\ngroup count: 9 (by tracker ",
+    ] {
+        assert!(
+            page.lines().any(|l| l.starts_with(line)),
+            "{line:?} in {page}"
+        );
+    }
 }
 
 #[test]

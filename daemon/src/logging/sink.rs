@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, Utc};
 use log::{Level, Record};
 use parking_lot::Mutex;
+use proto::Escaped;
 
 use super::buffered::Buffered;
-use super::escape::Escaped;
 use super::output::Output;
 use super::syslog::Syslog;
 use super::target::LogTarget;

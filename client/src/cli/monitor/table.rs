@@ -1,11 +1,13 @@
 //! The cluster on one screen: a line for each storage.
 
+use proto::Escaped;
 use proto::cluster::{Group, Storage};
 
 use super::text::{size, time};
 use super::view::{self, View};
 
-/// The lines, most important first: what is wrong, then the groups.
+/// The lines, most important first: what is wrong, then the groups. What came over the network makes
+/// no lines of its own.
 pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
     let n_storages: usize = view.groups.iter().map(|group| group.storages.len()).sum();
     let mut lines = vec![format!(
@@ -46,7 +48,8 @@ pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
                 .map(|storage| row(group, storage, now)),
         );
     }
-    lines
+    let lines = lines.into_iter();
+    lines.map(|line| Escaped(line).to_string()).collect()
 }
 
 fn row(group: &Group, storage: &Storage, now: i64) -> String {
@@ -75,4 +78,24 @@ fn row(group: &Group, storage: &Storage, now: i64) -> String {
         );
     }
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_strangers_say_stays_on_its_line() {
+        let view = View {
+            trackers: Vec::new(),
+            groups: Vec::new(),
+            differences: Vec::new(),
+            refused: vec!["a\nb\u{1b}[2J".to_owned()],
+        };
+        let lines = lines(&view, 0);
+        assert!(
+            lines.contains(&"refused: a\\nb\\u{1b}[2J".to_owned()),
+            "{lines:?}"
+        );
+    }
 }

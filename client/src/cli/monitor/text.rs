@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use chrono::{Local, TimeZone};
+use proto::Escaped;
 use proto::cluster::{Group, Storage};
 use proto::report::{Drain, Report, Space};
 
@@ -17,8 +18,9 @@ pub(super) fn page(view: &View) -> String {
     let index = current.map_or("none".to_owned(), |index| index.to_string());
     line(
         &mut page,
-        &format!("tracker server count={count}, current server index={index}\n"),
+        &format!("tracker server count={count}, current server index={index}"),
     );
+    line(&mut page, "");
     for answer in &view.trackers {
         let what = match (&answer.tracker, &answer.error) {
             (_, Some(error)) => format!("does not answer: {error}"),
@@ -169,10 +171,12 @@ fn of_space(page: &mut String, indent: &str, space: Space) {
     }
 }
 
-/// What came over the network must not steer a terminal.
+/// What came over the network must neither steer a terminal nor make lines of its own: the layout
+/// stands before the first word.
 fn line(page: &mut String, text: &str) {
-    let text = text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', " ");
-    let _ = writeln!(page, "{text}");
+    let words = text.trim_start_matches(['\n', '\t']);
+    let layout = &text[..text.len() - words.len()];
+    let _ = writeln!(page, "{layout}{}", Escaped(words));
 }
 
 /// A time as `fdfs_monitor` shows it, in the local time zone.

@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Write};
 
 /// Shows a value with its control characters and line separators escaped, so that it stays on one
 /// line.
-pub(super) struct Escaped<T>(pub(super) T);
+#[derive(Debug)]
+pub struct Escaped<T>(pub T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
