@@ -19,8 +19,9 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
 		awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-build: ## Build all programs, optimised, into target/release
-	cargo build --release --workspace --bins --locked
+# Only `tnv` looks for a file of its own accord, so only it has to know where the system's settings lie.
+build: ## Build all programs, optimised, into target/release (SYSCONFDIR, if not /etc)
+	$(if $(filter /etc,$(SYSCONFDIR)),,TNV_SYSCONFDIR='$(SYSCONFDIR)') cargo build --release --workspace --bins --locked
 
 include package/install.mk
 

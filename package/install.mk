@@ -2,7 +2,8 @@
 #
 # Nothing is built here, so that root need not: run `make build` before. Differences: SYSCONFDIR is
 # /etc and LOCALSTATEDIR /var whatever PREFIX is, where administrators look for them and programs have
-# them as their defaults. Files that name other folders are written anew for the chosen ones.
+# them as their defaults. Files that name other folders are written anew for the chosen ones; another
+# SYSCONFDIR has to be given to `make build`, too, for `tnv` to look for its settings there.
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
