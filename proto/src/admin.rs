@@ -267,3 +267,25 @@ fn mac<O: Order>(key: &[u8], nonce: &Nonce, text: &str) -> Hmac<Sha256> {
     mac.update(text.as_bytes());
     mac
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_named_only_by_a_word() {
+        let order = StorageOrder::Drain { level: Drain::None };
+        let mut signed = Signed::new(&order, b"key", &[0; NONCE_LEN]);
+        assert_eq!(signed.name(), "drain");
+        for text in [
+            "",
+            "{}",
+            "{\"order\":\"\"}",
+            "{\"order\":\"a b\"}",
+            "{\"order\":\"a\\nb\"}",
+        ] {
+            text.clone_into(&mut signed.text);
+            assert_eq!(signed.name(), "-", "{text}");
+        }
+    }
+}
