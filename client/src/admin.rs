@@ -3,12 +3,35 @@
 use std::fmt;
 use std::time::Duration;
 
-use proto::Address;
 use proto::admin::{self, ORDER_REPLY_MAX, Order, Signed, StorageOrder, TrackerOrder};
+use proto::cluster::Storage;
 use proto::storage::{self, StorageRequest};
 use proto::tracker::{self, TrackerRequest};
+use proto::{Address, DecodeError, NodeId};
 
 use crate::{Connection, ConnectionConfig, Error};
+
+/// A storage to give orders to, and the one that is meant: whoever answers at the address obeys
+/// only if it is that one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StorageTarget {
+    /// Where it is asked.
+    pub address: Address,
+    /// Who is asked.
+    pub node: NodeId,
+}
+
+impl TryFrom<&Storage> for StorageTarget {
+    type Error = DecodeError;
+
+    /// As a tracker tells of it; a C++ storage has no node id, and takes no orders.
+    fn try_from(storage: &Storage) -> Result<StorageTarget, DecodeError> {
+        Ok(StorageTarget {
+            address: storage.address.parse()?,
+            node: storage.node.parse()?,
+        })
+    }
+}
 
 /// Gives orders, each on a connection of its own.
 pub struct Admin {
@@ -46,22 +69,27 @@ impl Admin {
     pub fn tell_tracker(&self, address: &Address, order: &TrackerOrder) -> Result<Vec<u8>, Error> {
         let challenge = TrackerRequest::Challenge.encode();
         let admin = |signed| TrackerRequest::Admin(Box::new(signed)).encode();
-        self.tell(address, order, &challenge, admin, tracker::REPLY)
+        self.tell((address, &()), order, &challenge, admin, tracker::REPLY)
     }
 
     /// Has a storage carry out an order; the reply's body.
     ///
     /// # Errors
     /// It refused, or could not be asked.
-    pub fn tell_storage(&self, address: &Address, order: &StorageOrder) -> Result<Vec<u8>, Error> {
+    pub fn tell_storage(
+        &self,
+        storage: &StorageTarget,
+        order: &StorageOrder,
+    ) -> Result<Vec<u8>, Error> {
         let challenge = StorageRequest::Challenge.encode();
         let admin = |signed| StorageRequest::Admin(Box::new(signed)).encode();
-        self.tell(address, order, &challenge, admin, storage::REPLY)
+        let to = (&storage.address, &storage.node);
+        self.tell(to, order, &challenge, admin, storage::REPLY)
     }
 
     fn tell<O: Order>(
         &self,
-        address: &Address,
+        (address, target): (&Address, &O::Target),
         order: &O,
         challenge: &[u8],
         admin: impl Fn(Signed) -> Vec<u8>,
@@ -71,7 +99,7 @@ impl Admin {
         let nonce = connection.call(challenge, reply, admin::NONCE_LEN)?;
         let nonce =
             admin::decode_nonce(&nonce).map_err(|error| connection.protocol_error(error.into()))?;
-        let signed = Signed::new(order, &self.key, &nonce);
+        let signed = Signed::new(order, target, &self.key, &nonce);
         connection.call(&admin(signed), reply, ORDER_REPLY_MAX)
     }
 }

@@ -52,7 +52,7 @@ mod storages;
 mod upload;
 mod upload_attempt;
 
-pub use admin::Admin;
+pub use admin::{Admin, StorageTarget};
 pub use client::{Client, Stat};
 pub use config::{ClientConfig, ConnectionConfig, PoolConfig};
 pub use connection::Connection;

@@ -65,15 +65,16 @@ impl Guard {
         *challenge.0.insert(rand::random())
     }
 
-    /// The order, if whoever gave it has the key. The connection's nonce is used up. The log tells of
-    /// a wrong key and from where it came.
+    /// The order, if whoever gave it has the key and meant this server, which is `me`. The
+    /// connection's nonce is used up. The log tells of a wrong key and from where it came.
     ///
     /// # Errors
-    /// Forbidden without the right key, or with none configured; bad request for an order that
-    /// this version does not know.
+    /// Forbidden without the right key, with none configured, or meant for another server; bad
+    /// request for an order that this version does not know.
     pub fn open<O: Order>(
         &self,
         signed: &Signed,
+        me: &O::Target,
         challenge: &mut Challenge,
         peer: SocketAddr,
     ) -> Result<O, Fault> {
@@ -93,13 +94,13 @@ impl Guard {
         let Some(nonce) = nonce else {
             return Err(forbidden("no challenge was asked for"));
         };
-        let order = signed.open(key.expose().as_bytes(), &nonce)?;
+        let order = signed.open(me, key.expose().as_bytes(), &nonce)?;
         order.ok_or_else(|| {
             if let Some(more) = self.log.due(Refused::WrongKey) {
                 let name = signed.name();
                 warn!("order {name} from {peer} is refused: wrong admin key{more}");
             }
-            forbidden("wrong admin key")
+            forbidden("wrong admin key, or an order for another server")
         })
     }
 }
@@ -118,6 +119,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
+    use proto::NodeId;
     use proto::admin::{StorageOrder, TrackerOrder};
     use proto::report::Drain;
 
@@ -140,41 +142,47 @@ mod tests {
         let order = StorageOrder::Drain {
             level: Drain::Uploads,
         };
+        let [me, another] = ["a1", "b2"].map(|node| NodeId::new(node).unwrap());
         let mut challenge = Challenge::default();
-        let early = Signed::new(&order, KEY, &[0; 16]);
+        let early = Signed::new(&order, &me, KEY, &[0; 16]);
         let refused = |result: Result<StorageOrder, Fault>| {
             assert_eq!(result.unwrap_err().code, ErrorCode::Forbidden);
         };
-        refused(guard.open(&early, &mut challenge, peer()));
+        refused(guard.open(&early, &me, &mut challenge, peer()));
         let nonce = Guard::challenge(&mut challenge);
-        let signed = Signed::new(&order, KEY, &nonce);
+        let signed = Signed::new(&order, &me, KEY, &nonce);
         assert_eq!(
-            guard.open(&signed, &mut challenge, peer()),
+            guard.open(&signed, &me, &mut challenge, peer()),
             Ok(order.clone())
         );
-        refused(guard.open(&signed, &mut challenge, peer()));
+        refused(guard.open(&signed, &me, &mut challenge, peer()));
         Guard::challenge(&mut challenge);
-        refused(guard.open(&signed, &mut challenge, peer()));
+        refused(guard.open(&signed, &me, &mut challenge, peer()));
         let nonce = Guard::challenge(&mut challenge);
         refused(guard.open(
-            &Signed::new(&order, b"0123456789abcdeX", &nonce),
+            &Signed::new(&order, &me, b"0123456789abcdeX", &nonce),
+            &me,
             &mut challenge,
             peer(),
         ));
+        // Nor is one obeyed that another storage was told and passes on.
+        let nonce = Guard::challenge(&mut challenge);
+        let signed = Signed::new(&order, &another, KEY, &nonce);
+        refused(guard.open(&signed, &me, &mut challenge, peer()));
         // An order for another kind of server is none.
         let nonce = Guard::challenge(&mut challenge);
-        let signed = Signed::new(&order, KEY, &nonce);
-        let other: Result<TrackerOrder, Fault> = guard.open(&signed, &mut challenge, peer());
+        let signed = Signed::new(&order, &me, KEY, &nonce);
+        let other: Result<TrackerOrder, Fault> = guard.open(&signed, &(), &mut challenge, peer());
         assert_eq!(other.unwrap_err().code, ErrorCode::Forbidden);
         let nonce = Guard::challenge(&mut challenge);
-        let signed = Signed::new(&order, KEY, &nonce);
+        let signed = Signed::new(&order, &me, KEY, &nonce);
         guard.reload(None);
-        refused(guard.open(&signed, &mut challenge, peer()));
+        refused(guard.open(&signed, &me, &mut challenge, peer()));
         guard.reload(Some(path.clone()));
         let nonce = Guard::challenge(&mut challenge);
-        let signed = Signed::new(&order, KEY, &nonce);
+        let signed = Signed::new(&order, &me, KEY, &nonce);
         assert_eq!(
-            guard.open(&signed, &mut challenge, peer()),
+            guard.open(&signed, &me, &mut challenge, peer()),
             Ok(order.clone())
         );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();

@@ -1,7 +1,8 @@
 //! Orders of administrators, each proved with a key that both sides have: a server gives a nonce,
-//! the order comes with an HMAC-SHA256 over the nonce and the order's text. A nonce is good for one
-//! order on its own connection, so that nothing overheard can be sent again. Ours: a C++ server
-//! refuses.
+//! the order comes with an HMAC-SHA256 over the kind of server, the storage's node id, the nonce and
+//! the order's text. A nonce is good for one order on its own connection, so that nothing overheard
+//! can be sent again; and a storage obeys only what names it, so that one which poses as a storage
+//! cannot pass on to another what it was told. Ours: a C++ server refuses.
 //!
 //! On the wire `mac 32`, then JSON text with a NUL.
 
@@ -12,7 +13,7 @@ use sha2::Sha256;
 use crate::field::Fields;
 use crate::report::{Drain, json};
 use crate::request::body_length;
-use crate::{AppId, DecodeError, FileId, GroupName, Head, UserId};
+use crate::{AppId, DecodeError, FileId, GroupName, Head, NodeId, UserId};
 
 /// Length of a nonce, the body of the reply to CHALLENGE, in bytes.
 pub const NONCE_LEN: usize = 16;
@@ -53,7 +54,7 @@ pub enum TrackerOrder {
         /// The group.
         group: GroupName,
     },
-    /// Strike a storage that is not ACTIVE off the list.
+    /// Strike a storage that is OFFLINE off the list.
     Forget {
         /// Its address, `ip:port`, or its node id.
         storage: String,
@@ -169,25 +170,53 @@ pub struct FilePlace {
     pub checksum: Option<String>,
 }
 
-/// Something that is ordered, and of which kind of server.
+/// Something that is ordered, and of whom. Both are part of what is signed.
 pub trait Order: Serialize + for<'a> Deserialize<'a> {
-    /// Part of what is signed: an order for one kind of server is none for the other.
+    /// An order for one kind of server is none for the other.
     const TO: &'static str;
+    /// Which server of the kind is meant.
+    type Target: Target;
+}
+
+/// Which server is to obey, as it knows itself.
+pub trait Target {
+    /// Unlike that of every other one.
+    fn text(&self) -> &str;
+}
+
+/// Storages are found through trackers, who may have been told anything: what one of them is told
+/// is for no other.
+impl Target for NodeId {
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+/// Trackers have no names: who gives orders has their addresses from the configuration.
+impl Target for () {
+    fn text(&self) -> &str {
+        ""
+    }
 }
 
 impl Order for TrackerOrder {
     const TO: &'static str = "tracker";
+    type Target = ();
 }
 
 impl Order for StorageOrder {
     const TO: &'static str = "storage";
+    type Target = NodeId;
 }
 
 impl Signed {
-    /// Signs an order with the key.
-    pub fn new<O: Order>(order: &O, key: &[u8], nonce: &Nonce) -> Signed {
+    /// Signs an order to one server with the key.
+    pub fn new<O: Order>(order: &O, to: &O::Target, key: &[u8], nonce: &Nonce) -> Signed {
         let text = serde_json::to_string(order).expect("an order is JSON");
-        let mac = mac::<O>(key, nonce, &text).finalize().into_bytes().into();
+        let mac = mac::<O>(key, to, nonce, &text)
+            .finalize()
+            .into_bytes()
+            .into();
         Signed { mac, text }
     }
 
@@ -200,13 +229,18 @@ impl Signed {
         if is_word { name } else { "-" }
     }
 
-    /// The order, if it was signed with this key for this nonce. Takes as long for every wrong
-    /// signature.
+    /// The order, if it was signed with this key for this nonce, to the server that asks. Takes as
+    /// long for every wrong signature.
     ///
     /// # Errors
     /// Signed, but no order that this version knows.
-    pub fn open<O: Order>(&self, key: &[u8], nonce: &Nonce) -> Result<Option<O>, DecodeError> {
-        match mac::<O>(key, nonce, &self.text).verify_slice(&self.mac) {
+    pub fn open<O: Order>(
+        &self,
+        to: &O::Target,
+        key: &[u8],
+        nonce: &Nonce,
+    ) -> Result<Option<O>, DecodeError> {
+        match mac::<O>(key, to, nonce, &self.text).verify_slice(&self.mac) {
             Ok(()) => json(&self.text, "order").map(Some),
             Err(_) => Ok(None),
         }
@@ -258,9 +292,9 @@ pub(crate) fn order_len(head: &Head) -> Result<usize, DecodeError> {
     }
 }
 
-fn mac<O: Order>(key: &[u8], nonce: &Nonce, text: &str) -> Hmac<Sha256> {
+fn mac<O: Order>(key: &[u8], to: &O::Target, nonce: &Nonce, text: &str) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("every length is a key");
-    for part in ["tnv order 1 ", O::TO, "\0"] {
+    for part in ["tnv order 2 ", O::TO, "\0", to.text(), "\0"] {
         mac.update(part.as_bytes());
     }
     mac.update(nonce);
@@ -275,7 +309,7 @@ mod tests {
     #[test]
     fn an_order_is_named_only_by_a_word() {
         let order = StorageOrder::Drain { level: Drain::None };
-        let mut signed = Signed::new(&order, b"key", &[0; NONCE_LEN]);
+        let mut signed = Signed::new(&order, &"a1".parse().unwrap(), b"key", &[0; NONCE_LEN]);
         assert_eq!(signed.name(), "drain");
         for text in [
             "",

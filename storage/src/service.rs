@@ -194,7 +194,8 @@ impl Service for StorageService {
             }
             StorageRequest::Admin(signed) => {
                 let (globals, peer) = (&self.globals, caller.peer);
-                let order = globals.guard.open(&signed, caller.session, peer);
+                let me = &globals.identity.node;
+                let order = globals.guard.open(&signed, me, caller.session, peer);
                 order.and_then(|order| admin::obey(globals, order, peer))
             }
             request => self.serve(request),

@@ -309,7 +309,7 @@ impl Service for TrackerService {
             TrackerRequest::Challenge => Ok(Guard::challenge(&mut session.challenge).to_vec()),
             TrackerRequest::Admin(signed) => {
                 let challenge = &mut session.challenge;
-                let order = self.globals.guard.open(&signed, challenge, peer);
+                let order = self.globals.guard.open(&signed, &(), challenge, peer);
                 order.and_then(|order| admin::obey(&self.globals, order, peer))
             }
             TrackerRequest::Hello(hello) => {

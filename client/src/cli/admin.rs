@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::Context;
 use super::args::{AdminArgs, Ids, Order};
 use super::exit::{Failures, Mistake};
-use crate::Admin;
+use crate::{Admin, StorageTarget};
 
 /// What was done, and where.
 #[derive(Serialize)]
@@ -102,6 +102,12 @@ fn key(file: Option<&Path>) -> anyhow::Result<Vec<u8>> {
     Ok(text.lines().next().unwrap_or_default().as_bytes().to_vec())
 }
 
+/// Who is told: a storage of ours, which has a node id.
+fn target(storage: &Storage) -> anyhow::Result<StorageTarget> {
+    let told = || format!("{} tells no node id, it takes no orders", storage.address);
+    StorageTarget::try_from(storage).with_context(told)
+}
+
 fn group_name(text: &str) -> Result<GroupName, Mistake> {
     GroupName::new(text).map_err(|error| Mistake::usage(error.to_string()))
 }
@@ -183,11 +189,11 @@ impl Orders<'_> {
                 "no tracker knows a storage {name}; see tnv monitor"
             ))
         })?;
-        let address: Address = storage.address.parse()?;
+        let target = target(storage)?;
         self.admin
-            .tell_storage(&address, &StorageOrder::Drain { level })
+            .tell_storage(&target, &StorageOrder::Drain { level })
             .with_context(|| format!("{order} {name}"))?;
-        self.done(order, name, &address)
+        self.done(order, name, &target.address)
     }
 
     /// Every tracker has a list of its own. One that is away is told of: it forgets by itself when
@@ -261,8 +267,9 @@ impl Orders<'_> {
             user: key.user,
             file: key.file,
         };
-        let address: Address = storage.address.parse()?;
-        let place: FilePlace = decode_reply(&self.admin.tell_storage(&address, &order)?)?;
+        let target = target(storage)?;
+        let place: FilePlace = decode_reply(&self.admin.tell_storage(&target, &order)?)?;
+        let address = &target.address;
         let on_disk = place
             .size_on_disk
             .map_or("-".to_owned(), |size| size.to_string());

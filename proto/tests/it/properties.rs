@@ -12,7 +12,7 @@ use proto::idserver::{IDS_MAX, IdRequest};
 use proto::report::Drain;
 use proto::storage::{Download, FileStat, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
-use proto::{Address, FIXED_MAX, Fault, FileKey, HEAD_LEN, Head, Request};
+use proto::{Address, FIXED_MAX, Fault, FileKey, HEAD_LEN, Head, NodeId, Request};
 
 use crate::reports::{cluster, report};
 
@@ -51,10 +51,14 @@ fn storage_request() -> impl Strategy<Value = StorageRequest> {
         Just(StorageRequest::Challenge),
         any::<[u8; 16]>().prop_map(|nonce| {
             let level = Drain::Uploads;
-            let signed = Signed::new(&StorageOrder::Drain { level }, b"key", &nonce);
+            let signed = Signed::new(&StorageOrder::Drain { level }, &node(), b"key", &nonce);
             StorageRequest::Admin(Box::new(signed))
         }),
     ]
+}
+
+fn node() -> NodeId {
+    "a1".parse().expect("it is a node id")
 }
 
 fn join() -> impl Strategy<Value = TrackerRequest> {
@@ -92,7 +96,7 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
         Just(TrackerRequest::Challenge),
         (any::<[u8; 16]>(), parsed("[a-z0-9]{1,16}")).prop_map(|(nonce, group)| {
             let order = TrackerOrder::CloseGroup { group };
-            TrackerRequest::Admin(Box::new(Signed::new(&order, b"key", &nonce)))
+            TrackerRequest::Admin(Box::new(Signed::new(&order, &(), b"key", &nonce)))
         }),
     ]
 }

@@ -9,9 +9,9 @@ use proto::admin::{StorageOrder, TrackerOrder, UserBarred, UserFile, UserPlace, 
 use proto::cluster::Cluster;
 use proto::{Address, AppId, GroupName, UserId};
 
-use super::Orders;
-use crate::Error;
+use super::{Orders, target};
 use crate::cli::exit::{Failures, Mistake};
+use crate::{Error, StorageTarget};
 
 /// Longest time to look for files: the table may be large, and no index helps.
 const SEARCH: Duration = Duration::from_secs(300);
@@ -40,7 +40,7 @@ struct Move<'a> {
     /// Tells our refusals from those of others who move the user at the same time.
     mark: u64,
     /// Storages that may be refusing the user's uploads because of us, in vain if this fails.
-    barred: Vec<Address>,
+    barred: Vec<StorageTarget>,
 }
 
 impl<'a> Move<'a> {
@@ -57,10 +57,10 @@ impl<'a> Move<'a> {
 
     fn run(mut self, failures: &mut Failures) -> anyhow::Result<()> {
         let moved = self.try_run(failures);
-        for address in std::mem::take(&mut self.barred) {
+        for storage in std::mem::take(&mut self.barred) {
             // One that cannot be told takes uploads again by itself.
-            if let Err(error) = self.admit(&address, Some(self.mark)) {
-                log::debug!("{address} is not told: {}", error.chain());
+            if let Err(error) = self.admit(&storage, Some(self.mark)) {
+                log::debug!("{} is not told: {}", storage.address, error.chain());
             }
         }
         moved
@@ -90,9 +90,9 @@ impl<'a> Move<'a> {
             return Err(Mistake::unavailable(text).into());
         }
         // Of a move the other way just before.
-        for address in storages_of(&clusters, self.to)? {
-            if let Err(error) = self.admit(&address, None) {
-                log::debug!("{address} is not told: {}", error.chain());
+        for storage in storages_of(&clusters, self.to)? {
+            if let Err(error) = self.admit(&storage, None) {
+                log::debug!("{} is not told: {}", storage.address, error.chain());
             }
         }
         self.tell_trackers(&from, period, failures)
@@ -127,7 +127,7 @@ impl<'a> Move<'a> {
 
     /// Has all these storages refuse the user's uploads. Tells whether all did before, without a
     /// break.
-    fn bar(&mut self, members: &[Address], period: Duration) -> anyhow::Result<bool> {
+    fn bar(&mut self, members: &[StorageTarget], period: Duration) -> anyhow::Result<bool> {
         let order = StorageOrder::BarUser {
             app: self.app.clone(),
             user: self.user.clone(),
@@ -136,9 +136,9 @@ impl<'a> Move<'a> {
         };
         let mut renewed = true;
         let mut silent = Vec::new();
-        for address in members {
-            self.barred.push(address.clone());
-            match self.orders.admin.tell_storage(address, &order) {
+        for storage in members {
+            self.barred.push(storage.clone());
+            match self.orders.admin.tell_storage(storage, &order) {
                 Ok(body) => renewed &= decode_reply::<UserBarred>(&body)?.renewed,
                 Err(error) => silent.push(error),
             }
@@ -156,25 +156,25 @@ impl<'a> Move<'a> {
         }
     }
 
-    fn admit(&self, address: &Address, mark: Option<u64>) -> Result<(), Error> {
+    fn admit(&self, storage: &StorageTarget, mark: Option<u64>) -> Result<(), Error> {
         let order = StorageOrder::AdmitUser {
             app: self.app.clone(),
             user: self.user.clone(),
             mark,
         };
-        self.orders.admin.tell_storage(address, &order).map(drop)
+        self.orders.admin.tell_storage(storage, &order).map(drop)
     }
 
     /// The storages of a group have one database: any one can tell.
-    fn check_files(&self, members: &[Address]) -> anyhow::Result<()> {
+    fn check_files(&self, members: &[StorageTarget]) -> anyhow::Result<()> {
         let order = StorageOrder::FindUserFile {
             app: self.app.clone(),
             user: self.user.clone(),
         };
         let admin = self.orders.admin.patient(SEARCH);
         let mut failure = None;
-        for address in members {
-            match admin.tell_storage(address, &order) {
+        for storage in members {
+            match admin.tell_storage(storage, &order) {
                 Ok(body) => {
                     let UserFile { file } = decode_reply(&body)?;
                     return file.map_or(Ok(()), |file| {
@@ -239,18 +239,18 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 /// The storages of a group, all that any tracker knows, whatever their state.
-fn storages_of(clusters: &[Cluster], group: &GroupName) -> anyhow::Result<Vec<Address>> {
+fn storages_of(clusters: &[Cluster], group: &GroupName) -> anyhow::Result<Vec<StorageTarget>> {
     let groups = clusters.iter().flat_map(|cluster| &cluster.groups);
     let of_group = groups.filter(|other| other.name == group.as_str());
     let storages = of_group.flat_map(|group| &group.storages);
-    let mut addresses = storages
-        .map(|storage| Ok(storage.address.parse()?))
-        .collect::<anyhow::Result<Vec<Address>>>()?;
-    addresses.sort();
-    addresses.dedup();
-    if addresses.is_empty() {
+    let mut targets = storages
+        .map(target)
+        .collect::<anyhow::Result<Vec<StorageTarget>>>()?;
+    targets.sort();
+    targets.dedup();
+    if targets.is_empty() {
         let text = format!("no tracker knows a storage of {group}");
         return Err(Mistake::unavailable(text).into());
     }
-    Ok(addresses)
+    Ok(targets)
 }
