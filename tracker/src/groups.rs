@@ -23,6 +23,8 @@ use group::Group;
 pub(crate) use member::{Member, State};
 use reach::Reach;
 
+use crate::tries::Tries;
+
 /// The time: one clock that no administrator turns, for silence, and one for people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
@@ -90,6 +92,8 @@ pub(crate) struct Groups {
     offline: BTreeMap<(Duration, u64), GroupName>,
     /// Where the members are that told who they are.
     by_node: BTreeMap<NodeId, (GroupName, u64)>,
+    /// The members that live, unless their addresses are being tried.
+    tries: Tries,
     n_members: usize,
     n_joins: u64,
 }
@@ -102,6 +106,7 @@ impl Groups {
             groups: BTreeMap::new(),
             offline: BTreeMap::new(),
             by_node: BTreeMap::new(),
+            tries: Tries::default(),
             n_members: 0,
             n_joins: 0,
         }
@@ -159,6 +164,7 @@ impl Groups {
         if let Some(node) = node {
             self.by_node.insert(node, (name.clone(), ticket.number));
         }
+        self.tries.set(ticket.number, &name, now.elapsed);
         let group = self.groups.entry(name).or_default();
         if let Some(before) = group.put(ticket.number, member) {
             self.forget_node(&before, ticket.number, &ticket.group);
@@ -190,6 +196,7 @@ impl Groups {
             self.groups.remove(name);
         }
         self.n_members -= 1;
+        self.tries.forget(number);
         self.forget_node(&removed, number, name);
         Some(removed)
     }
@@ -227,6 +234,9 @@ impl Groups {
         member.heard = now.elapsed;
         member.beat_time = now.epoch;
         group.set_state(ticket.number, State::Active);
+        if before.state == State::Offline {
+            self.tries.set(ticket.number, &ticket.group, now.elapsed);
+        }
         Some(before)
     }
 
@@ -292,6 +302,7 @@ impl Groups {
         for (name, group) in &mut self.groups {
             for (number, member) in group.check(since) {
                 self.offline.insert((member.heard, number), name.clone());
+                self.tries.forget(number);
                 lost.push(member);
             }
         }

@@ -13,6 +13,7 @@ mod overview;
 mod place;
 mod reach;
 mod refusals;
+mod tries;
 
 mod cache;
 mod db;

@@ -4,79 +4,75 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Connection, ConnectionConfig, Error};
-use crossbeam_channel::{Receiver, bounded};
 use daemon::Stop;
 use daemon::thread::{self, Thread};
-use daemon::ticker::Ticker;
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use crate::globals::Globals;
 use crate::groups::Ticket;
 
 /// Threads that try, and so the most tries at a time.
 const THREADS: usize = 4;
-/// Tries that wait for a thread; more wait for the next look.
-const WAITING_MAX: usize = 64;
 /// Longest time of one try.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked who is to be tried.
 const LOOK: Duration = Duration::from_secs(1);
-
-type Try = (Ticket, SocketAddr);
+/// Longest wait for a try at the stop.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Starts trying, until the stop.
 ///
 /// # Errors
 /// The system refuses another thread.
 pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<Vec<Thread>> {
-    let mut threads = Vec::new();
-    if !globals.config.check_addresses {
-        return Ok(threads);
-    }
-    let (sender, tries) = bounded::<Try>(WAITING_MAX);
-    for idx in 0..THREADS {
-        let (globals, tries) = (Arc::clone(globals), tries.clone());
-        threads.push(thread::spawn(&format!("reach-{idx}"), move || {
-            work(&globals, &tries)
-        })?);
-    }
-    let globals = Arc::clone(globals);
-    // It owns the sender: when it ends the others do.
-    let ticker = Ticker::start("reach", LOOK, stop.clone(), move || {
-        let room = WAITING_MAX - sender.len();
-        let due = globals.groups.lock().to_try(globals.now().elapsed, room);
-        for one in due {
-            // What is in the queue or being tried comes twice at times: that costs a connection.
-            let _ = sender.try_send(one);
-        }
-    })?;
-    threads.push(ticker.into_thread());
-    Ok(threads)
+    let n_threads = if globals.config.check_addresses {
+        THREADS
+    } else {
+        0
+    };
+    let start = |idx| {
+        let (globals, stop) = (Arc::clone(globals), stop.clone());
+        thread::spawn(&format!("reach-{idx}"), move || work(&globals, &stop))
+    };
+    (0..n_threads).map(start).collect()
 }
 
-fn work(globals: &Globals, tries: &Receiver<Try>) {
-    for (ticket, addr) in tries {
-        let failure = connect(globals, addr);
-        let failure = failure.err().map(|error| reason(&error));
-        let now = globals.now().elapsed;
-        let turned = globals.groups.lock().tried(&ticket, failure, now);
-        if let Some(member) = turned {
-            let name = &member.join.member;
-            match member.unreachable() {
-                Some(why) => warn!(
-                    "{}/{}: {why}; clients are not sent there: is it the address that clients \
-                     use? See advertise",
-                    name.group, name.hostname
-                ),
-                None => info!(
-                    "{addr} can be connected to: {}/{}",
-                    name.group, name.hostname
-                ),
-            }
+/// Waits for the threads to end; a try that takes longer is left behind, it does no harm.
+pub(crate) fn join(threads: Vec<Thread>) {
+    for name in thread::join_until(threads, Instant::now() + GOODBYE) {
+        debug!("thread {name} did not end, it is left behind");
+    }
+}
+
+fn work(globals: &Globals, stop: &Stop) {
+    while !stop.is_tripped() {
+        let next = globals.groups.lock().next_try(globals.now().elapsed);
+        match next {
+            Some((ticket, addr)) => try_one(globals, &ticket, addr),
+            None => _ = stop.wait(LOOK),
         }
+    }
+}
+
+fn try_one(globals: &Globals, ticket: &Ticket, addr: SocketAddr) {
+    let failure = connect(globals, addr).err().map(|error| reason(&error));
+    let now = globals.now().elapsed;
+    let turned = globals.groups.lock().tried(ticket, failure, now);
+    let Some(member) = turned else { return };
+    let name = &member.join.member;
+    match member.unreachable() {
+        Some(why) => warn!(
+            "{}/{}: {why}; clients are not sent there: is it the address that clients use? See \
+             advertise",
+            name.group, name.hostname
+        ),
+        None => info!(
+            "{addr} can be connected to: {}/{}",
+            name.group, name.hostname
+        ),
     }
 }
 

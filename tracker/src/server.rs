@@ -88,12 +88,12 @@ impl Tracker {
     /// Finishes the requests in flight and closes the database.
     pub fn shutdown(self) {
         self.globals.metrics.frame.begin_stop();
-        self.server.shutdown();
         self.stop.trip();
+        self.server.shutdown();
         // Closed first: the look at the groups may wait for it.
         self.globals.routes.close();
         self.status.into_iter().for_each(Ticker::join);
         self.port.shutdown();
-        self.reach.into_iter().for_each(Thread::join);
+        reach::join(self.reach);
     }
 }

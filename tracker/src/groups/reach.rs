@@ -13,12 +13,10 @@ use super::{Groups, Member, State, Ticket};
 pub(crate) enum Reach {
     /// Not tried yet.
     Untried,
-    /// It could, at this time on the clock of [`Now::elapsed`].
-    Good(Duration),
+    /// It could.
+    Good,
     /// It could not, so many times in a row.
     Bad {
-        /// The last time.
-        at: Duration,
         /// How often.
         times: u32,
         /// Why.
@@ -28,7 +26,7 @@ pub(crate) enum Reach {
 
 /// A member is not offered to clients after so many tries in a row that failed: one may be chance.
 const BAD_TIMES: u32 = 2;
-/// Time from one try to the next: of members that could be connected to, and of others.
+/// Time from one try to the next; after one that failed, and longer each time until that.
 const RETRY_GOOD: Duration = Duration::from_secs(30);
 const RETRY_BAD: Duration = Duration::from_secs(5);
 
@@ -40,24 +38,16 @@ impl Groups {
         active.find_map(Member::unreachable)
     }
 
-    /// The members that live and whose addresses are to be tried now; at most `limit`.
-    pub(crate) fn to_try(&self, now: Duration, limit: usize) -> Vec<(Ticket, SocketAddr)> {
-        let live = self.groups.iter().flat_map(|(name, group)| {
-            let live = group.members.iter();
-            let live = live.filter(|(_, member)| member.state != State::Offline);
-            live.map(move |(number, member)| (name, number, member))
-        });
-        let due = live.filter(|(_, _, member)| member.reach.is_due(now));
-        due.take(limit)
-            .map(|(name, number, member)| {
-                let ticket = Ticket {
-                    group: name.clone(),
-                    number: *number,
-                    join_number: member.join_number,
-                };
-                (ticket, member.addr)
-            })
-            .collect()
+    /// The member that is to be tried now; it is not named again before [`Groups::tried`].
+    pub(crate) fn next_try(&mut self, now: Duration) -> Option<(Ticket, SocketAddr)> {
+        let (group, number) = self.tries.next(now)?;
+        let member = self.groups.get(&group)?.members.get(&number)?;
+        let ticket = Ticket {
+            group,
+            number,
+            join_number: member.join_number,
+        };
+        Some((ticket, member.addr))
     }
 
     /// A member's address was tried: `failure` tells why it cannot be connected to. Tells of the
@@ -75,18 +65,20 @@ impl Groups {
         }
         let was_bad = member.reach.is_bad();
         member.reach = match (failure, &member.reach) {
-            (None, _) => Reach::Good(now),
+            (None, _) => Reach::Good,
             (Some(why), Reach::Bad { times, .. }) => Reach::Bad {
-                at: now,
                 times: times.saturating_add(1),
                 why: why.into(),
             },
             (Some(why), _) => Reach::Bad {
-                at: now,
                 times: 1,
                 why: why.into(),
             },
         };
+        if member.state != State::Offline {
+            let due = now + member.reach.pause();
+            self.tries.set(ticket.number, &ticket.group, due);
+        }
         (member.reach.is_bad() != was_bad).then(|| member.clone())
     }
 }
@@ -109,11 +101,11 @@ impl Reach {
         matches!(self, Reach::Bad { times, .. } if *times >= BAD_TIMES)
     }
 
-    fn is_due(&self, now: Duration) -> bool {
+    /// How long to wait before the next try.
+    fn pause(&self) -> Duration {
         match self {
-            Reach::Untried => true,
-            Reach::Good(at) => now.saturating_sub(*at) >= RETRY_GOOD,
-            Reach::Bad { at, .. } => now.saturating_sub(*at) >= RETRY_BAD,
+            Reach::Bad { times, .. } => RETRY_BAD.saturating_mul(*times).min(RETRY_GOOD),
+            Reach::Untried | Reach::Good => RETRY_GOOD,
         }
     }
 }
@@ -132,29 +124,55 @@ mod tests {
             groups.beat(&joined.unwrap().ticket, now(0)).unwrap();
         }
         let turned = |groups: &mut Groups, secs, failure: Option<&str>| {
-            let due = groups.to_try(now(secs).elapsed, 10);
-            let due = due.into_iter().find(|(_, addr)| addr.ip() == ip(1));
-            let (ticket, _) = due.unwrap();
+            let at = now(secs).elapsed;
+            let (ticket, _) = std::iter::from_fn(|| groups.next_try(at))
+                .find(|(_, addr)| addr.ip() == ip(1))
+                .unwrap();
             let failure = failure.map(str::to_owned);
             groups.tried(&ticket, failure, now(secs).elapsed).is_some()
         };
         assert!(!turned(&mut groups, 1, Some("refused")));
         assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
         assert!(groups.unreachable(&group).is_none());
-        assert!(
-            groups
-                .to_try(now(2).elapsed, 10)
-                .iter()
-                .all(|(_, addr)| addr.ip() != ip(1))
-        );
         assert!(turned(&mut groups, 6, Some("refused")));
         assert_eq!(groups.active(&group, 0, ip(9)), [SocketAddr::new(ip(2), 1)]);
         let why = groups.unreachable(&group).unwrap();
         assert_eq!(why, "127.0.0.1:1 cannot be connected to: refused");
-        assert!(!turned(&mut groups, 11, Some("refused")));
-        assert!(turned(&mut groups, 16, None));
+        assert!(!turned(&mut groups, 16, Some("refused")));
+        assert!(turned(&mut groups, 31, None));
         assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
         // Loopback addresses are of no use to clients elsewhere.
         assert_eq!(groups.active(&group, 0, [10, 0, 0, 1].into()), []);
+    }
+
+    #[test]
+    fn a_member_that_is_being_tried_is_not_tried_again_and_others_get_their_turn() {
+        let mut groups = Groups::new(10, INTERVAL);
+        for host in 1..=3 {
+            let joined = groups.join(
+                place(ip(host), 1),
+                join(4 - host, host, 1),
+                now(host.into()),
+            );
+            groups.beat(&joined.unwrap().ticket, now(9)).unwrap();
+        }
+        let next = |groups: &mut Groups, secs| groups.next_try(now(secs).elapsed);
+        let host = |next: &Option<(Ticket, SocketAddr)>| next.as_ref().map(|(_, addr)| addr.ip());
+        let first = next(&mut groups, 9);
+        assert_eq!(host(&first), Some(ip(1)));
+        assert_eq!(host(&next(&mut groups, 9)), Some(ip(2)));
+        let (ticket, _) = first.unwrap();
+        let failure = Some("timed out".to_owned());
+        groups.tried(&ticket, failure, now(12).elapsed);
+        // Due again after 5 s, but behind the one that was not tried yet.
+        assert_eq!(host(&next(&mut groups, 17)), Some(ip(3)));
+        assert_eq!(host(&next(&mut groups, 17)), Some(ip(1)));
+        assert_eq!(host(&next(&mut groups, 99)), None);
+        // Silence ends the tries, a beat begins them anew.
+        groups.tried(&ticket, None, now(20).elapsed);
+        groups.check(now(60));
+        assert_eq!(host(&next(&mut groups, 99)), None);
+        groups.beat(&ticket, now(61)).unwrap();
+        assert_eq!(host(&next(&mut groups, 61)), Some(ip(1)));
     }
 }
