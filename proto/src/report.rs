@@ -22,7 +22,7 @@ pub const REPORT_WORDS_MAX: usize = 160;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// Whether uploads have a chance: clients are sent to others first when not.
+    /// Whether a store path takes uploads: clients are sent to others first when none does.
     pub uploads: bool,
     /// Whether downloads have a chance: clients are sent elsewhere when not. An earlier version
     /// does not tell, and serves them.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Context;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 use daemon::admin::Guard;
-use proto::report::Drain;
 
 use crate::barred::Barred;
 use crate::cache::Rows;
@@ -75,13 +74,6 @@ pub(crate) fn ids(config: &Config) -> IdClient {
     };
     let pools = PoolManager::new(connection, PoolConfig::default());
     IdClient::new(config.idservers.clone(), Arc::new(pools))
-}
-
-impl Globals {
-    /// Whether an upload has a chance: a store path takes it, and no administrator objects.
-    pub(crate) fn takes_uploads(&self) -> bool {
-        self.paths.take_uploads() && self.identity.drain() == Drain::None
-    }
 }
 
 /// How connections to other servers are made: from the address this one listens on, if it is one.

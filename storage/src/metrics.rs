@@ -5,7 +5,7 @@ use std::sync::Arc;
 use daemon::metrics::{CacheMetrics, Metrics, Page};
 use daemon::net::Connections;
 use daemon::status::{Health, Subject, measure_database};
-use proto::report::{Report, Space, StorePath};
+use proto::report::{Drain, Report, Space, StorePath};
 use proto::storage::StorageRequest;
 use serde_json::{Value, json};
 
@@ -50,18 +50,7 @@ impl Subject for Shown {
         if let Some(why) = self.globals.numbers.trouble() {
             health.fail(format!("no idserver gives a number: {why}"));
         }
-        let report = self.report();
-        let broken = report.paths.iter().filter(|path| path.health != "writable");
-        let reasons: Vec<String> = broken.map(reason).collect();
-        if !report.uploads {
-            health.fail("no store path takes uploads");
-        }
-        if !report.downloads {
-            health.fail("no store path answers");
-        }
-        for reason in reasons {
-            health.degrade(reason);
-        }
+        of_paths(health, &self.report());
     }
 
     fn measure(&self, page: &mut Page) {
@@ -85,6 +74,9 @@ impl Subject for Shown {
         let help = "Whether downloads have a chance: 1 when a store path answers.";
         page.gauge("tnv_storage_serves_downloads", help)
             .sample(&[], f64::from(u8::from(report.downloads)));
+        let help = "Whether an administrator took it out of service: 1 when it is drained.";
+        page.gauge("tnv_storage_drained", help)
+            .sample(&[], f64::from(u8::from(report.drain != Drain::None)));
         measure_paths(page, &report.paths);
     }
 
@@ -101,6 +93,24 @@ impl Subject for Shown {
             "gluster": self.globals.heal.describe(),
             "rows_cache": metrics.rows.describe(),
         })
+    }
+}
+
+/// A storage that is full serves what it has. One that is drained is not there for uploads.
+fn of_paths(health: &mut Health, report: &Report) {
+    let broken = |path: &&StorePath| !matches!(path.health.as_str(), "writable" | "full");
+    let is_broken = report.paths.iter().any(|path| broken(&path));
+    if !report.uploads && is_broken && report.drain == Drain::None {
+        health.fail("no store path takes uploads");
+    }
+    if !report.downloads {
+        health.fail("no store path answers");
+    }
+    for path in report.paths.iter().filter(|path| path.health != "writable") {
+        health.degrade(reason(path));
+    }
+    if report.drain != Drain::None {
+        health.note(format!("drained of: {}", report.drain.as_str()));
     }
 }
 
@@ -139,5 +149,55 @@ fn measure_paths(page: &mut Page, paths: &[StorePath]) {
             let is = f64::from(u8::from(path.health == state));
             family = family.sample(&[("path", &path.path), ("state", state)], is);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_ordered_and_what_is_full_is_no_failure() {
+        let state = |paths: &[&str], drain| {
+            let paths: Vec<StorePath> = paths
+                .iter()
+                .map(|health| StorePath {
+                    path: "/1".to_owned(),
+                    health: (*health).to_owned(),
+                    ..StorePath::default()
+                })
+                .collect();
+            let report = Report {
+                uploads: paths.iter().any(|path| path.health == "writable"),
+                drain,
+                paths,
+                ..Report::default()
+            };
+            let mut health = Health::default();
+            of_paths(&mut health, &report);
+            let reasons: Vec<&str> = health.reasons().collect();
+            format!("{} {}", health.state(), reasons.join("; "))
+        };
+        assert_eq!(state(&["writable"], Drain::None), "ok ");
+        assert_eq!(
+            state(&["writable"], Drain::Uploads),
+            "ok drained of: uploads"
+        );
+        assert_eq!(
+            state(&["full", "full"], Drain::None),
+            "degraded /1: full; /1: full"
+        );
+        assert_eq!(
+            state(&["writable", "away"], Drain::None),
+            "degraded /1: away"
+        );
+        assert_eq!(
+            state(&["full", "away"], Drain::None),
+            "failing no store path takes uploads; /1: full; /1: away"
+        );
+        assert_eq!(
+            state(&["read-only"], Drain::All),
+            "degraded /1: read-only; drained of: all"
+        );
     }
 }

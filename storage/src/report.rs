@@ -24,7 +24,7 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
         .iter()
         .fold(Space::default(), |sum, path| sum.plus(path.space));
     Report {
-        uploads: globals.takes_uploads(),
+        uploads: globals.paths.take_uploads(),
         downloads: globals.paths.serve_downloads(),
         drain: globals.identity.drain(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -74,6 +74,7 @@ fn of_path(globals: &Globals, path: &crate::store_path::StorePath) -> StorePath 
         _ if path.hangs() => ("hanging", "the disk does not answer".to_owned()),
         Health::Writable if !path.takes_uploads() => ("full", String::new()),
         Health::Writable => ("writable", globals.heal.note(&path.text)),
+        Health::Full(why) => ("full", why),
         Health::ReadOnly(why) => ("read-only", why),
         Health::Failed(why) => ("failed", why),
         Health::Away(why) => ("away", why),

@@ -1,7 +1,7 @@
 //! One folder that holds files: is it the volume it should be, and does it take writes?
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub(crate) struct StorePath {
 pub(crate) enum Health {
     /// Reads and writes.
     Writable,
+    /// Reads; a write found no room, by a quota perhaps. Tried again by the probe.
+    Full(String),
     /// Reads, it seems; tried again by the probe.
     ReadOnly(String),
     /// Reads, until the next start: a sync failed, and what the kernel dropped once cannot be
@@ -74,7 +76,9 @@ impl StorePath {
             verified: Mutex::new(None),
             health: Mutex::new(Health::Writable),
         };
-        store_path.measure(&store_path.folder()?)?;
+        let folder = store_path.folder()?;
+        store_path.measure(&folder)?;
+        store_path.turn(after_probe(&folder));
         Ok(store_path)
     }
 
@@ -131,9 +135,14 @@ impl StorePath {
     /// # Errors
     /// No space, read-only, or unavailable.
     pub(crate) fn promise(&self, size: u64) -> Result<Promise, Fault> {
-        if self.health() != Health::Writable {
+        let code = match self.health() {
+            Health::Writable => None,
+            Health::Full(_) => Some(ErrorCode::NoSpace),
+            Health::ReadOnly(_) | Health::Failed(_) | Health::Away(_) => Some(ErrorCode::ReadOnly),
+        };
+        if let Some(code) = code {
             let text = format!("{} takes no uploads now", self.text);
-            return Err(Fault::new(ErrorCode::ReadOnly, text));
+            return Err(Fault::new(code, text));
         }
         let promised = self
             .enter(Visitor::Worker(Lane::Slow))
@@ -157,8 +166,10 @@ impl StorePath {
     /// Takes note of a write that failed.
     pub(crate) fn note_failure(&self, error: &io::Error) {
         let text = error.to_string();
-        if is_of_the_volume(error) {
-            self.turn(Health::ReadOnly(text));
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => self.turn(Health::Full(text)),
+            _ if is_of_the_volume(error) => self.turn(Health::ReadOnly(text)),
+            _ => {}
         }
     }
 
@@ -220,8 +231,7 @@ impl StorePath {
                     || health != Health::Writable
                     || self.gate.is_slow(SUSPICIOUS) =>
             {
-                write_probe(&folder)
-                    .map_or_else(|e| Health::ReadOnly(e.to_string()), |()| Health::Writable)
+                after_probe(&folder)
             }
             Ok(_) => Health::Writable,
         };
@@ -252,7 +262,9 @@ impl StorePath {
         }
         match &new {
             Health::Writable => info!("{} takes uploads again", self.text),
-            Health::ReadOnly(why) => error!("{} takes no uploads: {why}", self.text),
+            Health::Full(why) | Health::ReadOnly(why) => {
+                error!("{} takes no uploads: {why}", self.text);
+            }
             Health::Failed(why) => {
                 error!(
                     "{} takes no uploads until a restart, check the disk: {why}",
@@ -279,6 +291,17 @@ pub(crate) fn open_folder(path: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
+/// What a store path can do, by a write.
+fn after_probe(folder: &OwnedFd) -> Health {
+    match write_probe(folder) {
+        Ok(()) => Health::Writable,
+        Err(e) if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            Health::Full(e.to_string())
+        }
+        Err(e) => Health::ReadOnly(e.to_string()),
+    }
+}
+
 /// A name of our own for each process: storages of one group probe the same volume.
 fn write_probe(folder: &OwnedFd) -> io::Result<()> {
     let name = format!("{PROBE}.{:016x}", rand::random::<u64>());
@@ -297,10 +320,13 @@ fn write_probe(folder: &OwnedFd) -> io::Result<()> {
     synced
 }
 
-/// The error is about the file system, not about one file: a lost quorum, a dead mount, a bad disk.
+/// The error is about the file system, not about one file: a lost quorum, a dead mount, a bad disk, a
+/// folder of somebody else's.
 fn is_of_the_volume(error: &io::Error) -> bool {
     let of_the_volume = [
         Errno::ROFS,
+        Errno::ACCESS,
+        Errno::PERM,
         Errno::NOTCONN,
         Errno::IO,
         Errno::STALE,
@@ -314,4 +340,51 @@ fn is_of_the_volume(error: &io::Error) -> bool {
         .iter()
         .any(|errno| number == Some(errno.raw_os_error()))
         || error.kind() == io::ErrorKind::NotConnected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Gates;
+
+    fn open(text: &str) -> StorePath {
+        let config = Config {
+            require_marker: false,
+            ..Config::default()
+        };
+        let gates = Gates::new(1, &config.server, config.disk_timeout.duration());
+        StorePath::open(text, &config, gates.gate(0)).unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_takes_no_file_takes_no_uploads_from_the_start() {
+        // Not even root makes files there.
+        let path = open("/sys/kernel");
+        assert!(matches!(path.health(), Health::ReadOnly(_)));
+        path.look_after();
+        assert!(matches!(path.health(), Health::ReadOnly(_)));
+    }
+
+    #[test]
+    fn a_write_that_is_refused_or_finds_no_room_counts_until_a_probe_succeeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = open(folder.path().to_str().unwrap());
+        let refused = [
+            (Errno::ACCESS, ErrorCode::ReadOnly),
+            (Errno::PERM, ErrorCode::ReadOnly),
+            (Errno::NOSPC, ErrorCode::NoSpace),
+            (Errno::DQUOT, ErrorCode::NoSpace),
+        ];
+        for (errno, code) in refused {
+            path.promise(1).unwrap();
+            path.note_failure(&errno.into());
+            assert!(!path.takes_uploads());
+            assert_eq!(path.promise(1).err().map(|fault| fault.code), Some(code));
+            path.look_after();
+        }
+        path.promise(1).unwrap();
+        // One file that cannot be is no matter of the path.
+        path.note_failure(&Errno::NAMETOOLONG.into());
+        assert!(path.takes_uploads());
+    }
 }

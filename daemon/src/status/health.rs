@@ -8,6 +8,7 @@ use crate::metrics::Page;
 pub struct Health {
     failing: Vec<String>,
     degraded: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Health {
@@ -19,6 +20,11 @@ impl Health {
     /// All can be done, but a part that others stand in for is missing.
     pub fn degrade(&mut self, reason: impl Into<String>) {
         self.degraded.push(reason.into());
+    }
+
+    /// Nothing is wrong, but whoever looks should know, of what was ordered above all.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
     }
 
     /// Nothing can be done for long without the database.
@@ -45,9 +51,10 @@ impl Health {
     /// All states there are.
     pub(super) const STATES: [&'static str; 3] = ["ok", "degraded", "failing"];
 
-    /// What is wrong, the worst first.
+    /// What is wrong, the worst first, and what else is to be known.
     pub fn reasons(&self) -> impl Iterator<Item = &str> {
-        let all = self.failing.iter().chain(&self.degraded);
+        let wrong = self.failing.iter().chain(&self.degraded);
+        let all = wrong.chain(&self.notes);
         all.map(String::as_str)
     }
 }

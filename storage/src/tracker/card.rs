@@ -1,12 +1,13 @@
 //! What this storage tells each tracker.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Connection, ConnectionConfig, Error};
 use daemon::net::Connections;
-use log::{debug, warn};
+use log::debug;
 use parking_lot::Mutex;
 use proto::hello::Hello;
 use proto::report::{Drain, Report};
@@ -52,12 +53,14 @@ impl Card {
     }
 
     /// A connection on which the tracker was told who this storage is, and where clients reach it.
+    /// Where nobody knows what is advertised it is told nothing: clients would be sent to where the
+    /// connection comes from.
     pub(super) fn introduce(&self, tracker: &Address) -> Result<Connection, Error> {
         let mut connection = self.connect(tracker)?;
         let advertise = self.globals.config.advertise.clone();
         let hello = Hello {
             node: self.globals.identity.node.clone(),
-            address: advertise.as_ref().and_then(resolve),
+            address: advertise.as_ref().map(resolve).transpose()?,
             advertise,
             local: connection.local_addr().ok().map(|addr| addr.ip()),
         };
@@ -72,7 +75,7 @@ impl Card {
     pub(super) fn standing(&self) -> Standing {
         let globals = &self.globals;
         (
-            globals.takes_uploads(),
+            globals.paths.take_uploads(),
             globals.paths.serve_downloads(),
             globals.identity.drain(),
         )
@@ -99,16 +102,19 @@ impl Card {
 }
 
 /// The first address of a name, an IPv4 one if there is any: what a C++ client can use.
-fn resolve(advertise: &Address) -> Option<SocketAddr> {
-    let addrs: Vec<SocketAddr> = match advertise.as_str().to_socket_addrs() {
-        Ok(addrs) => addrs.collect(),
-        Err(e) => {
-            warn!("advertise: {advertise} cannot be resolved: {e}");
-            return None;
-        }
+///
+/// # Errors
+/// It has none, as far as can be found out now.
+fn resolve(advertise: &Address) -> Result<SocketAddr, Error> {
+    let failed = |source| Error::Resolve {
+        address: advertise.clone(),
+        source,
     };
+    let addrs = advertise.as_str().to_socket_addrs().map_err(failed)?;
+    let addrs: Vec<SocketAddr> = addrs.collect();
     let ipv4 = addrs.iter().find(|addr| addr.is_ipv4());
-    ipv4.or(addrs.first()).copied()
+    let first = ipv4.or(addrs.first()).copied();
+    first.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
 }
 
 /// What fits of this build's version in the six bytes of the field.

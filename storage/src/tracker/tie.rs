@@ -22,8 +22,8 @@ const SPARE: Duration = Duration::from_secs(600);
 pub(super) struct Tie {
     pub(super) card: Arc<Card>,
     pub(super) tracker: Address,
-    /// Whether it was told of that the tracker is away.
-    complained: bool,
+    /// What was last told of why this storage is not a member.
+    complaint: Option<String>,
     /// Since when the tracker is known not to know hellos and reports.
     refused: Option<Instant>,
 }
@@ -33,12 +33,12 @@ impl Tie {
         Tie {
             card,
             tracker,
-            complained: false,
+            complaint: None,
             refused: None,
         }
     }
 
-    /// Stays a member until the stop. A tracker that is away is told of once.
+    /// Stays a member until the stop. What keeps it from that is told of once.
     pub(super) fn keep(&mut self, stop: &Stop) {
         while !stop.is_tripped() {
             let globals = Arc::clone(&self.card.globals);
@@ -47,10 +47,13 @@ impl Tie {
                     .ties
                     .broke(&self.tracker, "closed the connection".to_owned()),
                 Err(e) => {
-                    let e = anyhow::Error::from(e);
-                    globals.ties.broke(&self.tracker, format!("{e:#}"));
-                    if !std::mem::replace(&mut self.complained, true) {
-                        warn!("tracker {}: {:#}", self.tracker, e);
+                    let text = format!("{:#}", anyhow::Error::from(e));
+                    let address = format!("{}: ", self.tracker);
+                    let why = text.strip_prefix(&address).unwrap_or(&text).to_owned();
+                    globals.ties.broke(&self.tracker, why.clone());
+                    if self.complaint.as_ref() != Some(&why) {
+                        warn!("tracker {}: {why}", self.tracker);
+                        self.complaint = Some(why);
                     }
                 }
             }
@@ -64,7 +67,7 @@ impl Tie {
     fn be_member(&mut self, stop: &Stop) -> Result<(), Error> {
         let card = Arc::clone(&self.card);
         let mut connection = self.enter()?;
-        self.complained = false;
+        self.complaint = None;
         info!(
             "tracker {}: joined group {}",
             self.tracker, card.member.group

@@ -1,16 +1,21 @@
 //! Joining, beating and leaving, against a tracker that writes down what it is told.
 
 use daemon::metrics::Metrics;
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use daemon::config::ServerConfig;
 use daemon::net::Server;
+use daemon::status::StatusConfig;
 use daemon::units::Period;
 use daemon::wire::{Caller, Reply, Service, Wire};
 use proto::tracker::TrackerRequest;
 use proto::{ErrorCode, Fault};
+use storage::Storage;
 
 use super::support::{Node, PATIENCE};
 
@@ -219,4 +224,54 @@ fn trackers_are_told_the_same_node_id_after_a_restart_and_where_clients_go() {
     assert_eq!(next_hello().node, first.node);
     drop(node);
     server.shutdown();
+}
+
+/// What the status port says of itself.
+fn healthz(node: &Node) -> String {
+    let addr = node.storage.as_ref().unwrap().status_addr().unwrap();
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    std::io::read_to_string(stream).unwrap()
+}
+
+#[test]
+fn with_an_advertised_name_that_has_no_address_nobody_is_sent_elsewhere() {
+    let (server, diary) = tracker(false);
+    let node = Node::start_with(|config| {
+        config.trackers = vec![server.addr().into()];
+        config.advertise = Some("no-such-host.invalid:4000".parse().unwrap());
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+    });
+    let why = "cannot resolve no-such-host.invalid:4000";
+    let line = format!("tracker {}: {why}", server.addr());
+    let deadline = Instant::now() + PATIENCE;
+    while !healthz(&node).contains(&line) {
+        assert!(Instant::now() < deadline, "{}", healthz(&node));
+        // It asked before it gave up: whatever it told is here.
+        let heard: Vec<_> = diary.try_iter().map(|request| kind(&request)).collect();
+        assert!(heard.is_empty(), "{heard:?}");
+    }
+    assert_eq!(diary.try_iter().count(), 0);
+    drop(node);
+    server.shutdown();
+}
+
+#[test]
+fn a_storage_that_is_drained_refuses_uploads_and_serves_what_it_has() {
+    let mut node = Node::start_with(|config| {
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+    });
+    node.client().upload("film", b"content").unwrap();
+    node.storage.take().unwrap().shutdown();
+    let state = r#"{"node": "a1", "drain": "uploads"}"#;
+    std::fs::write(&node.config.state_file, state).unwrap();
+    node.storage = Some(Storage::start(node.config.clone()).unwrap());
+    let refused = node.client().upload("another", b"content").unwrap_err();
+    assert_eq!(refused.code, ErrorCode::ReadOnly, "{refused}");
+    assert_eq!(node.client().download("film", 0, 0).unwrap(), b"content");
+    let health = healthz(&node);
+    assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+    assert!(health.contains("ok\ndrained of: uploads"), "{health}");
 }
