@@ -136,12 +136,12 @@ fn nobody_is_sent_to_an_address_that_cannot_be_connected_to() {
     }
 }
 
-fn with_key(check_interval: &'static str) -> (Fixture, String) {
+fn with_key() -> (Fixture, String) {
     let layout = Layout {
         trackers: 2,
         ..Layout::small(2)
     };
-    taking_orders(layout, check_interval)
+    taking_orders(layout, "10s")
 }
 
 /// A cluster that takes orders; the file with the key.
@@ -189,7 +189,7 @@ fn wait_for_mode(fixture: &Fixture, storage: &Node, mode: &str) {
 
 #[test]
 fn a_storage_is_drained_under_load_and_stays_so_after_a_restart() {
-    let (mut fixture, key) = with_key("10s");
+    let (mut fixture, key) = with_key();
     let storage = fixture.nodes(Role::Storage)[0].clone();
     let address = storage.addr.to_string();
     let upload = |fixture: &Fixture| fixture.upload(&Content::new(7, 50_000));
@@ -228,7 +228,7 @@ fn a_storage_is_drained_under_load_and_stays_so_after_a_restart() {
 
 #[test]
 fn orders_need_the_key_and_reach_every_tracker() {
-    let (mut fixture, key) = with_key("1s");
+    let (mut fixture, key) = with_key();
     let storage = fixture.nodes(Role::Storage)[0].clone();
     let address = storage.addr.to_string();
     fixture.upload(&Content::new(1, 1000));

@@ -85,7 +85,7 @@ fn a_second_sigterm_exits_at_once() {
     fixture.cluster.terminate(&storage).unwrap();
     wait_stopping(&fixture, &storage);
     fixture.cluster.terminate(&storage).unwrap();
-    let exit = fixture.cluster.wait_exit(&storage, Duration::from_secs(3));
+    let exit = fixture.cluster.wait_exit(&storage, PATIENCE);
     assert_eq!(exit.unwrap(), Exit::Code(1));
 }
 
