@@ -42,6 +42,7 @@ fn group(group: group_list::Group) -> cluster::Group {
     cluster::Group {
         name: group.name,
         open: true,
+        unregistered: false,
         storages: group.storages.into_iter().map(storage).collect(),
     }
 }

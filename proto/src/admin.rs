@@ -48,6 +48,9 @@ pub enum TrackerOrder {
     OpenGroup {
         /// The group.
         group: GroupName,
+        /// Whether it may be one that the database does not know.
+        #[serde(default)]
+        new: bool,
     },
     /// Give no more users to a group; those it has stay.
     CloseGroup {

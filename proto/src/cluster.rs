@@ -57,8 +57,10 @@ pub struct Tracker {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// Whether new users are given to it: it is in the database.
+    /// Whether new users are given to it.
     pub open: bool,
+    /// Whether the database knows it neither as open nor as closed: storages join it by mistake.
+    pub unregistered: bool,
     /// Its members, in order of joining.
     pub storages: Vec<Storage>,
 }

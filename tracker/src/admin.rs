@@ -19,16 +19,20 @@ pub(crate) fn obey(
     by: SocketAddr,
 ) -> Result<Vec<u8>, Fault> {
     match order {
-        TrackerOrder::OpenGroup { group } => {
+        TrackerOrder::OpenGroup { group, new } => {
+            if !new {
+                check_group(globals, &group, ": enter a new one with --new")?;
+            }
             globals.routes.open_group(&group).map_err(db_fault)?;
             warn!("an administrator at {by} has users given to {group}");
-            globals.read_groups().map_err(db_fault)?;
+            globals.read_all_groups().map_err(db_fault)?;
             Ok(Vec::new())
         }
         TrackerOrder::CloseGroup { group } => {
+            check_group(globals, &group, "")?;
             globals.routes.close_group(&group).map_err(db_fault)?;
             warn!("an administrator at {by} has no more users given to {group}");
-            globals.read_groups().map_err(db_fault)?;
+            globals.read_all_groups().map_err(db_fault)?;
             Ok(Vec::new())
         }
         TrackerOrder::Forget { storage } => {
@@ -60,6 +64,16 @@ pub(crate) fn obey(
             moved.map(|()| Vec::new())
         }
     }
+}
+
+/// Refuses a group that nobody entered: a slip of the pen.
+fn check_group(globals: &Globals, group: &GroupName, more: &str) -> Result<(), Fault> {
+    globals.read_all_groups().map_err(db_fault)?;
+    if globals.known.lock().has(group) {
+        return Ok(());
+    }
+    let message = format!("group {group} is not in the database{more}");
+    Err(Fault::new(ErrorCode::NotFound, message))
 }
 
 /// Every tracker is told: the first one moves the user, the others find that done.

@@ -43,12 +43,21 @@ pub(crate) struct Globals {
 }
 
 /// What the database said when it was last asked.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     /// The groups that new users are given to.
     pub(crate) groups: BTreeSet<GroupName>,
+    /// Those that are closed: they have users, and get no more.
+    pub(crate) closed: BTreeSet<GroupName>,
     /// Why it did not say; then the groups are older.
     pub(crate) error: Option<String>,
+}
+
+impl Known {
+    /// Whether a group is in the database, open or closed.
+    pub(crate) fn has(&self, group: &GroupName) -> bool {
+        self.groups.contains(group) || self.closed.contains(group)
+    }
 }
 
 impl Globals {
@@ -72,7 +81,7 @@ impl Globals {
             groups: Mutex::new(groups),
             known: Mutex::new(Known {
                 groups: known.into_iter().collect(),
-                error: None,
+                ..Known::default()
             }),
             wanted: Mutex::default(),
             refusals: Mutex::default(),
@@ -103,6 +112,17 @@ impl Globals {
             Err(e) => known.error = Some(e.to_string()),
         }
         groups
+    }
+
+    /// The same, and the groups that are closed; then all there are is known.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn read_all_groups(&self) -> Result<(), DbError> {
+        self.read_groups()?;
+        let closed = self.routes.closed_groups()?;
+        self.known.lock().closed = closed.into_iter().collect();
+        Ok(())
     }
 
     fn enter_wanted(&self) -> Result<(), DbError> {

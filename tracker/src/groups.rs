@@ -62,12 +62,18 @@ pub(crate) struct Joined {
 }
 
 /// How many members a group has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     /// Whatever their state.
     pub(crate) members: usize,
     pub(crate) active: usize,
     pub(crate) offline: usize,
+    /// Clients are sent to these of the ACTIVE ones.
+    pub(crate) offered: usize,
+    /// These of the ACTIVE ones cannot be connected to.
+    pub(crate) unreachable: usize,
+    /// These of the ACTIVE ones are taken out of service, as far as for uploads or wholly.
+    pub(crate) drained: usize,
 }
 
 /// Where a storage joins, and as who.
@@ -133,7 +139,7 @@ impl Groups {
         let Place { addr, node, note } = place;
         let name = join.member.group.clone();
         let replaced = match &node {
-            Some(node) => self.make_way(node, addr, &join, now)?,
+            Some(node) => self.make_way(node, addr, &join)?,
             None => None,
         };
         let known = self.groups.get(&name).and_then(|group| group.at(addr));
@@ -316,13 +322,8 @@ impl Groups {
 
     /// How many there are in each group.
     pub(crate) fn counts(&self) -> BTreeMap<GroupName, Count> {
-        let count = |group: &Group| Count {
-            members: group.members.len(),
-            active: group.active.len(),
-            offline: 0,
-        };
         let groups = self.groups.iter();
-        let counts = groups.map(|(name, group)| (name.clone(), count(group)));
+        let counts = groups.map(|(name, group)| (name.clone(), group.count()));
         let mut counts: BTreeMap<_, _> = counts.collect();
         for name in self.offline.values() {
             if let Some(count) = counts.get_mut(name) {

@@ -1,9 +1,11 @@
 //! What a tracker counts and tells monitoring.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use daemon::metrics::{CacheMetrics, Metrics, Page};
 use daemon::status::{Health, Subject, measure_database};
+use proto::GroupName;
 use proto::tracker::TrackerRequest;
 use serde_json::{Value, json};
 
@@ -36,7 +38,7 @@ impl Subject for Shown {
 
     fn measure(&self, page: &mut Page) {
         measure_database(page, &self.0.routes.availability());
-        let counts = self.0.groups.lock().counts();
+        let counts = self.counts();
         let help = "Storages by group and state.";
         let mut members = page.gauge("tnv_tracker_members", help);
         for (group, count) in &counts {
@@ -45,6 +47,11 @@ impl Subject for Shown {
                 members = members.sample(&labels, number as f64);
             }
         }
+        measure_service(page, &counts);
+        let help = "Storages that are refused: they tried to join within the last minute.";
+        let refused = self.0.refusals.lock().list(self.0.now().epoch).len();
+        page.gauge("tnv_tracker_refused_storages", help)
+            .sample(&[], refused as f64);
         let help = "Most storages that are remembered, see members_max.";
         page.gauge("tnv_tracker_members_max", help)
             .sample(&[], self.0.groups.lock().members_max() as f64);
@@ -54,7 +61,7 @@ impl Subject for Shown {
     }
 
     fn describe(&self) -> Value {
-        let counts = self.0.groups.lock().counts();
+        let counts = self.counts();
         let groups = counts.iter().map(|(group, count)| {
             let states: Value = by_state(count)
                 .map(|(state, number)| (state.to_owned(), Value::from(number)))
@@ -67,6 +74,37 @@ impl Subject for Shown {
             "bindings_cache": self.0.metrics.bindings.describe(),
         })
     }
+}
+
+impl Shown {
+    /// How many storages each group has, also those that are given new users and have
+    /// none.
+    fn counts(&self) -> BTreeMap<GroupName, Count> {
+        let mut counts = self.0.groups.lock().counts();
+        let known = self.0.known.lock();
+        for group in &known.groups {
+            counts.entry(group.clone()).or_default();
+        }
+        counts
+    }
+}
+
+/// What becomes of the active ones of each group.
+fn measure_service(page: &mut Page, counts: &BTreeMap<GroupName, Count>) {
+    let mut measure = |name, help, number: fn(&Count) -> usize| {
+        let mut family = page.gauge(name, help);
+        for (group, count) in counts {
+            family = family.sample(&[("group", group.as_str())], number(count) as f64);
+        }
+    };
+    let help = "Active storages by group that clients are sent to.";
+    measure("tnv_tracker_offered_members", help, |count| count.offered);
+    let help = "Active storages by group that this tracker cannot connect to.";
+    measure("tnv_tracker_unreachable_members", help, |count| {
+        count.unreachable
+    });
+    let help = "Active storages by group that an administrator took out of service.";
+    measure("tnv_tracker_drained_members", help, |count| count.drained);
 }
 
 fn by_state(count: &Count) -> [(&'static str, usize); 3] {

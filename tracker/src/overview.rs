@@ -12,18 +12,16 @@ use crate::listing::status;
 /// The body of the reply: the groups of the database and those that have members.
 pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
     let snapshot = globals.groups.lock().snapshot();
-    let (open, error) = {
-        let known = globals.known.lock();
-        (known.groups.clone(), known.error.clone())
-    };
+    let known = globals.known.lock().clone();
     let mut groups: BTreeMap<GroupName, Vec<Member>> = snapshot.into_iter().collect();
-    for name in &open {
+    for name in &known.groups {
         groups.entry(name.clone()).or_default();
     }
     let all_are_loopback = groups.values().flatten().all(|m| m.addr.ip().is_loopback());
     let mut reports_left = CLUSTER_REPORTS_MAX;
     let groups = groups.into_iter().map(|(name, members)| Group {
-        open: open.contains(&name),
+        open: known.groups.contains(&name),
+        unregistered: known.error.is_none() && !known.has(&name),
         name: name.to_string(),
         storages: members
             .iter()
@@ -36,7 +34,7 @@ pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             up_since: globals.up_since,
             time: globals.now().epoch,
-            database_error: error.unwrap_or_default(),
+            database_error: known.error.clone().unwrap_or_default(),
         },
         groups: groups.collect(),
         refused: globals.refusals.lock().list(globals.now().epoch),

@@ -23,6 +23,7 @@ use crate::groups::{State, Ticket};
 use crate::listing::{self, Kept};
 use crate::overview;
 use crate::place;
+use crate::refusals::Who;
 
 /// What is remembered of a connection.
 #[derive(Default)]
@@ -60,18 +61,24 @@ impl TrackerService {
         let globals = &self.globals;
         let text = format!("{}/{}", join.member.group, join.member.hostname);
         let now = globals.now();
+        let who = Who {
+            ip: ip_of(peer),
+            port: join.port,
+            node: session.hello.as_ref().map(|hello| hello.node.clone()),
+        };
         let entered = place::of(session.hello.as_ref(), ip_of(peer), join.port).and_then(|place| {
             let at = place.addr;
             let joined = globals.groups.lock().join(place, join, now)?;
             Ok((at, joined))
         });
         let entered = entered.inspect_err(|fault| {
-            warn!("{peer} join: {text} is refused: {fault}");
             let text = format!("{text} from {}: {fault}", ip_of(peer));
-            globals.refusals.lock().note(ip_of(peer), text, now.epoch);
+            if globals.refusals.lock().note(who.clone(), &text, now.epoch) {
+                warn!("join is refused: {text}");
+            }
         });
         let (at, joined) = entered?;
-        globals.refusals.lock().forget(ip_of(peer));
+        globals.refusals.lock().forget(&who);
         info!("{peer} join: {text} at {at}");
         if let Some(member) = &joined.replaced {
             info!("{text} was at {} before", member.addr);
@@ -84,7 +91,7 @@ impl TrackerService {
             );
         }
         let group = joined.ticket.group();
-        if joined.is_new && !globals.known.lock().groups.contains(group) {
+        if joined.is_new && !globals.known.lock().has(group) {
             warn!("{at}: no user is given to {group}, which is not in the database");
         }
         session.ticket = Some(joined.ticket);
@@ -189,7 +196,7 @@ impl TrackerService {
         let (active, why) = {
             let groups = globals.groups.lock();
             let active = groups.active(&group, chance, client);
-            let why = active.is_empty().then(|| groups.unreachable(&group));
+            let why = active.is_empty().then(|| groups.why_none(&group));
             (active, why.flatten())
         };
         if active.is_empty() {

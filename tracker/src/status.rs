@@ -27,7 +27,7 @@ pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<[Ticker; 
     let status = Ticker::start("status", interval, stop.clone(), move || look(&members))?;
     // On a thread of its own: a database that hangs must not keep silent members in the lists.
     let groups = Ticker::start("groups", GROUPS_INTERVAL, stop.clone(), move || {
-        if let Err(e) = groups.read_groups() {
+        if let Err(e) = groups.read_all_groups() {
             debug!("groups not read: {:#}", anyhow::Error::from(e));
         }
     })?;

@@ -57,13 +57,14 @@ pub(super) fn run(
     let admin = Admin::new(key(file)?, settings.client.connection.clone());
     let orders = Orders { context, admin };
     match &args.order {
-        Order::OpenGroup { group } => {
+        Order::OpenGroup { group, new } => {
             let group = group_name(group)?;
             orders.any_tracker(
                 "open-group",
                 group.as_str(),
                 &TrackerOrder::OpenGroup {
                     group: group.clone(),
+                    new: *new,
                 },
             )
         }

@@ -66,7 +66,7 @@ pub(super) struct Global {
     /// A TOML file with settings
     #[arg(long, global = true, env = "TNV_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Longest wait for a silent server, such as 10s or 500ms [default: 30s]
+    /// Longest wait for a silent server, such as 10s or 500ms [default: 30s; of a check 5s]
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
     pub(super) timeout: Option<Duration>,
     /// Print one JSON object per result and line
@@ -158,6 +158,9 @@ pub(super) enum Order {
     OpenGroup {
         /// Its name
         group: String,
+        /// It may be one that the database does not know
+        #[arg(long)]
+        new: bool,
     },
     /// Give no more users to a group; those it has stay
     CloseGroup {

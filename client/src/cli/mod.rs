@@ -16,6 +16,7 @@ mod units;
 mod upload;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
@@ -24,6 +25,9 @@ use args::{Args, Command};
 use exit::{Exit, Failures};
 use output::Output;
 use settings::Settings;
+
+/// Longest wait of a check for a silent tracker: who runs checks waits for ten seconds at most.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every subcommand works with.
 struct Context {
@@ -67,7 +71,10 @@ fn refuse(error: &clap::Error) -> ExitCode {
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-fn run(args: Args) -> anyhow::Result<ExitCode> {
+fn run(mut args: Args) -> anyhow::Result<ExitCode> {
+    if args.command.is_check() {
+        args.global.timeout.get_or_insert(CHECK_TIMEOUT);
+    }
     let settings = Settings::load(&args.global)?;
     let context = Context {
         client: Client::new(settings.client.clone()),

@@ -73,6 +73,7 @@ fn cluster() -> Cluster {
         groups: vec![Group {
             name: "group001".to_owned(),
             open: true,
+            unregistered: false,
             storages: vec![storage(1), storage(2)],
         }],
         refused: Vec::new(),
@@ -221,6 +222,58 @@ fn a_check_ends_as_monitoring_systems_want_it() {
         3
     );
     assert_eq!(code(&monitor(&trackers, &["--critical", "200"])), 2);
+}
+
+#[test]
+fn a_group_that_is_closed_need_not_take_uploads_and_one_that_nobody_entered_is_told() {
+    let state = Arc::new(Mutex::new(cluster()));
+    let fake = tracker(&state);
+    let trackers = [fake.address.as_str()];
+    let change = |change: &dyn Fn(&mut Group)| change(&mut state.lock().unwrap().groups[0]);
+    change(&|group| {
+        group.open = false;
+        for storage in &mut group.storages {
+            let report = storage.report.as_mut().unwrap();
+            report.uploads = false;
+            report.space.available = 0;
+        }
+    });
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 0, "{line}");
+    change(&|group| group.unregistered = true);
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 1, "{line}");
+    assert!(
+        line.contains("group group001 is not in the database"),
+        "{line}"
+    );
+    let page = monitor(&trackers, &[]);
+    let told = "takes new users = no (group is not in the database)";
+    assert!(stdout(&page).lines().any(|line| line == told));
+    change(&|group| group.open = true);
+    assert_eq!(check(&trackers).0, 2);
+    let output = monitor(&trackers, &["--check", "-w", "5", "-c", "20"]);
+    assert_eq!(code(&output), 3);
+    assert!(stdout(&output).starts_with("TNV UNKNOWN - --warning is below --critical"));
+}
+
+#[test]
+fn a_check_waits_five_seconds_for_a_tracker_that_hangs_unless_told_otherwise() {
+    let hung = Fake::start(
+        |_, stream| {
+            while read_request::<TrackerRequest>(stream).is_some() {}
+        },
+    );
+    let trackers = [hung.address.as_str()];
+    for (args, period) in [
+        (&["--check"][..], "5s"),
+        (&["--check", "--timeout", "1s"], "1s"),
+    ] {
+        let output = monitor(&trackers, args);
+        assert_eq!(code(&output), 2);
+        let told = format!("nothing happened for {period}");
+        assert!(stdout(&output).contains(&told), "{}", stdout(&output));
+    }
 }
 
 #[test]

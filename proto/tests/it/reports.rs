@@ -81,6 +81,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
         |(name, storages)| Group {
             name,
             open: true,
+            unregistered: true,
             storages,
         },
     );

@@ -4,6 +4,7 @@ mod mysql;
 mod sqlite;
 
 use daemon::db::{DatabaseUrl, DbError, Mysql};
+use log::debug;
 use proto::{AppId, GroupName, UserId};
 
 use crate::config::Config;
@@ -21,8 +22,11 @@ pub(crate) trait Routes: Send + Sync {
     /// Gives no more users to a group; [`Routes::add_groups`] passes it over from now on.
     fn close_group(&self, group: &GroupName) -> Result<(), DbError>;
 
-    /// All groups, each once, by name.
+    /// All groups that are not closed, each once, by name.
     fn groups(&self) -> Result<Vec<GroupName>, DbError>;
+
+    /// The groups that were closed and not opened since, by name.
+    fn closed_groups(&self) -> Result<Vec<GroupName>, DbError>;
 
     /// The group a user is bound to. Users compare byte for byte. Of several rows, which the C++
     /// system may have written, the one with the lowest id counts.
@@ -73,6 +77,13 @@ pub(crate) fn init(config: &Config) -> Result<Vec<String>, DbError> {
         DatabaseUrl::Sqlite(path) => sqlite::init(path),
         DatabaseUrl::Mysql(url) => Mysql::init(url, &config.mysql, &mysql::SCHEMA),
     }
+}
+
+/// No storage can join a group of a name that is none, so no user is bound to it.
+fn valid(name: String) -> Option<GroupName> {
+    let checked = GroupName::new(name.as_str());
+    let checked = checked.inspect_err(|e| debug!("group {name:?} is passed over: {e}"));
+    checked.ok()
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use daemon::db::{
     DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
 };
-use log::debug;
 use parking_lot::Mutex;
 use proto::{AppId, GroupName, UserId};
 
@@ -143,13 +142,21 @@ impl Routes for MysqlRoutes {
             WHERE group_name IS NOT NULL ORDER BY name";
         let run = |session: &mut Session| session.rows::<(Vec<u8>,)>(sql, ());
         let names = self.mysql.run("read the groups", Effect::Read, run)?;
-        let valid = |(name,): (Vec<u8>,)| {
-            let name = String::from_utf8_lossy(&name).into_owned();
-            let checked = GroupName::new(name.as_str());
-            // No storage can join a group of such a name, so no user is bound to it.
-            checked.inspect_err(|e| debug!("group {name:?} is passed over: {e}"))
-        };
-        Ok(names.into_iter().flat_map(valid).collect())
+        Ok(valid(names))
+    }
+
+    fn closed_groups(&self) -> Result<Vec<GroupName>, DbError> {
+        let sql = "SELECT CAST(group_name AS BINARY) name FROM tnv_closed_groups ORDER BY name";
+        let names = self
+            .mysql
+            .run("read the closed groups", Effect::Read, |session| {
+                let has_table: Option<u8> = session.first(HAS_CLOSED, ())?;
+                match has_table {
+                    Some(_) => session.rows::<(Vec<u8>,)>(sql, ()),
+                    None => Ok(Vec::new()),
+                }
+            })?;
+        Ok(valid(names))
     }
 
     fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
@@ -208,6 +215,12 @@ impl Routes for MysqlRoutes {
     fn close(&self) {
         self.mysql.close();
     }
+}
+
+fn valid(names: Vec<(Vec<u8>,)>) -> Vec<GroupName> {
+    let text = |(name,): (Vec<u8>,)| String::from_utf8_lossy(&name).into_owned();
+    let names = names.into_iter().map(text);
+    names.filter_map(super::valid).collect()
 }
 
 fn is_closed(session: &mut Session, group: &str) -> Result<bool, Failure> {

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daemon::db::{DbError, Sqlite, Synchronous};
-use log::debug;
 use proto::{AppId, GroupName, UserId};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -114,16 +113,18 @@ impl Routes for SqliteRoutes {
 
     fn groups(&self) -> Result<Vec<GroupName>, DbError> {
         let sql = "SELECT DISTINCT group_name FROM t_groups_info ORDER BY group_name";
+        self.0.read(|connection| names(connection, sql))
+    }
+
+    fn closed_groups(&self) -> Result<Vec<GroupName>, DbError> {
+        let sql = "SELECT group_name FROM tnv_closed_groups ORDER BY group_name";
         self.0.read(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let names = statement.query_map([], |row| row.get(0))?;
-            let names: Vec<String> = names.collect::<Result<_, _>>()?;
-            let valid = |name: String| {
-                let checked = GroupName::new(name.as_str());
-                // No storage can join a group of such a name, so no user is bound to it.
-                checked.inspect_err(|e| debug!("group {name:?} is passed over: {e}"))
-            };
-            Ok(names.into_iter().flat_map(valid).collect())
+            let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'tnv_closed_groups'";
+            if connection.prepare_cached(is_there)?.exists([])? {
+                names(connection, sql)
+            } else {
+                Ok(Vec::new())
+            }
         })
     }
 
@@ -167,6 +168,13 @@ impl Routes for SqliteRoutes {
     fn close(&self) {
         self.0.close();
     }
+}
+
+fn names(connection: &Connection, sql: &str) -> Result<Vec<GroupName>, DbError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    let names: Vec<String> = names.collect::<Result<_, _>>()?;
+    Ok(names.into_iter().filter_map(super::valid).collect())
 }
 
 fn find(connection: &Connection, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {

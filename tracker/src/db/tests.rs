@@ -47,8 +47,10 @@ fn suite(routes: &dyn Routes) {
 }
 
 fn groups_are_closed_until_they_are_opened(routes: &dyn Routes, all: &[GroupName]) {
+    assert_eq!(routes.closed_groups().unwrap(), []);
     for _ in 0..2 {
         routes.close_group(&all[1]).unwrap();
+        assert_eq!(routes.closed_groups().unwrap(), groups(&["group002"]));
         // What a tracker does at its start.
         routes.add_groups(all).unwrap();
         assert_eq!(routes.groups().unwrap(), groups(&["group001", "group003"]));
@@ -56,6 +58,7 @@ fn groups_are_closed_until_they_are_opened(routes: &dyn Routes, all: &[GroupName
     for _ in 0..2 {
         routes.open_group(&all[1]).unwrap();
         assert_eq!(routes.groups().unwrap(), all);
+        assert_eq!(routes.closed_groups().unwrap(), []);
     }
 }
 

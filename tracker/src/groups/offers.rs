@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use proto::GroupName;
+use proto::report::Drain;
 use proto::tracker::ADDRESSES_MAX;
 
 use super::group::Group;
-use super::{Groups, Member};
+use super::{Count, Groups, Member};
 
 impl Groups {
     /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members that are not
@@ -75,6 +76,22 @@ impl Rank {
 }
 
 impl Group {
+    /// How many there are; those that are OFFLINE are counted elsewhere.
+    pub(super) fn count(&self) -> Count {
+        let count = |is: fn(&Member) -> bool| {
+            let active = self.active.iter().filter_map(|n| self.members.get(n));
+            active.filter(|member| is(member)).count()
+        };
+        Count {
+            members: self.members.len(),
+            active: self.active.len(),
+            offline: 0,
+            offered: count(Member::is_offered),
+            unreachable: count(|member| member.reach.is_bad()),
+            drained: count(|member| member.drain() != Drain::None),
+        }
+    }
+
     fn has_taker(&self) -> bool {
         let mut active = self.active.iter().filter_map(|n| self.members.get(n));
         active.any(|member| member.is_offered() && member.takes_uploads())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::GroupName;
+use proto::report::Drain;
 
 use super::{Groups, Member, State, Ticket};
 
@@ -31,11 +32,17 @@ const RETRY_GOOD: Duration = Duration::from_secs(30);
 const RETRY_BAD: Duration = Duration::from_secs(5);
 
 impl Groups {
-    /// Why ACTIVE members of a group are not offered: the first one that cannot be connected to.
-    pub(crate) fn unreachable(&self, group: &GroupName) -> Option<String> {
+    /// Why ACTIVE members of a group are not offered: of the first one that cannot be connected to,
+    /// or else of one that is drained.
+    pub(crate) fn why_none(&self, group: &GroupName) -> Option<String> {
         let group = self.groups.get(group)?;
-        let mut active = group.active.iter().filter_map(|n| group.members.get(n));
-        active.find_map(Member::unreachable)
+        let active = || group.active.iter().filter_map(|n| group.members.get(n));
+        let drained = |member: &Member| {
+            (member.drain() == Drain::All).then(|| format!("{} is drained", member.addr))
+        };
+        active()
+            .find_map(Member::unreachable)
+            .or_else(|| active().find_map(drained))
     }
 
     /// The member that is to be tried now; it is not named again before [`Groups::tried`].
@@ -133,10 +140,10 @@ mod tests {
         };
         assert!(!turned(&mut groups, 1, Some("refused")));
         assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
-        assert!(groups.unreachable(&group).is_none());
+        assert!(groups.why_none(&group).is_none());
         assert!(turned(&mut groups, 6, Some("refused")));
         assert_eq!(groups.active(&group, 0, ip(9)), [SocketAddr::new(ip(2), 1)]);
-        let why = groups.unreachable(&group).unwrap();
+        let why = groups.why_none(&group).unwrap();
         assert_eq!(why, "127.0.0.1:1 cannot be connected to: refused");
         assert!(!turned(&mut groups, 16, Some("refused")));
         assert!(turned(&mut groups, 31, None));

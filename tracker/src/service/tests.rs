@@ -1,13 +1,20 @@
+use std::io::Write;
+use std::net::TcpStream;
+
 use daemon::db::DatabaseUrl;
+use daemon::status::{StatusConfig, StatusPort};
 use daemon::units::Period;
 use proto::admin::TrackerOrder;
+use proto::cluster::Cluster;
 use proto::group_list;
+use proto::report::Drain;
 use proto::tracker::{BEAT, JOIN, LEAVE};
 use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
 use crate::db;
+use crate::metrics::Shown;
 
 /// A service on a database of its own, with the groups g1 and g2.
 struct Setting {
@@ -363,6 +370,87 @@ fn who_would_wait_for_a_database_that_stands_still_is_sent_away() {
     assert_eq!(setting.saddrs("bob").unwrap().0, "g1");
 }
 
+#[test]
+fn a_group_that_nobody_entered_is_told_of_and_only_entered_on_purpose() {
+    let setting = Setting::new();
+    let globals = &setting.service.globals;
+    let order = |order| crate::admin::obey(globals, order).map(drop);
+    let [g2, g9]: [GroupName; 2] = ["g2", "g9"].map(|name| name.parse().unwrap());
+    let open = |group: &GroupName, new| {
+        let group = group.clone();
+        order(TrackerOrder::OpenGroup { group, new })
+    };
+    let close = |group: &GroupName| {
+        let group = group.clone();
+        order(TrackerOrder::CloseGroup { group })
+    };
+    setting.active("g9", "10.0.0.9", 1);
+    let told = || {
+        let body = crate::overview::cluster(globals);
+        let groups = Cluster::decode(&body).unwrap().groups.into_iter();
+        let text = |group: proto::cluster::Group| match (group.unregistered, group.open) {
+            (true, _) => format!("{} unregistered", group.name),
+            (_, true) => group.name,
+            (_, false) => format!("{} closed", group.name),
+        };
+        groups.map(text).collect::<Vec<_>>()
+    };
+    for fault in [close(&g9), open(&g9, false)] {
+        let fault = fault.unwrap_err();
+        assert_eq!(fault.code, ErrorCode::NotFound);
+        assert!(fault.message.contains("group g9 is not in the database"));
+    }
+    assert_eq!(told(), ["g1", "g2", "g9 unregistered"]);
+    setting.active("g2", "10.0.0.2", 1);
+    close(&g2).unwrap();
+    assert_eq!(told(), ["g1", "g2 closed", "g9 unregistered"]);
+    open(&g2, false).unwrap();
+    open(&g9, true).unwrap();
+    assert_eq!(told(), ["g1", "g2", "g9"]);
+}
+
+#[test]
+fn monitoring_sees_groups_without_storages_and_storages_without_clients() {
+    let setting = Setting::new();
+    let mut storage = setting.active("g1", "10.0.0.1", 1);
+    let report = Report {
+        drain: Drain::All,
+        ..Report::default()
+    };
+    let report = TrackerRequest::Report(member("g1", "h"), Box::new(report));
+    storage.call(report).unwrap();
+    let globals = &setting.service.globals;
+    let config = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
+    let shown = Shown(Arc::clone(globals));
+    let port = StatusPort::start("tracker", &config, &globals.metrics.frame, shown).unwrap();
+    let mut stream = TcpStream::connect(port.addr().unwrap()).unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let text = std::io::read_to_string(stream).unwrap();
+    port.shutdown();
+    let sample = |line: &str| {
+        assert!(text.lines().any(|other| other == line), "{line}: {text}");
+    };
+    sample(r#"tnv_tracker_members{group="g1",state="active"} 1"#);
+    sample(r#"tnv_tracker_offered_members{group="g1"} 0"#);
+    sample(r#"tnv_tracker_drained_members{group="g1"} 1"#);
+    sample(r#"tnv_tracker_unreachable_members{group="g1"} 0"#);
+    sample(r#"tnv_tracker_members{group="g2",state="active"} 0"#);
+    sample(r#"tnv_tracker_offered_members{group="g2"} 0"#);
+    sample("tnv_tracker_refused_storages 0");
+    let message = setting.saddrs("alice").unwrap_err().message;
+    assert!(message.contains("takes uploads"), "{message}");
+    let routes = &setting.service.globals.routes;
+    let [app, user] = ["tnvideo", "bob"];
+    let g1 = "g1".parse().unwrap();
+    routes
+        .bind(&app.parse().unwrap(), &user.parse().unwrap(), &g1)
+        .unwrap();
+    let message = setting.saddrs("bob").unwrap_err().message;
+    assert!(message.ends_with(": 10.0.0.1:1 is drained"), "{message}");
+}
+
 /// Another tracker is always faster.
 struct Overtaken(Box<dyn db::Routes>);
 
@@ -381,6 +469,10 @@ impl db::Routes for Overtaken {
 
     fn groups(&self) -> Result<Vec<GroupName>, DbError> {
         self.0.groups()
+    }
+
+    fn closed_groups(&self) -> Result<Vec<GroupName>, DbError> {
+        self.0.closed_groups()
     }
 
     fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {

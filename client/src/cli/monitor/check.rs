@@ -24,7 +24,7 @@ struct Findings {
 }
 
 /// Judges the cluster. `warning` and `critical` are percentages of a group's disk that are still
-/// available to uploads.
+/// available to uploads. A group that is closed need not take any.
 pub(super) fn judge(view: &View, warning: u8, critical: u8) -> Verdict {
     let mut findings = Findings::default();
     if view.answered() == 0 {
@@ -40,7 +40,9 @@ pub(super) fn judge(view: &View, warning: u8, critical: u8) -> Verdict {
     }
     for group in &view.groups {
         of_servers(group, &mut findings);
-        of_space(group, warning, critical, &mut findings);
+        if group.open {
+            of_space(group, warning, critical, &mut findings);
+        }
     }
     let (exit, word) = match (&findings.critical[..], &findings.warning[..]) {
         ([], []) => (0, "OK"),
@@ -79,8 +81,12 @@ fn of_servers(group: &Group, findings: &mut Findings) {
         findings
             .critical
             .push(format!("{name} has no storage that serves"));
-    } else if !storages().any(view::is_writable) {
+    } else if group.open && !storages().any(view::is_writable) {
         findings.critical.push(format!("{name} takes no uploads"));
+    }
+    if group.unregistered {
+        let text = format!("group {name} is not in the database");
+        findings.warning.push(text);
     }
     for storage in storages() {
         let address = &storage.address;

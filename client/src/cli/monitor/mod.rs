@@ -24,6 +24,10 @@ pub(super) fn run(context: &Context, args: &MonitorArgs) -> anyhow::Result<ExitC
         watch::run(interval, || gather(context))?;
         return Ok(Exit::Ok.into());
     }
+    if args.check && args.warning < args.critical {
+        let text = "--warning is below --critical: it would never be told";
+        return Err(Mistake::usage(text).into());
+    }
     let view = gather(context);
     if args.check {
         let verdict = check::judge(&view, args.warning, args.critical);

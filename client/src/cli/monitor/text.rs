@@ -57,7 +57,11 @@ fn of_group(page: &mut String, group: &Group) {
     let storages = &group.storages;
     let count = |is: fn(&Storage) -> bool| storages.iter().filter(|s| is(s)).count();
     line(page, &format!("group name = {}", group.name));
-    let open = if group.open { "yes" } else { "no (closed)" };
+    let open = match (group.unregistered, group.open) {
+        (true, _) => "no (group is not in the database)",
+        (false, true) => "yes",
+        (false, false) => "no (closed)",
+    };
     line(page, &format!("takes new users = {open}"));
     if let Some(space) = view::space(group) {
         of_space(page, "", space);

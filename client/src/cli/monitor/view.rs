@@ -88,6 +88,7 @@ fn merge(clusters: &[(&Address, &Cluster)]) -> Vec<Group> {
             ..Group::default()
         });
         into.open |= group.open;
+        into.unregistered |= group.unregistered;
         for storage in &group.storages {
             let same = |known: &&mut Storage| known.address == storage.address;
             match into.storages.iter_mut().find(same) {
