@@ -17,6 +17,7 @@
 //! `fast-N`, one writer for each SQLite database, one for each ticker. Every one is named and joined.
 
 pub mod admin;
+pub mod allowed;
 pub mod args;
 pub mod config;
 mod host;

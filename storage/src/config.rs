@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daemon::admin::Guard;
+use daemon::allowed::{Allowed, Network};
 use daemon::args::{INIT_DATABASE, JobFlag};
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig, Synchronous};
@@ -31,6 +32,8 @@ pub struct Config {
     /// The file with the key of the administrators; absent: no order is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
+    /// Who is listened to: everybody who connects.
+    pub allow_hosts: Vec<Network>,
     /// Where it keeps who it is: a file of this storage alone.
     pub state_file: PathBuf,
     /// The group this storage belongs to.
@@ -162,6 +165,7 @@ impl Default for Config {
             listen: ([0, 0, 0, 0], 23000).into(),
             advertise: None,
             admin_key_file: None,
+            allow_hosts: Network::everybody(),
             state_file: "/var/lib/tnv/storage.state".into(),
             group: "group001".parse().expect("a group name"),
             hostname: daemon::hostname(),
@@ -191,6 +195,7 @@ const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 impl DaemonConfig for Config {
     const RELOADED: &'static [&'static str] = &[
         "admin_key_file",
+        "allow_hosts",
         "trackers",
         "idservers",
         "reserved_space",
@@ -202,6 +207,7 @@ impl DaemonConfig for Config {
         self.server.check()?;
         self.mysql.check(&self.database)?;
         Guard::check(self.admin_key_file.as_deref())?;
+        Allowed::check_list(&self.allow_hosts)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 use daemon::admin::Guard;
+use daemon::allowed::Allowed;
 
 use crate::barred::Barred;
 use crate::cache::Rows;
@@ -28,6 +29,7 @@ pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) guard: Guard,
+    pub(crate) allowed: Allowed,
     pub(crate) barred: Barred,
     pub(crate) paths: StorePaths,
     pub(crate) numbers: Numbers,
@@ -50,6 +52,7 @@ impl Globals {
         Ok(Arc::new(Globals {
             identity,
             guard: Guard::new(config.admin_key_file.clone()),
+            allowed: Allowed::new(config.allow_hosts.clone()),
             barred: Barred::default(),
             paths,
             numbers: Numbers::new(ids(&config)),

@@ -87,6 +87,7 @@ impl Storage {
         self.globals.numbers.change(ids(config));
         self.globals.rows.reload(&config.cache);
         self.globals.guard.reload(config.admin_key_file.clone());
+        self.globals.allowed.reload(&config.allow_hosts);
         for path in self.globals.paths.iter() {
             path.reserve(config.reserved_space);
         }

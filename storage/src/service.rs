@@ -187,6 +187,7 @@ impl Service for StorageService {
         request: StorageRequest,
         caller: &mut Caller<'_, Challenge>,
     ) -> Result<Reply, Fault> {
+        self.globals.allowed.check(caller.peer.ip())?;
         let reply = match request {
             StorageRequest::Challenge => {
                 let nonce = Guard::challenge(caller.session);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use daemon::admin::Guard;
+use daemon::allowed::{Allowed, Network};
 use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
@@ -37,6 +38,8 @@ pub struct Config {
     /// The file with the key of the administrators; absent: no order is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
+    /// Who is listened to: storages only.
+    pub allow_hosts: Vec<Network>,
     /// Groups remembered of users asked for.
     pub cache: CacheConfig,
     /// How the servers of a MySQL database are connected to.
@@ -82,6 +85,7 @@ impl Default for Config {
             members_max: 100_000,
             check_addresses: true,
             admin_key_file: None,
+            allow_hosts: Network::everybody(),
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
@@ -95,6 +99,7 @@ impl Default for Config {
 impl DaemonConfig for Config {
     const RELOADED: &'static [&'static str] = &[
         "admin_key_file",
+        "allow_hosts",
         "app_ids",
         "groups",
         "check_interval",
@@ -106,6 +111,7 @@ impl DaemonConfig for Config {
         self.server.check()?;
         self.mysql.check(&self.database)?;
         Guard::check(self.admin_key_file.as_deref())?;
+        Allowed::check_list(&self.allow_hosts)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("check_interval", self.check_interval.is_zero())?;
         check_nonzero("members_max", self.members_max == 0)?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use daemon::admin::Guard;
+use daemon::allowed::Allowed;
 use daemon::db::DbError;
 use parking_lot::{Mutex, RwLock};
 use proto::{AppId, GroupName};
@@ -32,6 +33,7 @@ pub(crate) struct Globals {
     pub(crate) refusals: Mutex<Refusals>,
     /// In front of the orders of administrators.
     pub(crate) guard: Guard,
+    pub(crate) allowed: Allowed,
     pub(crate) routes: Box<dyn Routes>,
     /// In front of the database.
     pub(crate) gate: Gate,
@@ -86,6 +88,7 @@ impl Globals {
             wanted: Mutex::default(),
             refusals: Mutex::default(),
             guard: Guard::new(config.admin_key_file.clone()),
+            allowed: Allowed::new(config.allow_hosts.clone()),
             routes,
             gate: Gate::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
@@ -140,6 +143,7 @@ impl Globals {
         self.wanted.lock().clone_from(&config.groups);
         self.app_ids.write().clone_from(&config.app_ids);
         self.guard.reload(config.admin_key_file.clone());
+        self.allowed.reload(&config.allow_hosts);
         let check_interval = config.check_interval.duration();
         let mut groups = self.groups.lock();
         groups.limit(config.members_max, check_interval);

@@ -256,6 +256,18 @@ fn ip_of(peer: SocketAddr) -> IpAddr {
     peer.ip().to_canonical()
 }
 
+/// Whether only a storage asks this: what it tells counts for all clients.
+fn is_of_storages(request: &TrackerRequest) -> bool {
+    matches!(
+        request,
+        TrackerRequest::Join(_)
+            | TrackerRequest::Beat(_)
+            | TrackerRequest::Leave(_)
+            | TrackerRequest::Report(..)
+            | TrackerRequest::Hello(_)
+    )
+}
+
 /// A connection speaks for the member that joined on it and for no other.
 fn check_group(name: &Member, ticket: &Ticket) -> Result<(), Fault> {
     if name.group == *ticket.group() {
@@ -299,6 +311,9 @@ impl Service for TrackerService {
         caller: &mut Caller<'_, Session>,
     ) -> Result<Reply, Fault> {
         let (peer, session) = (caller.peer, &mut *caller.session);
+        if is_of_storages(&request) {
+            self.globals.allowed.check(peer.ip())?;
+        }
         let nothing = |()| Vec::new();
         let body = match request {
             TrackerRequest::Join(join) => self.join(join, peer, session).map(nothing),

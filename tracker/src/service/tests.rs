@@ -374,7 +374,8 @@ fn who_would_wait_for_a_database_that_stands_still_is_sent_away() {
 fn a_group_that_nobody_entered_is_told_of_and_only_entered_on_purpose() {
     let setting = Setting::new();
     let globals = &setting.service.globals;
-    let order = |order| crate::admin::obey(globals, order).map(drop);
+    let by = SocketAddr::from(([127, 0, 0, 1], 1));
+    let order = |order| crate::admin::obey(globals, order, by).map(drop);
     let [g2, g9]: [GroupName; 2] = ["g2", "g9"].map(|name| name.parse().unwrap());
     let open = |group: &GroupName, new| {
         let group = group.clone();
@@ -449,6 +450,19 @@ fn monitoring_sees_groups_without_storages_and_storages_without_clients() {
         .unwrap();
     let message = setting.saddrs("bob").unwrap_err().message;
     assert!(message.ends_with(": 10.0.0.1:1 is drained"), "{message}");
+}
+
+#[test]
+fn who_is_not_in_allow_hosts_may_ask_but_not_join() {
+    let setting = Setting::new();
+    let globals = &setting.service.globals;
+    globals.allowed.reload(&["10.0.0.0/8".parse().unwrap()]);
+    setting.active("g1", "10.0.0.1", 1);
+    let mut stranger = setting.connect("192.0.2.1");
+    let fault = stranger.join("g1", "h", 2).unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Forbidden);
+    assert_eq!(fault.message, "192.0.2.1 is not in allow_hosts");
+    assert_eq!(stranger.list().len(), 1);
 }
 
 /// Another tracker is always faster.
