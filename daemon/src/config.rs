@@ -115,7 +115,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> ServerConfig {
         ServerConfig {
-            workers: 16,
+            workers: 64,
             fast_workers: 4,
             connections_max: 16_000,
             head_timeout: Period::from_secs(10),

@@ -7,6 +7,7 @@ mod admin;
 mod barred;
 mod clock;
 pub mod config;
+mod folder_sync;
 mod gate;
 mod globals;
 mod id;

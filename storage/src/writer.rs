@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::config::Durability;
 use crate::file::{join, open_below, rename_new, split};
+use crate::folder_sync::FolderSyncs;
 use crate::gate::GatedFile;
 use crate::leftovers::Leftovers;
 use crate::path::Place;
@@ -32,6 +33,7 @@ pub(crate) struct FileWriter {
     durability: Durability,
     /// Folders whose own names are known to be synced: a file in them needs one sync only.
     safe_folders: Mutex<HashSet<Folder>>,
+    folder_syncs: FolderSyncs<Folder>,
     leftovers: Leftovers,
 }
 
@@ -46,6 +48,7 @@ pub(crate) struct NewFile {
     temporary: String,
     path: String,
     prefix: String,
+    folder: Folder,
     /// Size in the end, in bytes.
     size: u64,
     /// The part of it that is neither written nor set aside.
@@ -80,6 +83,7 @@ impl FileWriter {
         FileWriter {
             durability,
             safe_folders: Mutex::default(),
+            folder_syncs: FolderSyncs::default(),
             leftovers: Leftovers::default(),
         }
     }
@@ -100,11 +104,11 @@ impl FileWriter {
         } = place;
         let (folder, name) = split(&path);
         let temporary = join(folder, &format!(".{name}.{:016x}", rand::random::<u64>()));
-        let known = self.make_folder(root.as_fd(), folder)?;
+        let folder_key = self.make_folder(root.as_fd(), folder)?;
         let file = match create_new(root.as_fd(), &temporary) {
             Err(Errno::NOENT) => {
                 // Somebody tidied up: what was known of the folder is no longer so.
-                self.safe_folders.lock().remove(&known);
+                self.safe_folders.lock().remove(&folder_key);
                 self.make_folder(root.as_fd(), folder)?;
                 create_new(root.as_fd(), &temporary)
             }
@@ -120,6 +124,7 @@ impl FileWriter {
             temporary,
             path,
             prefix,
+            folder: folder_key,
             size: promise.left(),
             promise,
             written,
@@ -155,7 +160,7 @@ impl FileWriter {
         }
         new.is_final = true;
         if self.durability.syncs_names()
-            && let Err(e) = folder.sync_all()
+            && let Err(e) = self.folder_syncs.sync(&new.folder, || folder.sync_all())
         {
             new.remove(&new.path);
             return Err(WriteError::Sync(e));

@@ -16,7 +16,7 @@ use super::wait::{Interest, ready};
 use super::watch;
 
 /// Content is gathered to this size before it is written.
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = 256 << 10;
 /// How long a worker that nobody waits for stays with a connection: handing it to the parking
 /// thread and back costs a quarter of the throughput.
 const STAY: Duration = Duration::from_millis(1);

@@ -1,0 +1,161 @@
+//! Syncs of folders that wait are made together: a sync makes all names of a folder safe that were
+//! there when it began, and uploads of the same time put theirs into the same folder.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::io;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+/// The syncs of all folders, each called `K`.
+pub(crate) struct FolderSyncs<K> {
+    /// Those that somebody is at.
+    folders: Mutex<HashMap<K, State>>,
+    ended: Condvar,
+}
+
+/// The syncs of a folder, numbered from 1.
+#[derive(Default)]
+struct State {
+    begun: u64,
+    ended: u64,
+    /// The last one that failed, and how.
+    failed: Option<(u64, io::ErrorKind, String)>,
+    /// How many are at it or wait for it.
+    users: usize,
+}
+
+impl<K> Default for FolderSyncs<K> {
+    fn default() -> FolderSyncs<K> {
+        FolderSyncs {
+            folders: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> FolderSyncs<K> {
+    /// Has a folder synced, by `sync` or by that of another that begins after this call.
+    ///
+    /// # Errors
+    /// Those of the sync, the same for all who waited for it.
+    pub(crate) fn sync(&self, folder: &K, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut folders = self.folders.lock();
+        let state = folders.entry(folder.clone()).or_default();
+        state.users += 1;
+        // One that is under way may have passed the new name already.
+        let wanted = state.begun + 1;
+        let result = loop {
+            let state = folders.entry(folder.clone()).or_default();
+            if state.ended >= wanted {
+                break state.outcome(wanted);
+            }
+            if state.begun == state.ended {
+                state.begun += 1;
+                break self.lead(&mut folders, folder, sync);
+            }
+            self.ended.wait(&mut folders);
+        };
+        let state = folders.entry(folder.clone()).or_default();
+        state.users -= 1;
+        if state.users == 0 {
+            folders.remove(folder);
+        }
+        result
+    }
+
+    /// Makes the sync that was begun, and tells.
+    fn lead(
+        &self,
+        folders: &mut MutexGuard<'_, HashMap<K, State>>,
+        folder: &K,
+        sync: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let result = MutexGuard::unlocked(folders, sync);
+        let state = folders.entry(folder.clone()).or_default();
+        state.ended = state.begun;
+        if let Err(e) = &result {
+            state.failed = Some((state.ended, e.kind(), e.to_string()));
+        }
+        self.ended.notify_all();
+        result
+    }
+}
+
+impl State {
+    /// What became of a sync. After a later one that failed nothing is sure of an earlier one.
+    fn outcome(&self, number: u64) -> io::Result<()> {
+        match &self.failed {
+            Some((failed, kind, text)) if *failed >= number => {
+                Err(io::Error::new(*kind, text.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+
+    /// One sync is held until `n` others wait; returns what all got and how many syncs there were.
+    fn sync_beside_one(
+        n: usize,
+        outcome: impl Fn() -> io::Result<()> + Sync,
+    ) -> (Vec<io::Result<()>>, usize) {
+        let syncs = FolderSyncs::default();
+        let count = AtomicUsize::new(0);
+        let (release, held) = bounded(0);
+        let results = thread::scope(|scope| {
+            let (begun, is_begun) = bounded(0);
+            let (syncs, count, outcome) = (&syncs, &count, &outcome);
+            let first = scope.spawn(move || {
+                syncs.sync(&"folder", || {
+                    begun.send(()).unwrap();
+                    held.recv().unwrap();
+                    Ok(())
+                })
+            });
+            is_begun.recv().unwrap();
+            let others: Vec<_> = (0..n)
+                .map(|_| {
+                    scope.spawn(move || {
+                        syncs.sync(&"folder", || {
+                            count.fetch_add(1, Ordering::Relaxed);
+                            outcome()
+                        })
+                    })
+                })
+                .collect();
+            while syncs.folders.lock()["folder"].users < n + 1 {
+                thread::yield_now();
+            }
+            assert_eq!(count.load(Ordering::Relaxed), 0, "beside one under way");
+            release.send(()).unwrap();
+            assert!(first.join().unwrap().is_ok());
+            others.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert!(syncs.folders.lock().is_empty());
+        (results, count.into_inner())
+    }
+
+    #[test]
+    fn who_waits_is_served_by_one_sync_that_began_later() {
+        let (results, count) = sync_beside_one(8, || Ok(()));
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_failure_is_told_to_all_who_waited() {
+        let (results, _) = sync_beside_one(8, || Err(io::Error::other("broken")));
+        for result in results {
+            assert_eq!(result.unwrap_err().to_string(), "broken");
+        }
+    }
+}
