@@ -45,8 +45,14 @@ fn requests(command: &str, outcome: &str) -> String {
 fn counts_are_what_was_done() {
     let fixture = Fixture::small(2);
     let sent = "tnv_http_content_sent_bytes_total{method=\"get\"}";
-    // What the look whether it is ready was answered.
-    let sent_before = metrics(&fixture, &fixture.nodes(Role::Httpd)[0])[sent] as u64;
+    // What the one look whether it is ready was answered; it is counted when it is over.
+    let httpd = &fixture.nodes(Role::Httpd)[0];
+    let sent_before = wait_for("the look to be counted", || {
+        match metrics(&fixture, httpd)[sent] as u64 {
+            0 => Err("no byte sent".to_owned()),
+            sent => Ok(sent),
+        }
+    });
     let sizes = [0, 1, 70_000, 2 * MIB + 5];
     let contents = sizes.map(|size| Content::new(size, size));
     let keys = contents.each_ref().map(|content| fixture.upload(content));
