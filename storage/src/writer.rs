@@ -133,8 +133,10 @@ impl FileWriter {
             is_final,
             leftovers: self.leftovers.clone(),
         };
+        let preallocated = new.preallocate(0);
+        // Before what was begun is removed, which passes the gate by itself.
         drop(pass);
-        new.begin()?;
+        preallocated?;
         Ok(new)
     }
 
@@ -235,11 +237,6 @@ impl FileWriter {
 }
 
 impl NewFile {
-    fn begin(&mut self) -> io::Result<()> {
-        let _pass = self.file.enter()?;
-        self.preallocate(0)
-    }
-
     /// Appends.
     ///
     /// # Errors

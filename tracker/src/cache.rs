@@ -148,6 +148,7 @@ mod tests {
         });
         assert_eq!(get(&user, 65), None);
     }
+
     #[test]
     fn what_was_read_before_a_user_was_moved_is_not_put_back() {
         let bindings = Bindings::new(&CacheConfig::default());
