@@ -6,11 +6,10 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use proto::storage::{self, FileStat, Span, StorageRequest};
+use proto::storage::{self, Span, StorageRequest};
 use proto::{Address, ErrorCode, Fault, FileKey};
 
 use crate::connection::DISCARD_MAX;
-use crate::lacking::Way;
 use crate::storages::Candidates;
 use crate::{Client, Connection, Error, Stat};
 
@@ -87,31 +86,7 @@ impl Client {
         Ok(Download::begin(self, key, storages, range, connection))
     }
 
-    /// What is known of a file, and as much of `span` as there is of it, in one question to a
-    /// storage; of a C++ storage, in two.
-    ///
-    /// # Errors
-    /// A storage refused, with [`ErrorKind::NotFound`](crate::ErrorKind) among the reasons; or
-    /// every storage failed.
-    pub fn open(&self, key: &FileKey, span: Span) -> Result<(Stat, Download), Error> {
-        let mut candidates = Candidates::new(self, key)?;
-        let (stat, connection) = candidates.ask_each("read", |address| {
-            let request = StorageRequest::Read(storage::Read {
-                key: key.clone(),
-                span,
-            });
-            let request = request.encode();
-            let read = |way| read_at(self, way, address, &request, span);
-            let instead = || self.open_in_two(address, key, span);
-            self.no_read().ask(address, read, instead)
-        })?;
-        let storages = candidates.into_all();
-        let range = span.within(stat.size);
-        let download = Download::begin(self, key, storages, range, Some(connection));
-        Ok((stat, download))
-    }
-
-    fn open_in_two(
+    pub(crate) fn open_in_two(
         &self,
         address: &Address,
         key: &FileKey,
@@ -146,7 +121,7 @@ impl Download {
     pub const DISCARD_MAX: u64 = DISCARD_MAX;
 
     /// `range` is the next byte and the number of bytes from there on, which `connection` sends.
-    fn begin(
+    pub(crate) fn begin(
         client: &Client,
         key: &FileKey,
         storages: Vec<Address>,
@@ -343,31 +318,6 @@ impl Retry {
 fn pause() {
     let nothing = Mutex::new(());
     Condvar::new().wait_for(&mut nothing.lock(), PAUSE);
-}
-
-/// Asks one storage for a file and a part of it. Returns the connection, behind what is known of
-/// the file.
-fn read_at(
-    client: &Client,
-    way: Way,
-    address: &Address,
-    request: &[u8],
-    span: Span,
-) -> Result<(Stat, Connection), Error> {
-    let pools = client.pools();
-    let (mut connection, body_len) = pools.exchange_by(way, address, request, storage::REPLY)?;
-    let too_short = body_len < FileStat::LEN as u64;
-    let mut head = [0; FileStat::LEN];
-    if !too_short {
-        connection.read_part(&mut head)?;
-    }
-    let stat = FileStat::decode(&head).map_err(|e| connection.protocol_error(e.into()))?;
-    let (_, len) = span.within(stat.size);
-    if too_short || body_len - FileStat::LEN as u64 != len {
-        let actual = i64::try_from(body_len).unwrap_or(i64::MAX);
-        return Err(connection.body_length(actual, format!("{} and {len}", FileStat::LEN)));
-    }
-    Ok((stat.into(), connection))
 }
 
 /// Asks one storage for a range. Returns the connection, behind the head of the reply, and the

@@ -68,7 +68,8 @@ impl Lacking {
         }
     }
 
-    fn has(&self, address: &Address) -> bool {
+    /// Whether a server is known not to know it.
+    pub(crate) fn has(&self, address: &Address) -> bool {
         let since = self.since.lock();
         let since = since.get(address);
         since.is_some_and(|since| since.elapsed() < SPARE_TIME)

@@ -263,23 +263,73 @@ impl PoolManager {
         }
     }
 
+    /// Sends a request on a connection that is idle or new, and does not wait for the reply.
+    pub(crate) fn begin(&self, address: &Address, request: &[u8]) -> Result<Connection, Error> {
+        let connection = self.get(address)?;
+        match self.send_on(connection, request) {
+            Ok(connection) => Ok(connection),
+            Err((_, true)) => {
+                let fresh = self.connect(address)?;
+                self.send_on(fresh, request).map_err(|(error, _)| error)
+            }
+            Err((error, false)) => Err(error),
+        }
+    }
+
+    /// Reads the head of the reply to a request that was [begun](PoolManager::begin); on a fresh
+    /// connection if that one turns out to be closed.
+    pub(crate) fn resume(
+        &self,
+        connection: Connection,
+        request: &[u8],
+        reply_command: u8,
+    ) -> Result<(Connection, u64), Error> {
+        let address = connection.address().clone();
+        match self.receive_on(connection, reply_command) {
+            Ok(done) => Ok(done),
+            Err((_, true)) => self.exchange_fresh(&address, request, reply_command),
+            Err((error, false)) => Err(error),
+        }
+    }
+
     /// One attempt. With the error comes whether to try again on a fresh connection.
     fn exchange_on(
         &self,
-        mut connection: Connection,
+        connection: Connection,
         request: &[u8],
         reply_command: u8,
     ) -> Result<(Connection, u64), (Error, bool)> {
+        let connection = self.send_on(connection, request)?;
+        self.receive_on(connection, reply_command)
+    }
+
+    fn send_on(
+        &self,
+        mut connection: Connection,
+        request: &[u8],
+    ) -> Result<Connection, (Error, bool)> {
         connection.begin();
-        let sent = connection.send(request, "sending the request");
-        match sent.and_then(|()| connection.read_head(reply_command)) {
-            Ok(body_len) => Ok((connection, body_len)),
-            Err(error) => {
-                let stale = connection.is_stale(&error);
-                self.put_after(connection, &error);
-                Err((error, stale))
-            }
+        match connection.send(request, "sending the request") {
+            Ok(()) => Ok(connection),
+            Err(error) => Err(self.give_up(connection, error)),
         }
+    }
+
+    fn receive_on(
+        &self,
+        mut connection: Connection,
+        reply_command: u8,
+    ) -> Result<(Connection, u64), (Error, bool)> {
+        match connection.read_head(reply_command) {
+            Ok(body_len) => Ok((connection, body_len)),
+            Err(error) => Err(self.give_up(connection, error)),
+        }
+    }
+
+    fn give_up(&self, connection: Connection, error: Error) -> (Error, bool) {
+        let stale = connection.is_stale(&error);
+        self.put_after(connection, &error);
+        (error, stale)
     }
 
     fn take_idle(&self, address: &Address) -> Option<Connection> {

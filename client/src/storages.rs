@@ -8,27 +8,33 @@ use crate::{Client, Error};
 
 /// The addresses to try for one request, in order. When all that were remembered have failed the
 /// trackers are asked anew, once: an address that is new, or came back, gets its turn.
-pub(crate) struct Candidates<'a> {
-    client: &'a Client,
-    key: &'a FileKey,
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    client: Client,
+    key: FileKey,
     waiting: VecDeque<Address>,
     tried: Vec<Address>,
     /// Whether the addresses came from memory, so that the trackers may know better.
     remembered: bool,
 }
 
-impl<'a> Candidates<'a> {
+impl Candidates {
     /// # Errors
     /// No tracker answers, or none knows an active storage.
-    pub(crate) fn new(client: &'a Client, key: &'a FileKey) -> Result<Candidates<'a>, Error> {
+    pub(crate) fn new(client: &Client, key: &FileKey) -> Result<Candidates, Error> {
         let (addresses, remembered) = client.storages_of(key)?;
         Ok(Candidates {
-            client,
-            key,
+            client: client.clone(),
+            key: key.clone(),
             waiting: client.pools().order(&addresses).into(),
             tried: Vec::new(),
             remembered,
         })
+    }
+
+    /// The address that comes first, as far as is known.
+    pub(crate) fn first(&self) -> Option<&Address> {
+        self.waiting.front()
     }
 
     /// The next address, if one is left.

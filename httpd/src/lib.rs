@@ -12,6 +12,7 @@ mod body;
 mod cache;
 mod entity;
 mod metrics;
+mod query;
 mod service;
 
 mod server;

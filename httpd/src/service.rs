@@ -1,22 +1,26 @@
 //! What an httpd does with each request.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use client::{Download, Error, ErrorKind};
-use daemon::http::{Handler, Method, Request, Response, status};
+use daemon::http::{Answer, Handler, Method, Request, Response, status};
 use daemon::logging::Seldom;
 use log::{debug, error};
-use proto::storage::Span;
 
-use crate::body::{FIRST_PIECE, Frame, Origin, content_range};
+use crate::body::{Frame, Origin, content_range};
 use crate::conditional::{self, Verdict};
 use crate::entity::{self, Entity};
 use crate::globals::{Current, Globals};
+use crate::query::{Looked, Query};
 use crate::range::{self, Ranges, Stretch};
 use crate::target::{self, Target};
 
-pub(crate) struct HttpService {
-    globals: Current,
+pub(crate) struct HttpService(Arc<Service>);
+
+/// What all requests share.
+pub(crate) struct Service {
+    pub(crate) globals: Current,
     /// Makes boundaries that no file can foresee, the same for HEAD and GET.
     boundaries: RandomState,
     /// Failures in the log, in bounds: while storages are away every request fails.
@@ -24,32 +28,42 @@ pub(crate) struct HttpService {
 }
 
 impl Handler for HttpService {
-    fn handle(&self, request: &Request) -> Response {
+    fn handle(&self, request: Request) -> Answer {
         if !matches!(request.method, Method::Get | Method::Head) {
-            return Response::text(status::METHOD_NOT_ALLOWED, "method not allowed")
-                .with("Allow", "GET, HEAD");
+            let refusal = Response::text(status::METHOD_NOT_ALLOWED, "method not allowed");
+            return Answer::Now(refusal.with("Allow", "GET, HEAD"));
         }
-        let globals = self.globals.look();
+        let HttpService(service) = self;
+        let globals = service.globals.look();
         let Globals { app, user, .. } = &*globals;
         let Some(target) = target::parse(request.path(), app, user.as_ref()) else {
-            return Response::text(status::NOT_FOUND, "not found");
+            return Answer::Now(Response::text(status::NOT_FOUND, "not found"));
         };
-        self.answer(request, &target)
-            .unwrap_or_else(|e| self.failure(&target, &e))
+        Query::new(Arc::clone(service), request, target).begin()
     }
 }
 
 impl HttpService {
     pub(crate) fn new(globals: Current) -> HttpService {
-        HttpService {
+        HttpService(Arc::new(Service {
             globals,
             boundaries: RandomState::new(),
             faults: Seldom::default(),
-        }
+        }))
     }
+}
 
-    fn answer(&self, request: &Request, target: &Target) -> Result<Response, Error> {
-        let (entity, opened) = self.look(request, target)?;
+impl Service {
+    /// The answer to a request for a file of which so much is known.
+    ///
+    /// # Errors
+    /// No storage sends what is missing.
+    pub(crate) fn answer(
+        &self,
+        request: &Request,
+        target: &Target,
+        (entity, opened): Looked,
+    ) -> Result<Response, Error> {
         match conditional::judge(request, &entity) {
             Verdict::Proceed => {}
             Verdict::NotModified => return Ok(not_modified(&entity)),
@@ -85,30 +99,6 @@ impl HttpService {
                 _ => self.several(target, &entity, &stretches, send),
             },
         }
-    }
-
-    /// What is known of a file, and the first of its content if that is likely to be sent: one
-    /// question to a storage costs half of two.
-    fn look(
-        &self,
-        request: &Request,
-        target: &Target,
-    ) -> Result<(Entity, Option<Download>), Error> {
-        let globals = self.globals.look();
-        let client = &globals.client;
-        let likely = request.method == Method::Get && !conditional::is_conditional(request);
-        let span = match request.header("range") {
-            _ if !likely => None,
-            None => Some(Span::WHOLE),
-            Some(field) => range::span(field),
-        };
-        Ok(match span {
-            Some(span) => {
-                let (stat, opened) = client.open(&target.key, at_first(span))?;
-                (stat.into(), Some(opened))
-            }
-            None => (client.stat(&target.key)?.into(), None),
-        })
     }
 
     /// The response with a stretch of the file as its body, which is sent if `send` holds what was
@@ -178,7 +168,7 @@ impl HttpService {
     }
 
     /// An application, user or file that is not served is not found, whichever of them it is.
-    fn failure(&self, target: &Target, error: &Error) -> Response {
+    pub(crate) fn failure(&self, target: &Target, error: &Error) -> Response {
         let key = &target.key;
         let (status, text) = match error.kind() {
             ErrorKind::NotFound | ErrorKind::BadRequest | ErrorKind::Forbidden => {
@@ -197,15 +187,6 @@ impl HttpService {
             _ => response,
         }
     }
-}
-
-/// As much of a span as is asked for at once.
-fn at_first(span: Span) -> Span {
-    let size = match span.size {
-        0 => FIRST_PIECE,
-        size => size.min(FIRST_PIECE),
-    };
-    Span { size, ..span }
 }
 
 /// The fields of an answer that carries content.

@@ -8,7 +8,7 @@ mod protocol;
 mod request;
 mod response;
 
-pub use protocol::{Handler, Http};
+pub use protocol::{Answer, Handler, Http};
 pub use request::Request;
 pub use response::{Response, status};
 pub use tiny_http::Method;

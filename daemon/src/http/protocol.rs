@@ -1,6 +1,6 @@
 //! Requests in, answers out.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,20 @@ use super::access::Access;
 use super::request::{HEAD_MAX, Parsed, Refusal, Request, parse};
 use super::response::{Response, status};
 use crate::metrics::{Metrics, NetMetrics, Tally};
-use crate::net::{Action, Inbox, Lane, Outgoing, Part, Protocol, Readiness, Then};
+use crate::net::{Action, Inbox, Lane, Outgoing, Part, Pending, Protocol, Readiness, Then};
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request.
-    fn handle(&self, request: &Request) -> Response;
+    fn handle(&self, request: Request) -> Answer;
+}
+
+/// What becomes of a request.
+pub enum Answer {
+    /// This.
+    Now(Response),
+    /// What is made of another server's answer.
+    Later(Box<dyn Pending<Response>>),
 }
 
 /// HTTP, spoken for a handler.
@@ -64,10 +72,17 @@ impl<H: Handler> Protocol for Http<H> {
             Ok(Parsed::Head(mut request, len)) => {
                 inbox.consume(len);
                 request.keep_alive &= !stopping;
-                let tally = self.metrics.requests.begin_http(Some(&request.method));
-                let access = Access::of(&request);
-                let response = self.handler.handle(&request);
-                Action::Send(outgoing(&request, response, access, tally))
+                let exchange = Exchange {
+                    minor_version: request.minor_version,
+                    keep_alive: request.keep_alive,
+                    wants_body: request.method != Method::Head,
+                    tally: self.metrics.requests.begin_http(Some(&request.method)),
+                    access: Access::of(&request),
+                };
+                match self.handler.handle(request) {
+                    Answer::Now(response) => Action::Send(exchange.end(response)),
+                    Answer::Later(pending) => Action::Wait(Box::new(Asked { exchange, pending })),
+                }
             }
             Ok(Parsed::Partial) => unreachable!("readiness saw a whole head"),
             Err(refusal) => {
@@ -98,24 +113,56 @@ impl<H: Handler> Protocol for Http<H> {
     }
 }
 
-fn outgoing(request: &Request, response: Response, access: Access, tally: Tally) -> Outgoing {
-    let head = response.head(request.minor_version, request.keep_alive);
-    let report = access.report(response.status, head.len() as u64);
-    let tally = tally.answer(response.status, head.len());
-    let mut parts = vec![Part::Bytes(head)];
-    if request.method != Method::Head {
-        parts.extend(response.body);
+/// What is remembered of a request until it is answered.
+struct Exchange {
+    minor_version: u8,
+    keep_alive: bool,
+    wants_body: bool,
+    tally: Tally,
+    access: Access,
+}
+
+impl Exchange {
+    fn end(self, response: Response) -> Outgoing {
+        let head = response.head(self.minor_version, self.keep_alive);
+        let report = self.access.report(response.status, head.len() as u64);
+        let tally = self.tally.answer(response.status, head.len());
+        let mut parts = vec![Part::Bytes(head)];
+        if self.wants_body {
+            parts.extend(response.body);
+        }
+        let then = if self.keep_alive {
+            Then::Keep
+        } else {
+            Then::Close
+        };
+        Outgoing {
+            parts,
+            then,
+            report,
+            tally: Some(tally),
+        }
     }
-    let then = if request.keep_alive {
-        Then::Keep
-    } else {
-        Then::Close
-    };
-    Outgoing {
-        parts,
-        then,
-        report,
-        tally: Some(tally),
+}
+
+/// A request whose answer depends on another server's.
+struct Asked {
+    exchange: Exchange,
+    pending: Box<dyn Pending<Response>>,
+}
+
+impl Pending<Outgoing> for Asked {
+    fn socket(&self) -> Option<&TcpStream> {
+        self.pending.socket()
+    }
+
+    fn patience(&self) -> Duration {
+        self.pending.patience()
+    }
+
+    fn resume(self: Box<Self>, silent: bool) -> Outgoing {
+        let Asked { exchange, pending } = *self;
+        exchange.end(pending.resume(silent))
     }
 }
 

@@ -132,8 +132,8 @@ fn a_value_that_would_end_the_line_is_left_out() {
 struct Idle;
 
 impl Handler for Idle {
-    fn handle(&self, _request: &Request) -> Response {
-        Response::text(status::OK, "")
+    fn handle(&self, _request: Request) -> Answer {
+        Answer::Now(Response::text(status::OK, ""))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
 use super::census::Slot;
-use super::protocol::{Inbox, Lane, Protocol};
+use super::protocol::{Inbox, Lane, Outgoing, Pending, Protocol};
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::wait::Interest;
@@ -39,6 +39,11 @@ pub(crate) struct Connection<P: Protocol> {
 pub(crate) enum Activity {
     /// Waits for a request.
     Idle,
+    /// Waits for another server, until its time is over.
+    Waiting {
+        pending: Box<dyn Pending<Outgoing>>,
+        until: Instant,
+    },
     /// Takes content in.
     Receiving(Receiving),
     /// Sends a reply.
@@ -79,6 +84,9 @@ impl<P: Protocol> Connection<P> {
     /// The socket that is waited for.
     pub(crate) fn socket(&self, interest: Interest) -> &TcpStream {
         match (&self.activity, interest) {
+            (Activity::Waiting { pending, .. }, Interest::Source) => {
+                pending.socket().unwrap_or(&self.stream)
+            }
             (Activity::Sending(sending), Interest::Source) => {
                 sending.source_socket().unwrap_or(&self.stream)
             }

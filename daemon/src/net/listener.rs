@@ -17,7 +17,7 @@ use super::pipe::Pipe;
 use super::protocol::Protocol;
 use super::sending::{Sending, Tools};
 use super::server::Shared;
-use super::wait::Interest;
+use super::watch;
 use crate::logging::Seldom;
 
 /// Time for connections that are being made when the server stops.
@@ -68,6 +68,7 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
         shared,
         listener,
         ids: 1..,
+        scratch: vec![0; P::REQUEST_MAX],
         seldom: Seldom::default(),
     };
     while !shared.is_stopping() {
@@ -93,6 +94,8 @@ struct Desk<'a, P: Protocol> {
     shared: &'a Arc<Shared<P>>,
     listener: TcpListener,
     ids: RangeFrom<u64>,
+    /// Room for a request.
+    scratch: Vec<u8>,
     seldom: Seldom<&'static str>,
 }
 
@@ -112,10 +115,22 @@ impl<P: Protocol> Desk<'_, P> {
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.shared.metrics().accepted.inc();
         let id = self.ids.next().unwrap_or(u64::MAX);
-        if let Err(e) = admit(self.shared, stream, peer, id)
-            && let Some(more) = self.seldom.due("crowded")
-        {
-            warn!("{peer}: not admitted: {e}{more}");
+        match admit(self.shared, stream, peer, id) {
+            Ok(connection) => self.begin(connection),
+            Err(e) => {
+                if let Some(more) = self.seldom.due("crowded") {
+                    warn!("{peer}: not admitted: {e}{more}");
+                }
+            }
+        }
+    }
+
+    /// Most clients ask at once: their first request is there when they are accepted, and need not
+    /// wake the parking thread.
+    fn begin(&mut self, connection: Box<Connection<P>>) {
+        let advanced = watch::guard(|| watch::advance(self.shared, connection, &mut self.scratch));
+        if let Some(connection) = advanced.flatten() {
+            self.shared.hand_over(connection);
         }
     }
 
@@ -161,7 +176,7 @@ fn admit<P: Protocol>(
     stream: TcpStream,
     peer: SocketAddr,
     id: u64,
-) -> io::Result<()> {
+) -> io::Result<Box<Connection<P>>> {
     stream.set_nonblocking(true)?;
     let Some(slot) = shared.enter() else {
         shared.metrics().refused.inc();
@@ -170,8 +185,7 @@ fn admit<P: Protocol>(
     };
     let connection = Box::new(Connection::new(stream, peer, id, slot));
     shared.parking.register(&connection)?;
-    shared.park(connection, Interest::Read);
-    Ok(())
+    Ok(connection)
 }
 
 /// Says 'busy' as far as that goes without waiting.

@@ -31,7 +31,8 @@ mod worker;
 
 pub use census::Connections;
 pub use protocol::{
-    Action, Inbox, Lane, OpenFile, Outgoing, Part, Protocol, Readiness, Receive, Sent, Then,
+    Action, Inbox, Lane, OpenFile, Outgoing, Part, Pending, Protocol, Readiness, Receive, Sent,
+    Then,
 };
 pub use server::Server;
 pub use source::Source;

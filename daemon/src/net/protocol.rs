@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::source::Source;
@@ -74,6 +74,21 @@ pub enum Action {
         /// Where they go.
         sink: Box<dyn Receive>,
     },
+    /// Wait until another server has answered, then send the reply that comes of it.
+    Wait(Box<dyn Pending<Outgoing>>),
+}
+
+/// A question that went to another server, and what is to be made of its answer.
+pub trait Pending<T>: Send {
+    /// Where the answer comes from; absent when there is nothing to wait for.
+    fn socket(&self) -> Option<&TcpStream>;
+
+    /// How long the answer may take.
+    fn patience(&self) -> Duration;
+
+    /// The answer begins to come, or none did in time: then the server is `silent`. May block, for
+    /// a bounded time.
+    fn resume(self: Box<Self>, silent: bool) -> T;
 }
 
 /// Takes content in, piece by piece. Dropped without [`Receive::finish`] when the peer goes away.

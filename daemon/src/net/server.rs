@@ -273,7 +273,7 @@ impl<P: Protocol> Shared<P> {
                 Some(since) => since + config.head_timeout.duration(),
                 None => now + config.idle_timeout.duration(),
             },
-            Activity::Lingering { until } => *until,
+            Activity::Lingering { until } | Activity::Waiting { until, .. } => *until,
             Activity::Receiving(_) | Activity::Sending(_) => {
                 now + connection.pace.patience(config.stall_timeout.duration())
             }

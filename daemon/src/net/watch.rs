@@ -96,7 +96,9 @@ pub(crate) fn advance<P: Protocol>(
             discard(shared, connection, until, scratch);
             None
         }
-        Activity::Receiving(_) | Activity::Sending(_) => Some(connection),
+        Activity::Waiting { .. } | Activity::Receiving(_) | Activity::Sending(_) => {
+            Some(connection)
+        }
     }
 }
 
@@ -183,6 +185,7 @@ fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
                 debug!("#{}: closed, request came too slowly", connection.id);
             }
             Activity::Lingering { .. } => {}
+            Activity::Waiting { .. } => shared.hand_over(connection),
             Activity::Sending(sending) if sending.starved_until().is_some() => {
                 sending.abandon_source();
                 shared.hand_over(connection);

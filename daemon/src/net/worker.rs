@@ -8,7 +8,7 @@ use log::{debug, error, warn};
 
 use super::connection::{Activity, Connection, Filled};
 use super::pipe::Pipe;
-use super::protocol::{Action, Lane, Outgoing, Part, Protocol, Readiness, Then};
+use super::protocol::{Action, Lane, Outgoing, Pending, Protocol, Readiness, Then};
 use super::receiving::{self, Receiving};
 use super::sending::{self, SendError, Sending, Tools};
 use super::server::{Shared, Work};
@@ -22,7 +22,7 @@ const BUFFER: usize = 256 << 10;
 const STAY: Duration = Duration::from_millis(1);
 /// The same with a buffer half full of content, where parking costs a small write.
 const STAY_FOR_CONTENT: Duration = Duration::from_millis(10);
-/// A request whose reply was in memory after less than this waited for nothing but the processor.
+/// A request that was decided after less than this waited for nothing but the processor.
 /// Behind one a worker waits for any connection, not for the same one again: few workers that are
 /// awake serve more than many that are woken for each request.
 const QUICK: Duration = Duration::from_micros(200);
@@ -164,6 +164,7 @@ impl<P: Protocol> Worker<P> {
     fn step(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
         match std::mem::replace(&mut connection.activity, Activity::Idle) {
             Activity::Idle => self.next_request(connection, served),
+            Activity::Waiting { pending, until } => self.resume(connection, pending, until),
             Activity::Receiving(receiving) => self.receive(connection, receiving),
             Activity::Sending(sending) => self.send(connection, sending),
             Activity::Lingering { until } => {
@@ -195,11 +196,10 @@ impl<P: Protocol> Worker<P> {
             return Step::Yield;
         }
         *served += 1;
-        self.serve(connection);
-        Step::Go
+        self.serve(connection)
     }
 
-    fn serve(&mut self, connection: &mut Connection<P>) {
+    fn serve(&mut self, connection: &mut Connection<P>) -> Step {
         connection.owes_reply = true;
         connection.last_request = Instant::now();
         let stopping = self.shared.is_stopping();
@@ -211,17 +211,38 @@ impl<P: Protocol> Worker<P> {
         } = connection;
         let action = self.shared.protocol.serve(inbox, session, *peer, stopping);
         connection.head_since = (!inbox.is_empty()).then(Instant::now);
-        self.quick = false;
+        self.quick = connection.last_request.elapsed() < QUICK;
         match action {
-            Action::Send(outgoing) => {
-                let in_memory = matches!(outgoing.parts[..], [Part::Bytes(_)]);
-                self.quick = in_memory && connection.last_request.elapsed() < QUICK;
-                reply(connection, outgoing);
-            }
+            Action::Send(outgoing) => reply(connection, outgoing),
             Action::Receive { len, sink } => {
+                self.quick = false;
                 connection.activity = Activity::Receiving(Receiving::new(len, sink));
             }
+            Action::Wait(pending) => {
+                let until = Instant::now() + pending.patience();
+                let wait = pending.socket().is_some();
+                connection.activity = Activity::Waiting { pending, until };
+                if wait {
+                    return Step::Wait(Interest::Source);
+                }
+            }
         }
+        Step::Go
+    }
+
+    /// Another server has answered, or its time is over.
+    fn resume(
+        &mut self,
+        connection: &mut Connection<P>,
+        pending: Box<dyn Pending<Outgoing>>,
+        until: Instant,
+    ) -> Step {
+        let now = Instant::now();
+        let is_silent = |socket| !ready(socket, Interest::Source, Duration::ZERO);
+        let silent = now >= until && pending.socket().is_some_and(is_silent);
+        reply(connection, pending.resume(silent));
+        self.quick = now.elapsed() < QUICK;
+        Step::Go
     }
 
     fn receive(&mut self, connection: &mut Connection<P>, receiving: Receiving) -> Step {
@@ -314,7 +335,7 @@ impl<P: Protocol> Worker<P> {
     fn stay(&self, connection: &Connection<P>, interest: Interest) -> bool {
         let leave = match connection.activity {
             Activity::Idle => self.quick,
-            Activity::Lingering { .. } => true,
+            Activity::Waiting { .. } | Activity::Lingering { .. } => true,
             Activity::Receiving(_) | Activity::Sending(_) => false,
         };
         !leave

@@ -28,7 +28,21 @@ pub(super) struct Pages<S> {
 }
 
 impl<S: Subject> Handler for Pages<S> {
-    fn handle(&self, request: &Request) -> Response {
+    fn handle(&self, request: Request) -> Answer {
+        Answer::Now(self.page(&request))
+    }
+}
+
+impl<S: Subject> Pages<S> {
+    pub(super) fn new(name: &'static str, metrics: Arc<Metrics>, subject: S) -> Pages<S> {
+        Pages {
+            name,
+            metrics,
+            subject,
+        }
+    }
+
+    fn page(&self, request: &Request) -> Response {
         if !matches!(request.method, Method::Get | Method::Head) {
             return Response::text(status::METHOD_NOT_ALLOWED, "method not allowed")
                 .with("Allow", "GET, HEAD");
@@ -40,16 +54,6 @@ impl<S: Subject> Handler for Pages<S> {
             "/healthz" => self.healthz(),
             "/livez" => Response::text(status::OK, "alive"),
             _ => Response::text(status::NOT_FOUND, "not found"),
-        }
-    }
-}
-
-impl<S: Subject> Pages<S> {
-    pub(super) fn new(name: &'static str, metrics: Arc<Metrics>, subject: S) -> Pages<S> {
-        Pages {
-            name,
-            metrics,
-            subject,
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::http::{Handler, Http, Method, Request, Response, status};
+use daemon::http::{Answer, Handler, Http, Method, Request, Response, status};
 use daemon::net::{Part, Server, Source};
 
 use super::support::{PATIENCE, assert_closed, config, connect};
@@ -38,7 +38,7 @@ impl Source for Reading {
 }
 
 impl Handler for Toy {
-    fn handle(&self, request: &Request) -> Response {
+    fn handle(&self, request: Request) -> Answer {
         let stream = |available: u64| {
             let reader = Cursor::new(vec![7u8; available as usize]);
             let body = vec![Part::Stream {
@@ -51,13 +51,13 @@ impl Handler for Toy {
                 ..Response::empty(status::OK)
             }
         };
-        match (&request.method, request.path()) {
+        Answer::Now(match (&request.method, request.path()) {
             (Method::Get | Method::Head, "/text") => Response::text(status::OK, "hello"),
             (_, "/stream") => stream(STREAM_LEN),
             (_, "/short") => stream(1000),
             (_, "/panic") => panic!("as the test wants it"),
             _ => Response::text(status::METHOD_NOT_ALLOWED, "no").with("Allow", "GET, HEAD"),
-        }
+        })
     }
 }
 
