@@ -25,6 +25,9 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Numbers of a key reserved at a time, 1 to [`STEP_MAX`].
     pub step: u32,
+    /// Most numbers of a key reserved at a time, when it is in demand: up to [`STEP_MAX`]. Less than
+    /// `step` is as much as that.
+    pub step_max: u32,
     /// Most keys in memory. The one not used for longest goes, and with it what is left of its
     /// step.
     pub keys_max: u64,
@@ -47,6 +50,7 @@ impl Default for Config {
             hostname: daemon::hostname(),
             database: DatabaseUrl::Sqlite("/var/lib/tnv/ids.db".into()),
             step: 100,
+            step_max: 10_000,
             keys_max: 100_000,
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
@@ -62,9 +66,11 @@ impl DaemonConfig for Config {
         self.server.check()?;
         self.mysql.check(&self.database)?;
         check_nonzero("keys_max", self.keys_max == 0)?;
-        if !(1..=STEP_MAX).contains(&self.step) {
-            let reason = format!("{} is not between 1 and {STEP_MAX}", self.step);
-            return Err(ConfigError::invalid("step", reason));
+        for (key, step) in [("step", self.step), ("step_max", self.step_max)] {
+            if !(1..=STEP_MAX).contains(&step) {
+                let reason = format!("{step} is not between 1 and {STEP_MAX}");
+                return Err(ConfigError::invalid(key, reason));
+            }
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use proto::IdKey;
 
+use crate::demand::{Demand, Limits};
 use crate::gate::Gate;
 use crate::numbers::Numbers;
 
@@ -55,6 +56,7 @@ pub(crate) struct Key {
 #[derive(Default)]
 struct State {
     numbers: Numbers,
+    demand: Demand,
     /// When the step under way began.
     began: Option<Instant>,
     n_failed: u64,
@@ -79,13 +81,14 @@ impl Key {
     pub(crate) fn next<E>(
         &self,
         gate: &Gate,
-        step: impl FnOnce() -> Result<Range<u64>, E>,
+        limits: Limits,
+        step: impl FnOnce(u32) -> Result<Range<u64>, E>,
     ) -> Result<u64, NextError<E>> {
-        self.take(1, gate, step).map(|taken| taken.start)
+        self.take(1, gate, limits, step).map(|taken| taken.start)
     }
 
     /// The next numbers, one at least and `count` at most. When there is none left, `step` reserves
-    /// some, once `gate` lets it; a failed step changes nothing, and the next caller tries again.
+    /// as many as it is told, within `limits`, once `gate` lets it; a failed step changes nothing, and the next caller tries again.
     /// Those who waited for a step that failed share its failure: one after the other they would
     /// wait for the same database.
     ///
@@ -95,7 +98,8 @@ impl Key {
         &self,
         count: u16,
         gate: &Gate,
-        step: impl FnOnce() -> Result<Range<u64>, E>,
+        limits: Limits,
+        step: impl FnOnce(u32) -> Result<Range<u64>, E>,
     ) -> Result<Range<u64>, NextError<E>> {
         let (n_failed, began) = {
             let mut state = self.state.lock();
@@ -107,7 +111,7 @@ impl Key {
         let _alone = gate
             .wait(began, |until| self.step.try_lock_until(until))
             .ok_or(NextError::Slow)?;
-        {
+        let (demand, size) = {
             let mut state = self.state.lock();
             if let Some(taken) = state.numbers.take(count) {
                 return Ok(taken);
@@ -115,16 +119,20 @@ impl Key {
             if state.n_failed != n_failed {
                 return Err(NextError::Shared);
             }
-            state.began = Some(Instant::now());
-        }
+            let now = Instant::now();
+            state.began = Some(now);
+            state.demand.after(now, limits)
+        };
         let mut watch = Watch {
             state: &self.state,
             failed: true,
         };
         let _pass = gate.enter().ok_or(NextError::Slow)?;
-        let reserved = step().map_err(NextError::Step)?;
+        let reserved = step(size).map_err(NextError::Step)?;
         watch.failed = false;
-        Ok(self.state.lock().start(reserved, count))
+        let mut state = self.state.lock();
+        state.demand = demand.reserved(size, Instant::now());
+        Ok(state.start(reserved, count))
     }
 }
 

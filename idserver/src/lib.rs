@@ -7,6 +7,7 @@
 pub mod config;
 mod globals;
 
+mod demand;
 mod gate;
 mod keys;
 mod numbers;

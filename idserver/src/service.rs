@@ -7,6 +7,8 @@ use daemon::wire::{Caller, Reply, Service};
 use proto::idserver::{IdRequest, encode_id, encode_ids};
 use proto::{ErrorCode, Fault, IdKey};
 
+use crate::config::Config;
+use crate::demand::Limits;
 use crate::gate::Gate;
 use crate::globals::Globals;
 use crate::keys::NextError;
@@ -24,20 +26,25 @@ impl IdService {
     }
 
     fn get_id(&self, key: &IdKey) -> Result<u64, Fault> {
-        let found = self.globals.keys.find(key);
-        let next = found.next(&self.gate, || self.reserve(key));
-        next.map_err(fault)
+        self.get_ids(key, 1).map(|taken| taken.start)
     }
 
     fn get_ids(&self, key: &IdKey, count: u16) -> Result<Range<u64>, Fault> {
         let found = self.globals.keys.find(key);
-        let taken = found.take(count, &self.gate, || self.reserve(key));
+        let Config { step, step_max, .. } = self.globals.config;
+        let limits = Limits { step, step_max };
+        let taken = found.take(count, &self.gate, limits, |size| self.reserve(key, size));
         taken.map_err(fault)
     }
 
     /// Whatever went wrong, no number is lost but some may be skipped, and trying again is safe.
-    fn reserve(&self, key: &IdKey) -> Result<Range<u64>, Fault> {
-        let reserved = self.globals.ids.reserve(key, self.globals.config.step);
+    fn reserve(&self, key: &IdKey, size: u32) -> Result<Range<u64>, Fault> {
+        let Globals { ids, config, .. } = &*self.globals;
+        let reserved = match ids.reserve(key, size) {
+            // The last numbers of all are had step by step.
+            Ok(None) if size > config.step => ids.reserve(key, config.step),
+            reserved => reserved,
+        };
         let metrics = &self.globals.metrics;
         metrics.steps.inc();
         metrics.failed_steps.inc_by(u64::from(reserved.is_err()));

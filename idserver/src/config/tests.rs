@@ -71,6 +71,7 @@ fn what_cannot_be_used_is_refused_by_its_key() {
     for (text, key) in [
         ("step = 0", "step"),
         ("step = 1000001", "step"),
+        ("step_max = 0", "step_max"),
         ("keys_max = 0", "keys_max"),
         ("[server]\nworkers = 0", "server.workers"),
     ] {
