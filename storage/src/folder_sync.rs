@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
+use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -11,7 +12,6 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 pub(crate) struct FolderSyncs<K> {
     /// Those that somebody is at.
     folders: Mutex<HashMap<K, State>>,
-    ended: Condvar,
 }
 
 /// The syncs of a folder, numbered from 1.
@@ -23,13 +23,15 @@ struct State {
     failed: Option<(u64, io::ErrorKind, String)>,
     /// How many are at it or wait for it.
     users: usize,
+    /// Where they wait for the ones with even and with odd numbers. When one ends, those who wait
+    /// for the next one sleep on, but for the one that makes it.
+    waiting: Arc<[Condvar; 2]>,
 }
 
 impl<K> Default for FolderSyncs<K> {
     fn default() -> FolderSyncs<K> {
         FolderSyncs {
             folders: Mutex::default(),
-            ended: Condvar::new(),
         }
     }
 }
@@ -54,7 +56,8 @@ impl<K: Hash + Eq + Clone> FolderSyncs<K> {
                 state.begun += 1;
                 break self.lead(&mut folders, folder, sync);
             }
-            self.ended.wait(&mut folders);
+            let waiting = Arc::clone(&state.waiting);
+            waiting[parity(wanted)].wait(&mut folders);
         };
         let state = folders.entry(folder.clone()).or_default();
         state.users -= 1;
@@ -77,9 +80,14 @@ impl<K: Hash + Eq + Clone> FolderSyncs<K> {
         if let Err(e) = &result {
             state.failed = Some((state.ended, e.kind(), e.to_string()));
         }
-        self.ended.notify_all();
+        state.waiting[parity(state.ended)].notify_all();
+        state.waiting[parity(state.ended + 1)].notify_one();
         result
     }
+}
+
+fn parity(number: u64) -> usize {
+    (number % 2) as usize
 }
 
 impl State {

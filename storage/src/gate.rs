@@ -31,7 +31,9 @@ pub(crate) struct Gates {
     /// How long a worker waits to be let in, and a disk may take to answer.
     patience: Duration,
     rooms: Mutex<Vec<Room>>,
-    changed: Condvar,
+    /// Where workers wait to be let in, by store path and lane: all who wait in one place wait for
+    /// the same, so that one of them is woken when somebody comes out.
+    waiting: Vec<[Condvar; 2]>,
 }
 
 /// What is behind the gate of one store path.
@@ -68,7 +70,7 @@ impl Gates {
             limits: [server.workers, server.fast_workers].map(admitted),
             patience,
             rooms: Mutex::new((0..count).map(|_| Room::default()).collect()),
-            changed: Condvar::new(),
+            waiting: (0..count).map(|_| Default::default()).collect(),
         })
     }
 
@@ -129,7 +131,8 @@ impl Gate {
             }
             match visitor {
                 Visitor::Worker(lane) if !gates.admits(&rooms, self.idx, index(lane)) => {
-                    if gates.changed.wait_until(&mut rooms, deadline).timed_out() {
+                    let place = &gates.waiting[self.idx][index(lane)];
+                    if place.wait_until(&mut rooms, deadline).timed_out() {
                         let text = "the disk is too slow, too many requests wait for it";
                         return Err(io::Error::new(ErrorKind::TimedOut, text));
                     }
@@ -189,7 +192,9 @@ impl Gate {
         room.hangs = true;
         drop(rooms);
         // Who waits to be let in need not wait any more.
-        self.gates.changed.notify_all();
+        for place in &self.gates.waiting[self.idx] {
+            place.notify_all();
+        }
         true
     }
 
@@ -236,11 +241,14 @@ impl Drop for Pass {
         let mut rooms = gates.rooms.lock();
         let room = &mut rooms[self.gate.idx];
         room.entered.remove(&self.ticket);
-        if let Visitor::Worker(lane) = self.visitor {
-            room.inside[index(lane)] -= 1;
-        }
+        let Visitor::Worker(lane) = self.visitor else {
+            return;
+        };
+        room.inside[index(lane)] -= 1;
         drop(rooms);
-        gates.changed.notify_all();
+        for places in &gates.waiting {
+            places[index(lane)].notify_one();
+        }
     }
 }
 
