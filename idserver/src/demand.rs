@@ -93,7 +93,10 @@ mod tests {
     fn a_key_in_demand_reserves_more_up_to_the_limit() {
         let steady = [Duration::from_millis(1); QUICK_MIN as usize + 5];
         let counts = reservations(&steady, LIMITS);
-        assert_eq!(counts[QUICK_MIN as usize..], [200, 400, 800, 1000, 1000, 1000]);
+        assert_eq!(
+            counts[QUICK_MIN as usize..],
+            [200, 400, 800, 1000, 1000, 1000]
+        );
         let exact = Limits {
             step_max: 1,
             ..LIMITS

@@ -74,19 +74,6 @@ pub(crate) enum NextError<E> {
 }
 
 impl Key {
-    /// The next number.
-    ///
-    /// # Errors
-    /// See [`NextError`].
-    pub(crate) fn next<E>(
-        &self,
-        gate: &Gate,
-        limits: Limits,
-        step: impl FnOnce(u32) -> Result<Range<u64>, E>,
-    ) -> Result<u64, NextError<E>> {
-        self.take(1, gate, limits, step).map(|taken| taken.start)
-    }
-
     /// The next numbers, one at least and `count` at most. When there is none left, `step` reserves
     /// as many as it is told, within `limits`, once `gate` lets it; a failed step changes nothing, and the next caller tries again.
     /// Those who waited for a step that failed share its failure: one after the other they would

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::protocol::{Handler, Http};
 use super::request::{HEAD_MAX, Parsed, Request, parse};
 use super::response::{Response, status};
+use crate::http::Answer;
 use crate::metrics::{Metrics, Page};
 use crate::net::Protocol;
 

@@ -7,7 +7,7 @@ use log::error;
 use serde_json::{Value, json};
 
 use super::{Health, Subject};
-use crate::http::{Handler, Method, Request, Response, status};
+use crate::http::{Answer, Handler, Method, Request, Response, status};
 use crate::logging::timestamp;
 use crate::metrics::{COMMIT, Metrics, Page, RUSTC, VERSION};
 use crate::net::{Lane, Part};

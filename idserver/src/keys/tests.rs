@@ -18,6 +18,15 @@ const LIMITS: Limits = Limits {
     step_max: 10,
 };
 
+/// The next number.
+fn next<E>(
+    key: &Key,
+    gate: &Gate,
+    step: impl FnOnce(u32) -> Result<Range<u64>, E>,
+) -> Result<u64, NextError<E>> {
+    key.take(1, gate, LIMITS, step).map(|taken| taken.start)
+}
+
 fn gate() -> Gate {
     Gate::new(16)
 }
@@ -42,7 +51,7 @@ fn many_callers_get_every_number_once() {
             .map(|_| {
                 scope.spawn(|| -> Vec<u64> {
                     (0..800)
-                        .map(|_| key.next(&gate, LIMITS, |_| row.step()).unwrap())
+                        .map(|_| next(&key, &gate, |_| row.step()).unwrap())
                         .collect()
                 })
             })
@@ -64,7 +73,7 @@ fn a_failed_step_is_one_for_all_who_waited_and_the_next_call_tries_again() {
     let (release, wait) = bounded::<()>(0);
     let results: Vec<_> = thread::scope(|scope| {
         let first = scope.spawn(|| {
-            key.next(&gate, LIMITS, |_| {
+            next(&key, &gate, |_| {
                 begun.send(()).unwrap();
                 assert!(wait.recv_timeout(PATIENCE).is_err());
                 Err("away")
@@ -78,7 +87,7 @@ fn a_failed_step_is_one_for_all_who_waited_and_the_next_call_tries_again() {
                 let (key, gate) = (&key, &gate);
                 scope.spawn(move || {
                     entered.send(()).unwrap();
-                    key.next(gate, LIMITS, |_| -> Result<Range<u64>, &str> { Err("own") })
+                    next(key, gate, |_| -> Result<Range<u64>, &str> { Err("own") })
                 })
             })
             .collect();
@@ -100,7 +109,7 @@ fn a_failed_step_is_one_for_all_who_waited_and_the_next_call_tries_again() {
             "{result:?}"
         );
     }
-    assert_eq!(key.next(&gate, LIMITS, |_| row.step()), Ok(0));
+    assert_eq!(next(&key, &gate, |_| row.step()), Ok(0));
 }
 
 #[test]
@@ -110,7 +119,7 @@ fn a_step_that_stands_still_holds_nobody_for_long() {
     let (release, wait) = bounded::<()>(0);
     thread::scope(|scope| {
         scope.spawn(|| {
-            key.next(&gate, LIMITS, |_| -> Result<Range<u64>, ()> {
+            next(&key, &gate, |_| -> Result<Range<u64>, ()> {
                 begun.send(()).unwrap();
                 assert!(wait.recv_timeout(PATIENCE).is_err());
                 Ok(0..1)
@@ -119,22 +128,22 @@ fn a_step_that_stands_still_holds_nobody_for_long() {
         begins.recv_timeout(PATIENCE).unwrap();
         // As if it had begun long ago.
         key.state.lock().began = Instant::now().checked_sub(gate::PATIENCE);
-        let next = key.next(&gate, LIMITS, |_| -> Result<Range<u64>, ()> {
+        let next = next(&key, &gate, |_| -> Result<Range<u64>, ()> {
             unreachable!("it is locked")
         });
         assert_eq!(next, Err(NextError::Slow));
         drop(release);
     });
-    assert_eq!(key.next(&gate, LIMITS, |_| Ok::<_, ()>(1..2)), Ok(1));
+    assert_eq!(next(&key, &gate, |_| Ok::<_, ()>(1..2)), Ok(1));
 }
 
 #[test]
 fn a_panic_in_a_step_leaves_the_key_usable() {
     let (key, gate) = (Key::default(), gate());
     let step = |_| -> Result<Range<u64>, ()> { panic!("on purpose") };
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| key.next(&gate, LIMITS, step)));
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| next(&key, &gate, step)));
     assert!(caught.is_err());
-    assert_eq!(key.next(&gate, LIMITS, |_| Ok::<_, ()>(5..6)), Ok(5));
+    assert_eq!(next(&key, &gate, |_| Ok::<_, ()>(5..6)), Ok(5));
 }
 
 #[test]
@@ -142,13 +151,13 @@ fn memory_is_bounded_and_the_oldest_key_goes() {
     let (keys, gate) = (Keys::new(10), gate());
     let hot = key("hot");
     let step = |first| move |_| Ok::<_, ()>(first..first + 1000);
-    assert_eq!(keys.find(&hot).next(&gate, LIMITS, step(0)), Ok(0));
+    assert_eq!(next(&keys.find(&hot), &gate, step(0)), Ok(0));
     for n in 0..100 {
         let cold = key(&format!("cold{n}"));
-        assert_eq!(keys.find(&cold).next(&gate, LIMITS, step(n)), Ok(n));
+        assert_eq!(next(&keys.find(&cold), &gate, step(n)), Ok(n));
         // Its step is still there: it was used just now.
-        assert_eq!(keys.find(&hot).next(&gate, LIMITS, step(5000)), Ok(n + 1));
+        assert_eq!(next(&keys.find(&hot), &gate, step(5000)), Ok(n + 1));
         assert!(keys.settled_len() <= 10);
     }
-    assert_eq!(keys.find(&key("cold0")).next(&gate, LIMITS, step(500)), Ok(500));
+    assert_eq!(next(&keys.find(&key("cold0")), &gate, step(500)), Ok(500));
 }
