@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 
 use super::ahead;
+use super::congestion::{self, Congestion};
 use super::connection::Connection;
 use super::pipe::Pipe;
 use super::protocol::Protocol;
@@ -57,6 +58,7 @@ pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
         .with_interval(KEEPALIVE_EVERY);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_notsent_lowat(ahead::LITTLE)?;
+    congestion::prepare(&socket);
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -67,6 +69,7 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
     let mut desk = Desk {
         shared,
         listener,
+        congestion: Congestion::of_system(),
         ids: 1..,
         scratch: vec![0; P::REQUEST_MAX],
         seldom: Seldom::default(),
@@ -93,6 +96,7 @@ fn wait(listener: &TcpListener, bell: Option<BorrowedFd<'_>>, limit: Option<Dura
 struct Desk<'a, P: Protocol> {
     shared: &'a Arc<Shared<P>>,
     listener: TcpListener,
+    congestion: Congestion,
     ids: RangeFrom<u64>,
     /// Room for a request.
     scratch: Vec<u8>,
@@ -114,6 +118,7 @@ impl<P: Protocol> Desk<'_, P> {
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.shared.metrics().accepted.inc();
+        self.congestion.assign(&stream, peer);
         let id = self.ids.next().unwrap_or(u64::MAX);
         match admit(self.shared, stream, peer, id) {
             Ok(connection) => self.begin(connection),

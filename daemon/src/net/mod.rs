@@ -16,6 +16,7 @@
 
 mod ahead;
 mod census;
+mod congestion;
 mod connection;
 mod listener;
 mod park;
