@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use log::{LevelFilter, Metadata, Record};
 use parking_lot::RwLock;
 use thiserror::Error;
@@ -18,11 +18,13 @@ use sink::Sink;
 
 mod buffered;
 mod output;
+mod second;
 mod seldom;
 mod sink;
 mod syslog;
 mod target;
 
+pub(crate) use second::{LastSecond, NO_SECOND, with_second};
 pub use seldom::Seldom;
 pub use target::{Facility, LogTarget};
 
@@ -193,7 +195,18 @@ impl log::Log for Log {
 
 /// UTC with milliseconds, as in `2026-11-21T20:41:42.123Z`.
 pub(crate) fn timestamp(now: DateTime<Utc>) -> String {
-    now.to_rfc3339_opts(SecondsFormat::Millis, true)
+    thread_local! {
+        static LAST_SECOND: LastSecond = const { NO_SECOND };
+    }
+    let to_the_second = |now| {
+        DateTime::<Utc>::from(now)
+            .format("%Y-%m-%dT%H:%M:%S")
+            .to_string()
+    };
+    let millis = now.timestamp_subsec_millis().min(999);
+    with_second(&LAST_SECOND, now.into(), to_the_second, |second| {
+        format!("{second}.{millis:03}Z")
+    })
 }
 
 #[cfg(test)]

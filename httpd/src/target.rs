@@ -1,6 +1,8 @@
 //! Which file a URL means: `/files/ID`, `/files/ID/NAME`, `/files/APP/USER/ID` and
 //! `/files/APP/USER/ID/NAME`. Each part is percent-encoded on its own, so that it may hold a slash.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 use proto::{AppId, FileKey, UserId};
 
@@ -13,12 +15,12 @@ pub(crate) struct Target {
 
 /// Reads a path. `None` when it means no file.
 pub(crate) fn parse(path: &str, app: &AppId, user: Option<&UserId>) -> Option<Target> {
-    let parts: Vec<String> = path
+    let parts: Vec<Cow<'_, str>> = path
         .strip_prefix("/files/")?
         .split('/')
-        .map(|part| Some(percent_decode_str(part).decode_utf8().ok()?.into_owned()))
+        .map(|part| percent_decode_str(part).decode_utf8().ok())
         .collect::<Option<_>>()?;
-    let texts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let texts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
     let (app, user, file, name) = match texts[..] {
         [file] => (app.clone(), user?.clone(), file, None),
         [file, name] => (app.clone(), user?.clone(), file, Some(name)),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use crate::DecodeError;
 /// resolves is the dialler's question.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Address(String);
+pub struct Address(Arc<str>);
 
 impl Address {
     /// The address as text, fit for `ToSocketAddrs`.
@@ -44,7 +45,7 @@ impl FromStr for Address {
             host_ok && port.parse::<u16>().is_ok_and(|port| port != 0)
         });
         if valid {
-            return Ok(Address(text.to_owned()));
+            return Ok(Address(text.into()));
         }
         Err(DecodeError::Character {
             field: "address",
@@ -64,13 +65,13 @@ impl TryFrom<String> for Address {
 
 impl From<Address> for String {
     fn from(address: Address) -> String {
-        address.0
+        address.as_str().to_owned()
     }
 }
 
 impl From<core::net::SocketAddr> for Address {
     fn from(addr: core::net::SocketAddr) -> Address {
-        Address(addr.to_string())
+        Address(addr.to_string().into())
     }
 }
 

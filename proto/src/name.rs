@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +65,8 @@ macro_rules! name {
             Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        // Cloned with every request, and never changed.
+        pub struct $type(Arc<str>);
 
         impl $type {
             const RULE: Rule = $rule;
@@ -73,10 +75,10 @@ macro_rules! name {
             ///
             /// # Errors
             /// Empty, too long, or with a character the kind does not allow.
-            pub fn new(text: impl Into<String>) -> Result<$type, DecodeError> {
-                let text = text.into();
-                $type::RULE.check(&text)?;
-                Ok($type(text))
+            pub fn new(text: impl AsRef<str>) -> Result<$type, DecodeError> {
+                let text = text.as_ref();
+                $type::RULE.check(text)?;
+                Ok($type(text.into()))
             }
 
             /// The name as text.
@@ -101,7 +103,7 @@ macro_rules! name {
 
         impl From<$type> for String {
             fn from(name: $type) -> String {
-                name.0
+                name.as_str().to_owned()
             }
         }
 

@@ -2,14 +2,19 @@
 
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use chrono::{DateTime, Local};
 use log::{Level, info, log_enabled};
 
 use super::request::Request;
 use super::response::status;
-use crate::logging::ACCESS_TARGET;
+use crate::logging::{ACCESS_TARGET, LastSecond, NO_SECOND, with_second};
 use crate::net::Sent;
+
+thread_local! {
+    static LAST_SECOND: LastSecond = const { NO_SECOND };
+}
 
 /// One request's line.
 pub(super) struct Access(Option<Line>);
@@ -20,7 +25,7 @@ struct Line {
     referer: String,
     agent: String,
     began: Instant,
-    time: chrono::DateTime<chrono::Local>,
+    time: SystemTime,
 }
 
 impl Access {
@@ -49,7 +54,7 @@ impl Access {
         let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info);
         Access(wanted.then(|| {
             let (request, referer, agent) = texts();
-            let (began, time) = (Instant::now(), chrono::Local::now());
+            let (began, time) = (Instant::now(), SystemTime::now());
             Line {
                 peer,
                 request,
@@ -91,13 +96,20 @@ impl Line {
             agent,
             ..
         } = self;
-        let (ip, time) = (self.peer.ip(), self.time.format("%d/%b/%Y:%H:%M:%S %z"));
+        let ip = self.peer.ip();
         let secs = self.began.elapsed().as_secs_f64();
-        info!(
-            target: ACCESS_TARGET,
-            "{ip} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3}"
-        );
+        with_second(&LAST_SECOND, self.time, clock_text, |time| {
+            info!(
+                target: ACCESS_TARGET,
+                "{ip} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3}"
+            );
+        });
     }
+}
+
+fn clock_text(time: SystemTime) -> String {
+    let local = DateTime::<Local>::from(time);
+    local.format("%d/%b/%Y:%H:%M:%S %z").to_string()
 }
 
 fn quotable(text: &str) -> String {

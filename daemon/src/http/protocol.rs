@@ -38,6 +38,12 @@ impl<H: Handler> Http<H> {
     pub fn new(handler: H, metrics: Arc<Metrics>) -> Http<H> {
         Http { handler, metrics }
     }
+
+    fn refuse(&self, refusal: &Refusal, peer: SocketAddr) -> Action {
+        debug!("{peer}: {}", refusal.message);
+        let tally = self.metrics.requests.begin_http(None);
+        Action::Send(refuse(refusal, Access::of_refused(peer), tally))
+    }
 }
 
 impl<H: Handler> Protocol for Http<H> {
@@ -50,14 +56,10 @@ impl<H: Handler> Protocol for Http<H> {
     const LAST_REQUEST: Duration = Duration::from_secs(2);
 
     fn readiness(&self, bytes: &[u8]) -> Readiness {
-        // A head that comes in many small pieces is parsed when its end may have come.
-        if bytes.len() < HEAD_MAX && !has_empty_line(bytes) {
-            return Readiness::More;
-        }
-        // Who asks does not matter to whether it is whole.
-        match parse(bytes, ([0, 0, 0, 0], 0).into()) {
-            Ok(Parsed::Partial) => Readiness::More,
-            Ok(Parsed::Head(..)) | Err(_) => Readiness::Serve(Lane::Slow),
+        if bytes.len() < HEAD_MAX && !has_head(bytes) {
+            Readiness::More
+        } else {
+            Readiness::Serve(Lane::Slow)
         }
     }
 
@@ -84,12 +86,9 @@ impl<H: Handler> Protocol for Http<H> {
                     Answer::Later(pending) => Action::Wait(Box::new(Asked { exchange, pending })),
                 }
             }
-            Ok(Parsed::Partial) => unreachable!("readiness saw a whole head"),
-            Err(refusal) => {
-                debug!("{peer}: {}", refusal.message);
-                let tally = self.metrics.requests.begin_http(None);
-                Action::Send(refuse(&refusal, Access::of_refused(peer), tally))
-            }
+            // Readiness saw its end: nothing that follows makes it whole.
+            Ok(Parsed::Partial) => self.refuse(&Refusal::MALFORMED, peer),
+            Err(refusal) => self.refuse(&refusal, peer),
         }
     }
 
@@ -187,8 +186,12 @@ fn alone(response: Response) -> Outgoing {
     }
 }
 
-/// Whether a line is empty, however lines end: a head may be whole.
-fn has_empty_line(bytes: &[u8]) -> bool {
+/// Whether there is an empty line behind others, however lines end: a whole head, or none that can
+/// become one. Empty lines in front are passed over (RFC 9112, 2.2).
+fn has_head(bytes: &[u8]) -> bool {
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let start = bytes.iter().position(|byte| !is_line_end(byte));
+    let bytes = &bytes[start.unwrap_or(bytes.len())..];
     let mut line_ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     line_ends.any(|(at, _)| {
         let rest = &bytes[at + 1..];

@@ -38,6 +38,10 @@ pub(crate) struct Refusal {
     pub(crate) message: &'static str,
 }
 
+impl Refusal {
+    pub(crate) const MALFORMED: Refusal = refusal(status::BAD_REQUEST, "malformed request");
+}
+
 /// What the bytes hold.
 pub(crate) enum Parsed {
     /// Not a whole head yet.
@@ -197,10 +201,10 @@ fn malformed(error: httparse::Error) -> Refusal {
     match error {
         httparse::Error::TooManyHeaders => refusal(status::HEAD_TOO_LARGE, "too many headers"),
         httparse::Error::Version => refusal(status::VERSION, "HTTP version not supported"),
-        _ => refusal(status::BAD_REQUEST, "malformed request"),
+        _ => Refusal::MALFORMED,
     }
 }
 
-fn refusal(status: u16, message: &'static str) -> Refusal {
+const fn refusal(status: u16, message: &'static str) -> Refusal {
     Refusal { status, message }
 }

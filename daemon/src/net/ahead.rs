@@ -21,6 +21,8 @@ const QUICK: u64 = 8 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
     in_a_row: u64,
+    /// It is allowed [`PLENTY`].
+    quick: bool,
 }
 
 impl Ahead {
@@ -29,21 +31,36 @@ impl Ahead {
         self.in_a_row = self.in_a_row.saturating_add(bytes);
         if self.in_a_row >= QUICK {
             self.in_a_row = 0;
-            allow(peer, PLENTY, source, PLENTY_UNREAD);
+            self.allow(true, peer);
+            let _ = source.map(|source| SockRef::from(source).set_recv_buffer_size(PLENTY_UNREAD));
         }
     }
 
     /// The peer takes no more for now, and nobody stays with it.
     pub(crate) fn waited_for(&mut self, peer: &TcpStream, source: Option<&TcpStream>) {
         self.in_a_row = 0;
-        allow(peer, LITTLE, source, LITTLE_UNREAD);
+        self.allow(false, peer);
+        // It may be another one each time.
+        let _ = source.map(|source| SockRef::from(source).set_recv_buffer_size(LITTLE_UNREAD));
     }
-}
 
-fn allow(peer: &TcpStream, unsent: u32, source: Option<&TcpStream>, unread: usize) {
-    // Of no effect on a socket that broke, which is noticed elsewhere.
-    let _ = SockRef::from(peer).set_tcp_notsent_lowat(unsent);
-    let _ = source.map(|source| SockRef::from(source).set_recv_buffer_size(unread));
+    /// Bytes that the peer takes at once when it takes any: what was taken off a source and finds no
+    /// room would have to be kept.
+    pub(crate) fn taken_at_once(&self) -> u64 {
+        if self.quick {
+            u64::MAX
+        } else {
+            u64::from(LITTLE / 2)
+        }
+    }
+
+    fn allow(&mut self, quick: bool, peer: &TcpStream) {
+        if std::mem::replace(&mut self.quick, quick) != quick {
+            let unsent = if quick { PLENTY } else { LITTLE };
+            // Of no effect on a socket that broke, which is noticed elsewhere.
+            let _ = SockRef::from(peer).set_tcp_notsent_lowat(unsent);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +111,7 @@ mod tests {
         assert_eq!(allowed(&stream), LITTLE);
         ahead.moved(1, &stream, Some(&source));
         assert_eq!(allowed(&stream), PLENTY);
+        assert_eq!(ahead.taken_at_once(), u64::MAX);
         let much = unread();
         ahead.waited_for(&stream, Some(&source));
         assert_eq!(allowed(&stream), LITTLE);

@@ -198,6 +198,7 @@ fn refuse<P: Protocol>(shared: &Shared<P>, stream: &TcpStream) {
     let mut tools = Tools {
         scratch: &mut [],
         pipe: &mut Pipe::default(),
+        at_once: 0,
         patience: &|| Duration::ZERO,
     };
     let _ = Sending::new(shared.protocol.busy()).advance(stream, &mut tools);

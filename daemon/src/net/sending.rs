@@ -39,6 +39,8 @@ pub(crate) struct Sending {
 pub(crate) struct Tools<'a> {
     pub(crate) scratch: &'a mut [u8],
     pub(crate) pipe: &'a mut Pipe,
+    /// Most that is taken off a source at once.
+    pub(crate) at_once: u64,
     /// How long to stay with a peer or a source that is not ready.
     pub(crate) patience: &'a dyn Fn() -> Duration,
 }
@@ -163,7 +165,7 @@ impl Sending {
             return Ok(Moved::Starved);
         }
         self.starved_since = None;
-        let taken = match tools.pipe.fill(socket, *len) {
+        let taken = match tools.pipe.fill(socket, (*len).min(tools.at_once)) {
             Ok(taken) if taken > 0 => taken,
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
                 return Ok(Moved::Bytes(0));

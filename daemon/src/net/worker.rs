@@ -289,6 +289,7 @@ impl<P: Protocol> Worker<P> {
         let mut tools = Tools {
             scratch: &mut self.buffer,
             pipe: &mut self.pipe,
+            at_once: connection.ahead.taken_at_once(),
             patience: &|| patience(shared, lane),
         };
         let progress = sending.advance(&connection.stream, &mut tools);
