@@ -337,3 +337,38 @@ fn a_file_is_opened_with_what_is_known_of_it() {
     let n_reads = requests.iter().filter(|name| **name == "read").count();
     assert_eq!(n_reads, 2);
 }
+
+#[test]
+fn a_storage_that_does_not_answer_an_opening_is_given_up_for_the_next() {
+    let memory = memory_with(&key("f"), b"abc");
+    let silent = FakeStorage::start(&memory, |_, _| Act::FallSilent);
+    let good = FakeStorage::good(&memory);
+    let (_tracker, client) = cluster(&[&silent, &good]);
+    let mut opening = client.begin_open(&key("f"), Span::WHOLE).unwrap();
+    assert!(opening.stream().is_some());
+    opening.abandon_stream();
+    assert!(opening.stream().is_none());
+    let (stat, mut rest) = opening.finish().unwrap();
+    assert_eq!(stat.size, 3);
+    let mut bytes = Vec::new();
+    rest.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"abc");
+    // It is tried last now.
+    let opening = client.begin_open(&key("f"), Span::WHOLE).unwrap();
+    assert!(opening.finish().is_ok());
+    assert_eq!(good.requests(), ["read"; 2]);
+}
+
+#[test]
+fn a_connection_that_was_closed_meanwhile_costs_an_opening_nothing() {
+    let memory = memory_with(&key("f"), b"abc");
+    let storage = FakeStorage::start(&memory, |_, _| Act::ServeAndClose);
+    let (_tracker, client) = cluster(&[&storage]);
+    for _ in 0..3 {
+        let opening = client.begin_open(&key("f"), Span::WHOLE).unwrap();
+        let (stat, mut rest) = opening.finish().unwrap();
+        let mut bytes = Vec::new();
+        rest.read_to_end(&mut bytes).unwrap();
+        assert_eq!((stat.size, bytes.len()), (3, 3));
+    }
+}

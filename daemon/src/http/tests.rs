@@ -7,7 +7,7 @@ use super::request::{HEAD_MAX, Parsed, Request, parse};
 use super::response::{Response, status};
 use crate::http::Answer;
 use crate::metrics::{Metrics, Page};
-use crate::net::Protocol;
+use crate::net::{Lane, Protocol, Readiness};
 
 fn read(head: &str) -> Result<Option<Request>, u16> {
     match parse(head.as_bytes(), ([127, 0, 0, 1], 1).into()) {
@@ -128,6 +128,31 @@ fn a_value_that_would_end_the_line_is_left_out() {
         !head.contains("Set-Cookie") && !head.contains("X-Name"),
         "{head}"
     );
+}
+
+#[test]
+fn a_head_is_served_when_its_last_line_has_come() {
+    let http = Http::new(Idle, Arc::new(Metrics::of_http()));
+    let whole = [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.0\n\n",
+        "no request\r\n\r\n",
+    ];
+    for text in whole {
+        let (early, all) = (&text.as_bytes()[..text.len() - 1], text.as_bytes());
+        assert_eq!(http.readiness(early), Readiness::More, "{text:?}");
+        assert_eq!(
+            http.readiness(all),
+            Readiness::Serve(Lane::Slow),
+            "{text:?}"
+        );
+    }
+    assert_eq!(http.readiness(b"\r\n\r\n\r\n"), Readiness::More);
+    assert!(matches!(
+        http.readiness(&[b'a'; HEAD_MAX]),
+        Readiness::Serve(_)
+    ));
 }
 
 struct Idle;
