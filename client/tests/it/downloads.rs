@@ -362,13 +362,17 @@ fn a_storage_that_does_not_answer_an_opening_is_given_up_for_the_next() {
 #[test]
 fn a_connection_that_was_closed_meanwhile_costs_an_opening_nothing() {
     let memory = memory_with(&key("f"), b"abc");
-    let storage = FakeStorage::start(&memory, |_, _| Act::ServeAndClose);
+    let storage = FakeStorage::start(&memory, |n, _| match n {
+        1 => Act::Close,
+        _ => Act::Serve,
+    });
     let (_tracker, client) = cluster(&[&storage]);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let opening = client.begin_open(&key("f"), Span::WHOLE).unwrap();
         let (stat, mut rest) = opening.finish().unwrap();
         let mut bytes = Vec::new();
         rest.read_to_end(&mut bytes).unwrap();
         assert_eq!((stat.size, bytes.len()), (3, 3));
     }
+    assert_eq!(storage.requests(), ["read"; 3]);
 }
