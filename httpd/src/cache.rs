@@ -7,8 +7,14 @@ use proto::FileKey;
 
 const ENTRIES_MAX: u64 = 100_000;
 
-/// A file under its id with its entity tag: a new file of the same id is another one.
-type Key = (FileKey, String);
+/// What the type of is known.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    /// Content, by its checksum.
+    Content(u128),
+    /// A file with its entity tag: a new file of the same id is another one.
+    File(FileKey, String),
+}
 
 pub(crate) struct Types {
     cache: Cache<Key, &'static str>,

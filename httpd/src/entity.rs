@@ -7,7 +7,7 @@ use client::{Client, Error, Stat};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proto::FileKey;
 
-use crate::cache::Types;
+use crate::cache::{Key, Types};
 use crate::target::Target;
 
 /// Enough for every signature that `infer` knows of.
@@ -18,6 +18,7 @@ const UNKNOWN_TYPE: &str = "application/octet-stream";
 #[derive(Debug, Clone)]
 pub(crate) struct Entity {
     pub(crate) size: u64,
+    pub(crate) checksum: Option<u128>,
     /// Strong when the storage knows the checksum, weak when it knows the time only.
     pub(crate) tag: Option<String>,
     /// Whole seconds; not known behind a C++ storage.
@@ -35,6 +36,7 @@ impl From<Stat> for Entity {
         let modified = modified.map(|secs| UNIX_EPOCH + Duration::from_secs(secs));
         Entity {
             size: stat.size,
+            checksum: stat.checksum,
             tag,
             modified,
         }
@@ -66,11 +68,14 @@ pub(crate) fn content_type(
     if let Some(by_name) = target.name.as_deref().and_then(type_of_name) {
         return Ok(by_name);
     }
-    // Without a tag another file under the same id would pass for this one.
-    let Some(tag) = entity.tag.clone() else {
-        return type_of_content(client, &target.key, entity.size).map(str::to_owned);
+    let key = match (entity.checksum, &entity.tag) {
+        (Some(checksum), _) => Key::Content(checksum),
+        (None, Some(tag)) => Key::File(target.key.clone(), tag.clone()),
+        // Another file under the same id would pass for this one.
+        (None, None) => {
+            return type_of_content(client, &target.key, entity.size).map(str::to_owned);
+        }
     };
-    let key = (target.key.clone(), tag);
     if let Some(known) = types.get(&key) {
         return Ok(known.to_owned());
     }

@@ -18,6 +18,8 @@ use crate::metrics::Tally;
 const SENDFILE_STEP: u64 = 2 << 20;
 /// Read from a source at once.
 const STREAM_STEP: usize = 128 << 10;
+/// So much of a reply fits into the buffers of a peer that waits for it.
+const AT_FIRST: u64 = 32 << 10;
 /// After this much, or this long, a worker looks whether others wait.
 const TURN: u64 = 8 << 20;
 const TURN_TIME: Duration = Duration::from_millis(50);
@@ -136,8 +138,11 @@ impl Sending {
                 *len -= moved as u64;
                 Ok(Moved::Bytes(moved as u64))
             }
-            // Nothing is taken off a source, or asked of it, that would only wait here.
-            Part::Stream { .. } if !is_writable(stream).map_err(SendError::Peer)? => {
+            // Nothing is taken off a source, or asked of it, that would only wait here. Who asks has
+            // taken what it got before, so that the beginning of a reply finds room.
+            Part::Stream { .. }
+                if self.sent >= AT_FIRST && !is_writable(stream).map_err(SendError::Peer)? =>
+            {
                 self.starved_since = None;
                 Err(SendError::Peer(ErrorKind::WouldBlock.into()))
             }
@@ -161,14 +166,16 @@ impl Sending {
         let Some(socket) = source.socket() else {
             return Ok(Moved::Bytes(0));
         };
-        if !ready(socket, Interest::Source, (tools.patience)()) {
-            return Ok(Moved::Starved);
-        }
-        self.starved_since = None;
         let taken = match tools.pipe.fill(socket, (*len).min(tools.at_once)) {
             Ok(taken) if taken > 0 => taken,
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                return Ok(Moved::Bytes(0));
+            Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Moved::Bytes(0)),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                let waited = ready(socket, Interest::Source, (tools.patience)());
+                return Ok(if waited {
+                    Moved::Bytes(0)
+                } else {
+                    Moved::Starved
+                });
             }
             // The source knows better what this means, and where to go on.
             _ => {
@@ -176,6 +183,7 @@ impl Sending {
                 return Ok(Moved::Bytes(0));
             }
         };
+        self.starved_since = None;
         source.taken(taken);
         *len -= taken as u64;
         let more = !last || *len > 0;
