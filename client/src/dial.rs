@@ -8,7 +8,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{ConnectionConfig, Error};
 
-/// Congestion control for connections that do not leave this machine: every kernel has it.
+/// What begins like this paces, with a timer for every 64 KiB or so, which costs more than sending
+/// them.
+const PACING: &[u8] = b"bbr";
+/// Does not pace, is in every kernel, and may be used by everybody.
 const UNPACED: &[u8] = b"reno";
 
 /// Connects to the first of the addresses behind `address` that accepts.
@@ -40,9 +43,7 @@ pub(crate) fn dial_any(address: &Address, config: &ConnectionConfig) -> Result<T
 fn dial(peer: SocketAddr, config: &ConnectionConfig) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     if peer.ip().to_canonical().is_loopback() {
-        // Where the system has BBR a timer for every 64 KiB is set, which costs more than sending
-        // them. Of no effect where it is refused.
-        let _ = socket.set_tcp_congestion(UNPACED);
+        stop_pacing(&socket);
     }
     if let Some(ip) = config.bind {
         socket.bind(&SocketAddr::new(ip, 0).into())?;
@@ -57,4 +58,15 @@ fn dial(peer: SocketAddr, config: &ConnectionConfig) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(config.io_timeout))?;
     stream.set_write_timeout(Some(config.io_timeout))?;
     Ok(stream)
+}
+
+/// For a connection that will not leave this machine: it has no network to be gentle to.
+fn stop_pacing(socket: &Socket) {
+    if socket
+        .tcp_congestion()
+        .is_ok_and(|name| name.starts_with(PACING))
+    {
+        // Where it is refused it is slower, and no worse.
+        let _ = socket.set_tcp_congestion(UNPACED);
+    }
 }

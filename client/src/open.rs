@@ -10,27 +10,17 @@ use crate::lacking::Way;
 use crate::storages::Candidates;
 use crate::{Client, Connection, Download, Error, Stat};
 
-const READING: &str = "reading the reply";
+const READ: &str = "read";
 
-/// A file that is being opened: the question is on its way to the first of its storages, unless
-/// that one could not be reached.
+/// A file that is being opened: the question is on its way to one of its storages.
 #[derive(Debug)]
 pub struct Opening {
-    client: Client,
-    key: FileKey,
+    candidates: Candidates,
     span: Span,
     request: Vec<u8>,
-    candidates: Candidates,
-    first: First,
-}
-
-/// The storage that is asked first.
-#[derive(Debug)]
-enum First {
-    /// It will be.
-    Unasked,
-    Asked(Connection),
-    Failed(Error),
+    /// To the storage that was asked; absent when none could be, or the next one is to be asked in
+    /// another way.
+    asked: Option<Connection>,
 }
 
 impl Client {
@@ -51,53 +41,61 @@ impl Client {
     /// # Errors
     /// No tracker answers, or none knows an active storage.
     pub fn begin_open(&self, key: &FileKey, span: Span) -> Result<Opening, Error> {
-        let candidates = Candidates::new(self, key)?;
         let request = StorageRequest::Read(storage::Read {
             key: key.clone(),
             span,
         });
-        let request = request.encode();
-        let first = match candidates.first() {
-            Some(address) if !self.no_read().has(address) => {
-                match self.pools().begin(address, &request) {
-                    Ok(connection) => First::Asked(connection),
-                    Err(error) => First::Failed(error),
-                }
-            }
-            _ => First::Unasked,
-        };
-        Ok(Opening {
-            client: self.clone(),
-            key: key.clone(),
+        let mut opening = Opening {
+            candidates: Candidates::new(self, key)?,
             span,
-            request,
-            candidates,
-            first,
-        })
+            request: request.encode(),
+            asked: None,
+        };
+        opening.ask_next();
+        Ok(opening)
     }
 }
 
 impl Opening {
-    /// Where the answer comes from; absent when nobody was asked yet.
+    /// Where the answer comes from; absent when there is nothing to wait for before
+    /// [`Opening::finish`].
     pub fn stream(&self) -> Option<&TcpStream> {
-        match &self.first {
-            First::Asked(connection) => Some(connection.stream()),
-            First::Unasked | First::Failed(_) => None,
-        }
+        self.asked.as_ref().map(Connection::stream)
     }
 
     /// How long [`Opening::stream`] may be silent before it counts as broken.
     pub fn io_timeout(&self) -> Duration {
-        self.client.pools().io_timeout()
+        self.candidates.client.pools().io_timeout()
     }
 
-    /// Gives up the storage that was asked, which was silent for too long: others are asked.
+    /// Gives up the storage that was asked, which was silent for too long, and asks the next one.
     pub fn abandon_stream(&mut self) {
-        if let First::Asked(connection) = std::mem::replace(&mut self.first, First::Unasked) {
+        if let Some(connection) = self.asked.take() {
             let address = connection.address().clone();
-            let error = connection.into_broken(READING);
-            self.client.pools().note_failure(&address, &error);
-            self.first = First::Failed(error);
+            let error = connection.into_broken("reading the reply");
+            self.candidates
+                .client
+                .pools()
+                .note_failure(&address, &error);
+            self.candidates.failed(READ, error);
+            self.ask_next();
+        }
+    }
+
+    /// Asks the first of the storages left that can be connected to.
+    fn ask_next(&mut self) {
+        let client = self.candidates.client.clone();
+        while self.asked.is_none()
+            && self
+                .candidates
+                .peek()
+                .is_some_and(|next| !client.no_read().has(next))
+            && let Some(address) = self.candidates.next()
+        {
+            match client.pools().begin(&address, &self.request) {
+                Ok(connection) => self.asked = Some(connection),
+                Err(error) => self.candidates.failed(READ, error),
+            }
         }
     }
 
@@ -107,22 +105,29 @@ impl Opening {
     /// As [`Client::open`].
     pub fn finish(self) -> Result<(Stat, Download), Error> {
         let Opening {
-            client,
-            key,
+            mut candidates,
             span,
             request,
-            mut candidates,
-            mut first,
+            asked,
         } = self;
-        let (stat, connection) = candidates.ask_each("read", |address| {
-            let read = |way| match std::mem::replace(&mut first, First::Unasked) {
-                First::Asked(asked) => resume(&client, asked, &request, span),
-                First::Failed(error) => Err(error),
-                First::Unasked => read_at(&client, way, address, &request, span),
+        let (client, key) = (candidates.client.clone(), candidates.key.clone());
+        let ask = |address: &Address, mut asked: Option<Connection>| {
+            let read = |way| match asked.take() {
+                Some(asked) => resume(&client, asked, &request, span),
+                None => read_at(&client, way, address, &request, span),
             };
             let instead = || client.open_in_two(address, &key, span);
             client.no_read().ask(address, read, instead)
-        })?;
+        };
+        let first = asked.map(|asked| ask(&asked.address().clone(), Some(asked)));
+        let (stat, connection) = match first {
+            Some(Err(error)) if error.moves_on() => {
+                candidates.failed(READ, error);
+                candidates.ask_each(READ, |address| ask(address, None))
+            }
+            Some(answer) => answer,
+            None => candidates.ask_each(READ, |address| ask(address, None)),
+        }?;
         let storages = candidates.into_all();
         let range = span.within(stat.size);
         let download = Download::begin(&client, &key, storages, range, Some(connection));

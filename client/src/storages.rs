@@ -10,10 +10,12 @@ use crate::{Client, Error};
 /// trackers are asked anew, once: an address that is new, or came back, gets its turn.
 #[derive(Debug)]
 pub(crate) struct Candidates {
-    client: Client,
-    key: FileKey,
+    pub(crate) client: Client,
+    pub(crate) key: FileKey,
     waiting: VecDeque<Address>,
     tried: Vec<Address>,
+    /// Why those that were asked did not answer.
+    errors: Vec<Error>,
     /// Whether the addresses came from memory, so that the trackers may know better.
     remembered: bool,
 }
@@ -28,23 +30,31 @@ impl Candidates {
             key: key.clone(),
             waiting: client.pools().order(&addresses).into(),
             tried: Vec::new(),
+            errors: Vec::new(),
             remembered,
         })
     }
 
-    /// The address that comes first, as far as is known.
-    pub(crate) fn first(&self) -> Option<&Address> {
+    /// The address that comes next, if one is left.
+    pub(crate) fn peek(&mut self) -> Option<&Address> {
+        if self.waiting.is_empty() && std::mem::take(&mut self.remembered) {
+            self.ask_again();
+        }
         self.waiting.front()
     }
 
     /// The next address, if one is left.
     pub(crate) fn next(&mut self) -> Option<Address> {
-        if self.waiting.is_empty() && std::mem::take(&mut self.remembered) {
-            self.ask_again();
-        }
-        let address = self.waiting.pop_front()?;
+        let address = self.peek()?.clone();
+        self.waiting.pop_front();
         self.tried.push(address.clone());
         Some(address)
+    }
+
+    /// Takes note of why one that was asked did not answer.
+    pub(crate) fn failed(&mut self, what: &'static str, error: Error) {
+        log::debug!("{what} {}: {}", self.key.file, error.chain());
+        self.errors.push(error);
     }
 
     /// Gives an address another turn, after all others.
@@ -69,17 +79,13 @@ impl Candidates {
         what: &'static str,
         mut ask: impl FnMut(&Address) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut errors = Vec::new();
         while let Some(address) = self.next() {
             match ask(&address) {
-                Err(error) if error.moves_on() => {
-                    log::debug!("{what} {}: {}", self.key.file, error.chain());
-                    errors.push(error);
-                }
+                Err(error) if error.moves_on() => self.failed(what, error),
                 result => return result,
             }
         }
-        Err(Error::all_failed(what, errors))
+        Err(Error::all_failed(what, std::mem::take(&mut self.errors)))
     }
 
     /// All addresses, tried or not.

@@ -44,8 +44,3 @@ pub use host::hostname;
 pub use process::{ProcessConfig, Umask};
 pub use run::{DaemonConfig, Job, Life, command, job_done, run};
 pub use stop::Stop;
-
-/// Of many threads that each need a little memory for each request; that of glibc takes a quarter of
-/// the time that a small one costs outside of the kernel.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

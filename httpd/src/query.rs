@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use client::{Download, Error, Opening};
 use daemon::http::{Answer, Method, Request, Response};
-use daemon::net::Pending;
+use daemon::net::{Pending, Resumed, Wake};
 use proto::storage::Span;
 
 use crate::body::FIRST_PIECE;
@@ -98,11 +98,14 @@ impl Pending<Response> for Asked {
         self.opening.io_timeout()
     }
 
-    fn resume(mut self: Box<Self>, silent: bool) -> Response {
-        if silent {
+    fn resume(mut self: Box<Self>, wake: Wake) -> Resumed<Response> {
+        if wake.silent {
             self.opening.abandon_stream();
+            if self.opening.stream().is_some() {
+                return Resumed::Again(self);
+            }
         }
-        self.query.end(opened(self.opening))
+        Resumed::Done(self.query.end(opened(self.opening)))
     }
 }
 

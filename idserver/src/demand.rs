@@ -16,7 +16,7 @@ const QUICK_MIN: u32 = 16;
 pub(crate) struct Limits {
     /// At least, and by a key that is not in demand.
     pub(crate) step: u32,
-    /// At most; never less than `step`.
+    /// At most; less than `step` counts as that.
     pub(crate) step_max: u32,
 }
 

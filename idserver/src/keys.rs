@@ -118,6 +118,8 @@ impl Key {
         let reserved = step(size).map_err(NextError::Step)?;
         watch.failed = false;
         let mut state = self.state.lock();
+        // Near the last number of all it may be less than was wanted.
+        let size = u32::try_from(reserved.end - reserved.start).unwrap_or(size);
         state.demand = demand.reserved(size, Instant::now());
         Ok(state.start(reserved, count))
     }

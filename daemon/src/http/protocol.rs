@@ -11,7 +11,9 @@ use super::access::Access;
 use super::request::{HEAD_MAX, Parsed, Refusal, Request, parse};
 use super::response::{Response, status};
 use crate::metrics::{Metrics, NetMetrics, Tally};
-use crate::net::{Action, Inbox, Lane, Outgoing, Part, Pending, Protocol, Readiness, Then};
+use crate::net::{
+    Action, Inbox, Lane, Outgoing, Part, Pending, Protocol, Readiness, Resumed, Then, Wake,
+};
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
 pub trait Handler: Send + Sync + 'static {
@@ -159,9 +161,18 @@ impl Pending<Outgoing> for Asked {
         self.pending.patience()
     }
 
-    fn resume(self: Box<Self>, silent: bool) -> Outgoing {
-        let Asked { exchange, pending } = *self;
-        exchange.end(pending.resume(silent))
+    fn resume(self: Box<Self>, wake: Wake) -> Resumed<Outgoing> {
+        let Asked {
+            mut exchange,
+            pending,
+        } = *self;
+        match pending.resume(wake) {
+            Resumed::Done(response) => {
+                exchange.keep_alive &= !wake.stopping;
+                Resumed::Done(exchange.end(response))
+            }
+            Resumed::Again(pending) => Resumed::Again(Box::new(Asked { exchange, pending })),
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub struct NetMetrics {
     pub sent: IntCounter,
     /// Requests that waited too long for a worker and were answered 'busy'.
     pub late: IntCounter,
+    /// Requests that wait for another server.
+    pub waiting: IntGauge,
     /// Requests that panicked.
     pub panics: IntCounter,
     /// Replies broken off because what was to be sent could not be had.
@@ -82,6 +84,13 @@ impl NetMetrics {
                 "tnv_queue_timeouts_total",
                 "Requests answered busy after waiting longer than queue_timeout for a worker.",
             ),
+            waiting: gauges(
+                registry,
+                "tnv_requests_waiting",
+                "Requests that wait for another server's answer and hold no worker.",
+                &[],
+            )
+            .with_label_values::<&str>(&[]),
             panics: counter(
                 "tnv_panics_total",
                 "Requests that panicked: faults of the program.",

@@ -74,6 +74,16 @@ mod tests {
     }
 
     #[test]
+    fn connections_here_begin_without_pacing() {
+        let addr = (Ipv4Addr::LOCALHOST, 0).into();
+        let listener = crate::net::listener::bind(addr).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        assert!(!of(&stream).starts_with(PACING));
+    }
+
+    #[test]
     fn who_is_here_is_not_paced_and_who_is_elsewhere_gets_what_the_system_wants() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
 use super::census::Slot;
-use super::protocol::{Inbox, Lane, Outgoing, Pending, Protocol};
+use super::protocol::{Inbox, Lane, Protocol};
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::wait::Interest;
+use super::waiting::Waiting;
 
 pub(crate) struct Connection<P: Protocol> {
     /// Non-blocking; waiting is the parking thread's work.
@@ -39,11 +40,8 @@ pub(crate) struct Connection<P: Protocol> {
 pub(crate) enum Activity {
     /// Waits for a request.
     Idle,
-    /// Waits for another server, until its time is over.
-    Waiting {
-        pending: Box<dyn Pending<Outgoing>>,
-        until: Instant,
-    },
+    /// Waits for another server.
+    Waiting(Waiting),
     /// Takes content in.
     Receiving(Receiving),
     /// Sends a reply.
@@ -84,8 +82,8 @@ impl<P: Protocol> Connection<P> {
     /// The socket that is waited for.
     pub(crate) fn socket(&self, interest: Interest) -> &TcpStream {
         match (&self.activity, interest) {
-            (Activity::Waiting { pending, .. }, Interest::Source) => {
-                pending.socket().unwrap_or(&self.stream)
+            (Activity::Waiting(waiting), Interest::Source) => {
+                waiting.socket().unwrap_or(&self.stream)
             }
             (Activity::Sending(sending), Interest::Source) => {
                 sending.source_socket().unwrap_or(&self.stream)

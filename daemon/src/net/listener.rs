@@ -188,9 +188,7 @@ fn admit<P: Protocol>(
         refuse(shared, &stream);
         return Err(io::Error::other("too many connections"));
     };
-    let connection = Box::new(Connection::new(stream, peer, id, slot));
-    shared.parking.register(&connection)?;
-    Ok(connection)
+    Ok(Box::new(Connection::new(stream, peer, id, slot)))
 }
 
 /// Says 'busy' as far as that goes without waiting.

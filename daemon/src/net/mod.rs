@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!  accept ──► park ◄─────────────────┐
-//!             epoll: idle connections,│ nothing more to read,
-//!             half requests, slow    │ or the peer takes nothing more
-//!             peers in mid-transfer  │
-//!               │ a whole request,   │
-//!               │ or ready to go on  │
+//!    │        epoll: idle connections,│ nothing more to read, the peer takes
+//!    │        half requests, slow    │ nothing more, or another server is to
+//!    │        peers in mid-transfer, │ answer first
+//!    │        requests that wait     │
+//!    │        for another server     │
+//!    │          │ a whole request,   │
+//!    └──────────┤ or ready to go on  │
 //!               ▼                    │
-//!             lanes (bounded) ──► workers: Protocol::serve, content in and out
+//!             lanes ──────────────► workers: Protocol::serve, content in and out
 //! ```
 //!
 //! A connection belongs to one thread at a time and moves by value. A worker holds one only while
@@ -27,13 +29,14 @@ mod sending;
 mod server;
 mod source;
 mod wait;
+mod waiting;
 mod watch;
 mod worker;
 
 pub use census::Connections;
 pub use protocol::{
-    Action, Inbox, Lane, OpenFile, Outgoing, Part, Pending, Protocol, Readiness, Receive, Sent,
-    Then,
+    Action, Inbox, Lane, OpenFile, Outgoing, Part, Pending, Protocol, Readiness, Receive, Resumed,
+    Sent, Then, Wake,
 };
 pub use server::Server;
 pub use source::Source;

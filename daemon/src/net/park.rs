@@ -1,8 +1,9 @@
 //! Where connections wait that nobody works on: in an epoll set, watched by the parking thread
 //! ([`super::watch`]) and by workers that have nothing else to do.
 //!
-//! A connection stays registered from accept to close, armed for one event at a time
-//! (`EPOLLONESHOT`): whoever gets the event takes it out.
+//! A socket stays registered from the first time to its close, armed for one event at a time
+//! (`EPOLLONESHOT`): whoever gets the event takes the connection out. The socket of another server
+//! may have served several connections: an event may be of an earlier wait.
 
 use std::collections::HashMap;
 use std::io;
@@ -79,13 +80,6 @@ impl<P: Protocol> Parking<P> {
         })
     }
 
-    /// Makes a new connection known, without waiting for anything yet.
-    pub(crate) fn register(&self, connection: &Connection<P>) -> io::Result<()> {
-        let data = EventData::new_u64(connection.id);
-        epoll::add(&self.epoll, &connection.stream, data, EventFlags::ONESHOT)?;
-        Ok(())
-    }
-
     /// Lets a connection wait until it is ready or its deadline has passed.
     pub(crate) fn park(
         &self,
@@ -117,8 +111,8 @@ impl<P: Protocol> Parking<P> {
         }
     }
 
-    /// Watches a socket for one event. That of a source may be known from an earlier connection,
-    /// or not at all.
+    /// Watches a socket for one event. It may be known or not, that of a source from an earlier
+    /// connection.
     fn arm(&self, socket: &TcpStream, id: u64, flags: EventFlags) -> io::Result<()> {
         let data = EventData::new_u64(id);
         match epoll::modify(&self.epoll, socket, data, flags) {

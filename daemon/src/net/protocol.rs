@@ -86,9 +86,25 @@ pub trait Pending<T>: Send {
     /// How long the answer may take.
     fn patience(&self) -> Duration;
 
-    /// The answer begins to come, or none did in time: then the server is `silent`. May block, for
-    /// a bounded time.
-    fn resume(self: Box<Self>, silent: bool) -> T;
+    /// The answer begins to come, or none did in time. May block, for a bounded time.
+    fn resume(self: Box<Self>, wake: Wake) -> Resumed<T>;
+}
+
+/// How a question goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Wake {
+    /// The other server has said nothing in time.
+    pub silent: bool,
+    /// No further request of this connection will be served.
+    pub stopping: bool,
+}
+
+/// What became of a question.
+pub enum Resumed<T> {
+    /// It is answered.
+    Done(T),
+    /// Another server was asked.
+    Again(Box<dyn Pending<T>>),
 }
 
 /// Takes content in, piece by piece. Dropped without [`Receive::finish`] when the peer goes away.

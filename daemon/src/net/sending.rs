@@ -166,16 +166,15 @@ impl Sending {
         let Some(socket) = source.socket() else {
             return Ok(Moved::Bytes(0));
         };
+        // The socket is a blocking one: splice would wait for it, whoever else waits for this worker.
+        if !ready(socket, Interest::Source, (tools.patience)()) {
+            return Ok(Moved::Starved);
+        }
+        self.starved_since = None;
         let taken = match tools.pipe.fill(socket, (*len).min(tools.at_once)) {
             Ok(taken) if taken > 0 => taken,
-            Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Moved::Bytes(0)),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                let waited = ready(socket, Interest::Source, (tools.patience)());
-                return Ok(if waited {
-                    Moved::Bytes(0)
-                } else {
-                    Moved::Starved
-                });
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Ok(Moved::Bytes(0));
             }
             // The source knows better what this means, and where to go on.
             _ => {
@@ -183,7 +182,6 @@ impl Sending {
                 return Ok(Moved::Bytes(0));
             }
         };
-        self.starved_since = None;
         source.taken(taken);
         *len -= taken as u64;
         let more = !last || *len > 0;

@@ -29,6 +29,9 @@ use crate::thread::{self, Thread};
 /// After the deadline of a stop, how long threads get to notice.
 const ABORT_TIME: Duration = Duration::from_secs(2);
 
+/// So many times as many requests as workers may wait for other servers without one.
+const WAITING_PER_WORKER: i64 = 16;
+
 /// A server that accepts connections until it is shut down.
 pub struct Server {
     name: &'static str,
@@ -273,7 +276,8 @@ impl<P: Protocol> Shared<P> {
                 Some(since) => since + config.head_timeout.duration(),
                 None => now + config.idle_timeout.duration(),
             },
-            Activity::Lingering { until } | Activity::Waiting { until, .. } => *until,
+            Activity::Lingering { until } => *until,
+            Activity::Waiting(waiting) => waiting.until(),
             Activity::Receiving(_) | Activity::Sending(_) => {
                 now + connection.pace.patience(config.stall_timeout.duration())
             }
@@ -283,6 +287,13 @@ impl<P: Protocol> Shared<P> {
             // The parking thread may have looked for idle connections just before.
             self.parking.wake();
         }
+    }
+
+    /// Whether so many requests wait for other servers that one more is to hold its worker: what a
+    /// slow server has been asked must not grow without bound.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let max = i64::from(self.config.read().workers) * WAITING_PER_WORKER;
+        self.metrics().waiting.get() >= max
     }
 
     pub(crate) fn too_slow(&self, pace: &mut Pace) -> bool {

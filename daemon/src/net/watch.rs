@@ -96,9 +96,7 @@ pub(crate) fn advance<P: Protocol>(
             discard(shared, connection, until, scratch);
             None
         }
-        Activity::Waiting { .. } | Activity::Receiving(_) | Activity::Sending(_) => {
-            Some(connection)
-        }
+        Activity::Waiting(_) | Activity::Receiving(_) | Activity::Sending(_) => Some(connection),
     }
 }
 
@@ -185,7 +183,7 @@ fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
                 debug!("#{}: closed, request came too slowly", connection.id);
             }
             Activity::Lingering { .. } => {}
-            Activity::Waiting { .. } => shared.hand_over(connection),
+            Activity::Waiting(_) => shared.hand_over(connection),
             Activity::Sending(sending) if sending.starved_until().is_some() => {
                 sending.abandon_source();
                 shared.hand_over(connection);

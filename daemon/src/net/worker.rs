@@ -8,11 +8,12 @@ use log::{debug, error, warn};
 
 use super::connection::{Activity, Connection, Filled};
 use super::pipe::Pipe;
-use super::protocol::{Action, Lane, Outgoing, Pending, Protocol, Readiness, Then};
+use super::protocol::{Action, Lane, Outgoing, Pending, Protocol, Readiness, Resumed, Then, Wake};
 use super::receiving::{self, Receiving};
 use super::sending::{self, SendError, Sending, Tools};
 use super::server::{Shared, Work};
 use super::wait::{Interest, ready};
+use super::waiting::Waiting;
 use super::watch;
 
 /// Content is gathered to this size before it is written.
@@ -164,7 +165,7 @@ impl<P: Protocol> Worker<P> {
     fn step(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
         match std::mem::replace(&mut connection.activity, Activity::Idle) {
             Activity::Idle => self.next_request(connection, served),
-            Activity::Waiting { pending, until } => self.resume(connection, pending, until),
+            Activity::Waiting(waiting) => self.resume(connection, waiting),
             Activity::Receiving(receiving) => self.receive(connection, receiving),
             Activity::Sending(sending) => self.send(connection, sending),
             Activity::Lingering { until } => {
@@ -218,30 +219,45 @@ impl<P: Protocol> Worker<P> {
                 self.quick = false;
                 connection.activity = Activity::Receiving(Receiving::new(len, sink));
             }
-            Action::Wait(pending) => {
-                let until = Instant::now() + pending.patience();
-                let wait = pending.socket().is_some();
-                connection.activity = Activity::Waiting { pending, until };
-                if wait {
-                    return Step::Wait(Interest::Source);
-                }
-            }
+            Action::Wait(pending) => return self.wait_for(connection, pending),
         }
         Step::Go
     }
 
-    /// Another server has answered, or its time is over.
-    fn resume(
-        &mut self,
+    /// Has a request wait for another server; here, if too many wait elsewhere.
+    fn wait_for(
+        &self,
         connection: &mut Connection<P>,
         pending: Box<dyn Pending<Outgoing>>,
-        until: Instant,
     ) -> Step {
-        let now = Instant::now();
-        let is_silent = |socket| !ready(socket, Interest::Source, Duration::ZERO);
-        let silent = now >= until && pending.socket().is_some_and(is_silent);
-        reply(connection, pending.resume(silent));
-        self.quick = now.elapsed() < QUICK;
+        let crowded = self.shared.is_crowded();
+        let waiting = Waiting::new(pending, &self.shared.metrics().waiting);
+        let step = match waiting.socket() {
+            None => Step::Go,
+            Some(_) if crowded => {
+                waiting.outcome(Duration::MAX);
+                Step::Go
+            }
+            Some(_) => Step::Wait(Interest::Source),
+        };
+        connection.activity = Activity::Waiting(waiting);
+        step
+    }
+
+    /// Another server has answered, or its time is over. Who was woken for anything else waits on.
+    fn resume(&mut self, connection: &mut Connection<P>, waiting: Waiting) -> Step {
+        let Some(silent) = waiting.outcome(Duration::ZERO) else {
+            connection.activity = Activity::Waiting(waiting);
+            return Step::Wait(Interest::Source);
+        };
+        let began = Instant::now();
+        let stopping = self.shared.is_stopping();
+        let resumed = waiting.pending.resume(Wake { silent, stopping });
+        self.quick = began.elapsed() < QUICK;
+        match resumed {
+            Resumed::Done(outgoing) => reply(connection, outgoing),
+            Resumed::Again(pending) => return self.wait_for(connection, pending),
+        }
         Step::Go
     }
 
@@ -336,7 +352,7 @@ impl<P: Protocol> Worker<P> {
     fn stay(&self, connection: &Connection<P>, interest: Interest) -> bool {
         let leave = match connection.activity {
             Activity::Idle => self.quick,
-            Activity::Waiting { .. } | Activity::Lingering { .. } => true,
+            Activity::Waiting(_) | Activity::Lingering { .. } => true,
             Activity::Receiving(_) | Activity::Sending(_) => false,
         };
         !leave

@@ -56,6 +56,26 @@ fn who_waits_goes_in_when_another_comes_back() {
 }
 
 #[test]
+fn who_waits_for_another_disk_goes_in_too() {
+    // Of three workers two may be inside, and at one of two disks one of them.
+    let gates = gates(2, 3, LONG);
+    let inside = [gates.gate(0), gates.gate(1)].map(|gate| gate.enter_now(Lane::Slow).unwrap());
+    let (tell, told) = crossbeam_channel::bounded(2);
+    let waiters = [0, 1].map(|idx| {
+        let (gate, tell) = (gates.gate(idx), tell.clone());
+        std::thread::spawn(move || {
+            tell.send(()).unwrap();
+            gate.enter(Visitor::Worker(Lane::Slow)).map(drop)
+        })
+    });
+    told.iter().take(2).for_each(drop);
+    drop(inside);
+    for waiter in waiters {
+        waiter.join().unwrap().unwrap();
+    }
+}
+
+#[test]
 fn a_disk_that_does_not_answer_lets_nobody_in_until_it_does() {
     let gates = gates(2, 2, Duration::ZERO);
     let (gate, other) = (gates.gate(0), gates.gate(1));
