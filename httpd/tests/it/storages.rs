@@ -1,7 +1,9 @@
 //! Storages that die, are of the C++ system, or are not there.
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::Ordering;
+use std::thread;
 
 use super::support::{Front, Storage, content};
 
@@ -76,6 +78,21 @@ fn a_storage_that_is_gone_is_passed_over() {
         (answer.status, answer.field("retry-after")),
         (503, Some("2"))
     );
+}
+
+#[test]
+fn a_storage_that_says_nothing_is_passed_over_for_all_who_wait() {
+    let file = content(100_000);
+    // The system connects to it, and nobody answers.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let front = Front::behind(Some(silent.local_addr().unwrap()), vec![holding(&file)]);
+    thread::scope(|scope| {
+        let get = || front.get("/files/x/f.bin", &[]);
+        for waiting in [get; 3].map(|get| scope.spawn(get)) {
+            let answer = waiting.join().unwrap();
+            assert!(answer.status == 200 && answer.body == file);
+        }
+    });
 }
 
 #[test]

@@ -163,10 +163,14 @@ pub struct Front {
 impl Front {
     /// In front of these storages, named in this order.
     pub fn of(storages: Vec<Storage>) -> Front {
+        Front::behind(None, storages)
+    }
+
+    /// The same, with another one named before them.
+    pub fn behind(first: Option<SocketAddr>, storages: Vec<Storage>) -> Front {
         let storages: Vec<Server> = storages.into_iter().map(serve).collect();
-        let tracker = serve(Tracker(
-            storages.iter().map(|server| server.addr().into()).collect(),
-        ));
+        let named = first.into_iter().chain(storages.iter().map(Server::addr));
+        let tracker = serve(Tracker(named.map(Address::from).collect()));
         let mut servers = vec![tracker];
         servers.extend(storages);
         let httpd = Httpd::start(&Config {
