@@ -37,6 +37,14 @@ fn group_of(fixture: &Fixture, key: &FileKey) -> String {
         .unwrap()
 }
 
+/// The user's group and the other one.
+fn groups(fixture: &Fixture, key: &str) -> (String, &'static str) {
+    let old = group(fixture, key);
+    let mut all = ["group001", "group002"].into_iter();
+    let new = all.find(|name| *name != old).unwrap();
+    (old, new)
+}
+
 fn group(fixture: &Fixture, key: &str) -> String {
     let (exit, said) = admin(fixture, key, &["user"]);
     assert_eq!(exit, Some(0), "{said}");
@@ -52,12 +60,7 @@ fn a_user_is_moved_under_load_and_no_file_is_left_behind() {
         let (first, _) = upload(&fixture.client(), 1).unwrap();
         fixture.client().delete(&first).unwrap();
     }
-    let old = group(&fixture, &key);
-    let new = if old == "group001" {
-        "group002"
-    } else {
-        "group001"
-    };
+    let (old, new) = groups(&fixture, &key);
     let is_moved = AtomicBool::new(false);
     let kept = std::thread::scope(|scope| {
         let loads: Vec<_> = (0..3)
@@ -114,12 +117,7 @@ fn a_user_stays_while_a_storage_of_the_old_group_is_silent() {
     let (mut fixture, key) = two_groups();
     let (first, _) = upload(&fixture.client(), 1).unwrap();
     fixture.client().delete(&first).unwrap();
-    let old = group(&fixture, &key);
-    let new = if old == "group001" {
-        "group002"
-    } else {
-        "group001"
-    };
+    let (old, new) = groups(&fixture, &key);
     let order = |fixture: &Fixture| admin(fixture, &key, &["move", "--to", new, USER]);
     for (args, exit) in [
         (["move", "--to", "group009", USER], 3),
