@@ -24,7 +24,7 @@ mod sink;
 mod syslog;
 mod target;
 
-pub(crate) use second::{LastSecond, NO_SECOND, with_second};
+pub(crate) use second::{LastSecond, with_second};
 pub use seldom::Seldom;
 pub use target::{Facility, LogTarget};
 
@@ -196,7 +196,7 @@ impl log::Log for Log {
 /// UTC with milliseconds, as in `2026-11-21T20:41:42.123Z`.
 pub(crate) fn timestamp(now: DateTime<Utc>) -> String {
     thread_local! {
-        static LAST_SECOND: LastSecond = const { NO_SECOND };
+        static LAST_SECOND: LastSecond = const { LastSecond::new() };
     }
     let to_the_second = |now| {
         DateTime::<Utc>::from(now)

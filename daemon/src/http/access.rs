@@ -9,11 +9,11 @@ use log::{Level, info, log_enabled};
 
 use super::request::Request;
 use super::response::status;
-use crate::logging::{ACCESS_TARGET, LastSecond, NO_SECOND, with_second};
+use crate::logging::{ACCESS_TARGET, LastSecond, with_second};
 use crate::net::Sent;
 
 thread_local! {
-    static LAST_SECOND: LastSecond = const { NO_SECOND };
+    static LAST_SECOND: LastSecond = const { LastSecond::new() };
 }
 
 /// One request's line.

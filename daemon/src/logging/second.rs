@@ -6,10 +6,14 @@ use std::thread::LocalKey;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The second that was shown last, since the epoch, and its text.
-pub(crate) type LastSecond = RefCell<(u64, String)>;
+pub(crate) struct LastSecond(RefCell<(u64, String)>);
 
-/// No second yet.
-pub(crate) const NO_SECOND: LastSecond = RefCell::new((u64::MAX, String::new()));
+impl LastSecond {
+    /// None yet.
+    pub(crate) const fn new() -> LastSecond {
+        LastSecond(RefCell::new((u64::MAX, String::new())))
+    }
+}
 
 /// Shows a time to the second, in a text that `make` makes of it.
 pub(crate) fn with_second<T>(
@@ -19,7 +23,8 @@ pub(crate) fn with_second<T>(
     show: impl FnOnce(&str) -> T,
 ) -> T {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    last.with_borrow_mut(|(second, text)| {
+    last.with(|LastSecond(last)| {
+        let (second, text) = &mut *last.borrow_mut();
         if *second != since_epoch.as_secs() {
             *second = since_epoch.as_secs();
             *text = make(time);
@@ -35,7 +40,7 @@ mod tests {
     use super::*;
 
     thread_local! {
-        static LAST: LastSecond = const { NO_SECOND };
+        static LAST: LastSecond = const { LastSecond::new() };
     }
 
     #[test]
