@@ -75,9 +75,9 @@ pub(crate) enum NextError<E> {
 
 impl Key {
     /// The next numbers, one at least and `count` at most. When there is none left, `step` reserves
-    /// as many as it is told, within `limits`, once `gate` lets it; a failed step changes nothing, and the next caller tries again.
-    /// Those who waited for a step that failed share its failure: one after the other they would
-    /// wait for the same database.
+    /// as many as it is told, within `limits`, once `gate` lets it; a failed step changes nothing, and
+    /// the next caller tries again. Those who waited for a step that failed share its failure: one
+    /// after the other they would wait for the same database.
     ///
     /// # Errors
     /// See [`NextError`].
