@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::source::Source;
@@ -172,6 +173,8 @@ impl OpenFile for File {
 pub enum Part {
     /// Bytes in memory.
     Bytes(Vec<u8>),
+    /// Bytes in memory that many replies share: each costs a pointer, not a copy.
+    Shared(Arc<[u8]>),
     /// A stretch of a file, sent with sendfile. A file that ends early breaks the connection: its
     /// length is out already.
     File {

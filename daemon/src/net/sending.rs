@@ -121,11 +121,8 @@ impl Sending {
             return Ok(Moved::Bytes(0));
         };
         match part {
-            Part::Bytes(bytes) => {
-                let sent = send(stream, &bytes[self.start..], flags(last)).map_err(of_peer)?;
-                self.start += sent;
-                Ok(Moved::Bytes(sent as u64))
-            }
+            Part::Bytes(bytes) => send_from(stream, bytes, &mut self.start, flags(last)),
+            Part::Shared(bytes) => send_from(stream, bytes, &mut self.start, flags(last)),
             Part::File { file, offset, len } => {
                 let step = (*len).min(SENDFILE_STEP) as usize;
                 let mut moved = Ok(0);
@@ -320,9 +317,22 @@ impl Part {
     fn len(&self) -> u64 {
         match self {
             Part::Bytes(bytes) => bytes.len() as u64,
+            Part::Shared(bytes) => bytes.len() as u64,
             Part::File { len, .. } | Part::Stream { len, .. } => *len,
         }
     }
+}
+
+/// Sends what the peer takes of the bytes from `start` on, and moves `start` behind it.
+fn send_from(
+    stream: &TcpStream,
+    bytes: &[u8],
+    start: &mut usize,
+    flags: SendFlags,
+) -> Result<Moved, SendError> {
+    let sent = send(stream, &bytes[*start..], flags).map_err(of_peer)?;
+    *start += sent;
+    Ok(Moved::Bytes(sent as u64))
 }
 
 /// When more is about to follow the kernel may wait to fill a packet.

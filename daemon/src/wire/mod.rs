@@ -5,6 +5,7 @@ mod access;
 mod protocol;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use proto::{Fault, Request};
 
@@ -48,6 +49,9 @@ pub struct Caller<'a, S> {
 pub enum Reply {
     /// A body of these bytes, or none.
     Body(Vec<u8>),
+    /// A body that many replies share, such as a long list: a reply holds a reference to it, not a
+    /// copy, however slowly its client reads.
+    Shared(Arc<[u8]>),
     /// A stretch of a file; `offset + len` must not be beyond its end.
     File {
         /// The open file.

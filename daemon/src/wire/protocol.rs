@@ -102,6 +102,7 @@ impl<S: Service> Wire<S> {
                 };
             }
             Ok(Reply::Body(body)) => voice.body(&body, access),
+            Ok(Reply::Shared(body)) => voice.shared(body, access),
             Ok(Reply::File {
                 file,
                 offset,
@@ -204,6 +205,19 @@ impl Voice {
         let bytes = self.head(body, 0);
         let end = bytes.len();
         self.success(vec![Part::Bytes(bytes)], end, access)
+    }
+
+    /// A long body leaves behind its head as it is; a short one is copied, so that both leave in one
+    /// write.
+    fn shared(&self, body: Arc<[u8]>, access: Access) -> Outgoing {
+        if body.len() as u64 <= SMALL {
+            return self.body(&body, access);
+        }
+        let len = body.len() as u64;
+        let mut head = Vec::with_capacity(HEAD_LEN);
+        head.extend_from_slice(&Head::reply(self.reply_command, len).encode());
+        let end = head.len() + body.len();
+        self.success(vec![Part::Bytes(head), Part::Shared(body)], end, access)
     }
 
     /// A reply with a file's content from its byte `start` on.

@@ -22,6 +22,8 @@ pub struct Probe {
     /// Told when a DELETE began to wait, when an UPLOAD of the file "told" was taken, and when
     /// content was dropped unfinished.
     pub events: (Sender<&'static str>, Receiver<&'static str>),
+    /// The body that all who ask for the size of the file "list" share.
+    pub list: Arc<[u8]>,
 }
 
 impl Probe {
@@ -29,6 +31,7 @@ impl Probe {
         Arc::new(Probe {
             gate: unbounded(),
             events: unbounded(),
+            list: (0..LIST_LEN).map(|at| at as u8).collect(),
         })
     }
 
@@ -39,6 +42,9 @@ impl Probe {
 
 /// Longest any of these tests waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// More than the buffers of a connection take of it.
+pub const LIST_LEN: usize = 16 << 20;
 
 /// FILESIZE answers how often this connection asked; UPLOAD answers the number of bytes it took;
 /// DELETE waits for the gate; DOWNLOAD sends a file of zeros; STAT panics.
@@ -58,6 +64,9 @@ impl Service for Toy {
 
     fn call(&self, request: StorageRequest, caller: &mut Caller<'_, u64>) -> Result<Reply, Fault> {
         match request {
+            StorageRequest::FileSize(key) if key.file.as_str() == "list" => {
+                Ok(Reply::Shared(Arc::clone(&self.0.list)))
+            }
             StorageRequest::FileSize(_) => {
                 *caller.session += 1;
                 Ok(Reply::Body(caller.session.to_be_bytes().to_vec()))

@@ -1,6 +1,7 @@
 //! The frame with the tnv protocol on it.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daemon::config::ServerConfig;
@@ -16,6 +17,32 @@ fn upload(file: &str, size: u64) -> Vec<u8> {
         size,
     })
     .encode()
+}
+
+#[test]
+fn a_long_list_is_not_copied_for_each_who_asks() {
+    const N_ASKING: usize = 8;
+    let probe = Probe::new();
+    let server = start(&config(), &probe);
+    let asking: Vec<_> = (0..N_ASKING)
+        .map(|_| {
+            let mut stream = connect(server.addr());
+            stream
+                .write_all(&StorageRequest::FileSize(key("list")).encode())
+                .unwrap();
+            stream
+        })
+        .collect();
+    // Each reply on its way holds the list itself.
+    wait_until(|| Arc::strong_count(&probe.list) == 1 + N_ASKING);
+    for mut stream in asking {
+        let (head, body) = receive(&mut stream);
+        assert!(head.is_ok());
+        assert!(body == *probe.list);
+        assert_eq!(ask_size(&mut stream), 1);
+    }
+    assert_eq!(Arc::strong_count(&probe.list), 1);
+    server.shutdown();
 }
 
 #[test]
