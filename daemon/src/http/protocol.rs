@@ -12,7 +12,7 @@ use super::request::{HEAD_MAX, Parsed, Refusal, Request, parse};
 use super::response::{Response, status};
 use crate::metrics::{Metrics, NetMetrics, Tally};
 use crate::net::{
-    Action, Inbox, Lane, Outgoing, Part, Pending, Protocol, Readiness, Resumed, Then, Wake,
+    Action, Inbox, Lane, Outgoing, Part, Peer, Pending, Protocol, Readiness, Resumed, Then, Wake,
 };
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
@@ -69,10 +69,10 @@ impl<H: Handler> Protocol for Http<H> {
         &self,
         inbox: &mut Inbox,
         _session: &mut (),
-        peer: SocketAddr,
+        peer: Peer<'_>,
         stopping: bool,
     ) -> Action {
-        match parse(inbox.bytes(), peer) {
+        match parse(inbox.bytes(), peer.addr) {
             Ok(Parsed::Head(mut request, len)) => {
                 inbox.consume(len);
                 request.keep_alive &= !stopping;
@@ -89,8 +89,8 @@ impl<H: Handler> Protocol for Http<H> {
                 }
             }
             // Readiness saw its end: nothing that follows makes it whole.
-            Ok(Parsed::Partial) => self.refuse(&Refusal::MALFORMED, peer),
-            Err(refusal) => self.refuse(&refusal, peer),
+            Ok(Parsed::Partial) => self.refuse(&Refusal::MALFORMED, peer.addr),
+            Err(refusal) => self.refuse(&refusal, peer.addr),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
@@ -13,8 +14,8 @@ use super::wait::Interest;
 use super::waiting::Waiting;
 
 pub(crate) struct Connection<P: Protocol> {
-    /// Non-blocking; waiting is the parking thread's work.
-    pub(crate) stream: TcpStream,
+    /// Non-blocking; waiting is the parking thread's work. Shared with the probes of its requests.
+    pub(crate) stream: Arc<TcpStream>,
     pub(crate) peer: SocketAddr,
     /// Names the connection in the log and in epoll; never used twice.
     pub(crate) id: u64,
@@ -61,7 +62,7 @@ pub(crate) enum Filled {
 impl<P: Protocol> Connection<P> {
     pub(crate) fn new(stream: TcpStream, peer: SocketAddr, id: u64, slot: Slot) -> Connection<P> {
         Connection {
-            stream,
+            stream: Arc::new(stream),
             peer,
             id,
             inbox: Inbox::default(),

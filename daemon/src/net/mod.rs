@@ -22,6 +22,7 @@ mod congestion;
 mod connection;
 mod listener;
 mod park;
+mod peer;
 mod pipe;
 mod protocol;
 mod receiving;
@@ -34,6 +35,7 @@ mod watch;
 mod worker;
 
 pub use census::Connections;
+pub use peer::{Peer, PeerProbe};
 pub use protocol::{
     Action, Inbox, Lane, OpenFile, Outgoing, Part, Pending, Protocol, Readiness, Receive, Resumed,
     Sent, Then, Wake,

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::peer::Peer;
 use super::source::Source;
 use crate::metrics::{NetMetrics, Tally};
 
@@ -50,7 +51,7 @@ pub trait Protocol: Send + Sync + 'static {
         &self,
         inbox: &mut Inbox,
         session: &mut Self::Session,
-        peer: SocketAddr,
+        peer: Peer<'_>,
         stopping: bool,
     ) -> Action;
 

@@ -31,6 +31,18 @@ pub(crate) fn ready(stream: &TcpStream, interest: Interest, time: Duration) -> b
     matches!(poll(&mut fds, Some(&timeout)), Ok(n) if n > 0)
 }
 
+/// Whether the peer has closed the connection, or at least its sending side, or has reset it.
+/// Bytes that are still to be read do not hide that.
+pub(crate) fn has_left(stream: &TcpStream) -> bool {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
+    poll(&mut fds, Some(&now)).is_err() || fds[0].revents().intersects(gone)
+}
+
 /// Whether the peer takes bytes now.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use log::{debug, error, warn};
 
 use super::connection::{Activity, Connection, Filled};
+use super::peer::Peer;
 use super::pipe::Pipe;
 use super::protocol::{Action, Lane, Outgoing, Pending, Protocol, Readiness, Resumed, Then, Wake};
 use super::receiving::{self, Receiving};
@@ -208,9 +209,11 @@ impl<P: Protocol> Worker<P> {
             inbox,
             session,
             peer,
+            stream,
             ..
         } = connection;
-        let action = self.shared.protocol.serve(inbox, session, *peer, stopping);
+        let peer = Peer::new(*peer, stream);
+        let action = self.shared.protocol.serve(inbox, session, peer, stopping);
         connection.head_since = (!inbox.is_empty()).then(Instant::now);
         self.quick = connection.last_request.elapsed() < QUICK;
         match action {

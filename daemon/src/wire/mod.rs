@@ -11,7 +11,7 @@ use proto::{Fault, Request};
 
 use crate::net::OpenFile;
 
-pub use crate::net::Lane;
+pub use crate::net::{Lane, PeerProbe};
 pub use protocol::Wire;
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
@@ -41,6 +41,8 @@ pub trait Service: Send + Sync + 'static {
 pub struct Caller<'a, S> {
     /// The address of the other end.
     pub peer: SocketAddr,
+    /// Tells whether that end still waits for the reply.
+    pub probe: PeerProbe,
     /// What was remembered of the connection.
     pub session: &'a mut S,
 }

@@ -10,7 +10,7 @@ use super::access::{Access, FaultLog, Status};
 use super::{Caller, Content, Reply, Service};
 use crate::metrics::{Metrics, NetMetrics};
 use crate::net::{
-    Action, Inbox, Lane, OpenFile, Outgoing, Part, Protocol, Readiness, Receive, Then,
+    Action, Inbox, Lane, OpenFile, Outgoing, Part, Peer, Protocol, Readiness, Receive, Then,
 };
 
 /// A refused upload of at most this many bytes is read to its end, so that the connection stays in
@@ -65,18 +65,20 @@ impl<S: Service> Wire<S> {
         head: &Head,
         fixed: &[u8],
         session: &mut S::Session,
-        peer: SocketAddr,
+        peer: Peer<'_>,
     ) -> (Result<Reply, Fault>, Access) {
         match S::Request::decode(head, fixed) {
             Ok(request) => {
                 let tally = self.metrics.requests.begin(head.command);
-                let access = Access::begin(peer, tally, &request);
-                (
-                    self.service.call(request, &mut Caller { peer, session }),
-                    access,
-                )
+                let access = Access::begin(peer.addr, tally, &request);
+                let mut caller = Caller {
+                    peer: peer.addr,
+                    probe: peer.probe(),
+                    session,
+                };
+                (self.service.call(request, &mut caller), access)
             }
-            Err(e) => (Err(e.into()), self.unread(head, peer)),
+            Err(e) => (Err(e.into()), self.unread(head, peer.addr)),
         }
     }
 
@@ -160,14 +162,14 @@ impl<S: Service> Protocol for Wire<S> {
         &self,
         inbox: &mut Inbox,
         session: &mut S::Session,
-        peer: SocketAddr,
+        peer: Peer<'_>,
         _stopping: bool,
     ) -> Action {
         let bytes = inbox.bytes();
         let head = Self::head(bytes).expect("readiness saw a whole head");
         let fixed_len = match S::Request::fixed_len(&head) {
             Ok(len) => len,
-            Err(e) => return self.refuse(&head, &e.into(), peer),
+            Err(e) => return self.refuse(&head, &e.into(), peer.addr),
         };
         let fixed = &bytes[HEAD_LEN..HEAD_LEN + fixed_len];
         let (answer, access) = self.call(&head, fixed, session, peer);

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use daemon::db::DatabaseUrl;
 use daemon::status::{StatusConfig, StatusPort};
 use daemon::units::Period;
+use daemon::wire::PeerProbe;
 use proto::admin::TrackerOrder;
 use proto::cluster::Cluster;
 use proto::group_list;
@@ -86,6 +87,7 @@ impl Connection<'_> {
     fn call(&mut self, request: TrackerRequest) -> Result<Vec<u8>, Fault> {
         let mut caller = Caller {
             peer: self.peer,
+            probe: PeerProbe::default(),
             session: &mut self.session,
         };
         match self.service.call(request, &mut caller)? {

@@ -1,0 +1,89 @@
+//! The other end of a connection, as a request sees it.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Weak};
+
+use super::wait::has_left;
+
+/// Who sent a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer<'a> {
+    /// The address of the other end.
+    pub addr: SocketAddr,
+    stream: &'a Arc<TcpStream>,
+}
+
+impl<'a> Peer<'a> {
+    pub(crate) fn new(addr: SocketAddr, stream: &'a Arc<TcpStream>) -> Peer<'a> {
+        Peer { addr, stream }
+    }
+
+    /// Tells later whether the peer still waits.
+    pub fn probe(&self) -> PeerProbe {
+        PeerProbe(Arc::downgrade(self.stream))
+    }
+}
+
+/// Tells whether the peer of a request is still connected. Does not keep the connection open.
+/// The default is the probe of a connection that has ended.
+#[derive(Debug, Clone, Default)]
+pub struct PeerProbe(Weak<TcpStream>);
+
+impl PeerProbe {
+    /// Whether the peer is connected, as far as this host's kernel knows. Never waits.
+    ///
+    /// A peer that has closed its sending side counts as gone: the kernel does not tell that from a
+    /// closed connection. A peer that waits for a reply must keep both directions open.
+    pub fn is_connected(&self) -> bool {
+        self.0.upgrade().is_some_and(|stream| !has_left(&stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener};
+
+    use test_support::until;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, Arc<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        (peer, Arc::new(stream))
+    }
+
+    #[test]
+    fn a_peer_that_leaves_is_noticed_behind_bytes_that_nobody_has_read() {
+        let leave: [fn(TcpStream) -> Option<TcpStream>; 2] = [
+            |peer| {
+                drop(peer);
+                None
+            },
+            |peer| {
+                peer.shutdown(Shutdown::Write).unwrap();
+                Some(peer)
+            },
+        ];
+        for leave in leave {
+            let (mut peer, stream) = pair();
+            let probe = Peer::new(peer.local_addr().unwrap(), &stream).probe();
+            assert!(probe.is_connected());
+            peer.write_all(b"the next request").unwrap();
+            assert!(probe.is_connected());
+            let _half = leave(peer);
+            until("the end is seen", || !probe.is_connected());
+        }
+    }
+
+    #[test]
+    fn a_probe_does_not_keep_a_connection_open() {
+        let (_peer, stream) = pair();
+        let probe = Peer::new(stream.peer_addr().unwrap(), &stream).probe();
+        drop(stream);
+        assert!(!probe.is_connected());
+        assert!(!PeerProbe::default().is_connected());
+    }
+}
