@@ -15,6 +15,8 @@ pub const REPORT_TEXT_MAX: usize = 7 << 10;
 pub const REPORT_PATHS_MAX: usize = 16;
 /// Most errors in a report.
 pub const REPORT_ERRORS_MAX: usize = 4;
+/// Most warnings in a report.
+pub const REPORT_WARNINGS_MAX: usize = 8;
 /// Longest text of any kind in a report, in bytes.
 pub const REPORT_WORDS_MAX: usize = 160;
 
@@ -27,6 +29,10 @@ pub struct Report {
     /// Whether downloads have a chance: clients are sent elsewhere when not. An earlier version
     /// does not tell, and serves them.
     pub downloads: bool,
+    /// Why uploads have no chance; empty when they have, or of an earlier version.
+    pub uploads_why: String,
+    /// Why downloads have no chance; empty when they have, or of an earlier version.
+    pub downloads_why: String,
     /// Whether an administrator takes it out of service.
     pub drain: Drain,
     /// Its whole version; JOIN has room for six bytes only.
@@ -41,6 +47,9 @@ pub struct Report {
     pub counters: Counters,
     /// What went wrong last, the latest first; at most [`REPORT_ERRORS_MAX`].
     pub errors: Vec<LastError>,
+    /// What an operator should look after although the storage serves, one text for each thing; at
+    /// most [`REPORT_WARNINGS_MAX`].
+    pub warnings: Vec<String>,
 }
 
 /// How far a storage is taken out of service.
@@ -126,6 +135,8 @@ impl Default for Report {
         Report {
             uploads: true,
             downloads: true,
+            uploads_why: String::new(),
+            downloads_why: String::new(),
             drain: Drain::None,
             version: String::new(),
             up_since: 0,
@@ -133,6 +144,7 @@ impl Default for Report {
             paths: Vec::new(),
             counters: Counters::default(),
             errors: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -188,17 +200,25 @@ impl Report {
     pub fn bounded(mut self) -> Report {
         self.paths.truncate(REPORT_PATHS_MAX);
         self.errors.truncate(REPORT_ERRORS_MAX);
+        self.warnings.truncate(REPORT_WARNINGS_MAX);
         let of_paths = self
             .paths
             .iter_mut()
             .flat_map(|path| [&mut path.path, &mut path.health, &mut path.why]);
         let of_errors = self.errors.iter_mut().map(|error| &mut error.text);
+        let single = [
+            &mut self.version,
+            &mut self.uploads_why,
+            &mut self.downloads_why,
+        ];
         of_paths
             .chain(of_errors)
-            .chain([&mut self.version])
+            .chain(&mut self.warnings)
+            .chain(single)
             .for_each(bound);
         self.paths.shrink_to_fit();
         self.errors.shrink_to_fit();
+        self.warnings.shrink_to_fit();
         self
     }
 

@@ -20,6 +20,7 @@ use crate::last_errors::LastErrors;
 use crate::metrics::StorageMetrics;
 use crate::path::StorePaths;
 use crate::ties::Ties;
+use crate::warnings::Warnings;
 use crate::writer::FileWriter;
 
 /// Longest wait for a number from one idserver: uploads hold workers meanwhile.
@@ -37,6 +38,7 @@ pub(crate) struct Globals {
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
     pub(crate) errors: LastErrors,
+    pub(crate) warnings: Warnings,
     pub(crate) ties: Ties,
     pub(crate) half_deleted: HalfDeleted,
     pub(crate) heal: Heal,
@@ -60,6 +62,7 @@ impl Globals {
             files,
             rows: Rows::new(&config.cache),
             errors: LastErrors::default(),
+            warnings: Warnings::default(),
             ties: Ties::default(),
             half_deleted: HalfDeleted::default(),
             heal: Heal::default(),

@@ -38,6 +38,7 @@ mod server;
 mod status;
 mod ties;
 mod tracker;
+mod warnings;
 
 pub use config::Config;
 pub use reserve::Reserve;

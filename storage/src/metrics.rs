@@ -47,6 +47,7 @@ impl Subject for Shown {
         health.needs_database(self.globals.files.availability());
         self.globals.ties.health(health);
         self.globals.heal.health(health);
+        self.globals.warnings.health(health);
         if let Some(why) = self.globals.numbers.trouble() {
             health.fail(format!("no idserver gives a number: {why}"));
         }

@@ -38,6 +38,8 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
             ..totals(&globals.metrics.frame.requests)
         },
         errors: globals.errors.list(),
+        warnings: globals.warnings.list(),
+        ..Report::default()
     }
 }
 

@@ -58,6 +58,9 @@ impl Jobs {
             })?,
             Ticker::start("numbers", RETRY_FIRST, stop.clone(), move || {
                 numbered.numbers.retry();
+                let trouble = numbered.numbers.trouble();
+                let warning = trouble.map(|why| format!("no idserver gives a number: {why}"));
+                numbered.warnings.set("numbers", warning);
             })?,
             Ticker::start("heal", heal_interval, stop.clone(), move || {
                 round.go(&healed.heal, &asking);

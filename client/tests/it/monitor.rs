@@ -212,6 +212,17 @@ fn a_check_ends_as_monitoring_systems_want_it() {
         storage.report.as_mut().unwrap().uploads = false;
     }
     assert_eq!(check(&trackers).0, 2);
+    let warning = "3 files are damaged\u{1b}[2J".to_owned();
+    report(0, &|report| report.warnings = vec![warning.clone()]);
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 1, "{line}");
+    assert!(
+        line.contains("group001 10.0.0.1:23000: 3 files are damaged"),
+        "{line}"
+    );
+    let page = monitor(&trackers, &[]);
+    let told = "\t\twarning = 3 files are damaged\\u{1b}[2J";
+    assert!(stdout(&page).lines().any(|line| line == told));
 
     let (exit, line) = check(&[dead_address().as_str()]);
     assert_eq!((exit, line.contains("no tracker answers")), (2, true));

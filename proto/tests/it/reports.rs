@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proto::cluster::{Cluster, Group, Storage, Tracker};
 use proto::report::{
     Counters, Drain, LastError, REPORT_ERRORS_MAX, REPORT_PATHS_MAX, REPORT_TEXT_MAX,
-    REPORT_WORDS_MAX, Report, Space, StorePath,
+    REPORT_WARNINGS_MAX, REPORT_WORDS_MAX, Report, Space, StorePath,
 };
 use proto::tracker::{Member, REPORT, TrackerRequest};
 use proto::{HEAD_LEN, Head, Request};
@@ -45,6 +45,7 @@ pub(crate) fn report() -> impl Strategy<Value = Report> {
     let lists = (
         proptest::collection::vec(path(), 0..4),
         proptest::collection::vec(error, 0..=REPORT_ERRORS_MAX),
+        proptest::collection::vec("[ -~]{0,40}", 0..=REPORT_WARNINGS_MAX),
     );
     (
         any::<(bool, bool, i64)>(),
@@ -54,9 +55,17 @@ pub(crate) fn report() -> impl Strategy<Value = Report> {
         counters(),
     )
         .prop_map(
-            |((uploads, downloads, up_since), drain, space, (paths, errors), counters)| Report {
+            |(
+                (uploads, downloads, up_since),
+                drain,
+                space,
+                (paths, errors, warnings),
+                counters,
+            )| Report {
                 uploads,
                 downloads,
+                uploads_why: warnings.first().cloned().unwrap_or_default(),
+                downloads_why: warnings.last().cloned().unwrap_or_default(),
                 drain,
                 version: "1.2.3-rc1".to_owned(),
                 up_since,
@@ -64,6 +73,7 @@ pub(crate) fn report() -> impl Strategy<Value = Report> {
                 paths,
                 counters,
                 errors,
+                warnings,
             },
         )
 }
@@ -143,10 +153,21 @@ fn a_report_that_is_too_long_is_sent_as_far_as_it_fits() {
         uploads: false,
         paths: vec![path; 500],
         errors: vec![error; 500],
+        uploads_why: "no\u{7}number".repeat(100),
+        downloads_why: "用".repeat(100),
+        warnings: vec!["\u{1b}".repeat(5000); 500],
         ..Report::default()
     });
     let report = received(&frame);
     assert!(!report.uploads);
+    assert!(report.uploads_why.starts_with("no number"));
+    assert_eq!(
+        report.warnings,
+        vec![" ".repeat(REPORT_WORDS_MAX); REPORT_WARNINGS_MAX]
+    );
+    for text in [&report.uploads_why, &report.downloads_why] {
+        assert!(text.len() <= REPORT_WORDS_MAX, "{text}");
+    }
     assert!((1..=REPORT_PATHS_MAX).contains(&report.paths.len()));
     assert!(report.paths[0].path.len() <= REPORT_WORDS_MAX);
     assert!(!report.paths[0].why.contains('\u{1b}'));
@@ -158,7 +179,7 @@ fn fields_of_other_versions_are_passed_over_or_have_their_defaults() {
     let report = read(r#"{"uploads":false,"drain":"sideways","tomorrow":{"a":[1]}}"#);
     assert_eq!((report.uploads, report.drain), (false, Drain::Uploads));
     // A storage that does not tell serves what it has.
-    assert!(report.downloads);
+    assert!(report.downloads && report.warnings.is_empty());
     assert_eq!(report.space, Space::default());
 }
 

@@ -102,6 +102,8 @@ fn of_servers(group: &Group, findings: &mut Findings) {
             let text = format!("{name} {address}: {} is {}", path.path, path.health);
             findings.warning.push(text);
         }
+        let warnings = view::warnings(group, storage);
+        findings.warning.extend(warnings);
     }
 }
 

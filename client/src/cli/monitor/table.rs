@@ -21,8 +21,12 @@ pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
     let differ = |text: &String| format!("trackers differ: {text}");
     lines.extend(view.differences.iter().map(differ));
     lines.extend(view.refused.iter().map(|text| format!("refused: {text}")));
-    let storages = view.groups.iter().flat_map(|group| &group.storages);
-    lines.extend(storages.flat_map(|storage| storage.notes.clone()));
+    for group in &view.groups {
+        for storage in &group.storages {
+            lines.extend(storage.notes.iter().cloned());
+            lines.extend(view::warnings(group, storage));
+        }
+    }
     lines.push(String::new());
     lines.push(format!(
         "{:<16} {:<22} {:<8} {:<14} {:>6} {:>9} {:>9} {:>10} {:>10} {:>6}",

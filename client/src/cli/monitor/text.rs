@@ -98,7 +98,10 @@ fn of_storage(page: &mut String, storage: &Storage) {
     for note in &storage.notes {
         put("note", note);
     }
-    put("read write mode", mode(storage));
+    for warning in storage.report.iter().flat_map(|report| &report.warnings) {
+        put("warning", warning);
+    }
+    put("read write mode", &mode(storage));
     put("version", version.unwrap_or(&storage.version));
     put("join time", &time(storage.join_time));
     put("up time", &time(storage.start_time));
@@ -112,22 +115,26 @@ fn of_storage(page: &mut String, storage: &Storage) {
 }
 
 /// In the words of `fdfs_monitor`, and why.
-pub(super) fn mode(storage: &Storage) -> &'static str {
-    match view::drain(storage) {
-        Drain::All => "none (drained)",
-        _ if !storage.offered => "none (clients are not sent there)",
-        _ if !storage
-            .report
-            .as_ref()
-            .is_none_or(|report| report.downloads) =>
-        {
-            "none (no store path answers)"
+pub(super) fn mode(storage: &Storage) -> String {
+    let report = storage.report.as_ref();
+    let why = |text: &str, unknown: &'static str| match text {
+        "" => unknown.to_owned(),
+        text => text.to_owned(),
+    };
+    match (view::drain(storage), report) {
+        (Drain::All, _) => "none (drained)".to_owned(),
+        _ if !storage.offered => "none (clients are not sent there)".to_owned(),
+        (_, Some(report)) if !report.downloads => {
+            format!(
+                "none ({})",
+                why(&report.downloads_why, "no store path answers")
+            )
         }
-        Drain::Uploads => "read (drained of uploads)",
-        Drain::None if !storage.report.as_ref().is_none_or(|report| report.uploads) => {
-            "read (takes no uploads)"
+        (Drain::Uploads, _) => "read (drained of uploads)".to_owned(),
+        (_, Some(report)) if !report.uploads => {
+            format!("read ({})", why(&report.uploads_why, "takes no uploads"))
         }
-        Drain::None => "both (normal)",
+        _ => "both (normal)".to_owned(),
     }
 }
 

@@ -163,6 +163,14 @@ pub(super) fn drain(storage: &Storage) -> Drain {
     report.map_or(Drain::None, |report| report.drain)
 }
 
+/// What a storage reports that an operator should look after, with its name.
+pub(super) fn warnings(group: &Group, storage: &Storage) -> Vec<String> {
+    let reported = storage.report.iter().flat_map(|report| &report.warnings);
+    reported
+        .map(|warning| format!("{} {}: {warning}", group.name, storage.address))
+        .collect()
+}
+
 /// Room in a group: its storages see the same files, so that the one with the least counts. Nothing
 /// when none of those that live reports.
 pub(super) fn space(group: &Group) -> Option<Space> {
