@@ -34,7 +34,8 @@ impl ClientConfig {
 /// How a [`Connection`](crate::Connection) is made and how long it waits.
 #[derive(Debug, Clone)]
 pub struct ConnectionConfig {
-    /// Longest wait for one resolved address to accept; not zero. Default 3 s.
+    /// Longest wait for a connection: for the system's resolver and for one of the resolved
+    /// addresses to accept. Not zero. Default 3 s.
     pub connect_timeout: Duration,
     /// Longest wait in which not one byte is read or written; not zero. A peer that is gone is
     /// noticed at once, this is for one that is silent. Default 30 s.

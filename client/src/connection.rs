@@ -48,8 +48,8 @@ enum Due {
 }
 
 impl Connection {
-    /// Connects to the first address that accepts, of those `address` resolves to. Resolving a
-    /// host name takes as long as the system's resolver does; `connect_timeout` comes on top.
+    /// Connects to the first address that accepts, of those `address` resolves to, within
+    /// `connect_timeout`.
     ///
     /// # Errors
     /// [`Error::Resolve`] or [`Error::Connect`].

@@ -1,7 +1,8 @@
 //! Making a TCP connection: name, local address, time-outs.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use proto::Address;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,20 +15,28 @@ const PACING: &[u8] = b"bbr";
 /// Does not pace, is in every kernel, and may be used by everybody.
 const UNPACED: &[u8] = b"reno";
 
-/// Connects to the first of the addresses behind `address` that accepts.
+/// The least time for one of several addresses, as far as there is so much.
+const ADDRESS_TIME_MIN: Duration = Duration::from_secs(1);
+
+/// Connects to the first of the addresses behind `address` that accepts. `connect_timeout` is for
+/// all of it: what the system's resolver takes is not left for connecting.
 pub(crate) fn dial_any(address: &Address, config: &ConnectionConfig) -> Result<TcpStream, Error> {
     let resolve_error = |source| Error::Resolve {
         address: address.clone(),
         source,
     };
-    let resolved = address.as_str().to_socket_addrs().map_err(resolve_error)?;
+    let deadline = Instant::now() + config.connect_timeout;
+    let resolved = resolve::resolve(address.as_str(), deadline).map_err(resolve_error)?;
+    let same_family =
+        |peer: &SocketAddr| config.bind.is_none_or(|ip| ip.is_ipv4() == peer.is_ipv4());
+    let peers: Vec<SocketAddr> = resolved.into_iter().filter(same_family).collect();
     let mut failure = resolve_error(io::Error::other(
         "it has no address of the family of the local address",
     ));
-    let same_family =
-        |peer: &SocketAddr| config.bind.is_none_or(|ip| ip.is_ipv4() == peer.is_ipv4());
-    for peer in resolved.filter(same_family) {
-        match dial(peer, config) {
+    for (idx, &peer) in peers.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let time = share(left, peers.len() - idx);
+        match dial(peer, time, config) {
             Ok(stream) => return Ok(stream),
             Err(source) => {
                 failure = Error::Connect {
@@ -40,7 +49,16 @@ pub(crate) fn dial_any(address: &Address, config: &ConnectionConfig) -> Result<T
     Err(failure)
 }
 
-fn dial(peer: SocketAddr, config: &ConnectionConfig) -> io::Result<TcpStream> {
+/// How long the first of `n` addresses may take, so that one that is silent leaves time for the
+/// others.
+fn share(left: Duration, n: usize) -> Duration {
+    let n = u32::try_from(n).unwrap_or(u32::MAX).max(1);
+    // The system refuses a time-out of zero.
+    let least = Duration::from_millis(1);
+    (left / n).max(ADDRESS_TIME_MIN).min(left).max(least)
+}
+
+fn dial(peer: SocketAddr, time: Duration, config: &ConnectionConfig) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     if peer.ip().to_canonical().is_loopback() {
         stop_pacing(&socket);
@@ -48,7 +66,7 @@ fn dial(peer: SocketAddr, config: &ConnectionConfig) -> io::Result<TcpStream> {
     if let Some(ip) = config.bind {
         socket.bind(&SocketAddr::new(ip, 0).into())?;
     }
-    socket.connect_timeout(&peer.into(), config.connect_timeout)?;
+    socket.connect_timeout(&peer.into(), time)?;
     let stream = TcpStream::from(socket);
     // The kernel may connect a socket to itself when the port it chose is the one it calls.
     if stream.local_addr()? == peer {

@@ -134,7 +134,9 @@ impl Error {
     /// else `Unavailable` if a later try may help; else `NoSpace` if none takes writes.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Connect { source, .. } if is_timeout(source) => ErrorKind::Timeout,
+            Error::Resolve { source, .. } | Error::Connect { source, .. } if is_timeout(source) => {
+                ErrorKind::Timeout
+            }
             Error::Resolve { .. } | Error::Connect { .. } | Error::Io { .. } => ErrorKind::Network,
             Error::Timeout { .. } => ErrorKind::Timeout,
             Error::Protocol { .. } => ErrorKind::Protocol,

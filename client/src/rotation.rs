@@ -11,14 +11,24 @@ use crate::{Error, PoolManager};
 pub(crate) struct Rotation {
     /// What they are, for messages: `tracker`.
     role: &'static str,
+    /// Numeric ones first: no name server is waited for while one of them answers.
     addresses: Vec<Address>,
-    /// Index of the one that answered last; at first a random one, which spreads the clients.
+    /// Index of the one that answered last; at first a random numeric one, if there is any, which
+    /// spreads the clients.
     last_good: AtomicUsize,
 }
 
 impl Rotation {
-    pub(crate) fn new(role: &'static str, addresses: Vec<Address>) -> Rotation {
-        let start = rand::random::<u32>() as usize % addresses.len().max(1);
+    pub(crate) fn new(role: &'static str, mut addresses: Vec<Address>) -> Rotation {
+        let is_name = |address: &Address| !resolve::is_numeric(address.as_str());
+        addresses.sort_by_key(is_name);
+        let n_numeric = addresses.partition_point(|address| !is_name(address));
+        let n_first = if n_numeric > 0 {
+            n_numeric
+        } else {
+            addresses.len().max(1)
+        };
+        let start = rand::random::<u32>() as usize % n_first;
         Rotation {
             role,
             addresses,
@@ -54,11 +64,14 @@ impl Rotation {
         Err(Error::all_failed(what, errors))
     }
 
+    /// The addresses in the order to ask them: the one that answered last, then the numeric ones,
+    /// then the names.
     fn rotated(&self) -> Vec<Address> {
         let start = self.last_good.load(Ordering::Relaxed);
         let mut addresses = self.addresses.clone();
         if start < addresses.len() {
             addresses.rotate_left(start);
+            addresses[1..].sort_by_key(|address| !resolve::is_numeric(address.as_str()));
         }
         addresses
     }
@@ -67,5 +80,36 @@ impl Rotation {
         if let Some(idx) = self.addresses.iter().position(|other| other == address) {
             self.last_good.store(idx, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<Address> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn numeric_addresses_are_asked_before_names() {
+        let mixed = addresses(&["a.example:1", "127.0.0.1:1", "b.example:1", "127.0.0.2:1"]);
+        for _ in 0..20 {
+            let rotation = Rotation::new("tracker", mixed.clone());
+            let order = rotation.rotated();
+            let is_numeric = |address: &Address| resolve::is_numeric(address.as_str());
+            assert!(order[..2].iter().all(is_numeric), "{order:?}");
+            assert_eq!(order.len(), 4);
+        }
+    }
+
+    #[test]
+    fn who_answered_last_is_asked_first() {
+        let rotation = Rotation::new("tracker", addresses(&["127.0.0.1:1", "a.example:1"]));
+        rotation.remember(&"a.example:1".parse().unwrap());
+        assert_eq!(
+            rotation.rotated(),
+            addresses(&["a.example:1", "127.0.0.1:1"])
+        );
     }
 }

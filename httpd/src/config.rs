@@ -22,7 +22,8 @@ pub struct Config {
     /// The user of `/files/ID`; without one such a URL is not found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// Longest wait for a tracker or storage to accept a connection.
+    /// Longest wait for the name of a tracker or storage to be resolved and a connection to be
+    /// accepted.
     pub connect_timeout: Period,
     /// Longest wait for a byte from a storage; then another one is tried.
     pub storage_timeout: Period,

@@ -1,9 +1,9 @@
 //! What this storage tells each tracker.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Connection, ConnectionConfig, Error};
 use daemon::net::Connections;
@@ -60,12 +60,33 @@ impl Card {
         let advertise = self.globals.config.advertise.clone();
         let hello = Hello {
             node: self.globals.identity.node.clone(),
-            address: advertise.as_ref().map(resolve).transpose()?,
+            address: self.resolve(advertise.as_ref())?,
             advertise,
             local: connection.local_addr().ok().map(|addr| addr.ip()),
         };
         self.tell(&mut connection, TrackerRequest::Hello(Box::new(hello)))?;
         Ok(connection)
+    }
+
+    /// The first address of the advertised name, an IPv4 one if there is any: what a C++ client
+    /// can use. The system's resolver has as long as a connection has to be made.
+    ///
+    /// # Errors
+    /// The name has no address, or the resolver does not answer in time.
+    fn resolve(&self, advertise: Option<&Address>) -> Result<Option<SocketAddr>, Error> {
+        let Some(advertise) = advertise else {
+            return Ok(None);
+        };
+        let failed = |source| Error::Resolve {
+            address: advertise.clone(),
+            source,
+        };
+        let deadline = Instant::now() + self.connection.connect_timeout;
+        let addrs = resolve::resolve(advertise.as_str(), deadline).map_err(failed)?;
+        let ipv4 = addrs.iter().find(|addr| addr.is_ipv4());
+        let first = ipv4.or(addrs.first()).copied();
+        let nothing = || failed(io::ErrorKind::NotFound.into());
+        first.map(Some).ok_or_else(nothing)
     }
 
     pub(super) fn report(&self) -> Report {
@@ -99,22 +120,6 @@ impl Card {
     ) -> Result<(), Error> {
         connection.call(&request.encode(), REPLY, 0).map(drop)
     }
-}
-
-/// The first address of a name, an IPv4 one if there is any: what a C++ client can use.
-///
-/// # Errors
-/// It has none, as far as can be found out now.
-fn resolve(advertise: &Address) -> Result<SocketAddr, Error> {
-    let failed = |source| Error::Resolve {
-        address: advertise.clone(),
-        source,
-    };
-    let addrs = advertise.as_str().to_socket_addrs().map_err(failed)?;
-    let addrs: Vec<SocketAddr> = addrs.collect();
-    let ipv4 = addrs.iter().find(|addr| addr.is_ipv4());
-    let first = ipv4.or(addrs.first()).copied();
-    first.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
 }
 
 /// What fits of this build's version in the six bytes of the field.
