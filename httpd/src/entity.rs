@@ -4,15 +4,16 @@ use std::io::Read;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use client::{Client, Error, Stat};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proto::FileKey;
 
 use crate::cache::{Key, Types};
+use crate::media_type::{self, Role};
+use crate::signature;
 use crate::target::Target;
 
-/// Enough for every signature that `infer` knows of.
-const SIGNATURE_LEN: u64 = 512;
-const UNKNOWN_TYPE: &str = "application/octet-stream";
+/// No playlist is larger, in bytes: a day of segments of six seconds is less. Larger files are not
+/// looked at for whether their name fits.
+const PLAYLIST_MAX: u64 = 1 << 20;
 
 /// Size and validators of a file (RFC 9110, 8.8).
 #[derive(Debug, Clone)]
@@ -55,96 +56,57 @@ impl Entity {
     }
 }
 
-/// The content type: by the name the client gave, else by the first bytes.
+/// The type of a file: what its name stands for, else its id, else its first bytes. `None` if the
+/// name means another file, see [`media_type::reconcile`].
 ///
 /// # Errors
 /// The file's first bytes cannot be had.
-pub(crate) fn content_type(
+pub(crate) fn media_type(
     client: &Client,
     types: &Types,
     target: &Target,
     entity: &Entity,
-) -> Result<String, Error> {
-    if let Some(by_name) = target.name.as_deref().and_then(type_of_name) {
-        return Ok(by_name);
-    }
+) -> Result<Option<&'static str>, Error> {
+    let by_id = media_type::of_name(target.key.file.as_str());
+    let by_content = || type_by_content(client, types, &target.key, entity);
+    let Some(named) = target.name.as_deref().and_then(media_type::of_name) else {
+        return by_id.map_or_else(by_content, Ok).map(Some);
+    };
+    let found = match by_id {
+        Some(by_id) if Role::of(by_id) != Role::Other => by_id,
+        _ if entity.size > PLAYLIST_MAX => return Ok(Some(named)),
+        _ => by_content()?,
+    };
+    Ok(media_type::reconcile(named, found))
+}
+
+fn type_by_content(
+    client: &Client,
+    types: &Types,
+    file: &FileKey,
+    entity: &Entity,
+) -> Result<&'static str, Error> {
     let key = match (entity.checksum, &entity.tag) {
         (Some(checksum), _) => Key::Content(checksum),
-        (None, Some(tag)) => Key::File(target.key.clone(), tag.clone()),
+        (None, Some(tag)) => Key::File(file.clone(), tag.clone()),
         // Another file under the same id would pass for this one.
-        (None, None) => {
-            return type_of_content(client, &target.key, entity.size).map(str::to_owned);
-        }
+        (None, None) => return look(client, file, entity.size),
     };
     if let Some(known) = types.get(&key) {
-        return Ok(known.to_owned());
+        return Ok(known);
     }
-    let found = type_of_content(client, &target.key, entity.size)?;
+    let found = look(client, file, entity.size)?;
     types.put(key, found);
-    Ok(found.to_owned())
+    Ok(found)
 }
 
-/// What players expect of the formats that the registry of names is behind on.
-fn type_of_name(name: &str) -> Option<String> {
-    let (_, extension) = name.rsplit_once('.')?;
-    let streaming = match extension.to_ascii_lowercase().as_str() {
-        "ts" | "m2ts" => Some("video/mp2t"),
-        "m3u8" => Some("application/vnd.apple.mpegurl"),
-        "mpd" => Some("application/dash+xml"),
-        "m4s" => Some("video/iso.segment"),
-        "vtt" => Some("text/vtt"),
-        _ => None,
-    };
-    let registered = || {
-        mime_guess::from_path(name)
-            .first()
-            .map(|mime| mime.to_string())
-    };
-    streaming.map(str::to_owned).or_else(registered)
-}
-
-fn type_of_content(client: &Client, key: &FileKey, size: u64) -> Result<&'static str, Error> {
+fn look(client: &Client, file: &FileKey, size: u64) -> Result<&'static str, Error> {
     let mut first = Vec::new();
-    let mut download = client.read_range(key, 0, Some(SIGNATURE_LEN.min(size)))?;
+    let mut download = client.read_range(file, 0, Some(signature::LEN.min(size)))?;
     download
         .read_to_end(&mut first)
         .map_err(|e| e.downcast().unwrap_or_else(Error::Source))?;
-    let media = |kind: &infer::Type| {
-        use infer::MatcherType::{Audio, Image, Video};
-        matches!(kind.matcher_type(), Audio | Image | Video)
-    };
-    // A page that somebody stored must not become a page of this site by itself.
-    Ok(infer::get(&first)
-        .filter(media)
-        .map_or(UNKNOWN_TYPE, |kind| kind.mime_type()))
-}
-
-/// The name for a file that is saved (RFC 6266); shown or played all the same.
-pub(crate) fn disposition(name: &str) -> String {
-    /// RFC 8187, attr-char.
-    const OTHERS: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'!')
-        .remove(b'#')
-        .remove(b'$')
-        .remove(b'&')
-        .remove(b'+')
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'^')
-        .remove(b'_')
-        .remove(b'`')
-        .remove(b'|')
-        .remove(b'~');
-    let plain = |c: char| {
-        if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' {
-            c
-        } else {
-            '_'
-        }
-    };
-    let fallback: String = name.chars().map(plain).collect();
-    let exact = utf8_percent_encode(name, OTHERS);
-    format!("inline; filename=\"{fallback}\"; filename*=UTF-8''{exact}")
+    Ok(signature::media_type(&first))
 }
 
 #[cfg(test)]
@@ -168,32 +130,5 @@ mod tests {
         );
         assert_eq!(tag(None, Some(16)).unwrap(), "W/\"ff-10\"");
         assert_eq!(tag(None, None), None);
-    }
-
-    #[test]
-    fn names_tell_the_type_that_players_expect() {
-        let kinds = [
-            "a.mp4", "b.WEBM", "c.ts", "d.m3u8", "e.mp3", "f.flv", "g.mkv",
-        ]
-        .map(type_of_name);
-        let expected = [
-            "video/mp4",
-            "video/webm",
-            "video/mp2t",
-            "application/vnd.apple.mpegurl",
-            "audio/mpeg",
-            "video/x-flv",
-            "video/x-matroska",
-        ];
-        assert_eq!(kinds.map(Option::unwrap), expected);
-        assert_eq!(type_of_name("noextension"), None);
-    }
-
-    #[test]
-    fn a_name_cannot_break_out_of_its_field() {
-        assert_eq!(
-            disposition("Der \"Film\"\\ü.mp4"),
-            "inline; filename=\"Der _Film___.mp4\"; filename*=UTF-8''Der%20%22Film%22%5C%C3%BC.mp4"
-        );
     }
 }

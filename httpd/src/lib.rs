@@ -4,7 +4,10 @@ pub mod config;
 mod globals;
 
 mod conditional;
+mod file_name;
+mod media_type;
 mod range;
+mod signature;
 mod target;
 mod trackers;
 

@@ -17,7 +17,8 @@ pub(crate) struct Stretch {
 /// What a Range field asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ranges {
-    /// The field is absent, of another unit or malformed, or asks for too much: it is ignored.
+    /// The field is absent, of another unit or malformed, or asks for too much: it is ignored. So is
+    /// any field of a file without bytes: a cache asks for its first slice before it knows the size.
     Whole,
     /// None of the ranges overlaps the file.
     Unsatisfiable,
@@ -65,6 +66,7 @@ pub(crate) fn parse(field: &str, size: u64) -> Ranges {
     }
     match (asked, stretches.is_empty()) {
         (0, _) => Ranges::Whole,
+        _ if size == 0 => Ranges::Whole,
         (_, true) => Ranges::Unsatisfiable,
         (_, false) => Ranges::Some(merge_if_overlapping(stretches)),
     }
@@ -176,8 +178,19 @@ mod tests {
         ] {
             assert_eq!(parse(field, 10), expected, "{field}");
         }
-        assert_eq!(parse("bytes=0-", 0), Ranges::Unsatisfiable);
-        assert_eq!(parse("bytes=-5", 0), Ranges::Unsatisfiable);
+    }
+
+    #[test]
+    fn no_range_of_a_file_without_bytes_is_an_error() {
+        for field in [
+            "bytes=0-",
+            "bytes=-5",
+            "bytes=0-0",
+            "bytes=7-",
+            "bytes=0-,-1",
+        ] {
+            assert_eq!(parse(field, 0), Ranges::Whole, "{field}");
+        }
     }
 
     #[test]
@@ -222,7 +235,8 @@ mod tests {
                 let (offset, len) = span.within(size);
                 match parse(&field, size) {
                     Ranges::Some(stretches) => prop_assert_eq!(stretches, [Stretch { offset, len }]),
-                    other => prop_assert!(other == Ranges::Unsatisfiable && len == 0),
+                    Ranges::Unsatisfiable => prop_assert_eq!(len, 0),
+                    Ranges::Whole => prop_assert_eq!(size, 0),
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use client::{Download, Error, ErrorKind};
+use client::{Client, Download, Error, ErrorKind};
 use daemon::http::{Answer, Handler, Method, Request, Response, status};
 use daemon::logging::Seldom;
 use log::{debug, error};
@@ -11,17 +11,22 @@ use log::{debug, error};
 use crate::body::{Frame, Origin, content_range};
 use crate::conditional::{self, Verdict};
 use crate::entity::{self, Entity};
+use crate::file_name;
 use crate::globals::{Current, Globals};
+use crate::media_type::Display;
 use crate::query::{Looked, Query};
 use crate::range::{self, Ranges, Stretch};
 use crate::target::{self, Target};
+
+/// What a browser that shows a document all the same may do with it: nothing.
+const SANDBOX: &str = "sandbox; default-src 'none'";
 
 pub(crate) struct HttpService(Arc<Service>);
 
 /// What all requests share.
 pub(crate) struct Service {
     pub(crate) globals: Current,
-    /// Makes boundaries that no file can foresee, the same for HEAD and GET.
+    /// Makes boundaries that no file can foresee.
     boundaries: RandomState,
     /// Failures in the log, in bounds: while storages are away every request fails.
     faults: Seldom<u16>,
@@ -74,97 +79,81 @@ impl Service {
                 ));
             }
         }
+        // Of other methods the field is ignored (RFC 9110, 14.2).
         let field = request
             .header("range")
+            .filter(|_| request.method == Method::Get)
             .filter(|_| conditional::range_counts(request, &entity));
         let ranges = field.map_or(Ranges::Whole, |field| range::parse(field, entity.size));
-        let send = request.method == Method::Get;
+        if ranges == Ranges::Unsatisfiable {
+            return Ok(unsatisfiable(&entity));
+        }
+        let globals = self.globals.look();
+        let Globals { client, types, .. } = &*globals;
+        let Some(media_type) = entity::media_type(client, types, target, &entity)? else {
+            return Ok(Response::text(status::NOT_FOUND, "not found"));
+        };
+        let file = File {
+            target,
+            entity: &entity,
+            media_type,
+        };
         match ranges {
-            Ranges::Unsatisfiable => Ok(unsatisfiable(&entity)),
-            Ranges::Whole => {
+            Ranges::Some(stretches) => match stretches[..] {
+                [stretch] => {
+                    let response = file
+                        .describe(status::PARTIAL_CONTENT, media_type)
+                        .with("Content-Range", content_range(stretch, entity.size));
+                    self.with_content(response, &file, stretch, opened)
+                }
+                _ => Ok(self.several(&file, &stretches)),
+            },
+            Ranges::Whole | Ranges::Unsatisfiable => {
                 let whole = Stretch {
                     offset: 0,
                     len: entity.size,
                 };
-                let response = self.describe(status::OK, target, &entity)?;
-                self.with_content(response, target, &entity, whole, send.then_some(opened))
-            }
-            Ranges::Some(stretches) => match stretches[..] {
-                [stretch] => {
-                    let response = self
-                        .describe(status::PARTIAL_CONTENT, target, &entity)?
-                        .with("Content-Range", content_range(stretch, entity.size));
-                    self.with_content(response, target, &entity, stretch, send.then_some(opened))
+                let mut response = file.describe(status::OK, media_type);
+                if request.method == Method::Head {
+                    response.length = entity.size;
+                    return Ok(response);
                 }
-                _ => self.several(target, &entity, &stretches, send),
-            },
+                self.with_content(response, &file, whole, opened)
+            }
         }
     }
 
-    /// The response with a stretch of the file as its body, which is sent if `send` holds what was
-    /// opened of it.
+    /// The response with a stretch of the file as its body, the first of which may be `opened`.
     fn with_content(
         &self,
         mut response: Response,
-        target: &Target,
-        entity: &Entity,
+        file: &File<'_>,
         stretch: Stretch,
-        send: Option<Option<Download>>,
+        opened: Option<Download>,
     ) -> Result<Response, Error> {
         response.length = stretch.len;
-        if let Some(opened) = send
-            && stretch.len > 0
-        {
+        if stretch.len > 0 {
             let globals = self.globals.look();
-            let origin = Origin {
-                client: &globals.client,
-                key: &target.key,
-                entity,
-            };
-            response.body = origin.stretch(stretch, opened)?;
+            response.body = file.origin(&globals.client).stretch(stretch, opened)?;
         }
         Ok(response)
     }
 
-    fn several(
-        &self,
-        target: &Target,
-        entity: &Entity,
-        stretches: &[Stretch],
-        send: bool,
-    ) -> Result<Response, Error> {
-        let globals = self.globals.look();
-        let client = &globals.client;
-        let content_type = entity::content_type(client, &globals.types, target, entity)?;
-        let boundary = format!(
-            "{:016x}",
-            self.boundaries.hash_one((&target.key, stretches))
-        );
+    fn several(&self, file: &File<'_>, stretches: &[Stretch]) -> Response {
+        let key = &file.target.key;
+        let boundary = format!("{:016x}", self.boundaries.hash_one((key, stretches)));
         let frame = Frame {
             boundary: &boundary,
-            content_type: &content_type,
-            size: entity.size,
+            content_type: file.media_type,
+            size: file.entity.size,
         };
-        let origin = Origin {
-            client,
-            key: &target.key,
-            entity,
-        };
-        let (parts, length) = origin.multipart(stretches, &frame);
-        let content_type = format!("multipart/byteranges; boundary={boundary}");
-        let mut response = described(status::PARTIAL_CONTENT, target, entity, content_type);
-        response.length = length;
-        if send {
-            response.body = parts;
-        }
-        Ok(response)
-    }
-
-    fn describe(&self, status: u16, target: &Target, entity: &Entity) -> Result<Response, Error> {
         let globals = self.globals.look();
-        let Globals { client, types, .. } = &*globals;
-        let content_type = entity::content_type(client, types, target, entity)?;
-        Ok(described(status, target, entity, content_type))
+        let (parts, length) = file.origin(&globals.client).multipart(stretches, &frame);
+        let content_type = format!("multipart/byteranges; boundary={boundary}");
+        let mut response = file.describe(status::PARTIAL_CONTENT, content_type);
+        response.length = length;
+        response.body = parts;
+        response
     }
 
     /// An application, user or file that is not served is not found, whichever of them it is.
@@ -189,16 +178,43 @@ impl Service {
     }
 }
 
-/// The fields of an answer that carries content.
-fn described(status: u16, target: &Target, entity: &Entity, content_type: String) -> Response {
-    let mut response = validated(status, entity)
-        .with("Content-Type", content_type)
-        // The type above is all there is to know: no browser is to guess another.
-        .with("X-Content-Type-Options", "nosniff");
-    if let Some(name) = &target.name {
-        response = response.with("Content-Disposition", entity::disposition(name));
+/// A file that an answer is about.
+struct File<'a> {
+    target: &'a Target,
+    entity: &'a Entity,
+    media_type: &'static str,
+}
+
+impl File<'_> {
+    fn origin<'a>(&'a self, client: &'a Client) -> Origin<'a> {
+        Origin {
+            client,
+            key: &self.target.key,
+            entity: self.entity,
+        }
     }
-    response
+
+    /// The head of an answer that carries content. Anybody may have stored the file, so a browser
+    /// must not run it in the name of this site, whatever the answer calls it.
+    fn describe(&self, status: u16, content_type: impl Into<String>) -> Response {
+        let mut response = validated(status, self.entity)
+            .with("Content-Type", content_type)
+            // The type above is all there is to know: no browser is to guess another.
+            .with("X-Content-Type-Options", "nosniff");
+        let name = self.target.name.as_deref();
+        let (kind, csp) = match Display::of(self.media_type) {
+            Display::Inline => ("inline", None),
+            Display::Sandboxed => ("inline", Some(SANDBOX)),
+            Display::Attachment => ("attachment", Some(SANDBOX)),
+        };
+        if name.is_some() || kind == "attachment" {
+            response = response.with("Content-Disposition", file_name::disposition(kind, name));
+        }
+        match csp {
+            Some(csp) => response.with("Content-Security-Policy", csp),
+            None => response,
+        }
+    }
 }
 
 fn validated(status: u16, entity: &Entity) -> Response {

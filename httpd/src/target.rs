@@ -1,45 +1,43 @@
 //! Which file a URL means: `/files/ID`, `/files/ID/NAME`, `/files/APP/USER/ID` and
 //! `/files/APP/USER/ID/NAME`. Each part is percent-encoded on its own, so that it may hold a slash.
 
-use std::borrow::Cow;
+use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 use proto::{AppId, FileKey, UserId};
+
+use crate::file_name;
 
 /// A file, and what a client wants to call it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) key: FileKey,
+    /// Fit to save a file under, see [`file_name::clean`].
     pub(crate) name: Option<String>,
 }
 
-/// Reads a path. `None` when it means no file.
+/// Reads a path. `None` when it means no file. The name behind the id has no say in that: what is
+/// wrong with it is left out.
 pub(crate) fn parse(path: &str, app: &AppId, user: Option<&UserId>) -> Option<Target> {
-    let parts: Vec<Cow<'_, str>> = path
-        .strip_prefix("/files/")?
-        .split('/')
-        .map(|part| percent_decode_str(part).decode_utf8().ok())
-        .collect::<Option<_>>()?;
-    let texts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
-    let (app, user, file, name) = match texts[..] {
+    let parts: Vec<&str> = path.strip_prefix("/files/")?.split('/').collect();
+    let (app, user, file, name) = match parts[..] {
         [file] => (app.clone(), user?.clone(), file, None),
         [file, name] => (app.clone(), user?.clone(), file, Some(name)),
-        [app, user, file] => (app.parse().ok()?, user.parse().ok()?, file, None),
-        [app, user, file, name] => (app.parse().ok()?, user.parse().ok()?, file, Some(name)),
+        [app, user, file] => (exact(app)?, exact(user)?, file, None),
+        [app, user, file, name] => (exact(app)?, exact(user)?, file, Some(name)),
         _ => return None,
     };
-    if name.is_some_and(|name| name.is_empty() || name.chars().any(char::is_control)) {
-        return None;
-    }
-    let key = FileKey {
-        app,
-        user,
-        file: file.parse().ok()?,
-    };
+    let file = exact(file)?;
+    let name =
+        name.and_then(|name| file_name::clean(&percent_decode_str(name).decode_utf8_lossy()));
     Some(Target {
-        key,
-        name: name.map(str::to_owned),
+        key: FileKey { app, user, file },
+        name,
     })
+}
+
+fn exact<T: FromStr>(part: &str) -> Option<T> {
+    percent_decode_str(part).decode_utf8().ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -76,13 +74,34 @@ mod tests {
     }
 
     #[test]
+    fn a_name_without_meaning_costs_no_file() {
+        for (name, expected) in [
+            ("", None),
+            ("..", None),
+            ("%2F", None),
+            ("%B5%E7.mp4", Some("__.mp4")),
+            ("a%0Ab%00.mp4", Some("a_b_.mp4")),
+            ("..%2F..%2Fetc%2Fpasswd", Some("passwd")),
+            ("50%2541.mp4", Some("50_41.mp4")),
+            ("%", Some("%")),
+        ] {
+            let expected = expected.map(str::to_owned);
+            let short = ("app/me/x".to_owned(), expected.clone());
+            assert_eq!(read(&format!("/files/x/{name}")), Some(short), "{name}");
+            let long = ("a/b/x".to_owned(), expected);
+            assert_eq!(read(&format!("/files/a/b/x/{name}")), Some(long), "{name}");
+        }
+    }
+
+    #[test]
     fn other_paths_name_none() {
         let none = [
             "/",
             "/files",
             "/files/",
             "/file/x",
-            "/files/x/",
+            "/files//",
+            "/files//x",
             "/files/a/b/c/d/e",
         ];
         for path in none

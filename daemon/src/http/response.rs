@@ -73,7 +73,10 @@ impl Response {
         let body = format!("{text}\n").into_bytes();
         Response {
             status,
-            headers: vec![("Content-Type", "text/plain; charset=utf-8".to_owned())],
+            headers: vec![
+                ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+                ("X-Content-Type-Options", "nosniff".to_owned()),
+            ],
             length: body.len() as u64,
             body: vec![Part::Bytes(body)],
         }

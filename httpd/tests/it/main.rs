@@ -7,3 +7,4 @@ mod config;
 mod ranges;
 mod storages;
 mod support;
+mod types;
