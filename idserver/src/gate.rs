@@ -106,6 +106,11 @@ impl Gate {
     pub(crate) fn n_inside(&self) -> usize {
         self.inside.lock().since.len()
     }
+
+    /// How many more callers may wait for long.
+    pub(crate) fn n_seats(&self) -> u32 {
+        *self.seats.lock()
+    }
 }
 
 impl Drop for Pass<'_> {

@@ -40,6 +40,8 @@ pub(crate) struct Gates {
 #[derive(Default)]
 struct Room {
     inside: [usize; 2],
+    /// Workers of each lane that wait to be let in.
+    waiting: [usize; 2],
     /// When each of them went in, by ticket: the first one is in for longest.
     entered: BTreeMap<u64, Instant>,
     tickets: u64,
@@ -132,7 +134,10 @@ impl Gate {
             match visitor {
                 Visitor::Worker(lane) if !gates.admits(&rooms, self.idx, index(lane)) => {
                     let place = &gates.waiting[self.idx][index(lane)];
-                    if place.wait_until(&mut rooms, deadline).timed_out() {
+                    rooms[self.idx].waiting[index(lane)] += 1;
+                    let waited = place.wait_until(&mut rooms, deadline);
+                    rooms[self.idx].waiting[index(lane)] -= 1;
+                    if waited.timed_out() {
                         let text = "the disk is too slow, too many requests wait for it";
                         return Err(io::Error::new(ErrorKind::TimedOut, text));
                     }

@@ -105,11 +105,18 @@ mod tests {
     }
 
     #[test]
-    fn nobody_listening_harms_nobody() {
-        Notifier::default().ready();
-        let gone = Notifier {
-            socket: Some("/nonexistent/notify".into()),
-        };
-        gone.stopping(Duration::ZERO);
+    fn a_full_socket_is_left_untold_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.connect(&path).unwrap();
+        sender.set_nonblocking(true).unwrap();
+        while sender.send(b"x").is_ok() {}
+        let refused = send(path.as_os_str(), "READY=1").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        drop(receiver);
+        let refused = send(path.as_os_str(), "READY=1").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

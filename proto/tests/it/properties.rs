@@ -4,15 +4,18 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use proptest::prelude::*;
-use proto::admin::{Signed, StorageOrder, TrackerOrder};
+use proto::admin::{
+    self, FilePlace, Nonce, Signed, StorageOrder, TrackerOrder, UserBarred, UserFile, UserPlace,
+};
 use proto::cluster::Cluster;
 use proto::group_list::{self, Group, Storage};
 use proto::hello::Hello;
 use proto::idserver::{IDS_MAX, IdRequest};
 use proto::report::Drain;
-use proto::storage::{Download, FileStat, StorageRequest, Upload};
+use proto::storage::{Download, FileStat, Read, Span, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
-use proto::{Address, FIXED_MAX, Fault, FileKey, HEAD_LEN, Head, NodeId, Request};
+use proto::{Address, FIXED_MAX, Fault, FileId, FileKey, HEAD_LEN, Head, NodeId, Request};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::reports::{cluster, report};
 
@@ -45,6 +48,10 @@ fn storage_request() -> impl Strategy<Value = StorageRequest> {
         key().prop_map(StorageRequest::FileSize),
         (key(), size(), size()).prop_map(|(key, offset, size)| {
             StorageRequest::Download(Download { key, offset, size })
+        }),
+        (key(), any::<i64>(), size()).prop_map(|(key, offset, size)| {
+            let span = Span { offset, size };
+            StorageRequest::Read(Read { key, span })
         }),
         key().prop_map(StorageRequest::Delete),
         key().prop_map(StorageRequest::Stat),
@@ -149,6 +156,44 @@ fn check<R: Request + PartialEq + Debug>(request: &R, bytes: &[u8], at: usize, w
     decode::<R>(&damaged);
 }
 
+fn user_place() -> impl Strategy<Value = UserPlace> {
+    (proptest::option::of(parsed("[a-z0-9]{1,16}")), any::<u64>()).prop_map(
+        |(group, believed_secs)| UserPlace {
+            group,
+            believed_secs,
+        },
+    )
+}
+
+fn order_file() -> impl Strategy<Value = Option<FileId>> {
+    proptest::option::of(parsed("[ -~]{1,127}"))
+}
+
+fn file_place() -> impl Strategy<Value = FilePlace> {
+    let texts = ("t_file_0[123]", "[ -~]{1,200}");
+    let checksum = proptest::option::of("[0-9a-f]{32}");
+    let numbers = (any::<u64>(), any::<Option<u64>>(), any::<i64>());
+    (texts, checksum, numbers).prop_map(
+        |((table, path), checksum, (size, size_on_disk, created))| FilePlace {
+            table,
+            path,
+            size,
+            size_on_disk,
+            created,
+            checksum,
+        },
+    )
+}
+
+/// Round trip, and every truncation is refused.
+fn check_reply<T: Serialize + DeserializeOwned + PartialEq + Debug>(reply: &T) {
+    let body = admin::encode_reply(reply);
+    assert_eq!(&admin::decode_reply::<T>(&body).unwrap(), reply);
+    for len in 0..body.len() {
+        assert!(admin::decode_reply::<T>(&body[..len]).is_err());
+    }
+}
+
 proptest! {
     #[test]
     fn storage_requests(request in storage_request(), at: usize, with: u8) {
@@ -221,6 +266,32 @@ proptest! {
         for len in 0..body.len() {
             prop_assert!(FileStat::decode(&body[..len]).is_err());
         }
+    }
+
+    #[test]
+    fn a_span_lies_within_the_file(offset: i64, size in size(), file_size in size()) {
+        let (start, len) = Span { offset, size }.within(file_size);
+        let wanted = i128::from(offset) + if offset < 0 { i128::from(file_size) } else { 0 };
+        let wanted = wanted.clamp(0, i128::from(file_size));
+        prop_assert_eq!(i128::from(start), wanted);
+        let rest = file_size - start;
+        prop_assert_eq!(len, if size == 0 { rest } else { rest.min(size) });
+    }
+
+    #[test]
+    fn replies_to_orders(user_place in user_place(), file_place in file_place(), renewed: bool, file in order_file()) {
+        check_reply(&user_place);
+        check_reply(&file_place);
+        check_reply(&UserBarred { renewed });
+        check_reply(&UserFile { file });
+    }
+
+    #[test]
+    fn any_bytes_as_the_reply_to_an_order(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = admin::decode_reply::<UserPlace>(&body);
+        let _ = admin::decode_reply::<FilePlace>(&body);
+        let nonce = admin::decode_nonce(&body);
+        prop_assert_eq!(nonce.is_ok(), body.len() == size_of::<Nonce>());
     }
 
     #[test]

@@ -30,6 +30,14 @@ fn some_workers_always_stay_outside() {
     }
 }
 
+/// Waits until a worker waits to be let in.
+fn until_waiting(gate: &Gate) {
+    let waiting = || gate.gates.rooms.lock()[gate.idx].waiting[index(Lane::Slow)];
+    while waiting() == 0 {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn one_disk_leaves_workers_for_the_others() {
     let gates = gates(3, 16, LONG);
@@ -44,13 +52,9 @@ fn one_disk_leaves_workers_for_the_others() {
 fn who_waits_goes_in_when_another_comes_back() {
     let gate = gates(1, 2, LONG).gate(0);
     let inside = gate.enter_now(Lane::Slow).unwrap();
-    let (tell, told) = crossbeam_channel::bounded(1);
     let waiting = gate.clone();
-    let waiter = std::thread::spawn(move || {
-        tell.send(()).unwrap();
-        waiting.enter(Visitor::Worker(Lane::Slow)).map(drop)
-    });
-    told.recv().unwrap();
+    let waiter = std::thread::spawn(move || waiting.enter(Visitor::Worker(Lane::Slow)).map(drop));
+    until_waiting(&gate);
     drop(inside);
     waiter.join().unwrap().unwrap();
 }
@@ -60,15 +64,14 @@ fn who_waits_for_another_disk_goes_in_too() {
     // Of three workers two may be inside, and at one of two disks one of them.
     let gates = gates(2, 3, LONG);
     let inside = [gates.gate(0), gates.gate(1)].map(|gate| gate.enter_now(Lane::Slow).unwrap());
-    let (tell, told) = crossbeam_channel::bounded(2);
     let waiters = [0, 1].map(|idx| {
-        let (gate, tell) = (gates.gate(idx), tell.clone());
-        std::thread::spawn(move || {
-            tell.send(()).unwrap();
-            gate.enter(Visitor::Worker(Lane::Slow)).map(drop)
-        })
+        let gate = gates.gate(idx);
+        let waiting = gate.clone();
+        let waiter =
+            std::thread::spawn(move || waiting.enter(Visitor::Worker(Lane::Slow)).map(drop));
+        until_waiting(&gate);
+        waiter
     });
-    told.iter().take(2).for_each(drop);
     drop(inside);
     for waiter in waiters {
         waiter.join().unwrap().unwrap();
@@ -105,6 +108,7 @@ fn who_waits_is_sent_away_when_the_disk_hangs() {
         let far = Instant::now() + LONG;
         waiting.enter_until(Visitor::Worker(Lane::Slow), far).err()
     });
+    until_waiting(&gate);
     while !gate.watch() {
         std::thread::yield_now();
     }

@@ -74,7 +74,10 @@ fn read(mut reader: PipeReader, deadline: Instant, stop: &Stop) -> Result<String
     let mut answer = Vec::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || stop.is_tripped() {
+        if stop.is_tripped() {
+            return Err("broken off by a stop".to_owned());
+        }
+        if left.is_zero() {
             return Err("does not answer in time".to_owned());
         }
         if !is_ready(&reader, left.min(LOOK)) {
@@ -177,6 +180,6 @@ mod tests {
         stop.trip();
         let words = ["sleep".to_owned(), "600".to_owned()];
         let said = Asker::default().ask(&words, LONG, &stop);
-        assert_eq!(said.unwrap_err(), "sleep: does not answer in time");
+        assert_eq!(said.unwrap_err(), "sleep: broken off by a stop");
     }
 }
