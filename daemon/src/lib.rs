@@ -14,12 +14,13 @@
 //! ```
 //!
 //! Threads: `signals`, one `accept` and one `park` for each listening socket, its `worker-N` and
-//! `fast-N`, one writer for each SQLite database, one for each ticker. Every one is named and joined.
+//! `fast-N`, one writer and one waiter for locks for each SQLite database, one for each ticker. Every one is named and joined.
 
 pub mod admin;
 pub mod allowed;
 pub mod args;
 pub mod config;
+pub mod folders;
 mod host;
 pub mod logging;
 mod process;

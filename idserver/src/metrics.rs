@@ -39,7 +39,7 @@ pub(crate) struct Shown(pub(crate) Arc<Globals>);
 
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
-        health.needs_database(self.0.ids.availability());
+        health.needs_database(&self.0.ids.availability());
     }
 
     fn measure(&self, page: &mut Page) {

@@ -48,9 +48,10 @@ pub(crate) struct Globals {
 impl Globals {
     /// Opens the database and the store paths.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
-        let identity = Identity::open(&config.state_file)?;
         let paths = StorePaths::open(&config)?;
+        // Before the state file is made, which tells that there are rows.
         let files = db::open(&config).context("cannot open the database")?;
+        let identity = Identity::open(&config.state_file)?;
         Ok(Arc::new(Globals {
             identity,
             guard: Guard::new(config.admin_key_file.clone()),

@@ -44,7 +44,7 @@ impl Shown {
 
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
-        health.needs_database(self.globals.files.availability());
+        health.needs_database(&self.globals.files.availability());
         self.globals.ties.health(health);
         self.globals.heal.health(health);
         self.globals.warnings.health(health);

@@ -23,9 +23,10 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
     let space = paths
         .iter()
         .fold(Space::default(), |sum, path| sum.plus(path.space));
+    let rows = globals.files.availability();
     Report {
-        uploads: globals.paths.take_uploads(),
-        downloads: globals.paths.serve_downloads(),
+        uploads: globals.paths.take_uploads() && rows.writes.is_ok(),
+        downloads: globals.paths.serve_downloads() && rows.reads.is_ok(),
         drain: globals.identity.drain(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         up_since,

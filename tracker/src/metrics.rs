@@ -33,7 +33,7 @@ pub(crate) struct Shown(pub(crate) Arc<Globals>);
 
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
-        health.needs_database(self.0.routes.availability());
+        health.needs_database(&self.0.routes.availability());
     }
 
     fn measure(&self, page: &mut Page) {

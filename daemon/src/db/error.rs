@@ -27,6 +27,37 @@ pub enum DbError {
         /// What was found when a server was last looked for.
         source: Source,
     },
+    /// The database takes reads but no writes for now; nothing was changed. The log was told when
+    /// it began.
+    #[error("database unavailable: it takes no writes")]
+    ReadsOnly {
+        /// Why not.
+        source: Source,
+    },
+    /// The file of the database was removed, moved or replaced under this process; nothing was
+    /// changed. The log was told when it began.
+    #[error("database unavailable: its file was removed, moved or replaced")]
+    Moved {
+        /// Which file, and what was found.
+        source: Source,
+    },
+    /// The file of the database is damaged; nothing was changed. The log was told when it began.
+    #[error("database unavailable: it is damaged, restore it from a backup and restart")]
+    Damaged {
+        /// What the engine said.
+        source: Source,
+    },
+    /// The tables are missing though there were some; nothing was changed.
+    #[error(
+        "tables of {component} are missing: restore the database, \
+         or run tnv-{component} --config FILE --init-database to begin with an empty one"
+    )]
+    Lost {
+        /// Whose tables.
+        component: String,
+        /// Where they are missing, and how it is known that there were some.
+        source: Source,
+    },
     /// The database lacks tables or columns; nothing was changed.
     #[error(
         "database unavailable: tables of {component} are missing or old, \
@@ -48,6 +79,13 @@ pub enum DbError {
     /// A row with the same unique key exists; nothing was changed.
     #[error("exists already")]
     Conflict {
+        /// What the engine said.
+        source: Source,
+    },
+    /// The database cannot hold a value: its characters, or its length, do not fit in the column;
+    /// nothing was changed. Trying again is of no use.
+    #[error("a name does not fit in the database")]
+    Unfit {
         /// What the engine said.
         source: Source,
     },
@@ -87,6 +125,9 @@ impl DbError {
             self,
             DbError::Unavailable { .. }
                 | DbError::Away { .. }
+                | DbError::ReadsOnly { .. }
+                | DbError::Moved { .. }
+                | DbError::Damaged { .. }
                 | DbError::Uninitialised { .. }
                 | DbError::TimedOut { .. }
                 | DbError::Closed
@@ -96,7 +137,25 @@ impl DbError {
     /// Whether the database is being waited for. Whoever does that has logged it, once for all
     /// calls that fail because of it.
     pub fn is_awaited(&self) -> bool {
-        matches!(self, DbError::Away { .. } | DbError::Uninitialised { .. })
+        matches!(
+            self,
+            DbError::Away { .. }
+                | DbError::ReadsOnly { .. }
+                | DbError::Moved { .. }
+                | DbError::Damaged { .. }
+                | DbError::Uninitialised { .. }
+        )
+    }
+
+    /// Passes on what was found under a key. No row has a key that the database cannot hold.
+    ///
+    /// # Errors
+    /// Those of `result`, but for [`DbError::Unfit`].
+    pub fn found<T>(result: Result<Option<T>, DbError>) -> Result<Option<T>, DbError> {
+        match result {
+            Err(DbError::Unfit { .. }) => Ok(None),
+            result => result,
+        }
     }
 
     /// Whether a row with the same unique key exists.
@@ -108,6 +167,7 @@ impl DbError {
     pub fn code(&self) -> ErrorCode {
         match self {
             DbError::Conflict { .. } => ErrorCode::Exists,
+            DbError::Unfit { .. } => ErrorCode::BadRequest,
             _ if self.is_unavailable() => ErrorCode::Unavailable,
             _ => ErrorCode::Unknown,
         }
@@ -146,6 +206,16 @@ mod tests {
                 ErrorCode::Unavailable,
             ),
             (DbError::Away { source: source() }, ErrorCode::Unavailable),
+            (
+                DbError::ReadsOnly { source: source() },
+                ErrorCode::Unavailable,
+            ),
+            (DbError::Moved { source: source() }, ErrorCode::Unavailable),
+            (
+                DbError::Damaged { source: source() },
+                ErrorCode::Unavailable,
+            ),
+            (DbError::Unfit { source: source() }, ErrorCode::BadRequest),
             (
                 DbError::Uninitialised {
                     component: "tracker",

@@ -1,12 +1,14 @@
 //! Databases: the setting that names one, the errors of all engines, and the engines themselves.
 //! What is stored in them is the servers' own business.
 
+mod availability;
 mod error;
 mod mysql;
 mod sqlite;
 mod url;
 
 pub use ::mysql::Value as MysqlValue;
+pub use availability::Availability;
 pub use error::DbError;
 pub use mysql::{
     Done, Effect, Failure, Mysql, MysqlConfig, Schema as MysqlSchema, Session, Table as MysqlTable,

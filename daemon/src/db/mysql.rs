@@ -1,25 +1,28 @@
 //! MySQL, MariaDB and Galera: one database on one or several servers, shared by the threads of
 //! this process. A bounded pool of connections to the server chosen, and a watcher thread that
-//! chooses it: the first of the list that serves. While none does every call fails at once.
+//! chooses it: the first of the list that takes writes, else the first that can be read. While there
+//! is none every call fails at once.
 //!
 //! Every statement commits by itself: there are no transactions across statements, so an error
 //! that the server reports has undone the whole of what was asked.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{DbError, MysqlUrl};
+use super::{Availability, DbError, MysqlUrl};
 use crate::Stop;
 
 use connect::Connector;
 use failure::Kind;
 use pool::Pool;
+use room::Room;
 use watch::Watcher;
 
 mod connect;
 mod failure;
 mod pool;
+mod room;
 mod schema;
 mod session;
 mod settings;
@@ -54,7 +57,10 @@ pub enum Effect {
 /// A database. All threads share it; `close` it before the process ends.
 pub struct Mysql {
     pool: Arc<Pool>,
+    room: Room,
     watcher: Watcher,
+    /// Longest time in which a call is repeated that the server undid.
+    patience: Duration,
     closing: Stop,
 }
 
@@ -75,7 +81,9 @@ impl Mysql {
         let watcher = Watcher::start(Arc::clone(&pool), connector, schema, closing.clone())?;
         Ok(Mysql {
             pool,
+            room: Room::default(),
             watcher,
+            patience: config.read_timeout.duration(),
             closing,
         })
     }
@@ -111,13 +119,24 @@ impl Mysql {
             tries: 0,
             losses: 0,
             is_unknown: false,
+            until: Instant::now() + self.patience,
         };
         loop {
             let failure = match self.pool.with_session(effect, &mut work) {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    if effect != Effect::Read {
+                        self.room.note_written();
+                    }
+                    return Ok(value);
+                }
                 Err(failure) => failure,
             };
-            let wait = call.after(failure)?;
+            let is_full = failure.is_full();
+            let wait = call.after(failure).inspect_err(|error| {
+                if is_full {
+                    self.room.note_lack(error);
+                }
+            })?;
             if self.closing.wait(wait) {
                 return Err(call.end(DbError::Closed));
             }
@@ -125,11 +144,12 @@ impl Mysql {
     }
 
     /// Tells from memory whether a server serves, as far as is known.
-    ///
-    /// # Errors
-    /// Why none does.
-    pub fn availability(&self) -> Result<(), DbError> {
-        self.pool.look(pool::availability)
+    pub fn availability(&self) -> Availability {
+        let found = self.pool.availability();
+        Availability {
+            reads: found.reads,
+            writes: found.writes.and_then(|()| self.room.check()),
+        }
     }
 
     /// Ends the looking and closes every connection as soon as its user is done. Calls that come
@@ -161,6 +181,8 @@ struct Call {
     losses: u32,
     /// A connection was lost after something had been sent that changes rows.
     is_unknown: bool,
+    /// No repetition of what the server undid begins later.
+    until: Instant,
 }
 
 impl Call {
@@ -168,7 +190,10 @@ impl Call {
     fn after(&mut self, failure: Failure) -> Result<Duration, DbError> {
         self.tries += 1;
         let (is_over, wait) = match failure.kind {
-            Kind::Undone => (self.tries >= TRIES_MAX, self.jittered_wait()),
+            Kind::Undone => {
+                let is_over = self.tries >= TRIES_MAX || Instant::now() >= self.until;
+                (is_over, self.jittered_wait())
+            }
             Kind::Refused => (self.lose(), Duration::ZERO),
             Kind::Lost => {
                 self.is_unknown |= self.effect != Effect::Read;

@@ -12,19 +12,25 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use parking_lot::Mutex;
 
-use super::DbError;
-use crate::Stop;
+use super::{Availability, DbError};
 use crate::ticker::Ticker;
+use crate::{Stop, folders};
 
 use fair_lock::FairLock;
+use mark::Mark;
+use placed::Placed;
 use readers::Readers;
-use watch::Seen;
+use schema::Lost;
+use seen::Seen;
 use writer::Writer;
 
 mod fair_lock;
 mod job;
+mod mark;
+mod placed;
 mod readers;
 mod schema;
+mod seen;
 mod watch;
 mod writer;
 
@@ -49,9 +55,16 @@ pub enum Synchronous {
 pub struct Sqlite {
     readers: Arc<Readers>,
     writer: Arc<Writer>,
-    seen: Arc<Seen>,
+    shared: Arc<Shared>,
     watcher: Mutex<Option<Ticker>>,
     closing: Stop,
+}
+
+/// What readers, the writer and the watcher know together.
+#[derive(Debug)]
+struct Shared {
+    seen: Seen,
+    placed: Placed,
 }
 
 impl Sqlite {
@@ -61,53 +74,109 @@ impl Sqlite {
     /// own in the same file. Beside the file stand `<file>.queue` and `<file>.lock`, which order
     /// the writers of all processes.
     ///
+    /// A hidden file beside it, `.<file>.<component>`, remembers that there are tables: where it is,
+    /// a database without them was lost, and is not made anew.
+    ///
     /// # Errors
-    /// The file cannot be made or used; a migration fails; or the schema is of a later version.
+    /// The file cannot be made or used, or was lost; a migration fails; or the schema is of a later
+    /// version.
     pub fn open(
         path: &Path,
         synchronous: Synchronous,
         component: &str,
         migrations: &[&str],
     ) -> Result<Sqlite, DbError> {
+        Sqlite::open_known(path, synchronous, component, migrations, None)
+    }
+
+    /// The same, where something else may tell that there were tables: `evidence` says what, as in
+    /// `storage.state is there`.
+    ///
+    /// # Errors
+    /// Those of [`Sqlite::open`].
+    pub fn open_known(
+        path: &Path,
+        synchronous: Synchronous,
+        component: &str,
+        migrations: &[&str],
+        evidence: Option<String>,
+    ) -> Result<Sqlite, DbError> {
+        let mark = Mark::new(path, component);
+        let evidence = mark.evidence().or(evidence);
+        let lost = evidence.as_deref().map(|evidence| Lost {
+            path,
+            component,
+            evidence,
+        });
+        if let Some(lost) = lost.as_ref().filter(|_| !has_content(path)) {
+            return Err(lost.error("is missing or empty"));
+        }
+        Sqlite::make_and_open(path, synchronous, component, migrations, lost)
+    }
+
+    fn make_and_open(
+        path: &Path,
+        synchronous: Synchronous,
+        component: &str,
+        migrations: &[&str],
+        lost: Option<Lost<'_>>,
+    ) -> Result<Sqlite, DbError> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|e| unavailable("make its folder", e))?;
+            folders::create_all(folder).map_err(|e| unavailable("make its folder", e))?;
         }
         let lock = FairLock::open(path).map_err(|e| unavailable("open its lock files", e))?;
-        let connection = {
-            let _turn = lock
-                .acquire()
-                .map_err(|e| unavailable("lock the database", e))?;
+        let (connection, placed) = {
+            let _turn = lock.acquire(&Stop::new())?;
             let mut connection = connect_writer(path, synchronous)?;
-            schema::migrate(&mut connection, component, migrations)?;
-            connection
+            schema::migrate(&mut connection, component, migrations, lost.as_ref())?;
+            let placed = Placed::of(path).map_err(|e| unavailable("look at its files", e))?;
+            (connection, placed)
         };
-        let readers = Arc::new(Readers::new(path.to_owned()));
-        let writer = Arc::new(Writer::start(connection, lock)?);
-        let (seen, closing) = (Arc::new(Seen::default()), Stop::new());
-        let watcher = watch::start(&seen, &readers, &writer, closing.clone())
+        if let Err(e) = Mark::new(path, component).make() {
+            log::warn!("no file remembers that {} was made: {e}", path.display());
+        }
+        let shared = Arc::new(Shared {
+            seen: Seen::default(),
+            placed,
+        });
+        Sqlite::start(path, connection, lock, shared)
+    }
+
+    /// Starts the threads of a database that is ready.
+    fn start(
+        path: &Path,
+        connection: Connection,
+        lock: FairLock,
+        shared: Arc<Shared>,
+    ) -> Result<Sqlite, DbError> {
+        let readers = Arc::new(Readers::new(path.to_owned(), Arc::clone(&shared)));
+        let closing = Stop::new();
+        let writer = Writer::start(connection, lock, Arc::clone(&shared), closing.clone())?;
+        let writer = Arc::new(writer);
+        let watcher = watch::start(&shared, &readers, &writer, closing.clone())
             .map_err(|e| unavailable("start its watcher thread", e))?;
         Ok(Sqlite {
             readers,
             writer,
-            seen,
+            shared,
             watcher: Mutex::new(Some(watcher)),
             closing,
         })
     }
 
-    /// Makes the file and the tables of `component` when they are missing, as [`Sqlite::open`] does,
-    /// and tells what it did, a line for each thing.
+    /// Makes the file and the tables of `component` when they are missing, also where they were
+    /// lost, and tells what it did, a line for each thing.
     ///
     /// # Errors
     /// Those of [`Sqlite::open`].
     pub fn init(path: &Path, component: &str, migrations: &[&str]) -> Result<Vec<String>, DbError> {
-        let is_new = !path.exists();
+        let is_new = !has_content(path);
         let before = if is_new {
             0
         } else {
             schema::version_of(path, component)?
         };
-        Sqlite::open(path, Synchronous::Full, component, migrations)?.close();
+        Sqlite::make_and_open(path, Synchronous::Full, component, migrations, None)?.close();
         let mut done = Vec::new();
         if is_new {
             done.push(format!("made {}", path.display()));
@@ -131,7 +200,7 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        self.seen.reads.note(self.readers.read(work))
+        self.shared.seen.note_read(self.readers.read(work))
     }
 
     /// Runs `work` on the writer thread and returns when its changes are committed, together with
@@ -147,7 +216,7 @@ impl Sqlite {
         work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
         let pending = self.writer.submit(work);
-        self.seen.writes.note(pending.and_then(|p| p.wait()))
+        self.shared.seen.note_write(pending.and_then(|p| p.wait()))
     }
 
     /// How many commits there were: fewer than writes when writes shared them.
@@ -156,14 +225,11 @@ impl Sqlite {
     }
 
     /// Tells from memory whether the database can be used, as it was found last.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn availability(&self) -> Result<(), DbError> {
-        self.seen.availability()
+    pub fn availability(&self) -> Availability {
+        self.shared.seen.availability()
     }
 
-    /// Finishes the writes that wait and closes every connection as soon as its reader is done.
+    /// Finishes the writes that wait, unless another process keeps them from it, and closes every connection as soon as its reader is done.
     /// Reads and writes that come later fail with [`DbError::Closed`]. Closing again does nothing.
     pub fn close(&self) {
         self.closing.trip();
@@ -181,6 +247,11 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Whether a file is there and more than an empty one.
+fn has_content(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
 
 fn connect_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DbError> {
@@ -229,10 +300,17 @@ fn engine_error(what: &'static str, error: rusqlite::Error) -> DbError {
     let is_unique = error
         .sqlite_error()
         .is_some_and(|inner| unique.contains(&inner.extended_code));
+    let extended = error.sqlite_error().map(|inner| inner.extended_code);
     let code = error.sqlite_error_code();
     let source = Arc::new(error);
     match code {
         _ if is_unique => DbError::Conflict { source },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DbError::Damaged { source },
+        // The log is shorter than its index says: somebody has cut it off.
+        _ if extended == Some(ffi::SQLITE_IOERR_SHORT_READ) => DbError::Damaged { source },
+        Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {
+            DbError::Unfit { source }
+        }
         Some(
             ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked

@@ -1,6 +1,6 @@
 //! Whether a daemon can do its work.
 
-use crate::db::DbError;
+use crate::db::Availability;
 use crate::metrics::Page;
 
 /// What is wrong with a daemon.
@@ -28,8 +28,8 @@ impl Health {
     }
 
     /// Nothing can be done for long without the database.
-    pub fn needs_database(&mut self, availability: Result<(), DbError>) {
-        if let Err(e) = availability {
+    pub fn needs_database(&mut self, availability: &Availability) {
+        if let Err(e) = availability.full() {
             self.fail(format!("{:#}", anyhow::Error::from(e)));
         }
     }
@@ -60,8 +60,12 @@ impl Health {
 }
 
 /// Shows whether the database can be used.
-pub fn measure_database(page: &mut Page, availability: &Result<(), DbError>) {
+pub fn measure_database(page: &mut Page, availability: &Availability) {
     let help = "Whether the database could be used when it was last asked.";
-    let is_up = f64::from(u8::from(availability.is_ok()));
-    page.gauge("tnv_database_up", help).sample(&[], is_up);
+    let is = |state: bool| f64::from(u8::from(state));
+    page.gauge("tnv_database_up", help)
+        .sample(&[], is(availability.full().is_ok()));
+    let help = "Whether rows could be read when that was last tried.";
+    page.gauge("tnv_database_readable", help)
+        .sample(&[], is(availability.reads.is_ok()));
 }

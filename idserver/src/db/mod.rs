@@ -5,7 +5,7 @@ mod sqlite;
 
 use std::ops::Range;
 
-use daemon::db::{DatabaseUrl, DbError, Mysql};
+use daemon::db::{Availability, DatabaseUrl, DbError, Mysql};
 use proto::IdKey;
 
 use crate::config::Config;
@@ -21,10 +21,7 @@ pub(crate) trait Ids: Send + Sync {
     fn reserve(&self, key: &IdKey, step: u32) -> Result<Option<Range<u64>>, DbError>;
 
     /// Whether the database can be used, from memory.
-    ///
-    /// # Errors
-    /// Why not.
-    fn availability(&self) -> Result<(), DbError>;
+    fn availability(&self) -> Availability;
 
     /// Finishes what waits to be written.
     fn close(&self);

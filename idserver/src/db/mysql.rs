@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use daemon::db::{DbError, Effect, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl};
+use daemon::db::{
+    Availability, DbError, Effect, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
+};
 use proto::IdKey;
 
 use super::Ids;
@@ -53,7 +55,7 @@ impl Ids for MysqlIds {
         })
     }
 
-    fn availability(&self) -> Result<(), DbError> {
+    fn availability(&self) -> Availability {
         self.0.availability()
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use daemon::db::{DbError, Sqlite, Synchronous};
+use daemon::db::{Availability, DbError, Sqlite, Synchronous};
 use proto::IdKey;
 use rusqlite::{OptionalExtension, params};
 
@@ -56,7 +56,7 @@ impl Ids for SqliteIds {
         Ok(end.map(|end| end - u64::from(step)..end))
     }
 
-    fn availability(&self) -> Result<(), DbError> {
+    fn availability(&self) -> Availability {
         self.0.availability()
     }
 

@@ -3,7 +3,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use daemon::db::DbError;
+use daemon::db::{Availability, DbError};
 
 use super::*;
 use crate::config::Config;
@@ -41,8 +41,8 @@ impl Ids for Arc<ToyIds> {
         Ok(Some(first..first + u64::from(step)))
     }
 
-    fn availability(&self) -> Result<(), DbError> {
-        Ok(())
+    fn availability(&self) -> Availability {
+        Availability::of_both(Ok(()))
     }
 
     fn close(&self) {}

@@ -138,3 +138,22 @@ fn several_numbers_at_once_are_what_the_step_has_left() {
     assert_eq!(client.get_ids("k", 10_000), 10..20);
     server.shutdown();
 }
+
+#[test]
+fn a_lost_database_is_no_reason_to_begin_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("ids.db");
+    let server = start(with_step(&database, 10));
+    assert_eq!(Client::connect(server.addr()).get_id("a").unwrap(), 0);
+    server.shutdown();
+    for suffix in ["", ".lock", ".queue"] {
+        std::fs::remove_file(folder.path().join(format!("ids.db{suffix}"))).unwrap();
+    }
+    let refused = Idserver::start(with_step(&database, 10)).err().unwrap();
+    let text = format!("{refused:#}");
+    assert!(
+        text.contains("tnv-idserver --config FILE --init-database"),
+        "{text}"
+    );
+    assert!(!database.exists());
+}

@@ -3,9 +3,11 @@
 mod mysql;
 mod sqlite;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use daemon::db::{DatabaseUrl, DbError, Mysql};
+use daemon::db::{Availability, DatabaseUrl, DbError, Mysql};
 use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
 use crate::config::Config;
@@ -85,10 +87,7 @@ pub(crate) trait Files: Send + Sync {
     fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError>;
 
     /// Whether the database can be used, from memory.
-    ///
-    /// # Errors
-    /// Why not.
-    fn availability(&self) -> Result<(), DbError>;
+    fn availability(&self) -> Availability;
 
     /// Finishes what waits to be written.
     fn close(&self);
@@ -103,9 +102,32 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Files>, DbError> {
         DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::SqliteFiles::open(
             path,
             config.durability,
+            evidence(config),
         )?)),
         DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlFiles::open(url, &config.mysql)?)),
     }
+}
+
+/// What tells that this storage has taken in files before, so that their rows must be somewhere.
+fn evidence(config: &Config) -> Option<String> {
+    let state = &config.state_file;
+    if state.exists() {
+        return Some(format!("{} is there", state.display()));
+    }
+    let stored = config.store_paths.iter().find(|path| holds_files(path));
+    stored.map(|path| format!("{path} holds files"))
+}
+
+/// Whether a store path has one of the folders that files lie in, `000` to `1FF`. A marker or
+/// `lost+found` may be there before the first file.
+fn holds_files(store_path: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+    let is_of_files =
+        |name: &OsStr| name.len() == 3 && name.as_bytes().iter().all(|b| is_digit(*b));
+    let entries = std::fs::read_dir(store_path).into_iter().flatten();
+    entries
+        .flatten()
+        .any(|entry| is_of_files(&entry.file_name()))
 }
 
 /// The same, of a database that is there: for who only looks.

@@ -2,8 +2,8 @@
 //! a table says: a row found under a different spelling is not the file.
 
 use daemon::db::{
-    DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, MysqlValue,
-    Session,
+    Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
+    MysqlValue, Session,
 };
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
@@ -138,7 +138,7 @@ fn values_of(row: &NewRow) -> [MysqlValue; 7] {
 impl Files for MysqlFiles {
     fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
         let run = |session: &mut Session| row_of(session, key);
-        let row = self.database.run("find a file", Effect::Read, run)?;
+        let row = DbError::found(self.database.run("find a file", Effect::Read, run))?;
         let is_there = |row: &StatusRow| row.status != DELETING;
         Ok(row.filter(is_there).map(|row| row.file))
     }
@@ -158,7 +158,8 @@ impl Files for MysqlFiles {
         let id = key.file.as_str();
         // The path that this call marks; it may have done so before a connection was lost.
         let mut marking: Option<String> = None;
-        self.database
+        let marked = self
+            .database
             .run("mark a row", Effect::Idempotent, |session| {
                 let Some(row) = row_of(session, key)? else {
                     return Ok(None);
@@ -171,22 +172,21 @@ impl Files for MysqlFiles {
                 let done = session.execute(&sql, (group.as_str(), id, &path))?;
                 // Nothing changed: somebody else deletes it.
                 Ok((done.affected > 0).then_some(path))
-            })
+            });
+        DbError::found(marked)
     }
 
     fn end_delete(&self, key: &FileKey) -> Result<(), DbError> {
         let table = table(&key.user);
         let sql = format!("DELETE FROM {table} WHERE id = ? AND status = {DELETING}");
-        self.database.run(
-            "remove a row",
-            Effect::Idempotent,
-            |session| match row_of(session, key)? {
-                Some(row) if row.status == DELETING => {
-                    session.execute(&sql, (key.file.as_str(),)).map(drop)
-                }
-                _ => Ok(()),
-            },
-        )
+        let run = |session: &mut Session| match row_of(session, key)? {
+            Some(row) if row.status == DELETING => {
+                session.execute(&sql, (key.file.as_str(),)).map(Some)
+            }
+            _ => Ok(None),
+        };
+        let removed = self.database.run("remove a row", Effect::Idempotent, run);
+        DbError::found(removed).map(drop)
     }
 
     fn unfinished_deletes(
@@ -222,10 +222,11 @@ impl Files for MysqlFiles {
                 let id: Option<String> = session.first(&found, params)?;
                 Ok((to, id))
             };
-            match self.database.run("look for files", Effect::Read, part)? {
-                (_, Some(id)) => return super::file_id(id).map(Some),
-                (Some(to), None) => from = to,
-                (None, None) => return Ok(None),
+            let looked = self.database.run("look for files", Effect::Read, part);
+            match DbError::found(looked.map(Some))? {
+                Some((_, Some(id))) => return super::file_id(id).map(Some),
+                Some((Some(to), None)) => from = to,
+                Some((None, None)) | None => return Ok(None),
             }
         }
     }
@@ -258,7 +259,7 @@ impl Files for MysqlFiles {
         Ok(rows.into_iter().map(stored).collect())
     }
 
-    fn availability(&self) -> Result<(), DbError> {
+    fn availability(&self) -> Availability {
         self.database.availability()
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use daemon::db::{DbError, Sqlite};
+use daemon::db::{Availability, DbError, Sqlite};
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -44,12 +44,18 @@ const SCHEMA: &str = concat!(file_table!("01"), file_table!("02"), file_table!("
 pub(super) struct SqliteFiles(Sqlite);
 
 impl SqliteFiles {
-    pub(super) fn open(path: &Path, durability: Durability) -> Result<SqliteFiles, DbError> {
-        Ok(SqliteFiles(Sqlite::open(
+    /// `evidence` tells how it is known that there are rows, as for [`Sqlite::open_known`].
+    pub(super) fn open(
+        path: &Path,
+        durability: Durability,
+        evidence: Option<String>,
+    ) -> Result<SqliteFiles, DbError> {
+        Ok(SqliteFiles(Sqlite::open_known(
             path,
             durability.of_rows(),
             "storage",
             &[SCHEMA],
+            evidence,
         )?))
     }
 }
@@ -174,7 +180,7 @@ impl Files for SqliteFiles {
         })
     }
 
-    fn availability(&self) -> Result<(), DbError> {
+    fn availability(&self) -> Availability {
         self.0.availability()
     }
 

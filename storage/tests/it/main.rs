@@ -5,6 +5,7 @@
 mod commands;
 mod config;
 mod damage;
+mod database;
 mod golden;
 mod membership;
 mod orphans;

@@ -3,7 +3,7 @@
 mod mysql;
 mod sqlite;
 
-use daemon::db::{DatabaseUrl, DbError, Mysql};
+use daemon::db::{Availability, DatabaseUrl, DbError, Mysql};
 use log::debug;
 use proto::{AppId, GroupName, UserId};
 
@@ -48,10 +48,7 @@ pub(crate) trait Routes: Send + Sync {
     ) -> Result<Option<GroupName>, DbError>;
 
     /// Whether the database can be used, from memory.
-    ///
-    /// # Errors
-    /// Why not.
-    fn availability(&self) -> Result<(), DbError>;
+    fn availability(&self) -> Availability;
 
     /// Finishes what waits to be written.
     fn close(&self);

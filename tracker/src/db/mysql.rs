@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use daemon::db::{
-    DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
+    Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
+    Session,
 };
 use parking_lot::Mutex;
 use proto::{AppId, GroupName, UserId};
@@ -161,7 +162,7 @@ impl Routes for MysqlRoutes {
 
     fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
         let run = |session: &mut Session| find(session, app, user);
-        self.mysql.run("find a user's group", Effect::Read, run)
+        DbError::found(self.mysql.run("find a user's group", Effect::Read, run))
     }
 
     fn bind(
@@ -208,7 +209,7 @@ impl Routes for MysqlRoutes {
             })
     }
 
-    fn availability(&self) -> Result<(), DbError> {
+    fn availability(&self) -> Availability {
         self.mysql.availability()
     }
 

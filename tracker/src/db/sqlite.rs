@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use daemon::db::{DbError, Sqlite, Synchronous};
+use daemon::db::{Availability, DbError, Sqlite, Synchronous};
 use proto::{AppId, GroupName, UserId};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -161,7 +161,7 @@ impl Routes for SqliteRoutes {
         })
     }
 
-    fn availability(&self) -> Result<(), DbError> {
+    fn availability(&self) -> Availability {
         self.0.availability()
     }
 

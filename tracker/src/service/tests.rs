@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use daemon::db::DatabaseUrl;
+use daemon::db::{Availability, DatabaseUrl};
 use daemon::status::{StatusConfig, StatusPort};
 use daemon::units::Period;
 use daemon::wire::PeerProbe;
@@ -512,7 +512,7 @@ impl db::Routes for Overtaken {
         self.0.rebind(app, user, from, to)
     }
 
-    fn availability(&self) -> Result<(), DbError> {
+    fn availability(&self) -> Availability {
         self.0.availability()
     }
 

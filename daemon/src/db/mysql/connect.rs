@@ -17,6 +17,8 @@ const STATEMENTS_MAX: usize = 64;
 /// The longest packet sent. Known beforehand, it costs no question at each connect; rows are small.
 const PACKET_MAX: usize = 1 << 20;
 
+const CUT_OFF: &str = "the Galera node is outside of the primary component";
+
 /// What is needed to connect.
 pub(super) struct Connector {
     url: MysqlUrl,
@@ -79,7 +81,7 @@ impl Connector {
         let opts = self.opts(&self.url.hosts[host], database, read_timeout)?;
         let conn = Conn::new(opts).map_err(Failure::from)?;
         let mut session = Session(conn);
-        self.set_up(&mut session)?;
+        set_up(&mut session, read_timeout)?;
         Ok(session)
     }
 
@@ -111,45 +113,81 @@ impl Connector {
             .max_allowed_packet(Some(PACKET_MAX))
             .stmt_cache_size(STATEMENTS_MAX))
     }
+}
 
-    /// Statements lock the rows they name and no gaps between them (READ COMMITTED): two that
-    /// insert beside each other must not wait for each other. A wait for a lock ends before we
-    /// would take the server for lost.
-    fn set_up(&self, session: &mut Session) -> Result<(), Failure> {
-        let read_timeout = self.config.read_timeout.duration();
-        let lock_wait = (read_timeout / 2).as_secs().max(1);
-        session.plain(&format!(
-            "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, \
-             sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-             innodb_lock_wait_timeout = {lock_wait}"
-        ))?;
-        session.plain("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    }
+/// Statements lock the rows they name and no gaps between them (READ COMMITTED): two that insert
+/// beside each other must not wait for each other. A wait for a lock, of a row or of a table that
+/// is being altered, ends before we would take the server for lost.
+fn set_up(session: &mut Session, read_timeout: Duration) -> Result<(), Failure> {
+    let lock_wait = (read_timeout / 2).as_secs().max(1);
+    session.plain(&format!(
+        "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, \
+         sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+         innodb_lock_wait_timeout = {lock_wait}, lock_wait_timeout = {lock_wait}"
+    ))?;
+    session.plain("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 }
 
 /// On Galera, lets reads (1) and updates and deletes (2) see what another node has committed, also
-/// in the moments in which daemons use different nodes.
+/// in the moments in which daemons use different nodes. A node outside of the primary component
+/// has nobody to follow.
 pub(super) fn follow_cluster(session: &mut Session) -> Result<(), Failure> {
-    if session.shown("SHOW SESSION VARIABLES LIKE 'wsrep_on'")? == Some("ON".to_owned()) {
+    if session.shown("SHOW SESSION VARIABLES LIKE 'wsrep_on'")? == Some("ON".to_owned())
+        && !is_cut_off(session)?
+    {
         session.plain("SET SESSION wsrep_sync_wait = 3")?;
     }
     Ok(())
 }
 
+/// Whether this is a Galera node outside of the primary component.
+fn is_cut_off(session: &mut Session) -> Result<bool, Failure> {
+    let status = session.shown("SHOW STATUS LIKE 'wsrep_cluster_status'")?;
+    Ok(status.is_some_and(|status| status == "non-Primary"))
+}
+
 /// How well a server serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Service {
     Full,
     /// It may stand still at any moment: a Galera node that copies its data to another one.
     Poor,
+    /// It takes no writes, and why.
+    ReadsOnly(DbError),
 }
 
+impl Service {
+    /// Why the server takes no writes; none when it does.
+    pub(super) fn reads_only(self) -> Option<DbError> {
+        match self {
+            Service::ReadsOnly(why) => Some(why),
+            Service::Full | Service::Poor => None,
+        }
+    }
+
+    pub(super) fn of_reads_only(why: impl Into<Cause>) -> Service {
+        let source = Arc::from(why.into());
+        Service::ReadsOnly(DbError::ReadsOnly { source })
+    }
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Whether the server takes reads and writes. A Galera node outside of the primary component
-/// refuses the first question itself.
+/// refuses the first question itself, unless it is set to serve what it has (`wsrep_dirty_reads`).
+/// What an account with more rights could write to a server that is read-only would be missing on
+/// its primary.
 fn service(session: &mut Session) -> Result<Service, Failure> {
     let is_read_only: Option<bool> = session.first("SELECT @@global.read_only", ())?;
     if is_read_only == Some(true) {
-        return Err(not_serving("the server is read-only"));
+        return Ok(Service::of_reads_only("the server is read-only"));
+    }
+    if is_cut_off(session)? {
+        let dirty_reads = session.shown("SHOW SESSION VARIABLES LIKE 'wsrep_dirty_reads'")?;
+        return match dirty_reads.as_deref() {
+            Some("ON") => Ok(Service::of_reads_only(CUT_OFF)),
+            _ => Err(not_serving(CUT_OFF)),
+        };
     }
     match session
         .shown("SHOW STATUS LIKE 'wsrep_local_state'")?

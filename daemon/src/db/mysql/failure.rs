@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mysql::MySqlError;
 
+use super::Effect;
 use crate::db::DbError;
 
 /// Why a statement failed. Only [`super::Mysql::run`] decides what becomes of it.
@@ -25,6 +26,12 @@ pub(super) enum Kind {
     Refused,
     /// It was sent, and what became of it is not known.
     Lost,
+    /// The account may not do it; nothing was done.
+    Denied,
+    /// The server has no room for rows; nothing was done.
+    Full,
+    /// A column cannot hold the value, nor be compared with it; nothing was done.
+    Unfit,
     /// A unique key exists.
     Conflict,
     /// Tables or columns are missing.
@@ -51,6 +58,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server has no room for rows.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.kind, Kind::Full)
+    }
+
     /// It happened while connecting, so nothing had been sent.
     pub(super) fn while_connecting(self) -> Failure {
         let kind = match self.kind {
@@ -60,16 +72,28 @@ impl Failure {
         Failure { kind, ..self }
     }
 
-    /// Whether the connection, or its server, is of no more use.
-    pub(super) fn is_of_the_server(&self) -> bool {
-        matches!(self.kind, Kind::Refused | Kind::Lost | Kind::Schema)
+    /// Whether the connection, or its server, is of no more use to calls of this effect.
+    pub(super) fn is_of_the_server(&self, effect: Effect) -> bool {
+        match self.kind {
+            Kind::Refused | Kind::Lost | Kind::Schema => true,
+            Kind::Denied => effect != Effect::Read,
+            _ => false,
+        }
+    }
+
+    /// Whether a server that was asked to write nothing refuses to write at all.
+    pub(super) fn is_no_to_writes(&self) -> bool {
+        matches!(self.kind, Kind::Refused | Kind::Denied)
     }
 
     pub(super) fn into_error(self, what: &'static str) -> DbError {
         let source = self.source;
         match self.kind {
             Kind::Conflict => DbError::Conflict { source },
-            Kind::Lost | Kind::Refused | Kind::Undone => DbError::Unavailable { what, source },
+            Kind::Unfit => DbError::Unfit { source },
+            Kind::Lost | Kind::Refused | Kind::Undone | Kind::Denied | Kind::Full => {
+                DbError::Unavailable { what, source }
+            }
             Kind::Schema | Kind::Made | Kind::Other => DbError::Other { what, source },
             Kind::Error(error) => error,
         }
@@ -145,7 +169,16 @@ fn kind_of(error: &MySqlError) -> Kind {
         1205 | 1213 | 1020 => Kind::Undone,
         // Galera outside of the primary component ("unknown command"); read-only for some reason;
         // too many connections, of all or of this user.
-        1047 | 1290 | 1792 | 1836 | 1040 | 1203 => Kind::Refused,
+        1047 | 1290 | 1792 | 1836 | 1874 | 1040 | 1203 => Kind::Refused,
+        // No right to the database, a table, a column, or to something else.
+        1044 | 1142 | 1143 | 1227 => Kind::Denied,
+        // The disk or the table space is full.
+        1021 | 1026 | 1030 | 1114 | 1878 => Kind::Full,
+        // Characters that the character set does not have, in a comparison or in a row; too long;
+        // out of range. 3854 and 3988 are MySQL's, 1977 is MariaDB's.
+        1264 | 1265 | 1267 | 1270 | 1271 | 1292 | 1300 | 1366 | 1406 | 1977 | 3854 | 3988 => {
+            Kind::Unfit
+        }
         // Shutting down, killed, interrupted, or failed in the middle of COMMIT: on Galera the
         // others may have committed it.
         1053 | 1180 | 1317 | 1927 | 4031 | 3169 => Kind::Lost,

@@ -13,7 +13,7 @@ use super::Effect;
 use super::connect::Connector;
 use super::failure::Failure;
 use super::session::Session;
-use crate::db::DbError;
+use crate::db::{Availability, DbError};
 
 /// How long a call waits for a free connection.
 const PLACE_PATIENCE: Duration = Duration::from_secs(3);
@@ -54,6 +54,8 @@ pub(super) struct Pool {
 
 struct State {
     gate: Gate,
+    /// Why the server in use takes no writes; none when it does.
+    reads_only: Option<DbError>,
     generation: u64,
     idle: Vec<Idle>,
     lent: usize,
@@ -69,6 +71,7 @@ impl Pool {
         let (wake, woken) = crossbeam_channel::bounded(1);
         let state = State {
             gate: Gate::Searching,
+            reads_only: None,
             generation: 0,
             idle: Vec::new(),
             lent: 0,
@@ -89,7 +92,7 @@ impl Pool {
         effect: Effect,
         work: impl FnOnce(&mut Session) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let (chosen, idle) = self.take()?;
+        let (chosen, idle) = self.take(effect)?;
         let mut place = Place {
             pool: self,
             generation: chosen.generation,
@@ -100,7 +103,7 @@ impl Pool {
             .inspect_err(|e| self.note(chosen, e))?;
         let result = work(&mut session);
         match &result {
-            Err(failure) if failure.is_of_the_server() => self.note(chosen, failure),
+            Err(failure) if failure.is_of_the_server(effect) => self.note(chosen, failure),
             _ => place.session = Some(session),
         }
         result
@@ -134,6 +137,7 @@ impl Pool {
         let host = &self.connector.hosts()[chosen.host];
         log::debug!("database server {host} failed: {failure}");
         state.gate = Gate::Searching;
+        state.reads_only = None;
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         drop(idle);
@@ -157,6 +161,22 @@ impl Pool {
         look(&self.state.lock().gate)
     }
 
+    /// What the gate lets through.
+    pub(super) fn availability(&self) -> Availability {
+        let state = self.state.lock();
+        Availability::of_both(match &state.gate {
+            Gate::Open(_) => {
+                return Availability {
+                    reads: Ok(()),
+                    writes: state.reads_only.clone().map_or(Ok(()), Err),
+                };
+            }
+            Gate::Searching => Err(still_searching()),
+            Gate::Shut(error) => Err(error.clone()),
+            Gate::Closed => Err(DbError::Closed),
+        })
+    }
+
     /// Whether no call has used a connection for so long: nobody knows then whether the server
     /// still serves.
     pub(super) fn is_unused_for(&self, time: Duration) -> bool {
@@ -164,29 +184,50 @@ impl Pool {
         state.lent == 0 && state.idle.iter().all(|idle| idle.since.elapsed() >= time)
     }
 
-    /// Lets calls through to `host`; connections to others are dropped.
-    pub(super) fn open(&self, host: usize) {
-        self.set(|generation| Gate::Open(Chosen { host, generation }));
+    /// The host in use, and whether it takes reads only.
+    pub(super) fn in_use(&self) -> Option<(usize, bool)> {
+        let state = self.state.lock();
+        match state.gate {
+            Gate::Open(chosen) => Some((chosen.host, state.reads_only.is_some())),
+            _ => None,
+        }
+    }
+
+    /// Lets calls through to `host`, those that write only if there is no reason against it;
+    /// connections to others are dropped.
+    pub(super) fn open(&self, host: usize, reads_only: Option<DbError>) {
+        {
+            let mut state = self.state.lock();
+            let is_same = matches!(state.gate, Gate::Open(now) if now.host == host);
+            if is_same && state.reads_only.is_some() && reads_only.is_some() {
+                state.reads_only = reads_only;
+                return;
+            }
+        }
+        self.set(reads_only, |generation| {
+            Gate::Open(Chosen { host, generation })
+        });
     }
 
     /// Fails calls with `error` from now on.
     pub(super) fn shut(&self, error: DbError) {
-        self.set(|_| Gate::Shut(error));
+        self.set(None, |_| Gate::Shut(error));
     }
 
     /// Fails calls for good.
     pub(super) fn close(&self) {
-        self.set(|_| Gate::Closed);
+        self.set(None, |_| Gate::Closed);
         drop(self.wake.lock().take());
     }
 
-    fn set(&self, gate: impl FnOnce(u64) -> Gate) {
+    fn set(&self, reads_only: Option<DbError>, gate: impl FnOnce(u64) -> Gate) {
         let mut state = self.state.lock();
         if matches!(state.gate, Gate::Closed) {
             return;
         }
         state.generation += 1;
         state.gate = gate(state.generation);
+        state.reads_only = reads_only;
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         self.changed.notify_all();
@@ -194,7 +235,7 @@ impl Pool {
     }
 
     /// The server in use, the right to a connection, and the connection if there is an idle one.
-    fn take(&self) -> Result<(Chosen, Option<Idle>), Failure> {
+    fn take(&self, effect: Effect) -> Result<(Chosen, Option<Idle>), Failure> {
         let began = Instant::now();
         let mut state = self.state.lock();
         loop {
@@ -204,6 +245,9 @@ impl Pool {
                 Gate::Searching => None,
                 Gate::Open(chosen) => Some(*chosen),
             };
+            if let (Some(why), true) = (&state.reads_only, effect != Effect::Read) {
+                return Err(why.clone().into());
+            }
             let (patience, error) = match chosen {
                 Some(chosen) if state.lent < self.connector.connections_max() => {
                     state.lent += 1;
@@ -236,16 +280,6 @@ impl Pool {
         drop(state);
         self.changed.notify_one();
         drop(stale);
-    }
-}
-
-/// What the gate lets through.
-pub(super) fn availability(gate: &Gate) -> Result<(), DbError> {
-    match gate {
-        Gate::Open(_) => Ok(()),
-        Gate::Searching => Err(still_searching()),
-        Gate::Shut(error) => Err(error.clone()),
-        Gate::Closed => Err(DbError::Closed),
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Schema {
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// The columns and keys of the C++ system, as they stand between the parentheses of `CREATE
+    /// The columns and keys of the C++ system, a column `id` among them, as they stand between the parentheses of `CREATE
     /// TABLE`.
     pub columns: &'static str,
     /// Nullable columns of ours: names and types.
@@ -64,6 +64,20 @@ impl Schema {
                 component: self.component,
             }),
         }
+    }
+
+    /// Asks the server to write nothing to each of the tables, which it refuses where it would
+    /// refuse a row. Tells why it refuses.
+    pub(super) fn refuses_writes(&self, session: &mut Session) -> Option<Failure> {
+        self.tables.iter().find_map(|table| {
+            let Table { name, .. } = table;
+            let insert = format!("INSERT INTO {name} (id) SELECT id FROM {name} WHERE 1 = 0");
+            let update = format!("UPDATE {name} SET id = id WHERE 1 = 0");
+            let asked = [insert, update]
+                .iter()
+                .try_for_each(|sql| session.plain(sql));
+            asked.err().filter(Failure::is_no_to_writes)
+        })
     }
 
     /// Why a server cannot be used that failed while it was looked at.

@@ -11,7 +11,9 @@ use test_mariadb::{Galera, Mariadb};
 
 use super::connect::Service;
 use super::*;
-use crate::db::DatabaseUrl;
+use crate::db::{Availability, DatabaseUrl};
+
+mod reads_only;
 
 static SCHEMA: Schema = Schema {
     component: "test",
@@ -148,11 +150,11 @@ fn a_database_away_at_the_start_is_waited_for() {
     }
     // The first look took a moment, all else fails at once.
     assert!(began.elapsed() < Duration::from_secs(3));
-    assert!(mysql.availability().unwrap_err().is_awaited());
+    assert!(mysql.availability().reads.unwrap_err().is_awaited());
     server.start_again();
     let back = wait_for(&mysql);
     assert!(back < Duration::from_secs(20), "{back:?}");
-    mysql.availability().unwrap();
+    mysql.availability().full().unwrap();
     // A server that stops while nobody asks is noticed by the next call.
     server.start_again();
     assert_eq!(wait_for(&mysql).as_secs(), 0);
@@ -233,7 +235,7 @@ fn who_has_nothing_to_do_notices_that_the_server_goes_and_comes_back() {
     wait_for(&mysql);
     let deadline = Instant::now() + Duration::from_secs(60);
     let wait_until = |is_there: bool| {
-        while mysql.availability().is_ok() != is_there {
+        while mysql.availability().full().is_ok() != is_there {
             assert!(Instant::now() < deadline, "{:?}", mysql.availability());
             thread::park_timeout(Duration::from_millis(20));
         }
@@ -323,7 +325,7 @@ fn a_node_is_chosen_before_the_cluster_gives_a_dead_one_up() {
     let survivor = &cluster.nodes[1];
     let connector = Connector::new(&url(&survivor.url("mysql")), &config(survivor));
     let (_, service) = connector.probe(0).unwrap();
-    assert_eq!(service, Service::Full);
+    assert!(matches!(service, Service::Full), "{service:?}");
 }
 
 /// A server's certificate that is its own authority, for 127.0.0.1 alone.
@@ -384,6 +386,7 @@ fn call(effect: Effect) -> Call {
         tries: 0,
         losses: 0,
         is_unknown: false,
+        until: Instant::now() + Duration::from_secs(60),
     }
 }
 
@@ -420,4 +423,16 @@ fn a_lost_write_is_unknown_whatever_comes_later() {
         .after(Failure::of_code(1062))
         .unwrap_err();
     assert!(conflict.is_conflict());
+}
+
+#[test]
+fn what_a_column_refuses_is_no_outage_and_is_found_nowhere() {
+    for code in [1264, 1267, 1292, 1366, 1406] {
+        let refused = call(Effect::Once)
+            .after(Failure::of_code(code))
+            .unwrap_err();
+        assert!(matches!(refused, DbError::Unfit { .. }), "{refused:?}");
+        assert!(!refused.is_unavailable());
+        assert!(matches!(DbError::found::<()>(Err(refused)), Ok(None)));
+    }
 }

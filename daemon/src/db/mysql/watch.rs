@@ -66,6 +66,7 @@ struct Watch {
 enum Last {
     Nothing,
     Served(usize),
+    ReadsOnly(usize),
     Failed(String),
 }
 
@@ -86,17 +87,10 @@ impl Watch {
 
     /// Looks as far as there is reason to, and tells how long nothing has to be done.
     fn look(&mut self) -> Option<Duration> {
-        let in_use = self.pool.look(|gate| match gate {
-            Gate::Open(chosen) => Some(chosen.host),
-            _ => None,
-        });
-        match in_use {
-            Some(host)
-                if self.pool.is_unused_for(RETURN_INTERVAL) && self.serves(host).is_err() =>
-            {
-                self.search()
-            }
-            Some(host) => {
+        match self.pool.in_use() {
+            Some((_, true)) => self.search(),
+            Some((host, false)) if self.is_to_be_left(host) => self.search(),
+            Some((host, false)) => {
                 self.look_for_earlier(host);
                 Some(RETURN_INTERVAL)
             }
@@ -104,14 +98,27 @@ impl Watch {
         }
     }
 
+    /// Whether the server in use takes no more writes, or nobody uses it and it does not serve.
+    fn is_to_be_left(&self, host: usize) -> bool {
+        match self.serves(host) {
+            Ok(service) => service.reads_only().is_some(),
+            Err(_) => self.pool.is_unused_for(RETURN_INTERVAL),
+        }
+    }
+
     /// Finds the first server of the list that serves.
     fn search(&mut self) -> Option<Duration> {
         match self.first_that_serves(self.connector.hosts().len()) {
-            Ok(host) => {
-                self.tell_of_service(host);
-                self.pool.open(host);
-                // Once around: what failed since then has woken us.
-                Some(RETURN_INTERVAL)
+            Ok((host, service)) => {
+                let reads_only = service.reads_only();
+                self.tell_of_service(host, reads_only.as_ref());
+                let interval = match reads_only {
+                    Some(_) => AWAY_INTERVAL,
+                    // Once around: what failed since then has woken us.
+                    None => RETURN_INTERVAL,
+                };
+                self.pool.open(host, reads_only);
+                Some(interval)
             }
             Err(error) => {
                 self.tell_of_failure(&error);
@@ -126,27 +133,30 @@ impl Watch {
         // The one in use may have failed meanwhile; then the search is next.
         let is_open = self.pool.look(|gate| matches!(gate, Gate::Open(_)));
         if let (Some(host), true) = (earlier, is_open) {
-            self.tell_of_service(host);
-            self.pool.open(host);
+            self.tell_of_service(host, None);
+            self.pool.open(host, None);
         }
     }
 
-    /// A server that serves well has precedence, then one that serves somehow.
-    fn first_that_serves(&self, count: usize) -> Result<usize, DbError> {
-        let mut poor = None;
+    /// A server that serves well has precedence, then one that serves somehow, then one that takes
+    /// reads only.
+    fn first_that_serves(&self, count: usize) -> Result<(usize, Service), DbError> {
+        let (mut poor, mut reads_only) = (None, None);
         let mut error = None;
         for host in 0..count {
             if self.closing.is_tripped() {
                 return Err(DbError::Closed);
             }
             match self.serves(host) {
-                Ok(Service::Full) => return Ok(host),
-                Ok(Service::Poor) => poor = poor.or(Some(host)),
+                Ok(Service::Full) => return Ok((host, Service::Full)),
+                Ok(Service::Poor) => poor = poor.or(Some((host, Service::Poor))),
+                Ok(service) => reads_only = reads_only.or(Some((host, service))),
                 // What the first one says is most to the point.
                 Err(e) => error = error.or(Some(e)),
             }
         }
-        poor.ok_or_else(|| error.unwrap_or(DbError::Closed))
+        let second = poor.or(reads_only);
+        second.ok_or_else(|| error.unwrap_or(DbError::Closed))
     }
 
     /// Whether a server can be used: it serves, and it has our tables.
@@ -160,14 +170,27 @@ impl Watch {
             follow_cluster(&mut session).map_err(|failure| self.schema.reason(failure))?;
             self.schema.check(&mut session)?;
         }
-        Ok(service)
+        if matches!(service, Service::ReadsOnly(_)) {
+            return Ok(service);
+        }
+        let refusal = self.schema.refuses_writes(&mut session);
+        Ok(refusal.map_or(service, |why| Service::of_reads_only(why.to_string())))
     }
 
-    fn tell_of_service(&mut self, host: usize) {
+    fn tell_of_service(&mut self, host: usize, reads_only: Option<&DbError>) {
         let name = &self.connector.hosts()[host];
+        if let Some(why) = reads_only {
+            if !matches!(self.last, Last::ReadsOnly(before) if before == host) {
+                let why = anyhow::Error::from(why.clone());
+                log::warn!("database on {name} is read, and takes no writes: {why:#}; trying on");
+            }
+            self.last = Last::ReadsOnly(host);
+            return;
+        }
         match self.last {
             Last::Nothing => log::info!("database on {name} in use"),
             Last::Failed(_) => log::info!("database is back, on {name}"),
+            Last::ReadsOnly(_) => log::info!("database takes writes again, on {name}"),
             Last::Served(before) if before == host => {}
             Last::Served(before) => {
                 let before = &self.connector.hosts()[before];

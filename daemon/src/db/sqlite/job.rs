@@ -14,7 +14,10 @@ use crate::thread::panic_text;
 /// A write that the writer thread runs once, then answers once.
 pub(super) trait Job: Send {
     /// Does the work; false when its changes have to be undone.
-    fn run(&mut self, connection: &Connection) -> bool;
+    ///
+    /// # Errors
+    /// The database was found damaged: then nothing of the whole transaction may be committed.
+    fn run(&mut self, connection: &Connection) -> Result<bool, DbError>;
 
     /// Tells the caller what came of the work, or that the commit failed.
     fn answer(self: Box<Self>, commit: Result<(), DbError>);
@@ -86,18 +89,21 @@ where
     T: Send,
     F: FnOnce(&Connection) -> Result<T, DbError> + Send,
 {
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &Connection) -> Result<bool, DbError> {
         if self.claimed.swap(true, Ordering::AcqRel) {
-            return false;
+            return Ok(false);
         }
         let Some(work) = self.work.take() else {
-            return false;
+            return Ok(false);
         };
         self.result = catch_unwind(AssertUnwindSafe(|| work(connection))).unwrap_or_else(|panic| {
             log::error!("a database write panicked: {}", panic_text(panic.as_ref()));
             Err(DbError::Panicked)
         });
-        self.result.is_ok()
+        match &self.result {
+            Err(error @ DbError::Damaged { .. }) => Err(error.clone()),
+            result => Ok(result.is_ok()),
+        }
     }
 
     fn answer(self: Box<Self>, commit: Result<(), DbError>) {

@@ -2,12 +2,13 @@
 //! [`READERS_MAX`] at a time. The lock is held to take and to give back only.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, OpenFlags};
 
-use super::connect;
+use super::{Shared, connect};
 use crate::db::DbError;
 
 /// Most connections that read at a time. Rows come from memory nearly always: more connections
@@ -19,6 +20,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
+    shared: Arc<Shared>,
     pool: Mutex<Pool>,
     /// A connection came back, or the pool was closed.
     changed: Condvar,
@@ -32,9 +34,10 @@ struct Pool {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Readers {
+    pub(super) fn new(path: PathBuf, shared: Arc<Shared>) -> Readers {
         Readers {
             path,
+            shared,
             pool: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -53,13 +56,27 @@ impl Readers {
         };
         let connection = match idle {
             Some(connection) => connection,
-            None => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+            None => self.connect()?,
         };
         let result = work(&connection);
         if result.is_ok() && connection.is_autocommit() {
             place.connection = Some(connection);
         }
         result
+    }
+
+    /// Reads with a connection of its own: one that is kept has pages in memory, and does not find
+    /// out what became of the file.
+    pub(super) fn read_afresh(&self) -> Result<(), DbError> {
+        let connection = self.connect()?;
+        let sql = "select count(*) from sqlite_schema";
+        Ok(connection.query_row(sql, [], |_| Ok(()))?)
+    }
+
+    /// A new connection, to the files that the others have open and to no others.
+    fn connect(&self) -> Result<Connection, DbError> {
+        self.shared.placed.check()?;
+        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
     /// Drops the idle connections now, the others when they come back.

@@ -1,7 +1,9 @@
 //! Bringing tables up to date. The version is kept for each component, not in `user_version`:
 //! several servers may keep their tables in one file.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
@@ -13,12 +15,35 @@ use crate::db::DbError;
 const TABLE: &str = "create table if not exists tnv_schema (\
     component text primary key, version integer not null) strict, without rowid";
 
+/// How it is known that a component had tables in a database.
+pub(super) struct Lost<'a> {
+    pub(super) path: &'a Path,
+    pub(super) component: &'a str,
+    pub(super) evidence: &'a str,
+}
+
+impl Lost<'_> {
+    pub(super) fn error(&self, what: &str) -> DbError {
+        let Lost { path, evidence, .. } = self;
+        let text = format!("{} {what}, but {evidence}", path.display());
+        DbError::Lost {
+            component: self.component.to_owned(),
+            source: Arc::new(io::Error::other(text)),
+        }
+    }
+}
+
 /// Runs those of `migrations` that have not run yet, all in one transaction. The caller holds the
 /// lock of the writers.
+///
+/// # Errors
+/// The tables are missing though there is evidence of some; of a later version; or a migration
+/// fails.
 pub(super) fn migrate(
     connection: &mut Connection,
     component: &str,
     migrations: &[&str],
+    evidence: Option<&Lost<'_>>,
 ) -> Result<(), DbError> {
     let cannot = |error| engine_error("bring the tables up to date", error);
     let transaction = connection
@@ -33,6 +58,9 @@ pub(super) fn migrate(
             found,
             known,
         });
+    }
+    if let Some(lost) = evidence.filter(|_| found == 0) {
+        return Err(lost.error("has no tables of it"));
     }
     for migration in &migrations[found as usize..] {
         transaction.execute_batch(migration).map_err(cannot)?;

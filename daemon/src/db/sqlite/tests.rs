@@ -1,6 +1,3 @@
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rusqlite::OptionalExtension;
@@ -8,9 +5,10 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod files;
+mod locks;
+
 const TABLE: &str = "create table t (id integer primary key, name text unique) strict";
-const DATABASE: &str = "TNV_TEST_DATABASE";
-const WRITERS: u64 = 4;
 
 fn open(folder: &TempDir) -> Sqlite {
     let path = folder.path().join("new/folders/test.db");
@@ -183,23 +181,24 @@ fn a_full_database_is_unavailable_and_recovers() {
 fn a_database_that_cannot_be_written_says_so_until_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let db = open(&folder);
-    db.availability().unwrap();
+    db.availability().full().unwrap();
     let fail = |error: fn() -> DbError| db.write(move |_| Err::<(), _>(error())).unwrap_err();
     // What is wrong with one row says nothing of the database.
     let conflict = || DbError::Conflict {
         source: Arc::new(std::io::Error::other("taken")),
     };
     assert!(fail(conflict).is_conflict());
-    db.availability().unwrap();
+    db.availability().full().unwrap();
     // No look comes between while the writer is held.
     let (release, _) = hold(&db);
     let full = DbError::TimedOut { what: "writing" };
-    db.seen.writes.note(Err::<(), _>(full)).unwrap_err();
+    db.shared.seen.note_write(Err::<(), _>(full)).unwrap_err();
     assert_eq!(names(&db), Vec::<String>::new());
-    assert!(db.availability().unwrap_err().is_unavailable());
+    assert!(db.availability().reads.is_ok());
+    assert!(db.availability().writes.unwrap_err().is_unavailable());
     drop(release);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while let Err(error) = db.availability() {
+    while let Err(error) = db.availability().full() {
         assert!(Instant::now() < deadline, "{error:?}");
         std::thread::yield_now();
     }
@@ -317,84 +316,5 @@ fn a_database_that_cannot_be_opened_says_so() {
     )
     .unwrap();
     let error = Sqlite::open(&path, Synchronous::Full, "a", &[]).unwrap_err();
-    assert!(matches!(error, DbError::Other { .. }), "{error:?}");
-}
-
-/// Not a test by itself: one of the writer processes of the test below.
-#[test]
-fn writer_process() {
-    let Some(path) = std::env::var_os(DATABASE) else {
-        return;
-    };
-    let db = Sqlite::open(Path::new(&path), Synchronous::Full, "test", &[TABLE]).unwrap();
-    println!("\nready");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).unwrap();
-    let end = Instant::now() + Duration::from_secs(1);
-    let insert = |c: &Connection| Ok(c.execute("insert into t default values", [])?);
-    let count = AtomicU64::new(0);
-    // Some threads, so that the next write waits already when a commit ends.
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while Instant::now() < end {
-                    db.write(insert).unwrap();
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    db.close();
-    println!("\nwrote {}", count.into_inner());
-}
-
-fn start_writer(path: &Path) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "db::sqlite::tests::writer_process",
-            "--exact",
-            "--nocapture",
-        ])
-        .env(DATABASE, path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
-    (child, output)
-}
-
-/// What follows `start` on the first line that begins so.
-fn wait_for(output: &mut BufReader<ChildStdout>, start: &str) -> String {
-    let mut lines = output.lines().map(Result::unwrap);
-    let found = lines.find_map(|line| line.strip_prefix(start).map(str::to_owned));
-    found.unwrap_or_else(|| panic!("no line {start}"))
-}
-
-#[test]
-fn no_writer_process_starves() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("shared.db");
-    let mut writers: Vec<_> = (0..WRITERS).map(|_| start_writer(&path)).collect();
-    for (_, output) in &mut writers {
-        wait_for(output, "ready");
-    }
-    for (child, _) in &mut writers {
-        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
-    }
-    let mut counts = Vec::new();
-    for (child, output) in &mut writers {
-        counts.push(wait_for(output, "wrote ").parse::<u64>().unwrap());
-        assert!(child.wait().unwrap().success());
-    }
-    let total: u64 = counts.iter().sum();
-    assert!(
-        counts.iter().all(|n| n * 10 >= total / WRITERS),
-        "{counts:?}"
-    );
-    let db = Sqlite::open(&path, Synchronous::Full, "test", &[TABLE]).unwrap();
-    let rows =
-        db.read(|c| Ok(c.query_row("select count(*) from t", [], |row| row.get::<_, i64>(0))?));
-    assert_eq!(rows.unwrap(), total as i64);
-    println!("rows by process: {counts:?}");
+    assert!(matches!(error, DbError::Damaged { .. }), "{error:?}");
 }

@@ -11,9 +11,11 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 
+use super::Shared;
 use super::fair_lock::FairLock;
 use super::job::{Job, Pending, job};
 use super::{engine_error, unavailable};
+use crate::Stop;
 use crate::db::DbError;
 use crate::thread::{self, Thread};
 
@@ -34,12 +36,19 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, lock: FairLock) -> Result<Writer, DbError> {
+    pub(super) fn start(
+        connection: Connection,
+        lock: FairLock,
+        shared: Arc<Shared>,
+        closing: Stop,
+    ) -> Result<Writer, DbError> {
         let (sender, receiver) = crossbeam_channel::bounded(QUEUE_MAX);
         let commits = Arc::new(AtomicU64::new(0));
         let state = State {
             connection,
             lock,
+            shared,
+            closing,
             commits: Arc::clone(&commits),
         };
         let thread = thread::spawn("db-writer", move || state.run(&receiver))
@@ -71,6 +80,12 @@ impl Writer {
         self.commits.load(Ordering::Relaxed)
     }
 
+    /// How many jobs wait in the queue.
+    #[cfg(test)]
+    pub(super) fn n_waiting(&self) -> usize {
+        self.jobs.lock().as_ref().map_or(0, Sender::len)
+    }
+
     /// Finishes the jobs in the queue and joins the thread.
     pub(super) fn close(&self) {
         drop(self.jobs.lock().take());
@@ -85,6 +100,8 @@ impl Writer {
 struct State {
     connection: Connection,
     lock: FairLock,
+    shared: Arc<Shared>,
+    closing: Stop,
     commits: Arc<AtomicU64>,
 }
 
@@ -107,19 +124,29 @@ impl State {
         batch: &mut Vec<Box<dyn Job>>,
         jobs: &Receiver<Box<dyn Job>>,
     ) -> Result<(), DbError> {
-        let _turn = self
-            .lock
-            .acquire()
-            .map_err(|e| unavailable("lock the database", e))?;
+        let _turn = self.lock.acquire(&self.closing).inspect_err(|_| {
+            // Else each of those that wait would wait as long once more.
+            batch.extend(jobs.try_iter());
+        })?;
         batch.extend(jobs.try_iter().take(BATCH_MAX - batch.len()));
         let result = self.transact(batch);
+        self.note_damage(&result);
         if result.is_err() && !self.connection.is_autocommit() {
             self.roll_back();
         }
         result
     }
 
+    /// An error of the database file, found by any job, also stops those that come later.
+    fn note_damage(&self, result: &Result<(), DbError>) {
+        if let Err(error @ DbError::Damaged { .. }) = result {
+            self.shared.seen.note_damage(error);
+        }
+    }
+
     fn transact(&self, batch: &mut [Box<dyn Job>]) -> Result<(), DbError> {
+        let Shared { seen, placed } = &*self.shared;
+        seen.check_damage().and_then(|()| placed.check())?;
         self.execute("begin immediate")
             .map_err(|e| engine_error("begin a transaction", e))?;
         for job in batch {
@@ -127,7 +154,10 @@ impl State {
         }
         self.execute("commit").map_err(commit_error)?;
         self.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        // The rows may have gone to a file that nobody will open again.
+        placed.check().map_err(|error| DbError::UnknownOutcome {
+            source: Some(Arc::new(error)),
+        })
     }
 
     /// Runs a job; an error of its own undoes its own changes. An error here is one of the whole
@@ -138,7 +168,7 @@ impl State {
                 .map_err(|e| engine_error("go on with a transaction", e))
         };
         statement("savepoint job")?;
-        let done = job.run(&self.connection);
+        let done = job.run(&self.connection)?;
         if self.connection.is_autocommit() {
             return Err(undone());
         }

@@ -117,6 +117,38 @@ fn tables_of_the_cpp_system_are_used() {
     files.end_delete(&key("tnv001", "OldFile")).unwrap();
 }
 
+/// Tables in a character set that has no emoji, as old servers make them.
+#[test]
+fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let server = test_mariadb::shared();
+    for charset in ["utf8mb3", "latin1"] {
+        let name = format!("of_{charset}");
+        let config = fresh(server, &name);
+        let charset = format!("CHARSET={charset}");
+        server.execute(&name, &of_cpp().replace("CHARSET=utf8mb4", &charset));
+        init(&config).unwrap();
+        let files = open(&config).unwrap();
+        assert!(files.find(&key("tnv001", "OldFile")).unwrap().is_some());
+        for (user, file) in [("tnv001", "\u{1f4a5}"), ("\u{1f4a5}", "OldFile")] {
+            let key = key(user, file);
+            assert_eq!(files.find(&key).unwrap(), None, "{key}");
+            let refused = files.insert(new_row(key.clone())).unwrap_err();
+            assert!(matches!(refused, DbError::Unfit { .. }), "{refused:?}");
+            let begun = files.begin_delete(&key, &group("group001"));
+            assert_eq!(begun.unwrap(), None, "{key}");
+            files.end_delete(&key).unwrap();
+            assert_eq!(
+                files.any_of(&key.app, &key.user).unwrap().is_some(),
+                user == "tnv001"
+            );
+        }
+        files.availability().full().unwrap();
+    }
+}
+
 /// What eight threads saw while the server was killed and came back.
 #[derive(Default)]
 struct Seen {

@@ -117,6 +117,27 @@ fn tables_of_the_cpp_system_are_used() {
     assert_eq!(server.query("of_cpp", theirs), ["group002"]);
 }
 
+/// Tables in a character set that has no emoji, as old servers make them.
+#[test]
+fn a_user_that_the_tables_cannot_hold_is_bound_to_no_group() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let server = test_mariadb::shared();
+    let config = fresh(server, "of_utf8mb3");
+    server.execute(
+        "of_utf8mb3",
+        &OF_CPP.replace("CHARSET=utf8mb4", "CHARSET=utf8mb3"),
+    );
+    init(&config).unwrap();
+    let routes = open(&config).unwrap();
+    let [emoji, group] = ["\u{1f4a5}", "group001"];
+    assert_eq!(routes.find(&app(), &user(emoji)).unwrap(), None);
+    let refused = routes.bind(&app(), &user(emoji), &group.parse().unwrap());
+    assert!(matches!(refused, Err(DbError::Unfit { .. })), "{refused:?}");
+    routes.availability().full().unwrap();
+}
+
 #[test]
 fn trackers_on_two_nodes_agree_on_new_users() {
     if !test_mariadb::is_wanted() {

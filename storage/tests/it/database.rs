@@ -1,0 +1,101 @@
+//! A database that is lost, and one that takes no rows.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use daemon::DaemonConfig;
+use daemon::status::StatusConfig;
+use proto::ErrorCode;
+use storage::Storage;
+
+use super::support::{Node, code};
+use test_support::until;
+
+fn page(node: &Node, path: &str) -> String {
+    let addr = node.storage.as_ref().unwrap().status_addr().unwrap();
+    let mut stream = TcpStream::connect(addr).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// What the trackers are told.
+fn report(node: &Node) -> serde_json::Value {
+    let text = page(node, "/status");
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    let status: serde_json::Value = serde_json::from_str(body).unwrap();
+    find(&status, "report").unwrap().clone()
+}
+
+fn find<'a>(value: &'a serde_json::Value, key: &str) -> Option<&'a serde_json::Value> {
+    let fields = value.as_object()?;
+    fields
+        .get(key)
+        .or_else(|| fields.values().find_map(|inner| find(inner, key)))
+}
+
+#[test]
+fn a_database_file_removed_under_a_storage_ends_uploads_and_is_not_made_anew() {
+    let mut node = Node::start_with(|config| {
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+    });
+    let mut client = node.client();
+    client.upload("a", b"content").unwrap();
+    assert_eq!(report(&node)["uploads"], true);
+    let folder = node.folder.path().to_owned();
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(folder.join(format!("storage.db{suffix}"))).unwrap();
+    }
+    assert_eq!(code(client.upload("b", b"x")), ErrorCode::Unavailable);
+    assert_eq!(client.download("a", 0, 0).unwrap(), b"content");
+    assert_eq!(report(&node)["uploads"], false);
+    let health = page(&node, "/healthz");
+    assert!(health.contains("removed, moved or replaced"), "{health}");
+    assert!(health.starts_with("HTTP/1.1 503"), "{health}");
+    assert_eq!(node.files().len(), 1);
+
+    node.storage.take().unwrap().shutdown();
+    let refused = Storage::start(node.config.clone()).err().unwrap();
+    let text = format!("{refused:#}");
+    assert!(text.contains("--init-database"), "{text}");
+    // Not even the state file and the hidden one are needed to know.
+    std::fs::remove_file(folder.join(".storage.db.storage")).unwrap();
+    std::fs::remove_file(folder.join("storage.state")).unwrap();
+    let refused = Storage::start(node.config.clone()).err().unwrap();
+    assert!(
+        format!("{refused:#}").contains("holds files"),
+        "{refused:#}"
+    );
+
+    let jobs = storage::Config::jobs();
+    let init = jobs.iter().find(|job| job.flag.name == "init-database");
+    (init.unwrap().work)(&node.config, &mut Vec::new()).unwrap();
+    node.storage = Some(Storage::start(node.config.clone()).unwrap());
+    node.client().upload("c", b"x").unwrap();
+}
+
+#[test]
+fn a_damaged_database_ends_uploads() {
+    let node = Node::start_with(|config| {
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+    });
+    let mut client = node.client();
+    client.upload("a", b"content").unwrap();
+    let database = node.folder.path().join("storage.db");
+    let mut file = std::fs::OpenOptions::new();
+    let mut file = file.write(true).open(&database).unwrap();
+    file.write_all(&[0x5a; 4096]).unwrap();
+    let log = std::fs::OpenOptions::new()
+        .write(true)
+        .open(node.folder.path().join("storage.db-wal"));
+    log.unwrap().set_len(0).unwrap();
+    until("the damage is found", || report(&node)["uploads"] == false);
+    assert_eq!(code(client.upload("b", b"x")), ErrorCode::Unavailable);
+    let health = page(&node, "/healthz");
+    assert!(health.contains("it is damaged"), "{health}");
+}
