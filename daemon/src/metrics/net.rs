@@ -51,6 +51,8 @@ pub struct LaneMetrics {
     pub queued: IntGauge,
     /// How long they waited, in seconds.
     pub wait: Histogram,
+    /// 1 while requests wait and no worker has come for one within `queue_timeout`.
+    pub stuck: IntGauge,
 }
 
 impl NetMetrics {
@@ -120,6 +122,10 @@ fn lanes(registry: &Registry) -> impl Fn(&str) -> LaneMetrics {
     let workers = gauge("tnv_workers", "Worker threads.");
     let busy = gauge("tnv_workers_busy", "Worker threads at work.");
     let queued = gauge("tnv_queue_length", "Requests that wait for a worker.");
+    let stuck = gauge(
+        "tnv_workers_stuck",
+        "1 while requests wait and no worker has taken one for queue_timeout.",
+    );
     let wait = histograms(
         registry,
         "tnv_queue_wait_seconds",
@@ -132,5 +138,6 @@ fn lanes(registry: &Registry) -> impl Fn(&str) -> LaneMetrics {
         busy: busy.with_label_values(&[name]),
         queued: queued.with_label_values(&[name]),
         wait: wait.with_label_values(&[name]),
+        stuck: stuck.with_label_values(&[name]),
     }
 }

@@ -14,9 +14,8 @@ use socket2::{Domain, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use super::ahead;
 use super::congestion::{self, Congestion};
 use super::connection::Connection;
-use super::pipe::Pipe;
 use super::protocol::Protocol;
-use super::sending::{Sending, Tools};
+use super::refuse::say_busy;
 use super::server::Shared;
 use super::watch;
 use crate::logging::Seldom;
@@ -185,19 +184,8 @@ fn admit<P: Protocol>(
     stream.set_nonblocking(true)?;
     let Some(slot) = shared.enter() else {
         shared.metrics().refused.inc();
-        refuse(shared, &stream);
+        say_busy(shared, &stream);
         return Err(io::Error::other("too many connections"));
     };
     Ok(Box::new(Connection::new(stream, peer, id, slot)))
-}
-
-/// Says 'busy' as far as that goes without waiting.
-fn refuse<P: Protocol>(shared: &Shared<P>, stream: &TcpStream) {
-    let mut tools = Tools {
-        scratch: &mut [],
-        pipe: &mut Pipe::default(),
-        at_once: 0,
-        patience: &|| Duration::ZERO,
-    };
-    let _ = Sending::new(shared.protocol.busy()).advance(stream, &mut tools);
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::{info, warn};
 use parking_lot::RwLock;
 use rustix::event::{EventfdFlags, eventfd};
@@ -16,6 +15,7 @@ use super::census::{Census, Connections, Slot};
 use super::connection::{Activity, Connection, Pace};
 use super::park::Parking;
 use super::protocol::{Lane, Protocol};
+use super::queue::Queue;
 use super::wait::Interest;
 use super::worker::Worker;
 use super::{listener, watch};
@@ -151,14 +151,7 @@ fn within_limits(config: &ServerConfig) -> ServerConfig {
     config
 }
 
-/// What a lane carries to its workers.
-pub(crate) enum Work<P: Protocol> {
-    Connection(Box<Connection<P>>),
-    /// One worker ends.
-    Halt,
-}
-
-type Queue<P> = (Sender<Work<P>>, Receiver<Work<P>>);
+type LaneQueue<P> = Queue<Box<Connection<P>>>;
 
 /// What the threads of one server share.
 pub(crate) struct Shared<P: Protocol> {
@@ -168,8 +161,8 @@ pub(crate) struct Shared<P: Protocol> {
     pub(crate) parking: Parking<P>,
     /// Trips when the server begins to stop.
     pub(crate) stop: Stop,
-    slow: Queue<P>,
-    fast: Queue<P>,
+    slow: LaneQueue<P>,
+    fast: LaneQueue<P>,
     census: Arc<Census>,
     /// Readable from the stop on, for the accept thread.
     pub(crate) bell: OwnedFd,
@@ -185,15 +178,15 @@ impl<P: Protocol> Shared<P> {
         let census = Census::new(protocol.metrics().open.clone());
         census.set_max(config.connections_max as usize);
         // A connection is in one place at a time: a lane never holds more than all there are, which
-        // the census limits, and a Halt for each worker.
+        // the census limits.
         Ok(Shared {
             census: Arc::new(census),
             protocol,
             config: RwLock::new(config),
             parking: Parking::new()?,
             stop: Stop::new(),
-            slow: unbounded(),
-            fast: unbounded(),
+            slow: Queue::new(),
+            fast: Queue::new(),
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             stop_began: OnceLock::new(),
             over: AtomicBool::new(false),
@@ -248,18 +241,45 @@ impl<P: Protocol> Shared<P> {
     pub(crate) fn hand_over(&self, mut connection: Box<Connection<P>>) {
         connection.queued_at = Instant::now();
         self.metrics().lane(connection.lane).queued.inc();
-        let (sender, _) = self.queue(connection.lane);
-        // Somebody receives as long as there are workers.
-        let _ = sender.send(Work::Connection(connection));
+        let is_new = matches!(connection.activity, Activity::Idle);
+        let lane = connection.lane;
+        self.queue(lane).push(connection, is_new);
     }
 
-    pub(crate) fn next_work(&self, lane: Lane) -> Work<P> {
-        self.queue(lane).1.recv().unwrap_or(Work::Halt)
+    /// Waits for the next connection of the lane; `None` ends its worker.
+    pub(crate) fn next_work(&self, lane: Lane) -> Option<Box<Connection<P>>> {
+        let connection = self.queue(lane).pop()?;
+        self.metrics().lane(lane).queued.dec();
+        Some(connection)
     }
 
     /// Whether a connection waits for a worker of the lane.
     pub(crate) fn waiting(&self, lane: Lane) -> bool {
-        !self.queue(lane).1.is_empty()
+        !self.queue(lane).is_empty()
+    }
+
+    /// Takes out the requests that have waited `queue_timeout` for a worker of the lane, and notes
+    /// whether its workers move at all.
+    pub(crate) fn take_late(&self, lane: Lane) -> Vec<Box<Connection<P>>> {
+        let limit = self.config.read().queue_timeout.duration();
+        let queue = self.queue(lane);
+        let late = queue.expire(limit);
+        let metrics = self.metrics().lane(lane);
+        metrics.queued.sub(late.len() as i64);
+        metrics.stuck.set(queue.is_stuck(limit).into());
+        late
+    }
+
+    /// Counts a request that is answered 'busy' because it has waited too long for a worker.
+    pub(crate) fn note_late(&self, connection: &Connection<P>) {
+        let waited = connection.queued_at.elapsed();
+        if let Some(more) = self.late.due(()) {
+            warn!(
+                "{}: busy, waited {waited:?} for a worker{more}",
+                connection.peer
+            );
+        }
+        self.metrics().late.inc();
     }
 
     /// Lets a connection wait, for as long as what it is at allows.
@@ -307,7 +327,7 @@ impl<P: Protocol> Shared<P> {
         )
     }
 
-    fn queue(&self, lane: Lane) -> &Queue<P> {
+    fn queue(&self, lane: Lane) -> &LaneQueue<P> {
         match lane {
             Lane::Slow => &self.slow,
             Lane::Fast => &self.fast,
@@ -340,9 +360,7 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
             (Lane::Slow, config.workers),
             (Lane::Fast, config.fast_workers),
         ] {
-            for _ in 0..count {
-                let _ = self.queue(lane).0.send(Work::Halt);
-            }
+            self.queue(lane).halt(count);
         }
     }
 

@@ -9,7 +9,8 @@ use rustix::event::epoll::Event;
 
 use super::connection::{Activity, Connection, Filled, read_now};
 use super::park::Parked;
-use super::protocol::{Protocol, Readiness};
+use super::protocol::{Lane, Protocol, Readiness};
+use super::refuse::refuse_late;
 use super::server::Shared;
 use super::wait::Interest;
 
@@ -68,11 +69,7 @@ impl Watch {
             events.extend(shared.parking.next(Duration::ZERO));
         }
         for event in events.iter() {
-            if let Some(connection) = shared.parking.take(event)
-                && let Some(connection) = advance(shared, connection, scratch)
-            {
-                shared.hand_over(connection);
-            }
+            guard(|| on_event(shared, event, scratch));
         }
         if shared.closes_idle() {
             close_idle(shared, scratch);
@@ -80,6 +77,25 @@ impl Watch {
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
             sweep(shared, self.swept);
+            refuse_late_requests(shared);
+        }
+    }
+}
+
+/// A connection may have become ready.
+fn on_event<P: Protocol>(shared: &Shared<P>, event: &Event, scratch: &mut [u8]) {
+    if let Some(connection) = shared.parking.take(event)
+        && let Some(connection) = advance(shared, connection, scratch)
+    {
+        shared.hand_over(connection);
+    }
+}
+
+/// Answers the requests that have waited too long for a worker, also when none ever comes.
+fn refuse_late_requests<P: Protocol>(shared: &Shared<P>) {
+    for lane in [Lane::Slow, Lane::Fast] {
+        for connection in shared.take_late(lane) {
+            guard(|| refuse_late(shared, connection));
         }
     }
 }
@@ -157,42 +173,54 @@ fn close_idle<P: Protocol>(shared: &Shared<P>, scratch: &mut [u8]) {
             Activity::Idle | Activity::Lingering { .. }
         )
     };
-    for mut connection in shared.parking.take_if(at_rest) {
-        let idle = matches!(connection.activity, Activity::Idle);
-        if idle
-            && let Ok(Filled::Some(len)) = connection.fill_inbox(scratch)
-            && let Readiness::Serve(lane) = shared.protocol.readiness(connection.inbox.bytes())
-        {
-            shared.metrics().received.inc_by(len as u64);
-            connection.lane = lane;
-            shared.hand_over(connection);
-        }
+    for connection in shared.parking.take_if(at_rest) {
+        guard(|| close_or_serve(shared, connection, scratch));
+    }
+}
+
+fn close_or_serve<P: Protocol>(
+    shared: &Shared<P>,
+    mut connection: Box<Connection<P>>,
+    scratch: &mut [u8],
+) {
+    let idle = matches!(connection.activity, Activity::Idle);
+    if idle
+        && let Ok(Filled::Some(len)) = connection.fill_inbox(scratch)
+        && let Readiness::Serve(lane) = shared.protocol.readiness(connection.inbox.bytes())
+    {
+        shared.metrics().received.inc_by(len as u64);
+        connection.lane = lane;
+        shared.hand_over(connection);
     }
 }
 
 /// Closes what is past its deadline.
 fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
-    for mut connection in shared.parking.take_if(|parked| parked.deadline <= now) {
-        match &mut connection.activity {
-            Activity::Idle if connection.inbox.is_empty() => {
-                shared.metrics().idle.inc();
-                debug!("#{}: closed, idle for too long", connection.id);
-            }
-            Activity::Idle => {
-                shared.metrics().slow_head.inc();
-                debug!("#{}: closed, request came too slowly", connection.id);
-            }
-            Activity::Lingering { .. } => {}
-            Activity::Waiting(_) => shared.hand_over(connection),
-            Activity::Sending(sending) if sending.starved_until().is_some() => {
-                sending.abandon_source();
-                shared.hand_over(connection);
-            }
-            Activity::Receiving(_) | Activity::Sending(_) => {
-                // Back to a worker in any case: to go on measuring, or to drop what it holds.
-                connection.expired = shared.too_slow(&mut connection.pace);
-                shared.hand_over(connection);
-            }
+    for connection in shared.parking.take_if(|parked| parked.deadline <= now) {
+        guard(|| on_deadline(shared, connection));
+    }
+}
+
+fn on_deadline<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P>>) {
+    match &mut connection.activity {
+        Activity::Idle if connection.inbox.is_empty() => {
+            shared.metrics().idle.inc();
+            debug!("#{}: closed, idle for too long", connection.id);
+        }
+        Activity::Idle => {
+            shared.metrics().slow_head.inc();
+            debug!("#{}: closed, request came too slowly", connection.id);
+        }
+        Activity::Lingering { .. } => {}
+        Activity::Waiting(_) => shared.hand_over(connection),
+        Activity::Sending(sending) if sending.starved_until().is_some() => {
+            sending.abandon_source();
+            shared.hand_over(connection);
+        }
+        Activity::Receiving(_) | Activity::Sending(_) => {
+            // Back to a worker in any case: to go on measuring, or to drop what it holds.
+            connection.expired = shared.too_slow(&mut connection.pace);
+            shared.hand_over(connection);
         }
     }
 }

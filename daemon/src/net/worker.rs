@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{debug, error, warn};
+use log::{debug, error};
 
 use super::connection::{Activity, Connection, Filled};
 use super::peer::Peer;
@@ -12,7 +12,7 @@ use super::pipe::Pipe;
 use super::protocol::{Action, Lane, Outgoing, Pending, Protocol, Readiness, Resumed, Then, Wake};
 use super::receiving::{self, Receiving};
 use super::sending::{self, SendError, Sending, Tools};
-use super::server::{Shared, Work};
+use super::server::Shared;
 use super::wait::{Interest, ready};
 use super::waiting::Waiting;
 use super::watch;
@@ -31,7 +31,7 @@ const QUICK: Duration = Duration::from_micros(200);
 /// Requests of one connection before a worker looks whether others wait.
 const REQUESTS_A_TURN: u32 = 32;
 /// How long a peer that was answered for the last time may take to close.
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// What to do with a connection next.
 enum Step {
@@ -91,13 +91,7 @@ impl<P: Protocol> Worker<P> {
         {
             return Some(connection);
         }
-        match self.shared.next_work(self.lane) {
-            Work::Connection(connection) => {
-                self.shared.metrics().lane(self.lane).queued.dec();
-                Some(connection)
-            }
-            Work::Halt => None,
-        }
+        self.shared.next_work(self.lane)
     }
 
     /// Does the parking thread's work for a moment, unless somebody waits for this worker: finds a
@@ -145,20 +139,15 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    /// A request that waited too long for a worker: its client has better places to ask by now.
+    /// Answers 'busy' to a request that waited too long for a worker and that the parking thread has
+    /// not noticed yet.
     fn refuse_if_late(&self, connection: &mut Connection<P>) {
         let waited = connection.queued_at.elapsed();
-        let metrics = self.shared.metrics();
-        metrics.lane(self.lane).wait.observe(waited.as_secs_f64());
+        let lane = self.shared.metrics().lane(self.lane);
+        lane.wait.observe(waited.as_secs_f64());
         let idle = matches!(connection.activity, Activity::Idle);
         if idle && waited > self.shared.config().queue_timeout.duration() {
-            if let Some(more) = self.shared.late.due(()) {
-                warn!(
-                    "{}: busy, waited {waited:?} for a worker{more}",
-                    connection.peer
-                );
-            }
-            metrics.late.inc();
+            self.shared.note_late(connection);
             reply(connection, self.shared.protocol.busy());
         }
     }
@@ -214,7 +203,6 @@ impl<P: Protocol> Worker<P> {
         } = connection;
         let peer = Peer::new(*peer, stream);
         let action = self.shared.protocol.serve(inbox, session, peer, stopping);
-        connection.head_since = (!inbox.is_empty()).then(Instant::now);
         self.quick = connection.last_request.elapsed() < QUICK;
         match action {
             Action::Send(outgoing) => reply(connection, outgoing),
@@ -396,6 +384,8 @@ fn reply<P: Protocol>(connection: &mut Connection<P>, outgoing: Outgoing) {
 
 fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step {
     connection.pace = Default::default();
+    // What came behind a request begins the next one now, however long the reply took.
+    connection.head_since = (!connection.inbox.is_empty()).then(Instant::now);
     if then == Then::Close {
         if connection
             .stream

@@ -62,6 +62,13 @@ impl<S: Subject> Pages<S> {
         if self.metrics.is_stopping() {
             health.fail("stopping");
         }
+        for (lane, name) in [(Lane::Slow, "slow"), (Lane::Fast, "fast")] {
+            if self.metrics.net.lane(lane).stuck.get() > 0 {
+                health.degrade(format!(
+                    "requests wait, and no {name} worker has taken one for queue_timeout"
+                ));
+            }
+        }
         self.subject.health(&mut health);
         health
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod http;
+mod overload;
 mod pending;
 mod support;
 mod wire;

@@ -4,7 +4,7 @@ use daemon::metrics::Metrics;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use daemon::config::ServerConfig;
@@ -17,9 +17,9 @@ use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 /// What a service call does that a test wants to see or hold up.
 #[derive(Clone)]
 pub struct Probe {
-    /// A DELETE waits for a message here.
+    /// Requests that hold their worker wait for a message here.
     pub gate: (Sender<()>, Receiver<()>),
-    /// Told when a DELETE began to wait, when an UPLOAD of the file "told" was taken, and when
+    /// Told when a request began to wait there, when an UPLOAD of the file "told" was taken, and when
     /// content was dropped unfinished.
     pub events: (Sender<&'static str>, Receiver<&'static str>),
     /// The body that all who ask for the size of the file "list" share.
@@ -47,7 +47,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const LIST_LEN: usize = 16 << 20;
 
 /// FILESIZE answers how often this connection asked; UPLOAD answers the number of bytes it took;
-/// DELETE waits for the gate; DOWNLOAD sends a file of zeros; STAT panics.
+/// DELETE, and FILESIZE of the file "held", wait for the gate; DOWNLOAD sends a file of zeros; STAT panics.
 pub struct Toy(pub Arc<Probe>);
 
 impl Service for Toy {
@@ -67,6 +67,7 @@ impl Service for Toy {
             StorageRequest::FileSize(key) if key.file.as_str() == "list" => {
                 Ok(Reply::Shared(Arc::clone(&self.0.list)))
             }
+            StorageRequest::FileSize(key) if key.file.as_str() == "held" => self.held(),
             StorageRequest::FileSize(_) => {
                 *caller.session += 1;
                 Ok(Reply::Body(caller.session.to_be_bytes().to_vec()))
@@ -83,11 +84,7 @@ impl Service for Toy {
                     probe: Some(self.0.clone()),
                 })))
             }
-            StorageRequest::Delete(_) => {
-                self.0.events.0.send("waiting").unwrap();
-                self.0.gate.1.recv_timeout(PATIENCE).unwrap();
-                Ok(Reply::Body(Vec::new()))
-            }
+            StorageRequest::Delete(_) => self.held(),
             StorageRequest::Download(download) => {
                 let file = tempfile::tempfile().unwrap();
                 file.set_len(download.offset).unwrap();
@@ -100,6 +97,15 @@ impl Service for Toy {
             }
             _ => panic!("as the test wants it"),
         }
+    }
+}
+
+impl Toy {
+    /// Holds its worker until the test says so.
+    fn held(&self) -> Result<Reply, Fault> {
+        self.0.events.0.send("waiting").unwrap();
+        self.0.gate.1.recv_timeout(PATIENCE).unwrap();
+        Ok(Reply::Body(Vec::new()))
     }
 }
 
@@ -148,11 +154,12 @@ pub fn impatient() -> ServerConfig {
 }
 
 pub fn start(config: &ServerConfig, probe: &Arc<Probe>) -> Server {
-    let protocol = Wire::new(
-        Toy(Arc::clone(probe)),
-        "toy",
-        Arc::new(Metrics::of_wire::<StorageRequest>()),
-    );
+    let metrics = Arc::new(Metrics::of_wire::<StorageRequest>());
+    start_counted(config, probe, &metrics)
+}
+
+pub fn start_counted(config: &ServerConfig, probe: &Arc<Probe>, metrics: &Arc<Metrics>) -> Server {
+    let protocol = Wire::new(Toy(Arc::clone(probe)), "toy", Arc::clone(metrics));
     Server::start("toy", ([127, 0, 0, 1], 0).into(), config, protocol).unwrap()
 }
 
@@ -205,5 +212,20 @@ pub fn assert_closed(stream: &mut TcpStream) {
     match stream.read_to_end(&mut rest) {
         Ok(_) => assert!(rest.is_empty(), "{rest:?}"),
         Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::ConnectionReset, "{e}"),
+    }
+}
+
+pub fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Waits for something that happens by itself.
+pub fn wait_until(fact: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !fact() {
+        assert!(Instant::now() < deadline, "waited too long");
+        std::thread::yield_now();
     }
 }

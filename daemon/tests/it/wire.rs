@@ -443,11 +443,3 @@ fn a_stop_breaks_off_what_misses_its_deadline() {
     assert_closed(&mut stream);
     probe.expect("undone");
 }
-
-fn wait_until(fact: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !fact() {
-        assert!(Instant::now() < deadline, "waited too long");
-        std::thread::yield_now();
-    }
-}

@@ -1,0 +1,202 @@
+//! What a server does when its workers or its threads are held up.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use daemon::config::ServerConfig;
+use daemon::metrics::{Metrics, NetMetrics, Page};
+use daemon::net::{Action, Inbox, Lane, Outgoing, Peer, Protocol, Readiness, Server};
+use daemon::status::{Health, StatusConfig, StatusPort, Subject};
+use daemon::units::Period;
+use daemon::wire::Wire;
+use proto::ErrorCode;
+use proto::storage::{StorageRequest, Upload};
+
+use super::support::*;
+
+/// A daemon of which nothing is wrong but what the frame finds.
+struct Sound;
+
+impl Subject for Sound {
+    fn health(&self, _health: &mut Health) {}
+
+    fn measure(&self, _page: &mut Page) {}
+
+    fn describe(&self) -> serde_json::Value {
+        serde_json::json!({})
+    }
+}
+
+fn healthz(port: &StatusPort) -> String {
+    let mut stream = connect(port.addr().unwrap());
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    read_to_end(&mut stream)
+}
+
+#[test]
+fn requests_are_told_busy_in_time_though_no_worker_is_free() {
+    for (lane, held) in [
+        (Lane::Slow, StorageRequest::Delete(key("f"))),
+        (Lane::Fast, StorageRequest::FileSize(key("held"))),
+    ] {
+        let probe = Probe::new();
+        let metrics = Arc::new(Metrics::of_wire::<StorageRequest>());
+        let config = ServerConfig {
+            workers: 1,
+            fast_workers: 1,
+            queue_timeout: Period::from_millis(300),
+            ..config()
+        };
+        let server = start_counted(&config, &probe, &metrics);
+        let status = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
+        let port = StatusPort::start("toy", &status, &metrics, Sound).unwrap();
+
+        let mut first = connect(server.addr());
+        first.write_all(&held.encode()).unwrap();
+        probe.expect("waiting");
+        assert!(healthz(&port).contains("\r\n\r\nok\n"));
+        let mut others: Vec<_> = (0..3).map(|_| connect(server.addr())).collect();
+        for stream in &mut others {
+            stream.write_all(&held.encode()).unwrap();
+        }
+        // The worker is held all the time.
+        for stream in &mut others {
+            assert_eq!(fault(stream).code, ErrorCode::Busy);
+            assert_closed(stream);
+        }
+        assert_eq!(metrics.net.late.get(), 3);
+        wait_until(|| metrics.net.lane(lane).stuck.get() == 1);
+        let health = healthz(&port);
+        assert!(
+            health.contains("\r\n\r\ndegraded\nrequests wait"),
+            "{health}"
+        );
+        assert_eq!(metrics.net.lane(lane).queued.get(), 0);
+
+        probe.gate.0.send(()).unwrap();
+        assert!(receive(&mut first).0.is_ok());
+        wait_until(|| metrics.net.lane(lane).stuck.get() == 0);
+        assert!(healthz(&port).contains("\r\n\r\nok\n"));
+        server.shutdown();
+        port.shutdown();
+    }
+}
+
+#[test]
+fn a_connection_outlives_an_upload_longer_than_a_head_may_take() {
+    let probe = Probe::new();
+    let server = start(
+        &ServerConfig {
+            head_timeout: Period::from_secs(1),
+            ..config()
+        },
+        &probe,
+    );
+    let mut stream = connect(server.addr());
+    let mut request = StorageRequest::Upload(Upload {
+        key: key("told"),
+        size: 6,
+    })
+    .encode();
+    request.extend(b"abc");
+    stream.write_all(&request).unwrap();
+    probe.expect("taken");
+    // Other connections show how time passes: one that sends a part of a head is closed late.
+    let pass_head_timeout = || {
+        let mut half = connect(server.addr());
+        half.write_all(&[0; 5]).unwrap();
+        assert_closed(&mut half);
+    };
+    pass_head_timeout();
+    stream.write_all(b"def").unwrap();
+    assert_eq!(number(&mut stream), 6);
+    pass_head_timeout();
+    assert_eq!(ask_size(&mut stream), 1);
+    server.shutdown();
+}
+
+/// Speaks for a [`Toy`]; panics at a first byte of [`PANIC`] and waits at one of [`BLOCK`].
+struct Touchy {
+    wire: Wire<Toy>,
+    blocked: Sender<()>,
+    release: Receiver<()>,
+}
+
+const PANIC: u8 = 0xfe;
+const BLOCK: u8 = 0xff;
+
+impl Protocol for Touchy {
+    type Session = u64;
+
+    const REQUEST_MAX: usize = <Wire<Toy> as Protocol>::REQUEST_MAX;
+
+    fn readiness(&self, bytes: &[u8]) -> Readiness {
+        match bytes.first() {
+            Some(&PANIC) => panic!("as the test wants it"),
+            Some(&BLOCK) => {
+                self.blocked.send(()).unwrap();
+                self.release.recv_timeout(PATIENCE).unwrap();
+                Readiness::More
+            }
+            _ => self.wire.readiness(bytes),
+        }
+    }
+
+    fn serve(
+        &self,
+        inbox: &mut Inbox,
+        session: &mut u64,
+        peer: Peer<'_>,
+        stopping: bool,
+    ) -> Action {
+        self.wire.serve(inbox, session, peer, stopping)
+    }
+
+    fn busy(&self) -> Outgoing {
+        self.wire.busy()
+    }
+
+    fn panicked(&self) -> Outgoing {
+        self.wire.panicked()
+    }
+
+    fn metrics(&self) -> &NetMetrics {
+        self.wire.metrics()
+    }
+}
+
+#[test]
+fn a_panic_over_one_connection_loses_no_event_of_another() {
+    const N_OTHERS: usize = 64;
+    let metrics = Arc::new(Metrics::of_wire::<StorageRequest>());
+    let (blocked, is_blocked) = unbounded();
+    let (release, released) = unbounded();
+    let touchy = Touchy {
+        wire: Wire::new(Toy(Probe::new()), "toy", Arc::clone(&metrics)),
+        blocked,
+        release: released,
+    };
+    let server = Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), touchy).unwrap();
+    let connect = || connect(server.addr());
+    let (mut blocking, mut panicking) = (connect(), connect());
+    let mut others: Vec<TcpStream> = (0..N_OTHERS).map(|_| connect()).collect();
+    wait_until(|| server.connections().now() == N_OTHERS + 2);
+    // While the parking thread is held, events gather.
+    blocking.write_all(&[BLOCK]).unwrap();
+    is_blocked.recv_timeout(PATIENCE).unwrap();
+    panicking.write_all(&[PANIC]).unwrap();
+    for stream in &mut others {
+        let request = StorageRequest::FileSize(key("f")).encode();
+        stream.write_all(&request).unwrap();
+    }
+    release.send(()).unwrap();
+    for stream in &mut others {
+        assert_eq!(number(stream), 1);
+    }
+    assert_closed(&mut panicking);
+    server.shutdown();
+}
