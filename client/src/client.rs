@@ -9,7 +9,7 @@ use proto::storage::{self, FileStat, StorageRequest};
 use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, AppId, ErrorCode, FileId, FileKey, UserId};
 
-use crate::lacking::Lacking;
+use crate::lacking::{Lacking, Way};
 use crate::rotation::Rotation;
 use crate::storage_cache::StorageCache;
 use crate::storages::ask_each;
@@ -30,6 +30,16 @@ struct Inner {
     no_stat: Lacking,
     no_read: Lacking,
     no_cluster: Lacking,
+    no_lookup: Lacking,
+}
+
+/// What storages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An upload: a new user is bound to a group.
+    Upload,
+    /// Anything else: a new user has no storages.
+    Look,
 }
 
 /// What is known of a stored file.
@@ -70,6 +80,7 @@ impl Client {
                 no_stat: Lacking::new("STAT"),
                 no_read: Lacking::new("READ"),
                 no_cluster: Lacking::new("CLUSTER"),
+                no_lookup: Lacking::new("LOOKUP"),
             }),
         }
     }
@@ -79,8 +90,9 @@ impl Client {
         &self.inner.pools
     }
 
-    /// The group of a user and up to three of its active storages, asked of the trackers now. A
-    /// tracker that knows no active storage is passed over: it may have started just now.
+    /// The group of a user and up to three of its active storages, asked of the trackers now: for an
+    /// upload, as it binds a new user to a group. A tracker that knows no active storage is passed
+    /// over: it may have started just now.
     ///
     /// # Errors
     /// A tracker refused, or none could tell.
@@ -90,18 +102,44 @@ impl Client {
         user: &UserId,
         file: Option<&FileId>,
     ) -> Result<SaddrsReply, Error> {
-        let request = TrackerRequest::Saddrs(Saddrs {
-            app: app.clone(),
-            user: user.clone(),
-            file: file.cloned(),
-        });
-        let request = request.encode();
+        let request = TrackerRequest::Saddrs(saddrs_of(app, user, file)).encode();
+        self.find_storages(app, user, |address| {
+            self.saddrs_at(address, &request, Way::Any)
+        })
+    }
+
+    /// The same for anything but an upload: nobody is bound to a group, and a user without one is
+    /// [`ErrorKind::NotFound`](crate::ErrorKind). A tracker that does not know the question, one of
+    /// the C++ system or of an earlier version, is asked as by [`Client::saddrs`]; that is remembered
+    /// for 10 minutes.
+    ///
+    /// # Errors
+    /// As [`Client::saddrs`].
+    pub fn lookup(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        file: Option<&FileId>,
+    ) -> Result<SaddrsReply, Error> {
+        let saddrs = saddrs_of(app, user, file);
+        let lookup = TrackerRequest::Lookup(saddrs.clone()).encode();
+        let saddrs = TrackerRequest::Saddrs(saddrs).encode();
+        self.find_storages(app, user, |address| {
+            let ask = |way| self.saddrs_at(address, &lookup, way);
+            let instead = || self.saddrs_at(address, &saddrs, Way::Any);
+            self.inner.no_lookup.ask(address, ask, instead)
+        })
+    }
+
+    /// The first answer of a tracker; it is remembered.
+    fn find_storages(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        ask: impl Fn(&Address) -> Result<SaddrsReply, Error>,
+    ) -> Result<SaddrsReply, Error> {
         let ask = |address: &Address| {
-            let max = tracker::SADDRS_REPLY_MAX;
-            let decode = SaddrsReply::decode;
-            let reply = self
-                .pools()
-                .call(address, &request, tracker::REPLY, max, decode)?;
+            let reply = ask(address)?;
             if reply.addresses.is_empty() {
                 return Err(Error::NoServer("active storage"));
             }
@@ -114,6 +152,12 @@ impl Client {
         let now = Instant::now();
         self.inner.storages.put(app, user, &reply, now);
         Ok(reply)
+    }
+
+    fn saddrs_at(&self, address: &Address, request: &[u8], way: Way) -> Result<SaddrsReply, Error> {
+        let (max, decode) = (tracker::SADDRS_REPLY_MAX, SaddrsReply::decode);
+        self.pools()
+            .call_on(way, address, request, tracker::REPLY, max, decode)
     }
 
     /// Whether a tracker answers, by a question that it answers from memory. One of the C++ system
@@ -192,13 +236,29 @@ impl Client {
     }
 
     /// The storages of a file's user, and whether they come from memory.
-    pub(crate) fn storages_of(&self, key: &FileKey) -> Result<(Vec<Address>, bool), Error> {
+    pub(crate) fn storages_of(
+        &self,
+        key: &FileKey,
+        purpose: Purpose,
+    ) -> Result<(Vec<Address>, bool), Error> {
         let now = Instant::now();
         if let Some(reply) = self.inner.storages.get(&key.app, &key.user, now) {
             return Ok((reply.addresses, true));
         }
-        let reply = self.saddrs(&key.app, &key.user, Some(&key.file))?;
-        Ok((reply.addresses, false))
+        Ok((self.storages_now(key, purpose)?, false))
+    }
+
+    /// The same, asked of the trackers now.
+    pub(crate) fn storages_now(
+        &self,
+        key: &FileKey,
+        purpose: Purpose,
+    ) -> Result<Vec<Address>, Error> {
+        let reply = match purpose {
+            Purpose::Upload => self.saddrs(&key.app, &key.user, Some(&key.file)),
+            Purpose::Look => self.lookup(&key.app, &key.user, Some(&key.file)),
+        };
+        Ok(reply?.addresses)
     }
 
     pub(crate) fn file_size_at(&self, address: &Address, key: &FileKey) -> Result<u64, Error> {
@@ -248,5 +308,13 @@ impl Client {
         *perhaps_done |= exchange.repeated;
         let (connection, body_len) = exchange.result?;
         self.pools().finish(connection, body_len, 0, |_| Ok(()))
+    }
+}
+
+fn saddrs_of(app: &AppId, user: &UserId, file: Option<&FileId>) -> Saddrs {
+    Saddrs {
+        app: app.clone(),
+        user: user.clone(),
+        file: file.cloned(),
     }
 }

@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use proto::storage::{self, Span, StorageRequest};
 use proto::{Address, ErrorCode, Fault, FileKey};
 
+use crate::client::Purpose;
 use crate::connection::DISCARD_MAX;
 use crate::storages::Candidates;
 use crate::{Client, Connection, Error, Stat};
@@ -69,7 +70,7 @@ impl Client {
         offset: u64,
         len: Option<u64>,
     ) -> Result<Download, Error> {
-        let mut candidates = Candidates::new(self, key)?;
+        let mut candidates = Candidates::new(self, key, Purpose::Look)?;
         // Size 0 means something else on the wire: 'to the end'.
         let (connection, remaining) = if len == Some(0) {
             candidates.ask_each("download", |address| {
@@ -291,8 +292,8 @@ impl Retry {
             self.rounds += 1;
             if self.rounds > 1 {
                 pause();
-                match client.saddrs(&key.app, &key.user, Some(&key.file)) {
-                    Ok(reply) => *known = reply.addresses,
+                match client.storages_now(key, Purpose::Look) {
+                    Ok(addresses) => *known = addresses,
                     Err(error) => self.errors.push(error),
                 }
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proto::storage::{self, FileStat, Span, StorageRequest};
 use proto::{Address, FileKey};
 
+use crate::client::Purpose;
 use crate::lacking::Way;
 use crate::storages::Candidates;
 use crate::{Client, Connection, Download, Error, Stat};
@@ -46,7 +47,7 @@ impl Client {
             span,
         });
         let mut opening = Opening {
-            candidates: Candidates::new(self, key)?,
+            candidates: Candidates::new(self, key, Purpose::Look)?,
             span,
             request: request.encode(),
             asked: None,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use proto::{Address, FileKey};
 
+use crate::client::Purpose;
 use crate::{Client, Error};
 
 /// The addresses to try for one request, in order. When all that were remembered have failed the
@@ -16,6 +17,7 @@ pub(crate) struct Candidates {
     tried: Vec<Address>,
     /// Why those that were asked did not answer.
     errors: Vec<Error>,
+    purpose: Purpose,
     /// Whether the addresses came from memory, so that the trackers may know better.
     remembered: bool,
 }
@@ -23,14 +25,19 @@ pub(crate) struct Candidates {
 impl Candidates {
     /// # Errors
     /// No tracker answers, or none knows an active storage.
-    pub(crate) fn new(client: &Client, key: &FileKey) -> Result<Candidates, Error> {
-        let (addresses, remembered) = client.storages_of(key)?;
+    pub(crate) fn new(
+        client: &Client,
+        key: &FileKey,
+        purpose: Purpose,
+    ) -> Result<Candidates, Error> {
+        let (addresses, remembered) = client.storages_of(key, purpose)?;
         Ok(Candidates {
             client: client.clone(),
             key: key.clone(),
             waiting: client.pools().order(&addresses).into(),
             tried: Vec::new(),
             errors: Vec::new(),
+            purpose,
             remembered,
         })
     }
@@ -96,10 +103,10 @@ impl Candidates {
     }
 
     fn ask_again(&mut self) {
-        match self.client.saddrs(&self.key.app, &self.key.user, None) {
-            Ok(reply) => {
+        match self.client.storages_now(&self.key, self.purpose) {
+            Ok(addresses) => {
                 let untried = |address: &Address| !self.tried.contains(address);
-                let ordered = self.client.pools().order(&reply.addresses);
+                let ordered = self.client.pools().order(&addresses);
                 self.waiting = ordered.into_iter().filter(untried).collect();
             }
             Err(error) => log::debug!("no other storages of {}: {}", self.key.user, error.chain()),
@@ -107,12 +114,12 @@ impl Candidates {
     }
 }
 
-/// The first answer of `ask`, of each of the file's storages in turn.
+/// The first answer of `ask`, of each of the file's storages in turn. Not for an upload.
 pub(crate) fn ask_each<T>(
     client: &Client,
     what: &'static str,
     key: &FileKey,
     ask: impl FnMut(&Address) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    Candidates::new(client, key)?.ask_each(what, ask)
+    Candidates::new(client, key, Purpose::Look)?.ask_each(what, ask)
 }

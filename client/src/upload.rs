@@ -10,6 +10,7 @@ use proto::storage::UPLOAD_LEN;
 use proto::{Address, ErrorCode, FileKey, HEAD_LEN};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::client::Purpose;
 use crate::storages::Candidates;
 use crate::upload_attempt::{BUFFER_LEN, Content, Failure, Trace, attempt, buffer_len};
 use crate::{Client, Error, ErrorKind};
@@ -117,7 +118,7 @@ enum Found {
 
 impl<S: Read + Seek> Upload<'_, S> {
     fn run(&mut self, progress: &mut dyn FnMut(u64)) -> Result<u128, Error> {
-        let mut candidates = Candidates::new(self.client, self.key)?;
+        let mut candidates = Candidates::new(self.client, self.key, Purpose::Upload)?;
         while let Some(address) = candidates.next() {
             let fresh = candidates.n_tries(&address) > 1;
             let (failure, reused) = match self.attempt_at(&address, fresh, progress) {

@@ -24,6 +24,7 @@ pub mod folders;
 mod host;
 pub mod logging;
 mod process;
+pub mod quota;
 mod run;
 pub mod signals;
 mod stop;

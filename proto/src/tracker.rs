@@ -33,8 +33,11 @@ pub const HELLO: u8 = 17;
 pub const CHALLENGE: u8 = 18;
 /// An order of an administrator. Ours: a C++ tracker refuses it.
 pub const ADMIN: u8 = 19;
+/// The storages of a user who has a group; unlike SADDRS it binds nobody to one. Ours: a C++ tracker
+/// refuses it.
+pub const LOOKUP: u8 = 20;
 
-/// Most addresses in the reply to SADDRS.
+/// Most addresses in the reply to SADDRS and LOOKUP.
 pub const ADDRESSES_MAX: usize = 3;
 /// Longest body of a SADDRS reply that is read: a group and room for host names.
 pub const SADDRS_REPLY_MAX: usize = 4096;
@@ -54,8 +57,10 @@ pub enum TrackerRequest {
     Join(Join),
     /// A member lives.
     Beat(Member),
-    /// The storages of a user.
+    /// The storages of a user, who is bound to a group if that was not done before.
     Saddrs(Saddrs),
+    /// The storages of a user, who is not found without a group.
+    Lookup(Saddrs),
     /// Who is there.
     Groups,
     /// A member goes.
@@ -125,9 +130,12 @@ impl TrackerRequest {
                 BEAT
             }
             TrackerRequest::Saddrs(saddrs) => {
-                let file = saddrs.file.as_ref().map_or("", FileId::as_str);
-                encode_key(&mut body, &saddrs.app, &saddrs.user, file);
+                saddrs.encode(&mut body);
                 SADDRS
+            }
+            TrackerRequest::Lookup(saddrs) => {
+                saddrs.encode(&mut body);
+                LOOKUP
             }
             TrackerRequest::Groups => GROUPS,
             TrackerRequest::Leave(member) => {
@@ -167,6 +175,7 @@ impl Request for TrackerRequest {
         (HELLO, "hello"),
         (CHALLENGE, "challenge"),
         (ADMIN, "admin"),
+        (LOOKUP, "lookup"),
     ];
 
     fn subject(&self) -> Subject<'_> {
@@ -187,12 +196,8 @@ impl Request for TrackerRequest {
             TrackerRequest::Hello(hello) => Subject::thing("hello", hello.node.to_string()),
             TrackerRequest::Challenge => none("challenge"),
             TrackerRequest::Admin(signed) => Subject::thing("admin", signed.name()),
-            TrackerRequest::Saddrs(saddrs) => Subject {
-                command: "saddrs",
-                app: Some(&saddrs.app),
-                user: Some(&saddrs.user),
-                file: saddrs.file.as_ref().map(|file| file.as_str().into()),
-            },
+            TrackerRequest::Saddrs(saddrs) => saddrs.subject("saddrs"),
+            TrackerRequest::Lookup(saddrs) => saddrs.subject("lookup"),
         }
     }
 
@@ -200,7 +205,7 @@ impl Request for TrackerRequest {
         match head.command {
             JOIN => exactly(head, JOIN_LEN, "171"),
             BEAT | LEAVE => exactly(head, BEAT_LEN, "146"),
-            SADDRS => exactly(head, FILE_KEY_LEN, "400"),
+            SADDRS | LOOKUP => exactly(head, FILE_KEY_LEN, "400"),
             HELLO => match usize::try_from(head.body_len) {
                 Ok(len) if (1..=HELLO_TEXT_MAX).contains(&len) => Ok(len),
                 _ => Err(body_length(head, "1 to 1024")),
@@ -220,10 +225,8 @@ impl Request for TrackerRequest {
         Ok(match head.command {
             JOIN => TrackerRequest::Join(Join::decode(&mut fields)?),
             BEAT => TrackerRequest::Beat(Member::decode(&mut fields)?),
-            SADDRS => {
-                let (app, user, file) = decode_key_of_user(&mut fields)?;
-                TrackerRequest::Saddrs(Saddrs { app, user, file })
-            }
+            SADDRS => TrackerRequest::Saddrs(Saddrs::decode(&mut fields)?),
+            LOOKUP => TrackerRequest::Lookup(Saddrs::decode(&mut fields)?),
             GROUPS => TrackerRequest::Groups,
             LEAVE => TrackerRequest::Leave(Member::decode(&mut fields)?),
             REPORT => {
@@ -265,7 +268,28 @@ impl Member {
     }
 }
 
-/// Reply to SADDRS: the user's group and up to [`ADDRESSES_MAX`] of its active storages.
+impl Saddrs {
+    fn decode(fields: &mut Fields<'_>) -> Result<Saddrs, DecodeError> {
+        let (app, user, file) = decode_key_of_user(fields)?;
+        Ok(Saddrs { app, user, file })
+    }
+
+    fn encode(&self, body: &mut Vec<u8>) {
+        let file = self.file.as_ref().map_or("", FileId::as_str);
+        encode_key(body, &self.app, &self.user, file);
+    }
+
+    fn subject(&self, command: &'static str) -> Subject<'_> {
+        Subject {
+            command,
+            app: Some(&self.app),
+            user: Some(&self.user),
+            file: self.file.as_ref().map(|file| file.as_str().into()),
+        }
+    }
+}
+
+/// Reply to SADDRS and LOOKUP: the user's group and up to [`ADDRESSES_MAX`] of its active storages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SaddrsReply {
     /// The group the user is bound to.

@@ -7,7 +7,7 @@ use proto::admin::{TrackerOrder, UserPlace, encode_reply};
 use proto::{AppId, ErrorCode, Fault, GroupName, UserId};
 
 use crate::globals::Globals;
-use crate::service::db_fault;
+use crate::routing::db_fault;
 
 /// Carries out an order, given by `by`; the reply's body.
 ///
@@ -46,9 +46,9 @@ pub(crate) fn obey(
             Ok(Vec::new())
         }
         TrackerOrder::FindUser { app, user } => {
-            let group = globals.routes.find(&app, &user).map_err(db_fault)?;
+            let binding = globals.routes.find(&app, &user).map_err(db_fault)?;
             Ok(encode_reply(&UserPlace {
-                group,
+                group: binding.map(|binding| binding.group),
                 believed_secs: globals.bindings.ttl().as_secs(),
             }))
         }
@@ -85,8 +85,17 @@ fn move_user(
     to: &GroupName,
 ) -> Result<(), Fault> {
     let routes = &globals.routes;
-    if routes.find(app, user).map_err(db_fault)?.as_ref() == Some(to) {
-        return Ok(());
+    match routes.find(app, user).map_err(db_fault)? {
+        Some(binding) if binding.group == *to => return Ok(()),
+        Some(binding) if !binding.is_own => {
+            let message = format!(
+                "{app}/{user} has no row of its own: it is in {} like a user of a similar name, or \
+                 of another application, until its first upload",
+                binding.group
+            );
+            return Err(Fault::new(ErrorCode::NotFound, message));
+        }
+        _ => {}
     }
     check_taker(globals, to)?;
     match routes.rebind(app, user, from, to).map_err(db_fault)? {

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use daemon::admin::Guard;
 use daemon::allowed::{Allowed, Network};
 use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
+use daemon::quota::Limits;
 use daemon::status::StatusConfig;
 use daemon::units::Period;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
@@ -33,6 +35,10 @@ pub struct Config {
     pub check_interval: Period,
     /// Most members of all groups together, offline ones among them.
     pub members_max: usize,
+    /// Most users bound to a group within a minute, for all clients together.
+    pub new_users_per_minute: u32,
+    /// The same for the clients of one address.
+    pub new_users_per_address: u32,
     /// Whether it is tried to connect to members; those that cannot be are not offered to clients.
     pub check_addresses: bool,
     /// The file with the key of the administrators; absent: no order is taken.
@@ -83,6 +89,8 @@ impl Default for Config {
             database: DatabaseUrl::Sqlite("/var/lib/tnv/tracker.db".into()),
             check_interval: Period::from_secs(30),
             members_max: 100_000,
+            new_users_per_minute: 10_000,
+            new_users_per_address: 1_000,
             check_addresses: true,
             admin_key_file: None,
             allow_hosts: Network::everybody(),
@@ -96,6 +104,17 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// How many users may be new.
+    pub(crate) fn new_user_limits(&self) -> Limits {
+        Limits {
+            per_peer: self.new_users_per_address,
+            in_all: self.new_users_per_minute,
+            period: Duration::from_secs(60),
+        }
+    }
+}
+
 impl DaemonConfig for Config {
     const RELOADED: &'static [&'static str] = &[
         "admin_key_file",
@@ -104,6 +123,8 @@ impl DaemonConfig for Config {
         "groups",
         "check_interval",
         "members_max",
+        "new_users_per_minute",
+        "new_users_per_address",
         "cache",
     ];
 
@@ -115,6 +136,8 @@ impl DaemonConfig for Config {
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("check_interval", self.check_interval.is_zero())?;
         check_nonzero("members_max", self.members_max == 0)?;
+        check_nonzero("new_users_per_minute", self.new_users_per_minute == 0)?;
+        check_nonzero("new_users_per_address", self.new_users_per_address == 0)?;
         if self.app_ids.is_empty() {
             return Err(ConfigError::invalid("app_ids", "at least one is needed"));
         }

@@ -52,6 +52,14 @@ impl Gate {
     }
 }
 
+#[cfg(test)]
+impl Gate {
+    /// As if those inside had come in long ago.
+    pub(crate) fn stand_still(&self) {
+        self.state.lock().moved -= PATIENCE;
+    }
+}
+
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
@@ -91,8 +99,7 @@ mod tests {
     fn nobody_waits_where_nothing_moves() {
         let gate = Gate::new(0);
         let pass = gate.enter().unwrap();
-        // As if it had been long ago.
-        gate.state.lock().moved -= PATIENCE;
+        gate.stand_still();
         assert!(gate.enter().is_none());
         drop(pass);
         assert!(gate.enter().is_some());

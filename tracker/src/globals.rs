@@ -8,6 +8,7 @@ use anyhow::Context;
 use daemon::admin::Guard;
 use daemon::allowed::Allowed;
 use daemon::db::DbError;
+use daemon::quota::Quota;
 use parking_lot::{Mutex, RwLock};
 use proto::{AppId, GroupName};
 
@@ -38,6 +39,8 @@ pub(crate) struct Globals {
     /// In front of the database.
     pub(crate) gate: Gate,
     pub(crate) bindings: Bindings,
+    /// How many users may be bound, by the address of the client.
+    pub(crate) new_users: Quota,
     pub(crate) metrics: TrackerMetrics,
     started: Instant,
     /// The same for people, seconds since the epoch.
@@ -92,6 +95,7 @@ impl Globals {
             routes,
             gate: Gate::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
+            new_users: Quota::new(config.new_user_limits()),
             metrics: TrackerMetrics::default(),
             started: Instant::now(),
             up_since: chrono::Utc::now().timestamp(),
@@ -149,6 +153,7 @@ impl Globals {
         groups.limit(config.members_max, check_interval);
         drop(groups);
         self.bindings.reload(&config.cache);
+        self.new_users.reload(config.new_user_limits());
     }
 
     /// The time, as the pure parts want it.

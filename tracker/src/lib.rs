@@ -20,6 +20,7 @@ mod db;
 mod gate;
 
 mod metrics;
+mod routing;
 mod service;
 
 mod server;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use daemon::metrics::{CacheMetrics, Metrics, Page};
+use daemon::metrics::{CacheMetrics, IntCounter, Metrics, Page};
 use daemon::status::{Health, Subject, measure_database};
 use proto::GroupName;
 use proto::tracker::TrackerRequest;
@@ -16,6 +16,10 @@ pub(crate) struct TrackerMetrics {
     pub(crate) frame: Arc<Metrics>,
     /// The groups of users.
     pub(crate) bindings: CacheMetrics,
+    /// Rows made for users who had none.
+    pub(crate) new_users: IntCounter,
+    /// Users for whom none was made because too many were.
+    pub(crate) refused_users: IntCounter,
 }
 
 impl Default for TrackerMetrics {
@@ -23,6 +27,14 @@ impl Default for TrackerMetrics {
         let frame = Metrics::of_wire::<TrackerRequest>();
         TrackerMetrics {
             bindings: frame.cache("bindings"),
+            new_users: frame.counter(
+                "tnv_tracker_new_users_total",
+                "Users who were bound to a group at their first upload.",
+            ),
+            refused_users: frame.counter(
+                "tnv_tracker_refused_new_users_total",
+                "First uploads that were refused because too many users were new.",
+            ),
             frame: Arc::new(frame),
         }
     }

@@ -4,26 +4,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use daemon::admin::{Challenge, Guard};
-use daemon::db::DbError;
-use daemon::logging::Seldom;
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::{info, warn};
 use proto::hello::Hello;
 use proto::report::Report;
-use proto::tracker::{
-    ADMIN, CLUSTER, GROUPS, Join, Member, SADDRS, Saddrs, SaddrsReply, TrackerRequest,
-};
-use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId};
-use rand::seq::IndexedRandom;
+use proto::tracker::{ADMIN, CLUSTER, GROUPS, Join, LOOKUP, Member, SADDRS, TrackerRequest};
+use proto::{ErrorCode, Fault};
 
 use crate::admin;
-use crate::cache::Known;
 use crate::globals::Globals;
 use crate::groups::{State, Ticket};
 use crate::listing::{self, Kept};
 use crate::overview;
 use crate::place;
 use crate::refusals::Who;
+use crate::routing::{Purpose, Router};
 
 /// What is remembered of a connection.
 #[derive(Default)]
@@ -40,17 +35,16 @@ pub(crate) struct TrackerService {
     globals: Arc<Globals>,
     groups: Kept,
     cluster: Kept,
-    /// Says that the database is away.
-    away: Seldom<()>,
+    router: Router,
 }
 
 impl TrackerService {
     pub(crate) fn new(globals: Arc<Globals>) -> TrackerService {
         TrackerService {
+            router: Router::new(Arc::clone(&globals)),
             globals,
             groups: Kept::default(),
             cluster: Kept::default(),
-            away: Seldom::default(),
         }
     }
 
@@ -170,85 +164,6 @@ impl TrackerService {
         let n_members = globals.groups.lock().len();
         kept.body(n_members, globals.now().elapsed, || make(globals))
     }
-
-    /// The user's group and where to go. Only what led somewhere is remembered.
-    fn saddrs(
-        &self,
-        Saddrs { app, user, .. }: Saddrs,
-        client: IpAddr,
-    ) -> Result<SaddrsReply, Fault> {
-        let globals = &self.globals;
-        if !globals.app_ids.read().contains(&app) {
-            let message = format!("unknown appid: {app}");
-            return Err(Fault::new(ErrorCode::BadRequest, message));
-        }
-        let now = globals.now().elapsed;
-        let mark = globals.bindings.mark();
-        let known = globals.bindings.get(&app, &user, now);
-        let is_hit = matches!(known, Some(Known::Fresh(_)));
-        globals.metrics.bindings.count(is_hit);
-        let (group, was_asked) = match known {
-            Some(Known::Fresh(group)) => (group, false),
-            Some(Known::Stale(group)) => (self.bound(&app, &user, Some(group))?, true),
-            None => (self.bound(&app, &user, None)?, true),
-        };
-        let chance = rand::random::<u64>() as usize;
-        let (active, why) = {
-            let groups = globals.groups.lock();
-            let active = groups.active(&group, chance, client);
-            let why = active.is_empty().then(|| groups.why_none(&group));
-            (active, why.flatten())
-        };
-        if active.is_empty() {
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            let message = format!("no active storage in group {group} of {app}/{user}{why}");
-            return Err(unavailable(message));
-        }
-        if was_asked {
-            globals.bindings.put(app, user, group.clone(), mark, now);
-        }
-        let addresses = active.into_iter().map(Address::from).collect();
-        Ok(SaddrsReply { group, addresses })
-    }
-
-    /// The group a user is bound to, from now on if not before. `stale` is what was known of it:
-    /// with the database away that goes on to serve.
-    fn bound(
-        &self,
-        app: &AppId,
-        user: &UserId,
-        stale: Option<GroupName>,
-    ) -> Result<GroupName, Fault> {
-        let Some(_pass) = self.globals.gate.enter() else {
-            return stale.ok_or_else(|| unavailable("the database does not keep up"));
-        };
-        match (self.globals.routes.find(app, user), stale) {
-            (Ok(Some(group)), _) => Ok(group),
-            (Ok(None), _) => self.choose(app, user),
-            (Err(e), Some(group)) => {
-                if let Some(more) = self.away.due(()) {
-                    let error = anyhow::Error::from(e);
-                    warn!("{app}/{user} is sent to {group} as before: {error:#}{more}");
-                }
-                Ok(group)
-            }
-            (Err(e), None) => Err(db_fault(e)),
-        }
-    }
-
-    /// Binds a new user to one of the groups that can take files now.
-    fn choose(&self, app: &AppId, user: &UserId) -> Result<GroupName, Fault> {
-        let globals = &self.globals;
-        let known = globals.read_groups().map_err(db_fault)?;
-        let takers = globals.groups.lock().with_takers();
-        let candidates: Vec<_> = known.iter().filter(|g| takers.contains(g)).collect();
-        let candidate = candidates.choose(&mut rand::rng()).ok_or_else(|| {
-            unavailable(format!(
-                "no group has an active storage that takes uploads for {app}/{user}"
-            ))
-        })?;
-        globals.routes.bind(app, user, candidate).map_err(db_fault)
-    }
 }
 
 /// A storage may reach us over IPv4 through an IPv6 socket; clients are told the IPv4 address.
@@ -281,26 +196,14 @@ fn check_group(name: &Member, ticket: &Ticket) -> Result<(), Fault> {
     Err(Fault::new(ErrorCode::BadRequest, message))
 }
 
-fn unavailable(message: impl Into<String>) -> Fault {
-    Fault::new(ErrorCode::Unavailable, message)
-}
-
-/// Whatever went wrong with the database: asking again is safe, and another tracker may know.
-pub(crate) fn db_fault(error: DbError) -> Fault {
-    Fault {
-        code: ErrorCode::Unavailable,
-        ..Fault::from(error)
-    }
-}
-
 impl Service for TrackerService {
     type Request = TrackerRequest;
     type Session = Session;
 
-    /// SADDRS may wait for the database, and the lists may be long.
+    /// SADDRS and LOOKUP may wait for the database, and the lists may be long.
     fn lane(&self, command: u8) -> Lane {
         match command {
-            SADDRS | GROUPS | CLUSTER | ADMIN => Lane::Slow,
+            SADDRS | LOOKUP | GROUPS | CLUSTER | ADMIN => Lane::Slow,
             _ => Lane::Fast,
         }
     }
@@ -325,7 +228,11 @@ impl Service for TrackerService {
             TrackerRequest::Groups => Ok(self.list(&self.groups, listing::groups)),
             TrackerRequest::Cluster => Ok(self.list(&self.cluster, overview::cluster)),
             TrackerRequest::Saddrs(saddrs) => {
-                let reply = self.saddrs(saddrs, ip_of(peer));
+                let reply = self.router.route(saddrs, ip_of(peer), Purpose::Upload);
+                reply.map(|reply| reply.encode())
+            }
+            TrackerRequest::Lookup(saddrs) => {
+                let reply = self.router.route(saddrs, ip_of(peer), Purpose::Look);
                 reply.map(|reply| reply.encode())
             }
             TrackerRequest::Challenge => Ok(Guard::challenge(&mut session.challenge).to_vec()),

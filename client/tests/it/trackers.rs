@@ -1,18 +1,21 @@
 //! Finding storages, and the numbers of the idservers.
 
-use std::sync::Arc;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use client::{
     Client, ClientConfig, ConnectionConfig, ErrorKind, IdClient, PoolConfig, PoolManager,
 };
 use proto::idserver::{self, IdRequest, encode_id};
-use proto::{ErrorCode, Fault, IdKey};
+use proto::storage::Span;
+use proto::tracker::{self, TrackerRequest};
+use proto::{ErrorCode, Fault, IdKey, Request};
 
 use crate::fake::{Fake, dead_address, read_request, reply};
 use crate::storage::{Act, FakeStorage, Memory};
 use crate::support::{cluster, config, content, key, memory_with};
-use crate::tracker::FakeTracker;
+use crate::tracker::{FakeTracker, refuse};
 
 #[test]
 fn a_dead_tracker_costs_nothing_but_a_try() {
@@ -56,6 +59,82 @@ fn a_tracker_without_members_is_passed_over() {
     let client = Client::new(config(&fresh));
     let error = client.file_size(&key("f")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+/// A tracker that knows LOOKUP, or treats it as one that does not: `lookup` answers it.
+fn tracker_with(
+    storage: &FakeStorage,
+    lookup: impl Fn(&TcpStream) -> bool + Send + Sync + 'static,
+) -> (Fake, Arc<Mutex<Vec<&'static str>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let storages = FakeTracker::start(&[&storage.fake.address]);
+    let fake = Fake::start({
+        let asked = Arc::clone(&asked);
+        move |_, stream| {
+            while let Some(request) = read_request::<TrackerRequest>(stream) {
+                asked.lock().unwrap().push(request.subject().command);
+                match request {
+                    TrackerRequest::Lookup(_) if !lookup(stream) => return,
+                    TrackerRequest::Lookup(_) => {}
+                    request => reply(stream, tracker::REPLY, &storages.answer(&request)),
+                }
+            }
+        }
+    });
+    (fake, asked)
+}
+
+#[test]
+fn only_an_upload_asks_for_a_group_to_be_chosen() {
+    let storage = FakeStorage::good(&Arc::new(Memory::default()));
+    let (tracker, asked) = tracker_with(&storage, |stream| {
+        refuse(stream, &Fault::new(ErrorCode::NotFound, "no group"));
+        true
+    });
+    let client = Client::new(ClientConfig::new(vec![tracker.address.clone()]));
+    let file = key("f");
+    let failures = [
+        client.file_size(&file).unwrap_err(),
+        client.stat(&file).unwrap_err(),
+        client.delete(&file).unwrap_err(),
+        client.open(&file, Span::WHOLE).map(drop).unwrap_err(),
+        client.download(&file).map(drop).unwrap_err(),
+    ];
+    for failure in failures {
+        assert_eq!(failure.kind(), ErrorKind::NotFound, "{failure}");
+    }
+    assert!(asked.lock().unwrap().iter().all(|&name| name == "lookup"));
+    // Right behind: that nobody was found is not remembered.
+    let mut content = std::io::Cursor::new(b"x");
+    client.upload(&file, &mut content, 1, &mut |_| {}).unwrap();
+    assert_eq!(asked.lock().unwrap().last(), Some(&"saddrs"));
+}
+
+#[test]
+fn a_tracker_that_does_not_know_lookups_is_asked_for_addresses() {
+    let storage = FakeStorage::good(&memory_with(&key("f"), b"x"));
+    let closes = |_: &TcpStream| false;
+    // An earlier version of ours says so, and closes.
+    let refuses = |stream: &TcpStream| {
+        refuse(
+            stream,
+            &Fault::new(ErrorCode::BadRequest, "unknown command: 20"),
+        );
+        false
+    };
+    let trackers = [
+        tracker_with(&storage, closes),
+        tracker_with(&storage, refuses),
+    ];
+    for (tracker, asked) in trackers {
+        let mut config = ClientConfig::new(vec![tracker.address.clone()]);
+        config.storage_cache = Duration::ZERO;
+        let client = Client::new(config);
+        assert_eq!(client.file_size(&key("f")).unwrap(), 1);
+        asked.lock().unwrap().clear();
+        assert_eq!(client.file_size(&key("f")).unwrap(), 1);
+        assert_eq!(*asked.lock().unwrap(), ["saddrs"]);
+    }
 }
 
 #[test]

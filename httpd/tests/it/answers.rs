@@ -59,6 +59,22 @@ fn types_come_from_the_name_then_from_the_content() {
     assert_eq!(kind("/files/h"), "application/octet-stream");
 }
 
+/// The tracker of these tests takes no request that would bind a user.
+#[test]
+fn a_user_without_a_group_has_no_files_and_gets_no_group() {
+    let front = Front::with(&[("x", MP4)]);
+    let path = "/files/tnvideo/nobody/x";
+    for (method, field) in [
+        ("GET", None),
+        ("HEAD", None),
+        ("GET", Some(("If-None-Match", "\"a\""))),
+    ] {
+        let fields: Vec<_> = field.into_iter().collect();
+        let answer = front.connect().ask(method, path, &fields);
+        assert_eq!(answer.status, 404, "{method} {field:?}");
+    }
+}
+
 #[test]
 fn an_empty_file_is_an_empty_answer() {
     let front = Front::with(&[("e", b"")]);

@@ -16,7 +16,7 @@ use daemon::wire::{Caller, Reply, Service, Wire};
 use httpd::{Config, Httpd};
 use proto::storage::{FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
-use proto::{Address, ErrorCode, Fault};
+use proto::{Address, ErrorCode, Fault, Request as _};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 pub const MODIFIED: i64 = 1_600_000_000;
@@ -123,9 +123,14 @@ impl Service for Tracker {
     type Session = ();
 
     fn call(&self, request: TrackerRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
-        let TrackerRequest::Saddrs(saddrs) = request else {
-            return Err(Fault::new(ErrorCode::Unknown, "unknown command"));
+        let TrackerRequest::Lookup(saddrs) = request else {
+            // Nothing that httpd does may bind a user to a group.
+            let message = format!("unknown command: {}", request.subject().command);
+            return Err(Fault::new(ErrorCode::BadRequest, message));
         };
+        if saddrs.user.as_str() == "nobody" {
+            return Err(Fault::new(ErrorCode::NotFound, "nobody has no group"));
+        }
         if saddrs.app.as_str() != "tnvideo" {
             return Err(Fault::new(ErrorCode::BadRequest, "unknown appid"));
         }

@@ -90,13 +90,8 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
         member().prop_map(TrackerRequest::Leave),
         (member(), report())
             .prop_map(|(member, report)| TrackerRequest::Report(member, Box::new(report))),
-        (key(), any::<bool>()).prop_map(|(key, with_file)| {
-            TrackerRequest::Saddrs(Saddrs {
-                app: key.app,
-                user: key.user,
-                file: with_file.then_some(key.file),
-            })
-        }),
+        saddrs().prop_map(TrackerRequest::Saddrs),
+        saddrs().prop_map(TrackerRequest::Lookup),
         Just(TrackerRequest::Groups),
         Just(TrackerRequest::Cluster),
         hello(),
@@ -106,6 +101,14 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
             TrackerRequest::Admin(Box::new(Signed::new(&order, &(), b"key", &nonce)))
         }),
     ]
+}
+
+fn saddrs() -> impl Strategy<Value = Saddrs> {
+    (key(), any::<bool>()).prop_map(|(key, with_file)| Saddrs {
+        app: key.app,
+        user: key.user,
+        file: with_file.then_some(key.file),
+    })
 }
 
 fn hello() -> impl Strategy<Value = TrackerRequest> {

@@ -9,6 +9,14 @@ use proto::{AppId, GroupName, UserId};
 
 use crate::config::Config;
 
+/// The group a user goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub(crate) group: GroupName,
+    /// Whether a row says so of exactly this user; else it is what a C++ tracker goes by.
+    pub(crate) is_own: bool,
+}
+
 /// The tables `t_groups_info` and `t_router` (protocol.md, Tables). One suite of tests holds for
 /// every engine.
 pub(crate) trait Routes: Send + Sync {
@@ -30,7 +38,11 @@ pub(crate) trait Routes: Send + Sync {
 
     /// The group a user is bound to. Users compare byte for byte. Of several rows, which the C++
     /// system may have written, the one with the lowest id counts.
-    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError>;
+    ///
+    /// A user without a row may still have a group where C++ trackers can write: theirs look for
+    /// the user id alone, in the collation of the column, and take the row with the lowest id
+    /// (protocol.md, Learned from C++ nodes).
+    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<Binding>, DbError>;
 
     /// Binds a user to `candidate` unless the user is bound already, durably, and tells the group
     /// the user is bound to now: the same to everybody who asks, however many ask at once.

@@ -9,7 +9,7 @@ use daemon::db::{
 use parking_lot::Mutex;
 use proto::{AppId, GroupName, UserId};
 
-use super::Routes;
+use super::{Binding, Routes};
 
 /// `tnv_user` is ours: the app id, a slash and the user id as bytes, unique. It decides between
 /// trackers that bind one user at the same moment, on one Galera node or on two: the second of two
@@ -47,6 +47,10 @@ pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
 /// Two Galera nodes may both enter a group that is new: groups are listed each once.
 const ADD_GROUP: &str = "INSERT INTO t_groups_info (group_name) SELECT ? FROM (SELECT 1) one \
     WHERE NOT EXISTS (SELECT 1 FROM t_groups_info WHERE group_name = ?)";
+
+/// What a C++ tracker asks: the application does not count, and the collation of the column decides
+/// which users are the same.
+const FIND_AS_CXX: &str = "SELECT group_name FROM t_router WHERE userid = ? ORDER BY id LIMIT 1";
 
 /// Rows of users that the collation takes for the same are among them.
 const FIND: &str = "SELECT id, appid, userid, group_name FROM t_router \
@@ -160,9 +164,20 @@ impl Routes for MysqlRoutes {
         Ok(valid(names))
     }
 
-    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
-        let run = |session: &mut Session| find(session, app, user);
-        DbError::found(self.mysql.run("find a user's group", Effect::Read, run))
+    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<Binding>, DbError> {
+        let binding = |group, is_own| Binding { group, is_own };
+        DbError::found(
+            self.mysql
+                .run("find a user's group", Effect::Read, |session| {
+                    if let Some(group) = find(session, app, user)? {
+                        return Ok(Some(binding(group, true)));
+                    }
+                    let found: Option<Option<String>> =
+                        session.first(FIND_AS_CXX, (user.as_str(),))?;
+                    let group = found.flatten().map(group_of).transpose()?;
+                    Ok(group.map(|group| binding(group, false)))
+                }),
+        )
     }
 
     fn bind(
@@ -239,11 +254,15 @@ fn find(session: &mut Session, app: &AppId, user: &UserId) -> Result<Option<Grou
     let Some((_, group)) = rows_of(session, app, user)?.into_iter().next() else {
         return Ok(None);
     };
-    let group = GroupName::new(group).map_err(|e| DbError::Other {
+    group_of(group).map(Some)
+}
+
+fn group_of(name: String) -> Result<GroupName, Failure> {
+    let group = GroupName::new(name).map_err(|e| DbError::Other {
         what: "use the group a user is bound to",
         source: Arc::new(e),
     })?;
-    Ok(Some(group))
+    Ok(group)
 }
 
 /// Id and group of the rows of exactly this user, in order: more than one where C++ trackers write.

@@ -7,7 +7,7 @@ use daemon::db::{Availability, DbError, Sqlite, Synchronous};
 use proto::{AppId, GroupName, UserId};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Routes;
+use super::{Binding, Routes};
 
 /// The tables may be there: copied from a database of the C++ system. Of a user's rows nobody
 /// reads any but the first, and the index, which is ours, allows no other.
@@ -128,8 +128,12 @@ impl Routes for SqliteRoutes {
         })
     }
 
-    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
-        self.0.read(|connection| find(connection, app, user))
+    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<Binding>, DbError> {
+        let group = self.0.read(|connection| find(connection, app, user))?;
+        Ok(group.map(|group| Binding {
+            group,
+            is_own: true,
+        }))
     }
 
     fn bind(

@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use daemon::db::{Availability, DatabaseUrl};
+use daemon::db::{DatabaseUrl, DbError};
 use daemon::status::{StatusConfig, StatusPort};
 use daemon::units::Period;
 use daemon::wire::PeerProbe;
@@ -9,7 +9,8 @@ use proto::admin::TrackerOrder;
 use proto::cluster::Cluster;
 use proto::group_list;
 use proto::report::Drain;
-use proto::tracker::{BEAT, JOIN, LEAVE};
+use proto::tracker::{BEAT, JOIN, LEAVE, Saddrs};
+use proto::{Address, AppId, GroupName, UserId};
 use tempfile::TempDir;
 
 use super::*;
@@ -66,12 +67,21 @@ impl Setting {
     }
 
     fn saddrs(&self, user: &str) -> Result<(String, Vec<String>), Fault> {
+        self.route(user, Purpose::Upload)
+    }
+
+    fn lookup(&self, user: &str) -> Result<(String, Vec<String>), Fault> {
+        self.route(user, Purpose::Look)
+    }
+
+    fn route(&self, user: &str, purpose: Purpose) -> Result<(String, Vec<String>), Fault> {
         let saddrs = Saddrs {
             app: "tnvideo".parse().unwrap(),
             user: user.parse().unwrap(),
             file: None,
         };
-        let reply = self.service.saddrs(saddrs, [127, 0, 0, 1].into())?;
+        let client = [127, 0, 0, 1].into();
+        let reply = self.service.router.route(saddrs, client, purpose)?;
         let addresses = reply.addresses.iter().map(Address::to_string);
         Ok((reply.group.to_string(), addresses.collect()))
     }
@@ -79,7 +89,8 @@ impl Setting {
     fn bound(&self, user: &str) -> Option<GroupName> {
         let routes = &self.service.globals.routes;
         let app = "tnvideo".parse().unwrap();
-        routes.find(&app, &user.parse().unwrap()).unwrap()
+        let binding = routes.find(&app, &user.parse().unwrap()).unwrap();
+        binding.map(|binding| binding.group)
     }
 }
 
@@ -141,7 +152,7 @@ fn row(address: &str, status: &str) -> (String, String) {
 #[test]
 fn what_may_take_long_takes_the_slow_lane() {
     let setting = Setting::new();
-    for command in [SADDRS, GROUPS] {
+    for command in [SADDRS, LOOKUP, GROUPS] {
         assert_eq!(setting.service.lane(command), Lane::Slow);
     }
     for command in [JOIN, BEAT, LEAVE] {
@@ -217,12 +228,14 @@ fn other_applications_are_refused_in_the_words_of_the_cxx_tracker() {
         user: "alice".parse().unwrap(),
         file: None,
     };
-    let refused = setting.service.saddrs(saddrs, [10, 0, 0, 1].into());
-    let fault = refused.unwrap_err();
-    assert_eq!(
-        fault,
-        Fault::new(ErrorCode::BadRequest, "unknown appid: badapp")
-    );
+    for purpose in [Purpose::Upload, Purpose::Look] {
+        let router = &setting.service.router;
+        let refused = router.route(saddrs.clone(), [10, 0, 0, 1].into(), purpose);
+        assert_eq!(
+            refused.unwrap_err(),
+            Fault::new(ErrorCode::BadRequest, "unknown appid: badapp")
+        );
+    }
 }
 
 #[test]
@@ -467,82 +480,6 @@ fn who_is_not_in_allow_hosts_may_ask_but_not_join() {
     assert_eq!(stranger.list().len(), 1);
 }
 
-/// Another tracker is always faster.
-struct Overtaken(Box<dyn db::Routes>);
-
-impl db::Routes for Overtaken {
-    fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
-        self.0.add_groups(groups)
-    }
-
-    fn open_group(&self, group: &GroupName) -> Result<(), DbError> {
-        self.0.open_group(group)
-    }
-
-    fn close_group(&self, group: &GroupName) -> Result<(), DbError> {
-        self.0.close_group(group)
-    }
-
-    fn groups(&self) -> Result<Vec<GroupName>, DbError> {
-        self.0.groups()
-    }
-
-    fn closed_groups(&self) -> Result<Vec<GroupName>, DbError> {
-        self.0.closed_groups()
-    }
-
-    fn find(&self, app: &AppId, user: &UserId) -> Result<Option<GroupName>, DbError> {
-        self.0.find(app, user)
-    }
-
-    fn bind(&self, app: &AppId, user: &UserId, group: &GroupName) -> Result<GroupName, DbError> {
-        let [g1, g2] = ["g1", "g2"].map(|name| GroupName::new(name).unwrap());
-        let other = if *group == g1 { g2 } else { g1 };
-        self.0.bind(app, user, &other)?;
-        self.0.bind(app, user, group)
-    }
-
-    fn rebind(
-        &self,
-        app: &AppId,
-        user: &UserId,
-        from: &GroupName,
-        to: &GroupName,
-    ) -> Result<Option<GroupName>, DbError> {
-        self.0.rebind(app, user, from, to)
-    }
-
-    fn availability(&self) -> Availability {
-        self.0.availability()
-    }
-
-    fn close(&self) {
-        self.0.close();
-    }
-}
-
-#[test]
-fn who_bound_the_user_first_is_right() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = Config {
-        database: DatabaseUrl::Sqlite(folder.path().join("tracker.db")),
-        ..Config::default()
-    };
-    let routes = db::open(&config).unwrap();
-    let groups = ["g1", "g2"].map(|name| GroupName::new(name).unwrap());
-    routes.add_groups(&groups).unwrap();
-    let globals = Globals::new(config, Box::new(Overtaken(routes)), groups.to_vec());
-    let setting = Setting {
-        service: TrackerService::new(Arc::new(globals)),
-        folder,
-    };
-    setting.active("g1", "10.0.0.1", 1);
-    assert_eq!(code(setting.saddrs("alice")), ErrorCode::Unavailable);
-    assert_eq!(setting.bound("alice").unwrap().as_str(), "g2");
-    setting.active("g2", "10.0.0.2", 2);
-    assert_eq!(setting.saddrs("alice").unwrap().1, ["10.0.0.2:2"]);
-}
-
 #[test]
 fn a_reload_waits_for_no_database() {
     let setting = Setting::new();
@@ -561,3 +498,5 @@ fn a_reload_waits_for_no_database() {
     assert!(globals.read_groups().is_err());
     assert_eq!(*globals.app_ids.read(), config.app_ids);
 }
+
+mod routing;

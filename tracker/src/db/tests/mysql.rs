@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use test_mariadb::Mariadb;
 
 use super::*;
+use crate::db::Binding;
 
 fn mysql_config(url: &str, server: &Mariadb) -> Config {
     let mut config = config(url);
@@ -31,7 +32,7 @@ fn mysql() {
         ["tables of tracker are at version 1"]
     );
     let again = open(&config).unwrap();
-    let bound = again.find(&app(), &user("tnv001")).unwrap();
+    let bound = own(&*again, "tnvideo", "tnv001");
     assert_eq!(bound, Some("group002".parse().unwrap()));
 }
 
@@ -102,10 +103,24 @@ fn tables_of_the_cpp_system_are_used() {
         "of_cpp",
         "INSERT INTO t_router SET appid='tnvideo', userid='new', group_name='group001'",
     );
-    assert_eq!(
-        routes.find(&app(), &user("new")).unwrap().as_ref(),
-        Some(&group002)
-    );
+    assert_eq!(own(&*routes, "tnvideo", "new").as_ref(), Some(&group002));
+    // Who has no row goes where a C++ tracker finds the user: by the user id alone, as its collation
+    // compares, the lowest id first.
+    for (app, name, id_3) in [
+        ("tnvideo", "TWICE", true),
+        ("other", "twice", true),
+        ("tnvideo", "twicé", true),
+        ("other", "NEW", false),
+    ] {
+        let binding = routes.find(&app.parse().unwrap(), &user(name)).unwrap();
+        let group = if id_3 { &group001 } else { &group002 };
+        let expected = Binding {
+            group: group.clone(),
+            is_own: false,
+        };
+        assert_eq!(binding, Some(expected), "{app}/{name}");
+    }
+    assert_eq!(routes.find(&app(), &user("nobody")).unwrap(), None);
     // Whichever of the user's rows it reads, they say the same after a move.
     server.execute(
         "of_cpp",
