@@ -28,6 +28,9 @@ pub struct Config {
     /// Most numbers of a key reserved at a time, when it is in demand: up to [`STEP_MAX`]. Less than
     /// `step` is as much as that.
     pub step_max: u32,
+    /// Numbers left out in front of each reservation in a table of the C++ system, 0 to
+    /// [`STEP_MAX`]: at least the step of the C++ idservers that use it.
+    pub cpp_step: u32,
     /// Most keys in memory. The one not used for longest goes, and with it what is left of its
     /// step.
     pub keys_max: u64,
@@ -51,6 +54,7 @@ impl Default for Config {
             database: DatabaseUrl::Sqlite("/var/lib/tnv/ids.db".into()),
             step: 100,
             step_max: 10_000,
+            cpp_step: 100,
             keys_max: 100_000,
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
@@ -71,6 +75,10 @@ impl DaemonConfig for Config {
                 let reason = format!("{step} is not between 1 and {STEP_MAX}");
                 return Err(ConfigError::invalid(key, reason));
             }
+        }
+        if self.cpp_step > STEP_MAX {
+            let reason = format!("{} is above {STEP_MAX}", self.cpp_step);
+            return Err(ConfigError::invalid("cpp_step", reason));
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ use crate::config::Config;
 
 /// The table `t_id_gen` (protocol.md, Tables). One suite of tests holds for every engine.
 pub(crate) trait Ids: Send + Sync {
-    /// Reserves the next `step` numbers of a key, a new one from 0 on. They are committed, and
+    /// Reserves the next `step` numbers of a key, a new one from 0 on; beside C++ idservers not the very
+    /// next. They are committed, and
     /// safe from a power cut, when this returns. `None` when the key has not so many left below
     /// 2^63 or its row holds no number.
     ///
@@ -34,7 +35,7 @@ pub(crate) trait Ids: Send + Sync {
 pub(crate) fn open(config: &Config) -> Result<Box<dyn Ids>, DbError> {
     match &config.database {
         DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::SqliteIds::open(path)?)),
-        DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlIds::open(url, &config.mysql)?)),
+        DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlIds::open(url, config)?)),
     }
 }
 

@@ -1,13 +1,15 @@
 //! The keys in MySQL, MariaDB or Galera.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use daemon::db::{
-    Availability, DbError, Effect, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
+    Availability, DbError, Effect, Failure, Mysql, MysqlSchema, MysqlTable, MysqlUrl, Session,
 };
 use proto::IdKey;
 
 use super::Ids;
+use crate::config::Config;
 
 pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
     component: "idserver",
@@ -30,11 +32,43 @@ const RESERVE: &str = "INSERT INTO t_id_gen (id, id_value) VALUES (?, ?) \
     ON DUPLICATE KEY UPDATE id_value = IF(id_value BETWEEN 0 AND ? - ?, \
     LAST_INSERT_ID(id_value + ?), id_value)";
 
-pub(super) struct MysqlIds(Mysql);
+const COLLATION: &str = "SELECT TABLE_COLLATION FROM information_schema.TABLES \
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 't_id_gen'";
+
+pub(super) struct MysqlIds {
+    mysql: Mysql,
+    /// Step of C++ idservers.
+    cpp_step: u32,
+    /// Numbers left out in front of each reservation, once the table was looked at.
+    gap: OnceLock<u64>,
+}
 
 impl MysqlIds {
-    pub(super) fn open(url: &MysqlUrl, config: &MysqlConfig) -> Result<MysqlIds, DbError> {
-        Ok(MysqlIds(Mysql::open(url, config, &SCHEMA)?))
+    pub(super) fn open(url: &MysqlUrl, config: &Config) -> Result<MysqlIds, DbError> {
+        Ok(MysqlIds {
+            mysql: Mysql::open(url, &config.mysql, &SCHEMA)?,
+            cpp_step: config.cpp_step,
+            gap: OnceLock::new(),
+        })
+    }
+
+    /// A C++ idserver selects a row, without a lock, adds its step to the row in a second statement, and
+    /// hands out a step of numbers from what it selected. A reservation made between the two statements
+    /// must not begin there. One of a new key may: the C++ idserver's INSERT then fails.
+    ///
+    /// Tables that we make compare bytes; those of the C++ system have the collation of their
+    /// character set.
+    fn gap(&self, session: &mut Session) -> Result<u64, Failure> {
+        if let Some(gap) = self.gap.get() {
+            return Ok(*gap);
+        }
+        let collation: Option<String> = session.first(COLLATION, ())?;
+        let is_of_cpp = collation.is_some_and(|name| !name.ends_with("_bin"));
+        let gap = if is_of_cpp { self.cpp_step } else { 0 };
+        if gap > 0 {
+            log::info!("t_id_gen is of the C++ system: {gap} numbers are left out in each step");
+        }
+        Ok(*self.gap.get_or_init(|| gap.into()))
     }
 }
 
@@ -42,11 +76,11 @@ impl Ids for MysqlIds {
     /// It may be repeated after a lost connection: what the lost one may have reserved is skipped.
     fn reserve(&self, key: &IdKey, step: u32) -> Result<Option<Range<u64>>, DbError> {
         let step = u64::from(step);
-        let done = self
-            .0
-            .run("reserve numbers", Effect::Idempotent, |session| {
-                session.execute(RESERVE, (key.as_str(), step, i64::MAX, step, step))
-            })?;
+        let run = |session: &mut Session| {
+            let added = step + self.gap(session)?;
+            session.execute(RESERVE, (key.as_str(), step, i64::MAX, added, added))
+        };
+        let done = self.mysql.run("reserve numbers", Effect::Idempotent, run)?;
         Ok(match done.affected {
             0 => None,
             // A new row; the driver tells no insert id of it.
@@ -56,10 +90,10 @@ impl Ids for MysqlIds {
     }
 
     fn availability(&self) -> Availability {
-        self.0.availability()
+        self.mysql.availability()
     }
 
     fn close(&self) {
-        self.0.close();
+        self.mysql.close();
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql::{Conn, OptsBuilder, SslOpts};
 
@@ -14,6 +15,8 @@ use crate::db::{DbError, MysqlHost, MysqlUrl};
 
 /// Statements kept prepared by each connection.
 const STATEMENTS_MAX: usize = 64;
+/// The system refuses a time-out of zero.
+const CONNECT_TIME_MIN: Duration = Duration::from_millis(1);
 /// The longest packet sent. Known beforehand, it costs no question at each connect; rows are small.
 const PACKET_MAX: usize = 1 << 20;
 
@@ -78,16 +81,47 @@ impl Connector {
         database: Option<&str>,
         read_timeout: Duration,
     ) -> Result<Session, Failure> {
-        let opts = self.opts(&self.url.hosts[host], database, read_timeout)?;
-        let conn = Conn::new(opts).map_err(Failure::from)?;
-        let mut session = Session(conn);
-        set_up(&mut session, read_timeout)?;
-        Ok(session)
+        let host = &self.url.hosts[host];
+        let deadline = Instant::now() + self.config.connect_timeout.duration();
+        let names = self.names(host, deadline).map_err(unresolved)?;
+        let mut failure = unresolved(io::ErrorKind::NotFound.into());
+        for (idx, name) in names.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // One that is silent leaves time for the others.
+            let share = left / u32::try_from(names.len() - idx).unwrap_or(u32::MAX);
+            let opts = self.opts(name, host.port, database, read_timeout)?;
+            let opts = opts.tcp_connect_timeout(Some(share.max(CONNECT_TIME_MIN)));
+            match Conn::new(opts) {
+                Ok(conn) => {
+                    let mut session = Session(conn);
+                    set_up(&mut session, read_timeout)?;
+                    return Ok(session);
+                }
+                // The server has answered: another address is no better.
+                Err(error @ mysql::Error::MySqlError(_)) => return Err(error.into()),
+                Err(error) => failure = error.into(),
+            }
+        }
+        Err(failure)
+    }
+
+    /// What a host is connected to under: its addresses, because the driver resolves names without
+    /// a limit of time. Where the certificate has to be valid for the name it is the name, which the
+    /// resolver has just answered.
+    fn names(&self, host: &MysqlHost, deadline: Instant) -> io::Result<Vec<String>> {
+        let addresses = resolve::resolve(&host.to_string(), deadline)?;
+        if self.config.tls == Tls::Required && host.host.parse::<IpAddr>().is_err() {
+            return Ok(vec![host.host.clone()]);
+        }
+        let mut names: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
+        names.dedup();
+        Ok(names)
     }
 
     fn opts(
         &self,
-        host: &MysqlHost,
+        name: &str,
+        port: u16,
         database: Option<&str>,
         read_timeout: Duration,
     ) -> Result<OptsBuilder, Failure> {
@@ -99,15 +133,14 @@ impl Connector {
         let tls = (config.tls == Tls::Required)
             .then(|| SslOpts::default().with_root_cert_path(config.tls_ca.clone()));
         Ok(OptsBuilder::new()
-            .ip_or_hostname(Some(host.host.as_str()))
-            .tcp_port(host.port)
+            .ip_or_hostname(Some(name))
+            .tcp_port(port)
             .user(Some(self.url.user.as_str()))
             .pass(password.as_ref().map(|secret| secret.expose()))
             .db_name(database)
             .ssl_opts(tls)
             .prefer_socket(false)
             .tcp_nodelay(true)
-            .tcp_connect_timeout(Some(config.connect_timeout.duration()))
             .read_timeout(Some(read_timeout))
             .write_timeout(Some(config.write_timeout.duration()))
             .max_allowed_packet(Some(PACKET_MAX))
@@ -197,6 +230,11 @@ fn service(session: &mut Session) -> Result<Service, Failure> {
         Some("2") => Ok(Service::Poor),
         Some(_) => Err(not_serving("the Galera node is not synced")),
     }
+}
+
+fn unresolved(error: io::Error) -> Failure {
+    let text = format!("the name has no address: {error}");
+    mysql::Error::IoError(io::Error::new(error.kind(), text)).into()
 }
 
 fn not_serving(why: &'static str) -> Failure {

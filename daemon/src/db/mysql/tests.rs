@@ -101,6 +101,32 @@ fn a_missing_database_and_its_tables_are_made_once() {
 }
 
 #[test]
+fn a_name_stands_for_its_addresses_and_one_without_any_is_told() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let server = test_mariadb::shared();
+    let mut url = prepared(server, "named");
+    url.hosts[0].host = "localhost".to_owned();
+    let mysql = open(server, &url);
+    wait_for(&mysql);
+    assert_eq!(count(&mysql).unwrap(), Some(0));
+    // No name server knows it (RFC 6761).
+    url.hosts[0].host = "db.invalid".to_owned();
+    let mysql = open(server, &url);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let told = loop {
+        let error = count(&mysql).unwrap_err();
+        let told = format!("{:#}", anyhow::Error::from(error));
+        if told.contains("the name has no address") {
+            break told;
+        }
+        assert!(Instant::now() < deadline, "{told}");
+    };
+    assert!(told.contains("away"), "{told}");
+}
+
+#[test]
 fn sessions_are_set_up_and_bounded() {
     if !test_mariadb::is_wanted() {
         return;
