@@ -16,6 +16,7 @@ pub struct IdClient {
     ids: Rotation,
     pools: Arc<PoolManager>,
     no_several: Lacking,
+    no_probe: Lacking,
 }
 
 impl IdClient {
@@ -25,6 +26,7 @@ impl IdClient {
             ids: Rotation::new("idserver", ids),
             pools,
             no_several: Lacking::new("GET-IDS"),
+            no_probe: Lacking::new("PROBE"),
         }
     }
 
@@ -55,6 +57,27 @@ impl IdClient {
             let one = || self.next_id_of(address, key).map(|id| id..id + 1);
             self.no_several.ask(address, several, one)
         })
+    }
+
+    /// The idservers, in the order of the configuration.
+    pub fn addresses(&self) -> &[Address] {
+        self.ids.addresses()
+    }
+
+    /// Whether an idserver can give numbers, found out without using one up. A C++ idserver is
+    /// well when it accepts a connection.
+    ///
+    /// # Errors
+    /// Why it gives none, or why it could not be asked.
+    pub fn probe(&self, address: &Address) -> Result<(), Error> {
+        let request = IdRequest::Probe.encode();
+        let probe = |way| {
+            let reply = idserver::REPLY;
+            self.pools
+                .call_on(way, address, &request, reply, 0, |_| Ok(()))
+        };
+        let connect = || self.pools.connect(address).map(drop);
+        self.no_probe.ask(address, probe, connect)
     }
 
     fn next_id_of(&self, address: &Address, key: &IdKey) -> Result<u64, Error> {

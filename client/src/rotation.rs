@@ -64,6 +64,11 @@ impl Rotation {
         Err(Error::all_failed(what, errors))
     }
 
+    /// All of them, in the order of the configuration.
+    pub(crate) fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
     /// The addresses in the order to ask them: the one that answered last, then the numeric ones,
     /// then the names.
     fn rotated(&self) -> Vec<Address> {

@@ -37,6 +37,15 @@ impl IdService {
         taken.map_err(fault)
     }
 
+    /// Numbers in memory do not count: they may be used up by the next request.
+    fn probe(&self) -> Result<Vec<u8>, Fault> {
+        let available = self.globals.ids.availability().full();
+        available.map(|()| Vec::new()).map_err(|error| Fault {
+            code: ErrorCode::Unavailable,
+            ..Fault::from(error)
+        })
+    }
+
     /// Whatever went wrong, no number is lost but some may be skipped, and trying again is safe.
     fn reserve(&self, key: &IdKey, size: u32) -> Result<Range<u64>, Fault> {
         let Globals { ids, config, .. } = &*self.globals;
@@ -76,6 +85,7 @@ impl Service for IdService {
         match request {
             IdRequest::GetId(key) => self.get_id(&key).map(encode_id),
             IdRequest::GetIds(key, count) => self.get_ids(&key, count).map(|ids| encode_ids(&ids)),
+            IdRequest::Probe => self.probe(),
         }
         .map(Reply::Body)
     }

@@ -13,6 +13,8 @@ pub const REPLY: u8 = 101;
 pub const GET_ID: u8 = 40;
 /// Several numbers of a key at once. Ours: a C++ idserver refuses it.
 pub const GET_IDS: u8 = 41;
+/// Whether numbers can be had; takes none. Ours: a C++ idserver refuses it.
+pub const PROBE: u8 = 42;
 
 /// Most numbers in the reply to GET-IDS.
 pub const IDS_MAX: u16 = 10_000;
@@ -29,6 +31,8 @@ pub enum IdRequest {
     GetId(IdKey),
     /// The next numbers of a key, 1 to [`IDS_MAX`]; fewer may come.
     GetIds(IdKey, u16),
+    /// Whether the next step of a key can be made: an empty success, or why not.
+    Probe,
 }
 
 impl IdRequest {
@@ -36,6 +40,7 @@ impl IdRequest {
     pub fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         let (command, key) = match self {
+            IdRequest::Probe => return frame(PROBE, &body),
             IdRequest::GetId(key) => (GET_ID, key),
             IdRequest::GetIds(key, count) => {
                 body.extend_from_slice(&count.to_be_bytes());
@@ -50,12 +55,14 @@ impl IdRequest {
 
 impl Request for IdRequest {
     const REPLY: u8 = REPLY;
-    const COMMANDS: &'static [(u8, &'static str)] = &[(GET_ID, "get-id"), (GET_IDS, "get-ids")];
+    const COMMANDS: &'static [(u8, &'static str)] =
+        &[(GET_ID, "get-id"), (GET_IDS, "get-ids"), (PROBE, "probe")];
 
     fn subject(&self) -> Subject<'_> {
         match self {
             IdRequest::GetId(key) => Subject::thing("get-id", key.as_str()),
             IdRequest::GetIds(key, _) => Subject::thing("get-ids", key.as_str()),
+            IdRequest::Probe => Subject::thing("probe", ""),
         }
     }
 
@@ -65,6 +72,8 @@ impl Request for IdRequest {
             (GET_ID, _) => Err(body_length(head, "2 to 65")),
             (GET_IDS, Ok(len @ 4..=67)) => Ok(len),
             (GET_IDS, _) => Err(body_length(head, "4 to 67")),
+            (PROBE, Ok(0)) => Ok(0),
+            (PROBE, _) => Err(body_length(head, "0")),
             (other, _) => Err(DecodeError::UnknownCommand(other)),
         }
     }
@@ -72,6 +81,7 @@ impl Request for IdRequest {
     fn decode(head: &Head, fixed: &[u8]) -> Result<IdRequest, DecodeError> {
         let mut fields = Fields::new(fixed);
         let count = match head.command {
+            PROBE => return Ok(IdRequest::Probe),
             GET_IDS => Some(fields.u16("count")?),
             _ => None,
         };

@@ -17,6 +17,8 @@ pub const REPORT_PATHS_MAX: usize = 16;
 pub const REPORT_ERRORS_MAX: usize = 4;
 /// Most warnings in a report.
 pub const REPORT_WARNINGS_MAX: usize = 8;
+/// Most idservers in a report.
+pub const REPORT_IDSERVERS_MAX: usize = 8;
 /// Longest text of any kind in a report, in bytes.
 pub const REPORT_WORDS_MAX: usize = 160;
 
@@ -24,7 +26,8 @@ pub const REPORT_WORDS_MAX: usize = 160;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// Whether a store path takes uploads: clients are sent to others first when none does.
+    /// Whether uploads have a chance: a store path takes them, rows can be written and numbers can
+    /// be had. Clients are sent to others first when not.
     pub uploads: bool,
     /// Whether downloads have a chance: clients are sent elsewhere when not. An earlier version
     /// does not tell, and serves them.
@@ -50,6 +53,18 @@ pub struct Report {
     /// What an operator should look after although the storage serves, one text for each thing; at
     /// most [`REPORT_WARNINGS_MAX`].
     pub warnings: Vec<String>,
+    /// The idservers that the storage asks for numbers; at most [`REPORT_IDSERVERS_MAX`].
+    pub idservers: Vec<Idserver>,
+}
+
+/// An idserver as a storage last found it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Idserver {
+    /// As configured.
+    pub address: String,
+    /// Why it gives no numbers; empty when it does.
+    pub why: String,
 }
 
 /// How far a storage is taken out of service.
@@ -145,6 +160,7 @@ impl Default for Report {
             counters: Counters::default(),
             errors: Vec::new(),
             warnings: Vec::new(),
+            idservers: Vec::new(),
         }
     }
 }
@@ -201,11 +217,16 @@ impl Report {
         self.paths.truncate(REPORT_PATHS_MAX);
         self.errors.truncate(REPORT_ERRORS_MAX);
         self.warnings.truncate(REPORT_WARNINGS_MAX);
+        self.idservers.truncate(REPORT_IDSERVERS_MAX);
         let of_paths = self
             .paths
             .iter_mut()
             .flat_map(|path| [&mut path.path, &mut path.health, &mut path.why]);
         let of_errors = self.errors.iter_mut().map(|error| &mut error.text);
+        let of_idservers = self
+            .idservers
+            .iter_mut()
+            .flat_map(|idserver| [&mut idserver.address, &mut idserver.why]);
         let single = [
             &mut self.version,
             &mut self.uploads_why,
@@ -214,26 +235,37 @@ impl Report {
         of_paths
             .chain(of_errors)
             .chain(&mut self.warnings)
+            .chain(of_idservers)
             .chain(single)
             .for_each(bound);
         self.paths.shrink_to_fit();
         self.errors.shrink_to_fit();
         self.warnings.shrink_to_fit();
+        self.idservers.shrink_to_fit();
         self
     }
 
-    /// Appends the text. What does not fit is left out: errors first, then the last paths.
+    /// Appends the text. What does not fit is left out: errors first, then the last paths,
+    /// idservers and warnings.
     pub(crate) fn encode(&self, body: &mut Vec<u8>) {
         let mut report = self.clone().bounded();
         loop {
             let text = serde_json::to_vec(&report).expect("a report is JSON");
             let fits = text.len() < REPORT_TEXT_MAX;
-            if fits || (report.errors.pop().is_none() && report.paths.pop().is_none()) {
+            if fits || !report.shorten() {
                 body.extend_from_slice(&text);
                 body.push(0);
                 return;
             }
         }
+    }
+
+    /// Drops the least of it. Tells whether there was anything to drop.
+    fn shorten(&mut self) -> bool {
+        self.errors.pop().is_some()
+            || self.paths.pop().is_some()
+            || self.idservers.pop().is_some()
+            || self.warnings.pop().is_some()
     }
 
     pub(crate) fn decode(fields: Fields<'_>) -> Result<Report, DecodeError> {

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use daemon::Stop;
 use daemon::metrics::Page;
-use daemon::status::Health;
 use log::info;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -128,17 +127,19 @@ impl Heal {
     }
 
     /// Copies that are missing, and files that nobody can tell the truth about.
-    pub(crate) fn health(&self, health: &mut Health) {
+    pub(crate) fn warning(&self) -> Option<String> {
+        let mut reasons = Vec::new();
         for (volume, Volume { answer, .. }) in &*self.0.lock() {
             let bricks = answer.as_deref().unwrap_or_default();
             for brick in bricks.iter().filter(|brick| !brick.connected) {
-                health.degrade(format!("volume {volume}: {} is away", brick.brick));
+                reasons.push(format!("volume {volume}: {} is away", brick.brick));
             }
             let split = bricks.iter().filter_map(|brick| brick.split_brain).max();
             if let Some(split) = split.filter(|split| *split > 0) {
-                health.degrade(format!("volume {volume}: {split} in split brain"));
+                reasons.push(format!("volume {volume}: {split} in split brain"));
             }
         }
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     pub(crate) fn measure(&self, page: &mut Page) {
@@ -221,10 +222,9 @@ mod tests {
         assert_eq!(told[1], json!({ "volume": "b", "unknown": "gluster: no" }));
         assert_eq!(told[0]["bricks"][1]["heal_pending"], 10);
         assert_eq!(told[0]["bricks"][0]["heal_pending"], Value::Null);
-        let mut health = Health::default();
-        heal.health(&mut health);
-        let reasons: Vec<&str> = health.reasons().collect();
-        let away = "volume a: node1:/bricks/a is away";
-        assert_eq!(reasons, [away, "volume a: 2 in split brain"]);
+        let warning = "volume a: node1:/bricks/a is away; volume a: 2 in split brain";
+        assert_eq!(heal.warning().as_deref(), Some(warning));
+        heal.learn(Volumes::new());
+        assert_eq!(heal.warning(), None);
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use client::IdClient;
 use log::warn;
 use parking_lot::{Mutex, RwLock};
-use proto::{ErrorCode, Fault, IdKey};
+use proto::report::Idserver;
+use proto::{Address, ErrorCode, Fault, IdKey};
 
 /// Asked for at once. What is left when the storage stops is skipped.
 const BATCH: u16 = 100;
@@ -20,6 +21,8 @@ pub(crate) struct Numbers {
     stocks: Mutex<HashMap<IdKey, Arc<Stock>>>,
     /// The key that was asked for last and why no idserver gave numbers, unless one did.
     failed: Mutex<Option<(IdKey, String)>>,
+    /// The idservers as they were found when they were last probed.
+    found: Mutex<Vec<Idserver>>,
 }
 
 /// Numbers of one key at hand.
@@ -42,6 +45,7 @@ impl Numbers {
             ids: RwLock::new(Arc::new(ids)),
             stocks: Mutex::default(),
             failed: Mutex::default(),
+            found: Mutex::default(),
         }
     }
 
@@ -82,10 +86,46 @@ impl Numbers {
         }
     }
 
-    /// Why no idserver gave numbers when they were last asked, unless one did.
+    /// Why no idserver gave numbers when they were last asked or probed, unless one did.
     pub(crate) fn trouble(&self) -> Option<String> {
         let failed = self.failed.lock();
-        failed.as_ref().map(|(_, why)| why.clone())
+        let failed = failed.as_ref().map(|(_, why)| why.clone());
+        failed.or_else(|| {
+            let found = self.found.lock();
+            let first = found.first().map(|idserver| idserver.why.clone());
+            first.filter(|_| found.iter().all(|idserver| !idserver.why.is_empty()))
+        })
+    }
+
+    /// Why the next upload gets no number, as far as is known: no idserver gave any, and none is
+    /// left.
+    pub(crate) fn lack(&self) -> Option<String> {
+        let trouble = self.trouble()?;
+        let stocks = self.stocks.lock();
+        let is_empty = |stock: &Arc<Stock>| stock.state.lock().numbers.is_empty();
+        stocks.values().all(is_empty).then_some(trouble)
+    }
+
+    /// The idservers as they were found when they were last probed.
+    pub(crate) fn idservers(&self) -> Vec<Idserver> {
+        self.found.lock().clone()
+    }
+
+    /// Finds out which idservers would give numbers: perhaps no upload comes that needs one.
+    pub(crate) fn probe(&self) {
+        let ids = Arc::clone(&self.ids.read());
+        let probe = |address: &Address| {
+            let probed = ids.probe(address);
+            let why = probed
+                .err()
+                .map(|e| format!("{:#}", anyhow::Error::from(e)));
+            Idserver {
+                address: address.to_string(),
+                why: why.unwrap_or_default(),
+            }
+        };
+        let found = ids.addresses().iter().map(probe).collect();
+        *self.found.lock() = found;
     }
 
     /// Asks again if the last time failed: perhaps no upload comes that would.

@@ -3,6 +3,7 @@
 //! A file exists when its row does: the row is written last on the way in and marked first on the
 //! way out, so that a crash leaves work for a sweep but never a row without its file.
 
+mod ability;
 mod admin;
 mod barred;
 mod clock;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use daemon::metrics::{CacheMetrics, Metrics, Page};
 use daemon::net::Connections;
 use daemon::status::{Health, Subject, measure_database};
-use proto::report::{Drain, Report, Space, StorePath};
+use proto::report::{Drain, Idserver, Report, Space, StorePath};
 use proto::storage::StorageRequest;
 use serde_json::{Value, json};
 
 use crate::globals::Globals;
+use crate::id::Numbers;
 use crate::report::{PATH_STATES, report};
 
 pub(crate) struct StorageMetrics {
@@ -46,12 +47,11 @@ impl Subject for Shown {
     fn health(&self, health: &mut Health) {
         health.needs_database(&self.globals.files.availability());
         self.globals.ties.health(health);
-        self.globals.heal.health(health);
         self.globals.warnings.health(health);
-        if let Some(why) = self.globals.numbers.trouble() {
-            health.fail(format!("no idserver gives a number: {why}"));
-        }
-        of_paths(health, &self.report());
+        of_numbers(health, &self.globals.numbers);
+        let paths = &self.globals.paths;
+        let able = (paths.take_uploads(), paths.serve_downloads());
+        of_paths(health, able, &self.report());
     }
 
     fn measure(&self, page: &mut Page) {
@@ -68,11 +68,12 @@ impl Subject for Shown {
             .sample(&[("durability", durability)], 1.0);
         page.gauge("tnv_storage_rows", "Rows of files that are remembered.")
             .sample(&[], self.globals.rows.len() as f64);
-        let help = "Whether uploads have a chance: 1 when a store path takes them.";
+        let help = "Whether uploads have a chance: 1 when store path, database and idservers do \
+                    their part.";
         let report = self.report();
         page.gauge("tnv_storage_takes_uploads", help)
             .sample(&[], f64::from(u8::from(report.uploads)));
-        let help = "Whether downloads have a chance: 1 when a store path answers.";
+        let help = "Whether downloads have a chance: 1 when a store path and the database answer.";
         page.gauge("tnv_storage_serves_downloads", help)
             .sample(&[], f64::from(u8::from(report.downloads)));
         let help = "Whether an administrator took it out of service: 1 when it is drained.";
@@ -97,14 +98,26 @@ impl Subject for Shown {
     }
 }
 
+/// While numbers are left the storage can do its work, though not for long.
+fn of_numbers(health: &mut Health, numbers: &Numbers) {
+    if let Some(why) = numbers.lack() {
+        health.fail(format!("no idserver gives a number: {why}"));
+    }
+    for Idserver { address, why } in numbers.idservers() {
+        if !why.is_empty() {
+            health.degrade(format!("idserver {address}: {why}"));
+        }
+    }
+}
+
 /// A storage that is full serves what it has. One that is drained is not there for uploads.
-fn of_paths(health: &mut Health, report: &Report) {
+fn of_paths(health: &mut Health, (takes, serves): (bool, bool), report: &Report) {
     let broken = |path: &&StorePath| !matches!(path.health.as_str(), "writable" | "full");
     let is_broken = report.paths.iter().any(|path| broken(&path));
-    if !report.uploads && is_broken && report.drain == Drain::None {
+    if !takes && is_broken && report.drain == Drain::None {
         health.fail("no store path takes uploads");
     }
-    if !report.downloads {
+    if !serves {
         health.fail("no store path answers");
     }
     for path in report.paths.iter().filter(|path| path.health != "writable") {
@@ -169,13 +182,13 @@ mod tests {
                 })
                 .collect();
             let report = Report {
-                uploads: paths.iter().any(|path| path.health == "writable"),
                 drain,
                 paths,
                 ..Report::default()
             };
             let mut health = Health::default();
-            of_paths(&mut health, &report);
+            let takes = report.paths.iter().any(|path| path.health == "writable");
+            of_paths(&mut health, (takes, true), &report);
             let reasons: Vec<&str> = health.reasons().collect();
             format!("{} {}", health.state(), reasons.join("; "))
         };

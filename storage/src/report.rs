@@ -6,6 +6,7 @@ use daemon::net::Connections;
 use proto::report::{Counters, Report, Space, StorePath};
 use proto::storage::{DELETE, DOWNLOAD, FILESIZE, READ, STAT, UPLOAD};
 
+use crate::ability::Ability;
 use crate::globals::Globals;
 use crate::store_path::Health;
 
@@ -23,10 +24,14 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
     let space = paths
         .iter()
         .fold(Space::default(), |sum, path| sum.plus(path.space));
-    let rows = globals.files.availability();
+    let ability = Ability::of(globals);
+    let (uploads, uploads_why) = Ability::told(&ability.uploads);
+    let (downloads, downloads_why) = Ability::told(&ability.downloads);
     Report {
-        uploads: globals.paths.take_uploads() && rows.writes.is_ok(),
-        downloads: globals.paths.serve_downloads() && rows.reads.is_ok(),
+        uploads,
+        downloads,
+        uploads_why,
+        downloads_why,
         drain: globals.identity.drain(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         up_since,
@@ -40,7 +45,7 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
         },
         errors: globals.errors.list(),
         warnings: globals.warnings.list(),
-        ..Report::default()
+        idservers: globals.numbers.idservers(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The periodic jobs: looking after the store paths, finishing deletions that a crash cut short,
-//! asking again for numbers that were not to be had, asking GlusterFS what it has to heal, and
+//! probing idservers, asking again for numbers that were not to be had, asking GlusterFS what it has to heal, and
 //! removing what dead uploads left.
 //!
 //! Each store path has a thread of its own, which its disk may catch, and one thread, which goes to
@@ -57,13 +57,12 @@ impl Jobs {
                 }
             })?,
             Ticker::start("numbers", RETRY_FIRST, stop.clone(), move || {
+                numbered.numbers.probe();
                 numbered.numbers.retry();
-                let trouble = numbered.numbers.trouble();
-                let warning = trouble.map(|why| format!("no idserver gives a number: {why}"));
-                numbered.warnings.set("numbers", warning);
             })?,
             Ticker::start("heal", heal_interval, stop.clone(), move || {
                 round.go(&healed.heal, &asking);
+                healed.warnings.set("gluster", healed.heal.warning());
             })?,
             Ticker::start("sweep", SWEEP_INTERVAL, stop.clone(), move || {
                 sweep_all(&swept, &going_on)

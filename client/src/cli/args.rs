@@ -141,6 +141,12 @@ pub(super) struct MonitorArgs {
         value_parser = clap::value_parser!(u8).range(0..=100)
     )]
     pub(super) critical: u8,
+    /// Status ports of idservers to ask, instead of those in the settings file
+    #[arg(long, value_name = "HOST:PORT;...")]
+    pub(super) idservers: Option<String>,
+    /// Status ports of HTTP servers to ask, instead of those in the settings file
+    #[arg(long, value_name = "HOST:PORT;...")]
+    pub(super) httpds: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -31,6 +31,23 @@ pub(super) struct Settings {
     user: Option<UserId>,
     /// The file with the administrators' key.
     pub(super) admin_key_file: Option<PathBuf>,
+    /// Whom `monitor` asks besides the trackers.
+    pub(super) monitor: StatusPorts,
+}
+
+/// The status ports of servers that no tracker knows.
+#[derive(Debug, Default)]
+pub(super) struct StatusPorts {
+    pub(super) idservers: Vec<Address>,
+    pub(super) httpds: Vec<Address>,
+}
+
+/// The section `[monitor]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct MonitorSection {
+    idservers: Vec<String>,
+    httpds: Vec<String>,
 }
 
 /// The settings file as it is written.
@@ -46,6 +63,8 @@ struct SettingsFile {
     io_timeout: Option<Duration>,
     bind: Option<IpAddr>,
     admin_key_file: Option<PathBuf>,
+    #[serde(default)]
+    monitor: MonitorSection,
 }
 
 impl Settings {
@@ -54,7 +73,7 @@ impl Settings {
     pub(super) fn load(global: &Global) -> anyhow::Result<Settings> {
         let file = load_file(global.config.as_deref())?;
         let trackers = match (&global.trackers, file.trackers) {
-            (Some(list), _) => Address::parse_list(list).map_err(mistake)?,
+            (Some(list), _) => parse_list(list)?,
             (None, Some(list)) => parse_each(&list)?,
             (None, None) => parse_each(&[DEFAULT_TRACKER.to_owned()])?,
         };
@@ -80,6 +99,10 @@ impl Settings {
             app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(mistake)?,
             user: user.map(UserId::new).transpose().map_err(mistake)?,
             admin_key_file: file.admin_key_file,
+            monitor: StatusPorts {
+                idservers: parse_each(&file.monitor.idservers)?,
+                httpds: parse_each(&file.monitor.httpds)?,
+            },
         })
     }
 
@@ -143,6 +166,11 @@ fn default_files() -> Vec<PathBuf> {
 fn parse_each(list: &[String]) -> Result<Vec<Address>, Mistake> {
     let parse = |text: &String| text.parse().map_err(mistake);
     list.iter().map(parse).collect()
+}
+
+/// Addresses as they are typed, `host:port;host:port`.
+pub(super) fn parse_list(list: &str) -> Result<Vec<Address>, Mistake> {
+    Address::parse_list(list).map_err(mistake)
 }
 
 pub(super) fn mistake(error: DecodeError) -> Mistake {

@@ -1,10 +1,11 @@
 //! `tnv monitor` against trackers that say what they are told to.
 
+use std::io::{Read, Write};
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
 use proto::cluster::{Cluster, Group, Refused, Storage, Tracker};
-use proto::report::{Counters, Drain, LastError, Report, Space, StorePath};
+use proto::report::{Counters, Drain, Idserver, LastError, Report, Space, StorePath};
 use proto::tracker::{REPLY, TrackerRequest};
 use proto::{ErrorCode, Fault};
 use serde_json::Value;
@@ -309,4 +310,112 @@ fn of_a_cpp_tracker_its_list_is_shown() {
     assert!(page.contains("join time = 2026-11-21 23:36:52"));
     let (exit, line) = check(&[fake.address.as_str()]);
     assert_eq!(exit, 0, "{line}");
+}
+
+/// A status port that answers `/healthz` like this.
+fn status_port(code: &'static str, body: &'static str) -> Fake {
+    Fake::start(move |_, mut stream| {
+        let mut request = [0; 4096];
+        let n = stream.read(&mut request).unwrap();
+        assert!(request[..n].starts_with(b"GET /healthz HTTP/1.1\r\n"));
+        let head = format!("HTTP/1.1 {code}\r\nContent-Length: {}\r\n\r\n", body.len());
+        // The client may have all it wants already.
+        let _ = stream.write_all(&[head.as_bytes(), body.as_bytes()].concat());
+    })
+}
+
+#[test]
+fn what_keeps_a_group_from_taking_files_is_told_and_what_one_storage_lacks_too() {
+    let state = Arc::new(Mutex::new(cluster()));
+    let fake = tracker(&state);
+    let trackers = [fake.address.as_str()];
+    let change = |hosts: &[usize], change: &dyn Fn(&mut Report)| {
+        let mut state = state.lock().unwrap();
+        *state = cluster();
+        for &host in hosts {
+            change(state.groups[0].storages[host].report.as_mut().unwrap());
+        }
+    };
+    let no_number = "no idserver gives a number: 10.0.0.3:22000: refused";
+    let no_numbers = |report: &mut Report| {
+        report.uploads = false;
+        report.uploads_why = no_number.to_owned();
+        report.idservers = vec![Idserver {
+            address: "10.0.0.3:22000".to_owned(),
+            why: "refused".to_owned(),
+        }];
+    };
+    change(&[0, 1], &no_numbers);
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 2, "{line}");
+    let told = format!("TNV CRITICAL - group001 takes no uploads: {no_number}; ");
+    assert!(line.starts_with(&told), "{line}");
+    assert!(
+        line.contains("idserver 10.0.0.3:22000 gives no numbers: refused"),
+        "{line}"
+    );
+    assert!(line.contains(" writable=0"), "{line}");
+    change(&[1], &no_numbers);
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 1, "{line}");
+    let told = format!("group001 10.0.0.2:23000 takes no uploads: {no_number}");
+    assert!(line.contains(&told), "{line}");
+    let page = monitor(&trackers, &[]);
+    let told = format!("\t\tread write mode = read ({no_number})");
+    assert!(stdout(&page).lines().any(|line| line == told));
+    change(&[0, 1], &|report| {
+        report.downloads = false;
+        report.downloads_why = "database error: cannot read".to_owned();
+    });
+    let (exit, line) = check(&trackers);
+    assert_eq!(exit, 2, "{line}");
+    let told = "group001 has no storage that serves: database error: cannot read";
+    assert!(line.contains(told), "{line}");
+}
+
+#[test]
+fn status_ports_of_idservers_and_httpds_are_asked() {
+    let fake = tracker(&Arc::new(Mutex::new(cluster())));
+    let ok = status_port("200 OK", "ok\n");
+    let failing = status_port("503 Service Unavailable", "failing\nno tracker answers\n");
+    let foreign = status_port("404 Not Found", "404\n");
+    let trackers = [fake.address.as_str()];
+    let ask = |args: &[&str]| {
+        let output = monitor(&trackers, args);
+        (code(&output), stdout(&output).to_owned())
+    };
+    let [ok, failing, foreign] = [&ok, &failing, &foreign].map(|port| port.address.as_str());
+    let (exit, line) = ask(&["--check", "--httpds", ok, "--idservers", ok]);
+    assert_eq!(exit, 0, "{line}");
+    let both = format!("{failing};{ok}");
+    let (exit, line) = ask(&["--check", "--httpds", &both]);
+    assert_eq!(exit, 1, "{line}");
+    assert!(
+        line.contains(&format!("httpd {failing} is failing: no tracker answers")),
+        "{line}"
+    );
+    let dead = dead_address();
+    let none = format!("{failing};{dead};{foreign}");
+    let (exit, line) = ask(&["--check", "--idservers", &none]);
+    assert_eq!(exit, 2, "{line}");
+    assert!(
+        line.starts_with("TNV CRITICAL - no idserver serves; "),
+        "{line}"
+    );
+    assert!(
+        line.contains(&format!("idserver {dead} does not answer: ")),
+        "{line}"
+    );
+    assert!(line.contains("it is no status port of tnv"), "{line}");
+
+    let dir = TempDir::new().unwrap();
+    let settings = format!("[monitor]\nhttpds = [\"{failing}\"]\n");
+    std::fs::write(dir.path().join("s.toml"), settings).unwrap();
+    let args = ["--config", "s.toml", "monitor"];
+    let output = tnv(dir.path(), trackers[0], &args).output().unwrap();
+    let told = format!("httpd {failing} is failing: no tracker answers");
+    assert!(stdout(&output).lines().any(|line| line == told));
+    let (_, text) = ask(&["--json", "--httpds", ok]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["status_ports"][0]["state"], "ok");
 }

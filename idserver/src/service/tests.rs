@@ -42,7 +42,9 @@ impl Ids for Arc<ToyIds> {
     }
 
     fn availability(&self) -> Availability {
-        Availability::of_both(Ok(()))
+        let is_away = self.away.load(Ordering::SeqCst);
+        let away = || Err(DbError::UnknownOutcome { source: None });
+        Availability::of_both(if is_away { away() } else { Ok(()) })
     }
 
     fn close(&self) {}

@@ -136,6 +136,7 @@ fn id_request() -> impl Strategy<Value = IdRequest> {
     prop_oneof![
         parsed("[ -~]{1,64}").prop_map(IdRequest::GetId),
         (parsed("[ -~]{1,64}"), 1..=IDS_MAX).prop_map(|(key, n)| IdRequest::GetIds(key, n)),
+        Just(IdRequest::Probe),
     ]
 }
 

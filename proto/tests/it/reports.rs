@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use proto::cluster::{Cluster, Group, Storage, Tracker};
 use proto::report::{
-    Counters, Drain, LastError, REPORT_ERRORS_MAX, REPORT_PATHS_MAX, REPORT_TEXT_MAX,
-    REPORT_WARNINGS_MAX, REPORT_WORDS_MAX, Report, Space, StorePath,
+    Counters, Drain, Idserver, LastError, REPORT_ERRORS_MAX, REPORT_IDSERVERS_MAX,
+    REPORT_PATHS_MAX, REPORT_TEXT_MAX, REPORT_WARNINGS_MAX, REPORT_WORDS_MAX, Report, Space,
+    StorePath,
 };
 use proto::tracker::{Member, REPORT, TrackerRequest};
 use proto::{HEAD_LEN, Head, Request};
@@ -73,9 +74,17 @@ pub(crate) fn report() -> impl Strategy<Value = Report> {
                 paths,
                 counters,
                 errors,
+                idservers: warnings.iter().map(|why| idserver(why)).collect(),
                 warnings,
             },
         )
+}
+
+fn idserver(why: &str) -> Idserver {
+    Idserver {
+        address: "10.0.0.3:22000".to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
@@ -156,6 +165,7 @@ fn a_report_that_is_too_long_is_sent_as_far_as_it_fits() {
         uploads_why: "no\u{7}number".repeat(100),
         downloads_why: "用".repeat(100),
         warnings: vec!["\u{1b}".repeat(5000); 500],
+        idservers: vec![idserver(&"\"".repeat(5000)); 500],
         ..Report::default()
     });
     let report = received(&frame);
@@ -165,6 +175,7 @@ fn a_report_that_is_too_long_is_sent_as_far_as_it_fits() {
         report.warnings,
         vec![" ".repeat(REPORT_WORDS_MAX); REPORT_WARNINGS_MAX]
     );
+    assert!((1..=REPORT_IDSERVERS_MAX).contains(&report.idservers.len()));
     for text in [&report.uploads_why, &report.downloads_why] {
         assert!(text.len() <= REPORT_WORDS_MAX, "{text}");
     }

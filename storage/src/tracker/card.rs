@@ -14,6 +14,7 @@ use proto::report::{Drain, Report};
 use proto::tracker::{Join, Member, REPLY, TrackerRequest};
 use proto::{Address, Version};
 
+use crate::ability::Ability;
 use crate::clock::epoch_secs;
 use crate::globals::Globals;
 use crate::report::report;
@@ -94,11 +95,11 @@ impl Card {
     }
 
     pub(super) fn standing(&self) -> Standing {
-        let globals = &self.globals;
+        let Ability { uploads, downloads } = Ability::of(&self.globals);
         (
-            globals.paths.take_uploads(),
-            globals.paths.serve_downloads(),
-            globals.identity.drain(),
+            uploads.is_ok(),
+            downloads.is_ok(),
+            self.globals.identity.drain(),
         )
     }
 

@@ -13,11 +13,12 @@ use daemon::net::Server;
 use daemon::status::StatusConfig;
 use daemon::units::Period;
 use daemon::wire::{Caller, Reply, Service, Wire};
+use proto::report::Report;
 use proto::tracker::TrackerRequest;
 use proto::{ErrorCode, Fault};
 use storage::Storage;
 
-use super::support::{Node, PATIENCE};
+use super::support::{Node, PATIENCE, code};
 
 struct Diary {
     heard: Sender<TrackerRequest>,
@@ -289,4 +290,93 @@ fn who_is_not_in_allow_hosts_is_refused_until_a_reload_lets_it_in() {
     };
     node.storage.as_mut().unwrap().reload(&config).unwrap();
     node.client().upload("film", b"content").unwrap();
+}
+
+/// The next report that is as it should be.
+fn report(diary: &Receiver<TrackerRequest>, is: impl Fn(&Report) -> bool) -> Report {
+    let deadline = Instant::now() + PATIENCE * 3;
+    let mut last = None;
+    loop {
+        match diary.recv_deadline(deadline) {
+            Ok(TrackerRequest::Report(_, report)) if is(&report) => return *report,
+            Ok(TrackerRequest::Report(_, report)) => last = Some(report),
+            Ok(_) => {}
+            Err(e) => panic!("{e}, last was {last:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_storage_without_idservers_says_so_at_once_and_takes_no_uploads_when_no_number_is_left() {
+    let (server, diary) = tracker(false);
+    let mut node = Node::start_with(|config| config.trackers = vec![server.addr().into()]);
+    let mut client = node.client();
+    client.upload("a", b"content").unwrap();
+    let well = |report: &Report| !report.idservers.is_empty();
+    let told = report(&diary, well);
+    assert_eq!((told.uploads, told.uploads_why.as_str()), (true, ""));
+    let address = node.config.idservers[0].to_string();
+    assert_eq!(told.idservers[0].address, address);
+    assert_eq!(told.idservers[0].why, "");
+
+    node.idserver.take().unwrap().shutdown();
+    let told = report(&diary, |report| {
+        report
+            .idservers
+            .iter()
+            .any(|idserver| !idserver.why.is_empty())
+    });
+    // A number is left for each of the next uploads.
+    assert!(told.uploads, "{}", told.uploads_why);
+    let refused = (1..=100).find_map(|n| client.upload(&format!("b{n}"), b"").err());
+    assert_eq!(refused.unwrap().code, ErrorCode::Unavailable);
+    let told = report(&diary, |report| !report.uploads);
+    assert!(
+        told.uploads_why.starts_with("no idserver gives a number: "),
+        "{}",
+        told.uploads_why
+    );
+    assert!(told.downloads && told.downloads_why.is_empty());
+    server.shutdown();
+}
+
+#[test]
+fn a_storage_that_was_never_asked_for_a_file_knows_that_no_idserver_answers() {
+    let (server, diary) = tracker(false);
+    let node = Node::start_with(|config| {
+        config.trackers = vec![server.addr().into()];
+        config.idservers = vec!["127.0.0.9:1".parse().unwrap()];
+    });
+    let told = report(&diary, |report| !report.uploads);
+    assert!(
+        told.uploads_why.contains("127.0.0.9:1"),
+        "{}",
+        told.uploads_why
+    );
+    drop(node);
+    server.shutdown();
+}
+
+#[test]
+fn a_storage_whose_database_takes_no_rows_tells_the_trackers_so() {
+    let (server, diary) = tracker(false);
+    let node = Node::start_with(|config| config.trackers = vec![server.addr().into()]);
+    let mut client = node.client();
+    client.upload("a", b"content").unwrap();
+    assert!(report(&diary, |_| true).uploads);
+    let database = node.folder.path().join("storage.db");
+    let other = rusqlite::Connection::open(&database).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    assert_eq!(code(client.upload("b", b"content")), ErrorCode::Unavailable);
+    let told = report(&diary, |report| !report.uploads);
+    assert!(
+        told.uploads_why.starts_with("database unavailable: "),
+        "{}",
+        told.uploads_why
+    );
+    assert!(told.downloads, "{}", told.downloads_why);
+    other.execute_batch("rollback").unwrap();
+    assert_eq!(report(&diary, |report| report.uploads).uploads_why, "");
+    drop(node);
+    server.shutdown();
 }

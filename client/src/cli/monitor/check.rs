@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use proto::cluster::Group;
-use proto::group_list;
+use proto::cluster::{Group, Storage};
+use proto::report::{Drain, Report};
 
+use super::status_page::StatusPage;
 use super::view::{self, View};
 
 /// Most reasons in the line.
@@ -35,6 +36,7 @@ pub(super) fn judge(view: &View, warning: u8, critical: u8) -> Verdict {
     findings.warning.extend(view.differences.iter().map(differ));
     let refused = |text: &String| format!("refused: {text}");
     findings.warning.extend(view.refused.iter().map(refused));
+    of_helpers(view, &mut findings);
     if view.groups.is_empty() {
         findings.warning.push("there is no group".to_owned());
     }
@@ -78,11 +80,19 @@ fn of_servers(group: &Group, findings: &mut Findings) {
     let name = &group.name;
     let storages = || group.storages.iter();
     if !storages().any(view::is_readable) {
+        let why = why(group, |report| &report.downloads_why);
+        let text = format!("{name} has no storage that serves{why}");
+        findings.critical.push(text);
+    } else if group.open && !storages().any(view::is_writable) {
+        let why = why(group, |report| &report.uploads_why);
         findings
             .critical
-            .push(format!("{name} has no storage that serves"));
-    } else if group.open && !storages().any(view::is_writable) {
-        findings.critical.push(format!("{name} takes no uploads"));
+            .push(format!("{name} takes no uploads{why}"));
+    } else {
+        let some = storages().filter(|storage| view::is_active(storage));
+        findings
+            .warning
+            .extend(some.flat_map(|storage| lacks(group, storage)));
     }
     if group.unregistered {
         let text = format!("group {name} is not in the database");
@@ -90,7 +100,7 @@ fn of_servers(group: &Group, findings: &mut Findings) {
     }
     for storage in storages() {
         let address = &storage.address;
-        if storage.status != group_list::Storage::ACTIVE {
+        if !view::is_active(storage) {
             findings
                 .warning
                 .push(format!("{name} {address} is {}", storage.status));
@@ -105,6 +115,43 @@ fn of_servers(group: &Group, findings: &mut Findings) {
         let warnings = view::warnings(group, storage);
         findings.warning.extend(warnings);
     }
+}
+
+/// Idservers and what answers at status ports. Others of its kind stand in for one.
+fn of_helpers(view: &View, findings: &mut Findings) {
+    for role in ["idserver", "httpd"] {
+        let all = || view.status_ports.iter().filter(|page| page.role == role);
+        if all().count() > 0 && !all().any(StatusPage::serves) {
+            findings.critical.push(format!("no {role} serves"));
+        }
+    }
+    findings.warning.extend(view.troubles());
+}
+
+/// Why a group cannot do what none of its storages can: the first reason there is.
+fn why(group: &Group, of: fn(&Report) -> &String) -> String {
+    let live = group
+        .storages
+        .iter()
+        .filter(|storage| view::is_active(storage));
+    let mut reasons = live.filter_map(|storage| Some(of(storage.report.as_ref()?)));
+    let first = reasons.find(|why| !why.is_empty());
+    first.map_or_else(String::new, |why| format!(": {why}"))
+}
+
+/// What one storage cannot do while others of its group can.
+fn lacks(group: &Group, storage: &Storage) -> Vec<String> {
+    let Some(report) = &storage.report else {
+        return Vec::new();
+    };
+    let is_wanted = group.open && report.drain == Drain::None;
+    let (uploads, downloads) = (&report.uploads_why, &report.downloads_why);
+    let lack = |what: &str, why: &String| {
+        (!why.is_empty()).then(|| format!("{} {} {what}: {why}", group.name, storage.address))
+    };
+    let downloads = lack("serves no downloads", downloads);
+    let uploads = lack("takes no uploads", uploads).filter(|_| is_wanted);
+    downloads.into_iter().chain(uploads).collect()
 }
 
 fn of_space(group: &Group, warning: u8, critical: u8, findings: &mut Findings) {

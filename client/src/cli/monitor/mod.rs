@@ -1,34 +1,42 @@
 //! `tnv monitor`: the cluster at a glance.
 
 mod check;
+mod idservers;
+mod status_page;
 mod table;
 mod text;
 mod view;
 mod watch;
 
 use std::process::ExitCode;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
+
+use proto::Address;
 
 use super::Context;
 use super::args::MonitorArgs;
 use super::exit::{Exit, Mistake};
 use super::output::{print_error, write_stdout};
+use super::settings::{StatusPorts, parse_list};
+use status_page::StatusPage;
 use view::View;
 
 /// How a check ends that cannot tell: as Nagios has it.
 pub(super) const UNKNOWN: u8 = 3;
 
 pub(super) fn run(context: &Context, args: &MonitorArgs) -> anyhow::Result<ExitCode> {
+    let ports = ports(context, args)?;
     if let Some(seconds) = args.watch {
         let interval = Duration::from_secs(seconds);
-        watch::run(interval, || gather(context))?;
+        watch::run(interval, || gather(context, &ports))?;
         return Ok(Exit::Ok.into());
     }
     if args.check && args.warning < args.critical {
         let text = "--warning is below --critical: it would never be told";
         return Err(Mistake::usage(text).into());
     }
-    let view = gather(context);
+    let view = gather(context, &ports);
     if args.check {
         let verdict = check::judge(&view, args.warning, args.critical);
         write_stdout(format!("{}\n", verdict.line).as_bytes())?;
@@ -52,25 +60,46 @@ pub(super) fn unknown(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(UNKNOWN)
 }
 
-/// Asks every tracker, all at once: one that is silent costs its own time only.
-fn gather(context: &Context) -> View {
+/// Whom to ask besides the trackers: the command line's lists go before the settings file's.
+fn ports(context: &Context, args: &MonitorArgs) -> Result<StatusPorts, Mistake> {
+    let of_file = &context.settings.monitor;
+    let list = |typed: &Option<String>, of_file: &Vec<Address>| match typed {
+        Some(list) => parse_list(list),
+        None => Ok(of_file.clone()),
+    };
+    Ok(StatusPorts {
+        idservers: list(&args.idservers, &of_file.idservers)?,
+        httpds: list(&args.httpds, &of_file.httpds)?,
+    })
+}
+
+/// Asks every tracker and status port, all at once: one that is silent costs its own time only.
+fn gather(context: &Context, ports: &StatusPorts) -> View {
     let client = &context.client;
     let trackers = &context.settings.client.trackers;
-    let answers = std::thread::scope(|scope| {
-        let threads: Vec<_> = trackers
+    let connection = &context.settings.client.connection;
+    let idservers = ports.idservers.iter().map(|address| ("idserver", address));
+    let httpds = ports.httpds.iter().map(|address| ("httpd", address));
+    let (answers, pages) = thread::scope(|scope| {
+        let asked: Vec<_> = trackers
             .iter()
             .map(|tracker| scope.spawn(|| client.cluster_of(tracker)))
             .collect();
-        let joined = threads.into_iter().zip(trackers);
-        joined
-            .map(|(thread, tracker)| {
-                let answer = match thread.join() {
-                    Ok(answer) => answer.map_err(|error| error.chain()),
-                    Err(_) => Err("the question panicked".to_owned()),
-                };
-                (tracker.clone(), answer)
-            })
-            .collect()
+        let ask = |(role, address)| scope.spawn(move || StatusPage::ask(role, address, connection));
+        let pages: Vec<_> = idservers.chain(httpds).map(ask).collect();
+        let answers = asked.into_iter().zip(trackers).map(|(thread, tracker)| {
+            let answer = join(thread).and_then(|answer| answer.map_err(|error| error.chain()));
+            (tracker.clone(), answer)
+        });
+        let answers = answers.collect();
+        let pages = pages.into_iter().filter_map(|thread| join(thread).ok());
+        (answers, pages.collect())
     });
-    View::new(answers)
+    View::new(answers, pages)
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> Result<T, String> {
+    thread
+        .join()
+        .map_err(|_| "the question panicked".to_owned())
 }

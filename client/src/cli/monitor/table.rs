@@ -20,6 +20,7 @@ pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
     lines.extend(view.errors());
     let differ = |text: &String| format!("trackers differ: {text}");
     lines.extend(view.differences.iter().map(differ));
+    lines.extend(view.troubles());
     lines.extend(view.refused.iter().map(|text| format!("refused: {text}")));
     for group in &view.groups {
         for storage in &group.storages {
@@ -91,10 +92,8 @@ mod tests {
     #[test]
     fn what_strangers_say_stays_on_its_line() {
         let view = View {
-            trackers: Vec::new(),
-            groups: Vec::new(),
-            differences: Vec::new(),
             refused: vec!["a\nb\u{1b}[2J".to_owned()],
+            ..View::default()
         };
         let lines = lines(&view, 0);
         assert!(

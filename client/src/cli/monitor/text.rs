@@ -39,6 +39,12 @@ pub(super) fn page(view: &View) -> String {
             &format!("tracker server is {}  {what}", answer.address),
         );
     }
+    for idserver in &view.idservers {
+        line(&mut page, &idserver.text());
+    }
+    for status_page in &view.status_ports {
+        line(&mut page, &status_page.text());
+    }
     for text in &view.differences {
         line(&mut page, &format!("trackers differ: {text}"));
     }

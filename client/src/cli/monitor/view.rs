@@ -8,8 +8,11 @@ use proto::group_list;
 use proto::report::{Drain, Space};
 use serde::Serialize;
 
+use super::idservers::{self, Idserver};
+use super::status_page::StatusPage;
+
 /// The cluster.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct View {
     pub(super) trackers: Vec<Answer>,
     /// The groups by name. Of a member that several trackers know, what the one says that heard of
@@ -19,6 +22,10 @@ pub(super) struct View {
     pub(super) differences: Vec<String>,
     /// Storages that a tracker refused.
     pub(super) refused: Vec<String>,
+    /// The idservers as the storages find them.
+    pub(super) idservers: Vec<Idserver>,
+    /// What servers say that no tracker knows.
+    pub(super) status_ports: Vec<StatusPage>,
 }
 
 /// What became of the question to one tracker.
@@ -32,7 +39,10 @@ pub(super) struct Answer {
 }
 
 impl View {
-    pub(super) fn new(answers: Vec<(Address, Result<Cluster, String>)>) -> View {
+    pub(super) fn new(
+        answers: Vec<(Address, Result<Cluster, String>)>,
+        status_ports: Vec<StatusPage>,
+    ) -> View {
         let clusters: Vec<(&Address, &Cluster)> = answers
             .iter()
             .filter_map(|(address, answer)| Some((address, answer.as_ref().ok()?)))
@@ -51,6 +61,8 @@ impl View {
         });
         View {
             trackers: trackers.collect(),
+            idservers: idservers::of(&groups),
+            status_ports,
             groups,
             differences,
             refused,
@@ -61,6 +73,14 @@ impl View {
     pub(super) fn answered(&self) -> usize {
         let answered = self.trackers.iter().filter(|t| t.error.is_none());
         answered.count()
+    }
+
+    /// What is wrong with idservers and with what answers at status ports, a line for each.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let pages = self.status_ports.iter();
+        let pages = pages.filter(|page| page.state != "ok");
+        let idservers = self.idservers.iter().filter_map(Idserver::trouble);
+        idservers.chain(pages.map(StatusPage::text)).collect()
     }
 
     /// What is wrong with trackers: those that did not answer, or have no database.
@@ -145,11 +165,16 @@ fn difference(
     Some(format!("{name} is {}", said.collect::<Vec<_>>().join(", ")))
 }
 
+/// Whether a tracker heard of it lately.
+pub(super) fn is_active(storage: &Storage) -> bool {
+    storage.status == group_list::Storage::ACTIVE
+}
+
 /// Whether clients are sent there.
 pub(super) fn is_readable(storage: &Storage) -> bool {
     let serves = storage.report.as_ref();
     let serves = serves.is_none_or(|report| report.downloads);
-    storage.status == group_list::Storage::ACTIVE && storage.offered && serves
+    is_active(storage) && storage.offered && serves
 }
 
 /// Whether uploads have a chance there.

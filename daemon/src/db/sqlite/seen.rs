@@ -1,7 +1,7 @@
 //! How the database was when it was used last.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -12,6 +12,8 @@ use crate::db::{Availability, DbError};
 pub(super) struct Seen {
     reads: Last,
     writes: Last,
+    /// Writes that went well since the start.
+    n_written: AtomicU64,
     /// Set once, for the life of the process: what is written to a damaged file may be lost, or
     /// overwrite what could have been saved.
     damage: OnceLock<DbError>,
@@ -32,7 +34,14 @@ impl Seen {
 
     /// Remembers what came of a write, and passes it on.
     pub(super) fn note_write<T>(&self, result: Result<T, DbError>) -> Result<T, DbError> {
+        self.n_written
+            .fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
         self.note(&self.writes, result)
+    }
+
+    /// How many writes went well since the start.
+    pub(super) fn n_written(&self) -> u64 {
+        self.n_written.load(Ordering::Relaxed)
     }
 
     /// # Errors

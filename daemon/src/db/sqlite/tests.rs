@@ -318,3 +318,22 @@ fn a_database_that_cannot_be_opened_says_so() {
     let error = Sqlite::open(&path, Synchronous::Full, "a", &[]).unwrap_err();
     assert!(matches!(error, DbError::Damaged { .. }), "{error:?}");
 }
+
+#[test]
+fn a_database_that_nobody_writes_to_is_found_out_to_take_no_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    let other = Connection::open(folder.path().join("new/folders/test.db")).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    let wait = |is_well: bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while db.availability().writes.is_ok() != is_well {
+            assert!(Instant::now() < deadline, "{:?}", db.availability());
+            std::thread::yield_now();
+        }
+    };
+    wait(false);
+    db.availability().reads.unwrap();
+    other.execute_batch("rollback").unwrap();
+    wait(true);
+}
