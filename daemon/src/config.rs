@@ -96,8 +96,12 @@ pub struct ServerConfig {
     pub workers: u32,
     /// Threads kept for small requests, 1 to [`WORKERS_MAX`].
     pub fast_workers: u32,
-    /// Most connections at a time; at the limit the one idle for longest makes room.
+    /// Most connections at a time; at the limit those of the address that has most make room.
     pub connections_max: u32,
+    /// Most connections of one address (of IPv6, of one network of 64 bits) at a time; absent: the
+    /// protocol's share of `connections_max`, and no limit for this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_address: Option<u32>,
     /// From the first byte of a request until its head and fixed part are whole.
     pub head_timeout: Period,
     /// How long a connection may stay without a request.
@@ -118,6 +122,7 @@ impl Default for ServerConfig {
             workers: 64,
             fast_workers: 4,
             connections_max: 16_000,
+            connections_per_address: None,
             head_timeout: Period::from_secs(10),
             idle_timeout: Period::from_secs(300),
             queue_timeout: Period::from_secs(10),
@@ -132,6 +137,7 @@ impl ServerConfig {
     /// What [`crate::net::Server::reload`] takes on.
     pub const RELOADED: &'static [&'static str] = &[
         "connections_max",
+        "connections_per_address",
         "head_timeout",
         "idle_timeout",
         "queue_timeout",
@@ -164,6 +170,8 @@ impl ServerConfig {
             );
             return Err(ConfigError::invalid("server.connections_max", reason));
         }
+        let no_connection = self.connections_per_address == Some(0);
+        check_nonzero("server.connections_per_address", no_connection)?;
         check_nonzero("server.min_rate", self.min_rate.bytes() == 0)
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct Service {
 }
 
 impl Handler for HttpService {
+    /// The connection to a storage.
+    const DESCRIPTORS: usize = 1;
+
     fn handle(&self, request: Request) -> Answer {
         if !matches!(request.method, Method::Get | Method::Head) {
             let refusal = Response::text(status::METHOD_NOT_ALLOWED, "method not allowed");

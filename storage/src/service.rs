@@ -175,6 +175,9 @@ impl Service for StorageService {
     type Request = StorageRequest;
     type Session = Challenge;
 
+    /// A file, and the folder it is made in.
+    const DESCRIPTORS: usize = 2;
+
     fn lane(&self, command: u8) -> Lane {
         match command {
             UPLOAD | DOWNLOAD | DELETE | READ | ADMIN => Lane::Slow,

@@ -17,6 +17,12 @@ use crate::net::{
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
 pub trait Handler: Send + Sync + 'static {
+    /// File descriptors that a request may need besides its connection's.
+    const DESCRIPTORS: usize = 0;
+
+    /// Whether it is served while the process has hardly a file descriptor left.
+    const USES_LAST_DESCRIPTORS: bool = false;
+
     /// Answers one request.
     fn handle(&self, request: Request) -> Answer;
 }
@@ -52,6 +58,16 @@ impl<H: Handler> Protocol for Http<H> {
     type Session = ();
 
     const REQUEST_MAX: usize = HEAD_MAX;
+
+    const DESCRIPTORS: usize = H::DESCRIPTORS;
+
+    /// Of a pipe, and of what takes the bytes that nobody wants.
+    const WORKER_DESCRIPTORS: usize = 3;
+
+    const USES_LAST_DESCRIPTORS: bool = H::USES_LAST_DESCRIPTORS;
+
+    /// HTTP faces the world: half of the connections are kept from any single client.
+    const CLIENT_SHARE: usize = 2;
 
     /// A request that crosses the closing of its connection is lost, and many clients do not try
     /// again. Those that ask often learn in time to go elsewhere (`Connection: close`).

@@ -15,9 +15,9 @@ pub struct NetMetrics {
     pub open: IntGauge,
     /// Connections that were accepted, those that were refused then among them.
     pub accepted: IntCounter,
-    /// Connections that were refused for want of room.
+    /// Connections, and requests, that were refused for want of room.
     pub refused: IntCounter,
-    /// Idle connections that were closed to make room.
+    /// Connections that were closed to make room.
     pub evicted: IntCounter,
     /// Connections closed because they were idle for too long.
     pub idle: IntCounter,
@@ -62,7 +62,7 @@ impl NetMetrics {
         let dropped = counters(
             registry,
             "tnv_connections_dropped_total",
-            "Connections closed by the daemon, by reason: evicted (idle, to make room), idle (for too \
+            "Connections closed by the daemon, by reason: evicted (to make room), idle (for too \
              long), head (the request came too slowly), stalled (the transfer was too slow).",
             &["reason"],
         );
@@ -74,7 +74,8 @@ impl NetMetrics {
             accepted: counter("tnv_connections_accepted_total", "Connections accepted."),
             refused: counter(
                 "tnv_connections_refused_total",
-                "Connections refused because connections_max was reached and none was idle.",
+                "Connections refused, and requests answered busy, for want of connections or file \
+                 descriptors.",
             ),
             evicted: dropped("evicted"),
             idle: dropped("idle"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
-use super::census::Slot;
+use super::limit::Permit;
 use super::protocol::{Inbox, Lane, Protocol};
 use super::receiving::Receiving;
 use super::sending::Sending;
@@ -31,11 +31,13 @@ pub(crate) struct Connection<P: Protocol> {
     pub(crate) queued_at: Instant,
     /// A request was taken and nothing of its reply is out.
     pub(crate) owes_reply: bool,
-    /// Found too slow by the parking thread, which leaves the dropping (of files, too) to a worker.
-    pub(crate) expired: bool,
+    /// Is to be closed by a worker: what it holds, such as a file, may take long to drop.
+    pub(crate) ended: bool,
     pub(crate) pace: Pace,
     pub(crate) ahead: Ahead,
-    pub(crate) _slot: Slot,
+    /// Bytes of content and reply that its last request has moved.
+    pub(crate) moved: u64,
+    pub(crate) permit: Permit,
 }
 
 pub(crate) enum Activity {
@@ -60,7 +62,12 @@ pub(crate) enum Filled {
 }
 
 impl<P: Protocol> Connection<P> {
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, id: u64, slot: Slot) -> Connection<P> {
+    pub(crate) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        id: u64,
+        permit: Permit,
+    ) -> Connection<P> {
         Connection {
             stream: Arc::new(stream),
             peer,
@@ -73,10 +80,11 @@ impl<P: Protocol> Connection<P> {
             last_request: Instant::now(),
             queued_at: Instant::now(),
             owes_reply: false,
-            expired: false,
+            ended: false,
             pace: Pace::default(),
             ahead: Ahead::default(),
-            _slot: slot,
+            moved: 0,
+            permit,
         }
     }
 
@@ -91,6 +99,12 @@ impl<P: Protocol> Connection<P> {
             }
             _ => &self.stream,
         }
+    }
+
+    /// Its request has moved so many bytes more.
+    pub(crate) fn moved(&mut self, bytes: u64) {
+        self.moved += bytes;
+        self.pace.moved(bytes);
     }
 
     /// The peer is waited for: kernels are not to be far ahead of it.

@@ -14,6 +14,7 @@ use socket2::{Domain, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use super::ahead;
 use super::congestion::{self, Congestion};
 use super::connection::Connection;
+use super::limit::Client;
 use super::protocol::Protocol;
 use super::refuse::say_busy;
 use super::server::Shared;
@@ -21,7 +22,7 @@ use super::watch;
 use crate::logging::Seldom;
 
 /// Time for connections that are being made when the server stops.
-const HANDSHAKES: Duration = Duration::from_millis(250);
+pub(crate) const HANDSHAKES: Duration = Duration::from_millis(250);
 /// Drops segments that open a connection (SYN without ACK, RFC 9293, 3.1) and no others: the filter
 /// of a listening socket sees each segment from its TCP header on.
 const NO_NEW: [SockFilter; 5] = [
@@ -75,7 +76,7 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
     };
     while !shared.is_stopping() {
         wait(&desk.listener, Some(shared.bell.as_fd()), None);
-        desk.accept_all();
+        desk.accept_until(|| shared.is_stopping());
     }
     desk.drain();
 }
@@ -103,9 +104,10 @@ struct Desk<'a, P: Protocol> {
 }
 
 impl<P: Protocol> Desk<'_, P> {
-    /// Accepts whoever is connected.
-    fn accept_all(&mut self) {
-        loop {
+    /// Accepts whoever is connected. In a flood there is always somebody: `is_over` is asked before
+    /// each.
+    fn accept_until(&mut self, is_over: impl Fn() -> bool) {
+        while !is_over() {
             match self.listener.accept() {
                 Ok((stream, peer)) => self.admit(stream, peer),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -143,7 +145,7 @@ impl<P: Protocol> Desk<'_, P> {
         if let Some(more) = self.seldom.due("exhausted") {
             error!("accept: {error}{more}");
         }
-        if !self.shared.evict_idle() {
+        if !self.shared.make_room(None) {
             self.shared.stop.wait(EXHAUSTED_WAIT);
         }
     }
@@ -157,7 +159,7 @@ impl<P: Protocol> Desk<'_, P> {
         }
         let end = Instant::now() + HANDSHAKES;
         loop {
-            self.accept_all();
+            self.accept_until(|| Instant::now() >= end);
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || !wait(&self.listener, None, Some(left)) {
                 return;
@@ -182,10 +184,12 @@ fn admit<P: Protocol>(
     id: u64,
 ) -> io::Result<Box<Connection<P>>> {
     stream.set_nonblocking(true)?;
-    let Some(slot) = shared.enter() else {
+    let client = Client::of(peer);
+    let has_room = !shared.limit.is_last(&stream) || shared.make_room(Some(client));
+    let Some(permit) = has_room.then(|| shared.enter(client)).flatten() else {
         shared.metrics().refused.inc();
         say_busy(shared, &stream);
         return Err(io::Error::other("too many connections"));
     };
-    Ok(Box::new(Connection::new(stream, peer, id, slot)))
+    Ok(Box::new(Connection::new(stream, peer, id, permit)))
 }

@@ -17,9 +17,10 @@
 //! bytes move; half a request costs a small buffer and a deadline, never a thread.
 
 mod ahead;
-mod census;
 mod congestion;
 mod connection;
+mod evict;
+mod limit;
 mod listener;
 mod park;
 mod peer;
@@ -36,7 +37,7 @@ mod waiting;
 mod watch;
 mod worker;
 
-pub use census::Connections;
+pub use limit::Connections;
 pub use peer::{Peer, PeerProbe};
 pub use protocol::{
     Action, Inbox, Lane, OpenFile, Outgoing, Part, Pending, Protocol, Readiness, Receive, Resumed,

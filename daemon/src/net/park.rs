@@ -52,12 +52,16 @@ pub(crate) struct Parked<P: Protocol> {
 }
 
 impl<P: Protocol> Parked<P> {
-    fn is_idle(&self) -> bool {
-        matches!(self.connection.activity, Activity::Idle)
+    /// Whether it has no request in hand.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(
+            self.connection.activity,
+            Activity::Idle | Activity::Lingering { .. }
+        )
     }
 
     /// The connection, with the time that it waited for its peer.
-    fn take(mut self) -> Box<Connection<P>> {
+    pub(crate) fn take(mut self) -> Box<Connection<P>> {
         if self.interest != Interest::Source {
             self.connection.pace.waited(self.since.elapsed());
         }
@@ -177,36 +181,24 @@ impl<P: Protocol> Parking<P> {
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 
-    /// Closes the connection that has been idle for longest; false when none is.
-    pub(crate) fn evict_idle(&self) -> bool {
-        // Who is taken out by another thread meanwhile was not the right one.
-        while let Some(id) = self.idle_longest() {
-            if self.evict(id) {
-                debug!("#{id}: closed, idle longest of too many connections");
-                return true;
-            }
+    /// Looks at all that wait, and gathers what `look` makes of them.
+    pub(crate) fn find<T>(&self, look: impl Fn(&Parked<P>) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        for map in &self.parked {
+            found.extend(map.lock().values().filter_map(&look));
         }
-        false
+        found
     }
 
-    fn idle_longest(&self) -> Option<u64> {
-        let oldest = |map: &Map<P>| {
-            let map = map.lock();
-            let idle = map.values().filter(|parked| parked.is_idle());
-            let ages = idle.map(|p| (p.connection.last_request, p.connection.id));
-            ages.min()
-        };
-        let oldest = self.parked.iter().filter_map(oldest).min();
-        oldest.map(|(_, id)| id)
-    }
-
-    /// Closes a connection if it is still idle.
-    fn evict(&self, id: u64) -> bool {
+    /// Takes a connection out if it still waits and is as wanted.
+    pub(crate) fn remove_if(
+        &self,
+        id: u64,
+        is_wanted: impl Fn(&Parked<P>) -> bool,
+    ) -> Option<Parked<P>> {
         let mut map = self.map(id).lock();
-        let is_idle = map.get(&id).is_some_and(Parked::is_idle);
-        let evicted = is_idle.then(|| map.remove(&id));
-        drop(map);
-        evicted.is_some()
+        let is_wanted = map.get(&id).is_some_and(is_wanted);
+        is_wanted.then(|| map.remove(&id)).flatten()
     }
 
     fn map(&self, id: u64) -> &Map<P> {

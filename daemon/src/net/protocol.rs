@@ -38,6 +38,18 @@ pub trait Protocol: Send + Sync + 'static {
     /// [`Readiness::Serve`].
     const REQUEST_MAX: usize;
 
+    /// File descriptors that a request may need besides its connection's.
+    const DESCRIPTORS: usize = 0;
+
+    /// File descriptors that a worker needs.
+    const WORKER_DESCRIPTORS: usize = 0;
+
+    /// Whether connections are let in while the process has hardly a file descriptor left.
+    const USES_LAST_DESCRIPTORS: bool = false;
+
+    /// Without a setting one client may have one of so many connections.
+    const CLIENT_SHARE: usize = 1;
+
     /// How long a stop leaves connections open that have no request in hand. Who asks within this
     /// time is served and told that it was the last time.
     const LAST_REQUEST: Duration = Duration::ZERO;

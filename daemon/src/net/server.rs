@@ -11,8 +11,9 @@ use log::{info, warn};
 use parking_lot::RwLock;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::census::{Census, Connections, Slot};
 use super::connection::{Activity, Connection, Pace};
+use super::evict::Evictor;
+use super::limit::{ConnectionLimit, Connections, Limits};
 use super::park::Parking;
 use super::protocol::{Lane, Protocol};
 use super::queue::Queue;
@@ -28,6 +29,10 @@ use crate::thread::{self, Thread};
 
 /// After the deadline of a stop, how long threads get to notice.
 const ABORT_TIME: Duration = Duration::from_secs(2);
+
+/// Descriptors that are kept for all but connections and their requests: those of a status port, of
+/// a pool of database connections, of the log and of the periodic jobs.
+const RESERVED_DESCRIPTORS: usize = 192;
 
 /// So many times as many requests as workers may wait for other servers without one.
 const WAITING_PER_WORKER: i64 = 16;
@@ -101,8 +106,9 @@ impl Server {
     pub fn shutdown(self) {
         let deadline = Instant::now() + self.control.stop_timeout();
         self.control.begin_stop();
-        // It lets in who is connected already: they are waited for below.
-        self.accepter.join();
+        // The accept thread lets in who is connected already: they are waited for below.
+        let accept_end = Instant::now() + listener::HANDSHAKES + ABORT_TIME;
+        let mut stuck = thread::join_until([self.accepter], accept_end);
         self.control.wake();
         if !self.control.wait_empty(deadline) {
             warn!(
@@ -112,7 +118,11 @@ impl Server {
             );
         }
         self.control.end();
-        for name in thread::join_until(self.threads, Instant::now() + ABORT_TIME) {
+        stuck.extend(thread::join_until(
+            self.threads,
+            Instant::now() + ABORT_TIME,
+        ));
+        for name in stuck {
             warn!("{}: thread {name} did not end", self.name);
         }
     }
@@ -137,18 +147,30 @@ fn start_threads<P: Protocol>(shared: &Arc<Shared<P>>) -> io::Result<Vec<Thread>
     Ok(threads)
 }
 
-/// The settings with no more connections than there are descriptors for. The tenth that is left is
-/// for files and for connections to other servers; if it runs out, idle connections make room.
-fn within_limits(config: &ServerConfig) -> ServerConfig {
-    let files = host::open_files_max();
-    let affordable = u32::try_from(files / 10 * 9).unwrap_or(u32::MAX).max(1);
-    let mut config = config.clone();
-    if config.connections_max > affordable {
-        let wanted = config.connections_max;
-        warn!("connections_max is {affordable}, not {wanted}: only {files} files may be open");
-        config.connections_max = affordable;
+/// The limits of these settings. Connections and their requests get the descriptors that are left by
+/// the rest of the process: the status port, the database, probes and logs must never want for one.
+fn limits<P: Protocol>(config: &ServerConfig) -> Limits {
+    let files = usize::try_from(host::open_files_max()).unwrap_or(usize::MAX);
+    let workers = (config.workers + config.fast_workers) as usize;
+    let reserved = RESERVED_DESCRIPTORS + workers * P::WORKER_DESCRIPTORS;
+    let descriptors = files.saturating_sub(reserved).max(files / 4).max(1);
+    let wanted = config.connections_max as usize;
+    let connections = wanted.min(descriptors);
+    if connections < wanted {
+        warn!("connections_max is {connections}, not {wanted}: only {files} files may be open");
     }
-    config
+    let per_client = config.connections_per_address.map(|max| max as usize);
+    Limits {
+        connections,
+        per_client: per_client.unwrap_or(connections.div_ceil(P::CLIENT_SHARE)),
+        loopback: per_client.unwrap_or(connections),
+        descriptors,
+        last_descriptors: if P::USES_LAST_DESCRIPTORS {
+            usize::MAX
+        } else {
+            files - (RESERVED_DESCRIPTORS / 2).min(files / 8)
+        },
+    }
 }
 
 type LaneQueue<P> = Queue<Box<Connection<P>>>;
@@ -163,7 +185,10 @@ pub(crate) struct Shared<P: Protocol> {
     pub(crate) stop: Stop,
     slow: LaneQueue<P>,
     fast: LaneQueue<P>,
-    census: Arc<Census>,
+    pub(crate) limit: Arc<ConnectionLimit>,
+    pub(crate) evictor: Evictor,
+    /// Warnings that no descriptor was left.
+    scarce: Seldom<()>,
     /// Readable from the stop on, for the accept thread.
     pub(crate) bell: OwnedFd,
     stop_began: OnceLock<Instant>,
@@ -174,15 +199,16 @@ pub(crate) struct Shared<P: Protocol> {
 
 impl<P: Protocol> Shared<P> {
     fn new(config: &ServerConfig, protocol: P) -> io::Result<Shared<P>> {
-        let config = within_limits(config);
-        let census = Census::new(protocol.metrics().open.clone());
-        census.set_max(config.connections_max as usize);
-        // A connection is in one place at a time: a lane never holds more than all there are, which
-        // the census limits.
+        let limit = ConnectionLimit::new(protocol.metrics().open.clone());
+        limit.set(limits::<P>(config));
+        // A connection is in one place at a time: a lane never holds more than all there are, whose
+        // number is limited.
         Ok(Shared {
-            census: Arc::new(census),
+            limit: Arc::new(limit),
+            evictor: Evictor::default(),
+            scarce: Seldom::default(),
             protocol,
-            config: RwLock::new(config),
+            config: RwLock::new(config.clone()),
             parking: Parking::new()?,
             stop: Stop::new(),
             slow: Queue::new(),
@@ -215,22 +241,24 @@ impl<P: Protocol> Shared<P> {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Counts a connection in; at the cap the one idle for longest has to go.
-    pub(crate) fn enter(&self) -> Option<Slot> {
-        self.census.enter().or_else(|| {
-            if self.evict_idle() {
-                self.census.enter()
-            } else {
-                None
+    /// Takes the descriptors that a request may need, if need be from a connection that is idle.
+    pub(crate) fn may_open(&self, connection: &mut Connection<P>) -> bool {
+        if connection.permit.hold(P::DESCRIPTORS) {
+            return true;
+        }
+        while self.make_room(None) {
+            if connection.permit.hold(P::DESCRIPTORS) {
+                return true;
             }
-        })
-    }
-
-    /// Closes the connection that has been idle for longest; false when none is.
-    pub(crate) fn evict_idle(&self) -> bool {
-        let evicted = self.parking.evict_idle();
-        self.metrics().evicted.inc_by(u64::from(evicted));
-        evicted
+        }
+        self.metrics().refused.inc();
+        if let Some(more) = self.scarce.due(()) {
+            warn!(
+                "{}: busy, no file descriptor is left for a request{more}",
+                connection.peer
+            );
+        }
+        false
     }
 
     pub(crate) fn metrics(&self) -> &NetMetrics {
@@ -349,7 +377,7 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
     }
 
     fn wait_empty(&self, deadline: Instant) -> bool {
-        self.census.wait_empty(deadline)
+        self.limit.wait_empty(deadline)
     }
 
     fn end(&self) {
@@ -365,18 +393,17 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
     }
 
     fn connections(&self) -> Connections {
-        Connections(Arc::clone(&self.census))
+        Connections(Arc::clone(&self.limit))
     }
 
     fn reload(&self, config: &ServerConfig) {
-        let config = within_limits(config);
-        self.census.set_max(config.connections_max as usize);
         let mut current = self.config.write();
         *current = ServerConfig {
             workers: current.workers,
             fast_workers: current.fast_workers,
-            ..config
+            ..config.clone()
         };
+        self.limit.set(limits::<P>(&current));
     }
 
     fn stop_timeout(&self) -> Duration {

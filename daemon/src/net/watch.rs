@@ -167,13 +167,7 @@ fn discard<P: Protocol>(
 
 /// On a stop: connections without a request in hand are closed, after a last look for one.
 fn close_idle<P: Protocol>(shared: &Shared<P>, scratch: &mut [u8]) {
-    let at_rest = |parked: &Parked<P>| {
-        matches!(
-            parked.connection.activity,
-            Activity::Idle | Activity::Lingering { .. }
-        )
-    };
-    for connection in shared.parking.take_if(at_rest) {
+    for connection in shared.parking.take_if(Parked::is_idle) {
         guard(|| close_or_serve(shared, connection, scratch));
     }
 }
@@ -219,7 +213,11 @@ fn on_deadline<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P
         }
         Activity::Receiving(_) | Activity::Sending(_) => {
             // Back to a worker in any case: to go on measuring, or to drop what it holds.
-            connection.expired = shared.too_slow(&mut connection.pace);
+            if shared.too_slow(&mut connection.pace) {
+                shared.metrics().stalled.inc();
+                debug!("#{}: closed, moves too few bytes", connection.id);
+                connection.ended = true;
+            }
             shared.hand_over(connection);
         }
     }

@@ -113,9 +113,7 @@ impl<P: Protocol> Worker<P> {
 
     fn drive(&mut self, mut connection: Box<Connection<P>>) {
         let mut served = 0;
-        if connection.expired {
-            self.shared.metrics().stalled.inc();
-            debug!("#{}: closed, moves too few bytes", connection.id);
+        if connection.ended {
             return;
         }
         self.refuse_if_late(&mut connection);
@@ -191,8 +189,13 @@ impl<P: Protocol> Worker<P> {
     }
 
     fn serve(&mut self, connection: &mut Connection<P>) -> Step {
+        if !self.shared.may_open(connection) {
+            reply(connection, self.shared.protocol.busy());
+            return Step::Go;
+        }
         connection.owes_reply = true;
         connection.last_request = Instant::now();
+        connection.moved = 0;
         let stopping = self.shared.is_stopping();
         let Connection {
             inbox,
@@ -264,7 +267,7 @@ impl<P: Protocol> Worker<P> {
             patience,
             &mut moved,
         );
-        connection.pace.moved(moved);
+        connection.moved(moved);
         // What lay in the inbox was counted when it came.
         let taken = (known - connection.inbox.bytes().len()) as u64;
         shared
@@ -301,7 +304,7 @@ impl<P: Protocol> Worker<P> {
         };
         let progress = sending.advance(&connection.stream, &mut tools);
         let moved = sending.sent() - before;
-        connection.pace.moved(moved);
+        connection.moved(moved);
         let source = sending.source_socket();
         connection.ahead.moved(moved, &connection.stream, source);
         self.shared.metrics().sent.inc_by(moved);
@@ -384,6 +387,7 @@ fn reply<P: Protocol>(connection: &mut Connection<P>, outgoing: Outgoing) {
 
 fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step {
     connection.pace = Default::default();
+    connection.permit.release();
     // What came behind a request begins the next one now, however long the reply took.
     connection.head_since = (!connection.inbox.is_empty()).then(Instant::now);
     if then == Then::Close {

@@ -28,6 +28,8 @@ pub(super) struct Pages<S> {
 }
 
 impl<S: Subject> Handler for Pages<S> {
+    const USES_LAST_DESCRIPTORS: bool = true;
+
     fn handle(&self, request: Request) -> Answer {
         Answer::Now(self.page(&request))
     }

@@ -21,6 +21,9 @@ pub trait Service: Send + Sync + 'static {
     /// What is remembered between the requests of one connection.
     type Session: Default + Send + 'static;
 
+    /// File descriptors that a request may need besides its connection's.
+    const DESCRIPTORS: usize = 0;
+
     /// Which workers serve a command.
     fn lane(&self, _command: u8) -> Lane {
         Lane::Slow

@@ -147,6 +147,8 @@ impl<S: Service> Protocol for Wire<S> {
 
     const REQUEST_MAX: usize = HEAD_LEN + FIXED_MAX;
 
+    const DESCRIPTORS: usize = S::DESCRIPTORS;
+
     fn readiness(&self, bytes: &[u8]) -> Readiness {
         let Some(head) = Self::head(bytes) else {
             return Readiness::More;

@@ -13,6 +13,7 @@ use daemon::units::{ByteSize, Period};
 use daemon::wire::{Caller, Content, Lane, Reply, Service, Wire};
 use proto::storage::{DELETE, StorageRequest, Upload};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
+use socket2::{Domain, Socket, Type};
 
 /// What a service call does that a test wants to see or hold up.
 #[derive(Clone)]
@@ -173,6 +174,17 @@ pub fn key(file: &str) -> FileKey {
 
 pub fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Connects from another loopback address than the usual one: a client of its own.
+pub fn connect_from(ip: [u8; 4], addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
