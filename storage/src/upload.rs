@@ -46,6 +46,12 @@ pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, 
     let Upload { key, size } = upload;
     admin::check_uploads(globals)?;
     globals.barred.check(&user_of(&key), Instant::now())?;
+    // Content whose row cannot be made would be taken in for nothing.
+    if let Err(e) = globals.files.availability().writes
+        && e.refuses_writes()
+    {
+        return Err(e.into());
+    }
     if size > SMALL && globals.files.find(&key)?.is_some() {
         return Err(exists(&key));
     }

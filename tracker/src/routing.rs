@@ -236,10 +236,32 @@ fn unavailable(message: impl Into<String>) -> Fault {
     Fault::new(ErrorCode::Unavailable, message)
 }
 
-/// Whatever went wrong with the database: asking again is safe, and another tracker may know.
+/// What went wrong with the database: asking again is safe, and another tracker may know. Only a name
+/// that the database cannot hold fails everywhere and always.
 pub(crate) fn db_fault(error: DbError) -> Fault {
-    Fault {
-        code: ErrorCode::Unavailable,
-        ..Fault::from(error)
+    let fault = Fault::from(error);
+    match fault.code {
+        ErrorCode::BadRequest => fault,
+        _ => Fault {
+            code: ErrorCode::Unavailable,
+            ..fault
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_does_not_fit_is_no_outage() {
+        let source = Arc::new(io::Error::other("1366"));
+        let unfit = DbError::Unfit { source };
+        assert_eq!(db_fault(unfit).code, ErrorCode::BadRequest);
+        let unknown = DbError::UnknownOutcome { source: None };
+        assert_eq!(db_fault(unknown).code, ErrorCode::Unavailable);
     }
 }

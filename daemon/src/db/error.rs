@@ -147,6 +147,14 @@ impl DbError {
         )
     }
 
+    /// Whether writes fail until somebody cures the database, which is found out without a write.
+    pub fn refuses_writes(&self) -> bool {
+        matches!(
+            self,
+            DbError::ReadsOnly { .. } | DbError::Moved { .. } | DbError::Damaged { .. }
+        )
+    }
+
     /// Passes on what was found under a key. No row has a key that the database cannot hold.
     ///
     /// # Errors

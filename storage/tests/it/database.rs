@@ -8,7 +8,7 @@ use daemon::status::StatusConfig;
 use proto::ErrorCode;
 use storage::Storage;
 
-use super::support::{Node, code};
+use super::support::{Node, code, upload_head};
 use test_support::until;
 
 fn page(node: &Node, path: &str) -> String {
@@ -53,6 +53,9 @@ fn a_database_file_removed_under_a_storage_ends_uploads_and_is_not_made_anew() {
     }
     assert_eq!(code(client.upload("b", b"x")), ErrorCode::Unavailable);
     assert_eq!(client.download("a", 0, 0).unwrap(), b"content");
+    // No content is waited for.
+    let large = upload_head("large", 1 << 20);
+    assert_eq!(code(node.client().send(&large)), ErrorCode::Unavailable);
     assert_eq!(report(&node)["uploads"], false);
     let health = page(&node, "/healthz");
     assert!(health.contains("removed, moved or replaced"), "{health}");
