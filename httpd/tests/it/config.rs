@@ -14,7 +14,9 @@ fn settings() -> String {
 
 #[test]
 fn the_sample_shows_every_key_with_its_default() {
-    let shown: Config = toml::from_str(&settings()).unwrap();
+    let mut shown: Config = toml::from_str(&settings()).unwrap();
+    let per_address = shown.server.connections_per_address.take();
+    assert!(per_address.is_some());
     let Config {
         user, log, process, ..
     } = shown.clone();

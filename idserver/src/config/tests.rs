@@ -17,6 +17,7 @@ fn uncommented() -> String {
 fn with_defaults(sample: &Config) -> Config {
     let mut config = sample.clone();
     config.hostname = Config::default().hostname;
+    config.server.connections_per_address = None;
     config.log.file = None;
     config.log.access_file = None;
     config.process = ProcessConfig {
@@ -39,6 +40,7 @@ fn the_sample_shows_the_defaults() {
 #[test]
 fn the_sample_shows_every_setting() {
     let mut full = Config::default();
+    full.server.connections_per_address = Some(1);
     full.log.file = Some("x".into());
     full.log.access_file = Some("x".into());
     full.process = ProcessConfig {
