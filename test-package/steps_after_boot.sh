@@ -35,11 +35,32 @@ remove() {
 }
 
 purge() {
-    step "purged: no trace, but what is mounted"
+    step "purged: the media stay"
+    before=$(find /var/lib/tnv/data | sort)
+    expect 0 dpkg -P tnv
+    expect_said "databases and media are kept in /var/lib/tnv"
+    [ "$(find /var/lib/tnv/data | sort)" = "$before" ] || die "media are gone"
+    for name in tracker ids storage; do
+        [ -s "/var/lib/tnv/$name.db" ] || die "$name.db is gone"
+    done
+    [ "$(stat -c %U /var/lib/tnv/data)" = tnv ] || die "the data belongs to nobody"
+    [ ! -e /etc/tnv ] || die "the configuration is still there"
+
+    step "installed over what was kept: the file is there"
+    expect 0 dpkg -i /test/second.deb
+    for service in $services; do
+        expect 0 service "$service" start
+    done
+    within 60 tnv stat "$(cat /test/id)"
+    expect 0 dpkg -r tnv
+}
+
+purge_with_data() {
+    step "purged with its data: no trace, but what is mounted"
     mkdir /var/lib/tnv/volume
     mount -t tmpfs volume /var/lib/tnv/volume
     echo "of the whole group" >/var/lib/tnv/volume/file
-    expect 0 dpkg -P tnv
+    expect 0 env TNV_PURGE_DATA=yes dpkg -P tnv
     expect_said "holds mounted volumes"
     [ "$(cat /var/lib/tnv/volume/file)" = "of the whole group" ] || die "a volume was emptied"
     umount /var/lib/tnv/volume
@@ -53,3 +74,4 @@ purge() {
 booted
 remove
 purge
+purge_with_data
