@@ -2,9 +2,9 @@
 
 use std::io;
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
-use clap_mangen::roff::Roff;
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::{SOURCE, notes};
 
@@ -46,7 +46,7 @@ fn page(man: &Man, command: &Command, more: &str) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    page.extend_from_slice(&synopsis(command));
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     if command.has_subcommands() {
@@ -59,4 +59,57 @@ fn page(man: &Man, command: &Command, more: &str) -> io::Result<Vec<u8>> {
     notes::render(&mut roff, more);
     roff.to_writer(&mut page)?;
     Ok(page)
+}
+
+/// The section SYNOPSIS. `clap_mangen` has one that leaves out the values of options.
+fn synopsis(command: &Command) -> Vec<u8> {
+    let mut line = vec![bold(command.get_bin_name().unwrap_or(command.get_name()))];
+    let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());
+    for arg in shown().filter(|arg| !arg.is_positional()) {
+        line.push(roman(" "));
+        line.extend(option(arg));
+    }
+    for arg in shown().filter(|arg| arg.is_positional()) {
+        line.push(roman(" "));
+        line.extend(bracketed(arg, values(arg)));
+    }
+    if command.has_subcommands() {
+        line.extend([roman(" "), italic("COMMAND")]);
+    }
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text(line);
+    roff.to_roff().into_bytes()
+}
+
+/// `[-o FILE]`: a short name where there is one.
+fn option(arg: &Arg) -> Vec<Inline> {
+    let long = arg.get_long().map(|name| format!("--{name}"));
+    let name = arg.get_short().map(|name| format!("-{name}")).or(long);
+    let mut parts = vec![bold(name.unwrap_or_default())];
+    if matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) {
+        parts.push(roman(" "));
+        parts.extend(values(arg));
+    }
+    bracketed(arg, parts)
+}
+
+fn values(arg: &Arg) -> Vec<Inline> {
+    let names = arg.get_value_names().unwrap_or_default();
+    let mut parts = vec![italic(names.join(" "))];
+    let repeats = arg
+        .get_num_args()
+        .is_some_and(|n| n.max_values() > names.len());
+    if repeats || matches!(arg.get_action(), ArgAction::Append) {
+        parts.push(roman("..."));
+    }
+    parts
+}
+
+fn bracketed(arg: &Arg, parts: Vec<Inline>) -> Vec<Inline> {
+    if arg.is_required_set() {
+        return parts;
+    }
+    let open = [roman("[")].into_iter();
+    open.chain(parts).chain([roman("]")]).collect()
 }

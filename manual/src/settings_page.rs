@@ -31,24 +31,35 @@ fn page(sample: &Sample) -> Vec<u8> {
 fn render(roff: &mut Roff, piece: &Piece) {
     match piece {
         Piece::Text(about) => {
-            roff.control("PP", []);
-            explain(roff, about);
+            // A setting without a default is an example at the end of its text.
+            let is_text = |line: &&str| !is_example(line);
+            let n_text = about.iter().rposition(is_text).map_or(0, |idx| idx + 1);
+            let (text, examples) = about.split_at(n_text);
+            if examples.is_empty() {
+                roff.control("PP", []);
+                explain(roff, text);
+            } else {
+                setting(roff, examples, text);
+            }
         }
         Piece::Section { name, about } => {
             roff.control("SS", [*name]);
             explain(roff, about);
         }
-        Piece::Setting { lines, about } => {
-            roff.control("TP", []);
-            let (last, first) = lines.split_last().unwrap_or((&"", &[]));
-            for line in first {
-                roff.text([bold(*line)]);
-                roff.control("TQ", []);
-            }
-            roff.text([bold(*last)]);
-            explain(roff, about);
-        }
+        Piece::Setting { lines, about } => setting(roff, lines, about),
     }
+}
+
+/// The settings in bold, and what they mean below them.
+fn setting(roff: &mut Roff, lines: &[&str], about: &[&str]) {
+    roff.control("TP", []);
+    let (last, first) = lines.split_last().unwrap_or((&"", &[]));
+    for line in first {
+        roff.text([bold(*line)]);
+        roff.control("TQ", []);
+    }
+    roff.text([bold(*last)]);
+    explain(roff, about);
 }
 
 fn explain(roff: &mut Roff, about: &[&str]) {

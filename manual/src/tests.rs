@@ -55,6 +55,48 @@ fn pages_of_programs_show_their_options() {
 }
 
 #[test]
+fn a_synopsis_shows_the_values_of_options() {
+    let synopsis = |name| {
+        let page = text(name);
+        let (_, rest) = page.split_once(".SH SYNOPSIS\n").unwrap();
+        let line = rest.lines().next().unwrap();
+        ["\\fB", "\\fI", "\\fR"]
+            .iter()
+            .fold(line.to_owned(), |line, font| line.replace(font, ""))
+    };
+    let storage = synopsis("tnv-storage.8");
+    for part in [
+        "tnv-storage [--config FILE]",
+        "[--pid-file FILE]",
+        "[--daemon]",
+    ] {
+        assert!(storage.contains(part), "{part} in {storage}");
+    }
+    let upload = synopsis("tnv-upload.1");
+    for part in ["tnv upload ", "[--id ID]", " FILE..."] {
+        assert!(upload.contains(part), "{part} in {upload}");
+    }
+    assert!(
+        synopsis("tnv.1").ends_with(" COMMAND"),
+        "{}",
+        synopsis("tnv.1")
+    );
+}
+
+#[test]
+fn a_setting_without_a_default_stands_above_its_text() {
+    let page = text("tnv-storage.toml.5");
+    let (_, rest) = page.split_once(".TP\n\\fBadvertise = ").unwrap();
+    assert!(
+        rest.lines()
+            .nth(1)
+            .unwrap()
+            .contains("trackers hand to clients"),
+        "{rest}"
+    );
+}
+
+#[test]
 fn pages_of_configurations_show_every_setting() {
     for (name, page) in settings_page::all() {
         let page = String::from_utf8(page).unwrap().replace("\\-", "-");
