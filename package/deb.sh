@@ -39,9 +39,10 @@ find "$root/usr/share/man" -type f -exec gzip -9n {} +
 sed -e "s/@VERSION@/$version/" \
     -e "s/@DATE@/$(LC_ALL=C date -uRd "@$SOURCE_DATE_EPOCH")/" package/debian/changelog |
     gzip -9nc >"$doc/changelog.gz"
-cp package/debian/copyright README.md "$doc"
+# README.md links to the other documents.
+cp -r package/debian/copyright README.md README.zh-CN.md ARCHITECTURE.md CHANGELOG.md docs "$doc"
 cp package/debian/README.Debian "$doc"
-gzip -9nc CHANGELOG.md >"$doc/NEWS.gz"
+ln -s CHANGELOG.md "$doc/NEWS"
 mkdir -p "$root/usr/share/lintian/overrides"
 cp package/debian/lintian-overrides "$root/usr/share/lintian/overrides/tnv"
 

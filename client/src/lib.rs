@@ -8,8 +8,7 @@
 //!
 //! ```no_run
 //! use std::io::Read;
-//! use client::{Client, ClientConfig};
-//! use proto::{AppId, FileKey, UserId};
+//! use client::{AppId, Client, ClientConfig, FileKey, UserId};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::new(ClientConfig::new(vec!["127.0.0.1:21000".parse()?]));
@@ -65,5 +64,11 @@ pub use id_client::IdClient;
 pub use lacking::may_be_unknown;
 pub use manager::PoolManager;
 pub use open::Opening;
+pub use proto::{Address, AppId, FileId, FileKey, UserId};
 pub use remote_file::RemoteFile;
 pub use upload::{Uploaded, checksum_of};
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -77,7 +77,8 @@ fn sources() -> Vec<String> {
     files.iter().map(read).collect()
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+/// The source files below a folder, without those of tests.
+pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.file_stem().unwrap() == "tests" {

@@ -19,7 +19,7 @@ pub enum DecodeError {
         /// What the protocol asks for.
         expected: &'static str,
     },
-    /// The announced file size does not fit the body length (protocol.md, UPLOAD).
+    /// The announced file size does not fit the body length (docs/protocol.md, Storage).
     #[error("file size {file_size} does not match the body length, which leaves {content_len}")]
     FileSize {
         /// The size field of the request, in bytes.

@@ -6,7 +6,7 @@ use crate::DecodeError;
 use crate::field::Fields;
 use crate::head::{HEAD_LEN, Head, STATUS_FAILURE};
 
-/// Most bytes of a description on the wire, its final NUL among them (protocol.md, Frame).
+/// Most bytes of a description on the wire, its final NUL among them (docs/protocol.md, Frame).
 pub const FAULT_MESSAGE_MAX: usize = 1024;
 
 /// What kind of failure a reply reports. The C++ servers always send -1.

@@ -29,7 +29,7 @@ pub struct Seed<'a> {
 }
 
 /// The id of a seed: `SSSSSSSS UUUUUU MMMMMMMMMMMMMMMM CCCC RR` without the spaces, 36 characters
-/// (protocol.md, File ids).
+/// (docs/protocol.md, File ids).
 pub fn compose(seed: Seed<'_>) -> FileId {
     let digest = Md5::digest(format!(
         "{}@{}@{:X}@{}",

@@ -9,7 +9,7 @@ pub const STATUS_OK: u8 = 0;
 /// Status of a reply that failed: -3, as the C++ servers send it. Any status but 0 is a failure.
 pub const STATUS_FAILURE: u8 = 0xFD;
 
-/// `body length: 8, big-endian, signed | command: 1 | status: 1` (protocol.md, Frame).
+/// `body length: 8, big-endian, signed | command: 1 | status: 1` (docs/protocol.md, Frame).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// Bytes that follow the head. Signed on the wire; a peer may send any value.

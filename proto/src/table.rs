@@ -5,7 +5,7 @@ use crate::UserId;
 /// Number of file tables, `t_file_01` to `t_file_03`.
 const TABLES: u32 = 3;
 
-/// The number of the user's file table, 1 to 3 (protocol.md, Tables).
+/// The number of the user's file table, 1 to 3 (docs/protocol.md, Tables).
 pub fn file_table(user: &UserId) -> u8 {
     ((ap_hash(user.as_str()) & 0x7fff_ffff) % TABLES) as u8 + 1
 }

@@ -1,4 +1,4 @@
-//! Values read off the running C++ system (protocol.md).
+//! Values read off the running C++ system (docs/protocol.md).
 
 use crate::table::ap_hash;
 use crate::{Address, AppId, FileId, GroupName, UserId, file_table};

@@ -10,7 +10,7 @@ use proto::IdKey;
 
 use crate::config::Config;
 
-/// The table `t_id_gen` (protocol.md, Tables). One suite of tests holds for every engine.
+/// The table `t_id_gen` (docs/protocol.md, Tables). One suite of tests holds for every engine.
 pub(crate) trait Ids: Send + Sync {
     /// Reserves the next `step` numbers of a key, a new one from 0 on; beside C++ idservers not the very
     /// next. They are committed, and

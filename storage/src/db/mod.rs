@@ -52,7 +52,7 @@ pub(crate) struct NewRow {
     pub(crate) checksum: u128,
 }
 
-/// The tables `t_file_01` to `t_file_03` (protocol.md, Tables). One suite of tests holds for every
+/// The tables `t_file_01` to `t_file_03` (docs/protocol.md, Tables). One suite of tests holds for every
 /// engine.
 pub(crate) trait Files: Send + Sync {
     /// The row of a file, unless it is being deleted.

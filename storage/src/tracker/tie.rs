@@ -11,7 +11,7 @@ use proto::tracker::TrackerRequest;
 
 use super::card::{Card, Standing, standing};
 
-/// How soon a lost tracker is tried again (protocol.md, Frame).
+/// How soon a lost tracker is tried again (docs/protocol.md, Frame).
 const RECONNECT: Duration = Duration::from_secs(2);
 /// How often it is looked whether there is something to tell.
 const LOOK: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ pub(crate) struct Binding {
     pub(crate) is_own: bool,
 }
 
-/// The tables `t_groups_info` and `t_router` (protocol.md, Tables). One suite of tests holds for
+/// The tables `t_groups_info` and `t_router` (docs/protocol.md, Tables). One suite of tests holds for
 /// every engine.
 pub(crate) trait Routes: Send + Sync {
     /// Enters the groups that are not there yet and were not closed. Of a database that is away an engine remembers
@@ -41,7 +41,7 @@ pub(crate) trait Routes: Send + Sync {
     ///
     /// A user without a row may still have a group where C++ trackers can write: theirs look for
     /// the user id alone, in the collation of the column, and take the row with the lowest id
-    /// (protocol.md, Learned from C++ nodes).
+    /// (docs/protocol.md, Routing).
     fn find(&self, app: &AppId, user: &UserId) -> Result<Option<Binding>, DbError>;
 
     /// Binds a user to `candidate` unless the user is bound already, durably, and tells the group
