@@ -39,7 +39,7 @@ pub(crate) fn obey(globals: &Globals, order: StorageOrder, by: SocketAddr) -> Re
             Ok(Reply::Body(Vec::new()))
         }
         StorageOrder::FindUserFile { app, user } => {
-            let file = globals.files.any_of(&app, &user)?;
+            let file = globals.files.any_of(&app, &user, &globals.config.group)?;
             Ok(Reply::Body(encode_reply(&UserFile { file })))
         }
     }

@@ -1,6 +1,8 @@
-//! The time of day.
+//! The time of day, and the time since the machine was started.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Seconds since the epoch, as the wire has them.
 pub(crate) fn epoch_secs() -> i64 {
@@ -8,4 +10,14 @@ pub(crate) fn epoch_secs() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Time since the machine was started. Nobody sets this clock, and unlike that of `Instant` it also
+/// runs while the machine sleeps.
+pub(crate) fn boot_time() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or(0),
+        time.tv_nsec.try_into().unwrap_or(0),
+    )
 }

@@ -45,6 +45,7 @@ pub struct Config {
     /// The idservers, tried in turn.
     pub idservers: Vec<Address>,
     /// Folders that hold the files, taken in turn. All storages of a group write the same paths.
+    /// What stands here is the key of the numbers at the idserver; see [`folder_of`].
     pub store_paths: Vec<String>,
     /// Whether each store path must have the marker of its volume, made by `--init-store`.
     pub require_marker: bool,
@@ -283,6 +284,12 @@ fn init_store(config: &Config) -> anyhow::Result<Vec<String>> {
     config.store_paths.iter().map(init).collect()
 }
 
+/// The folder of a store path, as rows spell it. A slash at the end belongs to the key of the numbers
+/// alone, as in the C++ system.
+pub(crate) fn folder_of(store_path: &str) -> &str {
+    store_path.trim_end_matches('/')
+}
+
 fn check_store_paths(paths: &[String]) -> Result<(), ConfigError> {
     let invalid = |reason: String| Err(ConfigError::invalid("store_paths", reason));
     if paths.is_empty() {
@@ -293,10 +300,11 @@ fn check_store_paths(paths: &[String]) -> Result<(), ConfigError> {
         if let Err(e) = IdKey::new(path.as_str()) {
             return invalid(format!("{path:?} cannot be a key at the idserver: {e}"));
         }
-        if path.ends_with('/') {
-            return invalid(format!("{path:?} must not end in a slash"));
+        let folder = folder_of(path);
+        if folder.is_empty() {
+            return invalid(format!("{path:?} is no folder for files"));
         }
-        if paths[..idx].contains(path) {
+        if paths[..idx].iter().any(|other| folder_of(other) == folder) {
             return invalid(format!("{path:?} stands there twice"));
         }
     }

@@ -11,8 +11,10 @@ use daemon::allowed::Allowed;
 use crate::barred::Barred;
 use crate::cache::Rows;
 use crate::config::Config;
+use crate::damage::Damage;
 use crate::db::{self, Files};
 use crate::due::HalfDeleted;
+use crate::foreign::Foreign;
 use crate::heal::Heal;
 use crate::id::Numbers;
 use crate::identity::Identity;
@@ -20,6 +22,7 @@ use crate::last_errors::LastErrors;
 use crate::metrics::StorageMetrics;
 use crate::path::StorePaths;
 use crate::ties::Ties;
+use crate::unresolved::Unresolved;
 use crate::warnings::Warnings;
 use crate::writer::FileWriter;
 
@@ -41,6 +44,9 @@ pub(crate) struct Globals {
     pub(crate) warnings: Warnings,
     pub(crate) ties: Ties,
     pub(crate) half_deleted: HalfDeleted,
+    pub(crate) foreign: Foreign,
+    pub(crate) damage: Damage,
+    pub(crate) unresolved: Unresolved,
     pub(crate) heal: Heal,
     pub(crate) metrics: StorageMetrics,
 }
@@ -66,6 +72,9 @@ impl Globals {
             warnings: Warnings::default(),
             ties: Ties::default(),
             half_deleted: HalfDeleted::default(),
+            foreign: Foreign::default(),
+            damage: Damage::default(),
+            unresolved: Unresolved::open(&config.state_file),
             heal: Heal::default(),
             metrics: StorageMetrics::default(),
             config,

@@ -45,10 +45,10 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    pub(crate) fn new(config: &GlusterConfig, store_paths: &[String]) -> Round {
+    pub(crate) fn new(config: &GlusterConfig, store_paths: Vec<String>) -> Round {
         Round {
             config: config.clone(),
-            store_paths: store_paths.to_vec(),
+            store_paths,
             asker: Asker::default(),
         }
     }

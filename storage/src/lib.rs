@@ -21,12 +21,17 @@ mod space;
 mod store_path;
 
 mod cache;
+mod conflict;
+mod damage;
 mod db;
+mod delete;
 mod due;
 mod file;
+mod foreign;
 mod heal;
 mod leftovers;
 mod orphans;
+mod requester;
 mod sweep;
 mod writer;
 
@@ -39,6 +44,7 @@ mod server;
 mod status;
 mod ties;
 mod tracker;
+mod unresolved;
 mod warnings;
 
 pub use config::Config;

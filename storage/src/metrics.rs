@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use daemon::metrics::{CacheMetrics, Metrics, Page};
+use daemon::metrics::{CacheMetrics, IntCounter, Metrics, Page};
 use daemon::net::Connections;
 use daemon::status::{Health, Subject, measure_database};
 use proto::report::{Drain, Idserver, Report, Space, StorePath};
@@ -17,6 +17,9 @@ pub(crate) struct StorageMetrics {
     pub(crate) frame: Arc<Metrics>,
     /// Rows of files.
     pub(crate) rows: CacheMetrics,
+    pub(crate) late_requests: IntCounter,
+    pub(crate) foreign_rows: IntCounter,
+    pub(crate) damage_found: IntCounter,
 }
 
 impl Default for StorageMetrics {
@@ -24,6 +27,18 @@ impl Default for StorageMetrics {
         let frame = Metrics::of_wire::<StorageRequest>();
         StorageMetrics {
             rows: frame.cache("rows"),
+            late_requests: frame.counter(
+                "tnv_storage_late_requests_total",
+                "Uploads and deletions that were given up because their client had left.",
+            ),
+            foreign_rows: frame.counter(
+                "tnv_storage_foreign_rows_total",
+                "Requests that met a file of another group.",
+            ),
+            damage_found: frame.counter(
+                "tnv_storage_damage_found_total",
+                "Requests that met a damaged file.",
+            ),
             frame: Arc::new(frame),
         }
     }
@@ -68,6 +83,12 @@ impl Subject for Shown {
             .sample(&[("durability", durability)], 1.0);
         page.gauge("tnv_storage_rows", "Rows of files that are remembered.")
             .sample(&[], self.globals.rows.len() as f64);
+        let help = "Files of uploads of which it is not known whether their rows were made.";
+        page.gauge("tnv_storage_unresolved_files", help)
+            .sample(&[], self.globals.unresolved.len() as f64);
+        let help = "Damaged files that are known.";
+        page.gauge("tnv_storage_damaged_files", help)
+            .sample(&[], self.globals.damage.len() as f64);
         let help = "Whether uploads have a chance: 1 when store path, database and idservers do \
                     their part.";
         let report = self.report();

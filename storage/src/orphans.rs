@@ -1,9 +1,9 @@
-//! Files without a row, and rows without a file: `--list-orphans`. It changes nothing, and may run
-//! beside storages that serve.
+//! Files without a row, rows without a file, and files of another size than their rows say:
+//! `--list-orphans`. It changes nothing, and may run beside storages that serve.
 //!
 //! Rows have no index by path, and neither all rows nor all files fit in memory. So paths are
 //! compared by their hashes, in slices: the rows of a slice are read, the files are walked and tick
-//! them off, and the rows are read again for those that were not. What looks like an orphan is
+//! them off, and the rows are read again for those that were not, or whose file has another size. What looks like an orphan is
 //! looked at once more before it is told: files and rows come and go meanwhile.
 
 use std::fs::{self, DirEntry};
@@ -30,13 +30,13 @@ mod slice;
 const FOUND: u8 = 4;
 /// Rows read at a time.
 const PAGE: u32 = 1000;
-/// Most rows of a slice: of each its hash is in memory, 8 bytes.
-const SLICE_MAX: usize = 4 << 20;
+/// Most rows of a slice: of each its hash and its size are in memory, 16 bytes.
+const SLICE_MAX: usize = 2 << 20;
 /// A file that was written to since then may be of an upload whose row is yet to come.
 const YOUNG: Duration = Duration::from_secs(3600);
 
-/// Writes a line for each: `file` and its path, or `row`, its path and whose it is
-/// (`APP/USER/ID`), with tabs between them.
+/// Writes a line for each: `file` and its path; `row`, its path and whose it is (`APP/USER/ID`); or
+/// `damaged`, the same and what is wrong; with tabs between them.
 ///
 /// # Errors
 /// The database or a store path cannot be read; what was told until then is true.
@@ -69,6 +69,13 @@ pub(crate) fn list(config: &Config, out: &mut dyn Write) -> anyhow::Result<ExitC
     Ok(ExitCode::from(if search.n_found > 0 { FOUND } else { 0 }))
 }
 
+/// What is wrong with the file of a row.
+enum Wrong {
+    Missing,
+    /// Of another size, or no file at all.
+    Damaged(String),
+}
+
 struct Search<'a> {
     config: &'a Config,
     began: SystemTime,
@@ -82,7 +89,7 @@ impl Search<'_> {
     /// Also rows of deletions under way: their files may be there or not.
     fn read_rows(&mut self, slice: &mut Slice) -> anyhow::Result<()> {
         self.each_row(|_, row| {
-            slice.add(hash(&row.path));
+            slice.add(hash(&row.path), row.size);
             Ok(())
         })?;
         slice.close();
@@ -143,13 +150,17 @@ impl Search<'_> {
     fn meet(&mut self, slice: &mut Slice, path: &str, entry: &DirEntry) -> anyhow::Result<()> {
         let is_temporary = entry.file_name().as_encoded_bytes().starts_with(b".");
         let hash = hash(path);
-        if is_temporary || !slice.covers(hash) || slice.tick_off(hash) {
+        if is_temporary || !slice.covers(hash) {
             return Ok(());
         }
         let metadata = match entry.metadata() {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
             metadata => metadata.with_context(|| path.to_owned())?,
         };
+        let size = metadata.is_file().then_some(metadata.len());
+        if slice.tick_off(hash, size) {
+            return Ok(());
+        }
         let age = self.began.duration_since(metadata.modified()?);
         if age.is_ok_and(|age| age > YOUNG) {
             self.tell(format_args!("file\t{path}"))?;
@@ -159,34 +170,45 @@ impl Search<'_> {
 
     fn tell_rows(&mut self, slice: &Slice) -> anyhow::Result<()> {
         self.each_row(|search, row| {
-            if !row.is_deleting && slice.lacks(hash(&row.path)) && search.is_lost(row)? {
-                let StoredRow {
-                    path,
-                    app,
-                    user,
-                    id,
-                    ..
-                } = row;
-                search.tell(format_args!("row\t{path}\t{app}/{user}/{id}"))?;
+            if row.is_deleting || !slice.lacks(hash(&row.path)) {
+                return Ok(());
             }
-            Ok(())
+            let Some(what) = search.what_is_wrong(row)? else {
+                return Ok(());
+            };
+            let StoredRow {
+                path,
+                app,
+                user,
+                id,
+                ..
+            } = row;
+            match what {
+                Wrong::Missing => search.tell(format_args!("row\t{path}\t{app}/{user}/{id}")),
+                Wrong::Damaged(why) => {
+                    search.tell(format_args!("damaged\t{path}\t{app}/{user}/{id}\t{why}"))
+                }
+            }
         })
     }
 
-    /// Whether the file of a row is not there, and the row still is.
-    fn is_lost(&self, row: &StoredRow) -> anyhow::Result<bool> {
+    /// What is wrong with the file of a row, if the row still is there.
+    fn what_is_wrong(&self, row: &StoredRow) -> anyhow::Result<Option<Wrong>> {
         let place = self.paths.find(&row.path, Visitor::Chore);
-        match place.and_then(|place| file::size(&place)) {
-            Ok(_) => return Ok(false),
-            Err(e) if file::is_missing(&e) => {}
+        let wrong = match place.and_then(|place| file::size(&place)) {
+            Ok(size) if size == row.size => return Ok(None),
+            Ok(size) => Wrong::Damaged(format!("it has {size} bytes, not {}", row.size)),
+            Err(e) if file::is_missing(&e) => Wrong::Missing,
+            Err(e) if file::is_not_a_file(&e) => Wrong::Damaged(e.to_string()),
             Err(e) => bail!("{}: {e}", row.path),
-        }
+        };
         let StoredRow { app, user, id, .. } = row;
         let (Ok(app), Ok(user), Ok(file)) = (app.parse(), user.parse(), id.parse()) else {
-            return Ok(true);
+            return Ok(Some(wrong));
         };
         let now = self.files.find(&FileKey { app, user, file })?;
-        Ok(now.is_some_and(|now| now.path == row.path))
+        let is_there = now.is_some_and(|now| now.path == row.path);
+        Ok(is_there.then_some(wrong))
     }
 
     fn tell(&mut self, line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use daemon::admin::{Challenge, Guard};
 use daemon::wire::{Caller, Lane, Reply, Service};
-use log::error;
 use proto::storage::{
     ADMIN, DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD,
     encode_file_size,
@@ -15,9 +14,11 @@ use proto::{ErrorCode, Fault, FileKey};
 use crate::admin;
 use crate::clock::epoch_secs;
 use crate::db::FileRow;
+use crate::delete::delete;
 use crate::gate::{GatedFile, Visitor};
 use crate::globals::Globals;
 use crate::path::Place;
+use crate::requester::Requester;
 use crate::{file, upload};
 
 pub(crate) struct StorageService {
@@ -30,10 +31,10 @@ impl StorageService {
     }
 
     /// Serves a request.
-    fn serve(&self, request: StorageRequest) -> Result<Reply, Fault> {
+    fn serve(&self, request: StorageRequest, requester: Requester) -> Result<Reply, Fault> {
         match request {
             StorageRequest::Upload(upload) => {
-                let incoming = upload::begin(&self.globals, upload)?;
+                let incoming = upload::begin(&self.globals, upload, requester)?;
                 Ok(Reply::Content(Box::new(incoming)))
             }
             StorageRequest::FileSize(key) => {
@@ -42,7 +43,10 @@ impl StorageService {
             }
             StorageRequest::Download(download) => self.download(&download),
             StorageRequest::Read(read) => self.read(&read),
-            StorageRequest::Delete(key) => self.delete(&key),
+            StorageRequest::Delete(key) => {
+                delete(&self.globals, &key, requester)?;
+                Ok(Reply::Body(Vec::new()))
+            }
             StorageRequest::Stat(key) => Ok(Reply::Body(self.stat(&key)?.encode())),
             StorageRequest::Challenge | StorageRequest::Admin(_) => {
                 unreachable!("these are answered before")
@@ -53,7 +57,7 @@ impl StorageService {
     /// 'Up to the end' and the rest of a file that has none are both a length of 0.
     fn download(&self, download: &Download) -> Result<Reply, Fault> {
         let (row, (file, size)) = self.with_file(&download.key, Lane::Slow, file::open)?;
-        check_size(&download.key, &row, size)?;
+        self.check_size(&download.key, &row, size)?;
         let Download {
             offset,
             size: wanted,
@@ -71,54 +75,15 @@ impl StorageService {
 
     fn read(&self, Read { key, span }: &Read) -> Result<Reply, Fault> {
         let (row, (file, size)) = self.with_file(key, Lane::Slow, file::open)?;
-        check_size(key, &row, size)?;
+        self.check_size(key, &row, size)?;
         let (offset, len) = span.within(size);
         Ok(send(file, offset, len, stat_of(&row, size).encode()))
     }
 
     fn stat(&self, key: &FileKey) -> Result<FileStat, Fault> {
         let (row, size) = self.with_file(key, Lane::Fast, file::size)?;
-        check_size(key, &row, size)?;
+        self.check_size(key, &row, size)?;
         Ok(stat_of(&row, size))
-    }
-
-    /// The row first, then the file, then the row itself: see the crate's description.
-    fn delete(&self, key: &FileKey) -> Result<Reply, Fault> {
-        let Globals {
-            files,
-            rows,
-            writer,
-            config,
-            paths,
-            half_deleted,
-            ..
-        } = &*self.globals;
-        let row = self.find(key)?;
-        // A volume that is away must be found out before the row is touched. The place is not kept
-        // meanwhile: nobody is to be at a disk while a database answers.
-        let find = || paths.find(&row.path, Visitor::Worker(Lane::Slow));
-        find().map_err(|e| upload::disk_fault(&row.path, &e))?;
-        let path = files
-            .begin_delete(key, &config.group)?
-            .ok_or_else(|| not_found(key))?;
-        rows.forget(key);
-        // From here on the file is gone for everyone; what fails now the sweep does later. So it
-        // does when the file was replaced by another since its row was read.
-        if path != row.path {
-            half_deleted.note();
-            return Ok(Reply::Body(Vec::new()));
-        }
-        if let Err(e) = find().and_then(|place| writer.remove(&place)) {
-            half_deleted.note();
-            error!("{path} of {key} cannot be removed now: {e}");
-        } else if let Err(e) = files.end_delete(key) {
-            half_deleted.note();
-            error!(
-                "row of {key} cannot be removed now: {:#}",
-                anyhow::Error::from(e)
-            );
-        }
-        Ok(Reply::Body(Vec::new()))
     }
 
     /// Looks a file up and does something with its path. A remembered row may be out of date, and
@@ -160,14 +125,35 @@ impl StorageService {
                 Ok((row, value))
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                Err(damaged(key, &format!("{} is missing", row.path)))
+                let what = format!("{} is missing", row.path);
+                Err(damaged(&self.globals, key, &what))
+            }
+            Err(e) if file::is_not_a_file(&e) => {
+                let what = format!("{}: {e}", row.path);
+                Err(damaged(&self.globals, key, &what))
             }
             Err(e) => Err(upload::disk_fault(&row.path, &e)),
         }
     }
 
+    /// The row of a file of this storage's group.
     fn find(&self, key: &FileKey) -> Result<FileRow, Fault> {
-        self.globals.files.find(key)?.ok_or_else(|| not_found(key))
+        let globals = &self.globals;
+        let Some(row) = globals.files.find(key)? else {
+            globals.damage.forget(globals, key);
+            return Err(not_found(key));
+        };
+        globals.foreign.check(globals, key, row.group.as_deref())?;
+        Ok(row)
+    }
+
+    fn check_size(&self, key: &FileKey, row: &FileRow, actual: u64) -> Result<(), Fault> {
+        if row.size == actual {
+            self.globals.damage.forget(&self.globals, key);
+            return Ok(());
+        }
+        let what = format!("{} has {actual} bytes, not {}", row.path, row.size);
+        Err(damaged(&self.globals, key, &what))
     }
 }
 
@@ -202,7 +188,7 @@ impl Service for StorageService {
                 let order = globals.guard.open(&signed, me, caller.session, peer);
                 order.and_then(|order| admin::obey(globals, order, peer))
             }
-            request => self.serve(request),
+            request => self.serve(request, Requester::new(caller.probe.clone())),
         };
         if let Err(fault) = &reply {
             self.globals.errors.note(fault, epoch_secs());
@@ -228,28 +214,20 @@ fn stat_of(row: &FileRow, size: u64) -> FileStat {
     }
 }
 
-fn not_found(key: &FileKey) -> Fault {
+pub(crate) fn not_found(key: &FileKey) -> Fault {
     Fault::new(
         ErrorCode::NotFound,
         format!("file not found, fileid: {}", key.file),
     )
 }
 
-fn damaged(key: &FileKey, what: &str) -> Fault {
+/// Tells the client, and takes note of it for the operator.
+pub(crate) fn damaged(globals: &Globals, key: &FileKey, what: &str) -> Fault {
+    globals.damage.note(globals, key, what);
     Fault::new(
         ErrorCode::Damaged,
         format!("stored file is damaged, fileid: {}: {what}", key.file),
     )
-}
-
-fn check_size(key: &FileKey, row: &FileRow, actual: u64) -> Result<(), Fault> {
-    if row.size == actual {
-        return Ok(());
-    }
-    Err(damaged(
-        key,
-        &format!("{} has {actual} bytes, not {}", row.path, row.size),
-    ))
 }
 
 /// In the words of the C++ storage.

@@ -1,6 +1,7 @@
 //! The periodic jobs: looking after the store paths, finishing deletions that a crash cut short,
-//! probing idservers, asking again for numbers that were not to be had, asking GlusterFS what it has to heal, and
-//! removing what dead uploads left.
+//! looking again at damaged files and at uploads of unknown outcome, probing idservers, asking again
+//! for numbers that were not to be had, asking GlusterFS what it has to heal, and removing what dead
+//! uploads left.
 //!
 //! Each store path has a thread of its own, which its disk may catch, and one thread, which goes to
 //! no disk, watches them.
@@ -14,6 +15,7 @@ use daemon::thread::Thread;
 use daemon::ticker::Ticker;
 use log::{info, warn};
 
+use crate::clock::boot_time;
 use crate::due::Due;
 use crate::gate::Visitor;
 use crate::globals::Globals;
@@ -24,10 +26,12 @@ use crate::sweep;
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Time between two looks at files that are damaged, or whose rows may be missing.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// After deletions that could not be finished, and numbers that were not to be had: the first wait.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// Deletions finished in one go.
-pub(crate) const DELETES_MAX: u32 = 10_000;
+const DELETES_MAX: u32 = 10_000;
 
 /// The jobs, each on its thread: a sweep may take hours, a probe must not wait for it.
 pub(crate) struct Jobs {
@@ -39,12 +43,13 @@ impl Jobs {
     /// Starts them, each at once and then at its interval.
     pub(crate) fn start(globals: &Arc<Globals>) -> std::io::Result<Jobs> {
         let stop = Stop::new();
-        let [watched, finished, swept, numbered, healed] =
+        let [watched, finished, swept, numbered, healed, checked] =
             std::array::from_fn(|_| Arc::clone(globals));
         let [going_on, deleting, asking] = std::array::from_fn(|_| stop.clone());
         let config = &globals.config;
         let heal_interval = config.gluster.heal_interval.duration();
-        let mut round = Round::new(&config.gluster, &config.store_paths);
+        let folders = globals.paths.iter().map(|path| path.text.clone());
+        let mut round = Round::new(&config.gluster, folders.collect());
         let mut due = Due::at(Instant::now(), RETRY_FIRST, SWEEP_INTERVAL);
         let mut tickers = vec![
             Ticker::start("watch", WATCH_INTERVAL, stop.clone(), move || {
@@ -59,6 +64,9 @@ impl Jobs {
             Ticker::start("numbers", RETRY_FIRST, stop.clone(), move || {
                 numbered.numbers.probe();
                 numbered.numbers.retry();
+            })?,
+            Ticker::start("checks", CHECK_INTERVAL, stop.clone(), move || {
+                check(&checked)
             })?,
             Ticker::start("heal", heal_interval, stop.clone(), move || {
                 round.go(&healed.heal, &asking);
@@ -98,6 +106,12 @@ fn look_after(globals: &Globals, path: &StorePath) {
     });
 }
 
+fn check(globals: &Globals) {
+    globals.foreign.forget_old(globals, Instant::now());
+    globals.damage.look_again(globals);
+    globals.unresolved.look_again(globals, boot_time());
+}
+
 fn sweep_all(globals: &Globals, stop: &Stop) {
     for store_path in globals.paths.iter() {
         let go_on = || !stop.is_tripped() && !store_path.hangs();
@@ -127,7 +141,7 @@ fn finish_deletes(globals: &Globals, stop: &Stop) -> bool {
             .find(&path, Visitor::Chore)
             .and_then(|place| globals.writer.remove(&place));
         let ended = removed.map_err(anyhow::Error::from);
-        match ended.and_then(|()| Ok(globals.files.end_delete(&key)?)) {
+        match ended.and_then(|()| Ok(globals.files.end_delete(&key, &path)?)) {
             Ok(()) => info!("finished the deletion of {key}"),
             Err(e) => {
                 warn!("deletion of {key} not finished: {e:#}");

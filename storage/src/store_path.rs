@@ -13,7 +13,7 @@ use proto::{ErrorCode, Fault, GroupName, IdKey};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::config::Config;
+use crate::config::{Config, folder_of};
 use crate::gate::{Gate, Pass, Visitor};
 use crate::marker::Marker;
 use crate::reserve::Reserve;
@@ -28,8 +28,9 @@ const SUSPICIOUS: Duration = Duration::from_secs(1);
 
 /// One folder that holds files.
 pub(crate) struct StorePath {
-    /// As configured: rows and the idserver's key spell it like this.
+    /// The folder, as rows spell it.
     pub(crate) text: String,
+    /// The key of its numbers: the path as configured.
     pub(crate) key: IdKey,
     ledger: Arc<Ledger>,
     gate: Gate,
@@ -67,9 +68,11 @@ impl StorePath {
         if !marked {
             std::fs::create_dir_all(text)?;
         }
+        let key = IdKey::new(text)?;
+        let text = folder_of(text);
         let store_path = StorePath {
             text: text.to_owned(),
-            key: IdKey::new(text)?,
+            key,
             ledger: Arc::new(Ledger::new(config.reserved_space)),
             gate,
             marker: marked.then(|| Marker::new(&config.group, text)),
@@ -282,7 +285,7 @@ impl StorePath {
 /// # Errors
 /// It is not there, belongs to another store, or refuses.
 pub(crate) fn init(text: &str, group: &GroupName) -> io::Result<bool> {
-    Marker::new(group, text).write(open_folder(text)?)
+    Marker::new(group, folder_of(text)).write(open_folder(text)?)
 }
 
 /// A folder to open others in.
@@ -354,6 +357,20 @@ mod tests {
         };
         let gates = Gates::new(1, &config.server, config.disk_timeout.duration());
         StorePath::open(text, &config, gates.gate(0)).unwrap()
+    }
+
+    #[test]
+    fn a_slash_at_the_end_belongs_to_the_key_of_the_numbers_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().to_str().unwrap();
+        let path = open(&format!("{text}/"));
+        assert_eq!(path.key.as_str(), format!("{text}/"));
+        assert_eq!(path.text, text);
+        path.promise(1).unwrap();
+        // With a marker, too: storages with and without the slash share the volume.
+        let group = Config::default().group;
+        assert!(init(&format!("{text}/"), &group).unwrap());
+        assert!(!init(text, &group).unwrap());
     }
 
     #[test]

@@ -15,10 +15,11 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::admin;
 use crate::barred::User;
 use crate::clock::epoch_secs;
-use crate::db::NewRow;
+use crate::conflict::{conflict, in_the_way};
+use crate::db::{Change, NewRow};
 use crate::gate::Visitor;
 use crate::globals::Globals;
-use crate::status::DELETES_MAX;
+use crate::requester::{Requester, not_wanted};
 use crate::store_path::StorePath;
 use crate::writer::{NewFile, WriteError};
 
@@ -32,6 +33,7 @@ pub(crate) struct Incoming {
     globals: Arc<Globals>,
     key: FileKey,
     size: u64,
+    requester: Requester,
     store_path: Arc<StorePath>,
     path: String,
     file: NewFile,
@@ -42,7 +44,11 @@ pub(crate) struct Incoming {
 ///
 /// # Errors
 /// The file exists, there is no room, or the database, the idservers or the disk do not answer.
-pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, Fault> {
+pub(crate) fn begin(
+    globals: &Arc<Globals>,
+    upload: Upload,
+    requester: Requester,
+) -> Result<Incoming, Fault> {
     let Upload { key, size } = upload;
     admin::check_uploads(globals)?;
     globals.barred.check(&user_of(&key), Instant::now())?;
@@ -52,8 +58,10 @@ pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, 
     {
         return Err(e.into());
     }
-    if size > SMALL && globals.files.find(&key)?.is_some() {
-        return Err(exists(&key));
+    if size > SMALL
+        && let Some(row) = globals.files.holder(&key)?
+    {
+        return Err(in_the_way(globals, &key, &row));
     }
     let (store_path, path, file) = begin_file(globals, size)?;
     let globals = Arc::clone(globals);
@@ -61,6 +69,7 @@ pub(crate) fn begin(globals: &Arc<Globals>, upload: Upload) -> Result<Incoming, 
         globals,
         key,
         size,
+        requester,
         store_path,
         path,
         file,
@@ -99,6 +108,7 @@ fn begin_file(globals: &Globals, size: u64) -> Result<(Arc<StorePath>, String, N
 
 impl Content for Incoming {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.requester.hear();
         self.hash.update(bytes);
         let written = self.file.write(bytes);
         written.map_err(|e| {
@@ -123,6 +133,7 @@ impl Incoming {
             globals,
             key,
             size,
+            requester,
             store_path,
             path,
             file,
@@ -140,14 +151,22 @@ impl Incoming {
             size,
             checksum: hash.digest128(),
         };
-        match globals.files.insert(row) {
-            Ok(()) => Ok(()),
+        match globals.files.insert(row, requester.into_question()) {
+            Ok(Change::Done) => Ok(()),
+            Ok(_) => {
+                discard(&globals, &path);
+                globals.metrics.late_requests.inc();
+                Err(not_wanted())
+            }
             // The row may be there: then the file must be, too. The client's next try finds out.
-            Err(e @ DbError::UnknownOutcome { .. }) => Err(e.into()),
+            Err(e @ DbError::UnknownOutcome { .. }) => {
+                globals.unresolved.note(&key, &path);
+                Err(e.into())
+            }
             Err(e) => {
                 discard(&globals, &path);
                 Err(if e.is_conflict() {
-                    in_the_way(&globals, &key)
+                    conflict(&globals, &key)
                 } else {
                     e.into()
                 })
@@ -170,29 +189,6 @@ fn discard(globals: &Globals, path: &str) {
         warn!("{path} has no row and cannot be removed now: {e}");
         globals.writer.discard(path.to_owned());
     }
-}
-
-/// Why there cannot be another row of this file id: there is the file, or what is left of one whose
-/// deletion was cut short. That is gone soon, and this may be tried again.
-fn in_the_way(globals: &Globals, key: &FileKey) -> Fault {
-    let group = &globals.config.group;
-    let unfinished = globals.files.unfinished_deletes(group, DELETES_MAX);
-    if !unfinished.is_ok_and(|rows| rows.iter().any(|(other, _)| other == key)) {
-        return exists(key);
-    }
-    globals.half_deleted.note();
-    let text = format!(
-        "an earlier file is still being deleted, fileid: {}",
-        key.file
-    );
-    Fault::new(ErrorCode::Unavailable, text)
-}
-
-fn exists(key: &FileKey) -> Fault {
-    Fault::new(
-        ErrorCode::Exists,
-        format!("file exists, fileid: {}", key.file),
-    )
 }
 
 fn write_fault(store_path: &StorePath, path: &str, error: &WriteError) -> Fault {

@@ -23,6 +23,8 @@ pub(crate) struct FileRow {
     pub(crate) checksum: Option<u128>,
     /// When the row was made, seconds since the epoch.
     pub(crate) created: i64,
+    /// Absent in rows of the C++ system.
+    pub(crate) group: Option<String>,
 }
 
 /// A row as it stands there, whoever has written it.
@@ -33,10 +35,40 @@ pub(crate) struct StoredRow {
     pub(crate) app: String,
     pub(crate) user: String,
     pub(crate) path: String,
+    /// In bytes.
+    pub(crate) size: u64,
     /// Absent in rows of the C++ system.
     pub(crate) group: Option<String>,
     /// Whether its deletion was begun.
     pub(crate) is_deleting: bool,
+}
+
+impl StoredRow {
+    /// Whether it is the row of this very file: a table has one row for each file id, whoever the
+    /// owner is, and may take two spellings of an id for one.
+    pub(crate) fn is_of(&self, key: &FileKey) -> bool {
+        self.id == key.file.as_str() && self.is_of_user(key)
+    }
+
+    /// Whether it is the row of a file of this user.
+    pub(crate) fn is_of_user(&self, key: &FileKey) -> bool {
+        self.app == key.app.as_str() && self.user == key.user.as_str()
+    }
+}
+
+/// Tells whether the client of a request still waits for the reply. Asked in the last moment before
+/// a change is sent to the database.
+pub(crate) type StillWanted = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What became of a change that a client asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is made, durably.
+    Done,
+    /// The client had left before; nothing was changed.
+    NotWanted,
+    /// There is no such row; nothing was changed.
+    NoRow,
 }
 
 /// The numbers of the tables.
@@ -58,18 +90,28 @@ pub(crate) trait Files: Send + Sync {
     /// The row of a file, unless it is being deleted.
     fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError>;
 
-    /// Makes a row, durably.
+    /// The row that has the file id in the user's table, whoever the owner is, also while it is
+    /// being deleted.
+    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError>;
+
+    /// Makes a row, durably, if that is still wanted when it is about to be written.
     ///
     /// # Errors
     /// [`DbError::Conflict`] when there is one with this file id.
-    fn insert(&self, row: NewRow) -> Result<(), DbError>;
+    fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError>;
 
-    /// Marks a row as being deleted, durably; from then on it is not found. Tells the path of the
-    /// file, or that there is no such row.
-    fn begin_delete(&self, key: &FileKey, group: &GroupName) -> Result<Option<String>, DbError>;
+    /// Marks the row of a file at this path as being deleted by `group`, durably, if that is still
+    /// wanted; from then on it is not found. A row that is marked already is [`Change::Done`].
+    fn begin_delete(
+        &self,
+        key: &FileKey,
+        path: &str,
+        group: &GroupName,
+        wanted: StillWanted,
+    ) -> Result<Change, DbError>;
 
-    /// Removes a row that was marked.
-    fn end_delete(&self, key: &FileKey) -> Result<(), DbError>;
+    /// Removes the row of a file at this path if it was marked.
+    fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError>;
 
     /// Files of the group whose deletion was begun and not ended; at most `limit` of them.
     fn unfinished_deletes(
@@ -78,9 +120,14 @@ pub(crate) trait Files: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(FileKey, String)>, DbError>;
 
-    /// Any file of a user, unless it is being deleted. Reads the user's table whole if there is
-    /// none.
-    fn any_of(&self, app: &AppId, user: &UserId) -> Result<Option<FileId>, DbError>;
+    /// Any file of a user whose row names the group or, as those of the C++ system, none, unless it
+    /// is being deleted. Reads the user's table whole if there is none.
+    fn any_of(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        group: &GroupName,
+    ) -> Result<Option<FileId>, DbError>;
 
     /// The first rows of a table behind the file id `after`, in the order that the database has of
     /// ids; at most `limit` of them.

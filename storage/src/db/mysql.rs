@@ -3,13 +3,14 @@
 
 use daemon::db::{
     Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
-    MysqlValue, Session,
+    Session,
 };
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
-use super::{FileRow, Files, NewRow, StoredRow, TABLES};
-use together::Together;
+use super::{Change, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
+use inserts::Inserts;
 
+mod inserts;
 mod together;
 
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
@@ -49,90 +50,33 @@ type Found = (
     Option<i64>,
     Option<Vec<u8>>,
     Option<i64>,
+    Option<Vec<u8>>,
+);
+
+/// The columns of a [`StoredRow`], and their types.
+const STORED: &str = "id, appid, userid, file_path, file_size, group_name, status";
+type Texts = (
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<String>,
+    Option<i8>,
 );
 
 pub(super) struct MysqlFiles {
     database: Mysql,
-    /// Rows to be inserted, by the number of their table.
-    inserts: Together<NewRow, u8>,
+    inserts: Inserts,
 }
 
 impl MysqlFiles {
     pub(super) fn open(url: &MysqlUrl, config: &MysqlConfig) -> Result<MysqlFiles, DbError> {
         Ok(MysqlFiles {
             database: Mysql::open(url, config, &SCHEMA)?,
-            inserts: Together::new(),
+            inserts: Inserts::new(),
         })
     }
-
-    /// Inserts rows of one table, all of them or none.
-    ///
-    /// May be repeated after a lost connection: the rows' paths are their uploads' alone. Then the
-    /// rows that were made before the connection was lost are in the way.
-    fn insert_all(&self, table: u8, rows: &[NewRow]) -> Result<(), DbError> {
-        let sql = insert_sql(table, rows.len());
-        let params: Vec<MysqlValue> = rows.iter().flat_map(values_of).collect();
-        let run = |session: &mut Session| session.execute(&sql, params.clone()).map(drop);
-        self.database.run("insert rows", Effect::Idempotent, run)
-    }
-
-    /// Inserts a row; one in the way that says the same was made by a try whose answer was lost.
-    fn insert_one(&self, table: u8, row: &NewRow) -> Result<(), DbError> {
-        let sql = insert_sql(table, 1);
-        let values = values_of(row).to_vec();
-        let run = |session: &mut Session| match session.execute(&sql, values.clone()) {
-            Err(failure) if failure.is_conflict() => {
-                let found = row_of(session, &row.key)?;
-                let is_ours = found.is_some_and(|found| found.file.says(row));
-                if is_ours { Ok(()) } else { Err(failure) }
-            }
-            result => result.map(drop),
-        };
-        self.database.run("insert a row", Effect::Idempotent, run)
-    }
-
-    /// Inserts rows of one table; those that cannot be inserted together one by one.
-    fn insert_each(&self, table: u8, rows: &[NewRow]) -> Vec<Result<(), DbError>> {
-        if let [row] = rows {
-            return vec![self.insert_one(table, row)];
-        }
-        match self.insert_all(table, rows) {
-            Ok(()) => vec![Ok(()); rows.len()],
-            Err(together) if together.is_unavailable() => vec![Err(together); rows.len()],
-            Err(together) => {
-                let is_unknown = matches!(together, DbError::UnknownOutcome { .. });
-                let alone = |row| match self.insert_one(table, row) {
-                    // It may have been inserted with the others.
-                    Err(error) if is_unknown && !error.is_conflict() => Err(together.clone()),
-                    result => result,
-                };
-                rows.iter().map(alone).collect()
-            }
-        }
-    }
-}
-
-fn insert_sql(table: u8, n_rows: usize) -> String {
-    let values = vec!["(?, ?, ?, 0, ?, ?, ?, ?)"; n_rows].join(", ");
-    format!(
-        "INSERT INTO {} (id, appid, userid, status, file_path, file_size, group_name, checksum) \
-         VALUES {values}",
-        table_name(table)
-    )
-}
-
-fn values_of(row: &NewRow) -> [MysqlValue; 7] {
-    let [id, app, user] = of_key(&row.key);
-    let size = i64::try_from(row.size).unwrap_or(i64::MAX);
-    [
-        id.into(),
-        app.into(),
-        user.into(),
-        row.path.as_str().into(),
-        size.into(),
-        row.group.as_str().into(),
-        row.checksum.to_be_bytes().as_slice().into(),
-    ]
 }
 
 impl Files for MysqlFiles {
@@ -143,45 +87,65 @@ impl Files for MysqlFiles {
         Ok(row.filter(is_there).map(|row| row.file))
     }
 
-    fn insert(&self, row: NewRow) -> Result<(), DbError> {
-        let table = file_table(&row.key.user);
-        self.inserts
-            .insert(table, row, |rows| self.insert_each(table, rows))
+    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        let sql = format!("SELECT {STORED} FROM {} WHERE id = ?", table(&key.user));
+        let id = key.file.as_str();
+        let run = |session: &mut Session| session.first(&sql, (id,));
+        let found = self
+            .database
+            .run("find the holder of an id", Effect::Read, run);
+        let found: Option<Texts> = DbError::found(found)?;
+        Ok(found.map(stored_row))
     }
 
-    fn begin_delete(&self, key: &FileKey, group: &GroupName) -> Result<Option<String>, DbError> {
+    fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError> {
+        inserts::insert(&self.database, &self.inserts, row, wanted)
+    }
+
+    /// A statement that reaches the server late finds the row at this path or none: a file that was
+    /// stored since then under the same id has another path.
+    fn begin_delete(
+        &self,
+        key: &FileKey,
+        path: &str,
+        group: &GroupName,
+        wanted: StillWanted,
+    ) -> Result<Change, DbError> {
         let sql = format!(
-            "UPDATE {} SET status = {DELETING}, group_name = ? \
-             WHERE id = ? AND file_path = ? AND status <> {DELETING}",
+            "UPDATE {} SET status = {DELETING}, group_name = ? WHERE id = ? AND file_path = ?",
             table(&key.user)
         );
         let id = key.file.as_str();
-        // The path that this call marks; it may have done so before a connection was lost.
-        let mut marking: Option<String> = None;
-        let marked = self
-            .database
-            .run("mark a row", Effect::Idempotent, |session| {
-                let Some(row) = row_of(session, key)? else {
-                    return Ok(None);
-                };
-                let path = row.file.path;
-                if row.status == DELETING {
-                    return Ok(marking.clone().filter(|marked| *marked == path));
-                }
-                marking = Some(path.clone());
-                let done = session.execute(&sql, (group.as_str(), id, &path))?;
-                // Nothing changed: somebody else deletes it.
-                Ok((done.affected > 0).then_some(path))
-            });
-        DbError::found(marked)
+        let mut was_sent = false;
+        let mark = |session: &mut Session| {
+            let row = row_of(session, key)?.filter(|row| row.file.path == path);
+            let Some(row) = row else {
+                return Ok(None);
+            };
+            if row.status == DELETING {
+                return Ok(Some(Change::Done));
+            }
+            if !wanted() && !was_sent {
+                return Ok(Some(Change::NotWanted));
+            }
+            was_sent = true;
+            let done = session.execute(&sql, (group.as_str(), id, path))?;
+            // Nothing changed: somebody else has deleted it meanwhile.
+            Ok((done.affected > 0).then_some(Change::Done))
+        };
+        let marked = self.database.run("mark a row", Effect::Idempotent, mark);
+        Ok(DbError::found(marked)?.unwrap_or(Change::NoRow))
     }
 
-    fn end_delete(&self, key: &FileKey) -> Result<(), DbError> {
-        let table = table(&key.user);
-        let sql = format!("DELETE FROM {table} WHERE id = ? AND status = {DELETING}");
+    fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError> {
+        let sql = format!(
+            "DELETE FROM {} WHERE id = ? AND file_path = ? AND status = {DELETING}",
+            table(&key.user)
+        );
+        let id = key.file.as_str();
         let run = |session: &mut Session| match row_of(session, key)? {
-            Some(row) if row.status == DELETING => {
-                session.execute(&sql, (key.file.as_str(),)).map(Some)
+            Some(row) if row.status == DELETING && row.file.path == path => {
+                session.execute(&sql, (id, path)).map(Some)
             }
             _ => Ok(None),
         };
@@ -206,19 +170,25 @@ impl Files for MysqlFiles {
     }
 
     /// A part of the table at a time: the server must answer within the read time-out.
-    fn any_of(&self, app: &AppId, user: &UserId) -> Result<Option<FileId>, DbError> {
+    fn any_of(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        group: &GroupName,
+    ) -> Result<Option<FileId>, DbError> {
         let table = table(user);
         let to = format!("SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT 1 OFFSET {PART}");
         let found = format!(
             "SELECT id FROM {table} WHERE id > ? AND (? IS NULL OR id <= ?) AND \
-             status <> {DELETING} AND CAST(userid AS BINARY) = CAST(? AS BINARY) AND \
-             CAST(appid AS BINARY) = CAST(? AS BINARY) LIMIT 1"
+             NOT status <=> {DELETING} AND CAST(userid AS BINARY) = CAST(? AS BINARY) AND \
+             CAST(appid AS BINARY) = CAST(? AS BINARY) AND \
+             (group_name IS NULL OR group_name = ?) LIMIT 1"
         );
         let mut from = String::new();
         loop {
             let part = |session: &mut Session| {
                 let to: Option<String> = session.first(&to, (&from,))?;
-                let params = (&from, &to, &to, user.as_str(), app.as_str());
+                let params = (&from, &to, &to, user.as_str(), app.as_str(), group.as_str());
                 let id: Option<String> = session.first(&found, params)?;
                 Ok((to, id))
             };
@@ -233,30 +203,13 @@ impl Files for MysqlFiles {
 
     fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
         let sql = format!(
-            "SELECT id, appid, userid, file_path, group_name, status FROM {} \
-             WHERE id > ? ORDER BY id LIMIT ?",
+            "SELECT {STORED} FROM {} WHERE id > ? ORDER BY id LIMIT ?",
             table_name(table)
-        );
-        type Texts = (
-            String,
-            Option<String>,
-            Option<String>,
-            Option<String>,
-            Option<String>,
-            Option<i8>,
         );
         let rows: Vec<Texts> = self.database.run("list rows", Effect::Read, |session| {
             session.rows(&sql, (after, limit))
         })?;
-        let stored = |(id, app, user, path, group, status): Texts| StoredRow {
-            id,
-            app: app.unwrap_or_default(),
-            user: user.unwrap_or_default(),
-            path: path.unwrap_or_default(),
-            group,
-            is_deleting: status == Some(DELETING),
-        };
-        Ok(rows.into_iter().map(stored).collect())
+        Ok(rows.into_iter().map(stored_row).collect())
     }
 
     fn availability(&self) -> Availability {
@@ -284,12 +237,13 @@ struct StatusRow {
 fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StatusRow>, Failure> {
     let sql = format!(
         "SELECT id, appid, userid, status, file_path, file_size, checksum, \
-         CAST(UNIX_TIMESTAMP(create_time) AS SIGNED) FROM {} WHERE id = ?",
+         CAST(UNIX_TIMESTAMP(create_time) AS SIGNED), group_name FROM {} WHERE id = ?",
         table(&key.user)
     );
     let [id, app, user] = of_key(key);
     let found: Option<Found> = session.first(&sql, (id,))?;
-    let Some((found_id, found_app, found_user, status, path, size, checksum, created)) = found
+    let Some((found_id, found_app, found_user, status, path, size, checksum, created, group)) =
+        found
     else {
         return Ok(None);
     };
@@ -304,6 +258,7 @@ fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StatusRow>, Fai
             .and_then(|bytes| bytes.try_into().ok())
             .map(u128::from_be_bytes),
         created: created.unwrap_or(0),
+        group: group.map(|group| String::from_utf8_lossy(&group).into_owned()),
     };
     let status = status.unwrap_or(0);
     Ok(Some(StatusRow { status, file }))
@@ -339,6 +294,18 @@ fn unfinished_in(
         }
     }
     Ok(unfinished)
+}
+
+fn stored_row((id, app, user, path, size, group, status): Texts) -> StoredRow {
+    StoredRow {
+        id,
+        app: app.unwrap_or_default(),
+        user: user.unwrap_or_default(),
+        path: path.unwrap_or_default(),
+        size: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
+        group,
+        is_deleting: status == Some(DELETING),
+    }
 }
 
 fn table(user: &UserId) -> String {

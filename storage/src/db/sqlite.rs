@@ -6,7 +6,7 @@ use daemon::db::{Availability, DbError, Sqlite};
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{FileRow, Files, NewRow, StoredRow, TABLES};
+use super::{Change, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
 use crate::config::Durability;
 
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
@@ -41,6 +41,9 @@ macro_rules! file_table {
 
 const SCHEMA: &str = concat!(file_table!("01"), file_table!("02"), file_table!("03"));
 
+/// The columns of a [`StoredRow`].
+const STORED: &str = "id, appid, userid, file_path, file_size, group_name, status";
+
 pub(super) struct SqliteFiles(Sqlite);
 
 impl SqliteFiles {
@@ -68,7 +71,7 @@ pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
 impl Files for SqliteFiles {
     fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
         let sql = format!(
-            "SELECT file_path, file_size, checksum, unixepoch(create_time) FROM {} \
+            "SELECT file_path, file_size, checksum, unixepoch(create_time), group_name FROM {} \
              WHERE id = ?1 AND appid = ?2 AND userid = ?3 AND status <> {DELETING}",
             table(&key.user)
         );
@@ -79,8 +82,22 @@ impl Files for SqliteFiles {
         })
     }
 
-    fn insert(&self, row: NewRow) -> Result<(), DbError> {
+    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        let sql = format!("SELECT {STORED} FROM {} WHERE id = ?1", table(&key.user));
+        self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_row([key.file.as_str()], stored_row);
+            Ok(found.optional()?)
+        })
+    }
+
+    /// The writer's lock orders this with the writes of all other processes: a delete that the client
+    /// sends after it has left comes later than the look.
+    fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError> {
         self.0.write(move |connection| {
+            if !wanted() {
+                return Ok(Change::NotWanted);
+            }
             let sql = format!(
                 "INSERT INTO {} (id, appid, userid, status, file_path, file_size, group_name, \
                  checksum) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)",
@@ -95,37 +112,50 @@ impl Files for SqliteFiles {
                 row.group.as_str(),
                 row.checksum.to_be_bytes().as_slice(),
             ])?;
-            Ok(())
+            Ok(Change::Done)
         })
     }
 
-    fn begin_delete(&self, key: &FileKey, group: &GroupName) -> Result<Option<String>, DbError> {
-        let (key, group) = (key.clone(), group.clone());
+    fn begin_delete(
+        &self,
+        key: &FileKey,
+        path: &str,
+        group: &GroupName,
+        wanted: StillWanted,
+    ) -> Result<Change, DbError> {
+        let (key, path, group) = (key.clone(), path.to_owned(), group.clone());
+        self.0.write(move |connection| {
+            if !wanted() {
+                return Ok(Change::NotWanted);
+            }
+            let sql = format!(
+                "UPDATE {} SET status = {DELETING}, group_name = ?5, \
+                 update_time = current_timestamp \
+                 WHERE id = ?1 AND appid = ?2 AND userid = ?3 AND file_path = ?4",
+                table(&key.user)
+            );
+            let [id, app, user] = of_key(&key);
+            let params = params![id, app, user, path, group.as_str()];
+            let n_marked = connection.prepare_cached(&sql)?.execute(params)?;
+            Ok(if n_marked > 0 {
+                Change::Done
+            } else {
+                Change::NoRow
+            })
+        })
+    }
+
+    fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError> {
+        let (key, path) = (key.clone(), path.to_owned());
         self.0.write(move |connection| {
             let sql = format!(
-                "UPDATE {} SET status = {DELETING}, group_name = ?4, \
-                 update_time = current_timestamp WHERE id = ?1 AND appid = ?2 AND userid = ?3 \
-                 AND status <> {DELETING} RETURNING file_path",
+                "DELETE FROM {} WHERE id = ?1 AND appid = ?2 AND userid = ?3 \
+                 AND file_path = ?4 AND status = {DELETING}",
                 table(&key.user)
             );
             let [id, app, user] = of_key(&key);
             let mut statement = connection.prepare_cached(&sql)?;
-            let path = statement
-                .query_row(params![id, app, user, group.as_str()], |row| row.get(0))
-                .optional()?;
-            Ok(path)
-        })
-    }
-
-    fn end_delete(&self, key: &FileKey) -> Result<(), DbError> {
-        let key = key.clone();
-        self.0.write(move |connection| {
-            let sql = format!(
-                "DELETE FROM {} WHERE id = ?1 AND appid = ?2 AND userid = ?3 \
-                 AND status = {DELETING}",
-                table(&key.user)
-            );
-            connection.prepare_cached(&sql)?.execute(of_key(&key))?;
+            statement.execute([id, app, user, &path])?;
             Ok(())
         })
     }
@@ -145,12 +175,18 @@ impl Files for SqliteFiles {
         })
     }
 
-    fn any_of(&self, app: &AppId, user: &UserId) -> Result<Option<FileId>, DbError> {
+    fn any_of(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        group: &GroupName,
+    ) -> Result<Option<FileId>, DbError> {
         let sql = format!(
-            "SELECT id FROM {} WHERE userid = ?1 AND appid = ?2 AND status <> {DELETING} LIMIT 1",
+            "SELECT id FROM {} WHERE userid = ?1 AND appid = ?2 AND status <> {DELETING} \
+             AND (group_name IS NULL OR group_name = ?3) LIMIT 1",
             table(user)
         );
-        let of_user = [user.as_str(), app.as_str()];
+        let of_user = [user.as_str(), app.as_str(), group.as_str()];
         let id = self.0.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let id: Option<String> = statement.query_row(of_user, |row| row.get(0)).optional()?;
@@ -160,22 +196,11 @@ impl Files for SqliteFiles {
     }
 
     fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
-        let sql = format!(
-            "SELECT id, appid, userid, file_path, group_name, status FROM t_file_{table:02} \
-             WHERE id > ?1 ORDER BY id LIMIT ?2"
-        );
+        let sql =
+            format!("SELECT {STORED} FROM t_file_{table:02} WHERE id > ?1 ORDER BY id LIMIT ?2");
         self.0.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![after, limit], |row| {
-                Ok(StoredRow {
-                    id: row.get(0)?,
-                    app: row.get(1)?,
-                    user: row.get(2)?,
-                    path: row.get(3)?,
-                    group: row.get(4)?,
-                    is_deleting: row.get::<_, i64>(5)? == DELETING,
-                })
-            })?;
+            let rows = statement.query_map(params![after, limit], stored_row)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
@@ -232,5 +257,18 @@ fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
             .and_then(|bytes| bytes.try_into().ok())
             .map(u128::from_be_bytes),
         created: row.get::<_, Option<i64>>(3)?.unwrap_or(0),
+        group: row.get(4)?,
+    })
+}
+
+fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
+    Ok(StoredRow {
+        id: row.get(0)?,
+        app: row.get(1)?,
+        user: row.get(2)?,
+        path: row.get(3)?,
+        size: row.get::<_, i64>(4)?.try_into().unwrap_or(0),
+        group: row.get(5)?,
+        is_deleting: row.get::<_, i64>(6)? == DELETING,
     })
 }

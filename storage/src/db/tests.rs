@@ -1,9 +1,11 @@
 //! What every engine must do.
 
+use std::sync::Arc;
+
 use daemon::db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
-use super::{Files, NewRow, StoredRow, init, open};
+use super::{Change, Files, NewRow, StillWanted, StoredRow, init, open};
 use crate::config::{Config, Durability};
 
 fn key(user: &str, file: &str) -> FileKey {
@@ -32,19 +34,40 @@ fn new_row(key: FileKey) -> NewRow {
     }
 }
 
+fn insert(files: &dyn Files, row: NewRow) -> Result<Change, DbError> {
+    files.insert(row, Arc::new(|| true))
+}
+
+/// Marks the row of a file, wherever that lies.
+fn begin_delete(files: &dyn Files, key: &FileKey, group: &GroupName) -> Change {
+    let path = files
+        .holder(key)
+        .unwrap()
+        .map_or_else(String::new, |row| row.path);
+    let wanted: StillWanted = Arc::new(|| true);
+    files.begin_delete(key, &path, group, wanted).unwrap()
+}
+
+fn end_delete(files: &dyn Files, key: &FileKey) {
+    if let Some(row) = files.holder(key).unwrap() {
+        files.end_delete(key, &row.path).unwrap();
+    }
+}
+
 /// The suite. `files` is empty.
 fn suite(files: &dyn Files) {
     // One user of each table, ids with letters that a collation might fold.
     for user in ["tnv001", "tnv002", "Émile"] {
         let key_of = |file: &str| key(user, file);
         assert_eq!(files.find(&key_of("a")).unwrap(), None);
-        files.insert(new_row(key_of(&format!("a{user}")))).unwrap();
+        insert(files, new_row(key_of(&format!("a{user}")))).unwrap();
         let row = files.find(&key_of(&format!("a{user}"))).unwrap().unwrap();
         assert_eq!((row.size, row.checksum), (56, Some(u128::MAX - 7)));
         assert!(row.path.starts_with("../data/000/000/000/5F9E3FA7_"));
         assert!(row.created > 1_700_000_000, "{}", row.created);
         assert_eq!(files.find(&key_of(&format!("A{user}"))).unwrap(), None);
     }
+    rows_that_nobody_wants_are_not_made(files);
     rows_are_listed_in_pages(files);
     existing_rows_are_left_alone(files);
     deletes_have_two_steps(files);
@@ -58,13 +81,20 @@ fn suite(files: &dyn Files) {
     );
 }
 
+fn rows_that_nobody_wants_are_not_made(files: &dyn Files) {
+    let key = key("tnv001", "late");
+    let unwanted = files.insert(new_row(key.clone()), Arc::new(|| false));
+    assert_eq!(unwanted.unwrap(), Change::NotWanted);
+    assert_eq!(files.holder(&key).unwrap(), None);
+}
+
 fn rows_are_listed_in_pages(files: &dyn Files) {
     let mut keys: Vec<FileKey> = (0..5).map(|n| key("tnv001", &format!("page{n}"))).collect();
     for key in &keys {
-        files.insert(new_row(key.clone())).unwrap();
+        insert(files, new_row(key.clone())).unwrap();
     }
     let group = group("group001");
-    files.begin_delete(&keys[4], &group).unwrap();
+    assert_eq!(begin_delete(files, &keys[4], &group), Change::Done);
     keys.push(key("tnv001", "atnv001"));
     let mut listed = Vec::new();
     let table = proto::file_table(&keys[0].user);
@@ -88,8 +118,8 @@ fn rows_are_listed_in_pages(files: &dyn Files) {
     assert_eq!(last.path, new_row(keys[4].clone()).path);
     assert_eq!(last.group.as_deref(), Some("group001"));
     for key in &keys[..5] {
-        files.begin_delete(key, &group).unwrap();
-        files.end_delete(key).unwrap();
+        assert_eq!(begin_delete(files, key, &group), Change::Done);
+        end_delete(files, key);
     }
 }
 
@@ -100,7 +130,10 @@ fn existing_rows_are_left_alone(files: &dyn Files) {
         size: 1,
         ..new_row(key.clone())
     };
-    assert!(matches!(files.insert(again), Err(DbError::Conflict { .. })));
+    assert!(matches!(
+        insert(files, again),
+        Err(DbError::Conflict { .. })
+    ));
     assert_eq!(files.find(&key).unwrap(), before);
     // alice's rows are in the same table: another user does not see the file.
     assert_eq!(
@@ -117,30 +150,43 @@ fn existing_rows_are_left_alone(files: &dyn Files) {
 fn deletes_have_two_steps(files: &dyn Files) {
     let key = key("tnv001", "atnv001");
     let (mine, other) = (group("group001"), group("group002"));
-    let path = files.begin_delete(&key, &mine).unwrap();
-    assert!(path.is_some());
+    let path = files.find(&key).unwrap().unwrap().path;
+    let elsewhere = files.begin_delete(&key, "elsewhere", &mine, Arc::new(|| true));
+    assert_eq!(elsewhere.unwrap(), Change::NoRow);
+    let unwanted = files.begin_delete(&key, &path, &mine, Arc::new(|| false));
+    assert_eq!(unwanted.unwrap(), Change::NotWanted);
+    assert!(files.find(&key).unwrap().is_some());
+    assert_eq!(begin_delete(files, &key, &mine), Change::Done);
     assert_eq!(files.find(&key).unwrap(), None);
-    assert_eq!(files.begin_delete(&key, &mine).unwrap(), None);
-    let unfinished = vec![(key.clone(), path.unwrap())];
+    let holder = files.holder(&key).unwrap().unwrap();
+    assert!(holder.is_deleting && holder.is_of(&key));
+    assert_eq!((holder.path.as_str(), holder.size), (path.as_str(), 56));
+    assert_eq!(begin_delete(files, &key, &mine), Change::Done);
+    let unfinished = vec![(key.clone(), path)];
     assert_eq!(files.unfinished_deletes(&mine, 10).unwrap(), unfinished);
     assert_eq!(files.unfinished_deletes(&other, 10).unwrap(), vec![]);
-    files.end_delete(&key).unwrap();
+    // A late end of the deletion of an earlier file of this id.
+    files.end_delete(&key, "elsewhere").unwrap();
+    assert_eq!(files.unfinished_deletes(&mine, 10).unwrap(), unfinished);
+    end_delete(files, &key);
     assert_eq!(files.unfinished_deletes(&mine, 10).unwrap(), vec![]);
-    files.insert(new_row(key.clone())).unwrap();
+    assert_eq!(files.holder(&key).unwrap(), None);
+    insert(files, new_row(key.clone())).unwrap();
     // A row that nobody marked stays.
-    files.end_delete(&key).unwrap();
+    end_delete(files, &key);
     assert!(files.find(&key).unwrap().is_some());
 }
 
 /// Users of one table, some of whom a collation might take for the same.
 fn users_without_files_are_told_from_those_with(files: &dyn Files) {
     let any_of = |app: &str, user: &str| {
-        let found = files.any_of(&app.parse().unwrap(), &user.parse().unwrap());
+        let mine = group("group001");
+        let found = files.any_of(&app.parse().unwrap(), &user.parse().unwrap(), &mine);
         found.unwrap().map(|id| id.as_str().to_owned())
     };
     let others = ["tnv001", "用户", "a", "alice"].map(|user| key(user, &format!("of-{user}")));
     for other in &others {
-        files.insert(new_row(other.clone())).unwrap();
+        insert(files, new_row(other.clone())).unwrap();
     }
     for other in &others[1..] {
         assert_eq!(
@@ -152,9 +198,15 @@ fn users_without_files_are_told_from_those_with(files: &dyn Files) {
         assert_eq!(any_of("tnvideo", nobody), None, "{nobody}");
     }
     assert_eq!(any_of("other", "alice"), None);
-    files.begin_delete(&others[3], &group("group001")).unwrap();
+    let elsewhere = NewRow {
+        group: group("group002"),
+        ..new_row(key("carol", "of another group"))
+    };
+    insert(files, elsewhere).unwrap();
+    assert_eq!(any_of("tnvideo", "carol"), None);
+    begin_delete(files, &others[3], &group("group001"));
     assert_eq!(any_of("tnvideo", "alice"), None);
-    files.end_delete(&others[3]).unwrap();
+    end_delete(files, &others[3]);
     assert_eq!(any_of("tnvideo", "alice"), None);
 }
 

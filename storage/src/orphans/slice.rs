@@ -7,8 +7,9 @@ pub(super) struct Slice {
     from: u64,
     /// The first hash that is too large for it; none in the last slice.
     end: Option<u64>,
-    hashes: Vec<u64>,
-    /// Whether each has a file.
+    /// Hashes and sizes.
+    rows: Vec<(u64, u64)>,
+    /// Whether each has a file of its size.
     ticked: Vec<bool>,
 }
 
@@ -19,7 +20,7 @@ impl Slice {
             len_max,
             from: 0,
             end: None,
-            hashes: Vec::new(),
+            rows: Vec::new(),
             ticked: Vec::new(),
         }
     }
@@ -32,19 +33,19 @@ impl Slice {
         })
     }
 
-    /// Takes a hash that lies in it. When there are too many its end moves, and half of them are
-    /// left for later.
-    pub(super) fn add(&mut self, hash: u64) {
+    /// Takes the row of a file of this size, if its hash lies in the slice. When there are too many
+    /// its end moves, and half of them are left for later.
+    pub(super) fn add(&mut self, hash: u64, size: u64) {
         if !self.covers(hash) {
             return;
         }
-        self.hashes.push(hash);
-        if self.hashes.len() > self.len_max {
+        self.rows.push((hash, size));
+        if self.rows.len() > self.len_max {
             self.sort();
             let half = self.len_max.div_ceil(2);
-            if let Some(&end) = self.hashes.get(half) {
+            if let Some(&(end, _)) = self.rows.get(half) {
                 self.end = Some(end);
-                self.hashes.truncate(half);
+                self.rows.truncate(half);
             }
         }
     }
@@ -52,7 +53,7 @@ impl Slice {
     /// There are no more.
     pub(super) fn close(&mut self) {
         self.sort();
-        self.ticked = vec![false; self.hashes.len()];
+        self.ticked = vec![false; self.rows.len()];
     }
 
     /// Whether a hash lies in it.
@@ -60,24 +61,32 @@ impl Slice {
         hash >= self.from && self.end.is_none_or(|end| hash < end)
     }
 
-    /// Notes that there is a file of this hash; tells whether there is a row.
-    pub(super) fn tick_off(&mut self, hash: u64) -> bool {
-        let found = self.hashes.binary_search(&hash);
-        if let Ok(idx) = found {
+    /// Notes that there is a file of this hash and size, or something else than a file; tells whether
+    /// there is a row.
+    pub(super) fn tick_off(&mut self, hash: u64, size: Option<u64>) -> bool {
+        let found = self.find(hash);
+        if let Some(idx) = found
+            && Some(self.rows[idx].1) == size
+        {
             self.ticked[idx] = true;
         }
-        found.is_ok()
+        found.is_some()
     }
 
-    /// Whether there is a row of this hash, and no file.
+    /// Whether there is a row of this hash, and no file of its size.
     pub(super) fn lacks(&self, hash: u64) -> bool {
-        let found = self.hashes.binary_search(&hash);
-        found.is_ok_and(|idx| !self.ticked[idx])
+        self.find(hash).is_some_and(|idx| !self.ticked[idx])
     }
 
+    fn find(&self, hash: u64) -> Option<usize> {
+        let found = self.rows.binary_search_by_key(&hash, |&(hash, _)| hash);
+        found.ok()
+    }
+
+    /// Of two rows with one hash one is kept: the other is looked at again for nothing.
     fn sort(&mut self) {
-        self.hashes.sort_unstable();
-        self.hashes.dedup();
+        self.rows.sort_unstable();
+        self.rows.dedup_by_key(|row| row.0);
     }
 }
 
@@ -95,13 +104,13 @@ mod tests {
             let mut slices = 0;
             let mut slice = Some(Slice::first(len_max));
             while let Some(mut now) = slice {
-                rows.iter().chain(&rows).for_each(|&row| now.add(row));
+                rows.iter().chain(&rows).for_each(|&row| now.add(row, 7));
                 now.close();
-                assert!(now.hashes.len() <= len_max);
+                assert!(now.rows.len() <= len_max);
                 for (n, &row) in rows.iter().enumerate() {
                     covered[n] += u32::from(now.covers(row));
                     assert_eq!(now.lacks(row), now.covers(row));
-                    assert_eq!(now.tick_off(row), now.covers(row));
+                    assert_eq!(now.tick_off(row, Some(7)), now.covers(row));
                     assert!(!now.lacks(row));
                 }
                 slices += 1;
@@ -122,9 +131,21 @@ mod tests {
     #[test]
     fn what_is_not_a_row_is_neither_lacking_nor_ticked_off() {
         let mut slice = Slice::first(10);
-        slice.add(5);
+        slice.add(5, 7);
         slice.close();
-        assert!(slice.covers(6) && !slice.tick_off(6) && !slice.lacks(6) && slice.lacks(5));
+        assert!(slice.covers(6) && !slice.tick_off(6, Some(7)));
+        assert!(!slice.lacks(6) && slice.lacks(5));
         assert!(slice.next().is_none());
+    }
+
+    #[test]
+    fn a_file_of_another_size_does_not_tick_its_row_off() {
+        let mut slice = Slice::first(10);
+        slice.add(5, 7);
+        slice.close();
+        for size in [Some(6), None] {
+            assert!(slice.tick_off(5, size) && slice.lacks(5));
+        }
+        assert!(slice.tick_off(5, Some(7)) && !slice.lacks(5));
     }
 }

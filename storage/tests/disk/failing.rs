@@ -45,6 +45,26 @@ fn a_disk_that_takes_no_writes_serves_until_it_takes_them_again() {
 }
 
 #[test]
+fn a_deletion_that_cannot_unlink_is_no_success_and_is_finished_later() {
+    if !test_glusterfs::is_wanted() {
+        return;
+    }
+    let (disk, node) = on_one_disk();
+    let kept = node.client().download("kept", 0, 0).unwrap();
+    assert_eq!(kept, content(100_000));
+    disk.fail(&[(Operation::Write, EIO)]);
+    for _ in 0..2 {
+        assert_eq!(code(node.client().delete("kept")), ErrorCode::Unavailable);
+    }
+    disk.fail(&[]);
+    until("the file is gone", || node.files("a").is_empty());
+    let deleted = node.client().delete("kept");
+    assert!(deleted.is_ok() || code(deleted) == ErrorCode::NotFound);
+    assert_eq!(code(node.client().size("kept")), ErrorCode::NotFound);
+    drop((disk, node));
+}
+
+#[test]
 fn a_full_disk_that_says_so_late_is_no_broken_disk() {
     if !test_glusterfs::is_wanted() {
         return;

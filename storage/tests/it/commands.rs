@@ -76,6 +76,21 @@ fn the_path_is_made_of_the_number() {
 }
 
 #[test]
+fn a_slash_at_the_end_of_a_store_path_is_in_no_row() {
+    let node = Node::start_with(|config| config.store_paths[0].push('/'));
+    let mut client = node.client();
+    client.upload("a", TEXT).unwrap();
+    let database = node.folder.path().join("storage.db");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let sql = "SELECT file_path FROM t_file_02";
+    let path: String = connection.query_row(sql, (), |row| row.get(0)).unwrap();
+    assert_eq!(std::path::Path::new(&path), node.files()[0]);
+    assert!(!path.contains("//"), "{path}");
+    assert_eq!(client.download("a", 0, 0).unwrap(), TEXT);
+    client.delete("a").unwrap();
+}
+
+#[test]
 fn ranges_outside_the_file_are_refused_in_the_words_of_the_cpp_storage() {
     let node = Node::start();
     let mut client = node.client();

@@ -1,5 +1,6 @@
 //! The sample configuration tells the truth.
 
+use daemon::DaemonConfig;
 use storage::Config;
 
 /// The sample with its settings in force: the mark in front of them has no blank behind it.
@@ -43,5 +44,26 @@ fn the_sample_shows_every_key_with_its_default() {
     let all: toml::Table = toml::from_str(&toml::to_string(&Config::default()).unwrap()).unwrap();
     for key in all.keys() {
         assert!(shown.contains_key(key), "{key} is not in the sample");
+    }
+}
+
+#[test]
+fn store_paths_may_end_in_a_slash_and_are_told_apart_without_it() {
+    let check = |paths: &[&str]| {
+        let config = Config {
+            store_paths: paths.iter().map(|&path| path.to_owned()).collect(),
+            ..Config::default()
+        };
+        config.check().map_err(|e| e.to_string())
+    };
+    check(&["../data/"]).unwrap();
+    check(&["../data/", "../data2"]).unwrap();
+    for (paths, why) in [
+        (vec!["../data", "../data/"], "stands there twice"),
+        (vec!["/"], "no folder for files"),
+        (vec![""], "cannot be a key"),
+    ] {
+        let refused = check(&paths).unwrap_err();
+        assert!(refused.contains(why), "{refused}");
     }
 }

@@ -1,14 +1,16 @@
 //! Full disks, missing parts, and what crashes leave behind.
 
 use std::fs::{File, FileTimes};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use daemon::DaemonConfig;
+use daemon::status::StatusConfig;
 use daemon::units::ByteSize;
 use proto::ErrorCode;
 use storage::Reserve;
 
-use super::support::{Client, Node, code};
+use super::support::{Client, Node, code, make_fifo};
 use test_support::until;
 
 #[test]
@@ -65,6 +67,95 @@ fn a_stored_file_that_is_not_what_its_row_says_is_damaged() {
     assert_eq!(code(client.download("short", 0, 0)), ErrorCode::Damaged);
     client.delete("short").unwrap();
     assert_eq!(code(client.size("short")), ErrorCode::NotFound);
+}
+
+/// Puts something else in the place of a file.
+fn replace(path: &Path, what: &str) {
+    std::fs::remove_file(path).unwrap();
+    match what {
+        "fifo" => make_fifo(path),
+        "folder" => std::fs::create_dir(path).unwrap(),
+        "link" => std::os::unix::fs::symlink("/etc/hostname", path).unwrap(),
+        "socket" => drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn something_else_in_the_place_of_a_file_is_damage_and_holds_nobody() {
+    for what in ["fifo", "folder", "link", "socket"] {
+        let node = Node::start();
+        let mut client = node.client();
+        client.upload("x", b"content").unwrap();
+        // Its row is remembered.
+        client.size("x").unwrap();
+        let path = node.files().remove(0);
+        replace(&path, what);
+        for code in [
+            code(client.download("x", 0, 0)),
+            code(client.size("x")),
+            code(client.stat("x")),
+        ] {
+            assert_eq!(code, ErrorCode::Damaged, "{what}");
+        }
+        if what == "folder" {
+            assert_eq!(code(client.delete("x")), ErrorCode::Damaged);
+            std::fs::remove_dir(&path).unwrap();
+        }
+        client.delete("x").unwrap();
+        assert!(node.files().is_empty(), "{what}");
+        assert_eq!(code(client.size("x")), ErrorCode::NotFound);
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_a_folder_is_damage() {
+    let node = Node::start();
+    let mut client = node.client();
+    client.upload("x", b"content").unwrap();
+    let folder = node.files()[0].parent().unwrap().to_owned();
+    std::fs::remove_dir_all(&folder).unwrap();
+    File::create(&folder).unwrap();
+    assert_eq!(code(client.download("x", 0, 0)), ErrorCode::Damaged);
+    assert_eq!(code(client.size("x")), ErrorCode::Damaged);
+}
+
+#[test]
+fn damage_is_told_until_the_file_is_good_or_deleted() {
+    let node = Node::start_with(|config| {
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+    });
+    let mut client = node.client();
+    let resize = |path: &Path, len| {
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_len(len).unwrap();
+    };
+    let mut paths = Vec::new();
+    for file in ["a", "b"] {
+        client.upload(file, b"content").unwrap();
+        let new = node.files().into_iter().find(|path| !paths.contains(path));
+        paths.push(new.unwrap());
+    }
+    for (file, path) in ["a", "b"].into_iter().zip(&paths) {
+        resize(path, 3);
+        assert_eq!(code(client.size(file)), ErrorCode::Damaged);
+        assert_eq!(code(client.size(file)), ErrorCode::Damaged);
+    }
+    let health = node.page("/healthz");
+    assert!(health.contains("2 files are damaged, such as"), "{health}");
+    let metrics = node.page("/metrics");
+    assert!(
+        metrics.contains("tnv_storage_damage_found_total 4"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("tnv_storage_damaged_files 2"), "{metrics}");
+    resize(&paths[0], 7);
+    client.size("a").unwrap();
+    let health = node.page("/healthz");
+    assert!(health.contains("a file is damaged: "), "{health}");
+    client.delete("b").unwrap();
+    let health = node.page("/healthz");
+    assert!(!health.contains("damaged"), "{health}");
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Joining, beating and leaving, against a tracker that writes down what it is told.
 
 use daemon::metrics::Metrics;
-use std::io::Write;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -227,16 +225,6 @@ fn trackers_are_told_the_same_node_id_after_a_restart_and_where_clients_go() {
     server.shutdown();
 }
 
-/// What the status port says of itself.
-fn healthz(node: &Node) -> String {
-    let addr = node.storage.as_ref().unwrap().status_addr().unwrap();
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).unwrap();
-    std::io::read_to_string(stream).unwrap()
-}
-
 #[test]
 fn with_an_advertised_name_that_has_no_address_nobody_is_sent_elsewhere() {
     let (server, diary) = tracker(false);
@@ -248,8 +236,8 @@ fn with_an_advertised_name_that_has_no_address_nobody_is_sent_elsewhere() {
     let why = "cannot resolve no-such-host.invalid:4000";
     let line = format!("tracker {}: {why}", server.addr());
     let deadline = Instant::now() + PATIENCE;
-    while !healthz(&node).contains(&line) {
-        assert!(Instant::now() < deadline, "{}", healthz(&node));
+    while !node.page("/healthz").contains(&line) {
+        assert!(Instant::now() < deadline, "{}", node.page("/healthz"));
         // It asked before it gave up: whatever it told is here.
         let heard: Vec<_> = diary.try_iter().map(|request| kind(&request)).collect();
         assert!(heard.is_empty(), "{heard:?}");
@@ -272,7 +260,7 @@ fn a_storage_that_is_drained_refuses_uploads_and_serves_what_it_has() {
     let refused = node.client().upload("another", b"content").unwrap_err();
     assert_eq!(refused.code, ErrorCode::ReadOnly, "{refused}");
     assert_eq!(node.client().download("film", 0, 0).unwrap(), b"content");
-    let health = healthz(&node);
+    let health = node.page("/healthz");
     assert!(health.starts_with("HTTP/1.1 200"), "{health}");
     assert!(health.contains("ok\ndrained of: uploads"), "{health}");
 }

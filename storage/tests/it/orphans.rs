@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use daemon::DaemonConfig;
 use storage::Config;
 
-use super::support::Node;
+use super::support::{Node, make_fifo};
 
 /// What is listed, sorted, and the exit code.
 fn list(config: &Config) -> anyhow::Result<(Vec<String>, ExitCode)> {
@@ -33,7 +33,7 @@ fn make(path: &Path, age: Duration) {
 fn orphans_of_both_kinds_are_listed_and_nothing_else() {
     let node = Node::start();
     let mut client = node.client();
-    for file in ["whole", "lost", "deleting", "other", "cpp"] {
+    for file in ["whole", "lost", "deleting", "other", "cpp", "short", "fifo"] {
         client.upload(file, b"content").unwrap();
     }
     let (none, code) = list(&node.config).unwrap();
@@ -56,6 +56,12 @@ fn orphans_of_both_kinds_are_listed_and_nothing_else() {
     ] {
         assert_eq!(connection.execute(sql, ()).unwrap(), 1);
     }
+    let short = path_of("short");
+    let file = File::options().write(true).open(&short).unwrap();
+    file.set_len(3).unwrap();
+    let fifo = path_of("fifo");
+    fs::remove_file(&fifo).unwrap();
+    make_fifo(Path::new(&fifo));
     let root = Path::new(&node.config.store_paths[0]);
     let folder = root.join("000/000/000");
     let old = Duration::from_secs(7200);
@@ -70,6 +76,8 @@ fn orphans_of_both_kinds_are_listed_and_nothing_else() {
         format!("file\t{}", folder.join("5F9E3FA7_1FF").display()),
         format!("row\t{lost}\ttnvideo/tnv001/lost"),
         format!("row\t{cpp}\ttnvideo/tnv001/cpp"),
+        format!("damaged\t{short}\ttnvideo/tnv001/short\tit has 3 bytes, not 7"),
+        format!("damaged\t{fifo}\ttnvideo/tnv001/fifo\tit is a FIFO, no regular file"),
     ];
     expected.sort();
     assert_eq!(listed, expected);

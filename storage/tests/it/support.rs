@@ -121,6 +121,16 @@ impl Node {
         Client::connect(self.storage.as_ref().unwrap().addr())
     }
 
+    /// A page of the status port, with its head.
+    pub fn page(&self, path: &str) -> String {
+        let addr = self.storage.as_ref().unwrap().status_addr().unwrap();
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        std::io::read_to_string(stream).unwrap()
+    }
+
     pub fn restart(&mut self) {
         self.storage.take().unwrap().shutdown();
         self.storage = Some(Storage::start(self.config.clone()).unwrap());
@@ -223,6 +233,11 @@ impl Client {
         let body = self.send(&StorageRequest::Delete(key(file)).encode());
         body.map(|body| assert!(body.is_empty()))
     }
+}
+
+pub fn make_fifo(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
 }
 
 pub fn upload_head(file: &str, size: u64) -> Vec<u8> {

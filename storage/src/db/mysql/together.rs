@@ -16,31 +16,31 @@ const WRITERS_MAX: usize = 2;
 /// once for each connection.
 const ROWS_MAX: usize = 16;
 
-/// The rows that wait, each of a table `N`.
-pub(super) struct Together<R, N> {
-    state: Mutex<State<R, N>>,
+/// The rows that wait, each of a table `N`; `T` is what becomes of one.
+pub(super) struct Together<R, N, T> {
+    state: Mutex<State<R, N, T>>,
 }
 
-struct State<R, N> {
-    waiting: VecDeque<Waiting<R, N>>,
+struct State<R, N, T> {
+    waiting: VecDeque<Waiting<R, N, T>>,
     n_writers: usize,
 }
 
-struct Waiting<R, N> {
+struct Waiting<R, N, T> {
     row: R,
     table: N,
-    news: Sender<News<R>>,
+    news: Sender<News<R, T>>,
 }
 
 /// What the owner of a row that waits is told.
-enum News<R> {
-    Written(Result<(), DbError>),
+enum News<R, T> {
+    Written(Result<T, DbError>),
     /// It is its own turn to write: the row back.
     Turn(R),
 }
 
-impl<R, N: PartialEq + Copy> Together<R, N> {
-    pub(super) fn new() -> Together<R, N> {
+impl<R, N: PartialEq + Copy, T> Together<R, N, T> {
+    pub(super) fn new() -> Together<R, N, T> {
         Together {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
@@ -58,8 +58,8 @@ impl<R, N: PartialEq + Copy> Together<R, N> {
         &self,
         table: N,
         row: R,
-        write: impl FnOnce(&[R]) -> Vec<Result<(), DbError>>,
-    ) -> Result<(), DbError> {
+        write: impl FnOnce(&[R]) -> Vec<Result<T, DbError>>,
+    ) -> Result<T, DbError> {
         let row = match self.enter(table, row) {
             Ok(row) => row,
             Err(news) => match news.recv() {
@@ -83,7 +83,7 @@ impl<R, N: PartialEq + Copy> Together<R, N> {
 
     /// The row back, to be written at once; or, of one that has to wait, where its owner hears of
     /// it.
-    fn enter(&self, table: N, row: R) -> Result<R, Receiver<News<R>>> {
+    fn enter(&self, table: N, row: R) -> Result<R, Receiver<News<R, T>>> {
         let mut state = self.state.lock();
         if state.n_writers < WRITERS_MAX {
             state.n_writers += 1;
@@ -95,9 +95,9 @@ impl<R, N: PartialEq + Copy> Together<R, N> {
     }
 
     /// Adds rows of the table that wait to the one in `rows`; returns who is to hear of them.
-    fn take(&self, table: N, rows: &mut Vec<R>) -> Vec<Sender<News<R>>> {
+    fn take(&self, table: N, rows: &mut Vec<R>) -> Vec<Sender<News<R, T>>> {
         let mut state = self.state.lock();
-        let of_table = |waiting: &&Waiting<R, N>| waiting.table == table;
+        let of_table = |waiting: &&Waiting<R, N, T>| waiting.table == table;
         let n_waiting = state.waiting.iter().filter(of_table).count();
         let n_rows = 1 << (n_waiting + 1).min(ROWS_MAX).ilog2();
         let mut owners = Vec::with_capacity(n_rows - 1);
@@ -115,9 +115,9 @@ impl<R, N: PartialEq + Copy> Together<R, N> {
 }
 
 /// The right to write; goes to the row that waits longest, also after a panic.
-struct Turn<'a, R, N>(&'a Together<R, N>);
+struct Turn<'a, R, N, T>(&'a Together<R, N, T>);
 
-impl<R, N> Drop for Turn<'_, R, N> {
+impl<R, N, T> Drop for Turn<'_, R, N, T> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         while let Some(Waiting { row, news, .. }) = state.waiting.pop_front() {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn every_row_is_written_once_and_its_owner_told() {
-        let together: Together<usize, bool> = Together::new();
+        let together: Together<usize, bool, ()> = Together::new();
         let written = Mutex::new(Vec::new());
         let (n_calls, n_writing) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // Rows with a 7 at the end fail; those of odd numbers are of the other table.
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_panics_takes_its_turn_with_it_only() {
-        let together: Together<u32, ()> = Together::new();
+        let together: Together<u32, (), ()> = Together::new();
         for _ in 0..2 * WRITERS_MAX {
             let insert = || together.insert((), 1, |_| panic!("as the test wants it"));
             assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(insert)).is_err());

@@ -46,7 +46,7 @@ fn rate(files: &dyn Files, n_threads: usize) -> f64 {
                 let mut n = 0;
                 while began.elapsed() < TIME {
                     let file = format!("of{n_threads}t{thread}n{n}");
-                    files.insert(new_row(key("tnv001", &file))).unwrap();
+                    insert(files, new_row(key("tnv001", &file))).unwrap();
                     n += 1;
                 }
                 n_rows.fetch_add(n, Ordering::Relaxed);

@@ -47,13 +47,13 @@ fn galera() {
             (&second, &first)
         };
         let key = key("tnv001", &format!("both{n}"));
-        writer.insert(new_row(key.clone())).unwrap();
+        insert(&**writer, new_row(key.clone())).unwrap();
         assert!(reader.find(&key).unwrap().is_some(), "{key}");
         let other = NewRow {
             path: "elsewhere".to_owned(),
             ..new_row(key)
         };
-        assert!(reader.insert(other).unwrap_err().is_conflict());
+        assert!(insert(&**reader, other).unwrap_err().is_conflict());
     }
 }
 
@@ -102,21 +102,26 @@ fn tables_of_the_cpp_system_are_used() {
     // The collation of their table finds these; they are other files.
     for (user, file) in [("tnv001", "oldfile"), ("TNV001", "OldFile")] {
         assert_eq!(files.find(&key(user, file)).unwrap(), None);
-        let begun = files.begin_delete(&key(user, file), &group("group001"));
-        assert_eq!(begun.unwrap(), None);
+        let (other, mine) = (key(user, file), group("group001"));
+        let begun = files.begin_delete(&other, &row.path, &mine, Arc::new(|| true));
+        assert_eq!(begun.unwrap(), Change::NoRow);
+        let holder = files.holder(&other).unwrap();
+        let holder = holder.unwrap_or_else(|| panic!("{other}"));
+        assert!(!holder.is_of(&other) && holder.group.is_none());
     }
     // One id in another spelling has no room in their table.
-    let refused = files.insert(new_row(key("tnv001", "oldfile"))).unwrap_err();
+    let refused = insert(&*files, new_row(key("tnv001", "oldfile"))).unwrap_err();
     assert!(refused.is_conflict());
     // What we write serves them.
-    files.insert(new_row(key("tnv001", "new"))).unwrap();
+    insert(&*files, new_row(key("tnv001", "new"))).unwrap();
     let theirs = "SELECT concat(file_path, ' ', file_size, ' ', status) FROM t_file_02 \
         WHERE id='new' AND appid='tnvideo' AND userid='tnv001'";
     let found = server.query("of_cpp", theirs);
     assert_eq!(found, ["../data/000/000/000/5F9E3FA7_003 56 0"]);
-    let begun = files.begin_delete(&key("tnv001", "OldFile"), &group("group001"));
-    assert_eq!(begun.unwrap(), Some(row.path));
-    files.end_delete(&key("tnv001", "OldFile")).unwrap();
+    let (old, mine) = (key("tnv001", "OldFile"), group("group001"));
+    assert_eq!(begin_delete(&*files, &old, &mine), Change::Done);
+    end_delete(&*files, &old);
+    assert_eq!(files.holder(&old).unwrap(), None);
 }
 
 /// Tables in a character set that has no emoji, as old servers make them.
@@ -137,13 +142,16 @@ fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
         for (user, file) in [("tnv001", "\u{1f4a5}"), ("\u{1f4a5}", "OldFile")] {
             let key = key(user, file);
             assert_eq!(files.find(&key).unwrap(), None, "{key}");
-            let refused = files.insert(new_row(key.clone())).unwrap_err();
+            let refused = insert(&*files, new_row(key.clone())).unwrap_err();
             assert!(matches!(refused, DbError::Unfit { .. }), "{refused:?}");
-            let begun = files.begin_delete(&key, &group("group001"));
-            assert_eq!(begun.unwrap(), None, "{key}");
-            files.end_delete(&key).unwrap();
+            let mine = group("group001");
+            let begun = files.begin_delete(&key, "path", &mine, Arc::new(|| true));
+            assert_eq!(begun.unwrap(), Change::NoRow, "{key}");
+            files.end_delete(&key, "path").unwrap();
+            let holder = files.holder(&key).unwrap();
+            assert!(holder.is_none_or(|row| !row.is_of(&key)), "{key}");
             assert_eq!(
-                files.any_of(&key.app, &key.user).unwrap().is_some(),
+                files.any_of(&key.app, &key.user, &mine).unwrap().is_some(),
                 user == "tnv001"
             );
         }
@@ -233,8 +241,8 @@ fn load(files: &dyn Files, thread: usize, progress: &Progress, ended: &Receiver<
         let id = format!("t{thread}n{n}");
         let was_down = progress.down.load(Ordering::SeqCst);
         let began = Instant::now();
-        match files.insert(new_row(key("tnv001", &id))) {
-            Ok(()) => {
+        match insert(files, new_row(key("tnv001", &id))) {
+            Ok(_) => {
                 seen.inserted.push(id);
                 progress.inserted.fetch_add(1, Ordering::SeqCst);
             }

@@ -1,0 +1,225 @@
+//! Commits whose outcome is not known, after an upload over a database that says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use daemon::config::ServerConfig;
+use daemon::db::{Availability, DatabaseUrl, DbError};
+use daemon::metrics::Metrics;
+use daemon::net::Server;
+use daemon::units::ByteSize;
+use daemon::wire::{Caller, Content, PeerProbe, Reply, Service, Wire};
+use proto::idserver::{IdRequest, encode_id, encode_ids};
+use proto::storage::Upload;
+use proto::{AppId, ErrorCode, Fault, FileId, GroupName, UserId};
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::Config;
+use crate::db::{Change, FileRow, Files, NewRow, StillWanted, StoredRow};
+use crate::requester::Requester;
+use crate::reserve::Reserve;
+use crate::upload;
+
+/// A database that never tells what becomes of an insert.
+struct Silent {
+    files: Box<dyn Files>,
+    inserts: bool,
+}
+
+impl Files for Silent {
+    fn insert(&self, row: NewRow, _: StillWanted) -> Result<Change, DbError> {
+        if self.inserts {
+            self.files.insert(row, Arc::new(|| true))?;
+        }
+        Err(DbError::UnknownOutcome { source: None })
+    }
+
+    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
+        self.files.find(key)
+    }
+
+    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        self.files.holder(key)
+    }
+
+    fn begin_delete(
+        &self,
+        key: &FileKey,
+        path: &str,
+        group: &GroupName,
+        wanted: StillWanted,
+    ) -> Result<Change, DbError> {
+        self.files.begin_delete(key, path, group, wanted)
+    }
+
+    fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError> {
+        self.files.end_delete(key, path)
+    }
+
+    fn unfinished_deletes(
+        &self,
+        group: &GroupName,
+        limit: u32,
+    ) -> Result<Vec<(FileKey, String)>, DbError> {
+        self.files.unfinished_deletes(group, limit)
+    }
+
+    fn any_of(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        group: &GroupName,
+    ) -> Result<Option<FileId>, DbError> {
+        self.files.any_of(app, user, group)
+    }
+
+    fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
+        self.files.rows_behind(table, after, limit)
+    }
+
+    fn availability(&self) -> Availability {
+        self.files.availability()
+    }
+
+    fn close(&self) {
+        self.files.close();
+    }
+}
+
+struct Counting(AtomicU64);
+
+impl Service for Counting {
+    type Request = IdRequest;
+    type Session = ();
+
+    fn call(&self, request: IdRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        let take = |count| self.0.fetch_add(count, Ordering::Relaxed);
+        Ok(Reply::Body(match request {
+            IdRequest::Probe => Vec::new(),
+            IdRequest::GetId(_) => encode_id(take(1)),
+            IdRequest::GetIds(_, count) => {
+                let first = take(count.into());
+                encode_ids(&(first..first + u64::from(count)))
+            }
+        }))
+    }
+}
+
+struct Setting {
+    globals: Arc<Globals>,
+    idserver: Option<Server>,
+    folder: TempDir,
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        self.globals.files.close();
+        self.idserver.take().into_iter().for_each(Server::shutdown);
+    }
+}
+
+impl Setting {
+    fn new(inserts: bool) -> Setting {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::of_wire::<IdRequest>());
+        let wire = Wire::new(Counting(AtomicU64::new(0)), "ids", metrics);
+        let (any, server) = (([127, 0, 0, 1], 0).into(), ServerConfig::default());
+        let idserver = Server::start("ids", any, &server, wire).unwrap();
+        let config = Config {
+            state_file: folder.path().join("storage.state"),
+            idservers: vec![idserver.addr().into()],
+            store_paths: vec![folder.path().join("data").to_str().unwrap().to_owned()],
+            database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
+            reserved_space: Reserve::Bytes(ByteSize::new(0)),
+            ..Config::default()
+        };
+        let mut globals = Globals::open(config).unwrap();
+        let own = Arc::get_mut(&mut globals).unwrap();
+        let real = crate::db::open(&own.config).unwrap();
+        own.files = Box::new(Silent {
+            files: real,
+            inserts,
+        });
+        Setting {
+            globals,
+            idserver: Some(idserver),
+            folder,
+        }
+    }
+
+    fn upload(&self) -> Result<Vec<u8>, Fault> {
+        let upload = Upload {
+            key: key(),
+            size: 7,
+        };
+        let requester = Requester::new(PeerProbe::default());
+        let mut incoming = upload::begin(&self.globals, upload, requester).unwrap();
+        incoming.write(b"content").unwrap();
+        Box::new(incoming).finish()
+    }
+
+    /// The only file.
+    fn path(&self) -> PathBuf {
+        let folder = self.folder.path().join("data/000/000/000");
+        let mut files = fs::read_dir(folder).unwrap();
+        let path = files.next().unwrap().unwrap().path();
+        assert!(files.next().is_none());
+        path
+    }
+
+    /// Looks some time after what was noted.
+    fn look(&self, later: Duration) {
+        let now = boot_time() + later;
+        self.globals.unresolved.look_again(&self.globals, now);
+    }
+}
+
+fn key() -> FileKey {
+    FileKey {
+        app: "tnvideo".parse().unwrap(),
+        user: "tnv001".parse().unwrap(),
+        file: "x".parse().unwrap(),
+    }
+}
+
+#[test]
+fn a_file_whose_row_was_never_made_is_removed_after_a_while() {
+    let setting = Setting::new(false);
+    assert_eq!(setting.upload().unwrap_err().code, ErrorCode::Unknown);
+    let path = setting.path();
+    setting.look(Duration::ZERO);
+    assert!(path.exists());
+    assert_eq!(setting.globals.unresolved.len(), 1);
+    // Another process knows of it, too.
+    let record = &setting.globals.config.state_file;
+    let again = Unresolved::open(record);
+    assert_eq!(again.len(), 1);
+    again.look_again(&setting.globals, boot_time());
+    assert!(path.exists());
+    again.look_again(&setting.globals, boot_time() + MISSING_FOR);
+    assert!(!path.exists());
+    assert_eq!(Unresolved::open(record).len(), 0);
+    setting.look(MISSING_FOR);
+    assert_eq!(setting.globals.unresolved.len(), 0);
+}
+
+#[test]
+fn a_file_whose_row_was_made_stays() {
+    let setting = Setting::new(true);
+    assert_eq!(setting.upload().unwrap_err().code, ErrorCode::Unknown);
+    let path = setting.path();
+    setting.look(Duration::ZERO);
+    assert_eq!(setting.globals.unresolved.len(), 0);
+    setting.look(MISSING_FOR);
+    assert!(path.exists());
+    assert!(setting.globals.files.find(&key()).unwrap().is_some());
+}
+
+#[test]
+fn a_record_that_cannot_be_read_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let state_file = folder.path().join("storage.state");
+    fs::write(folder.path().join("storage.state.unresolved"), "no record").unwrap();
+    assert_eq!(Unresolved::open(&state_file).len(), 0);
+}
