@@ -7,7 +7,7 @@ use proto::admin::NONCE_LEN;
 use proto::group_list::{self, Group};
 use proto::storage::{self, FileStat, StorageRequest};
 use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
-use proto::{Address, AppId, ErrorCode, FileId, FileKey, UserId};
+use proto::{Address, AppId, ErrorCode, FileId, FileKey, GroupName, UserId};
 
 use crate::lacking::{Lacking, Way};
 use crate::rotation::Rotation;
@@ -233,6 +233,25 @@ impl Client {
             Err(error) if perhaps_done && error.fault_code() == Some(ErrorCode::NotFound) => Ok(()),
             result => result,
         }
+    }
+
+    /// The group that holds the files of a file's user, if it is remembered.
+    pub fn remembered_group(&self, key: &FileKey) -> Option<GroupName> {
+        let storages = &self.inner.storages;
+        let reply = storages.get(&key.app, &key.user, Instant::now())?;
+        Some(reply.group)
+    }
+
+    /// The same, asked of the trackers if it is not.
+    ///
+    /// # Errors
+    /// As [`Client::saddrs`].
+    pub fn group(&self, key: &FileKey) -> Result<GroupName, Error> {
+        if let Some(group) = self.remembered_group(key) {
+            return Ok(group);
+        }
+        let reply = self.saddrs(&key.app, &key.user, Some(&key.file))?;
+        Ok(reply.group)
     }
 
     /// The storages of a file's user, and whether they come from memory.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use client::{Client, Error, Stat};
+use client::{Client, Download, Error, Stat};
 use proto::FileKey;
 
 use crate::cache::{Key, Types};
@@ -60,15 +60,17 @@ impl Entity {
 /// name means another file, see [`media_type::reconcile`].
 ///
 /// # Errors
-/// The file's first bytes cannot be had.
+/// The file's first bytes cannot be had. They may be at hand in `first`.
 pub(crate) fn media_type(
     client: &Client,
     types: &Types,
     target: &Target,
     entity: &Entity,
+    first: Option<Download>,
 ) -> Result<Option<&'static str>, Error> {
     let by_id = media_type::of_name(target.key.file.as_str());
-    let by_content = || type_by_content(client, types, &target.key, entity);
+    let look = || look(client, &target.key, entity.size, first);
+    let by_content = || type_by_content(types, &target.key, entity, look);
     let Some(named) = target.name.as_deref().and_then(media_type::of_name) else {
         return by_id.map_or_else(by_content, Ok).map(Some);
     };
@@ -81,32 +83,42 @@ pub(crate) fn media_type(
 }
 
 fn type_by_content(
-    client: &Client,
     types: &Types,
     file: &FileKey,
     entity: &Entity,
+    look: impl FnOnce() -> Result<&'static str, Error>,
 ) -> Result<&'static str, Error> {
     let key = match (entity.checksum, &entity.tag) {
         (Some(checksum), _) => Key::Content(checksum),
         (None, Some(tag)) => Key::File(file.clone(), tag.clone()),
         // Another file under the same id would pass for this one.
-        (None, None) => return look(client, file, entity.size),
+        (None, None) => return look(),
     };
     if let Some(known) = types.get(&key) {
         return Ok(known);
     }
-    let found = look(client, file, entity.size)?;
+    let found = look()?;
     types.put(key, found);
     Ok(found)
 }
 
-fn look(client: &Client, file: &FileKey, size: u64) -> Result<&'static str, Error> {
-    let mut first = Vec::new();
-    let mut download = client.read_range(file, 0, Some(signature::LEN.min(size)))?;
+fn look(
+    client: &Client,
+    file: &FileKey,
+    size: u64,
+    first: Option<Download>,
+) -> Result<&'static str, Error> {
+    let range = (0, signature::LEN.min(size));
+    let at_hand = first.filter(|first| (first.offset(), first.remaining()) == range);
+    let mut download = match at_hand {
+        Some(first) => first,
+        None => client.read_range(file, 0, Some(range.1))?,
+    };
+    let mut bytes = Vec::new();
     download
-        .read_to_end(&mut first)
+        .read_to_end(&mut bytes)
         .map_err(|e| e.downcast().unwrap_or_else(Error::Source))?;
-    Ok(signature::media_type(&first))
+    Ok(signature::media_type(&bytes))
 }
 
 #[cfg(test)]

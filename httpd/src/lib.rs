@@ -2,6 +2,7 @@
 
 pub mod config;
 mod globals;
+mod limiter;
 
 mod conditional;
 mod file_name;
@@ -14,6 +15,7 @@ mod trackers;
 mod body;
 mod cache;
 mod entity;
+mod limited_source;
 mod metrics;
 mod query;
 mod service;

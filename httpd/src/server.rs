@@ -56,7 +56,8 @@ impl Httpd {
         let metrics = Arc::new(HttpMetrics::default());
         let globals = Current::new(config, Arc::clone(&metrics));
         let frame = &metrics.frame;
-        let http = Http::new(HttpService::new(globals.clone()), Arc::clone(frame));
+        let service = HttpService::new(globals.clone(), config.server.workers);
+        let http = Http::new(service, Arc::clone(frame));
         let server = Server::start("httpd", config.listen, &config.server, http)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let trackers = Trackers::default();

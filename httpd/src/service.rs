@@ -2,24 +2,38 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::{Client, Download, Error, ErrorKind};
 use daemon::http::{Answer, Handler, Method, Request, Response, status};
 use daemon::logging::Seldom;
-use log::{debug, error};
+use daemon::net::Part;
+use log::{debug, error, warn};
+use proto::GroupName;
+use proto::storage::Span;
 
 use crate::body::{Frame, Origin, content_range};
 use crate::conditional::{self, Verdict};
 use crate::entity::{self, Entity};
 use crate::file_name;
 use crate::globals::{Current, Globals};
+use crate::limited_source;
+use crate::limiter::{Excess, Limiter, Servers};
 use crate::media_type::Display;
-use crate::query::{Looked, Query};
+use crate::query::Query;
 use crate::range::{self, Ranges, Stretch};
 use crate::target::{self, Target};
 
 /// What a browser that shows a document all the same may do with it: nothing.
 const SANDBOX: &str = "sandbox; default-src 'none'";
+
+/// As many questions of one worker may be out: what a slow group has been asked must not grow
+/// without bound.
+const QUESTIONS_PER_WORKER: usize = 16;
+/// A group is slow that has let a question wait for longer.
+const SLOW: Duration = Duration::from_millis(250);
+/// How long a worker waits for others to be done with the servers of a group.
+const BRIEFLY: Duration = Duration::from_millis(50);
 
 pub(crate) struct HttpService(Arc<Service>);
 
@@ -28,8 +42,27 @@ pub(crate) struct Service {
     pub(crate) globals: Current,
     /// Makes boundaries that no file can foresee.
     boundaries: RandomState,
+    pub(crate) limits: Limits,
     /// Failures in the log, in bounds: while storages are away every request fails.
     faults: Seldom<u16>,
+}
+
+/// What one group may take of an httpd.
+pub(crate) struct Limits {
+    /// Workers that wait for a server.
+    pub(crate) workers: Arc<Limiter>,
+    /// Questions that are out.
+    pub(crate) questions: Arc<Limiter>,
+}
+
+/// What storages said of a file.
+pub(crate) struct Found {
+    pub(crate) group: GroupName,
+    pub(crate) entity: Entity,
+    /// Its first bytes, which tell its type, if they were asked for.
+    pub(crate) first: Option<Download>,
+    /// The first of the part that is to be sent, if it was asked for.
+    pub(crate) content: Option<Download>,
 }
 
 impl Handler for HttpService {
@@ -52,9 +85,17 @@ impl Handler for HttpService {
 }
 
 impl HttpService {
-    pub(crate) fn new(globals: Current) -> HttpService {
+    /// `workers` is how many threads serve requests.
+    pub(crate) fn new(globals: Current, workers: u32) -> HttpService {
+        let workers = workers as usize;
+        let questions = workers * QUESTIONS_PER_WORKER;
+        let limits = Limits {
+            workers: Limiter::new(workers, Excess::Waits(BRIEFLY)),
+            questions: Limiter::new(questions, Excess::IsAdmittedBelow(SLOW)),
+        };
         HttpService(Arc::new(Service {
             globals,
+            limits,
             boundaries: RandomState::new(),
             faults: Seldom::default(),
         }))
@@ -62,6 +103,22 @@ impl HttpService {
 }
 
 impl Service {
+    /// The part of a file that the answer is going to hold, if it is one part with bytes in it.
+    pub(crate) fn content(&self, request: &Request, entity: &Entity) -> Option<Span> {
+        let sends = request.method == Method::Get && entity.size > 0;
+        if !sends || conditional::judge(request, entity) != Verdict::Proceed {
+            return None;
+        }
+        match ranges(request, entity) {
+            Ranges::Whole => Some(Span::WHOLE),
+            Ranges::Some(stretches) => match stretches[..] {
+                [stretch] => Some(stretch.span()),
+                _ => None,
+            },
+            Ranges::Unsatisfiable => None,
+        }
+    }
+
     /// The answer to a request for a file of which so much is known.
     ///
     /// # Errors
@@ -70,8 +127,14 @@ impl Service {
         &self,
         request: &Request,
         target: &Target,
-        (entity, opened): Looked,
+        found: Found,
     ) -> Result<Response, Error> {
+        let Found {
+            group,
+            entity,
+            first,
+            content,
+        } = found;
         match conditional::judge(request, &entity) {
             Verdict::Proceed => {}
             Verdict::NotModified => return Ok(not_modified(&entity)),
@@ -82,22 +145,18 @@ impl Service {
                 ));
             }
         }
-        // Of other methods the field is ignored (RFC 9110, 14.2).
-        let field = request
-            .header("range")
-            .filter(|_| request.method == Method::Get)
-            .filter(|_| conditional::range_counts(request, &entity));
-        let ranges = field.map_or(Ranges::Whole, |field| range::parse(field, entity.size));
+        let ranges = ranges(request, &entity);
         if ranges == Ranges::Unsatisfiable {
             return Ok(unsatisfiable(&entity));
         }
         let globals = self.globals.look();
         let Globals { client, types, .. } = &*globals;
-        let Some(media_type) = entity::media_type(client, types, target, &entity)? else {
+        let Some(media_type) = entity::media_type(client, types, target, &entity, first)? else {
             return Ok(Response::text(status::NOT_FOUND, "not found"));
         };
         let file = File {
             target,
+            group,
             entity: &entity,
             media_type,
         };
@@ -107,7 +166,7 @@ impl Service {
                     let response = file
                         .describe(status::PARTIAL_CONTENT, media_type)
                         .with("Content-Range", content_range(stretch, entity.size));
-                    self.with_content(response, &file, stretch, opened)
+                    self.with_content(response, &file, stretch, content)
                 }
                 _ => Ok(self.several(&file, &stretches)),
             },
@@ -121,7 +180,7 @@ impl Service {
                     response.length = entity.size;
                     return Ok(response);
                 }
-                self.with_content(response, &file, whole, opened)
+                self.with_content(response, &file, whole, content)
             }
         }
     }
@@ -137,7 +196,8 @@ impl Service {
         response.length = stretch.len;
         if stretch.len > 0 {
             let globals = self.globals.look();
-            response.body = file.origin(&globals.client).stretch(stretch, opened)?;
+            let parts = file.origin(&globals.client).stretch(stretch, opened)?;
+            response.body = self.limit(parts, file);
         }
         Ok(response)
     }
@@ -155,8 +215,22 @@ impl Service {
         let content_type = format!("multipart/byteranges; boundary={boundary}");
         let mut response = file.describe(status::PARTIAL_CONTENT, content_type);
         response.length = length;
-        response.body = parts;
+        response.body = self.limit(parts, file);
         response
+    }
+
+    fn limit(&self, parts: Vec<Part>, file: &File<'_>) -> Vec<Part> {
+        let servers = Servers::Storages(file.group.clone());
+        limited_source::limit(parts, &self.limits.workers, &servers)
+    }
+
+    /// The answer when a limit held up a request for too long.
+    pub(crate) fn busy(&self, target: &Target) -> Response {
+        if let Some(more) = self.faults.due(0) {
+            let key = &target.key;
+            warn!("{key}: busy, too many requests wait for the storages of its group{more}");
+        }
+        Response::text(status::UNAVAILABLE, "busy").with("Retry-After", "2")
     }
 
     /// An application, user or file that is not served is not found, whichever of them it is.
@@ -181,9 +255,20 @@ impl Service {
     }
 }
 
+/// The ranges that a request asks for. Of other methods than GET the field is ignored (RFC 9110,
+/// 14.2).
+fn ranges(request: &Request, entity: &Entity) -> Ranges {
+    let field = request
+        .header("range")
+        .filter(|_| request.method == Method::Get)
+        .filter(|_| conditional::range_counts(request, entity));
+    field.map_or(Ranges::Whole, |field| range::parse(field, entity.size))
+}
+
 /// A file that an answer is about.
 struct File<'a> {
     target: &'a Target,
+    group: GroupName,
     entity: &'a Entity,
     media_type: &'static str,
 }

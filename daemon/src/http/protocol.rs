@@ -177,6 +177,10 @@ impl Pending<Outgoing> for Asked {
         self.pending.patience()
     }
 
+    fn pause(&self) -> Duration {
+        self.pending.pause()
+    }
+
     fn resume(self: Box<Self>, wake: Wake) -> Resumed<Outgoing> {
         let Asked {
             mut exchange,

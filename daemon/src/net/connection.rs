@@ -107,6 +107,17 @@ impl<P: Protocol> Connection<P> {
         self.pace.moved(bytes);
     }
 
+    /// True if the request or the reply goes on after a time, whatever becomes ready before.
+    pub(crate) fn waits_for_time(&self) -> bool {
+        match &self.activity {
+            Activity::Waiting(waiting) => waiting.interest() == Some(Interest::Time),
+            Activity::Sending(sending) => {
+                sending.starved_until().is_some() && sending.source_socket().is_none()
+            }
+            _ => false,
+        }
+    }
+
     /// The peer is waited for: kernels are not to be far ahead of it.
     pub(crate) fn slow_down(&mut self) {
         let source = match &self.activity {

@@ -62,7 +62,7 @@ impl<P: Protocol> Parked<P> {
 
     /// The connection, with the time that it waited for its peer.
     pub(crate) fn take(mut self) -> Box<Connection<P>> {
-        if self.interest != Interest::Source {
+        if matches!(self.interest, Interest::Read | Interest::Write) {
             self.connection.pace.waited(self.since.elapsed());
         }
         self.connection
@@ -96,6 +96,8 @@ impl<P: Protocol> Parking<P> {
             | match interest {
                 Interest::Read | Interest::Source => EventFlags::IN | EventFlags::RDHUP,
                 Interest::Write => EventFlags::OUT,
+                // The end of a connection is told whether it is asked for or not.
+                Interest::Time => EventFlags::empty(),
             };
         let parked = Parked {
             connection,

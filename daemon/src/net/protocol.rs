@@ -100,6 +100,12 @@ pub trait Pending<T>: Send {
     /// How long the answer may take.
     fn patience(&self) -> Duration;
 
+    /// How long to wait before [`Pending::resume`] while there is no socket to wait for. Up to half
+    /// a second longer is possible.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The answer begins to come, or none did in time. May block, for a bounded time.
     fn resume(self: Box<Self>, wake: Wake) -> Resumed<T>;
 }

@@ -223,9 +223,10 @@ impl Sending {
         };
         let room = scratch.len().min(STREAM_STEP) as u64;
         let room = room.min(*len) as usize;
-        let read = source
-            .read(&mut scratch[..room])
-            .map_err(SendError::Source)?;
+        let read = match source.read(&mut scratch[..room]) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Moved::Starved),
+            read => read.map_err(SendError::Source)?,
+        };
         if read == 0 {
             return Err(short("stream", *len));
         }
@@ -244,7 +245,7 @@ impl Sending {
         }
     }
 
-    /// Until when a source that sends nothing is waited for.
+    /// Until when a source that sends nothing, or cannot be read now, is waited for.
     pub(crate) fn starved_until(&self) -> Option<Instant> {
         match self.parts.front() {
             Some(Part::Stream { source, .. }) => Some(self.starved_since? + source.patience()),

@@ -317,7 +317,7 @@ impl<P: Protocol> Shared<P> {
         }
         let (now, config) = (Instant::now(), self.config());
         let deadline = match &connection.activity {
-            Activity::Sending(sending) if interest == Interest::Source => {
+            Activity::Sending(sending) if matches!(interest, Interest::Source | Interest::Time) => {
                 sending.starved_until().unwrap_or(now)
             }
             Activity::Idle => match connection.head_since {

@@ -11,7 +11,8 @@ pub trait Source: Send {
     /// bounded time.
     ///
     /// # Errors
-    /// The bytes are not to be had. The reply is broken off.
+    /// [`WouldBlock`](io::ErrorKind) if no server may be asked now: it is to be called again after
+    /// [`Source::patience`]. Any other error: the bytes are not to be had, the reply is broken off.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// The socket the next bytes come from, none of which is buffered here; absent when they have
@@ -24,6 +25,6 @@ pub trait Source: Send {
     /// The socket broke, or was silent for too long: a read finds out where to go on.
     fn abandon_socket(&mut self);
 
-    /// How long the socket may be silent.
+    /// How long the socket may be silent; if there is none, how long to wait before the next read.
     fn patience(&self) -> Duration;
 }

@@ -15,6 +15,8 @@ pub(crate) enum Interest {
     Write,
     /// The server behind a reply to send.
     Source,
+    /// A time to pass, or the connection to end.
+    Time,
 }
 
 /// Whether the socket becomes ready (or breaks, which the next read or write tells) within `time`.
@@ -22,6 +24,7 @@ pub(crate) fn ready(stream: &TcpStream, interest: Interest, time: Duration) -> b
     let flags = match interest {
         Interest::Read | Interest::Source => PollFlags::IN,
         Interest::Write => PollFlags::OUT,
+        Interest::Time => PollFlags::empty(),
     };
     let timeout = Timespec {
         tv_sec: time.as_secs() as i64,

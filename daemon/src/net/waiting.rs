@@ -11,7 +11,8 @@ use crate::metrics::IntGauge;
 pub(crate) struct Waiting {
     pub(crate) pending: Box<dyn Pending<Outgoing>>,
     until: Instant,
-    _counted: Counted,
+    /// Absent for one that has asked no server yet.
+    _counted: Option<Counted>,
 }
 
 /// One that waits, in the gauge of them.
@@ -19,12 +20,25 @@ struct Counted(IntGauge);
 
 impl Waiting {
     pub(crate) fn new(pending: Box<dyn Pending<Outgoing>>, gauge: &IntGauge) -> Waiting {
-        gauge.inc();
+        let asked = pending.socket().is_some();
+        let time = if asked {
+            pending.patience()
+        } else {
+            pending.pause()
+        };
         Waiting {
-            until: Instant::now() + pending.patience(),
+            until: Instant::now() + time,
             pending,
-            _counted: Counted(gauge.clone()),
+            _counted: asked.then(|| Counted::new(gauge)),
         }
+    }
+
+    /// What the connection waits for, if there is anything to wait for.
+    pub(crate) fn interest(&self) -> Option<Interest> {
+        if self.socket().is_some() {
+            return Some(Interest::Source);
+        }
+        (Instant::now() < self.until).then_some(Interest::Time)
     }
 
     pub(crate) fn socket(&self) -> Option<&TcpStream> {
@@ -39,11 +53,20 @@ impl Waiting {
     /// for it.
     pub(crate) fn outcome(&self, time: Duration) -> Option<bool> {
         let left = self.until.saturating_duration_since(Instant::now());
-        let has_come = |socket| ready(socket, Interest::Source, time.min(left));
-        if self.socket().is_none_or(has_come) {
+        let Some(socket) = self.socket() else {
+            return left.is_zero().then_some(false);
+        };
+        if ready(socket, Interest::Source, time.min(left)) {
             return Some(false);
         }
         (Instant::now() >= self.until).then_some(true)
+    }
+}
+
+impl Counted {
+    fn new(gauge: &IntGauge) -> Counted {
+        gauge.inc();
+        Counted(gauge.clone())
     }
 }
 

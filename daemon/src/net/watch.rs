@@ -12,7 +12,7 @@ use super::park::Parked;
 use super::protocol::{Lane, Protocol, Readiness};
 use super::refuse::refuse_late;
 use super::server::Shared;
-use super::wait::Interest;
+use super::wait::{Interest, ready};
 
 /// How often deadlines are looked at: how late one may be noticed.
 const SWEEP: Duration = Duration::from_millis(500);
@@ -111,6 +111,11 @@ pub(crate) fn advance<P: Protocol>(
         Activity::Lingering { until } => {
             discard(shared, connection, until, scratch);
             None
+        }
+        Activity::Waiting(_) | Activity::Sending(_) if connection.waits_for_time() => {
+            // Its socket is watched for its end only.
+            let ended = ready(&connection.stream, Interest::Time, Duration::ZERO);
+            (!ended).then_some(connection)
         }
         Activity::Waiting(_) | Activity::Receiving(_) | Activity::Sending(_) => Some(connection),
     }

@@ -226,13 +226,13 @@ impl<P: Protocol> Worker<P> {
     ) -> Step {
         let crowded = self.shared.is_crowded();
         let waiting = Waiting::new(pending, &self.shared.metrics().waiting);
-        let step = match waiting.socket() {
+        let step = match waiting.interest() {
             None => Step::Go,
-            Some(_) if crowded => {
+            Some(Interest::Source) if crowded => {
                 waiting.outcome(Duration::MAX);
                 Step::Go
             }
-            Some(_) => Step::Wait(Interest::Source),
+            Some(interest) => Step::Wait(interest),
         };
         connection.activity = Activity::Waiting(waiting);
         step
@@ -241,8 +241,9 @@ impl<P: Protocol> Worker<P> {
     /// Another server has answered, or its time is over. Who was woken for anything else waits on.
     fn resume(&mut self, connection: &mut Connection<P>, waiting: Waiting) -> Step {
         let Some(silent) = waiting.outcome(Duration::ZERO) else {
+            let interest = waiting.interest();
             connection.activity = Activity::Waiting(waiting);
-            return Step::Wait(Interest::Source);
+            return interest.map_or(Step::Go, Step::Wait);
         };
         let began = Instant::now();
         let stopping = self.shared.is_stopping();
@@ -319,8 +320,12 @@ impl<P: Protocol> Worker<P> {
                 Step::Wait(Interest::Write)
             }
             Ok(sending::Progress::Starved) => {
+                let interest = match sending.source_socket() {
+                    Some(_) => Interest::Source,
+                    None => Interest::Time,
+                };
                 connection.activity = Activity::Sending(sending);
-                Step::Wait(Interest::Source)
+                Step::Wait(interest)
             }
             Err(SendError::Peer(e)) => close(connection, &e),
             Err(SendError::Source(e)) => {
@@ -350,6 +355,7 @@ impl<P: Protocol> Worker<P> {
             Activity::Receiving(_) | Activity::Sending(_) => false,
         };
         !leave
+            && interest != Interest::Time
             && !self.shared.is_stopping()
             && !self.shared.waiting(self.lane)
             && ready(connection.socket(interest), interest, STAY)

@@ -4,6 +4,7 @@
 
 mod answers;
 mod config;
+mod hung;
 mod ranges;
 mod storages;
 mod support;

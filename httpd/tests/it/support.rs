@@ -18,7 +18,7 @@ use proto::storage::{FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{Address, ErrorCode, Fault, Request as _};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const MODIFIED: i64 = 1_600_000_000;
 pub const LAST_MODIFIED: &str = "Sun, 13 Sep 2020 12:26:40 GMT";
 
@@ -210,15 +210,20 @@ impl Front {
     }
 
     pub fn connect(&self) -> Browser {
-        let stream = TcpStream::connect(self.addr()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Browser(stream)
+        browse(self.addr())
     }
 
     /// One GET on a connection of its own.
     pub fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.connect().ask("GET", path, fields)
     }
+}
+
+/// A connection of its own.
+pub fn browse(addr: SocketAddr) -> Browser {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Browser(stream)
 }
 
 pub struct Browser(TcpStream);
@@ -242,6 +247,11 @@ impl Answer {
 
 impl Browser {
     pub fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send(method, path, fields);
+        self.answer(method)
+    }
+
+    pub fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) {
         let fields: String = fields
             .iter()
             .map(|(n, v)| format!("{n}: {v}\r\n"))
@@ -251,7 +261,6 @@ impl Browser {
             "{method} {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"
         )
         .unwrap();
-        self.answer(method)
     }
 
     /// Asks for a file and reads so much of the answer, or all up to its end.
@@ -262,7 +271,24 @@ impl Browser {
         read
     }
 
-    fn answer(&mut self, method: &str) -> Answer {
+    pub fn answer(&mut self, method: &str) -> Answer {
+        let mut answer = self.begin_answer();
+        let len: usize = answer.field("content-length").unwrap().parse().unwrap();
+        if method != "HEAD" && answer.status != 304 {
+            answer.body = self.read(len);
+        }
+        answer
+    }
+
+    /// The next bytes of a body.
+    pub fn read(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// The head of an answer.
+    pub fn begin_answer(&mut self) -> Answer {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -283,17 +309,12 @@ impl Browser {
             let (name, value) = line.split_once(": ").unwrap();
             (name.to_lowercase(), value.to_owned())
         });
-        let mut answer = Answer {
+        let answer = Answer {
             status,
             fields: fields.collect(),
             body: Vec::new(),
         };
         assert_eq!(answer.field("transfer-encoding"), None);
-        let len: usize = answer.field("content-length").unwrap().parse().unwrap();
-        if method != "HEAD" && status != 304 {
-            answer.body.resize(len, 0);
-            self.0.read_exact(&mut answer.body).unwrap();
-        }
         answer
     }
 }

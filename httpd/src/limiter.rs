@@ -1,0 +1,186 @@
+//! Limits on the work that waits for the servers of one group, so that a group that hangs takes no
+//! workers from the others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use proto::GroupName;
+
+/// Servers that fail together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Servers {
+    Trackers,
+    Storages(GroupName),
+}
+
+/// Admits so many workers at a time to questions that block, and of one group at most half of those
+/// that the other groups leave.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    max: usize,
+    excess: Excess,
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+/// What to do about more than a group's share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Excess {
+    /// Wait for at most this long, in which a healthy server answers many questions.
+    Waits(Duration),
+    /// Admit it unless the oldest one of the group is older than this: the group is slow.
+    IsAdmittedBelow(Duration),
+}
+
+/// One that was admitted, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    limiter: Arc<Limiter>,
+    servers: Servers,
+    number: u64,
+}
+
+/// Who is admitted now, and since when, in order of time.
+#[derive(Debug, Default)]
+struct State {
+    admitted: HashMap<Servers, BTreeMap<u64, Instant>>,
+    total: usize,
+    next_number: u64,
+}
+
+impl Limiter {
+    pub(crate) fn new(max: usize, excess: Excess) -> Arc<Limiter> {
+        Arc::new(Limiter {
+            max,
+            excess,
+            state: Mutex::default(),
+            freed: Condvar::new(),
+        })
+    }
+
+    /// `None` if the servers have their share and are slow. May wait, for less than a person
+    /// notices.
+    pub(crate) fn admit(self: &Arc<Self>, servers: &Servers) -> Option<Permit> {
+        let began = Instant::now();
+        let mut state = self.state.lock();
+        while !state.has_room(servers, self.max) {
+            let oldest = state.oldest(servers).unwrap_or(began);
+            match self.excess {
+                Excess::IsAdmittedBelow(age) if oldest.elapsed() < age => break,
+                Excess::IsAdmittedBelow(_) => return None,
+                Excess::Waits(time) => {
+                    let until = began.min(oldest) + time;
+                    if Instant::now() >= until {
+                        return None;
+                    }
+                    self.freed.wait_until(&mut state, until);
+                }
+            }
+        }
+        let number = state.enter(servers);
+        Some(Permit {
+            limiter: Arc::clone(self),
+            servers: servers.clone(),
+            number,
+        })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.limiter.state.lock().leave(&self.servers, self.number);
+        self.limiter.freed.notify_all();
+    }
+}
+
+impl State {
+    /// Whether one more is within the share. The first one always is.
+    fn has_room(&self, servers: &Servers, max: usize) -> bool {
+        let own = self.admitted.get(servers).map_or(0, BTreeMap::len);
+        let left = max.saturating_sub(self.total - own);
+        own == 0 || 2 * (own + 1) <= left
+    }
+
+    fn oldest(&self, servers: &Servers) -> Option<Instant> {
+        let admitted = self.admitted.get(servers)?;
+        admitted.values().next().copied()
+    }
+
+    fn enter(&mut self, servers: &Servers) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.total += 1;
+        let admitted = self.admitted.entry(servers.clone()).or_default();
+        admitted.insert(number, Instant::now());
+        number
+    }
+
+    fn leave(&mut self, servers: &Servers, number: u64) {
+        self.total -= 1;
+        if let Some(admitted) = self.admitted.get_mut(servers) {
+            admitted.remove(&number);
+            if admitted.is_empty() {
+                self.admitted.remove(servers);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn group(name: &str) -> Servers {
+        Servers::Storages(name.parse().unwrap())
+    }
+
+    fn admit_all(limiter: &Arc<Limiter>, servers: &Servers) -> Vec<Permit> {
+        std::iter::from_fn(|| limiter.admit(servers)).collect()
+    }
+
+    #[test]
+    fn a_group_gets_half_of_what_others_leave() {
+        let limiter = Limiter::new(64, Excess::Waits(Duration::ZERO));
+        let first = admit_all(&limiter, &group("a"));
+        let second = admit_all(&limiter, &group("b"));
+        let third = admit_all(&limiter, &Servers::Trackers);
+        assert_eq!([first.len(), second.len(), third.len()], [32, 16, 8]);
+        drop(first);
+        assert!(limiter.admit(&group("b")).is_some());
+        drop((second, third));
+        let state = limiter.state.lock();
+        assert_eq!((state.total, state.admitted.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_single_worker_serves_everybody() {
+        let limiter = Limiter::new(1, Excess::Waits(Duration::ZERO));
+        assert_eq!(admit_all(&limiter, &group("a")).len(), 1);
+    }
+
+    #[test]
+    fn what_is_freed_soon_is_waited_for() {
+        let limiter = Limiter::new(2, Excess::Waits(Duration::from_secs(60)));
+        let permit = limiter.admit(&group("a")).unwrap();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| limiter.admit(&group("a")).is_some());
+            drop(permit);
+            assert!(waiter.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_burst_is_admitted_and_a_slow_group_is_not() {
+        let limiter = Limiter::new(2, Excess::IsAdmittedBelow(Duration::from_secs(3600)));
+        let burst: Vec<_> = (0..10)
+            .map(|_| limiter.admit(&group("a")).unwrap())
+            .collect();
+        assert_eq!(burst.len(), 10);
+        let limiter = Limiter::new(2, Excess::IsAdmittedBelow(Duration::ZERO));
+        assert_eq!(admit_all(&limiter, &group("a")).len(), 1);
+    }
+}
