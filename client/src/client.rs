@@ -245,12 +245,12 @@ impl Client {
     /// The same, asked of the trackers if it is not.
     ///
     /// # Errors
-    /// As [`Client::saddrs`].
+    /// As [`Client::lookup`].
     pub fn group(&self, key: &FileKey) -> Result<GroupName, Error> {
         if let Some(group) = self.remembered_group(key) {
             return Ok(group);
         }
-        let reply = self.saddrs(&key.app, &key.user, Some(&key.file))?;
+        let reply = self.lookup(&key.app, &key.user, Some(&key.file))?;
         Ok(reply.group)
     }
 

@@ -156,7 +156,7 @@ impl Service for Tracker {
     type Session = ();
 
     fn call(&self, request: TrackerRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
-        let TrackerRequest::Saddrs(saddrs) = request else {
+        let TrackerRequest::Lookup(saddrs) = request else {
             return Err(Fault::new(ErrorCode::Unknown, "unknown command"));
         };
         let (group, addr) = match saddrs.user.as_str() {
