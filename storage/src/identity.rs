@@ -41,7 +41,7 @@ impl Identity {
     pub(crate) fn open(path: &Path) -> anyhow::Result<Identity> {
         let open = || -> anyhow::Result<Identity> {
             if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
+                daemon::folders::create_all(folder)?;
             }
             let lock = lock(&beside(path, ".lock"))?;
             let state = match read(path)? {
