@@ -1,7 +1,7 @@
 //! Making a TCP connection: name, local address, time-outs.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream};
 use std::time::{Duration, Instant};
 
 use proto::Address;
@@ -64,7 +64,7 @@ fn dial(peer: SocketAddr, time: Duration, config: &ConnectionConfig) -> io::Resu
         stop_pacing(&socket);
     }
     if let Some(ip) = config.bind {
-        socket.bind(&SocketAddr::new(ip, 0).into())?;
+        socket.bind(&local(ip, peer).into())?;
     }
     socket.connect_timeout(&peer.into(), time)?;
     let stream = TcpStream::from(socket);
@@ -76,6 +76,16 @@ fn dial(peer: SocketAddr, time: Duration, config: &ConnectionConfig) -> io::Resu
     stream.set_read_timeout(Some(config.io_timeout))?;
     stream.set_write_timeout(Some(config.io_timeout))?;
     Ok(stream)
+}
+
+/// The address to connect from. A link-local one has a meaning in the peer's zone only.
+fn local(ip: IpAddr, peer: SocketAddr) -> SocketAddr {
+    match (ip, peer) {
+        (IpAddr::V6(ip), SocketAddr::V6(peer)) => {
+            SocketAddrV6::new(ip, 0, 0, peer.scope_id()).into()
+        }
+        (ip, _) => SocketAddr::new(ip, 0),
+    }
 }
 
 /// For a connection that will not leave this machine: it has no network to be gentle to.

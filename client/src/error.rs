@@ -4,10 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use proto::{Address, DecodeError, ErrorCode, Fault, FileKey};
+use proto::{idserver, storage, tracker};
 use thiserror::Error;
 
 use crate::ErrorKind;
-use crate::error_kind::{kind_of, shared_kind};
+use crate::error_kind::{kind_of_fault, shared_kind};
 
 /// A request that failed. A message does not repeat its `source()`: print the whole chain.
 #[derive(Debug, Error)]
@@ -106,7 +107,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum ProtocolError {
     /// The command byte of the reply is another kind of server's.
-    #[error("the reply bears command {actual}, expected {expected}")]
+    #[error("{}", wrong_server(*actual, *expected))]
     Command {
         /// What was read.
         actual: u8,
@@ -140,7 +141,7 @@ impl Error {
             Error::Resolve { .. } | Error::Connect { .. } | Error::Io { .. } => ErrorKind::Network,
             Error::Timeout { .. } => ErrorKind::Timeout,
             Error::Protocol { .. } => ErrorKind::Protocol,
-            Error::Fault { source, .. } => kind_of(source.code),
+            Error::Fault { source, .. } => kind_of_fault(source),
             Error::AllFailed { errors, .. } => shared_kind(errors),
             Error::NoServer(_) => ErrorKind::Unavailable,
             Error::OutcomeUnknown { .. } => ErrorKind::OutcomeUnknown,
@@ -221,6 +222,23 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
     )
+}
+
+/// What answers where another server was expected, as far as its first bytes tell.
+fn wrong_server(actual: u8, expected: u8) -> String {
+    let name = |command| match command {
+        tracker::REPLY => Some("a tracker"),
+        idserver::REPLY => Some("an idserver"),
+        storage::REPLY => Some("a storage"),
+        _ => None,
+    };
+    let wanted = name(expected).unwrap_or("the server that was expected");
+    match (name(actual), actual) {
+        (Some(is), _) => format!("that is {is}, not {wanted}"),
+        // "HTTP/1.1 400" has a blank where a reply has its command.
+        (None, b' ') => format!("that speaks HTTP, it is not {wanted}"),
+        _ => format!("that is not {wanted}: its answer bears command {actual}, not {expected}"),
+    }
 }
 
 fn list(errors: &[Error]) -> String {

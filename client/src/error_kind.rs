@@ -1,6 +1,6 @@
 //! Which kind a failure is of, for exit codes and statuses.
 
-use proto::ErrorCode;
+use proto::{ErrorCode, Fault};
 
 use crate::Error;
 
@@ -50,8 +50,19 @@ impl ErrorKind {
     }
 }
 
+/// How a C++ tracker, whose failures have no kind, refuses an application that it does not serve.
+const UNKNOWN_APP: &str = "unknown appid: ";
+
 /// The kind of a server's failure.
-pub(crate) fn kind_of(code: ErrorCode) -> ErrorKind {
+pub(crate) fn kind_of_fault(fault: &Fault) -> ErrorKind {
+    match fault.code {
+        ErrorCode::Unknown if fault.message.contains(UNKNOWN_APP) => ErrorKind::BadRequest,
+        code => kind_of(code),
+    }
+}
+
+/// The kind of a failure with this code.
+fn kind_of(code: ErrorCode) -> ErrorKind {
     match code {
         ErrorCode::Unknown => ErrorKind::Unknown,
         ErrorCode::BadRequest => ErrorKind::BadRequest,

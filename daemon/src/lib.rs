@@ -35,6 +35,7 @@ pub mod units;
 pub mod net;
 
 pub mod http;
+pub mod listen;
 pub mod wire;
 
 pub mod db;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where HTTP clients connect.
+    #[serde(deserialize_with = "daemon::listen::deserialize")]
     pub listen: SocketAddr,
     /// The trackers, tried in turn.
     pub trackers: Vec<Address>,

@@ -18,6 +18,7 @@ pub const STEP_MAX: u32 = 1_000_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where storages connect.
+    #[serde(deserialize_with = "daemon::listen::deserialize")]
     pub listen: SocketAddr,
     /// The name it goes by.
     pub hostname: Hostname,

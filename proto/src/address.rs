@@ -1,6 +1,7 @@
 //! Where a server listens, as text.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// `host:port`, the host an IPv4 address, an IPv6 address in brackets, or a name. Whether it
-/// resolves is the dialler's question.
+/// `host:port`, the host an IPv4 address, an IPv6 address in brackets with or without a zone (RFC
+/// 4007, 11: `[fe80::1%eth0]:21000`), or a name. Whether it resolves is the dialler's question.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address(Arc<str>);
@@ -20,12 +21,13 @@ impl Address {
         &self.0
     }
 
-    /// Reads a list `ip:port;ip:port;`. Empty items (a final semicolon) are passed over.
+    /// Reads a list `ip:port;ip:port;`, parted by semicolons or commas. Empty items (a final
+    /// semicolon) are passed over.
     ///
     /// # Errors
     /// The first item that is no address.
     pub fn parse_list(list: &str) -> Result<Vec<Address>, DecodeError> {
-        list.split(';')
+        list.split([';', ','])
             .map(str::trim)
             .filter(|item| !item.is_empty())
             .map(str::parse)
@@ -37,21 +39,57 @@ impl FromStr for Address {
     type Err = DecodeError;
 
     fn from_str(text: &str) -> Result<Address, DecodeError> {
-        let valid = text.rsplit_once(':').is_some_and(|(host, port)| {
-            let bracketed = host.starts_with('[') && host.ends_with(']');
-            let host_ok = !host.is_empty()
-                && (bracketed || !host.contains(':'))
-                && host.chars().all(|c| c.is_ascii_graphic() && c != ';');
-            host_ok && port.parse::<u16>().is_ok_and(|port| port != 0)
-        });
-        if valid {
-            return Ok(Address(text.into()));
+        match check(text) {
+            Ok(()) => Ok(Address(text.into())),
+            Err(why) => Err(DecodeError::Address {
+                why,
+                value: text.chars().take(300).collect(),
+            }),
         }
-        Err(DecodeError::Character {
-            field: "address",
-            allowed: "host:port",
-            value: text.chars().take(300).collect(),
-        })
+    }
+}
+
+fn check(text: &str) -> Result<(), &'static str> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or("a bracket is not closed")?;
+        check_bracketed(host)?;
+        return check_port(port.strip_prefix(':').ok_or("the port is missing")?);
+    }
+    let (host, port) = text.rsplit_once(':').ok_or("the port is missing")?;
+    if host.contains(':') {
+        return Err("an IPv6 address stands in brackets, as in [::1]:21000");
+    }
+    let is_of_name = |c: char| c.is_ascii_graphic() && !"[];,%/@".contains(c);
+    if host.is_empty() || !host.chars().all(is_of_name) {
+        return Err("the host is no name and no IP address");
+    }
+    check_port(port)
+}
+
+/// What stands in brackets: an IPv6 address, perhaps with the zone in which it has a meaning.
+fn check_bracketed(host: &str) -> Result<(), &'static str> {
+    let (ip, zone) = match host.split_once('%') {
+        Some((ip, zone)) => (ip, Some(zone)),
+        None => (host, None),
+    };
+    if ip.parse::<Ipv6Addr>().is_err() {
+        return Err("only an IPv6 address stands in brackets");
+    }
+    let is_of_zone = |c: char| c.is_ascii_graphic() && !"[];,%/:".contains(c);
+    match zone {
+        Some(zone) if zone.is_empty() || !zone.chars().all(is_of_zone) => {
+            Err("the zone is no name of a network interface")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_port(port: &str) -> Result<(), &'static str> {
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(1..) if is_number => Ok(()),
+        _ if port.is_empty() => Err("the port is missing"),
+        _ => Err("the port is no number from 1 to 65535"),
     }
 }
 

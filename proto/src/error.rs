@@ -56,6 +56,14 @@ pub enum DecodeError {
         /// The text as it came.
         value: String,
     },
+    /// A text that is no address of a server.
+    #[error("{value:?} is no address host:port: {why}")]
+    Address {
+        /// What is wrong with it.
+        why: &'static str,
+        /// The text as it came.
+        value: String,
+    },
     /// A number that must not be negative.
     #[error("{field} is negative: {value}")]
     Negative {

@@ -78,9 +78,46 @@ fn names_are_refused_with_the_reason() {
 fn addresses_are_hosts_with_ports() {
     let list = Address::parse_list("10.0.0.1:23000;[::1]:1;storage-1.local:23000;").unwrap();
     assert_eq!(list.len(), 3);
-    for bad in ["", "a", ":1", "a:", "a:0", "a:65536", "::1:80", "a b:1"] {
+    let list = Address::parse_list("[::1]:1,[fe80::1%eth0]:2; a:3,").unwrap();
+    let list: Vec<&str> = list.iter().map(Address::as_str).collect();
+    assert_eq!(list, ["[::1]:1", "[fe80::1%eth0]:2", "a:3"]);
+    for bad in [
+        "",
+        "a",
+        ":1",
+        "a:",
+        "a:0",
+        "a:+1",
+        "a:65536",
+        "::1:80",
+        "a b:1",
+        "[junk,more]:1",
+        "[a]:1",
+        "[1.2.3.4]:1",
+        "[::1]",
+        "[::1]1",
+        "[::1:1",
+        "[]:1",
+        "[fe80::1%]:1",
+        "[fe80::1%a b]:1",
+        "a,b:1",
+        "fe80::1%eth0:1",
+        "[::1]:1]:1",
+    ] {
         assert!(bad.parse::<Address>().is_err(), "{bad:?}");
     }
+    let why = |text: &str| text.parse::<Address>().unwrap_err().to_string();
+    assert!(
+        why("10.0.0.1").contains("the port is missing"),
+        "{}",
+        why("10.0.0.1")
+    );
+    assert!(
+        why("[::1]").contains("the port is missing"),
+        "{}",
+        why("[::1]")
+    );
+    assert!(why("fe80::1:21000").contains("stands in brackets"));
 }
 
 /// Every command that is taken has a name, and only those.

@@ -33,7 +33,13 @@ pub fn resolve(host_port: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>
 
 /// Whether `HOST:PORT` is numeric, so that no name server is asked for it.
 pub fn is_numeric(host_port: &str) -> bool {
-    host_port.parse::<SocketAddr>().is_ok()
+    host_port.parse::<SocketAddr>().is_ok() || bracketed(host_port).is_some()
+}
+
+/// The address in brackets, with its zone if it has one, and the port.
+fn bracketed(host_port: &str) -> Option<(&str, u16)> {
+    let (host, port) = host_port.strip_prefix('[')?.split_once("]:")?;
+    Some((host, port.parse().ok()?))
 }
 
 type Lookup = fn(&str) -> io::Result<Vec<SocketAddr>>;
@@ -69,6 +75,9 @@ impl Resolver {
     fn resolve(&'static self, name: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
         if let Ok(addr) = name.parse() {
             return Ok(vec![addr]);
+        }
+        if let Some(numeric) = bracketed(name) {
+            return zoned(numeric);
         }
         let mut running = self.running.lock();
         let answer = self.join_or_start(&mut running, name, deadline)?;
@@ -127,6 +136,12 @@ impl Resolver {
         }
         Ok(())
     }
+}
+
+/// An IPv6 address with the zone that a network interface of this machine gives it (RFC 4007, 11).
+/// The system's resolver reads it without asking a name server.
+fn zoned(numeric: (&str, u16)) -> io::Result<Vec<SocketAddr>> {
+    Ok(numeric.to_socket_addrs()?.collect())
 }
 
 fn system_lookup(name: &str) -> io::Result<Vec<SocketAddr>> {

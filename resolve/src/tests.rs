@@ -94,3 +94,11 @@ fn who_waits_for_room_gets_it_when_a_lookup_ends() {
     ENDED.1.notify_all();
     assert_eq!(waiting.join().unwrap().unwrap().len(), 1);
 }
+
+#[test]
+fn an_address_with_a_zone_is_read_without_the_resolver() {
+    let found = resolve("[fe80::1%lo]:7", Instant::now()).unwrap();
+    assert!(matches!(found[..], [SocketAddr::V6(addr)] if addr.scope_id() > 0 && addr.port() == 7));
+    assert!(is_numeric("[fe80::1%lo]:7") && is_numeric("[::1]:7") && !is_numeric("a:7"));
+    assert!(resolve("[fe80::1%nonesuch]:7", Instant::now()).is_err());
+}

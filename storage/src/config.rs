@@ -25,6 +25,7 @@ use crate::{orphans, store_path};
 pub struct Config {
     /// Where clients connect. A specific address is also the one connections to trackers and
     /// idservers are made from, so that members on one host differ.
+    #[serde(deserialize_with = "daemon::listen::deserialize")]
     pub listen: SocketAddr,
     /// Where clients are sent, if that is not where connections to trackers come from.
     #[serde(skip_serializing_if = "Option::is_none")]

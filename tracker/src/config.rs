@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where storages and clients connect.
+    #[serde(deserialize_with = "daemon::listen::deserialize")]
     pub listen: SocketAddr,
     /// The name it goes by.
     pub hostname: Hostname,

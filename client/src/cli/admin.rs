@@ -16,7 +16,8 @@ use serde::Serialize;
 use super::Context;
 use super::args::{AdminArgs, Ids, Order};
 use super::exit::{Failures, Mistake};
-use crate::{Admin, StorageTarget};
+use super::monitor::fullness;
+use crate::{Admin, StorageTarget, may_be_unknown};
 
 /// What was done, and where.
 #[derive(Serialize)]
@@ -137,7 +138,10 @@ impl Orders<'_> {
         for tracker in self.trackers() {
             match self.admin.tell_tracker(tracker, order) {
                 Ok(body) => return Ok((tracker, body)),
-                Err(error) if error.kind().is_transient() => failure = Some(error),
+                // A C++ tracker knows no orders, another one may.
+                Err(error) if error.kind().is_transient() || may_be_unknown(&error) => {
+                    failure = Some(error);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -169,7 +173,11 @@ impl Orders<'_> {
         match failure {
             Some(error) if storages.is_empty() => Err(error.into()),
             _ => {
-                storages.sort_by(|a, b| a.1.address.cmp(&b.1.address));
+                // What tells most comes first, and stays: a C++ tracker knows no node ids.
+                storages.sort_by(|(_, a), (_, b)| {
+                    let by_address = a.address.cmp(&b.address);
+                    by_address.then_with(|| fullness(b).cmp(&fullness(a)))
+                });
                 storages.dedup_by(|a, b| a.1.address == b.1.address);
                 Ok(storages)
             }
@@ -208,7 +216,7 @@ impl Orders<'_> {
             let done = told
                 .map_err(anyhow::Error::from)
                 .and_then(|_| self.done("forget", storage, tracker));
-            failures.note(done.with_context(|| format!("forget {storage}")))?;
+            failures.note(done.with_context(|| format!("forget {storage}")));
         }
         Ok(())
     }
@@ -255,7 +263,7 @@ impl Orders<'_> {
             let of_group = storages.iter().filter(|(of, _)| of == group.as_str());
             for (_, storage) in of_group {
                 let shown = self.file(id, &group, storage);
-                failures.note(shown.with_context(|| format!("file {id}")))?;
+                failures.note(shown.with_context(|| format!("file {id}")));
             }
         }
         Ok(())

@@ -20,19 +20,25 @@ Examples:
 Exit codes:
   0  success
   1  any other failure
-  2  wrong usage or configuration
+  2  wrong usage or configuration, such as an unknown application or an address
+     that is no tracker's
   3  no such file
-  4  the file exists already
+  4  the file exists already, or another user has its id
   5  no server could be reached, or all are unavailable or busy
   6  the storages have no space, or are read-only
   7  the content is damaged: it does not match its checksum
   8  it is unknown whether an upload was stored
   9  forbidden
-  10 a local file could not be read or written
+  10 a local file could not be read or written, or standard output could not
 
 Standard input is copied to a temporary file before it is uploaded, in $TMPDIR if
 that is set, else in /var/tmp: there must be room for all of it.
-With several files or ids all are tried; the code is the first failure's.
+With several files or ids all are tried, also when the reader of standard output
+goes away; the code is the first failure's. An id that cannot be printed goes to
+standard error. When one of several uploads fails, standard error tells which file
+has which id; with --json each file is an object with its id or its error.
+An id given with --id must be one that no other user has: the tables have one key
+for the files of all users. Ids that tnv makes never repeat.
 Settings are read from --config, else from ~/.config/tnv/tnv.toml, else from
 /etc/tnv/client.toml; the environment overrides them, the command line overrides both.";
 
@@ -49,7 +55,7 @@ pub(super) struct Args {
 /// Options that every subcommand takes, before or after its name.
 #[derive(Debug, clap::Args)]
 pub(super) struct Global {
-    /// The trackers, parted by semicolons [default: 127.0.0.1:21000]
+    /// The trackers, parted by semicolons or commas [default: 127.0.0.1:21000]
     #[arg(
         long,
         global = true,
@@ -101,6 +107,14 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// Whether what it does cannot be found out again from elsewhere.
+    pub(super) fn has_effects(&self) -> bool {
+        matches!(
+            self,
+            Command::Upload(_) | Command::Delete(_) | Command::Admin(_) | Command::Download(_)
+        )
+    }
+
     /// Whether the exit code is for a monitoring system.
     pub(super) fn is_check(&self) -> bool {
         matches!(self, Command::Monitor(args) if args.check)
@@ -212,7 +226,7 @@ pub(super) struct UploadArgs {
     /// $TMPDIR if that is set, else in /var/tmp
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// The id to store a single file under, instead of a new one
+    /// The id to store a single file under, instead of a new one; no other user may have it
     #[arg(long)]
     pub(super) id: Option<String>,
 }

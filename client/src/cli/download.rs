@@ -11,9 +11,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::Context;
 use super::args::DownloadArgs;
 use super::exit::Mistake;
-use super::output::write_stdout;
 use super::part::{Extent, Part};
 use super::progress::Progress;
+use super::stream::Stream;
 use crate::{Download, ErrorKind, Stat};
 
 /// Content is moved in pieces of this many bytes.
@@ -31,37 +31,52 @@ struct Line<'a> {
 
 pub(super) fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<()> {
     let key = context.settings.key(&args.id)?;
-    let target = target(args)?;
-    let result = match &target {
-        None => to_stdout(context, args, &key),
-        Some(target) => to_file(context, args, &key, target),
-    };
+    let result = stream(args).and_then(|stream| match stream {
+        Some(mut stream) => to_stream(context, args, &key, &mut stream),
+        None => to_file(context, args, &key, &target(args)?),
+    });
     result.with_context(|| format!("download {}", args.id))
 }
 
-/// Where to write; nothing is standard output.
-fn target(args: &DownloadArgs) -> Result<Option<PathBuf>, Mistake> {
+/// What to write to, unless it is a file to be made.
+fn stream(args: &DownloadArgs) -> anyhow::Result<Option<Stream>> {
+    let stream = match &args.output {
+        Some(path) if path == Path::new("-") => Some(Stream::Stdout),
+        Some(path) => Stream::at(path)?,
+        None => None,
+    };
+    if stream.is_some() && args.resume {
+        return Err(Mistake::usage("--continue needs a file to go on with").into());
+    }
+    Ok(stream)
+}
+
+/// The file to make.
+fn target(args: &DownloadArgs) -> Result<PathBuf, Mistake> {
     match &args.output {
-        Some(path) if path == Path::new("-") && args.resume => {
-            Err(Mistake::usage("--continue needs a file to go on with"))
-        }
-        Some(path) if path == Path::new("-") => Ok(None),
-        Some(path) => Ok(Some(path.clone())),
+        Some(path) => Ok(path.clone()),
         // An id may hold any printable character: it must not choose the directory.
         None if args.id.contains('/') || args.id == "." || args.id == ".." => {
             Err(Mistake::usage("this id is no file name: use --output"))
         }
-        None => Ok(Some(PathBuf::from(&args.id))),
+        None => Ok(PathBuf::from(&args.id)),
     }
 }
 
-fn to_stdout(context: &Context, args: &DownloadArgs, key: &FileKey) -> anyhow::Result<()> {
+fn to_stream(
+    context: &Context,
+    args: &DownloadArgs,
+    key: &FileKey,
+    stream: &mut Stream,
+) -> anyhow::Result<()> {
     let expected = expected(context, args, key)?;
     let offset = args.offset.unwrap_or(0);
     let mut source = context.client.read_range(key, offset, args.size)?;
     let mut hash = Xxh3::new();
     let progress = Progress::new(&context.output, &args.id, source.remaining());
-    copy(&mut source, &mut hash, &progress, 0, &mut write_stdout)?;
+    copy(&mut source, &mut hash, &progress, 0, &mut |bytes| {
+        stream.write(bytes)
+    })?;
     verify(expected.as_ref(), &hash, source.offset())?;
     Ok(())
 }

@@ -4,8 +4,11 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use super::output;
-use crate::ErrorKind;
+use serde_json::json;
+
+use super::output::{self, Output};
+use crate::{ErrorKind, ProtocolError};
+use proto::tracker;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,18 +99,34 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Reports a failure, if there is one. Only that nobody reads the results any more ends it
-    /// all.
-    pub(super) fn note(&mut self, result: anyhow::Result<()>) -> anyhow::Result<()> {
-        match result {
-            Err(error) if is_broken_pipe(&error) => Err(error),
-            Err(error) => {
-                output::print_error(&error);
-                self.first.get_or_insert(of(&error));
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+    /// Reports a failure, if there is one. Tells whether there was none.
+    pub(super) fn note(&mut self, result: anyhow::Result<()>) -> bool {
+        if let Err(error) = &result {
+            output::print_error(error);
+            self.first.get_or_insert(of(error));
         }
+        result.is_ok()
+    }
+
+    /// As [`Failures::note`], for one of several things that were named on the command line. With
+    /// JSON a failure is an object on stdout, too: `name` under `kind`, the error and its code.
+    pub(super) fn note_named(
+        &mut self,
+        output: &Output,
+        (kind, name): (&'static str, &str),
+        result: anyhow::Result<()>,
+    ) -> bool {
+        if let Err(error) = &result
+            && output.is_json()
+        {
+            let line = json!({
+                kind: name,
+                "error": format!("{error:#}"),
+                "exit_code": of(error) as u8,
+            });
+            output.line(&line.to_string());
+        }
+        self.note(result)
     }
 
     pub(super) fn exit(&self) -> Exit {
@@ -130,10 +149,28 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(mistake.exit);
     }
     if let Some(error) = cause.downcast_ref::<crate::Error>() {
-        return Some(of_kind(error.kind()));
+        return Some(of_error(error));
     }
     let error = cause.downcast_ref::<io::Error>()?;
-    Some(crate::Error::of_io(error).map_or(Exit::Local, |error| of_kind(error.kind())))
+    Some(crate::Error::of_io(error).map_or(Exit::Local, of_error))
+}
+
+fn of_error(error: &crate::Error) -> Exit {
+    match is_no_tracker(error) {
+        true => Exit::Usage,
+        false => of_kind(error.kind()),
+    }
+}
+
+/// Whether what was given for a tracker is something else, at every address.
+fn is_no_tracker(error: &crate::Error) -> bool {
+    match error {
+        crate::Error::Protocol { source, .. } => {
+            matches!(source, ProtocolError::Command { expected, .. } if *expected == tracker::REPLY)
+        }
+        crate::Error::AllFailed { errors, .. } => errors.iter().all(is_no_tracker),
+        _ => false,
+    }
 }
 
 fn of_kind(kind: ErrorKind) -> Exit {
@@ -146,6 +183,7 @@ fn of_kind(kind: ErrorKind) -> Exit {
         ErrorKind::OutcomeUnknown => Exit::OutcomeUnknown,
         ErrorKind::Forbidden => Exit::Forbidden,
         ErrorKind::Source => Exit::Local,
+        ErrorKind::BadRequest => Exit::Usage,
         _ => Exit::Other,
     }
 }

@@ -12,6 +12,7 @@ mod part;
 mod progress;
 mod queries;
 mod settings;
+mod stream;
 mod units;
 mod upload;
 
@@ -65,7 +66,7 @@ pub fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     // Nobody is left to be told when this fails.
     drop(error.print());
-    if error.use_stderr() && std::env::args().any(|arg| arg == "--check") {
+    if error.use_stderr() && std::env::args_os().any(|arg| arg == "--check") {
         return ExitCode::from(monitor::UNKNOWN);
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
@@ -78,7 +79,7 @@ fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.global)?;
     let context = Context {
         client: Client::new(settings.client.clone()),
-        output: Output::new(&args.global),
+        output: Output::new(&args.global, args.command.has_effects()),
         settings,
     };
     let mut failures = Failures::default();
@@ -88,11 +89,14 @@ fn run(mut args: Args) -> anyhow::Result<ExitCode> {
         Command::Stat(ids) => queries::stat(&context, ids, &mut failures)?,
         Command::Delete(ids) => queries::delete(&context, ids, &mut failures)?,
         Command::Groups => queries::groups(&context)?,
-        Command::Bench(args) => return Ok(bench::run(&context, args)?.into()),
+        Command::Bench(args) => {
+            let exit = bench::run(&context, args)?;
+            return Ok(context.output.exit(exit).into());
+        }
         Command::Admin(args) => admin::run(&context, args, &mut failures)?,
         Command::Monitor(args) => return monitor::run(&context, args),
     }
-    Ok(failures.exit().into())
+    Ok(context.output.exit(failures.exit()).into())
 }
 
 fn init_log(verbosity: u8) {

@@ -5,17 +5,22 @@
 //! one file is never gone on with for another, whatever the final name. A range of a file grows in
 //! `.NAME.HASH.tnv-range`, which nothing goes on with.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use proto::FileKey;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use rustix::io::Errno;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::exit::Mistake;
+
+/// Longest name of a file on the file systems of Linux, in bytes.
+const NAME_MAX: usize = 255;
 
 /// How much of a stored file a part is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,20 +139,49 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The id itself may hold a slash, and is too long to stand beside a long name.
+/// The id itself may hold a slash, and is too long to stand beside a long name. A name that leaves
+/// no room for what is added is cut; the hash is then of the whole name, too.
 fn part_path(target: &Path, key: &FileKey, extent: Extent) -> Result<PathBuf, Mistake> {
     let name = target
         .file_name()
         .ok_or_else(|| Mistake::usage(format!("{} is no file name", target.display())))?;
-    let mut part = std::ffi::OsString::from(".");
-    part.push(name);
-    let hash = xxh3_64(key.to_string().as_bytes());
     let suffix = match extent {
         Extent::Whole => "part",
         Extent::Range => "range",
     };
+    let whole = name.as_bytes();
+    let added = ".".len() + format!(".{:016x}.tnv-{suffix}", 0).len();
+    let kept = cut(whole, name_max(target).saturating_sub(added));
+    let mut hashed = key.to_string().into_bytes();
+    if kept.len() < whole.len() {
+        hashed.push(0);
+        hashed.extend_from_slice(whole);
+    }
+    let hash = xxh3_64(&hashed);
+    let mut part = OsString::from(".");
+    part.push(OsStr::from_bytes(kept));
     part.push(format!(".{hash:016x}.tnv-{suffix}"));
     Ok(target.with_file_name(part))
+}
+
+/// Longest name in the target's folder, in bytes.
+fn name_max(target: &Path) -> usize {
+    let folder = target.parent().filter(|path| !path.as_os_str().is_empty());
+    let told = statvfs(folder.unwrap_or(Path::new("."))).ok();
+    let told = told.and_then(|stat| usize::try_from(stat.f_namemax).ok());
+    told.filter(|max| *max > 0)
+        .unwrap_or(NAME_MAX)
+        .min(NAME_MAX)
+}
+
+/// The first bytes of a name, `max` at most, with no character of UTF-8 cut in two.
+fn cut(name: &[u8], max: usize) -> &[u8] {
+    if name.len() <= max {
+        return name;
+    }
+    let is_start = |at: &usize| name[*at] & 0xc0 != 0x80;
+    let end = (0..=max).rev().find(is_start);
+    &name[..end.unwrap_or(0)]
 }
 
 fn exists(target: &Path) -> Mistake {

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat};
-use proto::group_list::Group;
+use proto::Escaped;
+use proto::cluster::{Cluster, Group};
 use serde::Serialize;
 
 use super::Context;
@@ -40,26 +41,24 @@ struct StorageLine<'a> {
     hostname: &'a str,
     version: &'a str,
     status: &'a str,
-    startup_time: &'a str,
-    join_time: &'a str,
-    beat_time: &'a str,
+    /// Times in RFC 3339, in UTC.
+    startup_time: Option<String>,
+    join_time: Option<String>,
+    beat_time: Option<String>,
 }
 
 pub(super) fn stat(context: &Context, ids: &Ids, failures: &mut Failures) -> anyhow::Result<()> {
     context.settings.user()?;
     for id in &ids.ids {
         let result = stat_one(context, id).with_context(|| format!("stat {id}"));
-        failures.note(result)?;
+        failures.note_named(&context.output, ("id", id), result);
     }
     Ok(())
 }
 
 fn stat_one(context: &Context, id: &str) -> anyhow::Result<()> {
     let stat: Stat = context.client.stat(&context.settings.key(id)?)?;
-    let modified = stat.modified.and_then(|secs| {
-        let time = DateTime::from_timestamp(secs, 0)?;
-        Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
-    });
+    let modified = stat.modified.and_then(utc);
     let line = StatLine {
         id,
         size: stat.size,
@@ -79,7 +78,7 @@ pub(super) fn delete(context: &Context, ids: &Ids, failures: &mut Failures) -> a
     context.settings.user()?;
     for id in &ids.ids {
         let result = delete_one(context, id).with_context(|| format!("delete {id}"));
-        failures.note(result)?;
+        failures.note_named(&context.output, ("id", id), result);
     }
     Ok(())
 }
@@ -90,11 +89,23 @@ fn delete_one(context: &Context, id: &str) -> anyhow::Result<()> {
 }
 
 pub(super) fn groups(context: &Context) -> anyhow::Result<()> {
-    let groups = context.client.groups().context("groups")?;
-    for group in &groups {
+    let cluster = cluster(context).context("groups")?;
+    for group in &cluster.groups {
         context.output.result(&line_of(group), &text_of(group))?;
     }
     Ok(())
+}
+
+/// What the first tracker that answers knows.
+fn cluster(context: &Context) -> Result<Cluster, crate::Error> {
+    let mut errors = Vec::new();
+    for tracker in &context.settings.client.trackers {
+        match context.client.cluster_of(tracker) {
+            Ok(cluster) => return Ok(cluster),
+            Err(error) => errors.push(error),
+        }
+    }
+    Err(crate::Error::all_failed("asking the trackers", errors))
 }
 
 fn line_of(group: &Group) -> GroupLine<'_> {
@@ -103,9 +114,9 @@ fn line_of(group: &Group) -> GroupLine<'_> {
         hostname: &storage.hostname,
         version: &storage.version,
         status: &storage.status,
-        startup_time: &storage.startup_time,
-        join_time: &storage.join_time,
-        beat_time: &storage.beat_time,
+        startup_time: utc(storage.start_time),
+        join_time: utc(storage.join_time),
+        beat_time: utc(storage.beat_time),
     });
     GroupLine {
         group: &group.name,
@@ -116,11 +127,22 @@ fn line_of(group: &Group) -> GroupLine<'_> {
 fn text_of(group: &Group) -> String {
     let mut text = group.name.clone();
     for storage in &group.storages {
+        let beat = utc(storage.beat_time);
+        let beat = beat.as_deref().unwrap_or("-");
         let _ = write!(
             text,
-            "\n  {:<21} {:<7} {:<6} {}  last beat {}",
-            storage.address, storage.status, storage.version, storage.hostname, storage.beat_time,
+            "\n  {:<21} {:<7} {:<6} {}  last beat {beat}",
+            Escaped(&storage.address),
+            storage.status,
+            Escaped(&storage.version),
+            Escaped(&storage.hostname),
         );
     }
     text
+}
+
+/// Seconds since the epoch as RFC 3339, in UTC; nothing for a time that is not known.
+fn utc(secs: i64) -> Option<String> {
+    let time = DateTime::from_timestamp(secs, 0).filter(|_| secs != 0)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Context;
 use super::args::UploadArgs;
 use super::exit::{Failures, Mistake};
+use super::output::print_note;
 use super::progress::Progress;
 use crate::new_file_id;
 
@@ -33,6 +34,7 @@ pub(super) fn run(
     }
     // A wrong user or id is noticed before anything is read.
     context.settings.user()?;
+    let mut stored = Vec::new();
     for path in &args.files {
         let key = match &args.id {
             Some(id) => context.settings.key(id)?,
@@ -40,8 +42,17 @@ pub(super) fn run(
                 .settings
                 .key_of(new_file_id(context.settings.user()?))?,
         };
-        let result = upload(context, path, &key);
-        failures.note(result.with_context(|| format!("upload {}", path.display())))?;
+        let name = path.display().to_string();
+        let result = upload(context, path, &key).with_context(|| format!("upload {name}"));
+        if failures.note_named(&context.output, ("file", &name), result) {
+            stored.push((name, key));
+        }
+    }
+    // The ids on stdout do not tell which of several files they belong to when some are missing.
+    if stored.len() < args.files.len() && args.files.len() > 1 && !context.output.is_json() {
+        for (name, key) in stored {
+            print_note(&format!("stored {name} as {}", key.file));
+        }
     }
     Ok(())
 }

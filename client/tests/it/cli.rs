@@ -164,7 +164,7 @@ fn exit_codes_tell_the_kinds_apart() {
     let memory = Arc::new(Memory::default());
     for (refusal, exit) in [
         (ErrorCode::Unknown, 1),
-        (ErrorCode::BadRequest, 1),
+        (ErrorCode::BadRequest, 2),
         (ErrorCode::NotFound, 3),
         (ErrorCode::Unavailable, 5),
         (ErrorCode::Busy, 5),

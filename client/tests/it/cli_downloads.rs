@@ -69,7 +69,7 @@ fn ranges_and_standard_output() {
     assert_eq!(code(&setup.run(&[&args[..], &["part"]].concat())), 0);
     assert_eq!(setup.read("part").unwrap(), content(LEN)[1024..3072]);
     let output = setup.run(&["download", "f", "--offset", "2GB", "-o", "-"]);
-    assert_eq!((code(&output), stdout(&output)), (1, ""));
+    assert_eq!((code(&output), stdout(&output)), (2, ""));
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn mistakes_are_named_with_their_line() {
         ("user = \n", "line 1"),
         (
             "trackers = [\"nowhere\"]\n",
-            "address may hold host:port only",
+            "\"nowhere\" is no address host:port: the port is missing",
         ),
         ("app = \"a/b\"\n", "appid may hold letters and digits only"),
     ] {

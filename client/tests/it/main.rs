@@ -8,8 +8,12 @@ mod support;
 mod tracker;
 
 mod cli;
+mod cli_admin;
 mod cli_downloads;
+mod cli_mistakes;
+mod cli_output;
 mod cli_settings;
+mod cli_streams;
 mod delete_and_stat;
 mod downloads;
 mod monitor;

@@ -4,16 +4,16 @@ use std::io::{Read, Write};
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
+use proto::Address;
 use proto::cluster::{Cluster, Group, Refused, Storage, Tracker};
 use proto::report::{Counters, Drain, Idserver, LastError, Report, Space, StorePath};
 use proto::tracker::{REPLY, TrackerRequest};
-use proto::{ErrorCode, Fault};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::{code, stdout, tnv};
 use crate::fake::{Fake, dead_address, read_request, reply};
-use crate::tracker::{FakeTracker, refuse};
+use crate::tracker::FakeTracker;
 
 /// A tracker of ours that says this.
 fn tracker(cluster: &Arc<Mutex<Cluster>>) -> Fake {
@@ -289,25 +289,36 @@ fn a_check_waits_five_seconds_for_a_tracker_that_hangs_unless_told_otherwise() {
 }
 
 #[test]
+fn of_a_storage_that_trackers_of_both_kinds_know_the_fuller_entry_is_shown() {
+    let address: Address = "10.0.0.1:23000".parse().unwrap();
+    let cpp = FakeTracker::start(&[&address]);
+    let mut known = cluster();
+    known.groups[0].storages.truncate(1);
+    // The C++ tracker heard of it later, as far as can be told from times without a zone.
+    known.groups[0].storages[0].beat_time = 1000;
+    known.groups[0].storages[0].node = "a1".to_owned();
+    let ours = tracker(&Arc::new(Mutex::new(known)));
+    let trackers = [cpp.fake.address.as_str(), ours.address.as_str()];
+    for trackers in [trackers, [trackers[1], trackers[0]]] {
+        let output = monitor(&trackers, &[]);
+        let page = stdout(&output);
+        for line in ["\t\tid = a1", "disk total space     =   1000 GB"] {
+            assert!(page.lines().any(|l| l == line), "{line:?} in {page}");
+        }
+    }
+}
+
+#[test]
 fn of_a_cpp_tracker_its_list_is_shown() {
     let address = dead_address();
     let list = FakeTracker::start(&[&address]);
-    let fake = Fake::start(move |_, stream| {
-        while let Some(request) = read_request::<TrackerRequest>(stream) {
-            if request == TrackerRequest::Cluster {
-                // As a C++ tracker does: it refuses and closes.
-                let fault = Fault::new(ErrorCode::Unknown, "unknown command: 16");
-                return refuse(stream, &fault);
-            }
-            reply(stream, REPLY, &list.answer(&request));
-        }
-    });
+    let fake = &list.fake;
     let output = monitor(&[fake.address.as_str()], &[]);
     let page = stdout(&output);
     assert_eq!(code(&output), 0, "{page}");
     assert!(page.contains("tells its list of groups only"));
     assert!(page.contains(&format!("host = {address}  ACTIVE")));
-    assert!(page.contains("join time = 2026-11-21 23:36:52"));
+    assert!(page.contains("join time = 2026-11-21T23:36:52"), "{page}");
     let (exit, line) = check(&[fake.address.as_str()]);
     assert_eq!(exit, 0, "{line}");
 }

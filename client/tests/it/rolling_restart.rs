@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::cli::{code, stderr, stdout};
 use crate::fake::{Fake, dead_address, read_request, reply};
+use crate::tracker::refuse_cluster;
 
 type Groups = Arc<Mutex<Vec<Group>>>;
 
@@ -17,6 +18,9 @@ fn tracker(groups: &Groups) -> Fake {
     let groups = Arc::clone(groups);
     Fake::start(move |_, stream| {
         while let Some(request) = read_request::<TrackerRequest>(stream) {
+            if request == TrackerRequest::Cluster {
+                return refuse_cluster(stream);
+            }
             assert_eq!(request, TrackerRequest::Groups);
             reply(stream, REPLY, &group_list::encode(&groups.lock().unwrap()));
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use proto::group_list::{self, Group, Storage};
 use proto::tracker::{REPLY, SaddrsReply, TrackerRequest};
-use proto::{Address, Fault, GroupName};
+use proto::{Address, ErrorCode, Fault, GroupName};
 
 use crate::fake::{Fake, read_request, reply};
 
@@ -27,6 +27,9 @@ impl FakeTracker {
             move |_, stream| {
                 while let Some(request) = read_request(stream) {
                     n_asked.fetch_add(1, Ordering::SeqCst);
+                    if request == TrackerRequest::Cluster {
+                        return refuse_cluster(stream);
+                    }
                     reply(stream, REPLY, &answer(&request, &storages.lock().unwrap()));
                 }
             }
@@ -52,6 +55,14 @@ impl FakeTracker {
     pub(crate) fn n_asked(&self) -> usize {
         self.n_asked.load(Ordering::SeqCst)
     }
+}
+
+/// As a C++ tracker does, which knows its list of groups only: it refuses and closes.
+pub(crate) fn refuse_cluster(stream: &TcpStream) {
+    refuse(
+        stream,
+        &Fault::new(ErrorCode::Unknown, "unknown command: 16"),
+    );
 }
 
 /// Sends a failure.

@@ -74,7 +74,7 @@ impl<H: Handler> Protocol for Http<H> {
     const LAST_REQUEST: Duration = Duration::from_secs(2);
 
     fn readiness(&self, bytes: &[u8]) -> Readiness {
-        if bytes.len() < HEAD_MAX && !has_head(bytes) {
+        if bytes.len() < HEAD_MAX && !has_head(bytes) && !is_foreign(bytes) {
             Readiness::More
         } else {
             Readiness::Serve(Lane::Slow)
@@ -215,6 +215,14 @@ fn alone(response: Response) -> Outgoing {
         report: None,
         tally: None,
     }
+}
+
+/// Whether no request begins like this: the request of another protocol, which would wait for the
+/// end of a head that never comes.
+fn is_foreign(bytes: &[u8]) -> bool {
+    let mut bytes = bytes.iter();
+    let first = bytes.find(|byte| !matches!(byte, b'\r' | b'\n'));
+    first.is_some_and(|byte| !byte.is_ascii_graphic())
 }
 
 /// Whether there is an empty line behind others, however lines end: a whole head, or none that can

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::listen;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -66,10 +67,9 @@ impl<'de> Deserialize<'de> for Listen {
         let text = String::deserialize(deserializer)?;
         match text.as_str() {
             "" | OFF => Ok(Listen(None)),
-            addr => addr.parse().map(|addr| Listen(Some(addr))).map_err(|_| {
-                let reason = format!("invalid value {text:?}: expected address:port, or \"{OFF}\"");
-                Error::custom(reason)
-            }),
+            addr => listen::parse(addr)
+                .map(|addr| Listen(Some(addr)))
+                .map_err(|why| Error::custom(format!("{why}; or \"{OFF}\""))),
         }
     }
 }

@@ -170,3 +170,20 @@ fn a_stream_that_ends_early_cuts_the_connection() {
     assert_closed(&mut stream);
     server.shutdown();
 }
+
+#[test]
+fn a_request_of_another_protocol_is_refused_without_waiting_for_its_end() {
+    let server = start();
+    for bytes in [
+        &[0, 0, 0, 0, 0, 0, 1, 0x90, 12, 0][..],
+        &[0x16, 3, 1],
+        b"\r\n\x00x",
+    ] {
+        let mut stream = connect(server.addr());
+        stream.write_all(bytes).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 400");
+    }
+    server.shutdown();
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use proto::admin::{StorageOrder, TrackerOrder, UserBarred, UserFile, UserPlace, decode_reply};
-use proto::cluster::Cluster;
+use proto::cluster::{Cluster, Storage};
 use proto::{Address, AppId, GroupName, UserId};
 
 use super::{Orders, target};
@@ -27,7 +27,7 @@ pub(super) fn run(
         let moved = UserId::new(name.as_str())
             .map_err(|error| Mistake::usage(error.to_string()).into())
             .and_then(|user| Move::new(orders, user, to).run(failures));
-        failures.note(moved.with_context(|| format!("move {name}")))?;
+        failures.note(moved.with_context(|| format!("move {name}")));
     }
     Ok(())
 }
@@ -223,7 +223,7 @@ impl<'a> Move<'a> {
         };
         for error in unclear {
             let told = Err(error).with_context(|| format!("move {}: {text}", self.user));
-            failures.note(told)?;
+            failures.note(told);
         }
         moved_by.map_or(Ok(()), |tracker| self.done(tracker))
     }
@@ -242,8 +242,14 @@ fn is_refusal(error: &Error) -> bool {
 fn storages_of(clusters: &[Cluster], group: &GroupName) -> anyhow::Result<Vec<StorageTarget>> {
     let groups = clusters.iter().flat_map(|cluster| &cluster.groups);
     let of_group = groups.filter(|other| other.name == group.as_str());
-    let storages = of_group.flat_map(|group| &group.storages);
-    let mut targets = storages
+    let all = || of_group.clone().flat_map(|group| &group.storages);
+    // A C++ tracker tells no node id of a storage that another tracker may know better.
+    let is_told_better = |storage: &&Storage| {
+        let better = |other: &Storage| other.address == storage.address && !other.node.is_empty();
+        storage.node.is_empty() && all().any(better)
+    };
+    let mut targets = all()
+        .filter(|storage| !is_told_better(storage))
         .map(target)
         .collect::<anyhow::Result<Vec<StorageTarget>>>()?;
     targets.sort();

@@ -21,6 +21,7 @@ use super::output::{print_error, write_stdout};
 use super::settings::{StatusPorts, parse_list};
 use status_page::StatusPage;
 use view::View;
+pub(super) use view::fullness;
 
 /// How a check ends that cannot tell: as Nagios has it.
 pub(super) const UNKNOWN: u8 = 3;
@@ -39,7 +40,7 @@ pub(super) fn run(context: &Context, args: &MonitorArgs) -> anyhow::Result<ExitC
     let view = gather(context, &ports);
     if args.check {
         let verdict = check::judge(&view, args.warning, args.critical);
-        write_stdout(format!("{}\n", verdict.line).as_bytes())?;
+        context.output.line(&verdict.line);
         return Ok(ExitCode::from(verdict.exit));
     }
     context.output.result(&view, text::page(&view).trim_end())?;
@@ -49,7 +50,7 @@ pub(super) fn run(context: &Context, args: &MonitorArgs) -> anyhow::Result<ExitC
     for error in view.errors() {
         print_error(&anyhow::anyhow!(error));
     }
-    Ok(Exit::Ok.into())
+    Ok(context.output.exit(Exit::Ok).into())
 }
 
 /// What a check says that could not even begin: a line on the standard output, and 3.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use chrono::{Local, TimeZone};
+use chrono::{Local, SecondsFormat, TimeZone};
 use proto::Escaped;
 use proto::cluster::{Group, Storage};
 use proto::report::{Drain, Report, Space};
@@ -196,12 +196,12 @@ fn line(page: &mut String, text: &str) {
     let _ = writeln!(page, "{layout}{}", Escaped(words));
 }
 
-/// A time as `fdfs_monitor` shows it, in the local time zone.
+/// A time as RFC 3339, in the local time zone.
 pub(super) fn time(epoch: i64) -> String {
     let time = Local.timestamp_opt(epoch, 0).single();
     time.map_or_else(
         || epoch.to_string(),
-        |time| time.format("%Y-%m-%d %H:%M:%S").to_string(),
+        |time| time.to_rfc3339_opts(SecondsFormat::Secs, true),
     )
 }
 

@@ -15,8 +15,8 @@ use super::status_page::StatusPage;
 #[derive(Debug, Default, Serialize)]
 pub(super) struct View {
     pub(super) trackers: Vec<Answer>,
-    /// The groups by name. Of a member that several trackers know, what the one says that heard of
-    /// it last.
+    /// The groups by name. Of a member that several trackers know, what the one says that knows
+    /// most; of equals the one that heard of it last.
     pub(super) groups: Vec<Group>,
     /// Where trackers do not say the same, a line for each thing.
     pub(super) differences: Vec<String>,
@@ -112,13 +112,20 @@ fn merge(clusters: &[(&Address, &Cluster)]) -> Vec<Group> {
         for storage in &group.storages {
             let same = |known: &&mut Storage| known.address == storage.address;
             match into.storages.iter_mut().find(same) {
-                Some(known) if known.beat_time >= storage.beat_time => {}
+                Some(known) if fullness(known) >= fullness(storage) => {}
                 Some(known) => *known = storage.clone(),
                 None => into.storages.push(storage.clone()),
             }
         }
     }
     merged.into_values().collect()
+}
+
+/// How much an entry tells. A C++ tracker's has neither report nor node id, and times without a
+/// zone: only among equals the later beat counts.
+pub(in crate::cli) fn fullness(storage: &Storage) -> (bool, bool, i64) {
+    let Storage { report, node, .. } = storage;
+    (report.is_some(), !node.is_empty(), storage.beat_time)
 }
 
 fn differences(clusters: &[(&Address, &Cluster)], groups: &[Group]) -> Vec<String> {

@@ -1,0 +1,101 @@
+//! What a download is written to that is no file to be made: standard output, devices, FIFOs and
+//! open descriptors. It is written as a stream, and never replaced.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::output::write_stdout;
+
+/// Where the descriptors of this process have names.
+const DESCRIPTORS: [&str; 3] = ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"];
+
+/// An open stream.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// Its reader may go away, which is no error.
+    Stdout,
+    Stderr,
+    /// With its path.
+    Opened(File, PathBuf),
+}
+
+impl Stream {
+    /// Opens the stream that a path names; `None` for a regular file, a folder, and a name that is
+    /// free. Opening a FIFO waits for its reader.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn at(path: &Path) -> anyhow::Result<Option<Stream>> {
+        let mut options = OpenOptions::new();
+        match descriptor(path) {
+            Some(1) => return Ok(Some(Stream::Stdout)),
+            Some(2) => return Ok(Some(Stream::Stderr)),
+            // What was written before, to a file that was redirected, must stay.
+            Some(_) => options.append(true),
+            None if is_special(path) => options.write(true),
+            None => return Ok(None),
+        };
+        let file = options
+            .open(path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Some(Stream::Opened(file, path.to_owned())))
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// [`StdoutClosed`](super::output::StdoutClosed), or what the system says.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Stream::Stdout => write_stdout(bytes),
+            Stream::Stderr => io::stderr()
+                .write_all(bytes)
+                .context("cannot write to standard error"),
+            Stream::Opened(file, path) => file
+                .write_all(bytes)
+                .with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+}
+
+/// The number of the descriptor that a path names.
+fn descriptor(path: &Path) -> Option<u32> {
+    match path.to_str()? {
+        "/dev/stdout" => return Some(1),
+        "/dev/stderr" => return Some(2),
+        _ => {}
+    }
+    let folder = path.parent()?;
+    let is_one = DESCRIPTORS.iter().any(|of| folder == Path::new(of));
+    let number = path.file_name()?.to_str()?.parse().ok();
+    number.filter(|_| is_one)
+}
+
+/// Whether there is something that is neither a regular file nor a folder.
+fn is_special(path: &Path) -> bool {
+    let there = path.metadata();
+    there.is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_have_several_names() {
+        for (path, number) in [
+            ("/dev/stdout", Some(1)),
+            ("/dev/stderr", Some(2)),
+            ("/dev/fd/1", Some(1)),
+            ("/proc/self/fd/23", Some(23)),
+            ("/dev/null", None),
+            ("/dev/fd/x", None),
+            ("stdout", None),
+        ] {
+            assert_eq!(descriptor(Path::new(path)), number, "{path}");
+        }
+    }
+}
