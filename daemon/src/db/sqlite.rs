@@ -63,8 +63,25 @@ pub struct Sqlite {
 /// What readers, the writer and the watcher know together.
 #[derive(Debug)]
 struct Shared {
+    path: PathBuf,
     seen: Seen,
     placed: Placed,
+}
+
+impl Shared {
+    /// Reads with a connection of its own: one that is kept has pages in memory, and does not find
+    /// out what became of the file.
+    fn read_afresh(&self) -> Result<(), DbError> {
+        let connection = self.connect_reader()?;
+        let sql = "select count(*) from sqlite_schema";
+        Ok(connection.query_row(sql, [], |_| Ok(()))?)
+    }
+
+    /// A new connection, to the files that the others have open and to no others.
+    fn connect_reader(&self) -> Result<Connection, DbError> {
+        self.placed.check()?;
+        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
 }
 
 impl Sqlite {
@@ -136,24 +153,24 @@ impl Sqlite {
             log::warn!("no file remembers that {} was made: {e}", path.display());
         }
         let shared = Arc::new(Shared {
+            path: path.to_owned(),
             seen: Seen::default(),
             placed,
         });
-        Sqlite::start(path, connection, lock, shared)
+        Sqlite::start(connection, lock, shared)
     }
 
     /// Starts the threads of a database that is ready.
     fn start(
-        path: &Path,
         connection: Connection,
         lock: FairLock,
         shared: Arc<Shared>,
     ) -> Result<Sqlite, DbError> {
-        let readers = Arc::new(Readers::new(path.to_owned(), Arc::clone(&shared)));
+        let readers = Arc::new(Readers::new(Arc::clone(&shared)));
         let closing = Stop::new();
         let writer = Writer::start(connection, lock, Arc::clone(&shared), closing.clone())?;
         let writer = Arc::new(writer);
-        let watcher = watch::start(&shared, &readers, &writer, closing.clone())
+        let watcher = watch::start(&shared, &writer, closing.clone())
             .map_err(|e| unavailable("start its watcher thread", e))?;
         Ok(Sqlite {
             readers,

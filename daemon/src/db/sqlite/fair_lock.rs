@@ -185,11 +185,14 @@ impl Files {
     /// Takes both locks if they are free. Of a queue that is free and a lock that is not the queue
     /// stays locked: this process is next.
     fn try_lock(&self) -> io::Result<bool> {
-        if !try_set(&self.queue)? || !try_set(&self.lock)? {
+        if !try_set(&self.queue)? {
             return Ok(false);
         }
-        set(&self.queue, FlockOperation::Unlock)?;
-        Ok(true)
+        let locked = try_set(&self.lock);
+        if !matches!(locked, Ok(false)) {
+            set(&self.queue, FlockOperation::Unlock)?;
+        }
+        locked
     }
 
     fn lock(&self) -> io::Result<()> {

@@ -1,14 +1,13 @@
 //! The connections that rows are read with: opened when needed, kept, never more than
 //! [`READERS_MAX`] at a time. The lock is held to take and to give back only.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
-use super::{Shared, connect};
+use super::Shared;
 use crate::db::DbError;
 
 /// Most connections that read at a time. Rows come from memory nearly always: more connections
@@ -19,7 +18,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Readers {
-    path: PathBuf,
     shared: Arc<Shared>,
     pool: Mutex<Pool>,
     /// A connection came back, or the pool was closed.
@@ -34,9 +32,8 @@ struct Pool {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, shared: Arc<Shared>) -> Readers {
+    pub(super) fn new(shared: Arc<Shared>) -> Readers {
         Readers {
-            path,
             shared,
             pool: Mutex::default(),
             changed: Condvar::new(),
@@ -56,27 +53,13 @@ impl Readers {
         };
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connect()?,
+            None => self.shared.connect_reader()?,
         };
         let result = work(&connection);
         if result.is_ok() && connection.is_autocommit() {
             place.connection = Some(connection);
         }
         result
-    }
-
-    /// Reads with a connection of its own: one that is kept has pages in memory, and does not find
-    /// out what became of the file.
-    pub(super) fn read_afresh(&self) -> Result<(), DbError> {
-        let connection = self.connect()?;
-        let sql = "select count(*) from sqlite_schema";
-        Ok(connection.query_row(sql, [], |_| Ok(()))?)
-    }
-
-    /// A new connection, to the files that the others have open and to no others.
-    fn connect(&self) -> Result<Connection, DbError> {
-        self.shared.placed.check()?;
-        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
     /// Drops the idle connections now, the others when they come back.

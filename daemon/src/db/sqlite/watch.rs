@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use super::readers::Readers;
 use super::writer::Writer;
 use crate::Stop;
 use crate::db::DbError;
@@ -27,15 +26,9 @@ const QUIET_LOOKS: u32 = if cfg!(test) { 150 } else { 6 };
 const TOUCH: &str = "user_version";
 
 /// Looks at the database until the stop; writes where writing failed, and where nobody else does.
-pub(super) fn start(
-    shared: &Arc<Shared>,
-    readers: &Arc<Readers>,
-    writer: &Arc<Writer>,
-    stop: Stop,
-) -> io::Result<Ticker> {
+pub(super) fn start(shared: &Arc<Shared>, writer: &Arc<Writer>, stop: Stop) -> io::Result<Ticker> {
     let mut watch = Watch {
         shared: Arc::clone(shared),
-        readers: Arc::clone(readers),
         writer: Arc::clone(writer),
         was_moved: false,
         quiet: Quiet::default(),
@@ -45,7 +38,6 @@ pub(super) fn start(
 
 struct Watch {
     shared: Arc<Shared>,
-    readers: Arc<Readers>,
     writer: Arc<Writer>,
     was_moved: bool,
     quiet: Quiet,
@@ -78,7 +70,7 @@ impl Watch {
             return;
         }
         let seen = &self.shared.seen;
-        let mut found = seen.note_read(self.readers.read_afresh());
+        let mut found = seen.note_read(self.shared.read_afresh());
         let is_quiet = self.quiet.is_long(seen.n_written());
         if seen.writing_failed() || (is_quiet && seen.check_damage().is_ok()) {
             let written = self.writer.submit(|connection| {

@@ -2,10 +2,11 @@
 //! savepoint of its own, and answers them after the commit. A thousand rows a commit cost little
 //! more than one: the disk is waited for once.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use parking_lot::Mutex;
@@ -26,6 +27,13 @@ const BATCH_MAX: usize = 64;
 const QUEUE_MAX: usize = 1024;
 /// How long a caller waits for the writer to begin, and then once more for its answer.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a look at the file counts. A look costs as much as opening a connection.
+const LOOK_AGE_MAX: Duration = if cfg!(test) {
+    Duration::ZERO
+} else {
+    Duration::from_millis(100)
+};
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -49,6 +57,7 @@ impl Writer {
             lock,
             shared,
             closing,
+            looked: Cell::new(Instant::now()),
             commits: Arc::clone(&commits),
         };
         let thread = thread::spawn("db-writer", move || state.run(&receiver))
@@ -102,6 +111,8 @@ struct State {
     lock: FairLock,
     shared: Arc<Shared>,
     closing: Stop,
+    /// When the file was last looked at for damage.
+    looked: Cell<Instant>,
     commits: Arc<AtomicU64>,
 }
 
@@ -145,8 +156,9 @@ impl State {
     }
 
     fn transact(&self, batch: &mut [Box<dyn Job>]) -> Result<(), DbError> {
-        let Shared { seen, placed } = &*self.shared;
+        let Shared { seen, placed, .. } = &*self.shared;
         seen.check_damage().and_then(|()| placed.check())?;
+        self.look_for_damage()?;
         self.execute("begin immediate")
             .map_err(|e| engine_error("begin a transaction", e))?;
         for job in batch {
@@ -158,6 +170,19 @@ impl State {
         placed.check().map_err(|error| DbError::UnknownOutcome {
             source: Some(Arc::new(error)),
         })
+    }
+
+    /// Looks at the file, unless that was done a moment ago: this thread's connection has pages in
+    /// memory and may write for long to a file that nobody can read.
+    fn look_for_damage(&self) -> Result<(), DbError> {
+        if self.looked.get().elapsed() < LOOK_AGE_MAX {
+            return Ok(());
+        }
+        self.looked.set(Instant::now());
+        match self.shared.read_afresh() {
+            Err(error @ DbError::Damaged { .. }) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Runs a job; an error of its own undoes its own changes. An error here is one of the whole

@@ -149,6 +149,9 @@ fn a_damaged_database_takes_no_writes_until_a_restart() {
     let db = open(&folder);
     db.write(|c| insert(c, "a")).unwrap();
     damage(&path_in(&folder));
+    // The first write finds out by itself.
+    let refused = db.write(|c| insert(c, "lost")).unwrap_err();
+    assert!(matches!(refused, DbError::Damaged { .. }), "{refused:?}");
     wait_for(&db, |found| {
         matches!(found.writes, Err(DbError::Damaged { .. }))
     });
