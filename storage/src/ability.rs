@@ -1,7 +1,8 @@
 //! What this storage can do for clients: what trackers choose by. Never waits.
 
 use crate::globals::Globals;
-use crate::store_path::{Health, StorePath};
+use crate::health::Health;
+use crate::store_path::StorePath;
 
 /// Whether uploads and downloads have a chance, and why not.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -48,6 +48,9 @@ pub struct Config {
     /// Folders that hold the files, taken in turn. All storages of a group write the same paths.
     /// What stands here is the key of the numbers at the idserver; see [`folder_of`].
     pub store_paths: Vec<String>,
+    /// Folders of rows that another configuration or the C++ system has written: files there are
+    /// read and removed, none is made.
+    pub former_store_paths: Vec<String>,
     /// Whether each store path must have the marker of its volume, made by `--init-store`.
     pub require_marker: bool,
     /// Where the rows of the files are.
@@ -174,6 +177,7 @@ impl Default for Config {
             trackers: address("127.0.0.1:21000"),
             idservers: address("127.0.0.1:22000"),
             store_paths: vec!["/var/lib/tnv/data".to_owned()],
+            former_store_paths: Vec::new(),
             require_marker: false,
             database: DatabaseUrl::Sqlite("/var/lib/tnv/storage.db".into()),
             durability: Durability::Full,

@@ -1,22 +1,23 @@
 //! When a periodic job is due that is tried again sooner when it fails.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Whether somebody met a deletion that was begun and not ended since it was last asked: then the
-/// sweep does not wait for its hour.
+/// Counts how often somebody met a deletion that was begun and not ended: then the job that finishes
+/// deletions does not wait for its hour.
 #[derive(Debug, Default)]
-pub(crate) struct HalfDeleted(AtomicBool);
+pub(crate) struct HalfDeleted(AtomicU64);
 
 impl HalfDeleted {
     /// There is one.
     pub(crate) fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether there was one.
-    pub(crate) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+    /// Whether there was one since the caller last asked; `seen` is the caller's memory of that.
+    pub(crate) fn is_new(&self, seen: &mut u64) -> bool {
+        let count = self.0.load(Ordering::Relaxed);
+        std::mem::replace(seen, count) != count
     }
 }
 

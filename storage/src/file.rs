@@ -3,12 +3,9 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
-use log::warn;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, StatxFlags};
-use rustix::io::Errno;
+use rustix::fs::{FileType, Mode, OFlags, StatxFlags};
 
 use crate::gate::GatedFile;
 use crate::path::Place;
@@ -18,23 +15,21 @@ use crate::path::Place;
 /// # Errors
 /// Not there, no regular file (see [`is_not_a_file`]), or the disk refuses.
 pub(crate) fn open(place: &Place) -> io::Result<(GatedFile, u64)> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::openat(&place.root, &place.relative, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(errno) => return Err(why_not_opened(place, errno)),
-    };
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let opened = place.root.open_at(&place.relative, flags, Mode::empty());
+    let file = File::from(opened.map_err(|e| why_not_opened(place, e))?);
     let metadata = file.metadata()?;
     check_regular(FileType::from_raw_mode(metadata.mode()))?;
-    let gate = place.pass.as_ref().map(|pass| pass.gate().clone());
+    let gate = place.pass.gate().clone();
     Ok((GatedFile::new(file, gate), metadata.len()))
 }
 
 /// A symbolic link, a socket and some devices cannot be opened; what stands there says more than the
 /// error does.
-fn why_not_opened(place: &Place, errno: Errno) -> io::Error {
+fn why_not_opened(place: &Place, error: io::Error) -> io::Error {
     match size(place) {
-        Err(e) if errno != Errno::NOENT && is_not_a_file(&e) => e,
-        _ => errno.into(),
+        Err(e) if error.kind() != ErrorKind::NotFound && is_not_a_file(&e) => e,
+        _ => error,
     }
 }
 
@@ -44,9 +39,8 @@ fn why_not_opened(place: &Place, errno: Errno) -> io::Error {
 /// # Errors
 /// Not there, no regular file (see [`is_not_a_file`]), or the disk refuses.
 pub(crate) fn size(place: &Place) -> io::Result<u64> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
     let wanted = StatxFlags::SIZE | StatxFlags::TYPE;
-    let stat = rustix::fs::statx(&place.root, &place.relative, flags, wanted)?;
+    let stat = place.root.statx(&place.relative, wanted)?;
     check_regular(FileType::from_raw_mode(stat.stx_mode.into()))?;
     Ok(stat.stx_size)
 }
@@ -81,49 +75,4 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle
     )
-}
-
-/// Renames without overwriting. GlusterFS does not know the flag for that, but link does the same.
-pub(crate) fn rename_new(root: BorrowedFd<'_>, from: &str, to: &str) -> io::Result<()> {
-    match rustix::fs::renameat_with(root, from, root, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            rustix::fs::linkat(root, from, root, to, AtFlags::empty())?;
-            remove_if_there(root, from);
-            Ok(())
-        }
-        result => Ok(result?),
-    }
-}
-
-/// Opens a folder below an open one; the empty path is that one itself.
-pub(crate) fn open_below(root: BorrowedFd<'_>, folder: &str) -> io::Result<File> {
-    let folder = if folder.is_empty() { "." } else { folder };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::openat(
-        root,
-        folder,
-        flags,
-        Mode::empty(),
-    )?))
-}
-
-/// Removes a file that nobody knows of; what cannot be removed is logged.
-pub(crate) fn remove_if_there(root: BorrowedFd<'_>, path: &str) {
-    match rustix::fs::unlinkat(root, path, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(e) => warn!("cannot remove {path}: {e}"),
-    }
-}
-
-/// The folder of a path, and the name in it.
-pub(crate) fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
-}
-
-pub(crate) fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use daemon::config::ServerConfig;
 use daemon::wire::Lane;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Files that wait to be closed; more are closed by whoever drops them.
 const CLOSING_MAX: usize = 65_536;
@@ -34,6 +34,8 @@ pub(crate) struct Gates {
     /// Where workers wait to be let in, by store path and lane: all who wait in one place wait for
     /// the same, so that one of them is woken when somebody comes out.
     waiting: Vec<[Condvar; 2]>,
+    /// Where the threads wait that close files, by store path.
+    to_close: Vec<Condvar>,
 }
 
 /// What is behind the gate of one store path.
@@ -49,6 +51,8 @@ struct Room {
     asked: Option<Instant>,
     hangs: bool,
     closing: Vec<File>,
+    /// Whether the thread that closes them is to end.
+    ended: bool,
 }
 
 /// The gate of one store path.
@@ -73,6 +77,7 @@ impl Gates {
             patience,
             rooms: Mutex::new((0..count).map(|_| Room::default()).collect()),
             waiting: (0..count).map(|_| Default::default()).collect(),
+            to_close: (0..count).map(|_| Condvar::new()).collect(),
         })
     }
 
@@ -203,7 +208,8 @@ impl Gate {
         true
     }
 
-    /// Closes a file without waiting for a disk that hangs: some file systems write on closing.
+    /// Closes a file without waiting for the disk: some file systems write on closing. What would
+    /// have to wait is left to the thread in [`Gate::close_files`].
     fn close(&self, file: File) {
         if let Ok(_pass) = self.enter_now(Lane::Slow) {
             drop(file);
@@ -212,13 +218,28 @@ impl Gate {
         let mut rooms = self.gates.rooms.lock();
         if rooms[self.idx].closing.len() < CLOSING_MAX {
             rooms[self.idx].closing.push(file);
+            self.gates.to_close[self.idx].notify_one();
         }
     }
 
-    /// Closes the files that nobody waited for.
-    pub(crate) fn close_waiting(&self) {
-        let files = std::mem::take(&mut self.gates.rooms.lock()[self.idx].closing);
-        drop(files);
+    /// Closes the files that nobody waits for as they come, so that a disk that is only busy does
+    /// not collect descriptors. Returns after [`Gate::end`].
+    pub(crate) fn close_files(&self) {
+        let mut rooms = self.gates.rooms.lock();
+        while !rooms[self.idx].ended {
+            let files = std::mem::take(&mut rooms[self.idx].closing);
+            if files.is_empty() {
+                self.gates.to_close[self.idx].wait(&mut rooms);
+            } else {
+                MutexGuard::unlocked(&mut rooms, || drop(files));
+            }
+        }
+    }
+
+    /// Ends the thread that closes files.
+    pub(crate) fn end(&self) {
+        self.gates.rooms.lock()[self.idx].ended = true;
+        self.gates.to_close[self.idx].notify_all();
     }
 }
 
@@ -257,15 +278,15 @@ impl Drop for Pass {
     }
 }
 
-/// An open file behind a gate. A file outside of all store paths has none.
+/// An open file behind a gate.
 pub(crate) struct GatedFile {
     /// Absent only while it is dropped.
     file: Option<File>,
-    gate: Option<Gate>,
+    gate: Gate,
 }
 
 impl GatedFile {
-    pub(crate) fn new(file: File, gate: Option<Gate>) -> GatedFile {
+    pub(crate) fn new(file: File, gate: Gate) -> GatedFile {
         GatedFile {
             file: Some(file),
             gate,
@@ -276,19 +297,16 @@ impl GatedFile {
     ///
     /// # Errors
     /// As [`Gate::enter`].
-    pub(crate) fn enter(&self) -> io::Result<Option<Pass>> {
-        let gate = self.gate.as_ref();
-        gate.map(|gate| gate.enter(Visitor::Worker(Lane::Slow)))
-            .transpose()
+    pub(crate) fn enter(&self) -> io::Result<Pass> {
+        self.gate.enter(Visitor::Worker(Lane::Slow))
     }
 
     /// The same if that takes no waiting.
     ///
     /// # Errors
     /// As [`Gate::enter`].
-    pub(crate) fn enter_now(&self) -> io::Result<Option<Pass>> {
-        let gate = self.gate.as_ref();
-        gate.map(|gate| gate.enter_now(Lane::Slow)).transpose()
+    pub(crate) fn enter_now(&self) -> io::Result<Pass> {
+        self.gate.enter_now(Lane::Slow)
     }
 
     /// The file; only for those inside.
@@ -307,8 +325,8 @@ impl daemon::net::OpenFile for GatedFile {
 
 impl Drop for GatedFile {
     fn drop(&mut self) {
-        if let (Some(file), Some(gate)) = (self.file.take(), &self.gate) {
-            gate.close(file);
+        if let Some(file) = self.file.take() {
+            self.gate.close(file);
         }
     }
 }

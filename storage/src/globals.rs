@@ -21,6 +21,7 @@ use crate::identity::Identity;
 use crate::last_errors::LastErrors;
 use crate::metrics::StorageMetrics;
 use crate::path::StorePaths;
+use crate::store_path::Access;
 use crate::ties::Ties;
 use crate::unresolved::Unresolved;
 use crate::warnings::Warnings;
@@ -54,7 +55,7 @@ pub(crate) struct Globals {
 impl Globals {
     /// Opens the database and the store paths.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
-        let paths = StorePaths::open(&config)?;
+        let paths = StorePaths::open(&config, Access::Write)?;
         // Before the state file is made, which tells that there are rows.
         let files = db::open(&config).context("cannot open the database")?;
         let identity = Identity::open(&config.state_file)?;

@@ -21,7 +21,10 @@ const LEN_MAX: u64 = 4096;
 pub(crate) struct Identity {
     pub(crate) node: NodeId,
     path: PathBuf,
+    /// Never locked while the disk is waited for: every upload and every report looks at it.
     drain: Mutex<Drain>,
+    /// Locked by whoever writes the state file.
+    writing: Mutex<()>,
     _lock: File,
 }
 
@@ -52,6 +55,7 @@ impl Identity {
                 node: state.node,
                 path: path.to_owned(),
                 drain: Mutex::new(state.drain),
+                writing: Mutex::new(()),
                 _lock: lock,
             })
         };
@@ -70,13 +74,13 @@ impl Identity {
     /// # Errors
     /// The state file cannot be written; then nothing has changed.
     pub(crate) fn set_drain(&self, level: Drain) -> io::Result<()> {
-        let mut drain = self.drain.lock();
+        let _alone = self.writing.lock();
         let state = State {
             node: self.node.clone(),
             drain: level,
         };
         write(&self.path, &state)?;
-        *drain = level;
+        *self.drain.lock() = level;
         Ok(())
     }
 }

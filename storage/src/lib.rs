@@ -5,17 +5,25 @@
 
 mod ability;
 mod admin;
+mod avoided;
 mod barred;
+mod beneath;
 mod clock;
 pub mod config;
+mod deletions;
+mod disk_error;
+mod expected;
+mod folder_id;
 mod folder_sync;
 mod gate;
 mod globals;
+mod health;
 mod id;
 mod identity;
 mod last_errors;
 mod marker;
 mod path;
+mod probe;
 mod reserve;
 mod space;
 mod store_path;

@@ -21,7 +21,8 @@ use crate::db::{self, Files, StoredRow, TABLES};
 use crate::file;
 use crate::gate::Visitor;
 use crate::path::StorePaths;
-use crate::sweep::is_folder_of_ours;
+use crate::store_path::Access;
+use crate::sweep::is_folder_name;
 use slice::Slice;
 
 mod slice;
@@ -49,7 +50,7 @@ pub(crate) fn list(config: &Config, out: &mut dyn Write) -> anyhow::Result<ExitC
     }
     let mut search = Search {
         began: SystemTime::now(),
-        paths: StorePaths::open(config)?,
+        paths: StorePaths::open(config, Access::Read)?,
         files: db::open_present(config).context("cannot open the database")?,
         config,
         out,
@@ -216,6 +217,12 @@ impl Search<'_> {
         writeln!(self.out, "{line}")?;
         Ok(())
     }
+}
+
+/// Whether it is a folder that holds files.
+fn is_folder_of_ours(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    name.to_str().is_some_and(is_folder_name) && entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
 fn path_of(folder: &str, entry: &DirEntry) -> String {

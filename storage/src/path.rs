@@ -1,30 +1,33 @@
 //! The store paths: which one takes the next file, and which one holds a file.
 
-use std::os::fd::OwnedFd;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 
+use crate::beneath::{Root, outside};
 use crate::config::Config;
 use crate::gate::{Gates, Pass, Visitor};
-use crate::store_path::{StorePath, open_folder};
+use crate::store_path::{Access, StorePath};
 
 /// All store paths, in the order of the configuration.
 pub(crate) struct StorePaths {
     paths: Vec<Arc<StorePath>>,
+    /// Those of rows of an earlier configuration: files are read and removed there, never made.
+    former: Vec<Arc<StorePath>>,
     turn: AtomicUsize,
 }
 
 /// A file by the folder it is opened in and its path from there.
 /// Not to be kept longer than the disk is needed.
 pub(crate) struct Place {
-    pub(crate) root: OwnedFd,
+    pub(crate) root: Arc<Root>,
     pub(crate) relative: String,
     /// What stands in front of that in rows, up to the slash.
     pub(crate) prefix: String,
-    /// Whoever has the place is inside. Absent outside of all store paths.
-    pub(crate) pass: Option<Pass>,
+    /// Whoever has the place is inside.
+    pub(crate) pass: Pass,
 }
 
 impl StorePaths {
@@ -32,25 +35,33 @@ impl StorePaths {
     ///
     /// # Errors
     /// One cannot be made, or is not the volume it should be; the error says which and why.
-    pub(crate) fn open(config: &Config) -> anyhow::Result<StorePaths> {
+    pub(crate) fn open(config: &Config, access: Access) -> anyhow::Result<StorePaths> {
+        let (current, former) = (&config.store_paths, &config.former_store_paths);
         let gates = Gates::new(
-            config.store_paths.len(),
+            current.len() + former.len(),
             &config.server,
             config.disk_timeout.duration(),
         );
         let open = |(idx, text): (usize, &String)| {
-            StorePath::open(text, config, gates.gate(idx))
+            StorePath::open(text, config, access, gates.gate(idx))
                 .map(Arc::new)
                 .with_context(|| format!("store path {text}"))
         };
-        let paths = config
-            .store_paths
-            .iter()
-            .enumerate()
-            .map(open)
-            .collect::<anyhow::Result<_>>()?;
+        let open_former = |(idx, text): (usize, &String)| {
+            StorePath::open_former(text, config, gates.gate(current.len() + idx))
+                .map(Arc::new)
+                .with_context(|| format!("former store path {text}"))
+        };
+        let all = |paths: &[String], open: &dyn Fn((usize, &String)) -> _| {
+            paths
+                .iter()
+                .enumerate()
+                .map(open)
+                .collect::<anyhow::Result<_>>()
+        };
         Ok(StorePaths {
-            paths,
+            paths: all(current, &open)?,
+            former: all(former, &open_former)?,
             turn: AtomicUsize::new(0),
         })
     }
@@ -73,30 +84,14 @@ impl StorePaths {
         self.paths.iter().any(|path| path.serves_downloads())
     }
 
-    /// Where the file of a row lies. A row may be older than the configuration: a path outside of
-    /// all store paths is taken as it is.
+    /// Where the file of a row lies.
     ///
     /// # Errors
-    /// Its volume is not there, or its disk does not let the visitor in.
-    pub(crate) fn find(&self, path: &str, visitor: Visitor) -> std::io::Result<Place> {
-        let within = self.paths.iter().find_map(|store_path| {
-            let relative = path.strip_prefix(&store_path.text)?.strip_prefix('/')?;
-            Some((store_path, relative))
-        });
-        let (root, relative, pass) = match within {
-            Some((store_path, relative)) => {
-                let (root, pass) = store_path.enter(visitor)?;
-                (root, relative, Some(pass))
-            }
-            None => {
-                let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
-                (
-                    open_folder(if folder.is_empty() { "/" } else { folder })?,
-                    name,
-                    None,
-                )
-            }
-        };
+    /// `InvalidData` when the path is below no store path, former ones included. Its volume is not
+    /// there, or its disk does not let the visitor in.
+    pub(crate) fn find(&self, path: &str, visitor: Visitor) -> io::Result<Place> {
+        let (store_path, relative) = self.below(path).ok_or_else(|| outside(path))?;
+        let (root, pass) = store_path.enter(visitor)?;
         Ok(Place {
             root,
             pass,
@@ -105,7 +100,34 @@ impl StorePaths {
         })
     }
 
+    /// The store path that a path is below, and the path from there. Of nested ones the innermost.
+    fn below<'a>(&self, path: &'a str) -> Option<(&Arc<StorePath>, &'a str)> {
+        self.every()
+            .filter_map(|store_path| {
+                let relative = path.strip_prefix(&store_path.text)?.strip_prefix('/')?;
+                Some((store_path, relative))
+            })
+            .min_by_key(|(_, relative)| relative.len())
+    }
+
+    /// Whether it is this store path that a path is below.
+    pub(crate) fn is_below(&self, path: &str, store_path: &Arc<StorePath>) -> bool {
+        self.below(path)
+            .is_some_and(|(found, _)| Arc::ptr_eq(found, store_path))
+    }
+
+    /// Whether a path is below any of them.
+    pub(crate) fn is_below_any(&self, path: &str) -> bool {
+        self.below(path).is_some()
+    }
+
+    /// Those that take files.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<StorePath>> {
         self.paths.iter()
+    }
+
+    /// Those, and former ones.
+    pub(crate) fn every(&self) -> impl Iterator<Item = &Arc<StorePath>> {
+        self.paths.iter().chain(&self.former)
     }
 }

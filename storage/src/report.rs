@@ -8,7 +8,7 @@ use proto::storage::{DELETE, DOWNLOAD, FILESIZE, READ, STAT, UPLOAD};
 
 use crate::ability::Ability;
 use crate::globals::Globals;
-use crate::store_path::Health;
+use crate::health::Health;
 
 /// How a store path may be: all that [`of_path`] says.
 pub(crate) const PATH_STATES: [&str; 6] =

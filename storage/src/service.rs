@@ -15,6 +15,7 @@ use crate::admin;
 use crate::clock::epoch_secs;
 use crate::db::FileRow;
 use crate::delete::delete;
+use crate::disk_error::DiskError;
 use crate::gate::{GatedFile, Visitor};
 use crate::globals::Globals;
 use crate::path::Place;
@@ -97,7 +98,7 @@ impl StorageService {
     ) -> Result<(FileRow, T), Fault> {
         let act = |path: &str| match self.globals.paths.find(path, Visitor::Worker(lane)) {
             Ok(place) => act(&place),
-            Err(e) if e.kind() == ErrorKind::TimedOut => Err(e),
+            Err(e) if is_known(&e) => Err(e),
             // Without its volume a file is not missing, only out of reach.
             Err(e) => Err(io::Error::new(ErrorKind::NotConnected, e)),
         };
@@ -228,6 +229,13 @@ pub(crate) fn damaged(globals: &Globals, key: &FileKey, what: &str) -> Fault {
         ErrorCode::Damaged,
         format!("stored file is damaged, fileid: {}: {what}", key.file),
     )
+}
+
+/// Whether an error met on the way to a file says itself what is wrong: the disk hangs, this process
+/// has no descriptors, or the row's path is none.
+fn is_known(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::InvalidData)
+        || DiskError::of(error) == DiskError::Exhausted
 }
 
 /// In the words of the C++ storage.

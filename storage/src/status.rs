@@ -3,97 +3,127 @@
 //! for numbers that were not to be had, asking GlusterFS what it has to heal, and removing what dead
 //! uploads left.
 //!
-//! Each store path has a thread of its own, which its disk may catch, and one thread, which goes to
-//! no disk, watches them.
+//! What goes to a disk has threads of its own for each store path: a disk that hangs holds these and
+//! no others. One thread, which goes to no disk, watches them.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use daemon::Stop;
-use daemon::thread::Thread;
+use daemon::thread::{self, Thread};
 use daemon::ticker::Ticker;
-use log::{info, warn};
 
 use crate::clock::boot_time;
-use crate::due::Due;
+use crate::deletions::Deletions;
 use crate::gate::Visitor;
 use crate::globals::Globals;
 use crate::heal::Round;
 use crate::store_path::StorePath;
-use crate::sweep;
+use crate::sweep::Sweep;
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Time between two looks at files that are damaged, or whose rows may be missing.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
-/// After deletions that could not be finished, and numbers that were not to be had: the first wait.
+/// After numbers that were not to be had, and deletions that could not be finished: the first wait.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
-/// Deletions finished in one go.
-const DELETES_MAX: u32 = 10_000;
 
 /// The jobs, each on its thread: a sweep may take hours, a probe must not wait for it.
 pub(crate) struct Jobs {
     stop: Stop,
-    tickers: Vec<Ticker>,
+    globals: Arc<Globals>,
+    threads: Vec<Thread>,
 }
 
 impl Jobs {
     /// Starts them, each at once and then at its interval.
     pub(crate) fn start(globals: &Arc<Globals>) -> std::io::Result<Jobs> {
-        let stop = Stop::new();
-        let [watched, finished, swept, numbered, healed, checked] =
-            std::array::from_fn(|_| Arc::clone(globals));
-        let [going_on, deleting, asking] = std::array::from_fn(|_| stop.clone());
-        let config = &globals.config;
-        let heal_interval = config.gluster.heal_interval.duration();
-        let folders = globals.paths.iter().map(|path| path.text.clone());
-        let mut round = Round::new(&config.gluster, folders.collect());
-        let mut due = Due::at(Instant::now(), RETRY_FIRST, SWEEP_INTERVAL);
-        let mut tickers = vec![
-            Ticker::start("watch", WATCH_INTERVAL, stop.clone(), move || {
-                watched.paths.iter().for_each(|path| path.watch());
-            })?,
-            Ticker::start("deletions", RETRY_FIRST, stop.clone(), move || {
-                if finished.half_deleted.take() || due.is_now(Instant::now()) {
-                    let is_done = finish_deletes(&finished, &deleting);
-                    due.done(Instant::now(), is_done);
-                }
-            })?,
-            Ticker::start("numbers", RETRY_FIRST, stop.clone(), move || {
-                numbered.numbers.probe();
-                numbered.numbers.retry();
-            })?,
-            Ticker::start("checks", CHECK_INTERVAL, stop.clone(), move || {
-                check(&checked)
-            })?,
-            Ticker::start("heal", heal_interval, stop.clone(), move || {
-                round.go(&healed.heal, &asking);
-                healed.warnings.set("gluster", healed.heal.warning());
-            })?,
-            Ticker::start("sweep", SWEEP_INTERVAL, stop.clone(), move || {
-                sweep_all(&swept, &going_on)
-            })?,
-        ];
-        for (idx, path) in globals.paths.iter().enumerate() {
-            let (globals, path) = (Arc::clone(globals), Arc::clone(path));
-            let name = format!("disk-{idx}");
-            tickers.push(Ticker::start(
-                &name,
-                PROBE_INTERVAL,
-                stop.clone(),
-                move || look_after(&globals, &path),
-            )?);
+        let mut jobs = Jobs {
+            stop: Stop::new(),
+            globals: Arc::clone(globals),
+            threads: Vec::new(),
+        };
+        jobs.start_common()?;
+        for (idx, path) in globals.paths.every().enumerate() {
+            jobs.start_for(idx, path)?;
         }
-        Ok(Jobs { stop, tickers })
+        Ok(jobs)
+    }
+
+    /// Those that go to no disk of ours.
+    fn start_common(&mut self) -> std::io::Result<()> {
+        let [watched, numbered, healed, checked] =
+            std::array::from_fn(|_| Arc::clone(&self.globals));
+        let gluster = &self.globals.config.gluster;
+        let folders = self.globals.paths.iter().map(|path| path.text.clone());
+        let mut round = Round::new(gluster, folders.collect());
+        let (heal_interval, asking) = (gluster.heal_interval.duration(), self.stop.clone());
+        self.repeat("watch", WATCH_INTERVAL, move || watch(&watched))?;
+        self.repeat("numbers", RETRY_FIRST, move || {
+            numbered.numbers.probe();
+            numbered.numbers.retry();
+        })?;
+        self.repeat("checks", CHECK_INTERVAL, move || check(&checked))?;
+        self.repeat("heal", heal_interval, move || {
+            round.go(&healed.heal, &asking);
+            healed.warnings.set("gluster", healed.heal.warning());
+        })
+    }
+
+    /// Those of one store path.
+    fn start_for(&mut self, idx: usize, path: &Arc<StorePath>) -> std::io::Result<()> {
+        let [looked, finished] = std::array::from_fn(|_| Arc::clone(&self.globals));
+        let [disk, closed, swept] = std::array::from_fn(|_| Arc::clone(path));
+        let mut deletions = Deletions::new(path, idx == 0, RETRY_FIRST, SWEEP_INTERVAL);
+        let [deleting, sweeping] = std::array::from_fn(|_| self.stop.clone());
+        self.repeat(&format!("disk-{idx}"), PROBE_INTERVAL, move || {
+            look_after(&looked, &disk);
+        })?;
+        self.repeat(&format!("deletions-{idx}"), RETRY_FIRST, move || {
+            deletions.run(&finished, &deleting);
+        })?;
+        let mut sweep = Sweep::default();
+        self.repeat(&format!("sweep-{idx}"), SWEEP_INTERVAL, move || {
+            let go_on = || !sweeping.is_tripped() && !swept.hangs();
+            sweep.run(&swept, Instant::now(), &go_on);
+        })?;
+        let closing = thread::spawn(&format!("close-{idx}"), move || closed.close_files())?;
+        self.threads.push(closing);
+        Ok(())
+    }
+
+    fn repeat(
+        &mut self,
+        name: &str,
+        interval: Duration,
+        work: impl FnMut() + Send + 'static,
+    ) -> std::io::Result<()> {
+        let ticker = Ticker::start(name, interval, self.stop.clone(), work)?;
+        self.threads.push(ticker.into_thread());
+        Ok(())
     }
 
     /// Ends them; gives their threads back, which a disk that hangs may hold.
     pub(crate) fn stop(self) -> Vec<Thread> {
         self.stop.trip();
-        self.tickers.into_iter().map(Ticker::into_thread).collect()
+        self.globals
+            .paths
+            .every()
+            .for_each(|path| path.end_closing());
+        self.threads
     }
+}
+
+/// Goes to no disk: tells what the threads of the store paths have seen, or that they see nothing.
+fn watch(globals: &Globals) {
+    let warn = |kind, text: &dyn Fn(&StorePath) -> Option<String>| {
+        let texts: Vec<String> = globals.paths.iter().filter_map(|path| text(path)).collect();
+        let text = (!texts.is_empty()).then(|| texts.join("; "));
+        globals.warnings.set(kind, text);
+    };
+    globals.paths.every().for_each(|path| path.watch());
+    warn("folders", &StorePath::folder_warning);
 }
 
 fn look_after(globals: &Globals, path: &StorePath) {
@@ -110,44 +140,4 @@ fn check(globals: &Globals) {
     globals.foreign.forget_old(globals, Instant::now());
     globals.damage.look_again(globals);
     globals.unresolved.look_again(globals, boot_time());
-}
-
-fn sweep_all(globals: &Globals, stop: &Stop) {
-    for store_path in globals.paths.iter() {
-        let go_on = || !stop.is_tripped() && !store_path.hangs();
-        sweep::sweep(Path::new(&store_path.text), SystemTime::now(), &go_on);
-    }
-}
-
-/// Tells whether nothing is left to be done.
-fn finish_deletes(globals: &Globals, stop: &Stop) -> bool {
-    let unfinished = match globals
-        .files
-        .unfinished_deletes(&globals.config.group, DELETES_MAX)
-    {
-        Ok(unfinished) => unfinished,
-        Err(e) => {
-            warn!("deletions not looked at: {:#}", anyhow::Error::from(e));
-            return false;
-        }
-    };
-    let mut is_done = true;
-    for (key, path) in unfinished {
-        if stop.is_tripped() {
-            return false;
-        }
-        let removed = globals
-            .paths
-            .find(&path, Visitor::Chore)
-            .and_then(|place| globals.writer.remove(&place));
-        let ended = removed.map_err(anyhow::Error::from);
-        match ended.and_then(|()| Ok(globals.files.end_delete(&key, &path)?)) {
-            Ok(()) => info!("finished the deletion of {key}"),
-            Err(e) => {
-                warn!("deletion of {key} not finished: {e:#}");
-                is_done = false;
-            }
-        }
-    }
-    is_done
 }

@@ -1,27 +1,27 @@
 //! One folder that holds files: is it the volume it should be, and does it take writes?
 
-use std::fs::File;
-use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use daemon::wire::Lane;
-use log::{error, info};
+use log::{error, info, warn};
 use parking_lot::Mutex;
 use proto::{ErrorCode, Fault, GroupName, IdKey};
-use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
 
+use crate::avoided::AvoidedFolders;
+use crate::beneath::{Lookup, Root, split};
 use crate::config::{Config, folder_of};
+use crate::disk_error::{DiskError, may_be_of_the_folder};
+use crate::expected::Expected;
+use crate::folder_id::FolderId;
 use crate::gate::{Gate, Pass, Visitor};
+use crate::health::Health;
 use crate::marker::Marker;
+use crate::probe::write_probe;
 use crate::reserve::Reserve;
 use crate::space::{Ledger, Promise, Space};
 use crate::upload::disk_fault;
-
-/// What a probe writes to learn whether a store path takes writes.
-pub(crate) const PROBE: &str = ".tnv-probe";
 
 /// A request that is at a disk for this long makes one ask whether the disk answers at all.
 const SUSPICIOUS: Duration = Duration::from_secs(1);
@@ -34,55 +34,100 @@ pub(crate) struct StorePath {
     pub(crate) key: IdKey,
     ledger: Arc<Ledger>,
     gate: Gate,
-    /// Absent for a folder that is taken as it is.
-    marker: Option<Marker>,
-    /// Device and inode of the folder in which the marker was found.
-    verified: Mutex<Option<(u64, u64)>>,
-    health: Mutex<Health>,
+    lookup: Lookup,
+    expected: Expected,
+    /// The folder, as long as somebody has it open: all share one descriptor. Kept open by nobody
+    /// it would keep the volume from being unmounted.
+    open: Mutex<Weak<Root>>,
+    /// The numbers of the folder that was last found to be the right one.
+    known: Mutex<Option<FolderId>>,
+    state: Mutex<State>,
+    avoided: AvoidedFolders,
 }
 
-/// What a store path can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Health {
-    /// Reads and writes.
-    Writable,
-    /// Reads; a write found no room, by a quota perhaps. Tried again by the probe.
-    Full(String),
-    /// Reads, it seems; tried again by the probe.
-    ReadOnly(String),
-    /// Reads, until the next start: a sync failed, and what the kernel dropped once cannot be
-    /// synced by trying again.
-    Failed(String),
-    /// Neither: the volume is not there.
-    Away(String),
+struct State {
+    health: Health,
+    /// The folder below in which the last failure was met; empty for the store path itself.
+    failed_in: String,
+}
+
+/// What opening a store path may change on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Files are to be stored: what is missing is made, and a write is tried.
+    Write,
+    /// Nothing.
+    Read,
 }
 
 impl StorePath {
-    /// A store path that is there. Without `require_marker` it is made when missing; with it, its
-    /// volume must be mounted.
+    /// A store path that is there. For writing and without `require_marker` it is made when
+    /// missing; with `require_marker` its volume must be mounted.
     ///
     /// # Errors
     /// It cannot be made, or is not the volume it should be.
-    pub(crate) fn open(text: &str, config: &Config, gate: Gate) -> anyhow::Result<StorePath> {
+    pub(crate) fn open(
+        text: &str,
+        config: &Config,
+        access: Access,
+        gate: Gate,
+    ) -> anyhow::Result<StorePath> {
         let marked = config.require_marker;
-        if !marked {
-            std::fs::create_dir_all(text)?;
+        if !marked && access == Access::Write {
+            daemon::folders::create_all(text.as_ref())?;
         }
-        let key = IdKey::new(text)?;
-        let text = folder_of(text);
-        let store_path = StorePath {
-            text: text.to_owned(),
-            key,
+        let lookup = Lookup::of_this_system();
+        let expected = if marked {
+            Expected::Marked(Marker::new(&config.group, folder_of(text)))
+        } else {
+            Expected::of_start(&Root::open(text, lookup)?, text, access)
+        };
+        let store_path = StorePath::new(text, config, lookup, expected, gate)?;
+        let root = store_path.folder()?;
+        store_path.measure(&root)?;
+        if access == Access::Write {
+            store_path.write_probes(&root);
+        }
+        Ok(store_path)
+    }
+
+    /// A folder of files that an earlier configuration, or the C++ system, has stored.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(crate) fn open_former(
+        text: &str,
+        config: &Config,
+        gate: Gate,
+    ) -> anyhow::Result<StorePath> {
+        let lookup = Lookup::of_this_system();
+        let store_path = StorePath::new(text, config, lookup, Expected::Any, gate)?;
+        store_path.folder()?;
+        Ok(store_path)
+    }
+
+    fn new(
+        text: &str,
+        config: &Config,
+        lookup: Lookup,
+        expected: Expected,
+        gate: Gate,
+    ) -> anyhow::Result<StorePath> {
+        Ok(StorePath {
+            text: folder_of(text).to_owned(),
+            key: IdKey::new(text)?,
             ledger: Arc::new(Ledger::new(config.reserved_space)),
             gate,
-            marker: marked.then(|| Marker::new(&config.group, text)),
-            verified: Mutex::new(None),
-            health: Mutex::new(Health::Writable),
-        };
-        let folder = store_path.folder()?;
-        store_path.measure(&folder)?;
-        store_path.turn(after_probe(&folder));
-        Ok(store_path)
+            lookup,
+            expected,
+            open: Mutex::default(),
+            known: Mutex::new(None),
+            state: Mutex::new(State {
+                health: Health::Writable,
+                failed_in: String::new(),
+            }),
+            avoided: AvoidedFolders::default(),
+        })
     }
 
     /// Lets a visitor in and opens the folder, known to be the right one: what is opened relative to
@@ -90,22 +135,26 @@ impl StorePath {
     ///
     /// # Errors
     /// The volume is not there, or does not answer.
-    pub(crate) fn enter(&self, visitor: Visitor) -> io::Result<(OwnedFd, Pass)> {
+    pub(crate) fn enter(&self, visitor: Visitor) -> io::Result<(Arc<Root>, Pass)> {
         let pass = self.gate.enter(visitor)?;
         Ok((self.folder()?, pass))
     }
 
-    fn folder(&self) -> io::Result<OwnedFd> {
-        let folder = open_folder(&self.text)?;
-        if let Some(marker) = &self.marker {
-            let stat = rustix::fs::fstat(&folder)?;
-            let identity = Some((stat.st_dev, stat.st_ino));
-            if *self.verified.lock() != identity {
-                marker.check(&folder)?;
-                *self.verified.lock() = identity;
-            }
+    fn folder(&self) -> io::Result<Arc<Root>> {
+        let open = self.open.lock().upgrade();
+        if let Some(root) = open
+            && FolderId::at(&self.text)? == root.id()
+        {
+            return Ok(root);
         }
-        Ok(folder)
+        let root = Arc::new(Root::open(&self.text, self.lookup)?);
+        let known = *self.known.lock();
+        if known != Some(root.id()) {
+            self.expected.check(&root, known)?;
+            *self.known.lock() = Some(root.id());
+        }
+        *self.open.lock() = Arc::downgrade(&root);
+        Ok(root)
     }
 
     /// Leaves so much free from now on.
@@ -115,7 +164,13 @@ impl StorePath {
 
     /// What it can do, as far as is known.
     pub(crate) fn health(&self) -> Health {
-        self.health.lock().clone()
+        self.state.lock().health.clone()
+    }
+
+    /// Which of its folders uploads pass over, and why, if there are any.
+    pub(crate) fn folder_warning(&self) -> Option<String> {
+        let folders = self.avoided.describe();
+        (!folders.is_empty()).then(|| format!("{}: {folders}", self.text))
     }
 
     /// How much room there is, as of the last probe.
@@ -130,7 +185,7 @@ impl StorePath {
 
     /// Whether a download had a chance as of the last probe. Never waits.
     pub(crate) fn serves_downloads(&self) -> bool {
-        !matches!(*self.health.lock(), Health::Away(_)) && !self.gate.hangs()
+        !matches!(self.health(), Health::Away(_)) && !self.gate.hangs()
     }
 
     /// Promises room for a file of `size` bytes, if it takes uploads.
@@ -160,37 +215,81 @@ impl StorePath {
                 Err(Fault::new(ErrorCode::NoSpace, text))
             }
             Err(e) => {
-                self.note_failure(&e);
+                self.note_failure("", &e);
                 Err(disk_fault(&self.text, &e))
             }
         }
     }
 
-    /// Takes note of a write that failed.
-    pub(crate) fn note_failure(&self, error: &io::Error) {
-        let text = error.to_string();
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => self.turn(Health::Full(text)),
-            _ if is_of_the_volume(error) => self.turn(Health::ReadOnly(text)),
-            _ => {}
+    /// Whether uploads pass over the folder of a file.
+    pub(crate) fn avoids(&self, path: &str) -> bool {
+        self.avoided.contains(self.folder_of_file(path))
+    }
+
+    /// Passes over the folder of a file from now on if the folder alone may be to blame for the
+    /// error, until a probe succeeds there. Tells whether it does.
+    pub(crate) fn avoid(&self, path: &str, error: &io::Error) -> bool {
+        let folder = self.folder_of_file(path);
+        let added = self.avoided.add(folder, error);
+        if added {
+            warn!(
+                "{}: folder {folder} takes no files, uploads go to others: {error}",
+                self.text
+            );
+        }
+        added
+    }
+
+    /// The folder of a file of this store path, relative to it.
+    fn folder_of_file<'a>(&self, path: &'a str) -> &'a str {
+        let relative = path.strip_prefix(&self.text).unwrap_or(path);
+        split(relative.trim_start_matches('/')).0
+    }
+
+    /// Takes note of a write that failed, to the file at `path`.
+    pub(crate) fn note_failure(&self, path: &str, error: &io::Error) {
+        let of_folder = || may_be_of_the_folder(error).then(|| Health::ReadOnly(error.to_string()));
+        if let Some(health) = Health::after(error).or_else(of_folder) {
+            self.turn(health, self.folder_of_file(path));
         }
     }
 
     /// Takes note of a sync that failed. On a volume of a network file system a lost quorum looks
-    /// like that, and comes back; a local disk is not believed again.
-    pub(crate) fn note_failed_sync(&self, error: &io::Error) {
+    /// like that, and comes back; a local disk is not believed again. A sync may also be the first
+    /// to find no room.
+    pub(crate) fn note_failed_sync(&self, path: &str, error: &io::Error) {
         let text = format!("sync failed: {error}");
-        self.turn(if self.marker.is_some() {
-            Health::ReadOnly(text)
-        } else {
-            Health::Failed(text)
-        });
+        let health = match DiskError::of(error) {
+            DiskError::NoRoom => Health::Full(text),
+            DiskError::Exhausted => return,
+            DiskError::Volume | DiskError::File if self.is_marked() => Health::ReadOnly(text),
+            DiskError::Volume | DiskError::File => Health::Failed(text),
+        };
+        self.turn(health, self.folder_of_file(path));
     }
 
-    /// Finds out what it can do now, and closes files that nobody waited for.
+    fn is_former(&self) -> bool {
+        matches!(self.expected, Expected::Any)
+    }
+
+    fn is_marked(&self) -> bool {
+        matches!(self.expected, Expected::Marked(_))
+    }
+
+    /// Finds out what it can do now.
     pub(crate) fn look_after(&self) {
         self.at_disk(|_| self.probe());
-        self.at_disk(|_| self.gate.close_waiting());
+    }
+
+    /// Closes files whose closing would hold whoever drops them; returns after
+    /// [`StorePath::end_closing`].
+    pub(crate) fn close_files(&self) {
+        self.gate.close_files();
+    }
+
+    /// Ends the thread in [`StorePath::close_files`], unless the disk holds it.
+    pub(crate) fn end_closing(&self) {
+        self.gate.end();
     }
 
     /// Does something at the disk, however long that takes; [`StorePath::watch`] sees how long. Work
@@ -223,29 +322,62 @@ impl StorePath {
     /// failure, or when a request has been at the disk for long. To open a folder alone shows
     /// nothing, the kernel remembers it.
     fn probe(&self) {
-        let health = self.health();
-        let entered = self
-            .folder()
-            .and_then(|folder| self.measure(&folder).map(|()| folder));
-        let now = match entered {
-            Err(e) => Health::Away(e.to_string()),
-            Ok(folder)
-                if self.marker.is_some()
-                    || health != Health::Writable
-                    || self.gate.is_slow(SUSPICIOUS) =>
-            {
-                after_probe(&folder)
+        let entered = self.folder().and_then(|root| {
+            self.measure(&root)?;
+            Ok(root)
+        });
+        match entered {
+            // Nothing is known of the disk then.
+            Err(e) if DiskError::of(&e) == DiskError::Exhausted => {
+                warn!("{} was not looked at: {e}", self.text);
             }
-            Ok(_) => Health::Writable,
-        };
-        self.turn(now);
+            Err(e) => self.turn(Health::Away(e.to_string()), ""),
+            Ok(root) if self.needs_write() => self.write_probes(&root),
+            Ok(_) => self.turn(Health::Writable, ""),
+        }
+    }
+
+    fn needs_write(&self) -> bool {
+        let is_well = self.health() == Health::Writable && self.avoided.folders().is_empty();
+        match self.expected {
+            Expected::Any => false,
+            Expected::Marked(_) => true,
+            Expected::OfStart(_) => !is_well || self.gate.is_slow(SUSPICIOUS),
+        }
+    }
+
+    /// Writes to the folder itself and to those below in which something failed: one may take files
+    /// while another refuses.
+    fn write_probes(&self, root: &Root) {
+        for folder in self.avoided.folders() {
+            if write_probe(root, &folder).is_ok() {
+                info!("{}: folder {folder} takes files again", self.text);
+                self.avoided.remove(&folder);
+            }
+        }
+        let failed_in = self.state.lock().failed_in.clone();
+        let mut probed = write_probe(root, "");
+        if !failed_in.is_empty() && probed.is_ok() {
+            probed = write_probe(root, &failed_in);
+        }
+        match probed {
+            Ok(_) => self.turn(Health::Writable, ""),
+            Err(e) if DiskError::of(&e) == DiskError::Exhausted => {
+                warn!("{} was not written to: {e}", self.text);
+            }
+            Err(e) => {
+                let refused = Health::ReadOnly(e.to_string());
+                self.turn(Health::after(&e).unwrap_or(refused), &failed_in);
+            }
+        }
     }
 
     /// Sees how much room there is.
-    fn measure(&self, folder: &OwnedFd) -> io::Result<()> {
+    fn measure(&self, folder: &Root) -> io::Result<()> {
         let changed = self.ledger.measure(folder)?;
         let Space { free, reserved, .. } = self.space();
         match changed {
+            _ if self.is_former() => {}
             Some(true) => error!(
                 "{} is full, it takes no uploads: {free} bytes are free, {reserved} reserved",
                 self.text
@@ -256,14 +388,14 @@ impl StorePath {
         Ok(())
     }
 
-    fn turn(&self, new: Health) {
-        let mut health = self.health.lock();
-        if std::mem::discriminant(&*health) == std::mem::discriminant(&new)
-            || matches!(*health, Health::Failed(_))
-        {
+    /// Changes the state, for a reason met in the folder `at` below.
+    fn turn(&self, new: Health, at: &str) {
+        let mut state = self.state.lock();
+        if state.health.is_like(&new) || matches!(state.health, Health::Failed(_)) {
             return;
         }
         match &new {
+            Health::Writable if self.is_former() => info!("{} is back", self.text),
             Health::Writable => info!("{} takes uploads again", self.text),
             Health::Full(why) | Health::ReadOnly(why) => {
                 error!("{} takes no uploads: {why}", self.text);
@@ -276,7 +408,8 @@ impl StorePath {
             }
             Health::Away(why) => error!("{} is away: {why}", self.text),
         }
-        *health = new;
+        state.health = new;
+        at.clone_into(&mut state.failed_in);
     }
 }
 
@@ -285,123 +418,8 @@ impl StorePath {
 /// # Errors
 /// It is not there, belongs to another store, or refuses.
 pub(crate) fn init(text: &str, group: &GroupName) -> io::Result<bool> {
-    Marker::new(group, folder_of(text)).write(open_folder(text)?)
-}
-
-/// A folder to open others in.
-pub(crate) fn open_folder(path: &str) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
-}
-
-/// What a store path can do, by a write.
-fn after_probe(folder: &OwnedFd) -> Health {
-    match write_probe(folder) {
-        Ok(()) => Health::Writable,
-        Err(e) if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-            Health::Full(e.to_string())
-        }
-        Err(e) => Health::ReadOnly(e.to_string()),
-    }
-}
-
-/// A name of our own for each process: storages of one group probe the same volume.
-fn write_probe(folder: &OwnedFd) -> io::Result<()> {
-    let name = format!("{PROBE}.{:016x}", rand::random::<u64>());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(
-        folder,
-        &name,
-        flags,
-        Mode::from_raw_mode(0o600),
-    )?);
-    let written = rustix::io::write(&file, b"tnv")
-        .map(drop)
-        .map_err(io::Error::from);
-    let synced = written.and_then(|()| file.sync_data());
-    rustix::fs::unlinkat(folder, &name, AtFlags::empty())?;
-    synced
-}
-
-/// The error is about the file system, not about one file: a lost quorum, a dead mount, a bad disk, a
-/// folder of somebody else's.
-fn is_of_the_volume(error: &io::Error) -> bool {
-    let of_the_volume = [
-        Errno::ROFS,
-        Errno::ACCESS,
-        Errno::PERM,
-        Errno::NOTCONN,
-        Errno::IO,
-        Errno::STALE,
-        Errno::TIMEDOUT,
-        Errno::NODEV,
-        Errno::NXIO,
-        Errno::CONNREFUSED,
-    ];
-    let number = error.raw_os_error();
-    of_the_volume
-        .iter()
-        .any(|errno| number == Some(errno.raw_os_error()))
-        || error.kind() == io::ErrorKind::NotConnected
+    Marker::new(group, folder_of(text)).write(Root::open(text, Lookup::of_this_system())?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gate::Gates;
-
-    fn open(text: &str) -> StorePath {
-        let config = Config {
-            require_marker: false,
-            ..Config::default()
-        };
-        let gates = Gates::new(1, &config.server, config.disk_timeout.duration());
-        StorePath::open(text, &config, gates.gate(0)).unwrap()
-    }
-
-    #[test]
-    fn a_slash_at_the_end_belongs_to_the_key_of_the_numbers_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = folder.path().to_str().unwrap();
-        let path = open(&format!("{text}/"));
-        assert_eq!(path.key.as_str(), format!("{text}/"));
-        assert_eq!(path.text, text);
-        path.promise(1).unwrap();
-        // With a marker, too: storages with and without the slash share the volume.
-        let group = Config::default().group;
-        assert!(init(&format!("{text}/"), &group).unwrap());
-        assert!(!init(text, &group).unwrap());
-    }
-
-    #[test]
-    fn a_folder_that_takes_no_file_takes_no_uploads_from_the_start() {
-        // Not even root makes files there.
-        let path = open("/sys/kernel");
-        assert!(matches!(path.health(), Health::ReadOnly(_)));
-        path.look_after();
-        assert!(matches!(path.health(), Health::ReadOnly(_)));
-    }
-
-    #[test]
-    fn a_write_that_is_refused_or_finds_no_room_counts_until_a_probe_succeeds() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = open(folder.path().to_str().unwrap());
-        let refused = [
-            (Errno::ACCESS, ErrorCode::ReadOnly),
-            (Errno::PERM, ErrorCode::ReadOnly),
-            (Errno::NOSPC, ErrorCode::NoSpace),
-            (Errno::DQUOT, ErrorCode::NoSpace),
-        ];
-        for (errno, code) in refused {
-            path.promise(1).unwrap();
-            path.note_failure(&errno.into());
-            assert!(!path.takes_uploads());
-            assert_eq!(path.promise(1).err().map(|fault| fault.code), Some(code));
-            path.look_after();
-        }
-        path.promise(1).unwrap();
-        // One file that cannot be is no matter of the path.
-        path.note_failure(&Errno::NAMETOOLONG.into());
-        assert!(path.takes_uploads());
-    }
-}
+pub(crate) mod tests;

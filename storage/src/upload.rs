@@ -17,6 +17,7 @@ use crate::barred::User;
 use crate::clock::epoch_secs;
 use crate::conflict::{conflict, in_the_way};
 use crate::db::{Change, NewRow};
+use crate::disk_error::{DiskError, may_be_of_the_folder};
 use crate::gate::Visitor;
 use crate::globals::Globals;
 use crate::requester::{Requester, not_wanted};
@@ -81,29 +82,57 @@ pub(crate) fn begin(
 fn begin_file(globals: &Globals, size: u64) -> Result<(Arc<StorePath>, String, NewFile), Fault> {
     let mut refusals = Vec::new();
     for store_path in globals.paths.in_turn() {
-        let promise = match store_path.promise(size) {
-            Ok(promise) => promise,
-            Err(refusal) => {
-                refusals.push(refusal);
-                continue;
-            }
-        };
-        let number = globals.numbers.next(&store_path.key)?;
-        let path = storage_path(&store_path.text, number, epoch_secs().cast_unsigned());
-        let create = || {
-            globals
-                .writer
-                .create(globals.paths.find(&path, WORKER)?, promise)
-        };
-        match create() {
-            Ok(file) => return Ok((Arc::clone(store_path), path, file)),
-            Err(e) => refusals.push(write_fault(store_path, &path, &e)),
+        match begin_on(globals, store_path, size) {
+            Ok((path, file)) => return Ok((Arc::clone(store_path), path, file)),
+            Err(Refusal::OfPath(fault)) => refusals.push(fault),
+            Err(Refusal::OfAll(fault)) => return Err(fault),
         }
     }
     // To hear of space helps an operator most.
     let is_space = |refusal: &Fault| refusal.code == ErrorCode::NoSpace;
     let idx = refusals.iter().position(is_space).unwrap_or(0);
     Err(refusals.swap_remove(idx))
+}
+
+/// Why a store path does not take a file.
+enum Refusal {
+    /// Another one may.
+    OfPath(Fault),
+    /// No other would.
+    OfAll(Fault),
+}
+
+/// Begins a file on a store path, in the first folder that takes it.
+fn begin_on(
+    globals: &Globals,
+    store_path: &StorePath,
+    size: u64,
+) -> Result<(String, NewFile), Refusal> {
+    loop {
+        let promise = store_path.promise(size).map_err(Refusal::OfPath)?;
+        let path = next_path(globals, store_path).map_err(Refusal::OfAll)?;
+        let create = || {
+            let place = globals.paths.find(&path, WORKER)?;
+            globals.writer.create(place, promise)
+        };
+        match create() {
+            Ok(file) => return Ok((path, file)),
+            // Few folders are avoided at a time, so this ends.
+            Err(WriteError::Refused(e)) if store_path.avoid(&path, &e) => {}
+            Err(e) => return Err(Refusal::OfPath(write_fault(store_path, &path, &e))),
+        }
+    }
+}
+
+/// The path of a new file, in a folder that is not avoided: numbers for those are skipped.
+fn next_path(globals: &Globals, store_path: &StorePath) -> Result<String, Fault> {
+    loop {
+        let number = globals.numbers.next(&store_path.key)?;
+        let path = storage_path(&store_path.text, number, epoch_secs().cast_unsigned());
+        if !store_path.avoids(&path) {
+            return Ok(path);
+        }
+    }
 }
 
 impl Content for Incoming {
@@ -194,11 +223,19 @@ fn discard(globals: &Globals, path: &str) {
 fn write_fault(store_path: &StorePath, path: &str, error: &WriteError) -> Fault {
     match error {
         WriteError::Sync(e) => {
-            store_path.note_failed_sync(e);
-            Fault::new(ErrorCode::ReadOnly, format!("cannot sync {path}: {e}"))
+            store_path.note_failed_sync(path, e);
+            let code = match DiskError::of(e) {
+                DiskError::NoRoom => ErrorCode::NoSpace,
+                DiskError::Exhausted => ErrorCode::Busy,
+                DiskError::Volume | DiskError::File => ErrorCode::ReadOnly,
+            };
+            Fault::new(code, format!("cannot sync {path}: {e}"))
         }
         WriteError::Refused(e) => {
-            store_path.note_failure(e);
+            store_path.note_failure(path, e);
+            if may_be_of_the_folder(e) {
+                return Fault::new(ErrorCode::ReadOnly, format!("{path}: {e}"));
+            }
             disk_fault(path, e)
         }
     }
@@ -206,11 +243,11 @@ fn write_fault(store_path: &StorePath, path: &str, error: &WriteError) -> Fault 
 
 /// What a client is told when the disk refuses.
 pub(crate) fn disk_fault(path: &str, error: &io::Error) -> Fault {
-    let code = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            ErrorCode::NoSpace
-        }
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => ErrorCode::ReadOnly,
+    let code = match (DiskError::of(error), error.kind()) {
+        (DiskError::NoRoom, _) | (_, ErrorKind::FileTooLarge) => ErrorCode::NoSpace,
+        (DiskError::Exhausted, _) => ErrorCode::Busy,
+        (_, ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => ErrorCode::ReadOnly,
+        (_, ErrorKind::InvalidData) => ErrorCode::Damaged,
         _ => ErrorCode::Unavailable,
     };
     Fault::new(code, format!("{path}: {error}"))

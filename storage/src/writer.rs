@@ -1,17 +1,16 @@
 //! Writes files aside and makes them final when they are whole, as durably as it was told.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
 
 use log::warn;
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode};
 use rustix::io::Errno;
 
+use crate::beneath::{Root, join, rename_new, split};
 use crate::config::Durability;
-use crate::file::{join, open_below, rename_new, split};
 use crate::folder_sync::FolderSyncs;
 use crate::gate::GatedFile;
 use crate::leftovers::Leftovers;
@@ -38,11 +37,11 @@ pub(crate) struct FileWriter {
 }
 
 /// A folder by the device and inode of its root, and its path from there.
-type Folder = (u64, u64, String);
+type Folder = ((u32, u32, u64), String);
 
 /// A file on its way in. Dropping it removes it.
 pub(crate) struct NewFile {
-    root: OwnedFd,
+    root: Arc<Root>,
     file: GatedFile,
     /// Both from the root, which is called `prefix` in rows.
     temporary: String,
@@ -72,12 +71,6 @@ pub(crate) enum WriteError {
     Refused(#[from] io::Error),
 }
 
-impl From<Errno> for WriteError {
-    fn from(errno: Errno) -> WriteError {
-        WriteError::Refused(errno.into())
-    }
-}
-
 impl FileWriter {
     pub(crate) fn new(durability: Durability) -> FileWriter {
         FileWriter {
@@ -104,13 +97,14 @@ impl FileWriter {
         } = place;
         let (folder, name) = split(&path);
         let temporary = join(folder, &format!(".{name}.{:016x}", rand::random::<u64>()));
-        let folder_key = self.make_folder(root.as_fd(), folder)?;
-        let file = match create_new(root.as_fd(), &temporary) {
-            Err(Errno::NOENT) => {
+        let mode = Mode::from_raw_mode(0o644);
+        let folder_key = self.make_folder(&root, folder)?;
+        let file = match root.create_new(&temporary, mode) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
                 // Somebody tidied up: what was known of the folder is no longer so.
                 self.safe_folders.lock().remove(&folder_key);
-                self.make_folder(root.as_fd(), folder)?;
-                create_new(root.as_fd(), &temporary)
+                self.make_folder(&root, folder)?;
+                root.create_new(&temporary, mode)
             }
             created => created,
         };
@@ -120,7 +114,7 @@ impl FileWriter {
         let (written, allocated, is_final) = (0, 0, false);
         let mut new = NewFile {
             root,
-            file: GatedFile::new(file, pass.as_ref().map(|pass| pass.gate().clone())),
+            file: GatedFile::new(file, pass.gate().clone()),
             temporary,
             path,
             prefix,
@@ -152,10 +146,11 @@ impl FileWriter {
             new.check_len()?;
         }
         // Opened before the rename: running out of descriptors is no reason to distrust a disk.
-        let folder = open_below(new.root.as_fd(), split(&new.path).0)?;
-        if let Err(e) = rename_new(new.root.as_fd(), &new.temporary, &new.path) {
+        let folder = new.root.folder(split(&new.path).0)?;
+        let (from, to) = (split(&new.temporary).1, split(&new.path).1);
+        if let Err(e) = rename_new(&folder, from, to) {
             // Refused, and done where a brick is left. A name that was taken is somebody else's.
-            if e.kind() != io::ErrorKind::AlreadyExists {
+            if e.kind() != ErrorKind::AlreadyExists {
                 self.leftovers.keep(format!("{}{}", new.prefix, new.path));
             }
             return Err(e.into());
@@ -183,11 +178,7 @@ impl FileWriter {
     ) {
         self.leftovers.remove(store_path, |path| {
             let place = find(path)?;
-            match rustix::fs::unlinkat(&place.root, &place.relative, AtFlags::empty()) {
-                Ok(()) => Ok(true),
-                Err(Errno::NOENT) => Ok(false),
-                Err(e) => Err(e.into()),
-            }
+            place.root.unlink(&place.relative)
         });
     }
 
@@ -196,20 +187,16 @@ impl FileWriter {
     /// # Errors
     /// The disk refuses: the file may still be there.
     pub(crate) fn remove(&self, place: &Place) -> io::Result<()> {
-        match rustix::fs::unlinkat(&place.root, &place.relative, AtFlags::empty()) {
-            Ok(()) if self.durability.syncs_names() => {
-                open_below(place.root.as_fd(), split(&place.relative).0)?.sync_all()
-            }
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(e) => Err(e.into()),
+        if place.root.unlink(&place.relative)? && self.durability.syncs_names() {
+            place.root.folder(split(&place.relative).0)?.sync_all()?;
         }
+        Ok(())
     }
 
     /// Makes a folder and those above it, and syncs each new name: files in it would be lost with
     /// it.
-    fn make_folder(&self, root: BorrowedFd<'_>, folder: &str) -> Result<Folder, WriteError> {
-        let stat = rustix::fs::fstat(root)?;
-        let known = (stat.st_dev, stat.st_ino, folder.to_owned());
+    fn make_folder(&self, root: &Root, folder: &str) -> Result<Folder, WriteError> {
+        let known = (root.id().key(), folder.to_owned());
         if self.safe_folders.lock().contains(&known) {
             return Ok(known);
         }
@@ -217,14 +204,9 @@ impl FileWriter {
         for digits in folder.split('/').filter(|digits| !digits.is_empty()) {
             let above = made.clone();
             made = join(&above, digits);
-            match rustix::fs::mkdirat(root, &made, Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(e) => return Err(e.into()),
-            }
+            root.make_folder(&made)?;
             if self.durability.syncs_names() {
-                open_below(root, &above)?
-                    .sync_all()
-                    .map_err(WriteError::Sync)?;
+                root.folder(&above)?.sync_all().map_err(WriteError::Sync)?;
             }
         }
         let mut safe = self.safe_folders.lock();
@@ -270,12 +252,9 @@ impl NewFile {
 
     /// What cannot be removed now is removed later.
     fn remove(&self, name: &str) {
-        match rustix::fs::unlinkat(&self.root, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(e) => {
-                warn!("cannot remove {name} now: {e}");
-                self.leftovers.keep(format!("{}{name}", self.prefix));
-            }
+        if let Err(e) = self.root.unlink(name) {
+            warn!("cannot remove {name} now: {e}");
+            self.leftovers.keep(format!("{}{name}", self.prefix));
         }
     }
 
@@ -314,9 +293,4 @@ impl Drop for NewFile {
                 .keep(format!("{}{}", self.prefix, self.temporary)),
         }
     }
-}
-
-fn create_new(root: BorrowedFd<'_>, path: &str) -> Result<File, Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(root, path, flags, Mode::from_raw_mode(0o644)).map(File::from)
 }

@@ -113,10 +113,12 @@ pub(crate) trait Files: Send + Sync {
     /// Removes the row of a file at this path if it was marked.
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError>;
 
-    /// Files of the group whose deletion was begun and not ended; at most `limit` of them.
+    /// Files of the group whose deletion was begun and not ended, with paths that begin with
+    /// `prefix`; at most `limit` of them. Letters may count as equal that differ.
     fn unfinished_deletes(
         &self,
         group: &GroupName,
+        prefix: &str,
         limit: u32,
     ) -> Result<Vec<(FileKey, String)>, DbError>;
 

@@ -156,6 +156,7 @@ impl Files for MysqlFiles {
     fn unfinished_deletes(
         &self,
         group: &GroupName,
+        prefix: &str,
         limit: u32,
     ) -> Result<Vec<(FileKey, String)>, DbError> {
         self.database
@@ -163,7 +164,7 @@ impl Files for MysqlFiles {
                 let mut unfinished = Vec::new();
                 for table in TABLES {
                     let left = limit - unfinished.len() as u32;
-                    unfinished.extend(unfinished_in(session, table, group, left)?);
+                    unfinished.extend(unfinished_in(session, table, (group, prefix), left)?);
                 }
                 Ok(unfinished)
             })
@@ -267,12 +268,13 @@ fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StatusRow>, Fai
 fn unfinished_in(
     session: &mut Session,
     table: u8,
-    group: &GroupName,
+    (group, prefix): (&GroupName, &str),
     limit: u32,
 ) -> Result<Vec<(FileKey, String)>, Failure> {
     let sql = format!(
         "SELECT appid, userid, id, file_path, group_name FROM t_file_{table:02} \
-         WHERE status = {DELETING} AND group_name = ? LIMIT ?"
+         WHERE status = {DELETING} AND group_name = ? \
+         AND LEFT(file_path, CHAR_LENGTH(?)) = ? LIMIT ?"
     );
     type Texts = (
         Option<String>,
@@ -281,7 +283,7 @@ fn unfinished_in(
         Option<String>,
         String,
     );
-    let rows: Vec<Texts> = session.rows(&sql, (group.as_str(), limit))?;
+    let rows: Vec<Texts> = session.rows(&sql, (group.as_str(), prefix, prefix, limit))?;
     let mut unfinished = Vec::new();
     for (app, user, file, path, of_group) in rows {
         let (app, user) = (app.unwrap_or_default(), user.unwrap_or_default());

@@ -163,13 +163,14 @@ impl Files for SqliteFiles {
     fn unfinished_deletes(
         &self,
         group: &GroupName,
+        prefix: &str,
         limit: u32,
     ) -> Result<Vec<(FileKey, String)>, DbError> {
         self.0.read(|connection| {
             let mut unfinished = Vec::new();
             for table in TABLES {
                 let left = limit - unfinished.len() as u32;
-                unfinished.extend(unfinished_in(connection, table, group, left)?);
+                unfinished.extend(unfinished_in(connection, table, (group, prefix), left)?);
             }
             Ok(unfinished)
         })
@@ -217,15 +218,16 @@ impl Files for SqliteFiles {
 fn unfinished_in(
     connection: &Connection,
     table: u8,
-    group: &GroupName,
+    (group, prefix): (&GroupName, &str),
     limit: u32,
 ) -> Result<Vec<(FileKey, String)>, DbError> {
     let sql = format!(
         "SELECT appid, userid, id, file_path FROM t_file_{table:02} \
-         WHERE status = {DELETING} AND group_name = ?1 LIMIT ?2"
+         WHERE status = {DELETING} AND group_name = ?1 \
+         AND substr(file_path, 1, length(?2)) = ?2 LIMIT ?3"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![group.as_str(), limit], |row| {
+    let rows = statement.query_map(params![group.as_str(), prefix, limit], |row| {
         let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
         Ok(texts)
     })?;

@@ -163,13 +163,13 @@ fn deletes_have_two_steps(files: &dyn Files) {
     assert_eq!((holder.path.as_str(), holder.size), (path.as_str(), 56));
     assert_eq!(begin_delete(files, &key, &mine), Change::Done);
     let unfinished = vec![(key.clone(), path)];
-    assert_eq!(files.unfinished_deletes(&mine, 10).unwrap(), unfinished);
-    assert_eq!(files.unfinished_deletes(&other, 10).unwrap(), vec![]);
+    assert_eq!(files.unfinished_deletes(&mine, "", 10).unwrap(), unfinished);
+    assert_eq!(files.unfinished_deletes(&other, "", 10).unwrap(), vec![]);
     // A late end of the deletion of an earlier file of this id.
     files.end_delete(&key, "elsewhere").unwrap();
-    assert_eq!(files.unfinished_deletes(&mine, 10).unwrap(), unfinished);
+    assert_eq!(files.unfinished_deletes(&mine, "", 10).unwrap(), unfinished);
     end_delete(files, &key);
-    assert_eq!(files.unfinished_deletes(&mine, 10).unwrap(), vec![]);
+    assert_eq!(files.unfinished_deletes(&mine, "", 10).unwrap(), vec![]);
     assert_eq!(files.holder(&key).unwrap(), None);
     insert(files, new_row(key.clone())).unwrap();
     // A row that nobody marked stays.

@@ -60,9 +60,10 @@ impl Files for Silent {
     fn unfinished_deletes(
         &self,
         group: &GroupName,
+        prefix: &str,
         limit: u32,
     ) -> Result<Vec<(FileKey, String)>, DbError> {
-        self.files.unfinished_deletes(group, limit)
+        self.files.unfinished_deletes(group, prefix, limit)
     }
 
     fn any_of(

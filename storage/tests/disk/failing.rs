@@ -8,15 +8,16 @@ use super::support::code;
 use test_support::until;
 
 const EIO: i32 = 5;
+const EDQUOT: i32 = 122;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 
-fn on_one_disk() -> (FaultyDisk, Node) {
+fn on_one_disk() -> (Node, FaultyDisk) {
     let folder = folder();
     let disk = FaultyDisk::mount(&folder.path().join("a"), 64 << 20).unwrap();
     let node = Node::start(folder, &["a"], "0B");
     node.client().upload("kept", &content(100_000)).unwrap();
-    (disk, node)
+    (node, disk)
 }
 
 #[test]
@@ -24,7 +25,7 @@ fn a_disk_that_takes_no_writes_serves_until_it_takes_them_again() {
     if !test_glusterfs::is_wanted() {
         return;
     }
-    let (disk, node) = on_one_disk();
+    let (node, disk) = on_one_disk();
     for (errno, first) in [(EIO, ErrorCode::Unavailable), (EROFS, ErrorCode::ReadOnly)] {
         disk.fail(&[(Operation::Write, errno)]);
         assert_eq!(code(node.client().upload("new", b"x")), first);
@@ -49,7 +50,7 @@ fn a_deletion_that_cannot_unlink_is_no_success_and_is_finished_later() {
     if !test_glusterfs::is_wanted() {
         return;
     }
-    let (disk, node) = on_one_disk();
+    let (node, disk) = on_one_disk();
     let kept = node.client().download("kept", 0, 0).unwrap();
     assert_eq!(kept, content(100_000));
     disk.fail(&[(Operation::Write, EIO)]);
@@ -69,7 +70,7 @@ fn a_full_disk_that_says_so_late_is_no_broken_disk() {
     if !test_glusterfs::is_wanted() {
         return;
     }
-    let (disk, node) = on_one_disk();
+    let (node, disk) = on_one_disk();
     disk.fail(&[(Operation::Write, ENOSPC)]);
     for _ in 0..2 {
         assert_eq!(code(node.client().upload("new", b"x")), ErrorCode::NoSpace);
@@ -86,7 +87,7 @@ fn a_disk_that_did_not_sync_is_not_believed_until_a_restart() {
     if !test_glusterfs::is_wanted() {
         return;
     }
-    let (disk, mut node) = on_one_disk();
+    let (mut node, disk) = on_one_disk();
     disk.fail(&[(Operation::Sync, EIO)]);
     assert_eq!(code(node.client().upload("new", b"x")), ErrorCode::ReadOnly);
     disk.fail(&[]);
@@ -98,6 +99,26 @@ fn a_disk_that_did_not_sync_is_not_believed_until_a_restart() {
     assert_eq!(node.files("a").len(), 1);
     node.restart();
     node.client().upload("new", b"x").unwrap();
+    drop((disk, node));
+}
+
+#[test]
+fn a_disk_that_finds_out_at_the_sync_that_it_is_full_is_no_broken_disk() {
+    if !test_glusterfs::is_wanted() {
+        return;
+    }
+    let (node, disk) = on_one_disk();
+    for errno in [ENOSPC, EDQUOT] {
+        disk.fail(&[(Operation::Sync, errno)]);
+        for _ in 0..2 {
+            assert_eq!(code(node.client().upload("new", b"x")), ErrorCode::NoSpace);
+        }
+        disk.fail(&[]);
+        until("uploads succeed again", || {
+            node.client().upload("new", b"x").is_ok()
+        });
+        node.client().delete("new").unwrap();
+    }
     drop((disk, node));
 }
 

@@ -16,10 +16,10 @@ const LARGE: usize = 24 << 20;
 /// Of the 8 workers 6 are let in to disks, and to one of two at most twice as many as are left.
 const CAUGHT_MAX: usize = 4 + 2;
 
-fn on_two_disks() -> (FaultyDisk, Node) {
+fn on_two_disks() -> (Node, FaultyDisk) {
     let folder = folder();
     let disk = FaultyDisk::mount(&folder.path().join("a"), 256 << 20).unwrap();
-    (disk, Node::start(folder, &["a", "b"], "0B"))
+    (Node::start(folder, &["a", "b"], "0B"), disk)
 }
 
 /// Asks for a file and reads the beginning only.
@@ -58,7 +58,7 @@ fn a_disk_that_hangs_takes_few_workers_and_its_own_files_only() {
     if !test_glusterfs::is_wanted() {
         return;
     }
-    let (disk, node) = on_two_disks();
+    let (node, disk) = on_two_disks();
     let [on_a, on_b] = node.one_on_each(LARGE);
     let readers: Vec<_> = (0..40).map(|_| slow_reader(&node, &on_a)).collect();
     let mut upload = node.client();
@@ -171,6 +171,40 @@ fn a_storage_whose_disks_all_hang_says_so() {
     node.client().upload("new", b"x").unwrap();
     eprintln!("all hung: the tracker was told after {told:?}, and {back:?} after they answered");
     drop((disks, node));
+}
+
+#[test]
+fn a_disk_that_hangs_stops_the_deletions_of_its_own_files_only() {
+    if !test_glusterfs::is_wanted() {
+        return;
+    }
+    let (node, disk) = on_two_disks();
+    let [on_a, on_b] = node.one_on_each(1000);
+    // As a crash between the two steps of a deletion leaves them.
+    let connection = rusqlite::Connection::open(node.path("storage.db")).unwrap();
+    let sql = "UPDATE t_file_02 SET status = 1 WHERE id = ?1";
+    for file in [&on_a, &on_b] {
+        assert_eq!(connection.execute(sql, [file]).unwrap(), 1);
+    }
+    disk.hang();
+    // Who meets such a row has deletions looked after. One of two uploads goes to the other disk.
+    let uploads = [0, 1].map(|_| {
+        let mut client = node.client();
+        client.0.write_all(&upload_head(&on_b, 1)).unwrap();
+        client.0.write_all(b"x").unwrap();
+        client
+    });
+    until("the deletion on the other disk", || {
+        node.log()
+            .contains(&format!("finished the deletion of tnvideo/tnv001/{on_b}"))
+    });
+    assert!(node.files("b").iter().all(|file| !file.ends_with(&on_b)));
+    disk.answer();
+    until("the deletion on the disk that hung", || {
+        node.log()
+            .contains(&format!("finished the deletion of tnvideo/tnv001/{on_a}"))
+    });
+    drop((uploads, disk, node));
 }
 
 fn ask_size(file: &str) -> Vec<u8> {

@@ -1,8 +1,7 @@
 //! Full disks, missing parts, and what crashes leave behind.
 
-use std::fs::{File, FileTimes};
+use std::fs::File;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use daemon::DaemonConfig;
 use daemon::status::StatusConfig;
@@ -205,27 +204,6 @@ fn an_upload_over_the_remains_of_a_deletion_has_them_removed() {
     assert_eq!(client.download("again", 0, 0).unwrap(), b"the second");
     assert!(!first[0].exists());
     assert_eq!(node.files().len(), 1);
-}
-
-#[test]
-fn a_start_removes_temporaries_that_nobody_writes() {
-    let mut node = Node::start();
-    node.client().upload("kept", b"content").unwrap();
-    let folder = node.files()[0].parent().unwrap().to_owned();
-    node.storage.take().unwrap().shutdown();
-    let hours_ago = SystemTime::now() - Duration::from_secs(7200);
-    let make = |name: &str, modified: SystemTime| {
-        let file = File::create(folder.join(name)).unwrap();
-        file.set_times(FileTimes::new().set_modified(modified))
-            .unwrap();
-    };
-    make(".5F9E3FA7_000.0123456789abcdef", hours_ago);
-    make(".5F9E3FA7_001.0123456789abcdef", SystemTime::now());
-    make("notes.txt", hours_ago);
-    node.storage = Some(storage::Storage::start(node.config.clone()).unwrap());
-    until("the old one is gone", || node.files().len() == 3);
-    assert!(folder.join(".5F9E3FA7_001.0123456789abcdef").exists());
-    assert!(folder.join("notes.txt").exists());
 }
 
 #[test]

@@ -11,5 +11,6 @@ mod late;
 mod membership;
 mod orphans;
 mod owners;
+mod paths;
 mod reload;
 mod support;

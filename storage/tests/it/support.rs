@@ -136,13 +136,22 @@ impl Node {
         self.storage = Some(Storage::start(self.config.clone()).unwrap());
     }
 
-    /// All files below the store paths.
+    /// All files below the store paths, without those of probes and tags.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut folders: Vec<PathBuf> = self.config.store_paths.iter().map(PathBuf::from).collect();
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
+                if path
+                    .file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with(".tnv-")
+                {
+                    continue;
+                }
                 if path.is_dir() {
                     folders.push(path)
                 } else {
