@@ -73,7 +73,8 @@ impl Subject for Shown {
         measure_database(page, &self.globals.files.availability());
         self.globals.ties.measure(page);
         self.globals.heal.measure(page);
-        let help = "Whether an idserver gave numbers when they were last asked.";
+        let help =
+            "Whether an idserver gave numbers, or would, when they were last asked or probed.";
         let is_up = self.globals.numbers.trouble().is_none();
         page.gauge("tnv_idservers_up", help)
             .sample(&[], f64::from(u8::from(is_up)));
