@@ -94,6 +94,7 @@ fn find(globals: &Globals, key: &FileKey) -> Result<FilePlace, Fault> {
         let message = format!("no row of file {}", key.file);
         Fault::new(ErrorCode::NotFound, message)
     })?;
+    globals.foreign.check(globals, key, row.group.as_deref())?;
     let on_disk = globals.paths.find(&row.path, Visitor::Worker(Lane::Slow));
     Ok(FilePlace {
         table: format!("t_file_{:02}", file_table(&key.user)),

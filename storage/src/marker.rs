@@ -60,7 +60,8 @@ impl Marker {
 }
 
 fn read(folder: impl AsFd) -> io::Result<String> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // A FIFO in its place must hold nobody.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, NAME, flags, Mode::empty()).map_err(|e| match e {
         rustix::io::Errno::NOENT => {
             let text = format!("has no marker {NAME}: not mounted, or not made with --init-store");
@@ -71,4 +72,23 @@ fn read(folder: impl AsFd) -> io::Result<String> {
     let mut text = String::new();
     File::from(file).take(LEN_MAX).read_to_string(&mut text)?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_fifo_in_the_place_of_the_marker_is_no_marker_and_holds_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = Mode::from_raw_mode(0o600);
+        mknodat(CWD, folder.path().join(NAME), FileType::Fifo, mode, 0).unwrap();
+        let marker = Marker::new(&"group001".parse().unwrap(), "/srv/a");
+        let error = marker
+            .check(File::open(folder.path()).unwrap())
+            .unwrap_err();
+        assert!(error.to_string().contains("of another store"), "{error}");
+    }
 }

@@ -14,7 +14,8 @@ pub struct Peer<'a> {
 }
 
 impl<'a> Peer<'a> {
-    pub(crate) fn new(addr: SocketAddr, stream: &'a Arc<TcpStream>) -> Peer<'a> {
+    /// The other end of a connection.
+    pub fn new(addr: SocketAddr, stream: &'a Arc<TcpStream>) -> Peer<'a> {
         Peer { addr, stream }
     }
 

@@ -8,8 +8,9 @@ use daemon::db::{
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
 use super::{Change, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
-use inserts::Inserts;
+use inserts::Inserter;
 
+mod expiry;
 mod inserts;
 mod together;
 
@@ -67,15 +68,23 @@ type Texts = (
 
 pub(super) struct MysqlFiles {
     database: Mysql,
-    inserts: Inserts,
+    inserts: Inserter,
 }
 
 impl MysqlFiles {
     pub(super) fn open(url: &MysqlUrl, config: &MysqlConfig) -> Result<MysqlFiles, DbError> {
         Ok(MysqlFiles {
             database: Mysql::open(url, config, &SCHEMA)?,
-            inserts: Inserts::new(),
+            inserts: Inserter::default(),
         })
+    }
+}
+
+#[cfg(test)]
+impl MysqlFiles {
+    /// As after the server's clock was set.
+    pub(super) fn mislead_clock(&self, ahead: i64) {
+        self.inserts.clock.mislead(ahead);
     }
 }
 
@@ -99,7 +108,7 @@ impl Files for MysqlFiles {
     }
 
     fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError> {
-        inserts::insert(&self.database, &self.inserts, row, wanted)
+        self.inserts.insert(&self.database, row, wanted)
     }
 
     /// A statement that reaches the server late finds the row at this path or none: a file that was

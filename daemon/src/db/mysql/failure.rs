@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Full,
     /// A column cannot hold the value, nor be compared with it; nothing was done.
     Unfit,
+    /// A value is missing that a column needs; nothing was done.
+    Null,
     /// A unique key exists.
     Conflict,
     /// Tables or columns are missing.
@@ -48,6 +50,11 @@ impl Failure {
     /// Whether a row with the same unique key exists.
     pub fn is_conflict(&self) -> bool {
         matches!(self.kind, Kind::Conflict)
+    }
+
+    /// Whether a column that needs a value was given none.
+    pub fn is_null(&self) -> bool {
+        matches!(self.kind, Kind::Null)
     }
 
     /// Not a failure of the engine: the row written by somebody else is not to be seen yet.
@@ -94,7 +101,7 @@ impl Failure {
             Kind::Lost | Kind::Refused | Kind::Undone | Kind::Denied | Kind::Full => {
                 DbError::Unavailable { what, source }
             }
-            Kind::Schema | Kind::Made | Kind::Other => DbError::Other { what, source },
+            Kind::Schema | Kind::Made | Kind::Null | Kind::Other => DbError::Other { what, source },
             Kind::Error(error) => error,
         }
     }
@@ -164,6 +171,7 @@ fn kind_of(error: &MySqlError) -> Kind {
     match error.code {
         // A row with this key exists, in both spellings of the message.
         1062 | 1586 => Kind::Conflict,
+        1048 => Kind::Null,
         // Lock wait timed out; deadlock, which is what Galera says when a certification fails;
         // the row changed since it was read. A statement that commits by itself is undone whole.
         1205 | 1213 | 1020 => Kind::Undone,

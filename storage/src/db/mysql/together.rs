@@ -39,8 +39,8 @@ enum News<R, T> {
     Turn(R),
 }
 
-impl<R, N: PartialEq + Copy, T> Together<R, N, T> {
-    pub(super) fn new() -> Together<R, N, T> {
+impl<R, N, T> Default for Together<R, N, T> {
+    fn default() -> Together<R, N, T> {
         Together {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
@@ -48,7 +48,9 @@ impl<R, N: PartialEq + Copy, T> Together<R, N, T> {
             }),
         }
     }
+}
 
+impl<R, N: PartialEq + Copy, T> Together<R, N, T> {
     /// Has a row written, by `write` or by that of another. `write` gets rows of one table and
     /// tells what became of each, in their order.
     ///
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_row_is_written_once_and_its_owner_told() {
-        let together: Together<usize, bool, ()> = Together::new();
+        let together: Together<usize, bool, ()> = Together::default();
         let written = Mutex::new(Vec::new());
         let (n_calls, n_writing) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // Rows with a 7 at the end fail; those of odd numbers are of the other table.
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_panics_takes_its_turn_with_it_only() {
-        let together: Together<u32, (), ()> = Together::new();
+        let together: Together<u32, (), ()> = Together::default();
         for _ in 0..2 * WRITERS_MAX {
             let insert = || together.insert((), 1, |_| panic!("as the test wants it"));
             assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(insert)).is_err());

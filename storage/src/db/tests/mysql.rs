@@ -6,10 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
+use daemon::units::Period;
 use test_mariadb::Mariadb;
 use test_support::until;
 
 use super::*;
+use crate::db::mysql::MysqlFiles;
 
 pub(super) fn fresh(server: &Mariadb, name: &str) -> Config {
     server.create_database(name);
@@ -157,6 +159,75 @@ fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
         }
         files.availability().full().unwrap();
     }
+}
+
+/// What this storage has given up on and the server gets later, as after a break of the network.
+#[test]
+fn an_insert_that_reaches_the_server_late_makes_no_row() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let server = Mariadb::start();
+    let mut config = fresh(&server, "late");
+    config.mysql.read_timeout = Period::from_secs(1);
+    init(&config).unwrap();
+    let files = open(&config).unwrap();
+    until("the server is found", || {
+        files.find(&key("tnv001", "x")).is_ok()
+    });
+    insert(&*files, new_row(key("tnv001", "before"))).unwrap();
+    server.pause(true);
+    let paused = Instant::now();
+    let (late, is_connected) = (key("tnv001", "late"), Arc::new(AtomicBool::new(true)));
+    // The client leaves when the statement is on its way.
+    let wanted = {
+        let is_connected = Arc::clone(&is_connected);
+        move || is_connected.swap(false, Ordering::SeqCst)
+    };
+    let outcome = files.insert(new_row(late.clone()), Arc::new(wanted));
+    assert!(
+        matches!(outcome, Err(DbError::UnknownOutcome { .. })),
+        "{outcome:?}"
+    );
+    until("the statement has expired", || {
+        paused.elapsed() > Duration::from_secs(6)
+    });
+    server.pause(false);
+    until("the server is back", || {
+        insert(&*files, new_row(key("tnv001", "after"))).is_ok_and(|done| done == Change::Done)
+    });
+    assert_eq!(files.holder(&late).unwrap(), None);
+    files.close();
+}
+
+#[test]
+fn a_server_whose_clock_was_set_takes_rows() {
+    if !test_mariadb::is_wanted() {
+        return;
+    }
+    let config = fresh(test_mariadb::shared(), "clock");
+    init(&config).unwrap();
+    let DatabaseUrl::Mysql(url) = &config.database else {
+        panic!("no MySQL: {}", config.database);
+    };
+    let files = MysqlFiles::open(url, &config.mysql).unwrap();
+    until("the server is found", || {
+        files.find(&key("tnv001", "x")).is_ok()
+    });
+    for (n, ahead) in [0, i64::MAX / 2].into_iter().enumerate() {
+        files.mislead_clock(ahead);
+        let done = insert(&files, new_row(key("tnv001", &format!("a{n}"))));
+        assert_eq!(done.unwrap(), Change::Done);
+    }
+    // Several at a time, too.
+    files.mislead_clock(0);
+    thread::scope(|scope| {
+        for n in 0..16 {
+            let (files, key) = (&files, key("tnv001", &format!("b{n}")));
+            scope.spawn(move || assert_eq!(insert(files, new_row(key)).unwrap(), Change::Done));
+        }
+    });
+    files.close();
 }
 
 /// What eight threads saw while the server was killed and came back.
