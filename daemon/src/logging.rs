@@ -1,11 +1,13 @@
 //! Where log lines go: the main log to the standard error, a file or syslog, the access log (records
-//! with the target [`ACCESS_TARGET`]) to a place of its own. Any thread logs. A disk that fails
-//! costs lines, never the daemon. Each line of the main log is written at once; a file of the access
-//! log gets its lines within a second.
+//! with the target [`ACCESS_TARGET`]) to a place of its own. Any thread logs, and none waits for the
+//! disk: a thread of each log writes. A disk that fails or stands still costs lines, which are counted,
+//! never the daemon. Each line of the main log is written at once; a file of the access log gets its
+//! lines within a second.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use log::{LevelFilter, Metadata, Record};
@@ -13,7 +15,9 @@ use parking_lot::RwLock;
 use thiserror::Error;
 
 use crate::config::LogConfig;
+use crate::metrics::IntCounter;
 
+use buffered::Kind;
 use sink::Sink;
 
 mod buffered;
@@ -60,6 +64,8 @@ pub struct Log {
     outputs: Arc<RwLock<Outputs>>,
     /// Directives as in `RUST_LOG`; they have precedence over the configured level.
     filters: Option<String>,
+    /// Lines that could not be written.
+    lost: IntCounter,
 }
 
 /// Where lines go, and which.
@@ -82,15 +88,17 @@ impl Log {
         Ok(log)
     }
 
-    /// Opens the files anew by their names, after they were moved away. A file that cannot be
-    /// opened goes on where it was, and the main log says so.
+    /// Has the files opened anew by their names, after they were moved away. A file that cannot be
+    /// opened goes on where it was, and the main log says so. Does not wait for the disk.
     pub fn reopen(&self) {
         for sink in self.sinks() {
-            if let Err(error) = sink.reopen() {
-                let error = anyhow::Error::from(error);
-                log::error!("the log stays in the old file: {error:#}");
-            }
+            sink.reopen();
         }
+    }
+
+    /// Counts the lines that could not be written.
+    pub fn lost(&self) -> IntCounter {
+        self.lost.clone()
     }
 
     /// Whether the main log goes to the standard error.
@@ -103,7 +111,7 @@ impl Log {
     /// # Errors
     /// A file cannot be opened.
     pub(crate) fn prepare(&self, config: &LogConfig) -> Result<Outputs, LogError> {
-        Outputs::open(config, self.filters.as_deref())
+        Outputs::open(config, self.filters.as_deref(), &self.lost)
     }
 
     /// From here on lines go there.
@@ -115,8 +123,12 @@ impl Log {
 
     /// Opens the files; lines come by [`log::Log`].
     pub(crate) fn open(config: &LogConfig, filters: Option<String>) -> Result<Log, LogError> {
-        let outputs = Outputs::open(config, filters.as_deref())?;
+        let help = "Lines of the logs that could not be written.";
+        let lost = IntCounter::new("tnv_log_lines_lost_total", help);
+        let lost = lost.expect("a valid name");
+        let outputs = Outputs::open(config, filters.as_deref(), &lost)?;
         Ok(Log {
+            lost,
             outputs: Arc::new(RwLock::new(outputs)),
             filters,
         })
@@ -141,16 +153,21 @@ impl Log {
 }
 
 impl Outputs {
-    fn open(config: &LogConfig, filters: Option<&str>) -> Result<Outputs, LogError> {
-        let main = Sink::open(config.file.as_ref())?.unwrap_or_else(Sink::stderr);
+    fn open(
+        config: &LogConfig,
+        filters: Option<&str>,
+        lost: &IntCounter,
+    ) -> Result<Outputs, LogError> {
+        let main = Arc::new(Sink::open(Kind::Main, config.file.as_ref(), lost)?);
         let access = match config.access_target() {
-            Some(target) => Sink::open_buffered(&target)?.filter(|sink| !sink.is_nowhere()),
-            None => Some(Sink::stderr()),
+            Some(target) => Arc::new(Sink::open(Kind::Access, Some(&target), lost)?),
+            // In turn with the lines of the main log.
+            None => Arc::clone(&main),
         };
         Ok(Outputs {
             filter: filter(config.level.into(), filters),
-            main: Arc::new(main),
-            access: access.map(Arc::new),
+            access: Some(access).filter(|sink| !sink.is_nowhere()),
+            main,
         })
     }
 }
@@ -185,10 +202,11 @@ impl log::Log for Log {
         }
     }
 
-    /// Waits until the access log is written, but not long.
+    /// Waits until the logs are written, but not long.
     fn flush(&self) {
+        let deadline = Instant::now() + buffered::PATIENCE;
         for sink in self.sinks() {
-            sink.flush();
+            sink.flush(deadline);
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::Stop;
 use crate::args::{self, Args, JobFlag};
 use crate::config::{self, ConfigError, LogConfig, ServerConfig};
 use crate::logging::Log;
+use crate::metrics::IntCounter;
 use crate::process::background::{self, Started};
 use crate::process::{self, AlreadyRuns, Notifier, ProcessConfig};
 use crate::signals;
@@ -106,6 +107,13 @@ impl<C: DaemonConfig> Life<C> {
         log::info!("stopping");
         self.notifier
             .stopping(self.reloader.stop_timeout() + STOP_REST);
+    }
+
+    /// Counts the log lines that could not be written, for [`Metrics::adopt`].
+    ///
+    /// [`Metrics::adopt`]: crate::metrics::Metrics::adopt
+    pub fn lost_log_lines(&self) -> IntCounter {
+        self.reloader.log().lost()
     }
 
     fn tell_ready(&self) {
@@ -263,9 +271,7 @@ fn run_logged<C: DaemonConfig>(
 ) -> ExitCode {
     let log = reloader.log();
     let ended = run_signalled(config, reloader, serve);
-    // Of all requests: none is served any more.
-    log::logger().flush();
-    match ended {
+    let code = match ended {
         Ok(()) => {
             log::info!("stopped");
             ExitCode::SUCCESS
@@ -278,7 +284,10 @@ fn run_logged<C: DaemonConfig>(
             }
             exit_code(&error)
         }
-    }
+    };
+    // The lines of all requests, too: none is served any more.
+    log::logger().flush();
+    code
 }
 
 fn run_signalled<C: DaemonConfig>(

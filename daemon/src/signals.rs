@@ -59,8 +59,8 @@ fn listen(mut signals: Signals, stop: &Stop, on_hangup: &[Hook]) {
             exit_at_once();
         }
         stopping = true;
-        log::info!("stopping (signal {signal})");
         stop.trip();
+        log::info!("stopping (signal {signal})");
     }
 }
 
@@ -76,6 +76,7 @@ fn hang_up(hooks: &[Hook]) {
 )]
 fn exit_at_once() -> ! {
     log::warn!("second signal, exiting at once");
+    // For a bounded time: a log that stands still does not keep the process.
     log::logger().flush();
     process::exit(1)
 }

@@ -39,6 +39,7 @@ pub struct Httpd {
 /// It cannot start; the error says why.
 pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let httpd = Httpd::start(&config)?;
+    httpd.metrics.frame.adopt(life.lost_log_lines());
     life.serve(|config| {
         httpd.reload(config);
         Ok(())

@@ -27,6 +27,7 @@ pub struct Idserver {
 /// It cannot start; the error says why.
 pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let idserver = Idserver::start(config)?;
+    idserver.globals.metrics.frame.adopt(life.lost_log_lines());
     life.serve(|config| {
         idserver.reload(config);
         Ok(())

@@ -38,6 +38,7 @@ pub struct Storage {
 /// It cannot start; the error says why.
 pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let mut storage = Storage::start(config)?;
+    storage.globals.metrics.frame.adopt(life.lost_log_lines());
     life.serve(|config| storage.reload(config));
     storage.shutdown();
     Ok(())

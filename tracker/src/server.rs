@@ -33,6 +33,7 @@ pub struct Tracker {
 /// It cannot start; the error says why.
 pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
     let tracker = Tracker::start(config)?;
+    tracker.globals.metrics.frame.adopt(life.lost_log_lines());
     life.serve(|config| {
         tracker.reload(config);
         Ok(())

@@ -1,7 +1,7 @@
-//! A log file.
+//! Where a log's lines are written: a file, or the standard error.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Stderr, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -10,49 +10,156 @@ use super::LogError;
 /// A log file may name clients: the group may read it, others not.
 const MODE: u32 = 0o640;
 
-/// A log file that is written to. A failure costs what was to be written, and is told to the
-/// standard error, once until a write succeeds again.
+/// A place for lines. A failure costs what was to be written, and is told to the standard error,
+/// once until a write succeeds again.
 #[derive(Debug)]
 pub(super) struct Output {
-    path: PathBuf,
-    file: File,
-    failing: bool,
+    device: Device,
+    is_failing: bool,
+    /// A write ended within a line.
+    is_torn: bool,
+}
+
+#[derive(Debug)]
+enum Device {
+    File { path: PathBuf, file: File },
+    Stderr(Stderr),
+}
+
+/// Lines that could not be written.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub(super) lines: u64,
+    pub(super) why: io::Error,
 }
 
 impl Output {
+    pub(super) fn stderr() -> Output {
+        Output::of(Device::Stderr(io::stderr()))
+    }
+
     pub(super) fn open(path: &Path) -> Result<Output, LogError> {
         let open = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(MODE)
             .open(path);
-        Ok(Output {
+        Ok(Output::of(Device::File {
             path: path.to_owned(),
             file: open.map_err(|source| LogError::Open {
                 path: path.to_owned(),
                 source,
             })?,
-            failing: false,
-        })
+        }))
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes whole lines.
-    pub(super) fn write(&mut self, lines: &[u8]) {
-        match self.file.write_all(lines) {
-            Ok(()) => self.failing = false,
-            Err(error) => self.report(&error),
+    fn of(device: Device) -> Output {
+        Output {
+            device,
+            is_failing: false,
+            is_torn: false,
         }
+    }
+
+    /// The same file anew, by its name.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) fn reopen(&self) -> Result<Output, LogError> {
+        match &self.device {
+            Device::File { path, .. } => Output::open(path),
+            Device::Stderr(_) => Ok(Output::stderr()),
+        }
+    }
+
+    /// Whether the last write to a file failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing
+    }
+
+    /// Writes whole lines, behind the end of one that was torn before.
+    ///
+    /// # Errors
+    /// The lines of which not all bytes were written.
+    pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), Lost> {
+        if self.is_torn && !lines.is_empty() {
+            self.write_some(b"\n", 0)?;
+        }
+        self.write_some(lines, 0)?;
+        self.is_failing = false;
+        Ok(())
+    }
+
+    /// Writes from `start` on.
+    fn write_some(&mut self, bytes: &[u8], mut start: usize) -> Result<(), Lost> {
+        while start < bytes.len() {
+            let why = match self.device.write(&bytes[start..]) {
+                Ok(0) => ErrorKind::WriteZero.into(),
+                Ok(len) => {
+                    start += len;
+                    self.is_torn = bytes[start - 1] != b'\n';
+                    continue;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => e,
+            };
+            self.report(&why);
+            let line_ends = bytes[start..].iter().filter(|byte| **byte == b'\n');
+            let lines = line_ends.count() as u64;
+            return Err(Lost { lines, why });
+        }
+        Ok(())
     }
 
     fn report(&mut self, error: &io::Error) {
-        if !std::mem::replace(&mut self.failing, true) {
-            let path = self.path.display();
-            let text = format!("cannot write to the log file {path}: {error}\n");
+        if let Device::File { path, .. } = &self.device
+            && !std::mem::replace(&mut self.is_failing, true)
+        {
+            let text = format!("cannot write to the log file {}: {error}\n", path.display());
             drop(io::stderr().write_all(text.as_bytes()));
         }
+    }
+}
+
+impl Device {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Device::File { file, .. } => file.write(bytes),
+            Device::Stderr(stderr) => stderr.write(bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+
+    #[test]
+    fn a_torn_line_is_ended_before_the_next_one() {
+        let (read, write) = pipe_with(PipeFlags::NONBLOCK).unwrap();
+        let mut output = Output::of(Device::File {
+            path: "pipe".into(),
+            file: write.into(),
+        });
+        // More than a pipe takes.
+        let long = [&[b'x'; 1 << 20][..], b"\nlost too\n"].concat();
+        let lost = output.write(&long).unwrap_err();
+        assert_eq!(lost.lines, 2);
+        assert_eq!(lost.why.kind(), ErrorKind::WouldBlock);
+        assert!(output.is_failing());
+
+        let mut read = File::from(read);
+        let mut buffer = vec![0; 2 << 20];
+        let torn = read.read(&mut buffer).unwrap();
+        assert!(buffer[..torn].iter().all(|byte| *byte == b'x'));
+        output.write(b"one\n").unwrap();
+        output.write(b"two\n").unwrap();
+        assert!(!output.is_failing());
+        let len = read.read(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], b"\none\ntwo\n");
     }
 }

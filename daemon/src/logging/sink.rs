@@ -1,20 +1,20 @@
-//! One place that lines are written to. Writes are whole lines, to a file under a lock, so lines of
-//! two threads never mix.
+//! One place that lines are written to. Writes are whole lines, so lines of two threads never mix.
+//! None of them waits.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use log::{Level, Record};
 use parking_lot::Mutex;
 use proto::Escaped;
 
-use super::buffered::Buffered;
-use super::output::Output;
+use super::buffered::{Buffered, Kind, Losses};
 use super::syslog::Syslog;
 use super::target::LogTarget;
 use super::{LogError, timestamp};
+use crate::metrics::IntCounter;
 
 /// Room for a usual line.
 const LINE_LEN: usize = 256;
@@ -22,46 +22,37 @@ const LINE_LEN: usize = 256;
 /// One of the places.
 #[derive(Debug)]
 pub(super) enum Sink {
-    Stderr,
-    File(Mutex<Output>),
-    Buffered(Buffered),
+    Stderr(Buffered),
+    File(Buffered),
     Syslog {
         syslog: Syslog,
-        /// A failure was reported and no line has got through since.
-        failing: AtomicBool,
+        /// Lines since one got through.
+        losses: Mutex<Losses>,
     },
-    /// For a main log that nobody wants.
+    /// For a log that nobody wants.
     Nowhere,
 }
 
 impl Sink {
-    pub(super) fn stderr() -> Sink {
-        Sink::Stderr
-    }
-
-    /// What the configuration names, if it names something.
-    pub(super) fn open(target: Option<&LogTarget>) -> Result<Option<Sink>, LogError> {
+    /// What the configuration names, or else the standard error. Counts lost lines in `lost`.
+    pub(super) fn open(
+        kind: Kind,
+        target: Option<&LogTarget>,
+        lost: &IntCounter,
+    ) -> Result<Sink, LogError> {
         Ok(match target {
-            None => None,
-            Some(LogTarget::Off) => Some(Sink::Nowhere),
-            Some(LogTarget::File(path)) => Some(Sink::File(Mutex::new(Output::open(path)?))),
-            Some(LogTarget::Syslog(facility)) => Some(Sink::Syslog {
+            None => Sink::Stderr(Buffered::stderr(lost)?),
+            Some(LogTarget::Off) => Sink::Nowhere,
+            Some(LogTarget::File(path)) => Sink::File(Buffered::open(kind, path, lost)?),
+            Some(LogTarget::Syslog(facility)) => Sink::Syslog {
                 syslog: Syslog::open(*facility).map_err(LogError::Syslog)?,
-                failing: AtomicBool::new(false),
-            }),
+                losses: Mutex::new(Losses::new(lost)),
+            },
         })
     }
 
-    /// The same for very many lines: a file gets them many at a time.
-    pub(super) fn open_buffered(target: &LogTarget) -> Result<Option<Sink>, LogError> {
-        match target {
-            LogTarget::File(path) => Ok(Some(Sink::Buffered(Buffered::open(path)?))),
-            _ => Sink::open(Some(target)),
-        }
-    }
-
     pub(super) fn is_stderr(&self) -> bool {
-        matches!(self, Sink::Stderr)
+        matches!(self, Sink::Stderr(_))
     }
 
     /// Whether lines get lost here on purpose.
@@ -69,24 +60,17 @@ impl Sink {
         matches!(self, Sink::Nowhere)
     }
 
-    /// Opens the file anew by its name; keeps the old one when that fails.
-    pub(super) fn reopen(&self) -> Result<(), LogError> {
-        match self {
-            Sink::File(output) => {
-                let path = output.lock().path().to_owned();
-                let next = Output::open(&path)?;
-                *output.lock() = next;
-                Ok(())
-            }
-            Sink::Buffered(buffered) => buffered.reopen(),
-            Sink::Stderr | Sink::Syslog { .. } | Sink::Nowhere => Ok(()),
+    /// Has the file opened anew by its name; the old one is kept when that fails.
+    pub(super) fn reopen(&self) {
+        if let Sink::File(buffered) = self {
+            buffered.reopen();
         }
     }
 
-    /// Waits a moment until every line so far is written.
-    pub(super) fn flush(&self) {
-        if let Sink::Buffered(buffered) = self {
-            buffered.flush();
+    /// Waits until every line so far is written, but not beyond `deadline`.
+    pub(super) fn flush(&self, deadline: Instant) {
+        if let Sink::File(buffered) | Sink::Stderr(buffered) = self {
+            buffered.flush(deadline);
         }
     }
 
@@ -110,23 +94,63 @@ impl Sink {
 
     /// A line that cannot be written is lost.
     fn write_line(&self, level: Level, mut line: String) {
-        if let Sink::Syslog { syslog, failing } = self {
-            return match syslog.send(level, &line) {
-                Ok(()) => failing.store(false, Ordering::Relaxed),
-                Err(error) if !failing.swap(true, Ordering::Relaxed) => {
-                    let text = format!("cannot write to syslog: {error}\n");
-                    drop(io::stderr().write_all(text.as_bytes()));
-                }
-                Err(_) => {}
-            };
-        }
-        line.push('\n');
         match self {
-            // Nobody is left to be told when this fails.
-            Sink::Stderr => drop(io::stderr().write_all(line.as_bytes())),
-            Sink::File(output) => output.lock().write(line.as_bytes()),
-            Sink::Buffered(buffered) => buffered.push(line.as_bytes()),
-            Sink::Syslog { .. } | Sink::Nowhere => {}
+            Sink::Syslog { syslog, losses } => send(syslog, losses, level, &line),
+            Sink::Stderr(buffered) | Sink::File(buffered) => {
+                line.push('\n');
+                buffered.push(line.as_bytes());
+            }
+            Sink::Nowhere => {}
         }
+    }
+}
+
+/// Sends a line, and before it how many were lost, if some were.
+fn send(syslog: &Syslog, losses: &Mutex<Losses>, level: Level, line: &str) {
+    let mut losses = losses.lock();
+    if !losses.is_empty() && syslog.send(Level::Warn, &losses.text()).is_ok() {
+        losses.told();
+    }
+    if let Err(error) = syslog.send(level, line) {
+        if losses.is_empty() {
+            let text = format!("cannot write to syslog: {error}\n");
+            drop(io::stderr().write_all(text.as_bytes()));
+        }
+        losses.add(1, error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::super::target::Facility;
+    use super::*;
+
+    #[test]
+    fn a_syslog_that_comes_back_is_told_what_it_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let syslog = Syslog::at(&path, Facility::DAEMON).unwrap();
+        let counter = IntCounter::new("lost", "Lines lost.").unwrap();
+        let losses = Mutex::new(Losses::new(&counter));
+        for _ in 0..3 {
+            send(&syslog, &losses, Level::Info, "lost");
+        }
+        assert_eq!(counter.get(), 3);
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        send(&syslog, &losses, Level::Info, "heard");
+        send(&syslog, &losses, Level::Info, "heard too");
+        for end in [
+            "3 lines of this log are lost: No such file or directory (os error 2)",
+            "heard",
+            "heard too",
+        ] {
+            let mut buffer = [0; 256];
+            let len = daemon.recv(&mut buffer).unwrap();
+            let line = String::from_utf8_lossy(&buffer[..len]);
+            assert!(line.ends_with(&format!(": {end}")), "{line}");
+        }
+        assert_eq!(counter.get(), 3);
     }
 }

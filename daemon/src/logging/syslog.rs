@@ -30,7 +30,7 @@ impl Syslog {
         Syslog::at(Path::new(SOCKET), facility)
     }
 
-    fn at(path: &Path, facility: Facility) -> io::Result<Syslog> {
+    pub(super) fn at(path: &Path, facility: Facility) -> io::Result<Syslog> {
         let socket = UnixDatagram::unbound()?;
         // A log daemon that hangs costs lines, not the store's time.
         socket.set_nonblocking(true)?;

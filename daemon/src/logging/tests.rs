@@ -1,9 +1,11 @@
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chrono::TimeZone;
 use log::{Level, Log as _};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::*;
 
@@ -26,7 +28,8 @@ fn send(router: &Log, level: Level, target: &str, text: &str) {
 }
 
 /// The lines of a file without their times.
-fn lines(path: &Path) -> Vec<String> {
+fn lines(log: &Log, path: &Path) -> Vec<String> {
+    log.flush();
     let text = fs::read_to_string(path).unwrap();
     let time_len = "2026-11-21T20:41:42.123Z ".len();
     text.lines()
@@ -54,6 +57,7 @@ fn a_line_has_time_level_target_and_text() {
             .args(format_args!("a\nb"))
             .build(),
     );
+    log.flush();
     let text = fs::read_to_string(folder.path().join("main.log")).unwrap();
     assert_eq!(text, "2026-11-21T20:41:42.123Z INFO  tracker: a\\nb\n");
 }
@@ -70,7 +74,7 @@ fn the_access_log_is_on_by_default_beside_the_main_log() {
     log.flush();
     let text = fs::read_to_string(folder.path().join("main-access.log")).unwrap();
     assert_eq!(text, "seen\n");
-    assert!(lines(&folder.path().join("main.log")).is_empty());
+    assert!(lines(&log, &folder.path().join("main.log")).is_empty());
     assert_eq!(
         LogConfig::default().access_target(),
         None,
@@ -87,7 +91,7 @@ fn access_records_go_to_their_own_file_only() {
     send(&log, Level::Debug, "tracker", "too quiet");
     send(&log, Level::Info, ACCESS_TARGET, "10.0.0.1 LIST\r ok");
     assert_eq!(
-        lines(&folder.path().join("main.log")),
+        lines(&log, &folder.path().join("main.log")),
         ["INFO  tracker: serving"]
     );
     assert_eq!(access_lines(&log, folder.path()), ["10.0.0.1 LIST\\r ok"]);
@@ -102,7 +106,7 @@ fn an_access_log_that_is_off_drops_its_records() {
     };
     let log = Log::open(&config, None).unwrap();
     send(&log, Level::Error, ACCESS_TARGET, "lost");
-    assert!(lines(&folder.path().join("main.log")).is_empty());
+    assert!(lines(&log, &folder.path().join("main.log")).is_empty());
     let access = Metadata::builder().target(ACCESS_TARGET).build();
     assert!(!log.enabled(&access));
 }
@@ -118,7 +122,7 @@ fn the_environment_overrides_the_level_but_not_the_access_log() {
     assert_eq!(quiet.max_level(), LevelFilter::Info);
     send(&quiet, Level::Info, "tracker", "hidden");
     send(&quiet, Level::Info, ACCESS_TARGET, "shown");
-    assert!(lines(&folder.path().join("main.log")).is_empty());
+    assert!(lines(&quiet, &folder.path().join("main.log")).is_empty());
     assert_eq!(access_lines(&quiet, folder.path()), ["shown"]);
 }
 
@@ -129,12 +133,14 @@ fn reopening_follows_the_name() {
     let log = Log::open(&config, None).unwrap();
     let (path, moved) = (folder.path().join("main.log"), folder.path().join("main.1"));
     send(&log, Level::Warn, "t", "one");
+    log.flush();
     fs::rename(&path, &moved).unwrap();
     send(&log, Level::Warn, "t", "two");
     log.reopen();
+    log.flush();
     send(&log, Level::Warn, "t", "three");
-    assert_eq!(lines(&moved), ["WARN  t: one", "WARN  t: two"]);
-    assert_eq!(lines(&path), ["WARN  t: three"]);
+    assert_eq!(lines(&log, &moved), ["WARN  t: one", "WARN  t: two"]);
+    assert_eq!(lines(&log, &path), ["WARN  t: three"]);
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
 }
@@ -151,6 +157,7 @@ fn access_lines_go_to_the_file_of_their_time() {
     fs::rename(&path, &moved).unwrap();
     send(&log, Level::Info, ACCESS_TARGET, "two");
     log.reopen();
+    log.flush();
     assert_eq!(read(&moved), "one\ntwo\n");
     send(&log, Level::Info, ACCESS_TARGET, "three");
     let new = LogConfig {
@@ -174,8 +181,9 @@ fn a_file_that_cannot_be_reopened_stays_in_use() {
     let kept = folder.path().join("kept");
     fs::rename(&gone, &kept).unwrap();
     log.reopen();
+    log.flush();
     send(&log, Level::Warn, "t", "still here");
-    assert_eq!(lines(&kept.join("main.log")), ["WARN  t: still here"]);
+    assert_eq!(lines(&log, &kept.join("main.log")), ["WARN  t: still here"]);
 }
 
 #[test]
@@ -191,9 +199,9 @@ fn the_log_changes_where_it_writes_and_what() {
     };
     log.change_to(log.prepare(&new).unwrap());
     send(&log, Level::Debug, "t", "loud enough");
-    assert!(lines(&folder.path().join("main.log")).is_empty());
+    assert!(lines(&log, &folder.path().join("main.log")).is_empty());
     assert_eq!(
-        lines(&folder.path().join("new.log")),
+        lines(&log, &folder.path().join("new.log")),
         ["DEBUG t: loud enough"]
     );
     let unusable = LogConfig {
@@ -225,4 +233,59 @@ fn a_file_that_cannot_be_opened_is_named() {
     };
     let error = Log::open(&config, None).err().unwrap();
     assert!(error.to_string().contains("/nonexistent/main.log"));
+}
+
+/// A log whose main file is a pipe, and the pipe's other end.
+fn piped(folder: &Path) -> (Log, fs::File) {
+    let path = folder.join("main.log");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let pipe = fs::OpenOptions::new().read(true).write(true).open(&path);
+    (Log::open(&config(folder), None).unwrap(), pipe.unwrap())
+}
+
+#[test]
+fn a_log_that_stands_still_holds_nobody_up_and_tells_what_it_missed() {
+    const N_LINES: usize = 40_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (log, pipe) = piped(folder.path());
+    let text = "x".repeat(1000);
+    // Far more than is kept: without a writer of its own the log would wait for ever.
+    for _ in 0..N_LINES {
+        send(&log, Level::Warn, "t", &text);
+    }
+    log.reopen();
+    log.flush();
+    let mut lines = BufReader::new(pipe).lines();
+    let (mut written, mut told) = (0, None);
+    // In the end each line has come, or was counted and told of.
+    while told.is_none_or(|lost| written + lost < N_LINES) {
+        let line = lines.next().unwrap().unwrap();
+        if let Some((before, _)) =
+            line.split_once(" lines of this log are lost: its disk was too slow")
+        {
+            let lost: usize = before.rsplit(' ').next().unwrap().parse().unwrap();
+            assert!(line.contains(" WARN  daemon::logging"), "{line}");
+            told = Some(told.unwrap_or(0) + lost);
+        } else {
+            assert!(line.ends_with(&text));
+            written += 1;
+        }
+    }
+    assert_eq!(Some(log.lost().get() as usize), told);
+    assert_eq!(written + told.unwrap(), N_LINES);
+}
+
+#[test]
+fn lost_lines_are_counted() {
+    let full = LogConfig {
+        file: Some("/dev/full".into()),
+        access_file: Some("/dev/full".into()),
+        ..LogConfig::default()
+    };
+    let log = Log::open(&full, None).unwrap();
+    for target in ["t", ACCESS_TARGET, "t"] {
+        send(&log, Level::Error, target, "lost");
+    }
+    log.flush();
+    assert_eq!(log.lost().get(), 3);
 }

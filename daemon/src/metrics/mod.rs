@@ -87,6 +87,14 @@ impl Metrics {
         counters(&self.registry, name, help, &[]).with_label_values::<&str>(&[])
     }
 
+    /// Shows a counter that was made elsewhere.
+    ///
+    /// # Panics
+    /// There is one of its name already.
+    pub fn adopt(&self, counter: IntCounter) {
+        register(&self.registry, counter);
+    }
+
     /// Counters for the cache of this name.
     pub fn cache(&self, name: &str) -> CacheMetrics {
         CacheMetrics {
