@@ -25,6 +25,8 @@ pub struct NetMetrics {
     pub slow_head: IntCounter,
     /// Connections closed because a transfer moved too few bytes.
     pub stalled: IntCounter,
+    /// Connections closed because too many replies waited in memory.
+    pub unsent: IntCounter,
     /// Bytes that came.
     pub received: IntCounter,
     /// Bytes that went out.
@@ -63,7 +65,8 @@ impl NetMetrics {
             registry,
             "tnv_connections_dropped_total",
             "Connections closed by the daemon, by reason: evicted (to make room), idle (for too \
-             long), head (the request came too slowly), stalled (the transfer was too slow).",
+             long), head (the request came too slowly), stalled (the transfer was too slow), \
+             unsent (too many replies waited in memory).",
             &["reason"],
         );
         let dropped = |reason: &str| dropped.with_label_values(&[reason]);
@@ -81,6 +84,7 @@ impl NetMetrics {
             idle: dropped("idle"),
             slow_head: dropped("head"),
             stalled: dropped("stalled"),
+            unsent: dropped("unsent"),
             received: counter("tnv_received_bytes_total", "Bytes received from clients."),
             sent: counter("tnv_sent_bytes_total", "Bytes sent to clients."),
             late: counter(

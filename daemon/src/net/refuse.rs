@@ -20,6 +20,7 @@ pub(crate) fn say_busy<P: Protocol>(shared: &Shared<P>, stream: &TcpStream) -> b
         pipe: &mut Pipe::default(),
         at_once: 0,
         patience: &|| Duration::ZERO,
+        waited: Duration::ZERO,
     };
     let mut busy = Sending::new(shared.protocol.busy());
     let is_out = matches!(busy.advance(stream, &mut tools), Ok(Progress::Done));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::sendfile;
@@ -11,6 +12,7 @@ use rustix::net::{SendFlags, send};
 
 use super::pipe::Pipe;
 use super::protocol::{Outgoing, Part, Sent, Then};
+use super::unsent::{UnsentHold, UnsentLimit};
 use super::wait::{Interest, is_writable, ready};
 use crate::metrics::Tally;
 
@@ -35,6 +37,8 @@ pub(crate) struct Sending {
     complete: bool,
     /// Since when the content's source has sent nothing.
     starved_since: Option<Instant>,
+    /// What it holds in memory while it waits.
+    held: Option<UnsentHold>,
 }
 
 /// What a worker lends to whatever it sends.
@@ -45,6 +49,18 @@ pub(crate) struct Tools<'a> {
     pub(crate) at_once: u64,
     /// How long to stay with a peer or a source that is not ready.
     pub(crate) patience: &'a dyn Fn() -> Duration,
+    /// How long the peer was waited for.
+    pub(crate) waited: Duration,
+}
+
+impl Tools<'_> {
+    /// Waits for the peer to take more.
+    fn wait_for(&mut self, peer: &TcpStream) -> bool {
+        let began = Instant::now();
+        let is_ready = ready(peer, Interest::Write, (self.patience)());
+        self.waited += began.elapsed();
+        is_ready
+    }
 }
 
 /// How far it went. In each case bytes may have moved.
@@ -68,7 +84,17 @@ impl Sending {
             sent: 0,
             complete: false,
             starved_since: None,
+            held: None,
         }
+    }
+
+    /// Counts what the reply holds in memory; false when that is too much with all others.
+    pub(crate) fn hold(&mut self, limit: &Arc<UnsentLimit>) -> bool {
+        self.held = None;
+        let held = limit.hold(&self.parts);
+        let is_held = held.is_some();
+        self.held = held;
+        is_held
     }
 
     /// Bytes that went out so far.
@@ -197,7 +223,7 @@ impl Sending {
             match tools.pipe.drain(stream, more) {
                 Ok(len) => sent += len as u64,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if ready(stream, Interest::Write, (tools.patience)()) => {}
+                Err(Errno::AGAIN) if tools.wait_for(stream) => {}
                 Err(Errno::AGAIN) => {
                     let rest = tools.pipe.take_rest().map_err(SendError::Source)?;
                     self.parts.push_front(Part::Bytes(rest));

@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use parking_lot::RwLock;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::connection::{Activity, Connection, Pace};
+use super::connection::{Activity, Connection};
 use super::evict::Evictor;
 use super::limit::{ConnectionLimit, Connections, Limits};
 use super::park::Parking;
 use super::protocol::{Lane, Protocol};
 use super::queue::Queue;
+use super::unsent::UnsentLimit;
 use super::wait::Interest;
 use super::worker::Worker;
 use super::{listener, watch};
@@ -187,6 +188,7 @@ pub(crate) struct Shared<P: Protocol> {
     fast: LaneQueue<P>,
     pub(crate) limit: Arc<ConnectionLimit>,
     pub(crate) evictor: Evictor,
+    unsent: Arc<UnsentLimit>,
     /// Warnings that no descriptor was left.
     scarce: Seldom<()>,
     /// Readable from the stop on, for the accept thread.
@@ -201,11 +203,14 @@ impl<P: Protocol> Shared<P> {
     fn new(config: &ServerConfig, protocol: P) -> io::Result<Shared<P>> {
         let limit = ConnectionLimit::new(protocol.metrics().open.clone());
         limit.set(limits::<P>(config));
+        let unsent = Arc::new(UnsentLimit::default());
+        unsent.set(config.connections_max);
         // A connection is in one place at a time: a lane never holds more than all there are, whose
         // number is limited.
         Ok(Shared {
             limit: Arc::new(limit),
             evictor: Evictor::default(),
+            unsent,
             scarce: Seldom::default(),
             protocol,
             config: RwLock::new(config.clone()),
@@ -310,8 +315,28 @@ impl<P: Protocol> Shared<P> {
         self.metrics().late.inc();
     }
 
+    /// Takes note of what a reply that has to wait holds in memory; false when there is too much of
+    /// that, and the connection is to be closed.
+    pub(crate) fn may_wait(&self, connection: &mut Connection<P>) -> bool {
+        let Activity::Sending(sending) = &mut connection.activity else {
+            return true;
+        };
+        let may_wait = sending.hold(&self.unsent);
+        if !may_wait {
+            self.metrics().unsent.inc();
+            debug!(
+                "#{}: closed, too many replies wait in memory",
+                connection.id
+            );
+        }
+        may_wait
+    }
+
     /// Lets a connection wait, for as long as what it is at allows.
     pub(crate) fn park(&self, mut connection: Box<Connection<P>>, interest: Interest) {
+        if !self.may_wait(&mut connection) {
+            return;
+        }
         if interest == Interest::Write {
             connection.slow_down();
         }
@@ -344,15 +369,20 @@ impl<P: Protocol> Shared<P> {
         self.metrics().waiting.get() >= max
     }
 
-    pub(crate) fn too_slow(&self, pace: &mut Pace) -> bool {
+    /// Whether a transfer has moved too few bytes for the time that its peer was waited for: it is to
+    /// be closed.
+    pub(crate) fn is_stalled(&self, connection: &mut Connection<P>) -> bool {
         let config = self.config();
         let stall_timeout = config.stall_timeout.duration();
         let rate = u128::from(config.min_rate.bytes());
         let bytes_min = rate * stall_timeout.as_millis() / 1000;
-        pace.too_slow(
-            stall_timeout,
-            u64::try_from(bytes_min).unwrap_or(u64::MAX).max(1),
-        )
+        let bytes_min = u64::try_from(bytes_min).unwrap_or(u64::MAX).max(1);
+        let is_stalled = connection.pace.too_slow(stall_timeout, bytes_min);
+        if is_stalled {
+            self.metrics().stalled.inc();
+            debug!("#{}: closed, moves too few bytes", connection.id);
+        }
+        is_stalled
     }
 
     fn queue(&self, lane: Lane) -> &LaneQueue<P> {
@@ -404,6 +434,7 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
             ..config.clone()
         };
         self.limit.set(limits::<P>(&current));
+        self.unsent.set(current.connections_max);
     }
 
     fn stop_timeout(&self) -> Duration {

@@ -218,11 +218,7 @@ fn on_deadline<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P
         }
         Activity::Receiving(_) | Activity::Sending(_) => {
             // Back to a worker in any case: to go on measuring, or to drop what it holds.
-            if shared.too_slow(&mut connection.pace) {
-                shared.metrics().stalled.inc();
-                debug!("#{}: closed, moves too few bytes", connection.id);
-                connection.ended = true;
-            }
+            connection.ended = shared.is_stalled(&mut connection);
             shared.hand_over(connection);
         }
     }

@@ -125,8 +125,9 @@ impl<P: Protocol> Worker<P> {
                 .unwrap_or_else(|_| self.after_panic(&mut connection));
             match step {
                 Step::Go => {}
-                Step::Wait(interest) if self.stay(&connection, interest) => {}
+                Step::Wait(interest) if self.stay(&mut connection, interest) => {}
                 Step::Wait(interest) => return self.shared.park(connection, interest),
+                Step::Yield if !self.shared.may_wait(&mut connection) => return,
                 Step::Yield => return self.shared.hand_over(connection),
                 Step::Move(lane) => {
                     connection.lane = lane;
@@ -257,7 +258,7 @@ impl<P: Protocol> Worker<P> {
     }
 
     fn receive(&mut self, connection: &mut Connection<P>, receiving: Receiving) -> Step {
-        let mut moved = 0;
+        let (mut moved, mut waited) = (0, Duration::ZERO);
         let known = connection.inbox.bytes().len();
         let (shared, lane) = (&self.shared, self.lane);
         let patience = || patience(shared, lane);
@@ -266,9 +267,10 @@ impl<P: Protocol> Worker<P> {
             &connection.stream,
             &mut self.buffer,
             patience,
-            &mut moved,
+            (&mut moved, &mut waited),
         );
         connection.moved(moved);
+        connection.pace.waited(waited);
         // What lay in the inbox was counted when it came.
         let taken = (known - connection.inbox.bytes().len()) as u64;
         shared
@@ -286,7 +288,7 @@ impl<P: Protocol> Worker<P> {
             }
             Ok(receiving::Progress::Blocked(receiving)) => {
                 connection.activity = Activity::Receiving(receiving);
-                Step::Wait(Interest::Read)
+                self.wait_for_peer(connection, Interest::Read)
             }
             Err(e) => close(connection, &e),
         }
@@ -302,8 +304,10 @@ impl<P: Protocol> Worker<P> {
             pipe: &mut self.pipe,
             at_once: connection.ahead.taken_at_once(),
             patience: &|| patience(shared, lane),
+            waited: Duration::ZERO,
         };
         let progress = sending.advance(&connection.stream, &mut tools);
+        connection.pace.waited(tools.waited);
         let moved = sending.sent() - before;
         connection.moved(moved);
         let source = sending.source_socket();
@@ -317,7 +321,7 @@ impl<P: Protocol> Worker<P> {
             }
             Ok(sending::Progress::Blocked) => {
                 connection.activity = Activity::Sending(sending);
-                Step::Wait(Interest::Write)
+                self.wait_for_peer(connection, Interest::Write)
             }
             Ok(sending::Progress::Starved) => {
                 let interest = match sending.source_socket() {
@@ -339,6 +343,14 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
+    /// Lets a transfer wait, unless it has moved too few bytes for the time that it was waited for.
+    fn wait_for_peer(&self, connection: &mut Connection<P>, interest: Interest) -> Step {
+        if self.shared.is_stalled(connection) {
+            return Step::Close;
+        }
+        Step::Wait(interest)
+    }
+
     fn turn(&self) -> Step {
         if self.shared.waiting(self.lane) {
             Step::Yield
@@ -348,17 +360,23 @@ impl<P: Protocol> Worker<P> {
     }
 
     /// Waits a moment for the peer, unless somebody else waits for this worker or may come sooner.
-    fn stay(&self, connection: &Connection<P>, interest: Interest) -> bool {
+    fn stay(&self, connection: &mut Connection<P>, interest: Interest) -> bool {
         let leave = match connection.activity {
-            Activity::Idle => self.quick,
+            // A head that comes in pieces has a deadline, which the parking thread minds.
+            Activity::Idle => self.quick || !connection.inbox.is_empty(),
             Activity::Waiting(_) | Activity::Lingering { .. } => true,
             Activity::Receiving(_) | Activity::Sending(_) => false,
         };
-        !leave
-            && interest != Interest::Time
-            && !self.shared.is_stopping()
-            && !self.shared.waiting(self.lane)
-            && ready(connection.socket(interest), interest, STAY)
+        let leave = leave || interest == Interest::Time;
+        if leave || self.shared.is_stopping() || self.shared.waiting(self.lane) {
+            return false;
+        }
+        let began = Instant::now();
+        let is_ready = ready(connection.socket(interest), interest, STAY);
+        if interest != Interest::Source {
+            connection.pace.waited(began.elapsed());
+        }
+        is_ready
     }
 
     /// A panic costs the request, not the worker.

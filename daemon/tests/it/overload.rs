@@ -1,20 +1,24 @@
 //! What a server does when its workers or its threads are held up.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use daemon::config::ServerConfig;
 use daemon::metrics::{Metrics, NetMetrics, Page};
 use daemon::net::{Action, Inbox, Lane, Outgoing, Peer, Protocol, Readiness, Server};
 use daemon::status::{Health, StatusConfig, StatusPort, Subject};
 use daemon::units::Period;
 use daemon::wire::Wire;
-use proto::ErrorCode;
 use proto::storage::{StorageRequest, Upload};
+use proto::{ErrorCode, HEAD_LEN};
 
 use super::support::*;
+
+/// Between two bytes of a peer that sends too little.
+const DRIP: Duration = Duration::from_millis(9);
 
 /// A daemon of which nothing is wrong but what the frame finds.
 struct Sound;
@@ -116,6 +120,66 @@ fn a_connection_outlives_an_upload_longer_than_a_head_may_take() {
     assert_eq!(number(&mut stream), 6);
     pass_head_timeout();
     assert_eq!(ask_size(&mut stream), 1);
+    server.shutdown();
+}
+
+#[test]
+fn long_replies_that_nobody_reads_are_bounded_together() {
+    const N_FITTING: usize = (64 << 20) / LIST_LEN;
+    const N_ASKING: usize = 2 * N_FITTING;
+    let metrics = Arc::new(Metrics::of_wire::<StorageRequest>());
+    let config = ServerConfig {
+        connections_max: 2 * N_ASKING as u32,
+        ..config()
+    };
+    let server = start_counted(&config, &Probe::new(), &metrics);
+    let ask = |file: &str| {
+        let mut stream = connect(server.addr());
+        let request = StorageRequest::FileSize(key(file)).encode();
+        stream.write_all(&request).unwrap();
+        stream
+    };
+    let copies: Vec<_> = (0..N_ASKING).map(|_| ask("copy")).collect();
+    wait_until(|| metrics.net.unsent.get() as usize == N_ASKING - N_FITTING);
+    wait_until(|| server.connections().now() == N_FITTING);
+    let whole = copies.into_iter().filter_map(|mut stream| {
+        let mut reply = vec![0; HEAD_LEN + LIST_LEN];
+        stream.read_exact(&mut reply).ok()
+    });
+    assert_eq!(whole.count(), N_FITTING);
+    server.shutdown();
+}
+
+#[test]
+fn a_dripping_upload_is_dropped_though_a_worker_is_free_for_it() {
+    let probe = Probe::new();
+    let metrics = Arc::new(Metrics::of_wire::<StorageRequest>());
+    let config = ServerConfig {
+        workers: 1,
+        fast_workers: 1,
+        ..impatient()
+    };
+    let server = start_counted(&config, &probe, &metrics);
+    let mut stream = connect(server.addr());
+    let upload = StorageRequest::Upload(Upload {
+        key: key("told"),
+        size: 1 << 20,
+    });
+    stream.write_all(&upload.encode()).unwrap();
+    let (ended, end) = unbounded::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // Until the server closes, or the test has failed.
+            while stream.write_all(b"x").is_ok()
+                && end.recv_timeout(DRIP) == Err(RecvTimeoutError::Timeout)
+            {}
+        });
+        probe.expect("taken");
+        let undone = probe.events.1.recv_timeout(PATIENCE);
+        drop(ended);
+        assert_eq!(undone, Ok("undone"));
+    });
+    assert_eq!(metrics.net.stalled.get(), 1);
     server.shutdown();
 }
 

@@ -68,6 +68,9 @@ impl Service for Toy {
             StorageRequest::FileSize(key) if key.file.as_str() == "list" => {
                 Ok(Reply::Shared(Arc::clone(&self.0.list)))
             }
+            StorageRequest::FileSize(key) if key.file.as_str() == "copy" => {
+                Ok(Reply::Body(self.0.list.to_vec()))
+            }
             StorageRequest::FileSize(key) if key.file.as_str() == "held" => self.held(),
             StorageRequest::FileSize(_) => {
                 *caller.session += 1;
