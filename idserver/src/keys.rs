@@ -71,6 +71,8 @@ pub(crate) enum NextError<E> {
     Shared,
     /// Steps take too long for one more caller to wait.
     Slow,
+    /// The step has numbers that were reserved before: another program has set the row back.
+    SetBack,
 }
 
 impl Key {
@@ -116,8 +118,12 @@ impl Key {
         };
         let _pass = gate.enter().ok_or(NextError::Slow)?;
         let reserved = step(size).map_err(NextError::Step)?;
-        watch.failed = false;
         let mut state = self.state.lock();
+        // Such numbers are skipped, a step with each call, until the row is where it was.
+        if reserved.start < state.numbers.end() {
+            return Err(NextError::SetBack);
+        }
+        watch.failed = false;
         // Near the last number of all it may be less than was wanted.
         let size = u32::try_from(reserved.end - reserved.start).unwrap_or(size);
         state.demand = demand.reserved(size, Instant::now());

@@ -15,6 +15,11 @@ impl Numbers {
         (!taken.is_empty()).then_some(taken)
     }
 
+    /// The number behind the last one of the step; 0 when there was none yet.
+    pub(crate) fn end(&self) -> u64 {
+        self.0.end
+    }
+
     /// Goes on with a new step.
     ///
     /// # Panics

@@ -70,6 +70,9 @@ fn fault(error: NextError<Fault>) -> Fault {
         NextError::Step(fault) => fault,
         NextError::Shared => unavailable("the database failed just now, try again"),
         NextError::Slow => unavailable("the database takes too long"),
+        NextError::SetBack => unavailable(
+            "another program has set the numbers back in the database: they would be given twice",
+        ),
     }
 }
 

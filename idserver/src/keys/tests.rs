@@ -154,3 +154,16 @@ fn memory_is_bounded_and_the_oldest_key_goes() {
     }
     assert_eq!(next(&keys.find(&key("cold0")), &gate, step(500)), Ok(500));
 }
+
+#[test]
+fn numbers_of_a_row_that_was_set_back_are_not_given_twice() {
+    let (key, gate) = (Key::default(), gate());
+    let take = |first: u64| {
+        let step = |size: u32| Ok::<_, ()>(first..first + u64::from(size));
+        key.take(10, &gate, LIMITS, step)
+    };
+    assert_eq!(take(300), Ok(300..310));
+    assert_eq!(take(290), Err(NextError::SetBack));
+    assert_eq!(take(300), Err(NextError::SetBack));
+    assert_eq!(take(310), Ok(310..320));
+}
