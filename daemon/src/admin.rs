@@ -65,7 +65,7 @@ impl Guard {
         *challenge.0.insert(rand::random())
     }
 
-    /// The order, if whoever gave it has the key and meant this server, which is `me`. The
+    /// The order, if whoever gave it has the key and meant this server, which goes by `names`. The
     /// connection's nonce is used up. The log tells of a wrong key and from where it came.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Guard {
     pub fn open<O: Order>(
         &self,
         signed: &Signed,
-        me: &O::Target,
+        names: &[O::Target],
         challenge: &mut Challenge,
         peer: SocketAddr,
     ) -> Result<O, Fault> {
@@ -94,14 +94,16 @@ impl Guard {
         let Some(nonce) = nonce else {
             return Err(forbidden("no challenge was asked for"));
         };
-        let order = signed.open(me, key.expose().as_bytes(), &nonce)?;
-        order.ok_or_else(|| {
-            if let Some(more) = self.log.due(Refused::WrongKey) {
-                let name = signed.name();
-                warn!("order {name} from {peer} is refused: wrong admin key{more}");
+        for name in names {
+            if let Some(order) = signed.open(name, key.expose().as_bytes(), &nonce)? {
+                return Ok(order);
             }
-            forbidden("wrong admin key, or an order for another server")
-        })
+        }
+        if let Some(more) = self.log.due(Refused::WrongKey) {
+            let name = signed.name();
+            warn!("order {name} from {peer} is refused: wrong admin key{more}");
+        }
+        Err(forbidden("wrong admin key, or an order for another server"))
     }
 }
 
@@ -143,46 +145,54 @@ mod tests {
             level: Drain::Uploads,
         };
         let [me, another] = ["a1", "b2"].map(|node| NodeId::new(node).unwrap());
+        let names = [me.clone(), me.digest()];
         let mut challenge = Challenge::default();
         let early = Signed::new(&order, &me, KEY, &[0; 16]);
         let refused = |result: Result<StorageOrder, Fault>| {
             assert_eq!(result.unwrap_err().code, ErrorCode::Forbidden);
         };
-        refused(guard.open(&early, &me, &mut challenge, peer()));
+        refused(guard.open(&early, &names, &mut challenge, peer()));
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         assert_eq!(
-            guard.open(&signed, &me, &mut challenge, peer()),
+            guard.open(&signed, &names, &mut challenge, peer()),
             Ok(order.clone())
         );
-        refused(guard.open(&signed, &me, &mut challenge, peer()));
+        refused(guard.open(&signed, &names, &mut challenge, peer()));
         Guard::challenge(&mut challenge);
-        refused(guard.open(&signed, &me, &mut challenge, peer()));
+        refused(guard.open(&signed, &names, &mut challenge, peer()));
         let nonce = Guard::challenge(&mut challenge);
         refused(guard.open(
             &Signed::new(&order, &me, b"0123456789abcdeX", &nonce),
-            &me,
+            &names,
             &mut challenge,
             peer(),
         ));
+        // What trackers tell of it is as good a name.
+        let nonce = Guard::challenge(&mut challenge);
+        let signed = Signed::new(&order, &me.digest(), KEY, &nonce);
+        assert_eq!(
+            guard.open(&signed, &names, &mut challenge, peer()),
+            Ok(order.clone())
+        );
         // Nor is one obeyed that another storage was told and passes on.
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, &another, KEY, &nonce);
-        refused(guard.open(&signed, &me, &mut challenge, peer()));
+        refused(guard.open(&signed, &names, &mut challenge, peer()));
         // An order for another kind of server is none.
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
-        let other: Result<TrackerOrder, Fault> = guard.open(&signed, &(), &mut challenge, peer());
+        let other: Result<TrackerOrder, Fault> = guard.open(&signed, &[()], &mut challenge, peer());
         assert_eq!(other.unwrap_err().code, ErrorCode::Forbidden);
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         guard.reload(None);
-        refused(guard.open(&signed, &me, &mut challenge, peer()));
+        refused(guard.open(&signed, &names, &mut challenge, peer()));
         guard.reload(Some(path.clone()));
         let nonce = Guard::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         assert_eq!(
-            guard.open(&signed, &me, &mut challenge, peer()),
+            guard.open(&signed, &names, &mut challenge, peer()),
             Ok(order.clone())
         );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();

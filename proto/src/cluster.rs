@@ -49,6 +49,8 @@ pub struct Tracker {
     pub time: i64,
     /// Why it could not read the groups from the database when it last tried; empty when it could.
     pub database_error: String,
+    /// What an administrator should see to, a line for each thing.
+    pub warnings: Vec<String>,
 }
 
 /// A group.
@@ -73,7 +75,7 @@ pub struct Storage {
     pub address: String,
     /// What it is called.
     pub hostname: String,
-    /// Its node id; a C++ storage has none.
+    /// The digest of its node id, or the id itself of an earlier version; a C++ storage has none.
     pub node: String,
     /// What it told when it joined, at most six bytes.
     pub version: String,

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::field::Fields;
 use crate::report::json;
-use crate::{Address, DecodeError, NodeId};
+use crate::{Address, ClusterId, DecodeError, NodeId};
 
 /// Longest text of a hello, in bytes with its NUL.
 pub const HELLO_TEXT_MAX: usize = 1024;
+/// Longest body of the reply that is read, in bytes.
+pub const WELCOME_MAX: usize = 1024;
 
 /// Who a storage is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,41 @@ pub struct Hello {
     /// are translated in between.
     #[serde(default)]
     pub local: Option<IpAddr>,
+    /// Whether it wants a [`Welcome`], remembers the cluster, and takes orders under
+    /// [`NodeId::digest`]. An earlier version does not.
+    #[serde(default)]
+    pub remembers: bool,
+    /// The cluster it joined before, if it knows.
+    #[serde(default)]
+    pub cluster: Option<ClusterId>,
+}
+
+/// The reply to a hello that [asks for it](Hello::remembers).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Welcome {
+    /// The cluster of the tracker's database; absent while that is not certain.
+    pub cluster: Option<ClusterId>,
+}
+
+impl Welcome {
+    /// The body of the reply.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = serde_json::to_vec(self).expect("a welcome is JSON");
+        body.push(0);
+        body
+    }
+
+    /// Reads the body of the reply: an earlier tracker's is empty.
+    ///
+    /// # Errors
+    /// A body without its NUL, or that is not the JSON of one.
+    pub fn decode(body: &[u8]) -> Result<Welcome, DecodeError> {
+        if body.is_empty() {
+            return Ok(Welcome::default());
+        }
+        json(Fields::new(body).text("welcome", body.len())?, "welcome")
+    }
 }
 
 impl Hello {

@@ -31,7 +31,7 @@ pub use error::DecodeError;
 pub use escape::Escaped;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
-pub use name::{AppId, FileId, GroupName, Hostname, IdKey, NodeId, UserId, Version};
+pub use name::{AppId, ClusterId, FileId, GroupName, Hostname, IdKey, NodeId, UserId, Version};
 pub use request::{FILE_KEY_LEN, FIXED_MAX, FileKey, Request, Subject};
 pub use settings::settings_mistake;
 pub use table::file_table;

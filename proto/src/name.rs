@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::DecodeError;
 
@@ -205,3 +206,25 @@ name!(
         alphabet: Alphabet::Printable,
     }
 );
+
+name!(
+    /// A cluster, as its trackers' database names it: 1 to 64 ASCII letters and digits.
+    ClusterId,
+    Rule {
+        field: "cluster id",
+        bytes_max: 64,
+        chars_max: 64,
+        alphabet: Alphabet::Alphanumeric,
+    }
+);
+
+impl NodeId {
+    /// What stands for the id where anybody may read it: who knows the id itself can pose as the
+    /// storage. A storage takes orders under both.
+    pub fn digest(&self) -> NodeId {
+        let hash = Sha256::digest([b"tnv node ", self.as_str().as_bytes()].concat());
+        let (half, _) = hash.split_at(16);
+        let text: String = half.iter().map(|byte| format!("{byte:02x}")).collect();
+        NodeId(text.into())
+    }
+}

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use log::info;
 use parking_lot::Mutex;
-use proto::NodeId;
 use proto::report::Drain;
+use proto::{ClusterId, NodeId};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -22,18 +22,21 @@ pub(crate) struct Identity {
     pub(crate) node: NodeId,
     path: PathBuf,
     /// Never locked while the disk is waited for: every upload and every report looks at it.
-    drain: Mutex<Drain>,
+    state: Mutex<State>,
     /// Locked by whoever writes the state file.
     writing: Mutex<()>,
     _lock: File,
 }
 
 /// The state file, JSON. What a later version adds is kept out of our way.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
     node: NodeId,
     #[serde(default)]
     drain: Drain,
+    /// The cluster whose trackers this storage joined first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterId>,
 }
 
 impl Identity {
@@ -52,9 +55,9 @@ impl Identity {
                 None => make(path)?,
             };
             Ok(Identity {
-                node: state.node,
+                node: state.node.clone(),
                 path: path.to_owned(),
-                drain: Mutex::new(state.drain),
+                state: Mutex::new(state),
                 writing: Mutex::new(()),
                 _lock: lock,
             })
@@ -66,7 +69,7 @@ impl Identity {
 impl Identity {
     /// How far an administrator has taken this storage out of service.
     pub(crate) fn drain(&self) -> Drain {
-        *self.drain.lock()
+        self.state.lock().drain
     }
 
     /// Takes it out of service, or back, also for the time after a restart.
@@ -74,13 +77,30 @@ impl Identity {
     /// # Errors
     /// The state file cannot be written; then nothing has changed.
     pub(crate) fn set_drain(&self, level: Drain) -> io::Result<()> {
+        self.change(|state| state.drain = level)
+    }
+
+    /// The cluster this storage belongs to, once a tracker has named it.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        self.state.lock().cluster.clone()
+    }
+
+    /// Remembers the cluster, unless another one was remembered before.
+    ///
+    /// # Errors
+    /// The state file cannot be written; then nothing has changed.
+    pub(crate) fn join_cluster(&self, cluster: &ClusterId) -> io::Result<()> {
+        self.change(|state| {
+            state.cluster.get_or_insert_with(|| cluster.clone());
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
         let _alone = self.writing.lock();
-        let state = State {
-            node: self.node.clone(),
-            drain: level,
-        };
-        write(&self.path, &state)?;
-        *self.drain.lock() = level;
+        let mut changed = self.state.lock().clone();
+        change(&mut changed);
+        write(&self.path, &changed)?;
+        *self.state.lock() = changed;
         Ok(())
     }
 }
@@ -116,9 +136,10 @@ fn make(path: &Path) -> anyhow::Result<State> {
     let state = State {
         node: NodeId::new(format!("{:032x}", rand::random::<u128>()))?,
         drain: Drain::None,
+        cluster: None,
     };
     write(path, &state)?;
-    info!("this storage is node {} from now on", state.node);
+    info!("this storage is node {} from now on", state.node.digest());
     Ok(state)
 }
 
@@ -162,8 +183,17 @@ mod tests {
             "{error}"
         );
         first.set_drain(Drain::All).unwrap();
+        let [cluster, other]: [ClusterId; 2] = ["aa", "bb"].map(|id| id.parse().unwrap());
+        assert_eq!(first.cluster(), None);
+        first.join_cluster(&cluster).unwrap();
+        first.join_cluster(&other).unwrap();
         drop(first);
-        assert_eq!(Identity::open(&path).unwrap().drain(), Drain::All);
+        let again = Identity::open(&path).unwrap();
+        assert_eq!(
+            (again.drain(), again.cluster()),
+            (Drain::All, Some(cluster))
+        );
+        drop(again);
         assert_eq!(Identity::open(&path).unwrap().node, node);
         let other = Identity::open(&folder.path().join("other")).unwrap();
         assert_ne!(other.node, node);

@@ -20,6 +20,8 @@ pub(crate) struct StorageMetrics {
     pub(crate) late_requests: IntCounter,
     pub(crate) foreign_rows: IntCounter,
     pub(crate) damage_found: IntCounter,
+    /// Beats that a tracker refused because it knew this storage no more.
+    pub(crate) forgotten: IntCounter,
 }
 
 impl Default for StorageMetrics {
@@ -38,6 +40,10 @@ impl Default for StorageMetrics {
             damage_found: frame.counter(
                 "tnv_storage_damage_found_total",
                 "Requests that met a damaged file.",
+            ),
+            forgotten: frame.counter(
+                "tnv_storage_forgotten_total",
+                "How often a tracker had forgotten this storage, which joined again.",
             ),
             frame: Arc::new(frame),
         }

@@ -185,8 +185,9 @@ impl Service for StorageService {
             }
             StorageRequest::Admin(signed) => {
                 let (globals, peer) = (&self.globals, caller.peer);
-                let me = &globals.identity.node;
-                let order = globals.guard.open(&signed, me, caller.session, peer);
+                let node = globals.identity.node.clone();
+                let names = [node.digest(), node];
+                let order = globals.guard.open(&signed, &names, caller.session, peer);
                 order.and_then(|order| admin::obey(globals, order, peer))
             }
             request => self.serve(request, Requester::new(caller.probe.clone())),

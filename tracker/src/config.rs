@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use daemon::admin::Guard;
 use daemon::allowed::{Allowed, Network};
-use daemon::args::INIT_DATABASE;
+use daemon::args::{INIT_DATABASE, JobFlag};
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
 use daemon::quota::Limits;
@@ -36,6 +36,8 @@ pub struct Config {
     pub check_interval: Period,
     /// Most members of all groups together, offline ones among them.
     pub members_max: usize,
+    /// Most members that joined from one address, or IPv6 network of 64 bits.
+    pub members_per_address: usize,
     /// Most users bound to a group within a minute, for all clients together.
     pub new_users_per_minute: u32,
     /// The same for the clients of one address.
@@ -90,6 +92,7 @@ impl Default for Config {
             database: DatabaseUrl::Sqlite("/var/lib/tnv/tracker.db".into()),
             check_interval: Period::from_secs(30),
             members_max: 100_000,
+            members_per_address: 1_000,
             new_users_per_minute: 10_000,
             new_users_per_address: 1_000,
             check_addresses: true,
@@ -105,7 +108,22 @@ impl Default for Config {
     }
 }
 
+/// Ends the refusal of new users by a database that is not the one that the storages know.
+const ADOPT_CLUSTER: JobFlag = JobFlag {
+    name: "adopt-cluster",
+    help: "Have the database taken as it is though the storages know another one, and exit",
+};
+
 impl Config {
+    /// How many members there may be.
+    pub(crate) fn member_limits(&self) -> crate::groups::Limits {
+        crate::groups::Limits {
+            members_max: self.members_max,
+            per_address: self.members_per_address,
+            check_interval: self.check_interval.duration(),
+        }
+    }
+
     /// How many users may be new.
     pub(crate) fn new_user_limits(&self) -> Limits {
         Limits {
@@ -124,6 +142,7 @@ impl DaemonConfig for Config {
         "groups",
         "check_interval",
         "members_max",
+        "members_per_address",
         "new_users_per_minute",
         "new_users_per_address",
         "cache",
@@ -137,6 +156,7 @@ impl DaemonConfig for Config {
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("check_interval", self.check_interval.is_zero())?;
         check_nonzero("members_max", self.members_max == 0)?;
+        check_nonzero("members_per_address", self.members_per_address == 0)?;
         check_nonzero("new_users_per_minute", self.new_users_per_minute == 0)?;
         check_nonzero("new_users_per_address", self.new_users_per_address == 0)?;
         if self.app_ids.is_empty() {
@@ -158,10 +178,16 @@ impl DaemonConfig for Config {
     }
 
     fn jobs() -> Vec<Job<Config>> {
-        vec![Job {
-            flag: INIT_DATABASE,
-            work: |config, out| job_done(crate::db::init(config)?, out),
-        }]
+        vec![
+            Job {
+                flag: INIT_DATABASE,
+                work: |config, out| job_done(crate::db::init(config)?, out),
+            },
+            Job {
+                flag: ADOPT_CLUSTER,
+                work: |config, out| job_done(crate::db::adopt(config)?, out),
+            },
+        ]
     }
 }
 

@@ -9,14 +9,16 @@ use daemon::admin::Guard;
 use daemon::allowed::Allowed;
 use daemon::db::DbError;
 use daemon::quota::Quota;
+use log::{debug, info};
 use parking_lot::{Mutex, RwLock};
-use proto::{AppId, GroupName};
+use proto::{AppId, ClusterId, GroupName};
 
 use crate::cache::Bindings;
 use crate::config::Config;
 use crate::db::{self, Routes};
 use crate::gate::Gate;
-use crate::groups::{Groups, Now};
+use crate::groups::{Groups, Now, Rival};
+use crate::lines::{Line, Lines};
 use crate::metrics::TrackerMetrics;
 use crate::refusals::Refusals;
 
@@ -42,6 +44,7 @@ pub(crate) struct Globals {
     /// How many users may be bound, by the address of the client.
     pub(crate) new_users: Quota,
     pub(crate) metrics: TrackerMetrics,
+    pub(crate) lines: Lines,
     started: Instant,
     /// The same for people, seconds since the epoch.
     pub(crate) up_since: i64,
@@ -56,6 +59,19 @@ pub(crate) struct Known {
     pub(crate) closed: BTreeSet<GroupName>,
     /// Why it did not say; then the groups are older.
     pub(crate) error: Option<String>,
+    /// Which cluster it belongs to.
+    pub(crate) cluster: ClusterName,
+}
+
+/// Which cluster the database belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum ClusterName {
+    /// It did not say yet.
+    #[default]
+    Unread,
+    /// To the one that the storages remember: an administrator said so.
+    Storages,
+    Is(ClusterId),
 }
 
 impl Known {
@@ -80,7 +96,7 @@ impl Globals {
 
     /// Puts the parts together; `known` are the groups of the database.
     pub(crate) fn new(config: Config, routes: Box<dyn Routes>, known: Vec<GroupName>) -> Globals {
-        let groups = Groups::new(config.members_max, config.check_interval.duration());
+        let groups = Groups::new(config.member_limits());
         Globals {
             app_ids: RwLock::new(config.app_ids.clone()),
             groups: Mutex::new(groups),
@@ -97,6 +113,7 @@ impl Globals {
             bindings: Bindings::new(&config.cache),
             new_users: Quota::new(config.new_user_limits()),
             metrics: TrackerMetrics::default(),
+            lines: Lines::default(),
             started: Instant::now(),
             up_since: chrono::Utc::now().timestamp(),
             config,
@@ -110,6 +127,9 @@ impl Globals {
     /// It does not answer.
     pub(crate) fn read_groups(&self) -> Result<Vec<GroupName>, DbError> {
         let groups = self.enter_wanted().and_then(|()| self.routes.groups());
+        if groups.is_ok() && self.known.lock().cluster == ClusterName::Unread {
+            self.read_cluster();
+        }
         let mut known = self.known.lock();
         match &groups {
             Ok(groups) => {
@@ -128,8 +148,69 @@ impl Globals {
     pub(crate) fn read_all_groups(&self) -> Result<(), DbError> {
         self.read_groups()?;
         let closed = self.routes.closed_groups()?;
-        self.known.lock().closed = closed.into_iter().collect();
+        let mut known = self.known.lock();
+        known.closed = closed.into_iter().collect();
+        let all = known.groups.union(&known.closed).cloned().collect();
+        drop(known);
+        self.groups.lock().register(all);
+        self.read_cluster();
         Ok(())
+    }
+
+    /// Reads which cluster the database belongs to, and gives it the id of the storages if that is
+    /// wanted. Without an answer what was read before holds.
+    fn read_cluster(&self) {
+        let read = self.routes.cluster().and_then(|cluster| match cluster {
+            Some(cluster) => Ok(ClusterName::Is(cluster)),
+            None => self.adopt_cluster(),
+        });
+        match read {
+            Ok(cluster) => self.known.lock().cluster = cluster,
+            Err(e) => {
+                if let Some(more) = self.lines.due(Line::NoCluster) {
+                    let e = anyhow::Error::from(e);
+                    debug!("which cluster the database belongs to is not known: {e:#}{more}");
+                }
+            }
+        }
+    }
+
+    fn adopt_cluster(&self) -> Result<ClusterName, DbError> {
+        let remembered = self.groups.lock().rival(None);
+        let Some(Rival { cluster, .. }) = remembered else {
+            return Ok(ClusterName::Storages);
+        };
+        self.routes.name_cluster(&cluster)?;
+        info!("the database belongs to cluster {cluster} from now on");
+        // Another tracker may have been faster.
+        let named = self.routes.cluster()?;
+        Ok(named.map_or(ClusterName::Storages, ClusterName::Is))
+    }
+
+    /// Why the database is not the one that the storages know, if that is so: then whoever is bound
+    /// in it may have files in another group.
+    pub(crate) fn foreign_database(&self) -> Option<String> {
+        let own = self.own_cluster()?;
+        let rival = self.groups.lock().rival(Some(&own))?;
+        Some(format!(
+            "the database is not the one that the storages know: {} of them belong to cluster {}, \
+             {} to the database's {own}",
+            rival.members, rival.cluster, rival.loyal
+        ))
+    }
+
+    /// The cluster a storage is told that knows none: none while it may be the wrong one.
+    pub(crate) fn cluster_for_new(&self) -> Option<ClusterId> {
+        let own = self.own_cluster()?;
+        let rival = self.groups.lock().rival(Some(&own));
+        rival.is_none().then_some(own)
+    }
+
+    fn own_cluster(&self) -> Option<ClusterId> {
+        match &self.known.lock().cluster {
+            ClusterName::Is(own) => Some(own.clone()),
+            ClusterName::Unread | ClusterName::Storages => None,
+        }
     }
 
     fn enter_wanted(&self) -> Result<(), DbError> {
@@ -148,10 +229,7 @@ impl Globals {
         self.app_ids.write().clone_from(&config.app_ids);
         self.guard.reload(config.admin_key_file.clone());
         self.allowed.reload(&config.allow_hosts);
-        let check_interval = config.check_interval.duration();
-        let mut groups = self.groups.lock();
-        groups.limit(config.members_max, check_interval);
-        drop(groups);
+        self.groups.lock().limit(config.member_limits());
         self.bindings.reload(&config.cache);
         self.new_users.reload(config.new_user_limits());
     }

@@ -2,23 +2,27 @@
 //!
 //! A member is a group, an address and a port. Joining makes it ONLINE, a beat ACTIVE, silence
 //! OFFLINE; leaving removes it. Clients are sent to ACTIVE members only. When there are too many,
-//! the member that has been OFFLINE for longest makes room for a new one.
+//! a member that never beat makes room for a new one, or else the one OFFLINE for longest.
 
+mod allegiance;
 mod group;
 mod member;
 mod nodes;
 mod offers;
 mod reach;
+mod room;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use proto::report::Report;
 use proto::tracker::{Join, Member as Name};
-use proto::{ErrorCode, Fault, GroupName, NodeId};
+use proto::{ClusterId, ErrorCode, Fault, GroupName, NodeId};
 
+pub(crate) use allegiance::Rival;
+use daemon::quota::network_of;
 use group::Group;
 pub(crate) use member::{Member, State};
 use reach::Reach;
@@ -76,13 +80,30 @@ pub(crate) struct Count {
     pub(crate) drained: usize,
 }
 
+/// How many members there may be, and when one counts as silent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Most members of all groups together.
+    pub(crate) members_max: usize,
+    /// Most members that joined from one address.
+    pub(crate) per_address: usize,
+    /// A member that was not heard of for so long is OFFLINE.
+    pub(crate) check_interval: Duration,
+}
+
 /// Where a storage joins, and as who.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// Where clients are to be sent.
     pub(crate) addr: SocketAddr,
+    /// Where the connection comes from that joined.
+    pub(crate) peer: IpAddr,
     /// Who it is, if it told.
     pub(crate) node: Option<NodeId>,
+    /// Whether it takes orders under the digest of its node id, and remembers its cluster.
+    pub(crate) remembers: bool,
+    /// The cluster it joined before, if it told.
+    pub(crate) cluster: Option<ClusterId>,
     /// What is odd about the address.
     pub(crate) note: Option<Arc<str>>,
 }
@@ -90,12 +111,20 @@ pub(crate) struct Place {
 /// All groups that have members.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    members_max: usize,
-    check_interval: Duration,
+    limits: Limits,
     groups: BTreeMap<GroupName, Group>,
+    /// The groups of the database, open or closed; absent until it was read.
+    registered: Option<BTreeSet<GroupName>>,
+    /// The groups of the members that never beat, by number: the earliest join comes first.
+    unproven: BTreeMap<u64, GroupName>,
+    /// The members by the address that joined, each with its group: an IPv6 address stands for its
+    /// network.
+    by_peer: HashMap<IpAddr, BTreeMap<u64, GroupName>>,
     /// The groups of the OFFLINE members, by when a member was last heard of and its number: who has
     /// been silent for longest comes first.
     offline: BTreeMap<(Duration, u64), GroupName>,
+    /// How many members remember each cluster.
+    clusters: BTreeMap<ClusterId, usize>,
     /// Where the members are that told who they are.
     by_node: BTreeMap<NodeId, (GroupName, u64)>,
     /// The members that live, unless their addresses are being tried.
@@ -105,11 +134,14 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    pub(crate) fn new(members_max: usize, check_interval: Duration) -> Groups {
+    pub(crate) fn new(limits: Limits) -> Groups {
         Groups {
-            members_max,
-            check_interval,
+            limits,
             groups: BTreeMap::new(),
+            registered: None,
+            unproven: BTreeMap::new(),
+            by_peer: HashMap::new(),
+            clusters: BTreeMap::new(),
             offline: BTreeMap::new(),
             by_node: BTreeMap::new(),
             tries: Tries::default(),
@@ -119,62 +151,46 @@ impl Groups {
     }
 
     /// Takes on other limits. More members than there may be now stay until newer ones come.
-    pub(crate) fn limit(&mut self, members_max: usize, check_interval: Duration) {
-        self.members_max = members_max;
-        self.check_interval = check_interval;
+    pub(crate) fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Most members of all groups together.
     pub(crate) fn members_max(&self) -> usize {
-        self.members_max
+        self.limits.members_max
+    }
+
+    /// Takes note of the groups of the database, open and closed.
+    pub(crate) fn register(&mut self, groups: BTreeSet<GroupName>) {
+        self.registered = Some(groups);
     }
 
     /// A storage joins at an address; one that is known keeps its place, and one that was at
     /// another address leaves that.
     ///
     /// # Errors
-    /// Busy, when there are too many members already and none of them is OFFLINE. Exists, when
+    /// Busy, when there are too many members already and none of them can make room. Exists, when
     /// another member that lives has its node id, or its address.
     pub(crate) fn join(&mut self, place: Place, join: Join, now: Now) -> Result<Joined, Fault> {
-        let Place { addr, node, note } = place;
         let name = join.member.group.clone();
-        let replaced = match &node {
-            Some(node) => self.make_way(node, addr, &join)?,
-            None => None,
-        };
-        let known = self.groups.get(&name).and_then(|group| group.at(addr));
+        let replaced = self.make_way(&place, &join)?;
+        let known = self
+            .groups
+            .get(&name)
+            .and_then(|group| group.at(place.addr));
         let is_new = known.is_none();
-        let forgotten = if is_new { self.make_room()? } else { None };
-        if let Some(number) = known {
-            self.forget_silence(&name, number);
-        }
+        let forgotten = if is_new {
+            self.make_room(place.peer, &name)?
+        } else {
+            None
+        };
         self.n_joins += 1;
-        self.n_members += usize::from(is_new);
         let ticket = Ticket {
-            group: name.clone(),
+            group: name,
             number: known.unwrap_or(self.n_joins),
             join_number: self.n_joins,
         };
-        let member = Member {
-            join: Arc::new(join),
-            addr,
-            state: State::Online,
-            beat_time: now.epoch,
-            report: None,
-            node: node.clone(),
-            note,
-            reach: Reach::Untried,
-            heard: now.elapsed,
-            join_number: self.n_joins,
-        };
-        if let Some(node) = node {
-            self.by_node.insert(node, (name.clone(), ticket.number));
-        }
-        self.tries.set(ticket.number, &name, now.elapsed);
-        let group = self.groups.entry(name).or_default();
-        if let Some(before) = group.put(ticket.number, member) {
-            self.forget_node(&before, ticket.number, &ticket.group);
-        }
+        self.enter(&ticket, place, join, now);
         Ok(Joined {
             ticket,
             is_new,
@@ -183,16 +199,40 @@ impl Groups {
         })
     }
 
-    /// Sees to it that one more fits in; tells who had to go.
-    fn make_room(&mut self) -> Result<Option<Member>, Fault> {
-        if self.n_members < self.members_max {
-            return Ok(None);
-        }
-        let Some(((_, number), name)) = self.offline.pop_first() else {
-            let message = format!("{} members already, no room for more", self.n_members);
-            return Err(Fault::new(ErrorCode::Busy, message));
+    /// Enters a member that joined, in the place of what was known of it.
+    fn enter(&mut self, ticket: &Ticket, place: Place, join: Join, now: Now) {
+        let (name, number) = (&ticket.group, ticket.number);
+        let before = self.remove(name, number);
+        let has_beaten = before.is_some_and(|before| before.has_beaten);
+        let member = Member {
+            join: Arc::new(join),
+            addr: place.addr,
+            peer: place.peer,
+            state: State::Online,
+            has_beaten,
+            beat_time: now.epoch,
+            report: None,
+            node: place.node.clone(),
+            remembers: place.remembers,
+            cluster: None,
+            note: place.note,
+            reach: Reach::Untried,
+            heard: now.elapsed,
+            join_number: ticket.join_number,
         };
-        Ok(self.remove(&name, number))
+        if let Some(node) = place.node {
+            self.by_node.insert(node, (name.clone(), number));
+        }
+        if !has_beaten {
+            self.unproven.insert(number, name.clone());
+        }
+        let of_peer = self.by_peer.entry(network_of(place.peer)).or_default();
+        of_peer.insert(number, name.clone());
+        self.tries.set(number, name, now.elapsed);
+        self.n_members += 1;
+        let group = self.groups.entry(name.clone()).or_default();
+        group.put(number, member);
+        self.note_cluster(ticket, place.cluster);
     }
 
     fn remove(&mut self, name: &GroupName, number: u64) -> Option<Member> {
@@ -203,7 +243,21 @@ impl Groups {
         }
         self.n_members -= 1;
         self.tries.forget(number);
-        self.forget_node(&removed, number, name);
+        self.offline.remove(&(removed.heard, number));
+        self.unproven.remove(&number);
+        self.count_cluster(removed.cluster.as_ref(), None);
+        let peer = network_of(removed.peer);
+        if let Some(of_peer) = self.by_peer.get_mut(&peer) {
+            of_peer.remove(&number);
+            if of_peer.is_empty() {
+                self.by_peer.remove(&peer);
+            }
+        }
+        if let Some(node) = &removed.node
+            && self.by_node.get(node).is_some_and(|(_, n)| *n == number)
+        {
+            self.by_node.remove(node);
+        }
         Some(removed)
     }
 
@@ -231,14 +285,18 @@ impl Groups {
         found.next().is_none().then_some(ticket)
     }
 
-    /// A member lives. Tells what was known of it before, nothing when it is not there any more.
+    /// A member lives. Tells what was known of it before, nothing when it is not there any more or
+    /// has joined again since on another connection.
     pub(crate) fn beat(&mut self, ticket: &Ticket, now: Now) -> Option<Member> {
+        self.member_of(ticket)?;
         self.forget_silence(&ticket.group, ticket.number);
+        self.unproven.remove(&ticket.number);
         let group = self.groups.get_mut(&ticket.group)?;
         let member = group.members.get_mut(&ticket.number)?;
         let before = member.clone();
         member.heard = now.elapsed;
         member.beat_time = now.epoch;
+        member.has_beaten = true;
         group.set_state(ticket.number, State::Active);
         if before.state == State::Offline {
             self.tries.set(ticket.number, &ticket.group, now.elapsed);
@@ -246,9 +304,19 @@ impl Groups {
         Some(before)
     }
 
-    /// A member tells how it is. Tells what was known of it before, nothing when it is not there
-    /// any more.
+    /// The member that joined on a connection, unless it has joined again since on another one.
+    fn member_of(&self, ticket: &Ticket) -> Option<&Member> {
+        let member = self
+            .groups
+            .get(&ticket.group)?
+            .members
+            .get(&ticket.number)?;
+        (member.join_number == ticket.join_number).then_some(member)
+    }
+
+    /// A member tells how it is. Tells what was known of it before, as [`Groups::beat`] does.
     pub(crate) fn report(&mut self, ticket: &Ticket, report: Arc<Report>) -> Option<Member> {
+        self.member_of(ticket)?;
         let group = self.groups.get_mut(&ticket.group)?;
         let member = group.members.get_mut(&ticket.number)?;
         let before = member.clone();
@@ -259,23 +327,19 @@ impl Groups {
     /// A member goes. Nothing happens when it is not there any more, or has joined again since on
     /// another connection.
     pub(crate) fn leave(&mut self, ticket: &Ticket) -> Option<Member> {
-        let group = self.groups.get(&ticket.group)?;
-        let member = group.members.get(&ticket.number)?;
-        if member.join_number != ticket.join_number {
-            return None;
-        }
-        self.forget_silence(&ticket.group, ticket.number);
+        self.member_of(ticket)?;
         self.remove(&ticket.group, ticket.number)
     }
 
-    /// Strikes members off that an administrator names by address or node id. Tells who they were.
+    /// Strikes members off that an administrator names by address, node id or what stands for it. Tells who they were.
     ///
     /// # Errors
     /// One lives: it would be back at its next beat. Or there is none.
     pub(crate) fn forget(&mut self, storage: &str) -> Result<Vec<Member>, Fault> {
         let named = |member: &Member| {
-            let node = member.node.as_ref().map(NodeId::as_str);
-            member.addr.to_string() == storage || node == Some(storage)
+            let is_node =
+                |node: &NodeId| node.as_str() == storage || node.digest().as_str() == storage;
+            member.addr.to_string() == storage || member.node.as_ref().is_some_and(is_node)
         };
         let mut found = Vec::new();
         for (name, group) in &self.groups {
@@ -288,12 +352,11 @@ impl Groups {
             }
         }
         if found.is_empty() {
-            let message = format!("no storage has the address or node id {storage}");
+            let message = format!("no storage has the address or node {storage}");
             return Err(Fault::new(ErrorCode::NotFound, message));
         }
         let mut forgotten = Vec::new();
         for (name, number) in found {
-            self.forget_silence(&name, number);
             forgotten.extend(self.remove(&name, number));
         }
         Ok(forgotten)
@@ -301,7 +364,7 @@ impl Groups {
 
     /// Finds out who has been silent for too long; tells who is OFFLINE since just now.
     pub(crate) fn check(&mut self, now: Now) -> Vec<Member> {
-        let Some(since) = now.elapsed.checked_sub(self.check_interval) else {
+        let Some(since) = now.elapsed.checked_sub(self.limits.check_interval) else {
             return Vec::new();
         };
         let mut lost = Vec::new();

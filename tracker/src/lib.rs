@@ -8,6 +8,7 @@ pub mod config;
 mod globals;
 
 mod groups;
+mod lines;
 mod listing;
 mod overview;
 mod place;

@@ -1,5 +1,6 @@
 //! The members as people read them: the reply to GROUPS. And how long lists are spared.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{Local, TimeZone};
@@ -21,31 +22,31 @@ const KEPT: Duration = Duration::from_secs(1);
 pub(crate) struct Kept(Mutex<Option<Body>>);
 
 struct Body {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     /// On the clock of [`Now::elapsed`](crate::groups::Now::elapsed).
     made_at: Duration,
 }
 
 impl Kept {
     /// What `make` makes of `n_members`: now or, when they are many, just before. Those who ask for
-    /// a long list at once wait for one that is made.
+    /// a long list at once wait for one that is made, and share it.
     pub(crate) fn body(
         &self,
         n_members: usize,
         now: Duration,
         make: impl FnOnce() -> Vec<u8>,
-    ) -> Vec<u8> {
+    ) -> Arc<[u8]> {
         if n_members <= SMALL {
             *self.0.lock() = None;
-            return make();
+            return make().into();
         }
         let mut kept = self.0.lock();
         match &*kept {
-            Some(kept) if now.saturating_sub(kept.made_at) < KEPT => kept.bytes.clone(),
+            Some(kept) if now.saturating_sub(kept.made_at) < KEPT => Arc::clone(&kept.bytes),
             _ => {
-                let bytes = make();
+                let bytes: Arc<[u8]> = make().into();
                 *kept = Some(Body {
-                    bytes: bytes.clone(),
+                    bytes: Arc::clone(&bytes),
                     made_at: now,
                 });
                 bytes
@@ -111,13 +112,15 @@ mod tests {
     fn a_long_list_is_made_once_a_second_and_a_short_one_each_time() {
         let (kept, began) = (Kept::default(), Duration::from_secs(5));
         let body = |n_members: usize, mark: u8, now| kept.body(n_members, now, || vec![mark]);
-        assert_eq!(body(SMALL, 1, began), [1]);
-        assert_eq!(body(SMALL, 2, began), [2]);
-        assert_eq!(body(SMALL + 1, 3, began), [3]);
-        assert_eq!(body(SMALL + 2, 4, began + KEPT / 2), [3]);
-        assert_eq!(body(SMALL + 2, 5, began + KEPT), [5]);
-        assert_eq!(body(SMALL, 6, began + KEPT), [6]);
-        assert_eq!(body(SMALL + 1, 7, began + KEPT), [7]);
+        assert_eq!(*body(SMALL, 1, began), [1]);
+        assert_eq!(*body(SMALL, 2, began), [2]);
+        let long = body(SMALL + 1, 3, began);
+        let again = body(SMALL + 2, 4, began + KEPT / 2);
+        // The same bytes, not a copy: many may ask and read nothing.
+        assert!(*long == [3] && Arc::ptr_eq(&long, &again));
+        assert_eq!(*body(SMALL + 2, 5, began + KEPT), [5]);
+        assert_eq!(*body(SMALL, 6, began + KEPT), [6]);
+        assert_eq!(*body(SMALL + 1, 7, began + KEPT), [7]);
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub(crate) struct Shown(pub(crate) Arc<Globals>);
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
         health.needs_database(&self.0.routes.availability());
+        if let Some(why) = self.0.foreign_database() {
+            health.degrade(format!("users without a group are refused: {why}"));
+        }
     }
 
     fn measure(&self, page: &mut Page) {
@@ -64,6 +67,10 @@ impl Subject for Shown {
         let refused = self.0.refusals.lock().list(self.0.now().epoch).len();
         page.gauge("tnv_tracker_refused_storages", help)
             .sample(&[], refused as f64);
+        let help = "Whether the database is another one than the storages know: 1 then.";
+        let is_foreign = self.0.foreign_database().is_some();
+        page.gauge("tnv_tracker_foreign_database", help)
+            .sample(&[], f64::from(u8::from(is_foreign)));
         let help = "Most storages that are remembered, see members_max.";
         page.gauge("tnv_tracker_members_max", help)
             .sample(&[], self.0.groups.lock().members_max() as f64);

@@ -35,6 +35,7 @@ pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
             up_since: globals.up_since,
             time: globals.now().epoch,
             database_error: known.error.clone().unwrap_or_default(),
+            warnings: globals.foreign_database().into_iter().collect(),
         },
         groups: groups.collect(),
         refused: globals.refusals.lock().list(globals.now().epoch),
@@ -65,9 +66,8 @@ fn storage(member: &Member, all_are_loopback: bool, reports_left: &mut usize) ->
         address: member.addr.to_string(),
         hostname: join.member.hostname.to_string(),
         node: member
-            .node
-            .as_ref()
-            .map(ToString::to_string)
+            .shown_node()
+            .map(|node| node.to_string())
             .unwrap_or_default(),
         version: join.version.to_string(),
         status: status(member.state).to_owned(),

@@ -46,7 +46,10 @@ pub(crate) fn of(hello: Option<&Hello>, peer: IpAddr, port: u16) -> Result<Place
     };
     Ok(Place {
         addr,
+        peer,
         node: hello.map(|hello| hello.node.clone()),
+        remembers: hello.is_some_and(|hello| hello.remembers),
+        cluster: hello.and_then(|hello| hello.cluster.clone()),
         note: note.map(Into::into),
     })
 }
@@ -61,6 +64,8 @@ mod tests {
             advertise: address.map(|_| "films.example:23000".parse().unwrap()),
             address: address.map(|address| address.parse().unwrap()),
             local: Some(local.parse().unwrap()),
+            remembers: false,
+            cluster: None,
         }
     }
 

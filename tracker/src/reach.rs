@@ -13,6 +13,7 @@ use log::{debug, info, warn};
 
 use crate::globals::Globals;
 use crate::groups::Ticket;
+use crate::lines::Line;
 
 /// Threads that try, and so the most tries at a time.
 const THREADS: usize = 4;
@@ -62,15 +63,18 @@ fn try_one(globals: &Globals, ticket: &Ticket, addr: SocketAddr) {
     let now = globals.now().elapsed;
     let turned = globals.groups.lock().tried(ticket, failure, now);
     let Some(member) = turned else { return };
+    let Some(more) = globals.lines.due(Line::Unreachable) else {
+        return;
+    };
     let name = &member.join.member;
     match member.unreachable() {
         Some(why) => warn!(
             "{}/{}: {why}; clients are not sent there: is it the address that clients use? See \
-             advertise",
+             advertise{more}",
             name.group, name.hostname
         ),
         None => info!(
-            "{addr} can be connected to: {}/{}",
+            "{addr} can be connected to: {}/{}{more}",
             name.group, name.hostname
         ),
     }

@@ -124,7 +124,11 @@ impl Router {
         let Question { app, user, .. } = question;
         match (self.globals.routes.find(app, user), stale) {
             (Ok(Some(binding)), _) => Ok(self.follow(question, binding)),
-            (Ok(None), _) if question.purpose == Purpose::Look => Err(no_group(question)),
+            (Ok(None), _) if question.purpose == Purpose::Look => {
+                // The right database may know better.
+                self.check_database(question)?;
+                Err(no_group(question))
+            }
             (Ok(None), _) => self.choose(question).map(|group| Found {
                 group,
                 was_read: true,
@@ -197,8 +201,20 @@ impl Router {
         }
     }
 
+    /// Refuses a user of whom the database knows nothing while it is not the one that the storages
+    /// know: the user may have files in any group.
+    fn check_database(&self, Question { app, user, .. }: Question<'_>) -> Result<(), Fault> {
+        match self.globals.foreign_database() {
+            Some(why) => Err(unavailable(format!(
+                "{app}/{user} has no group here, and {why}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Makes the user's row, unless too many were made of late.
     fn bind(&self, question: Question<'_>, group: &GroupName) -> Result<GroupName, Fault> {
+        self.check_database(question)?;
         let globals = &self.globals;
         let Question {
             app, user, client, ..

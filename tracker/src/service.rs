@@ -6,14 +6,15 @@ use std::sync::Arc;
 use daemon::admin::{Challenge, Guard};
 use daemon::wire::{Caller, Lane, Reply, Service};
 use log::{info, warn};
-use proto::hello::Hello;
+use proto::hello::{Hello, Welcome};
 use proto::report::Report;
 use proto::tracker::{ADMIN, CLUSTER, GROUPS, Join, LOOKUP, Member, SADDRS, TrackerRequest};
 use proto::{ErrorCode, Fault};
 
 use crate::admin;
 use crate::globals::Globals;
-use crate::groups::{State, Ticket};
+use crate::groups::{Joined, State, Ticket};
+use crate::lines::Line;
 use crate::listing::{self, Kept};
 use crate::overview;
 use crate::place;
@@ -48,6 +49,24 @@ impl TrackerService {
         }
     }
 
+    /// The reply's body: an earlier storage expects none.
+    fn hello(&self, hello: Hello, session: &mut Session) -> Vec<u8> {
+        let globals = &self.globals;
+        let body = if hello.remembers {
+            let is_new = hello.cluster.is_none();
+            let cluster = is_new.then(|| globals.cluster_for_new()).flatten();
+            Welcome { cluster }.encode()
+        } else {
+            Vec::new()
+        };
+        if let Some(ticket) = &session.ticket {
+            let cluster = hello.cluster.clone();
+            globals.groups.lock().note_cluster(ticket, cluster);
+        }
+        session.hello = Some(hello);
+        body
+    }
+
     fn join(&self, join: Join, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
         if join.port == 0 {
             return Err(Fault::new(ErrorCode::BadRequest, "port is 0"));
@@ -67,29 +86,45 @@ impl TrackerService {
         });
         let entered = entered.inspect_err(|fault| {
             let text = format!("{text} from {}: {fault}", ip_of(peer));
-            if globals.refusals.lock().note(who.clone(), &text, now.epoch) {
-                warn!("join is refused: {text}");
+            if globals.refusals.lock().note(who.clone(), &text, now.epoch)
+                && let Some(more) = globals.lines.due(Line::JoinRefused)
+            {
+                warn!("join is refused: {text}{more}");
             }
         });
         let (at, joined) = entered?;
         globals.refusals.lock().forget(&who);
-        info!("{peer} join: {text} at {at}");
-        if let Some(member) = &joined.replaced {
-            info!("{text} was at {} before", member.addr);
+        self.tell_of_join(&text, peer, at, &joined);
+        session.ticket = Some(joined.ticket);
+        Ok(())
+    }
+
+    fn tell_of_join(&self, text: &str, peer: SocketAddr, at: SocketAddr, joined: &Joined) {
+        let Globals { lines, known, .. } = &*self.globals;
+        if let Some(more) = lines.due(Line::Joined) {
+            info!("{peer} join: {text} at {at}{more}");
         }
-        if let Some(member) = &joined.forgotten {
+        if let Some(member) = &joined.replaced
+            && let Some(more) = lines.due(Line::Moved)
+        {
+            info!("{text} was at {} before{more}", member.addr);
+        }
+        if let Some(member) = &joined.forgotten
+            && let Some(more) = lines.due(Line::MadeRoom)
+        {
             let name = &member.join.member;
             warn!(
-                "{} is forgotten to make room: {}/{}",
+                "{} is forgotten to make room: {}/{}{more}",
                 member.addr, name.group, name.hostname
             );
         }
         let group = joined.ticket.group();
-        if joined.is_new && !globals.known.lock().has(group) {
-            warn!("{at}: no user is given to {group}, which is not in the database");
+        if joined.is_new
+            && !known.lock().has(group)
+            && let Some(more) = lines.due(Line::Unregistered)
+        {
+            warn!("{at}: no user is given to {group}, which is not in the database{more}");
         }
-        session.ticket = Some(joined.ticket);
-        Ok(())
     }
 
     fn beat(&self, name: &Member, peer: SocketAddr, session: &Session) -> Result<(), Fault> {
@@ -108,8 +143,11 @@ impl TrackerService {
         let before = groups.beat(&ticket, self.globals.now());
         drop(groups);
         let before = before.ok_or_else(unknown)?;
-        if before.state != State::Active {
-            info!("{peer} beat: {}/{} is active", name.group, name.hostname);
+        if before.state != State::Active
+            && let Some(more) = self.globals.lines.due(Line::Active)
+        {
+            let Member { group, hostname } = name;
+            info!("{peer} beat: {group}/{hostname} is active{more}");
         }
         Ok(())
     }
@@ -124,21 +162,35 @@ impl TrackerService {
         drop(groups);
         let before = before.ok_or_else(elsewhere)?;
         let text = format!("{} {}/{}", before.addr, name.group, name.hostname);
-        let before = before.report.unwrap_or_default();
-        if before.drain != now.drain {
-            info!("{text} is drained of: {}", now.drain.as_str());
-        }
-        match (before.uploads, now.uploads) {
-            (true, false) => warn!("{text} takes no uploads"),
-            (false, true) => info!("{text} takes uploads again"),
-            _ => {}
-        }
-        match (before.downloads, now.downloads) {
-            (true, false) => warn!("{text} serves no downloads"),
-            (false, true) => info!("{text} serves downloads again"),
-            _ => {}
-        }
+        self.tell_of_report(&text, &before.report.unwrap_or_default(), &now);
         Ok(())
+    }
+
+    fn tell_of_report(&self, text: &str, before: &Report, now: &Report) {
+        let due = || self.globals.lines.due(Line::Reported);
+        if before.drain != now.drain
+            && let Some(more) = due()
+        {
+            info!("{text} is drained of: {}{more}", now.drain.as_str());
+        }
+        if before.uploads != now.uploads
+            && let Some(more) = due()
+        {
+            if now.uploads {
+                info!("{text} takes uploads again{more}");
+            } else {
+                warn!("{text} takes no uploads{more}");
+            }
+        }
+        if before.downloads != now.downloads
+            && let Some(more) = due()
+        {
+            if now.downloads {
+                info!("{text} serves downloads again{more}");
+            } else {
+                warn!("{text} serves no downloads{more}");
+            }
+        }
     }
 
     fn leave(&self, name: &Member, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
@@ -147,10 +199,10 @@ impl TrackerService {
             let left = self.globals.groups.lock().leave(ticket);
             session.ticket = None;
             if let Some(member) = left {
-                info!(
-                    "{peer} leave: {}/{} at {}",
-                    name.group, name.hostname, member.addr
-                );
+                if let Some(more) = self.globals.lines.due(Line::Left) {
+                    let Member { group, hostname } = name;
+                    info!("{peer} leave: {group}/{hostname} at {}{more}", member.addr);
+                }
                 return Ok(());
             }
         }
@@ -159,10 +211,10 @@ impl TrackerService {
     }
 
     /// The reply's body: everybody as of now or, when there are many, of just before.
-    fn list(&self, kept: &Kept, make: fn(&Globals) -> Vec<u8>) -> Vec<u8> {
+    fn list(&self, kept: &Kept, make: fn(&Globals) -> Vec<u8>) -> Reply {
         let globals = &*self.globals;
         let n_members = globals.groups.lock().len();
-        kept.body(n_members, globals.now().elapsed, || make(globals))
+        Reply::Shared(kept.body(n_members, globals.now().elapsed, || make(globals)))
     }
 }
 
@@ -225,8 +277,8 @@ impl Service for TrackerService {
             TrackerRequest::Report(name, report) => {
                 self.report(&name, *report, session).map(nothing)
             }
-            TrackerRequest::Groups => Ok(self.list(&self.groups, listing::groups)),
-            TrackerRequest::Cluster => Ok(self.list(&self.cluster, overview::cluster)),
+            TrackerRequest::Groups => return Ok(self.list(&self.groups, listing::groups)),
+            TrackerRequest::Cluster => return Ok(self.list(&self.cluster, overview::cluster)),
             TrackerRequest::Saddrs(saddrs) => {
                 let reply = self.router.route(saddrs, ip_of(peer), Purpose::Upload);
                 reply.map(|reply| reply.encode())
@@ -238,13 +290,10 @@ impl Service for TrackerService {
             TrackerRequest::Challenge => Ok(Guard::challenge(&mut session.challenge).to_vec()),
             TrackerRequest::Admin(signed) => {
                 let challenge = &mut session.challenge;
-                let order = self.globals.guard.open(&signed, &(), challenge, peer);
+                let order = self.globals.guard.open(&signed, &[()], challenge, peer);
                 order.and_then(|order| admin::obey(&self.globals, order, peer))
             }
-            TrackerRequest::Hello(hello) => {
-                session.hello = Some(*hello);
-                Ok(Vec::new())
-            }
+            TrackerRequest::Hello(hello) => Ok(self.hello(*hello, session)),
         };
         body.map(Reply::Body)
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use daemon::Stop;
 use daemon::ticker::Ticker;
-use log::{debug, warn};
+use log::{debug, info, warn};
 
 use crate::globals::Globals;
+use crate::lines::Line;
 
 /// Looks in one check interval: a lost member is sent to for an eighth of it longer at most.
 const LOOKS: u32 = 8;
@@ -24,7 +25,11 @@ pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<[Ticker; 
     let interval = globals.config.check_interval.duration() / LOOKS;
     let interval = interval.clamp(Duration::from_millis(1), LOOK_MAX);
     let (members, groups) = (Arc::clone(globals), Arc::clone(globals));
-    let status = Ticker::start("status", interval, stop.clone(), move || look(&members))?;
+    let mut was_foreign = false;
+    let status = Ticker::start("status", interval, stop.clone(), move || {
+        look(&members);
+        was_foreign = tell_of_database(&members, was_foreign);
+    })?;
     // On a thread of its own: a database that hangs must not keep silent members in the lists.
     let groups = Ticker::start("groups", GROUPS_INTERVAL, stop.clone(), move || {
         if let Err(e) = groups.read_all_groups() {
@@ -36,12 +41,42 @@ pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<[Ticker; 
 
 fn look(globals: &Globals) {
     let now = globals.now();
-    let lost = globals.groups.lock().check(now);
+    let mut groups = globals.groups.lock();
+    let (lost, expired) = (groups.check(now), groups.expire(now));
+    drop(groups);
     for member in lost {
+        let Some(more) = globals.lines.due(Line::Offline) else {
+            continue;
+        };
         let name = &member.join.member;
         warn!(
-            "{} is offline: {}/{}",
+            "{} is offline: {}/{}{more}",
             member.addr, name.group, name.hostname
         );
     }
+    for member in expired {
+        let Some(more) = globals.lines.due(Line::Expired) else {
+            continue;
+        };
+        let name = &member.join.member;
+        info!(
+            "{} is forgotten after its silence: {}/{}{more}",
+            member.addr, name.group, name.hostname
+        );
+    }
+}
+
+/// Tells when the database turns out not to be the one that the storages know, and when that is
+/// over; whether it is so now.
+fn tell_of_database(globals: &Globals, was_foreign: bool) -> bool {
+    let foreign = globals.foreign_database();
+    match &foreign {
+        Some(why) if !was_foreign => warn!(
+            "users without a group are refused, {why}; restore the database, or have this one taken \
+             as it is with --adopt-cluster"
+        ),
+        None if was_foreign => info!("the database is the one that the storages know"),
+        _ => {}
+    }
+    foreign.is_some()
 }

@@ -4,24 +4,40 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// At most one line of a kind in this time; the others are counted.
+/// How long it takes until one more line of a kind is due.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Lets one line a second through, of each kind `K`; there should be few kinds.
+/// Lets one line a second through, of each kind `K`, after a number that may come at once; there
+/// should be few kinds.
 #[derive(Debug)]
-pub struct Seldom<K>(Mutex<Vec<Last<K>>>);
+pub struct Seldom<K> {
+    burst: u32,
+    lines: Mutex<Vec<Last<K>>>,
+}
 
 /// The last line of a kind.
 #[derive(Debug)]
 struct Last<K> {
     kind: K,
     at: Instant,
+    /// How many lines are due, in time.
+    credit: Duration,
     unwritten: u64,
 }
 
 impl<K> Default for Seldom<K> {
     fn default() -> Seldom<K> {
-        Seldom(Mutex::new(Vec::new()))
+        Seldom::with_burst(1)
+    }
+}
+
+impl<K> Seldom<K> {
+    /// Lets `burst` lines of a kind through at once, one at least.
+    pub fn with_burst(burst: u32) -> Seldom<K> {
+        Seldom {
+            burst: burst.max(1),
+            lines: Mutex::new(Vec::new()),
+        }
     }
 }
 
@@ -35,20 +51,24 @@ impl<K: PartialEq> Seldom<K> {
     }
 
     fn due_at(&self, kind: K, now: Instant) -> Option<u64> {
-        let mut lines = self.0.lock();
+        let most = INTERVAL * self.burst;
+        let mut lines = self.lines.lock();
         let Some(last) = lines.iter_mut().find(|last| last.kind == kind) else {
             lines.push(Last {
                 kind,
                 at: now,
+                credit: most - INTERVAL,
                 unwritten: 0,
             });
             return Some(0);
         };
-        if now.saturating_duration_since(last.at) < INTERVAL {
+        let credit = last.credit + now.saturating_duration_since(last.at);
+        (last.at, last.credit) = (now, credit.min(most));
+        let Some(left) = last.credit.checked_sub(INTERVAL) else {
             last.unwritten += 1;
             return None;
-        }
-        last.at = now;
+        };
+        last.credit = left;
         Some(std::mem::take(&mut last.unwritten))
     }
 }
@@ -69,5 +89,16 @@ mod tests {
         assert_eq!(seldom.due_at(503, began + INTERVAL), Some(5));
         assert_eq!(seldom.due_at(503, began + 2 * INTERVAL), Some(0));
         assert_eq!(Seldom::default().due(()), Some(String::new()));
+    }
+    #[test]
+    fn a_burst_is_let_through_and_then_one_line_in_each_interval() {
+        let seldom = Seldom::with_burst(3);
+        let began = Instant::now();
+        let n_due = |secs: u32| {
+            let due = (0..10).filter_map(|_| seldom.due_at((), began + INTERVAL * secs));
+            due.count()
+        };
+        assert_eq!([0, 1, 2, 60].map(n_due), [3, 1, 1, 3]);
+        assert_eq!(seldom.due_at((), began + INTERVAL * 61), Some(7));
     }
 }

@@ -115,13 +115,17 @@ fn hello() -> impl Strategy<Value = TrackerRequest> {
     let advertise = proptest::option::of(parsed("[a-z0-9.-]{1,200}:[1-9][0-9]{0,3}"));
     let address = proptest::option::of(any::<std::net::SocketAddr>());
     let local = proptest::option::of(any::<std::net::IpAddr>());
-    (parsed("[0-9a-f]{32}"), advertise, address, local).prop_map(
-        |(node, advertise, address, local)| {
+    let cluster = proptest::option::of(parsed("[0-9a-f]{32}"));
+    let addresses = (advertise, address, local);
+    (parsed("[0-9a-f]{32}"), addresses, any::<bool>(), cluster).prop_map(
+        |(node, (advertise, address, local), remembers, cluster)| {
             TrackerRequest::Hello(Box::new(Hello {
                 node,
                 advertise,
                 address: address.map(plain),
                 local,
+                remembers,
+                cluster,
             }))
         },
     )

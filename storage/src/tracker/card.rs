@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use client::{Connection, ConnectionConfig, Error};
 use daemon::net::Connections;
-use log::debug;
+use log::{debug, warn};
 use parking_lot::Mutex;
-use proto::hello::Hello;
+use proto::hello::{Hello, WELCOME_MAX, Welcome};
 use proto::report::{Drain, Report};
 use proto::tracker::{Join, Member, REPLY, TrackerRequest};
-use proto::{Address, Version};
+use proto::{Address, ClusterId, Version};
 
 use crate::ability::Ability;
 use crate::clock::epoch_secs;
@@ -58,15 +58,45 @@ impl Card {
     /// connection comes from.
     pub(super) fn introduce(&self, tracker: &Address) -> Result<Connection, Error> {
         let mut connection = self.connect(tracker)?;
+        self.greet(&mut connection)?;
+        Ok(connection)
+    }
+
+    /// Tells a tracker who this storage is. If the storage does not know its cluster yet it remembers
+    /// the one that the tracker names, and says so.
+    pub(super) fn greet(&self, connection: &mut Connection) -> Result<(), Error> {
+        let identity = &self.globals.identity;
+        let known = identity.cluster();
+        let welcome = self.hello(connection, known.clone())?;
+        if let (None, Some(cluster)) = (known, welcome.cluster) {
+            match identity.join_cluster(&cluster) {
+                Ok(()) => drop(self.hello(connection, Some(cluster))?),
+                Err(e) => warn!("cannot remember the cluster {cluster}: {e}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn hello(
+        &self,
+        connection: &mut Connection,
+        cluster: Option<ClusterId>,
+    ) -> Result<Welcome, Error> {
         let advertise = self.globals.config.advertise.clone();
         let hello = Hello {
             node: self.globals.identity.node.clone(),
             address: self.resolve(advertise.as_ref())?,
             advertise,
             local: connection.local_addr().ok().map(|addr| addr.ip()),
+            remembers: true,
+            cluster,
         };
-        self.tell(&mut connection, TrackerRequest::Hello(Box::new(hello)))?;
-        Ok(connection)
+        let request = TrackerRequest::Hello(Box::new(hello));
+        let body = connection.call(&request.encode(), REPLY, WELCOME_MAX)?;
+        Ok(Welcome::decode(&body).unwrap_or_else(|e| {
+            debug!("the reply to a hello is not understood: {e}");
+            Welcome::default()
+        }))
     }
 
     /// The first address of the advertised name, an IPv4 one if there is any: what a C++ client

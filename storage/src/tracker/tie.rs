@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use client::{Connection, Error, may_be_unknown};
 use daemon::Stop;
+use daemon::logging::Seldom;
 use log::{debug, info, warn};
 use proto::Address;
 use proto::tracker::TrackerRequest;
@@ -26,6 +27,8 @@ pub(super) struct Tie {
     complaint: Option<String>,
     /// Since when the tracker is known not to know hellos and reports.
     refused: Option<Instant>,
+    /// Says that the tracker forgot this storage.
+    forgotten: Seldom<()>,
 }
 
 impl Tie {
@@ -35,6 +38,7 @@ impl Tie {
             tracker,
             complaint: None,
             refused: None,
+            forgotten: Seldom::default(),
         }
     }
 
@@ -74,14 +78,21 @@ impl Tie {
         );
         loop {
             match card.beat(&mut connection) {
-                // It has forgotten us: a tracker that was started anew, perhaps behind a proxy.
-                Err(Error::Fault { .. }) => {
+                // A tracker that restarts breaks the connection. This one goes on, so another storage
+                // took the place of this one there, or an administrator struck it off.
+                Err(Error::Fault { source, .. }) => {
+                    card.globals.metrics.forgotten.inc();
+                    if let Some(more) = self.forgotten.due(()) {
+                        let tracker = &self.tracker;
+                        warn!("tracker {tracker} has forgotten this storage: {source}{more}");
+                    }
                     card.join(&mut connection)?;
                     card.beat(&mut connection)?;
                 }
                 beaten => beaten?,
             }
             card.globals.ties.beat(&self.tracker);
+            self.learn_cluster(&mut connection)?;
             let mut told = self.report(&mut connection)?;
             let beaten = Instant::now();
             loop {
@@ -147,6 +158,21 @@ impl Tie {
             warn!("tracker {tracker} sends no clients to {advertise}: it is of the C++ system");
         }
         self.refused = Some(Instant::now());
+    }
+
+    /// Asks for the cluster again if the tracker did not name one: its database was away, or it does
+    /// not know whether that is the right one.
+    fn learn_cluster(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        if self.refused.is_some() || self.card.globals.identity.cluster().is_some() {
+            return Ok(());
+        }
+        match self.card.greet(connection) {
+            Err(e @ (Error::Fault { .. } | Error::Resolve { .. })) => {
+                debug!("the cluster is not known: {:#}", anyhow::Error::from(e));
+                Ok(())
+            }
+            greeted => greeted,
+        }
     }
 
     /// Tells how this storage is; tells what of that trackers act on, if it was heard. A C++

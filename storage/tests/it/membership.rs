@@ -11,6 +11,7 @@ use daemon::net::Server;
 use daemon::status::StatusConfig;
 use daemon::units::Period;
 use daemon::wire::{Caller, Reply, Service, Wire};
+use proto::hello::Welcome;
 use proto::report::Report;
 use proto::tracker::TrackerRequest;
 use proto::{ErrorCode, Fault};
@@ -46,7 +47,13 @@ impl Service for Diary {
         {
             return Err(Fault::new(ErrorCode::Busy, "busy, waited 5s for a worker"));
         }
-        Ok(Reply::Body(Vec::new()))
+        let body = if kind == "hello" {
+            let cluster = Some("abc".parse().unwrap());
+            Welcome { cluster }.encode()
+        } else {
+            Vec::new()
+        };
+        Ok(Reply::Body(body))
     }
 }
 
@@ -219,8 +226,33 @@ fn trackers_are_told_the_same_node_id_after_a_restart_and_where_clients_go() {
     let address = first.address.unwrap();
     assert!(address.ip().is_loopback() && address.port() == 4000);
     assert_eq!(first.local, Some([127, 0, 0, 1].into()));
+    // The cluster that the tracker names is remembered, also after a restart.
+    assert_eq!((first.remembers, first.cluster), (true, None));
+    let named = Some("abc".parse().unwrap());
+    assert_eq!(next_hello().cluster, named);
     node.restart();
-    assert_eq!(next_hello().node, first.node);
+    let again = next_hello();
+    assert_eq!((again.node, again.cluster), (first.node, named));
+    drop(node);
+    server.shutdown();
+}
+
+#[test]
+fn that_a_tracker_forgot_this_storage_is_counted() {
+    let (server, diary) = tracker(true);
+    let node = Node::start_with(|config| {
+        config.trackers = vec![server.addr().into()];
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+    });
+    // It has joined again, and beaten.
+    for expected in ["join", "beat", "join", "beat"] {
+        while kind(&diary.recv_timeout(PATIENCE).unwrap()) != expected {}
+    }
+    let metrics = node.page("/metrics");
+    assert!(
+        metrics.contains("\ntnv_storage_forgotten_total 1\n"),
+        "{metrics}"
+    );
     drop(node);
     server.shutdown();
 }

@@ -3,9 +3,13 @@
 mod mysql;
 mod sqlite;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daemon::Stop;
 use daemon::db::{Availability, DatabaseUrl, DbError, Mysql};
 use log::debug;
-use proto::{AppId, GroupName, UserId};
+use proto::{AppId, ClusterId, GroupName, UserId};
 
 use crate::config::Config;
 
@@ -59,6 +63,16 @@ pub(crate) trait Routes: Send + Sync {
         to: &GroupName,
     ) -> Result<Option<GroupName>, DbError>;
 
+    /// The cluster this database belongs to: an id that is made with the first question. `None` after
+    /// [`Routes::unname_cluster`].
+    fn cluster(&self) -> Result<Option<ClusterId>, DbError>;
+
+    /// Gives the database this id if it has none.
+    fn name_cluster(&self, cluster: &ClusterId) -> Result<(), DbError>;
+
+    /// Takes the database's id away, durably, so that it may be given that of the storages.
+    fn unname_cluster(&self) -> Result<(), DbError>;
+
     /// Whether the database can be used, from memory.
     fn availability(&self) -> Availability;
 
@@ -86,6 +100,52 @@ pub(crate) fn init(config: &Config) -> Result<Vec<String>, DbError> {
         DatabaseUrl::Sqlite(path) => sqlite::init(path),
         DatabaseUrl::Mysql(url) => Mysql::init(url, &config.mysql, &mysql::SCHEMA),
     }
+}
+
+/// How long [`adopt`] waits for the database.
+const ADOPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Has the database taken for the one that the storages know, whichever that was: the trackers give
+/// it the id that most storages remember.
+///
+/// # Errors
+/// The database cannot be used.
+pub(crate) fn adopt(config: &Config) -> Result<Vec<String>, DbError> {
+    let routes = open(config)?;
+    let (pause, deadline) = (Stop::new(), Instant::now() + ADOPT_TIMEOUT);
+    loop {
+        match routes.cluster().and_then(|_| routes.unname_cluster()) {
+            // A server is looked for.
+            Err(e) if e.is_awaited() && Instant::now() < deadline => {
+                pause.wait(Duration::from_millis(100));
+            }
+            done => {
+                routes.close();
+                done?;
+                let line = "the database is taken as it is: trackers give it the id of the cluster \
+                    that most storages remember";
+                return Ok(vec![line.to_owned()]);
+            }
+        }
+    }
+}
+
+/// An id that no other database has.
+fn fresh_cluster() -> ClusterId {
+    let id = format!("{:032x}", rand::random::<u128>());
+    ClusterId::new(id).expect("hex digits are an id")
+}
+
+/// The id as it is in the database.
+fn cluster_of(id: &str) -> Result<Option<ClusterId>, DbError> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let id = ClusterId::new(id).map_err(|e| DbError::Other {
+        what: "use the id of the cluster",
+        source: Arc::new(e),
+    })?;
+    Ok(Some(id))
 }
 
 /// No storage can join a group of a name that is none, so no user is bound to it.

@@ -7,7 +7,7 @@ use daemon::db::{
     Session,
 };
 use parking_lot::Mutex;
-use proto::{AppId, GroupName, UserId};
+use proto::{AppId, ClusterId, GroupName, UserId};
 
 use super::{Binding, Routes};
 
@@ -65,6 +65,17 @@ const REBIND: &str = "UPDATE t_router SET group_name = ? WHERE id = ? AND group_
 /// would enter them again at its next start.
 const CLOSED: &str = "CREATE TABLE IF NOT EXISTS tnv_closed_groups \
     (group_name varchar(32) PRIMARY KEY) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+
+/// One row: which cluster the database belongs to. The first tracker that may make tables makes it,
+/// as with the closed groups; until then a database in the wrong place goes unnoticed.
+const CLUSTER: &str = "CREATE TABLE IF NOT EXISTS tnv_cluster \
+    (one tinyint PRIMARY KEY, id varchar(64) NOT NULL) ENGINE=InnoDB CHARACTER SET utf8mb4 \
+    COLLATE utf8mb4_bin";
+
+const HAS_CLUSTER: &str = "SELECT 1 FROM information_schema.TABLES \
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tnv_cluster'";
+
+const CLUSTER_ID: &str = "SELECT id FROM tnv_cluster WHERE one = 1";
 
 const HAS_CLOSED: &str = "SELECT 1 FROM information_schema.TABLES \
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tnv_closed_groups'";
@@ -222,6 +233,50 @@ impl Routes for MysqlRoutes {
                 }
                 find(session, app, user)
             })
+    }
+
+    fn cluster(&self) -> Result<Option<ClusterId>, DbError> {
+        let read = |session: &mut Session| {
+            let has_table: Option<u8> = session.first(HAS_CLUSTER, ())?;
+            match has_table {
+                Some(_) => session.first::<String>(CLUSTER_ID, ()),
+                None => Ok(None),
+            }
+        };
+        let what = "read the cluster's id";
+        if let Some(id) = self.mysql.run(what, Effect::Read, read)? {
+            return super::cluster_of(&id);
+        }
+        let fresh = super::fresh_cluster();
+        let make = |session: &mut Session| {
+            let has_table: Option<u8> = session.first(HAS_CLUSTER, ())?;
+            if has_table.is_none() {
+                session.execute(CLUSTER, ())?;
+            }
+            let enter = "INSERT IGNORE INTO tnv_cluster (one, id) VALUES (1, ?)";
+            session.execute(enter, (fresh.as_str(),))?;
+            let id = session.first::<String>(CLUSTER_ID, ())?;
+            id.ok_or_else(Failure::not_yet_visible)
+        };
+        let what = "make an id for the cluster";
+        let id = self.mysql.run(what, Effect::Idempotent, make)?;
+        super::cluster_of(&id)
+    }
+
+    fn name_cluster(&self, cluster: &ClusterId) -> Result<(), DbError> {
+        let name = "UPDATE tnv_cluster SET id = ? WHERE id = ''";
+        self.mysql
+            .run("name the cluster", Effect::Idempotent, |session| {
+                session.execute(name, (cluster.as_str(),)).map(drop)
+            })
+    }
+
+    fn unname_cluster(&self) -> Result<(), DbError> {
+        let unname = "UPDATE tnv_cluster SET id = ''";
+        let what = "take the cluster's id away";
+        self.mysql.run(what, Effect::Idempotent, |session| {
+            session.execute(unname, ()).map(drop)
+        })
     }
 
     fn availability(&self) -> Availability {

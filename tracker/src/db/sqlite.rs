@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daemon::db::{Availability, DbError, Sqlite, Synchronous};
-use proto::{AppId, GroupName, UserId};
+use proto::{AppId, ClusterId, GroupName, UserId};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{Binding, Routes};
@@ -52,6 +52,11 @@ SELECT group_name FROM t_router WHERE appid = ?1 AND userid = ?2 ORDER BY id LIM
 /// Groups that an administrator closed: else a tracker would enter them again at its next start.
 const CLOSED: &str = "
 CREATE TABLE IF NOT EXISTS tnv_closed_groups (group_name varchar(32) PRIMARY KEY)
+";
+
+/// One row: which cluster the database belongs to.
+const CLUSTER: &str = "
+CREATE TABLE IF NOT EXISTS tnv_cluster (one integer PRIMARY KEY, id varchar(64) NOT NULL)
 ";
 
 pub(super) struct SqliteRoutes(Sqlite);
@@ -165,6 +170,44 @@ impl Routes for SqliteRoutes {
         })
     }
 
+    fn cluster(&self) -> Result<Option<ClusterId>, DbError> {
+        let id = self.0.read(|connection| {
+            let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'tnv_cluster'";
+            if connection.prepare_cached(is_there)?.exists([])? {
+                cluster_id(connection)
+            } else {
+                Ok(None)
+            }
+        })?;
+        if let Some(id) = id {
+            return super::cluster_of(&id);
+        }
+        let id = self.0.write(|connection| {
+            connection.execute(CLUSTER, [])?;
+            let fresh = super::fresh_cluster();
+            let enter = "INSERT OR IGNORE INTO tnv_cluster (one, id) VALUES (1, ?1)";
+            connection.execute(enter, [fresh.as_str()])?;
+            cluster_id(connection)
+        })?;
+        super::cluster_of(&id.unwrap_or_default())
+    }
+
+    fn name_cluster(&self, cluster: &ClusterId) -> Result<(), DbError> {
+        let cluster = cluster.clone();
+        self.0.write(move |connection| {
+            let name = "UPDATE tnv_cluster SET id = ?1 WHERE id = ''";
+            connection.execute(name, [cluster.as_str()])?;
+            Ok(())
+        })
+    }
+
+    fn unname_cluster(&self) -> Result<(), DbError> {
+        self.0.write(move |connection| {
+            connection.execute("UPDATE tnv_cluster SET id = ''", [])?;
+            Ok(())
+        })
+    }
+
     fn availability(&self) -> Availability {
         self.0.availability()
     }
@@ -172,6 +215,11 @@ impl Routes for SqliteRoutes {
     fn close(&self) {
         self.0.close();
     }
+}
+
+fn cluster_id(connection: &Connection) -> Result<Option<String>, DbError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM tnv_cluster WHERE one = 1")?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
 fn names(connection: &Connection, sql: &str) -> Result<Vec<GroupName>, DbError> {

@@ -40,6 +40,7 @@ fn suite(routes: &dyn Routes) {
     users_compare_byte_for_byte(routes, &all);
     all_who_bind_at_once_agree(routes, &all);
     users_are_moved_from_where_they_are(routes, &all);
+    the_cluster_has_an_id_until_it_is_taken_away(routes);
     routes.close();
     assert!(routes.groups().unwrap_err().is_unavailable());
     let closed = routes.bind(&app(), &user("tnv001"), &all[0]);
@@ -124,6 +125,18 @@ fn users_are_moved_from_where_they_are(routes: &dyn Routes, all: &[GroupName]) {
     assert_eq!(own(routes, "tnvideo", "MOVED").as_ref(), Some(&all[0]));
 }
 
+fn the_cluster_has_an_id_until_it_is_taken_away(routes: &dyn Routes) {
+    let made = routes.cluster().unwrap();
+    assert!(made.is_some());
+    let other = "abc".parse().unwrap();
+    routes.name_cluster(&other).unwrap();
+    assert_eq!(routes.cluster().unwrap(), made);
+    routes.unname_cluster().unwrap();
+    assert_eq!(routes.cluster().unwrap(), None);
+    routes.name_cluster(&other).unwrap();
+    assert_eq!(routes.cluster().unwrap(), Some(other));
+}
+
 fn config(database: &str) -> Config {
     Config {
         database: database.parse().unwrap(),
@@ -147,6 +160,7 @@ fn sqlite() {
     assert_eq!(init(&url).unwrap(), ["tables of tracker are at version 1"]);
     // What was committed is there after closing and opening.
     let again = open(&url).unwrap();
+    assert_eq!(again.cluster().unwrap(), Some("abc".parse().unwrap()));
     let bound = own(&*again, "tnvideo", "tnv001");
     assert_eq!(bound, Some("group002".parse().unwrap()));
     // No C++ tracker reads this file: another application's user is another one.

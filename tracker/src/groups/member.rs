@@ -1,12 +1,12 @@
 //! One storage, as the tracker knows it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::NodeId;
 use proto::report::{Drain, Report};
 use proto::tracker::Join;
+use proto::{ClusterId, NodeId};
 
 use super::Reach;
 
@@ -28,13 +28,20 @@ pub(crate) struct Member {
     pub(crate) join: Arc<Join>,
     /// Where clients reach it.
     pub(crate) addr: SocketAddr,
+    /// Where the connection came from on which it last joined.
+    pub(crate) peer: IpAddr,
     pub(crate) state: State,
+    /// Whether it ever beat.
+    pub(super) has_beaten: bool,
     /// When it was last heard of, seconds since the epoch.
     pub(crate) beat_time: i64,
     /// What it last told of itself since it joined; a C++ storage tells nothing.
     pub(crate) report: Option<Arc<Report>>,
     /// Who it is; a C++ storage does not tell.
     pub(crate) node: Option<NodeId>,
+    pub(super) remembers: bool,
+    /// The cluster it joined before, if it told.
+    pub(crate) cluster: Option<ClusterId>,
     /// What is odd about its address.
     pub(crate) note: Option<Arc<str>>,
     /// Whether it can be connected to, as far as this tracker knows.
@@ -45,6 +52,17 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// Its node id as anybody may know it. A storage of an earlier version takes orders under the id
+    /// itself only.
+    pub(crate) fn shown_node(&self) -> Option<NodeId> {
+        let node = self.node.as_ref()?;
+        Some(if self.remembers {
+            node.digest()
+        } else {
+            node.clone()
+        })
+    }
+
     /// Whether clients are sent there while it is ACTIVE.
     pub(crate) fn is_offered(&self) -> bool {
         self.drain() != Drain::All && !self.reach.is_bad()

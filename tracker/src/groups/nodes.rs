@@ -1,65 +1,67 @@
 //! Node ids: of two members that live one alone has an id, and one alone an address of a group.
 
-use std::net::SocketAddr;
-
 use proto::tracker::Join;
-use proto::{ErrorCode, Fault, GroupName, NodeId};
+use proto::{ErrorCode, Fault};
 
-use super::{Groups, Member, State};
+use super::{Groups, Member, Place, State};
 
 impl Groups {
     /// Sees to it that no other member has this node id or, in the group, this address. One that
-    /// lives is in the right; who restarted, or is silent, makes way. Tells who did.
-    pub(super) fn make_way(
-        &mut self,
-        node: &NodeId,
-        addr: SocketAddr,
-        join: &Join,
-    ) -> Result<Option<Member>, Fault> {
+    /// lives is in the right, and is replaced by its own process only: from the address its
+    /// connection came from. Who is silent makes way. Tells who did.
+    ///
+    /// # Errors
+    /// Exists: another one has it, and lives.
+    pub(super) fn make_way(&mut self, place: &Place, join: &Join) -> Result<Option<Member>, Fault> {
         let at_addr = self.groups.get(&join.member.group).and_then(|group| {
-            let number = group.at(addr)?;
+            let number = group.at(place.addr)?;
             group.members.get(&number)
         });
         if let Some(other) = at_addr
-            && other.node.as_ref().is_some_and(|other| other != node)
             && other.state != State::Offline
+            && let Some(why) = other.differs_from(place)
         {
-            return Err(other.conflict(&format!("{addr} is taken, which node {node} wants")));
+            let addr = place.addr;
+            return Err(other.conflict(&format!("{addr} is taken, and {why}")));
         }
+        let Some(node) = &place.node else {
+            return Ok(None);
+        };
         let Some((name, number)) = self.by_node.get(node).cloned() else {
             return Ok(None);
         };
         let other = self.groups.get(&name).and_then(|g| g.members.get(&number));
-        let Some(other) = other.filter(|m| m.addr != addr || name != join.member.group) else {
+        let is_elsewhere = |m: &&Member| m.addr != place.addr || name != join.member.group;
+        let Some(other) = other.filter(is_elsewhere) else {
             return Ok(None);
         };
-        let is_same_process = other.join.start_time == join.start_time
+        let is_same_process = other.peer == place.peer
+            && other.join.start_time == join.start_time
             && other.join.member.hostname == join.member.hostname;
         if other.state != State::Offline && !is_same_process {
-            let host = &join.member.hostname;
+            let (host, addr) = (&join.member.hostname, place.addr);
+            let node = node.digest();
             return Err(other.conflict(&format!(
-                "node id {node} of {host} at {addr} is in use (a copied machine?)"
+                "node {node} of {host} at {addr} is in use (a copied machine?)"
             )));
         }
-        self.forget_silence(&name, number);
         Ok(self.remove(&name, number))
-    }
-
-    /// A node id is free again, unless the member was entered anew with it.
-    pub(super) fn forget_node(&mut self, member: &Member, number: u64, group: &GroupName) {
-        if let Some(node) = &member.node
-            && let Some((at, n)) = self.by_node.get(node)
-            && (at, *n) == (group, number)
-        {
-            let still = self.groups.get(group).and_then(|g| g.members.get(&number));
-            if still.is_none_or(|still| still.node.as_ref() != Some(node)) {
-                self.by_node.remove(node);
-            }
-        }
     }
 }
 
 impl Member {
+    /// Why who joins at this member's address is not this member, if that is so.
+    fn differs_from(&self, place: &Place) -> Option<String> {
+        match (&self.node, &place.node) {
+            (Some(own), Some(other)) if own != other => {
+                Some(format!("node {} wants it", other.digest()))
+            }
+            (Some(_), None) => Some("this does not say that it is the same node".to_owned()),
+            _ if self.peer != place.peer => Some(format!("this comes from {}", place.peer)),
+            _ => None,
+        }
+    }
+
     /// The refusal of somebody who wants what this member has.
     fn conflict(&self, what: &str) -> Fault {
         let name = &self.join.member;
@@ -75,7 +77,7 @@ impl Member {
 mod tests {
     use std::net::IpAddr;
 
-    use super::super::tests::{INTERVAL, ip, join_at, now, place_of};
+    use super::super::tests::{ip, join_at, limits, now, place, place_of};
     use super::*;
 
     fn addrs(groups: &Groups) -> Vec<IpAddr> {
@@ -88,14 +90,21 @@ mod tests {
 
     #[test]
     fn of_two_that_live_with_one_node_id_the_second_is_refused_until_the_first_is_silent() {
-        let mut groups = Groups::new(10, INTERVAL);
+        let mut groups = Groups::new(limits(10));
         let first = groups.join(place_of("aa", 1), join_at(1, 1), now(0));
         groups.beat(&first.unwrap().ticket, now(1)).unwrap();
         let fault = groups
             .join(place_of("aa", 2), join_at(2, 2), now(4))
             .unwrap_err();
         assert_eq!(fault.code, ErrorCode::Exists);
-        for part in ["aa", "127.0.0.2:1", "127.0.0.1:1", "g1/h1", "lives"] {
+        let digest = node("aa").digest();
+        for part in [
+            digest.as_str(),
+            "127.0.0.2:1",
+            "127.0.0.1:1",
+            "g1/h1",
+            "lives",
+        ] {
             assert!(fault.message.contains(part), "{fault}");
         }
         assert_eq!(addrs(&groups), [ip(1)]);
@@ -113,26 +122,93 @@ mod tests {
         assert_eq!(addrs(&groups), [ip(3)]);
     }
 
+    fn node(text: &str) -> proto::NodeId {
+        text.parse().unwrap()
+    }
+
+    /// As node `aa`, from address `host`, to be listed at `addr`.
+    fn advertised(host: u8, addr: (u8, u16)) -> Place {
+        Place {
+            addr: (ip(addr.0), addr.1).into(),
+            ..place_of("aa", host)
+        }
+    }
+
     #[test]
-    fn a_process_whose_address_changed_replaces_its_old_entry_at_once() {
-        let mut groups = Groups::new(1, INTERVAL);
-        let first = groups.join(place_of("aa", 1), join_at(1, 7), now(0));
+    fn a_process_that_advertises_another_address_replaces_its_old_entry_at_once() {
+        let mut groups = Groups::new(limits(1));
+        let first = groups.join(advertised(1, (1, 1)), join_at(1, 7), now(0));
         groups.beat(&first.unwrap().ticket, now(1)).unwrap();
         let again = groups
-            .join(place_of("aa", 2), join_at(1, 7), now(2))
+            .join(advertised(1, (2, 1)), join_at(1, 7), now(2))
             .unwrap();
         assert_eq!(again.replaced.unwrap().addr.ip(), ip(1));
         assert_eq!((addrs(&groups), groups.len()), (vec![ip(2)], 1));
         // Joining again where it is replaces nothing.
         let again = groups
-            .join(place_of("aa", 2), join_at(1, 8), now(3))
+            .join(advertised(1, (2, 1)), join_at(1, 8), now(3))
             .unwrap();
         assert!(again.replaced.is_none() && !again.is_new);
     }
 
+    /// Whoever knows all that the storage tells still comes from elsewhere.
+    #[test]
+    fn the_place_of_a_member_that_lives_is_taken_from_its_own_address_only() {
+        let mut groups = Groups::new(limits(10));
+        let own = groups.join(advertised(1, (1, 1)), join_at(1, 7), now(0));
+        let own = own.unwrap().ticket;
+        groups.beat(&own, now(1)).unwrap();
+        let taken = [
+            groups.join(advertised(9, (1, 1)), join_at(1, 7), now(2)),
+            groups.join(advertised(9, (9, 1)), join_at(1, 7), now(2)),
+            // Without a node id, from the same machine.
+            groups.join(place(ip(1), 1), join_at(1, 7), now(2)),
+        ];
+        for taken in taken {
+            assert_eq!(taken.unwrap_err().code, ErrorCode::Exists);
+        }
+        groups.beat(&own, now(3)).unwrap();
+        assert_eq!((addrs(&groups), groups.len()), (vec![ip(1)], 1));
+        // One of the C++ system has no node id to be known by.
+        groups.join(place(ip(2), 1), join_at(2, 7), now(4)).unwrap();
+        let stolen = groups.join(
+            Place {
+                peer: ip(9),
+                ..place(ip(2), 1)
+            },
+            join_at(2, 7),
+            now(4),
+        );
+        assert_eq!(stolen.unwrap_err().code, ErrorCode::Exists);
+        // Who is silent makes way.
+        groups.check(now(40));
+        groups
+            .join(advertised(9, (9, 1)), join_at(1, 8), now(41))
+            .unwrap();
+        groups
+            .join(place(ip(1), 1), join_at(1, 7), now(41))
+            .unwrap();
+    }
+
+    #[test]
+    fn only_the_connection_that_joined_last_speaks_for_a_member() {
+        let mut groups = Groups::new(limits(10));
+        let join = |groups: &mut Groups, at| {
+            let joined = groups.join(place_of("aa", 1), join_at(1, 7), now(at));
+            joined.unwrap().ticket
+        };
+        let old = join(&mut groups, 0);
+        let new = join(&mut groups, 1);
+        assert!(groups.beat(&old, now(2)).is_none());
+        assert!(groups.report(&old, Default::default()).is_none());
+        assert!(groups.leave(&old).is_none());
+        assert!(groups.beat(&new, now(2)).is_some());
+        assert!(groups.report(&new, Default::default()).is_some());
+    }
+
     #[test]
     fn two_nodes_at_one_address_are_not_taken_for_one_member() {
-        let mut groups = Groups::new(10, INTERVAL);
+        let mut groups = Groups::new(limits(10));
         groups
             .join(place_of("aa", 1), join_at(1, 1), now(0))
             .unwrap();
@@ -140,7 +216,8 @@ mod tests {
             .join(place_of("bb", 1), join_at(2, 2), now(1))
             .unwrap_err();
         assert_eq!(fault.code, ErrorCode::Exists);
-        assert!(fault.message.contains("g1/h1") && fault.message.contains("bb"));
+        let digest = node("bb").digest();
+        assert!(fault.message.contains("g1/h1") && fault.message.contains(digest.as_str()));
         groups.check(now(40));
         groups
             .join(place_of("bb", 1), join_at(2, 2), now(41))

@@ -104,12 +104,12 @@ mod tests {
 
     use proto::report::Report;
 
-    use super::super::tests::{INTERVAL, ip, join, now, place};
+    use super::super::tests::{ip, join, limits, now, place};
     use super::*;
 
     #[test]
     fn who_serves_no_downloads_is_offered_when_nobody_else_is_left() {
-        let mut groups = Groups::new(10, INTERVAL);
+        let mut groups = Groups::new(limits(10));
         let group: GroupName = "g1".parse().unwrap();
         let tickets = [1, 2, 3].map(|host| {
             let joined = groups.join(place(ip(host), 1), join(1, host, 1), now(0));

@@ -119,12 +119,12 @@ impl Reach {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{INTERVAL, ip, join, now, place};
+    use super::super::tests::{ip, join, limits, now, place};
     use super::*;
 
     #[test]
     fn who_cannot_be_connected_to_twice_is_not_offered() {
-        let mut groups = Groups::new(10, INTERVAL);
+        let mut groups = Groups::new(limits(10));
         let group: GroupName = "g1".parse().unwrap();
         for host in [1, 2] {
             let joined = groups.join(place(ip(host), 1), join(1, host, 1), now(0));
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_member_that_is_being_tried_is_not_tried_again_and_others_get_their_turn() {
-        let mut groups = Groups::new(10, INTERVAL);
+        let mut groups = Groups::new(limits(10));
         for host in 1..=3 {
             let joined = groups.join(
                 place(ip(host), 1),

@@ -15,6 +15,15 @@ pub(super) fn now(secs: u64) -> Now {
     }
 }
 
+/// As many from one address as in all.
+pub(super) fn limits(members_max: usize) -> Limits {
+    Limits {
+        members_max,
+        per_address: members_max,
+        check_interval: INTERVAL,
+    }
+}
+
 pub(super) fn ip(n: u8) -> IpAddr {
     [127, 0, 0, n].into()
 }
@@ -22,7 +31,10 @@ pub(super) fn ip(n: u8) -> IpAddr {
 pub(super) fn place(ip: IpAddr, port: u16) -> Place {
     Place {
         addr: SocketAddr::new(ip, port),
+        peer: ip,
         node: None,
+        remembers: false,
+        cluster: None,
         note: None,
     }
 }
@@ -100,6 +112,7 @@ struct Plain {
     ip: u8,
     port: u16,
     state: State,
+    has_beaten: bool,
     heard: u64,
     /// The connection it joined on last.
     connection: usize,
@@ -123,12 +136,14 @@ impl Model {
             ip: ip_of(connection),
             port,
             state: State::Online,
+            has_beaten: false,
             heard: self.secs,
             connection,
         };
         let same = |m: &&mut Plain| (m.group, m.ip, m.port) == (group, plain.ip, port);
         if let Some(known) = self.members.iter_mut().find(same) {
             plain.number = known.number;
+            plain.has_beaten = known.has_beaten;
             *known = plain;
             return Some(known.number);
         }
@@ -139,13 +154,13 @@ impl Model {
         })
     }
 
-    /// The one that has been silent for longest goes, if there is one.
+    /// The first that never beat goes, or the one that has been silent for longest, if there is one.
     fn forget_one(&mut self) -> bool {
-        let members = self.members.iter().filter(|m| m.state == State::Offline);
-        let Some(number) = members
-            .min_by_key(|m| (m.heard, m.number))
-            .map(|m| m.number)
-        else {
+        let unproven = self.members.iter().filter(|m| !m.has_beaten);
+        let offline = self.members.iter().filter(|m| m.state == State::Offline);
+        let unproven = unproven.min_by_key(|m| m.number);
+        let offline = offline.min_by_key(|m| (m.heard, m.number));
+        let Some(number) = unproven.or(offline).map(|m| m.number) else {
             return false;
         };
         self.members.retain(|m| m.number != number);
@@ -216,10 +231,11 @@ impl Pair {
         let number = self.joined[connection].unwrap();
         let secs = self.model.secs;
         let mut members = self.model.members.iter_mut();
-        let known = members.find(|m| m.number == number);
+        let known = members.find(|m| m.number == number && m.connection == connection);
         let known = known.map(|known| {
             let before = known.state;
             (known.state, known.heard) = (State::Active, secs);
+            known.has_beaten = true;
             before
         });
         assert_eq!(before.map(|member| member.state), known);
@@ -239,6 +255,7 @@ impl Pair {
                 alike[0].state
             );
             (alike[0].state, alike[0].heard) = (State::Active, secs);
+            alike[0].has_beaten = true;
         }
     }
 
@@ -268,6 +285,10 @@ impl Pair {
         let members = self.model.members.iter();
         let offline = members.filter(|m| m.state == State::Offline).count();
         assert_eq!(self.groups.offline.len(), offline);
+        let unproven = self.model.members.iter().filter(|m| !m.has_beaten).count();
+        assert_eq!(self.groups.unproven.len(), unproven);
+        let by_peer = self.groups.by_peer.values().map(BTreeMap::len);
+        assert_eq!(by_peer.sum::<usize>(), n_listed);
         for group in 0..2 {
             self.assert_group_alike(group, &listed);
         }
@@ -299,7 +320,7 @@ proptest! {
     #[test]
     fn groups_do_what_a_plain_list_does(events in events()) {
         let mut pair = Pair {
-            groups: Groups::new(MEMBERS_MAX, INTERVAL),
+            groups: Groups::new(limits(MEMBERS_MAX)),
             model: Model::default(),
             tickets: Default::default(),
             joined: Default::default(),
@@ -313,8 +334,9 @@ proptest! {
 
 #[test]
 fn a_full_tracker_says_so_and_takes_those_it_knows() {
-    let mut groups = Groups::new(1, INTERVAL);
-    groups.join(place(ip(1), 1), join(1, 1, 1), now(0)).unwrap();
+    let mut groups = Groups::new(limits(1));
+    let first = groups.join(place(ip(1), 1), join(1, 1, 1), now(0)).unwrap();
+    groups.beat(&first.ticket, now(0)).unwrap();
     let fault = groups
         .join(place(ip(2), 1), join(1, 1, 1), now(0))
         .unwrap_err();
@@ -333,10 +355,12 @@ fn a_full_tracker_says_so_and_takes_those_it_knows() {
 
 #[test]
 fn who_has_been_offline_for_longest_makes_room() {
-    let mut groups = Groups::new(3, INTERVAL);
+    let mut groups = Groups::new(limits(3));
     let [_, second, third] = [1, 2, 3].map(|n| {
         let joined = groups.join(place(ip(n), 1), join(n, 1, 1), now(n.into()));
-        joined.unwrap().ticket
+        let ticket = joined.unwrap().ticket;
+        groups.beat(&ticket, now(n.into())).unwrap();
+        ticket
     });
     assert_eq!(groups.check(now(40)).len(), 3);
     // The first was heard of last.
@@ -347,6 +371,7 @@ fn who_has_been_offline_for_longest_makes_room() {
     let newer = groups
         .join(place(ip(4), 1), join(4, 1, 1), now(81))
         .unwrap();
+    groups.beat(&newer.ticket, now(81)).unwrap();
     assert_eq!(newer.forgotten.unwrap().addr.ip(), ip(2));
     assert!(groups.beat(&second, now(82)).is_none());
     assert!(groups.leave(&second).is_none());
@@ -359,6 +384,7 @@ fn who_has_been_offline_for_longest_makes_room() {
     let newest = groups
         .join(place(ip(2), 1), join(2, 1, 1), now(85))
         .unwrap();
+    groups.beat(&newest.ticket, now(85)).unwrap();
     assert_eq!(newest.forgotten.unwrap().addr.ip(), ip(1));
     let fault = groups
         .join(place(ip(5), 1), join(5, 1, 1), now(86))
@@ -369,7 +395,7 @@ fn who_has_been_offline_for_longest_makes_room() {
 
 #[test]
 fn who_joined_again_elsewhere_is_not_removed_by_the_old_connection() {
-    let mut groups = Groups::new(10, INTERVAL);
+    let mut groups = Groups::new(limits(10));
     let old = groups
         .join(place(ip(1), 1), join(1, 1, 1), now(0))
         .unwrap()
@@ -386,7 +412,7 @@ fn who_joined_again_elsewhere_is_not_removed_by_the_old_connection() {
 
 #[test]
 fn silence_counts_from_the_last_sign_of_life() {
-    let mut groups = Groups::new(10, INTERVAL);
+    let mut groups = Groups::new(limits(10));
     let ticket = groups
         .join(place(ip(1), 1), join(1, 1, 1), now(0))
         .unwrap()
@@ -421,7 +447,7 @@ pub(super) fn join_at(host: u8, start_time: i64) -> Join {
 
 #[test]
 fn only_who_is_offline_can_be_forgotten() {
-    let mut groups = Groups::new(10, INTERVAL);
+    let mut groups = Groups::new(limits(10));
     groups
         .join(place_of("aa", 1), join_at(1, 1), now(0))
         .unwrap();

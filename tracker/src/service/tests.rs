@@ -10,7 +10,7 @@ use proto::cluster::Cluster;
 use proto::group_list;
 use proto::report::Drain;
 use proto::tracker::{BEAT, JOIN, LEAVE, Saddrs};
-use proto::{Address, AppId, GroupName, UserId};
+use proto::{Address, AppId, ClusterId, GroupName, NodeId, UserId};
 use tempfile::TempDir;
 
 use super::*;
@@ -95,14 +95,19 @@ impl Setting {
 }
 
 impl Connection<'_> {
-    fn call(&mut self, request: TrackerRequest) -> Result<Vec<u8>, Fault> {
-        let mut caller = Caller {
+    fn caller(&mut self) -> Caller<'_, Session> {
+        Caller {
             peer: self.peer,
             probe: PeerProbe::default(),
             session: &mut self.session,
-        };
-        match self.service.call(request, &mut caller)? {
+        }
+    }
+
+    fn call(&mut self, request: TrackerRequest) -> Result<Vec<u8>, Fault> {
+        let service = self.service;
+        match service.call(request, &mut self.caller())? {
             Reply::Body(body) => Ok(body),
+            Reply::Shared(body) => Ok(body.to_vec()),
             _ => panic!("a tracker replies with bytes"),
         }
     }
@@ -499,4 +504,5 @@ fn a_reload_waits_for_no_database() {
     assert_eq!(*globals.app_ids.read(), config.app_ids);
 }
 
+mod clusters;
 mod routing;

@@ -110,8 +110,10 @@ fn members_have_a_limit() {
         ..config(&folder.path().join("tracker.db"))
     });
     let mut storage = Client::connect(tracker.addr(), 2);
-    storage.join("group001", 1).unwrap();
-    storage.join("group001", 2).unwrap();
+    for port in [1, 2] {
+        storage.join("group001", port).unwrap();
+        storage.beat("group001").unwrap();
+    }
     let fault = storage.join("group001", 3).unwrap_err();
     assert_eq!(fault.code, ErrorCode::Busy);
     assert_eq!(fault.message, "[vm] 2 members already, no room for more");
@@ -218,6 +220,7 @@ fn a_reload_changes_how_many_there_may_be_and_how_long_they_may_be_silent() {
     let mut first = Client::connect(tracker.addr(), 2);
     let mut second = Client::connect(tracker.addr(), 3);
     first.join("group001", 23000).unwrap();
+    first.beat("group001").unwrap();
     let refused = second.join("group001", 23000).unwrap_err();
     assert_eq!(refused.code, ErrorCode::Busy);
     let more = Config {

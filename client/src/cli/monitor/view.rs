@@ -83,7 +83,7 @@ impl View {
         idservers.chain(pages.map(StatusPage::text)).collect()
     }
 
-    /// What is wrong with trackers: those that did not answer, or have no database.
+    /// What is wrong with trackers: those that did not answer, or have no database, or warn.
     pub(super) fn errors(&self) -> Vec<String> {
         let error = |answer: &Answer| {
             let address = &answer.address;
@@ -96,7 +96,16 @@ impl View {
                 _ => None,
             }
         };
-        self.trackers.iter().filter_map(error).collect()
+        let warnings = |answer: &Answer| {
+            let warnings = answer.tracker.iter().flat_map(|t| t.warnings.clone());
+            let address = answer.address.clone();
+            let lines = warnings.map(move |text| format!("tracker {address}: {text}"));
+            lines.collect::<Vec<_>>()
+        };
+        let errors = self.trackers.iter().filter_map(error);
+        errors
+            .chain(self.trackers.iter().flat_map(warnings))
+            .collect()
     }
 }
 

@@ -67,6 +67,18 @@ impl db::Routes for Altered {
         self.routes.rebind(app, user, from, to)
     }
 
+    fn cluster(&self) -> Result<Option<ClusterId>, DbError> {
+        self.routes.cluster()
+    }
+
+    fn name_cluster(&self, cluster: &ClusterId) -> Result<(), DbError> {
+        self.routes.name_cluster(cluster)
+    }
+
+    fn unname_cluster(&self) -> Result<(), DbError> {
+        self.routes.unname_cluster()
+    }
+
     fn availability(&self) -> Availability {
         self.routes.availability()
     }

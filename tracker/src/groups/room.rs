@@ -1,0 +1,226 @@
+//! Room for members: who has to make some for a new one, and who is forgotten after a while. A
+//! stranger may join as anybody, as often as it likes: neither may that keep real storages out.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use daemon::quota::network_of;
+use proto::{ErrorCode, Fault, GroupName};
+
+use super::{Groups, Member, Now, State};
+
+/// A silent member that never beat, or whose group is not in the database, is forgotten after so
+/// long.
+const FORGET_AFTER: Duration = Duration::from_secs(300);
+/// All groups together that are not in the database may have this share of the members.
+const UNREGISTERED_SHARE: usize = 10;
+
+impl Groups {
+    /// Sees to it that one more fits in that joins `group` from `peer`; tells who had to go.
+    ///
+    /// # Errors
+    /// Busy: there are too many, and all of them live.
+    pub(super) fn make_room(
+        &mut self,
+        peer: IpAddr,
+        group: &GroupName,
+    ) -> Result<Option<Member>, Fault> {
+        let Some((what, found)) = self.full_limit(peer, group) else {
+            return Ok(None);
+        };
+        match found {
+            Some((name, number)) => Ok(self.remove(&name, number)),
+            None => Err(Fault::new(
+                ErrorCode::Busy,
+                format!("{what} already, no room for more"),
+            )),
+        }
+    }
+
+    /// The limit that leaves no room, in words, and the member that can make some.
+    fn full_limit(&self, peer: IpAddr, group: &GroupName) -> Option<(String, Option<Found>)> {
+        let of_peer = self.by_peer.get(&network_of(peer));
+        let n_of_peer = of_peer.map_or(0, |members| members.len());
+        if n_of_peer >= self.limits.per_address {
+            let members = of_peer.into_iter().flatten();
+            let dispensable = members.filter_map(|(number, name)| {
+                let member = self.groups.get(name)?.members.get(number)?;
+                let is_dispensable = !member.has_beaten || member.state == State::Offline;
+                is_dispensable.then_some((member.has_beaten, member.heard, name, *number))
+            });
+            let found = dispensable.min().map(|(.., name, n)| (name.clone(), n));
+            return Some((format!("{n_of_peer} members from {peer}"), found));
+        }
+        if self.n_members >= self.limits.members_max {
+            let found = self.first_dispensable(|_| true);
+            return Some((format!("{} members", self.n_members), found));
+        }
+        let n_unregistered = self.n_unregistered();
+        let most = (self.limits.members_max / UNREGISTERED_SHARE).max(1);
+        if !self.is_registered(group) && n_unregistered >= most {
+            let found = self.first_dispensable(|name| !self.is_registered(name));
+            let what = format!("{n_unregistered} members of groups that are not in the database");
+            return Some((what, found));
+        }
+        None
+    }
+
+    /// Of the groups that match: the first that joined of those that never beat, or else the one that
+    /// is OFFLINE for longest.
+    fn first_dispensable(&self, matches: impl Fn(&GroupName) -> bool) -> Option<Found> {
+        let unproven = self.unproven.iter().map(|(number, name)| (name, number));
+        let offline = self.offline.iter().map(|((_, n), name)| (name, n));
+        unproven
+            .chain(offline)
+            .find(|(name, _)| matches(name))
+            .map(|(name, number)| (name.clone(), *number))
+    }
+
+    /// Whether a group is in the database, as far as is known.
+    fn is_registered(&self, group: &GroupName) -> bool {
+        let registered = self.registered.as_ref();
+        registered.is_none_or(|groups| groups.contains(group))
+    }
+
+    fn n_unregistered(&self) -> usize {
+        let Some(registered) = &self.registered else {
+            return 0;
+        };
+        let known = registered.iter().filter_map(|name| self.groups.get(name));
+        self.n_members - known.map(|group| group.members.len()).sum::<usize>()
+    }
+
+    /// Forgets members that have been silent for minutes and were perhaps never storages; tells who.
+    pub(crate) fn expire(&mut self, now: Now) -> Vec<Member> {
+        let Some(since) = now.elapsed.checked_sub(FORGET_AFTER) else {
+            return Vec::new();
+        };
+        let silent = self.offline.range(..=(since, u64::MAX));
+        let expired = silent.filter(|((_, number), name)| {
+            self.unproven.contains_key(number) || !self.is_registered(name)
+        });
+        let expired: Vec<_> = expired
+            .map(|((_, number), name)| (name.clone(), *number))
+            .collect();
+        expired
+            .into_iter()
+            .filter_map(|(name, number)| self.remove(&name, number))
+            .collect()
+    }
+}
+
+/// Group and number of a member.
+type Found = (GroupName, u64);
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::tests::{INTERVAL, ip, join, limits, now, place};
+    use super::super::{Joined, Limits};
+    use super::*;
+
+    fn addrs(groups: &Groups) -> Vec<SocketAddr> {
+        let all = groups.snapshot().into_iter().flat_map(|(_, all)| all);
+        all.map(|member| member.addr).collect()
+    }
+
+    /// Joins group `group` from address `host`, and beats.
+    fn living(groups: &mut Groups, group: u8, host: u8, port: u16) -> Joined {
+        let joined = groups.join(place(ip(host), port), join(group, host, port), now(0));
+        let joined = joined.unwrap();
+        groups.beat(&joined.ticket, now(0)).unwrap();
+        joined
+    }
+
+    #[test]
+    fn one_address_does_not_fill_the_list() {
+        let mut groups = Groups::new(Limits {
+            per_address: 3,
+            ..limits(100)
+        });
+        let storage = living(&mut groups, 1, 1, 1);
+        for port in 1..=100 {
+            groups
+                .join(place(ip(2), port), join(1, 2, port), now(1))
+                .unwrap();
+        }
+        assert_eq!(groups.len(), 4);
+        groups.leave(&storage.ticket).unwrap();
+        assert!(living(&mut groups, 1, 1, 1).is_new);
+        // Those that live keep their places, one that is silent makes room for the next.
+        for port in 98..=100 {
+            living(&mut groups, 1, 2, port);
+        }
+        let fault = groups
+            .join(place(ip(2), 1), join(1, 2, 1), now(2))
+            .unwrap_err();
+        assert_eq!(fault.code, ErrorCode::Busy);
+        assert_eq!(
+            fault.message,
+            "3 members from 127.0.0.2 already, no room for more"
+        );
+        groups.check(now(INTERVAL.as_secs()));
+        assert!(groups.join(place(ip(2), 1), join(1, 2, 1), now(40)).is_ok());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one() {
+        let mut groups = Groups::new(Limits {
+            per_address: 2,
+            ..limits(100)
+        });
+        for n in 1..=20 {
+            let ip: IpAddr = format!("2001:db8::{n}").parse().unwrap();
+            groups.join(place(ip, 1), join(1, 1, 1), now(0)).unwrap();
+        }
+        assert_eq!(groups.len(), 2);
+    }
+
+    #[test]
+    fn who_never_beat_goes_before_a_storage_that_is_away() {
+        let mut groups = Groups::new(limits(3));
+        living(&mut groups, 1, 1, 1);
+        living(&mut groups, 1, 2, 1);
+        groups.check(now(40));
+        groups
+            .join(place(ip(3), 1), join(1, 3, 1), now(41))
+            .unwrap();
+        let forgotten = groups
+            .join(place(ip(4), 1), join(1, 4, 1), now(41))
+            .unwrap();
+        assert_eq!(forgotten.forgotten.unwrap().addr.ip(), ip(3));
+    }
+
+    #[test]
+    fn groups_that_are_not_in_the_database_have_a_share() {
+        let mut groups = Groups::new(limits(20));
+        groups.register(std::iter::once("g1".parse().unwrap()).collect());
+        for host in 1..=5 {
+            living(&mut groups, 1, host, 1);
+        }
+        living(&mut groups, 2, 6, 1);
+        living(&mut groups, 3, 7, 1);
+        let fault = groups
+            .join(place(ip(8), 1), join(4, 8, 1), now(1))
+            .unwrap_err();
+        assert_eq!(fault.code, ErrorCode::Busy);
+        assert!(fault.message.contains("not in the database"), "{fault}");
+        living(&mut groups, 1, 9, 1);
+    }
+
+    #[test]
+    fn silent_strangers_are_forgotten_after_minutes_and_silent_storages_are_not() {
+        let mut groups = Groups::new(limits(100));
+        groups.register(std::iter::once("g1".parse().unwrap()).collect());
+        living(&mut groups, 1, 1, 1);
+        living(&mut groups, 2, 2, 1);
+        groups.join(place(ip(3), 1), join(1, 3, 1), now(0)).unwrap();
+        groups.check(now(40));
+        assert!(groups.expire(now(299)).is_empty());
+        assert_eq!(groups.expire(now(300)).len(), 2);
+        assert_eq!(addrs(&groups), [SocketAddr::new(ip(1), 1)]);
+        assert!(groups.unproven.is_empty() && groups.by_peer.len() == 1);
+        assert!(groups.expire(now(9000)).is_empty());
+    }
+}
