@@ -297,7 +297,8 @@ fn of_a_storage_that_trackers_of_both_kinds_know_the_fuller_entry_is_shown() {
     // The C++ tracker heard of it later, as far as can be told from times without a zone.
     known.groups[0].storages[0].beat_time = 1000;
     known.groups[0].storages[0].node = "a1".to_owned();
-    let ours = tracker(&Arc::new(Mutex::new(known)));
+    let known = Arc::new(Mutex::new(known));
+    let ours = tracker(&known);
     let trackers = [cpp.fake.address.as_str(), ours.address.as_str()];
     for trackers in [trackers, [trackers[1], trackers[0]]] {
         let output = monitor(&trackers, &[]);
@@ -306,6 +307,15 @@ fn of_a_storage_that_trackers_of_both_kinds_know_the_fuller_entry_is_shown() {
             assert!(page.lines().any(|l| l == line), "{line:?} in {page}");
         }
     }
+    // One that lives is no less there because a tracker that knows more has lost it.
+    known.lock().unwrap().groups[0].storages[0].status = "OFFLINE".to_owned();
+    let page = monitor(&trackers, &[]);
+    let line = "\t\thost = 10.0.0.1:23000  ACTIVE";
+    assert!(
+        stdout(&page).lines().any(|l| l == line),
+        "{}",
+        stdout(&page)
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use load::Content;
+use proto::report::Drain;
 use test_cluster::{Layout, Node, Role};
 
 use crate::support::{Fixture, wait_for};
@@ -187,6 +188,22 @@ fn wait_for_mode(fixture: &Fixture, storage: &Node, mode: &str) {
     });
 }
 
+/// Until every tracker knows; `tnv monitor` shows what one of them does.
+fn wait_for_drain(fixture: &Fixture, address: &str, level: Drain) {
+    for tracker in fixture.cluster.addresses(Role::Tracker) {
+        wait_for("every tracker to know", || {
+            let known = fixture.client().cluster_of(&tracker.into()).unwrap();
+            let storages = known.groups.into_iter().flat_map(|group| group.storages);
+            let mut found = storages.filter(|storage| storage.address == address);
+            let report = found.next().and_then(|storage| storage.report);
+            match report.as_ref().map(|report| report.drain) {
+                Some(drain) if drain == level => Ok(()),
+                _ => Err(format!("{report:?}")),
+            }
+        });
+    }
+}
+
 #[test]
 fn a_storage_is_drained_under_load_and_stays_so_after_a_restart() {
     let (mut fixture, key) = with_key();
@@ -204,11 +221,15 @@ fn a_storage_is_drained_under_load_and_stays_so_after_a_restart() {
     wait_for_mode(&fixture, &storage, "read (drained of uploads)");
     restart(&mut fixture, &storage, |_| {});
     wait_for_mode(&fixture, &storage, "read (drained of uploads)");
-    assert_eq!(
-        admin(&fixture, &key, &["drain", "--all", &address]).0,
-        Some(0)
-    );
+    // Until it joins anew the trackers tell what they knew of it before it was killed.
+    wait_for("the storage to take an order", || {
+        match admin(&fixture, &key, &["drain", "--all", &address]) {
+            (Some(0), _) => Ok(()),
+            (_, said) => Err(said),
+        }
+    });
     wait_for_mode(&fixture, &storage, "none (drained)");
+    wait_for_drain(&fixture, &address, Drain::All);
     let reply = fixture
         .client()
         .saddrs(&first.app, &first.user, None)
@@ -217,7 +238,9 @@ fn a_storage_is_drained_under_load_and_stays_so_after_a_restart() {
         reply
             .addresses
             .iter()
-            .all(|other| other.as_str() != address)
+            .all(|other| other.as_str() != address),
+        "{address} is in {reply:?}; {}",
+        page(&fixture)
     );
     assert_eq!(admin(&fixture, &key, &["undrain", &address]).0, Some(0));
     wait_for_mode(&fixture, &storage, "both (normal)");

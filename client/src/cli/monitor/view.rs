@@ -15,8 +15,8 @@ use super::status_page::StatusPage;
 #[derive(Debug, Default, Serialize)]
 pub(super) struct View {
     pub(super) trackers: Vec<Answer>,
-    /// The groups by name. Of a member that several trackers know, what the one says that knows
-    /// most; of equals the one that heard of it last.
+    /// The groups by name. Of a member that several trackers know, what one says that has it ACTIVE;
+    /// of several the one that knows most, of equals the one that heard of it last.
     pub(super) groups: Vec<Group>,
     /// Where trackers do not say the same, a line for each thing.
     pub(super) differences: Vec<String>,
@@ -121,13 +121,19 @@ fn merge(clusters: &[(&Address, &Cluster)]) -> Vec<Group> {
         for storage in &group.storages {
             let same = |known: &&mut Storage| known.address == storage.address;
             match into.storages.iter_mut().find(same) {
-                Some(known) if fullness(known) >= fullness(storage) => {}
+                Some(known) if rank(known) >= rank(storage) => {}
                 Some(known) => *known = storage.clone(),
                 None => into.storages.push(storage.clone()),
             }
         }
     }
     merged.into_values().collect()
+}
+
+/// Which of two entries of a storage counts: one that lives before one that a tracker lost, then the
+/// fuller.
+fn rank(storage: &Storage) -> (bool, (bool, bool, i64)) {
+    (is_active(storage), fullness(storage))
 }
 
 /// How much an entry tells. A C++ tracker's has neither report nor node id, and times without a
