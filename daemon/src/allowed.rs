@@ -26,7 +26,7 @@ impl Network {
     }
 
     /// An IPv4 address may come over IPv6.
-    fn has(&self, ip: IpAddr) -> bool {
+    pub(crate) fn has(&self, ip: IpAddr) -> bool {
         match (self.ip, ip.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(ip)) => {
                 let differ = net.to_bits() ^ ip.to_bits();

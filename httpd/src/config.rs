@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use daemon::allowed::Network;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::status::StatusConfig;
 use daemon::units::Period;
@@ -16,6 +17,8 @@ pub struct Config {
     /// Where HTTP clients connect.
     #[serde(deserialize_with = "daemon::listen::deserialize")]
     pub listen: SocketAddr,
+    /// Proxies whose X-Forwarded-For names the client in the access log.
+    pub trusted_proxies: Vec<Network>,
     /// The trackers, tried in turn.
     pub trackers: Vec<Address>,
     /// The application of `/files/ID`.
@@ -44,6 +47,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: ([0, 0, 0, 0], 8080).into(),
+            trusted_proxies: Vec::new(),
             trackers: vec!["127.0.0.1:21000".parse().expect("an address")],
             app: "tnvideo".parse().expect("an app id"),
             user: None,
@@ -60,6 +64,7 @@ impl Default for Config {
 
 impl DaemonConfig for Config {
     const RELOADED: &'static [&'static str] = &[
+        "trusted_proxies",
         "trackers",
         "app",
         "user",

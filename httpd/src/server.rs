@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daemon::http::Http;
+use daemon::http::{Http, TrustedProxies};
 use daemon::net::Server;
 use daemon::status::StatusPort;
 use daemon::thread;
@@ -25,6 +25,7 @@ const WATCH_END: Duration = Duration::from_secs(1);
 /// A running httpd.
 pub struct Httpd {
     globals: Current,
+    proxies: TrustedProxies,
     server: Server,
     metrics: Arc<HttpMetrics>,
     port: StatusPort,
@@ -58,7 +59,8 @@ impl Httpd {
         let globals = Current::new(config, Arc::clone(&metrics));
         let frame = &metrics.frame;
         let service = HttpService::new(globals.clone(), config.server.workers);
-        let http = Http::new(service, Arc::clone(frame));
+        let proxies = TrustedProxies::new(&config.trusted_proxies);
+        let http = Http::new(service, Arc::clone(frame)).behind(proxies.clone());
         let server = Server::start("httpd", config.listen, &config.server, http)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let trackers = Trackers::default();
@@ -74,6 +76,7 @@ impl Httpd {
         };
         Ok(Httpd {
             globals,
+            proxies,
             server,
             metrics,
             port,
@@ -90,6 +93,7 @@ impl Httpd {
     /// Takes on the settings that a running one can: requests that begin from now on see them.
     pub fn reload(&self, config: &Config) {
         self.globals.change(config);
+        self.proxies.reload(&config.trusted_proxies);
         self.server.reload(&config.server);
     }
 

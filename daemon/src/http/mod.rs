@@ -5,10 +5,12 @@
 
 mod access;
 mod protocol;
+mod proxies;
 mod request;
 mod response;
 
 pub use protocol::{Answer, Handler, Http};
+pub use proxies::TrustedProxies;
 pub use request::Request;
 pub use response::{Response, status};
 pub use tiny_http::Method;

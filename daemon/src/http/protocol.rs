@@ -1,6 +1,6 @@
 //! Requests in, answers out.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use log::debug;
 use tiny_http::Method;
 
 use super::access::Access;
+use super::proxies::TrustedProxies;
 use super::request::{HEAD_MAX, Parsed, Refusal, Request, parse};
 use super::response::{Response, status};
 use crate::metrics::{Metrics, NetMetrics, Tally};
@@ -38,19 +39,43 @@ pub enum Answer {
 /// HTTP, spoken for a handler.
 pub struct Http<H> {
     handler: H,
+    proxies: TrustedProxies,
     metrics: Arc<Metrics>,
 }
 
 impl<H: Handler> Http<H> {
     /// Speaks for `handler`. Requests and connections are counted in `metrics`.
     pub fn new(handler: H, metrics: Arc<Metrics>) -> Http<H> {
-        Http { handler, metrics }
+        Http {
+            handler,
+            proxies: TrustedProxies::default(),
+            metrics,
+        }
     }
 
-    fn refuse(&self, refusal: &Refusal, peer: SocketAddr) -> Action {
+    /// Has the access log name the clients that these proxies tell of.
+    pub fn behind(mut self, proxies: TrustedProxies) -> Http<H> {
+        self.proxies = proxies;
+        self
+    }
+
+    fn refuse(&self, refusal: &Refusal, peer: SocketAddr, head: &[u8]) -> Action {
         debug!("{peer}: {}", refusal.message);
-        let tally = self.metrics.requests.begin_http(None);
-        Action::Send(refuse(refusal, Access::of_refused(peer), tally))
+        let response = Response::text(refusal.status, refusal.message);
+        Action::Send(self.send_unread(response, peer, head))
+    }
+
+    /// The answer to a request that was not read, or not understood: after it nothing that follows
+    /// can be either.
+    fn send_unread(&self, response: Response, peer: SocketAddr, head: &[u8]) -> Outgoing {
+        let exchange = Exchange {
+            minor_version: 1,
+            keep_alive: false,
+            wants_body: true,
+            tally: self.metrics.requests.begin_http(None),
+            access: Access::of_unread(peer, head),
+        };
+        exchange.end(response)
     }
 }
 
@@ -73,12 +98,16 @@ impl<H: Handler> Protocol for Http<H> {
     /// again. Those that ask often learn in time to go elsewhere (`Connection: close`).
     const LAST_REQUEST: Duration = Duration::from_secs(2);
 
-    fn readiness(&self, bytes: &[u8]) -> Readiness {
-        if bytes.len() < HEAD_MAX && !has_head(bytes) && !is_foreign(bytes) {
-            Readiness::More
-        } else {
-            Readiness::Serve(Lane::Slow)
+    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
+        skip_empty_lines(inbox);
+        let bytes = inbox.bytes();
+        // The end may have begun in what was searched before.
+        let from = inbox.searched().saturating_sub(END_MAX - 1);
+        if bytes.len() >= HEAD_MAX || is_foreign(bytes) || has_end(&bytes[from..]) {
+            return Readiness::Serve(Lane::Slow);
         }
+        inbox.set_searched();
+        Readiness::More
     }
 
     fn serve(
@@ -97,7 +126,7 @@ impl<H: Handler> Protocol for Http<H> {
                     keep_alive: request.keep_alive,
                     wants_body: request.method != Method::Head,
                     tally: self.metrics.requests.begin_http(Some(&request.method)),
-                    access: Access::of(&request),
+                    access: Access::of(&request, self.client(&request)),
                 };
                 match self.handler.handle(request) {
                     Answer::Now(response) => Action::Send(exchange.end(response)),
@@ -105,19 +134,14 @@ impl<H: Handler> Protocol for Http<H> {
                 }
             }
             // Readiness saw its end: nothing that follows makes it whole.
-            Ok(Parsed::Partial) => self.refuse(&Refusal::MALFORMED, peer.addr),
-            Err(refusal) => self.refuse(&refusal, peer.addr),
+            Ok(Parsed::Partial) => self.refuse(&Refusal::MALFORMED, peer.addr, inbox.bytes()),
+            Err(refusal) => self.refuse(&refusal, peer.addr, inbox.bytes()),
         }
     }
 
-    fn busy(&self) -> Outgoing {
+    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
         let response = Response::text(status::UNAVAILABLE, "busy").with("Retry-After", "1");
-        let head_len = response.head(1, false).len();
-        let tally = self.metrics.requests.begin_http(None);
-        Outgoing {
-            tally: Some(tally.answer(status::UNAVAILABLE, head_len)),
-            ..alone(response)
-        }
+        self.send_unread(response, peer, request)
     }
 
     /// The request was counted and written down when what it panicked in was left.
@@ -127,6 +151,13 @@ impl<H: Handler> Protocol for Http<H> {
 
     fn metrics(&self) -> &NetMetrics {
         &self.metrics.net
+    }
+}
+
+impl<H: Handler> Http<H> {
+    fn client(&self, request: &Request) -> IpAddr {
+        let forwarded = request.header("x-forwarded-for");
+        self.proxies.client(request.peer.ip(), forwarded)
     }
 }
 
@@ -196,16 +227,6 @@ impl Pending<Outgoing> for Asked {
     }
 }
 
-/// After a head that was not understood nothing that follows can be either.
-fn refuse(refusal: &Refusal, access: Access, tally: Tally) -> Outgoing {
-    let response = Response::text(refusal.status, refusal.message);
-    let head_len = response.head(1, false).len();
-    let mut outgoing = alone(response);
-    outgoing.report = access.report(refusal.status, 0);
-    outgoing.tally = Some(tally.answer(refusal.status, head_len));
-    outgoing
-}
-
 fn alone(response: Response) -> Outgoing {
     let mut parts = vec![Part::Bytes(response.head(1, false))];
     parts.extend(response.body);
@@ -218,22 +239,38 @@ fn alone(response: Response) -> Outgoing {
 }
 
 /// Whether no request begins like this: the request of another protocol, which would wait for the
-/// end of a head that never comes.
+/// end of a head that never comes. A line feed may follow a carriage return.
 fn is_foreign(bytes: &[u8]) -> bool {
-    let mut bytes = bytes.iter();
-    let first = bytes.find(|byte| !matches!(byte, b'\r' | b'\n'));
+    let first = bytes.first().filter(|byte| **byte != b'\r');
     first.is_some_and(|byte| !byte.is_ascii_graphic())
 }
 
-/// Whether there is an empty line behind others, however lines end: a whole head, or none that can
-/// become one. Empty lines in front are passed over (RFC 9112, 2.2).
-fn has_head(bytes: &[u8]) -> bool {
-    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let start = bytes.iter().position(|byte| !is_line_end(byte));
-    let bytes = &bytes[start.unwrap_or(bytes.len())..];
+/// Takes the empty lines off that may stand in front of a request (RFC 9112, 2.2).
+fn skip_empty_lines(inbox: &mut Inbox) {
+    let lines = inbox.bytes().chunks_exact(2);
+    let len = 2 * lines.take_while(|line| line == b"\r\n").count();
+    if len > 0 {
+        inbox.consume(len);
+    }
+}
+
+/// Longest end of a head.
+const END_MAX: usize = b"\n\r\n".len();
+
+/// Whether a line and an empty line end in these bytes, however lines end: a whole head, or none
+/// that can become one.
+fn has_end(bytes: &[u8]) -> bool {
+    #[cfg(test)]
+    LOOKED_AT.with(|looked_at| looked_at.set(looked_at.get() + bytes.len()));
     let mut line_ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     line_ends.any(|(at, _)| {
         let rest = &bytes[at + 1..];
         rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
     })
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Bytes that this thread has searched for the end of a head.
+    pub(super) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

@@ -80,6 +80,9 @@ pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
         Ok(httparse::Status::Complete(len)) if len <= HEAD_MAX => len,
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => return Ok(Parsed::Partial),
         Ok(_) => return Err(refusal(status::HEAD_TOO_LARGE, "request head too large")),
+        Err(httparse::Error::Version) if let Some(known) = as_known_version(bytes) => {
+            return parse(&known, peer);
+        }
         Err(e) => return Err(malformed(e)),
     };
     if has_bare_line_ends(&bytes[..len]) {
@@ -89,21 +92,41 @@ pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
     Ok(Parsed::Head(request, len))
 }
 
+/// The same head as one of HTTP/1.1, if it is of a later minor version: it is understood as one of
+/// the highest version that is known (RFC 9110, 2.5).
+fn as_known_version(head: &[u8]) -> Option<Vec<u8>> {
+    const NAME: &[u8] = b" HTTP/1.";
+    let start = head
+        .iter()
+        .position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let end = start + head[start..].iter().position(|byte| *byte == b'\r')?;
+    let (line, digit) = head[start..end].split_at_checked(end - start - 1)?;
+    let is_later = line.ends_with(NAME) && matches!(digit, [b'2'..=b'9']);
+    is_later.then(|| {
+        let mut known = head.to_vec();
+        known[end - 1] = b'1';
+        known
+    })
+}
+
 fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<Request, Refusal> {
     let (Some(method), Some(target), Some(minor_version)) =
         (parsed.method, parsed.path, parsed.version)
     else {
         return Err(refusal(status::BAD_REQUEST, "malformed request line"));
     };
-    let headers = parsed.headers.iter().map(|field| {
-        let value = std::str::from_utf8(field.value)
-            .map_err(|_| refusal(status::BAD_REQUEST, "header value is not UTF-8"))?;
-        Ok((field.name.to_ascii_lowercase(), value.trim().to_owned()))
-    });
-    let headers = join_lists(headers.collect::<Result<_, _>>()?);
+    let headers = parsed
+        .headers
+        .iter()
+        .map(|field| (field.name.to_ascii_lowercase(), value_of(field.value)));
+    let headers = join_lists(headers.collect());
     let mut request = Request {
         method: Method::from_str(method).unwrap_or(Method::Get),
-        target: origin_form(target)?.to_owned(),
+        target: match method {
+            // It names a host and a port, and is refused as a method.
+            "CONNECT" => target.to_owned(),
+            _ => origin_form(target)?,
+        },
         minor_version,
         peer,
         keep_alive: false,
@@ -116,9 +139,20 @@ fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<R
     Ok(request)
 }
 
+/// The text of a field. Bytes beyond ASCII are opaque (RFC 9110, 5.5): what is no UTF-8 is taken for
+/// Latin-1, so that no byte is lost.
+fn value_of(value: &[u8]) -> String {
+    // httparse leaves no other white space at the ends (RFC 9110, 5.6.3).
+    let value = value.trim_ascii();
+    match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value.iter().copied().map(char::from).collect(),
+    }
+}
+
 /// A list that stands in several fields is one list (RFC 9110, 5.3).
 fn join_lists(fields: Vec<(String, String)>) -> Vec<(String, String)> {
-    const LISTS: [&str; 3] = ["connection", "if-match", "if-none-match"];
+    const LISTS: [&str; 4] = ["connection", "if-match", "if-none-match", "x-forwarded-for"];
     let mut joined: Vec<(String, String)> = Vec::with_capacity(fields.len());
     for (name, value) in fields {
         let before = joined.iter_mut().find(|(known, _)| *known == name);
@@ -178,16 +212,24 @@ fn wants_keep_alive(request: &Request) -> bool {
 }
 
 /// The path and query of a target; the absolute form (RFC 9112, 3.2.2) loses its authority.
-fn origin_form(target: &str) -> Result<&str, Refusal> {
+fn origin_form(target: &str) -> Result<String, Refusal> {
     if target.starts_with('/') || target == "*" {
-        return Ok(target);
+        return Ok(target.to_owned());
     }
-    let rest = target
-        .strip_prefix("http://")
-        .or_else(|| target.strip_prefix("https://"));
-    match rest {
-        Some(rest) => Ok(rest.find('/').map_or("/", |at| &rest[at..])),
-        None => Err(refusal(status::BAD_REQUEST, "malformed request target")),
+    let malformed = || refusal(status::BAD_REQUEST, "malformed request target");
+    let (scheme, rest) = target.split_once("://").ok_or_else(malformed)?;
+    let is_http = ["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    // The authority ends where the path, the query or the fragment begins (RFC 3986, 3.2).
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if !is_http || authority.is_empty() {
+        return Err(malformed());
+    }
+    match path.starts_with('/') {
+        true => Ok(path.to_owned()),
+        false => Ok(format!("/{path}")),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::protocol::{Handler, Http};
+use super::protocol::{Handler, Http, LOOKED_AT};
 use super::request::{HEAD_MAX, Parsed, Request, parse};
 use super::response::{Response, status};
 use crate::http::Answer;
 use crate::metrics::{Metrics, Page};
-use crate::net::{Lane, Protocol, Readiness};
+use crate::net::{Inbox, Lane, Protocol, Readiness};
 
 fn read(head: &str) -> Result<Option<Request>, u16> {
     match parse(head.as_bytes(), ([127, 0, 0, 1], 1).into()) {
@@ -96,6 +96,14 @@ fn absolute_targets_lose_their_authority() {
     let path = |target: &str| whole(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).target;
     assert_eq!(path("http://host:80/files/x?q"), "/files/x?q");
     assert_eq!(path("http://host"), "/");
+    assert_eq!(path("HTTP://h/files/x"), "/files/x");
+    assert_eq!(path("hTTpS://h?a=/b"), "/?a=/b");
+    for target in ["http:///x", "ftp://h/x", "http:/h/x", "://h/x"] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(read(&head).unwrap_err(), 400, "{target}");
+    }
+    // Refused as a method.
+    assert!(read("CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n").is_ok());
 }
 
 #[test]
@@ -141,18 +149,84 @@ fn a_head_is_served_when_its_last_line_has_come() {
     ];
     for text in whole {
         let (early, all) = (&text.as_bytes()[..text.len() - 1], text.as_bytes());
-        assert_eq!(http.readiness(early), Readiness::More, "{text:?}");
+        assert_eq!(readiness(&http, early), Readiness::More, "{text:?}");
         assert_eq!(
-            http.readiness(all),
+            readiness(&http, all),
             Readiness::Serve(Lane::Slow),
             "{text:?}"
         );
     }
-    assert_eq!(http.readiness(b"\r\n\r\n\r\n"), Readiness::More);
+    assert_eq!(readiness(&http, b"\r\n\r\n\r\n"), Readiness::More);
     assert!(matches!(
-        http.readiness(&[b'a'; HEAD_MAX]),
+        readiness(&http, &[b'a'; HEAD_MAX]),
         Readiness::Serve(_)
     ));
+}
+
+fn readiness(http: &Http<Idle>, bytes: &[u8]) -> Readiness {
+    let mut inbox = Inbox::default();
+    inbox.push(bytes);
+    http.readiness(&mut inbox)
+}
+
+#[test]
+fn a_head_that_drips_is_searched_once() {
+    let http = Http::new(Idle, Arc::new(Metrics::of_http()));
+    let fields = "X: yyyyyyyy\r\n".repeat(1000);
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    let empty_lines = "\r\n".repeat(5000);
+    for text in [head, empty_lines + "GET / HTTP/1.0\r\n\r\n"] {
+        let looked_at = LOOKED_AT.get();
+        let mut inbox = Inbox::default();
+        let (last, rest) = text.as_bytes().split_last().unwrap();
+        for byte in rest {
+            inbox.push(&[*byte]);
+            assert_eq!(http.readiness(&mut inbox), Readiness::More);
+        }
+        inbox.push(&[*last]);
+        assert!(matches!(http.readiness(&mut inbox), Readiness::Serve(_)));
+        // Each byte when it comes, and with the two that come after it.
+        assert!(LOOKED_AT.get() - looked_at <= 3 * text.len());
+    }
+}
+
+#[test]
+fn bytes_beyond_ascii_are_opaque() {
+    let read = |field: &[u8]| {
+        let head = [b"GET / HTTP/1.1\r\nHost: a\r\n", field, b"\r\n\r\n"].concat();
+        match parse(&head, ([127, 0, 0, 1], 1).into()) {
+            Ok(Parsed::Head(request, _)) => Ok(request),
+            Ok(Parsed::Partial) => panic!("it is whole"),
+            Err(refusal) => Err(refusal.status),
+        }
+    };
+    let request = read(b"Cookie: n=M\xfcller").unwrap();
+    assert_eq!(request.header("cookie"), Some("n=M\u{fc}ller"));
+    let request = read("Cookie: n=M\u{fc}ller".as_bytes()).unwrap();
+    assert_eq!(request.header("cookie"), Some("n=M\u{fc}ller"));
+    // What looks like white space in Latin-1 is none.
+    assert_eq!(read(b"Content-Length: 0\xa0").unwrap_err(), 400);
+    assert_eq!(read(b"Content-Length: 5\x85").unwrap_err(), 400);
+}
+
+#[test]
+fn a_later_minor_version_is_understood_as_the_latest_that_is_known() {
+    let request = whole("GET /x HTTP/1.2\r\nHost: a\r\n\r\n");
+    assert_eq!((request.path(), request.minor_version), ("/x", 1));
+    assert!(request.keep_alive);
+    assert!(read("\r\nGET / HTTP/1.9\r\nHost: a\r\n\r\n").is_ok());
+    assert_eq!(read("GET / HTTP/1.2\r\n\r\n").unwrap_err(), 400);
+    for version in [
+        "HTTP/0.9",
+        "HTTP/2.0",
+        "HTTP/1.10",
+        "HTTP/1.",
+        "http/1.2",
+        "HTTP/1.x",
+    ] {
+        let head = format!("GET / {version}\r\nHost: a\r\n\r\n");
+        assert!(matches!(read(&head).unwrap_err(), 400 | 505), "{version}");
+    }
 }
 
 struct Idle;
@@ -166,7 +240,8 @@ impl Handler for Idle {
 #[test]
 fn who_is_refused_for_overload_is_counted() {
     let metrics = Arc::new(Metrics::of_http());
-    drop(Http::new(Idle, Arc::clone(&metrics)).busy());
+    let peer = ([127, 0, 0, 1], 1).into();
+    drop(Http::new(Idle, Arc::clone(&metrics)).busy(peer, b""));
     let page = Page::new(metrics.gather()).text().unwrap();
     let line = "tnv_http_requests_total{code=\"503\",method=\"other\"} 1";
     assert!(page.contains(line), "{page}");

@@ -188,7 +188,7 @@ fn admit<P: Protocol>(
     let has_room = !shared.limit.is_last(&stream) || shared.make_room(Some(client));
     let Some(permit) = has_room.then(|| shared.enter(client)).flatten() else {
         shared.metrics().refused.inc();
-        say_busy(shared, &stream);
+        say_busy(shared, &stream, peer, &[]);
         return Err(io::Error::other("too many connections"));
     };
     Ok(Box::new(Connection::new(stream, peer, id, permit)))

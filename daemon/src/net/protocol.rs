@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +54,9 @@ pub trait Protocol: Send + Sync + 'static {
     /// time is served and told that it was the last time.
     const LAST_REQUEST: Duration = Duration::ZERO;
 
-    /// Looks at the bytes that have come since the last request.
-    fn readiness(&self, bytes: &[u8]) -> Readiness;
+    /// Looks at the bytes that have come since the last request. May take bytes off the front that
+    /// mean nothing. Called for each piece that comes, so it goes on where it ended the last time.
+    fn readiness(&self, inbox: &mut Inbox) -> Readiness;
 
     /// Takes one request off the inbox and acts on it. Never touches the socket.
     /// `stopping` tells that no further request of this connection will be served.
@@ -68,7 +69,8 @@ pub trait Protocol: Send + Sync + 'static {
     ) -> Action;
 
     /// The reply when there are too many connections, or a request waited too long for a worker.
-    fn busy(&self) -> Outgoing;
+    /// `request` is what has come of it.
+    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing;
 
     /// The reply when serving a request panicked.
     fn panicked(&self) -> Outgoing;
@@ -228,6 +230,8 @@ pub enum Then {
 pub struct Inbox {
     bytes: Vec<u8>,
     start: usize,
+    /// As many of [`Inbox::bytes`] were searched for the end of a request.
+    searched: usize,
 }
 
 impl Inbox {
@@ -248,6 +252,7 @@ impl Inbox {
     /// When there are fewer.
     pub fn consume(&mut self, len: usize) {
         self.start += len;
+        self.searched = self.searched.saturating_sub(len);
         assert!(
             self.start <= self.bytes.len(),
             "consumed more than there is"
@@ -255,6 +260,16 @@ impl Inbox {
         if self.is_empty() {
             *self = Inbox::default();
         }
+    }
+
+    /// How many of the bytes were searched before, and are not the end of a request.
+    pub fn searched(&self) -> usize {
+        self.searched
+    }
+
+    /// Takes note that no request ends in the bytes that are here.
+    pub fn set_searched(&mut self) {
+        self.searched = self.bytes().len();
     }
 
     /// Appends bytes that came.

@@ -1,6 +1,6 @@
 //! Replies that say 'busy', sent by threads that must never wait for a peer.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use log::debug;
@@ -14,7 +14,13 @@ use super::wait::Interest;
 use super::worker::LINGER;
 
 /// Says 'busy' as far as the peer takes it at once; tells whether that was all of it.
-pub(crate) fn say_busy<P: Protocol>(shared: &Shared<P>, stream: &TcpStream) -> bool {
+/// `request` is what has come of one.
+pub(crate) fn say_busy<P: Protocol>(
+    shared: &Shared<P>,
+    stream: &TcpStream,
+    peer: SocketAddr,
+    request: &[u8],
+) -> bool {
     let mut tools = Tools {
         scratch: &mut [],
         pipe: &mut Pipe::default(),
@@ -22,7 +28,7 @@ pub(crate) fn say_busy<P: Protocol>(shared: &Shared<P>, stream: &TcpStream) -> b
         patience: &|| Duration::ZERO,
         waited: Duration::ZERO,
     };
-    let mut busy = Sending::new(shared.protocol.busy());
+    let mut busy = Sending::new(shared.protocol.busy(peer, request));
     let is_out = matches!(busy.advance(stream, &mut tools), Ok(Progress::Done));
     shared.metrics().sent.inc_by(busy.sent());
     is_out
@@ -31,7 +37,13 @@ pub(crate) fn say_busy<P: Protocol>(shared: &Shared<P>, stream: &TcpStream) -> b
 /// Ends a request that has waited too long for a worker: its client has better places to ask by now.
 pub(crate) fn refuse_late<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P>>) {
     shared.note_late(&connection);
-    let is_out = say_busy(shared, &connection.stream);
+    let Connection {
+        stream,
+        peer,
+        inbox,
+        ..
+    } = &*connection;
+    let is_out = say_busy(shared, stream, *peer, inbox.bytes());
     if !is_out || connection.stream.shutdown(Shutdown::Write).is_err() {
         debug!("#{}: closed, takes no reply", connection.id);
         return;

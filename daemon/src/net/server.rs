@@ -197,6 +197,8 @@ pub(crate) struct Shared<P: Protocol> {
     over: AtomicBool,
     /// Requests that waited too long for a worker.
     pub(crate) late: Seldom<()>,
+    /// Replies whose content could not be had to its end.
+    pub(crate) broken_off: Seldom<()>,
 }
 
 impl<P: Protocol> Shared<P> {
@@ -222,6 +224,7 @@ impl<P: Protocol> Shared<P> {
             stop_began: OnceLock::new(),
             over: AtomicBool::new(false),
             late: Seldom::default(),
+            broken_off: Seldom::default(),
         })
     }
 

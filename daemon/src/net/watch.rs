@@ -129,7 +129,7 @@ fn read_request<P: Protocol>(
     let readiness = match connection.fill_inbox(scratch) {
         Ok(Filled::Some(len)) => {
             shared.metrics().received.inc_by(len as u64);
-            shared.protocol.readiness(connection.inbox.bytes())
+            shared.protocol.readiness(&mut connection.inbox)
         }
         Ok(Filled::Nothing) => Readiness::More,
         Ok(Filled::Eof) => {
@@ -185,7 +185,7 @@ fn close_or_serve<P: Protocol>(
     let idle = matches!(connection.activity, Activity::Idle);
     if idle
         && let Ok(Filled::Some(len)) = connection.fill_inbox(scratch)
-        && let Readiness::Serve(lane) = shared.protocol.readiness(connection.inbox.bytes())
+        && let Readiness::Serve(lane) = shared.protocol.readiness(&mut connection.inbox)
     {
         shared.metrics().received.inc_by(len as u64);
         connection.lane = lane;

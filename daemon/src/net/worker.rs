@@ -147,7 +147,7 @@ impl<P: Protocol> Worker<P> {
         let idle = matches!(connection.activity, Activity::Idle);
         if idle && waited > self.shared.config().queue_timeout.duration() {
             self.shared.note_late(connection);
-            reply(connection, self.shared.protocol.busy());
+            say_busy(&self.shared, connection);
         }
     }
 
@@ -165,7 +165,7 @@ impl<P: Protocol> Worker<P> {
     }
 
     fn next_request(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
-        match self.shared.protocol.readiness(connection.inbox.bytes()) {
+        match self.shared.protocol.readiness(&mut connection.inbox) {
             Readiness::Serve(lane) if lane != self.lane => return Step::Move(lane),
             Readiness::Serve(_) => {}
             Readiness::More => {
@@ -191,7 +191,7 @@ impl<P: Protocol> Worker<P> {
 
     fn serve(&mut self, connection: &mut Connection<P>) -> Step {
         if !self.shared.may_open(connection) {
-            reply(connection, self.shared.protocol.busy());
+            say_busy(&self.shared, connection);
             return Step::Go;
         }
         connection.owes_reply = true;
@@ -334,10 +334,12 @@ impl<P: Protocol> Worker<P> {
             Err(SendError::Peer(e)) => close(connection, &e),
             Err(SendError::Source(e)) => {
                 self.shared.metrics().broken_off.inc();
-                error!(
-                    "#{}: {}: reply broken off: {e}",
-                    connection.id, connection.peer
-                );
+                if let Some(more) = self.shared.broken_off.due(()) {
+                    error!(
+                        "#{}: {}: reply broken off: {e}{more}",
+                        connection.id, connection.peer
+                    );
+                }
                 Step::Close
             }
         }
@@ -403,6 +405,13 @@ fn patience<P: Protocol>(shared: &Shared<P>, lane: Lane) -> Duration {
     } else {
         STAY_FOR_CONTENT
     }
+}
+
+fn say_busy<P: Protocol>(shared: &Shared<P>, connection: &mut Connection<P>) {
+    let busy = shared
+        .protocol
+        .busy(connection.peer, connection.inbox.bytes());
+    reply(connection, busy);
 }
 
 fn reply<P: Protocol>(connection: &mut Connection<P>, outgoing: Outgoing) {

@@ -38,22 +38,27 @@ pub(super) struct FaultLog(Seldom<ErrorCode>);
 
 impl Access {
     pub(super) fn begin<R: Request>(peer: SocketAddr, tally: Tally, request: &R) -> Access {
-        Access::of(peer, tally, || request.subject().to_string())
+        Access::of(peer, Some(tally), || request.subject().to_string())
     }
 
     /// Of a command that was not understood.
     pub(super) fn begin_unknown(peer: SocketAddr, tally: Tally, command: u8) -> Access {
-        Access::of(peer, tally, || format!("command-{command} - - -"))
+        Access::of(peer, Some(tally), || unread(Some(command)))
     }
 
-    fn of(peer: SocketAddr, tally: Tally, columns: impl FnOnce() -> String) -> Access {
+    /// Of a request that was not read, and is not counted.
+    pub(super) fn begin_unread(peer: SocketAddr, command: Option<u8>) -> Access {
+        Access::of(peer, None, || unread(command))
+    }
+
+    fn of(peer: SocketAddr, tally: Option<Tally>, columns: impl FnOnce() -> String) -> Access {
         let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info) || log_enabled!(Level::Debug);
         Access {
             peer,
             columns: wanted.then(columns),
             began: Instant::now(),
             received: 0,
-            tally: Some(tally),
+            tally,
         }
     }
 
@@ -92,10 +97,17 @@ impl Access {
 
     fn write_line(&self, columns: &str, sent: u64, status: fmt::Arguments<'_>) {
         let time = timestamp(chrono::Utc::now());
-        let (ip, bytes) = (self.peer.ip(), self.received + sent);
+        let (ip, bytes) = (self.peer.ip().to_canonical(), self.received + sent);
         let took = self.began.elapsed();
         let (ms, us) = (took.as_millis(), took.subsec_micros() % 1000);
         info!(target: ACCESS_TARGET, "{time} {ip} {columns} {bytes} {status} {ms}.{us:03}");
+    }
+}
+
+fn unread(command: Option<u8>) -> String {
+    match command {
+        Some(command) => format!("command-{command} - - -"),
+        None => "- - - -".to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::access::{Access, FaultLog, Status};
 use super::{Caller, Content, Reply, Service};
 use crate::metrics::{Metrics, NetMetrics};
 use crate::net::{
-    Action, Inbox, Lane, OpenFile, Outgoing, Part, Peer, Protocol, Readiness, Receive, Then,
+    Action, Inbox, Lane, OpenFile, Outgoing, Part, Peer, Protocol, Readiness, Receive, Sent, Then,
 };
 
 /// A refused upload of at most this many bytes is read to its end, so that the connection stays in
@@ -137,7 +137,7 @@ impl<S: Service> Wire<S> {
         }
         Action::Receive {
             len: content_len,
-            sink: Box::new(Discarding(reply)),
+            sink: Box::new(Discarding(Some(reply))),
         }
     }
 }
@@ -149,7 +149,8 @@ impl<S: Service> Protocol for Wire<S> {
 
     const DESCRIPTORS: usize = S::DESCRIPTORS;
 
-    fn readiness(&self, bytes: &[u8]) -> Readiness {
+    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
+        let bytes = inbox.bytes();
         let Some(head) = Self::head(bytes) else {
             return Readiness::More;
         };
@@ -179,9 +180,12 @@ impl<S: Service> Protocol for Wire<S> {
         self.answer(answer, head.body_len as u64 - fixed_len as u64, access)
     }
 
-    fn busy(&self) -> Outgoing {
+    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
         let fault = Fault::new(ErrorCode::Busy, "too many requests, try again");
-        self.voice.encode(&fault, Then::Close)
+        let command = Self::head(request).map(|head| head.command);
+        let mut reply = self.voice.encode(&fault, Then::Close);
+        reply.report = Access::begin_unread(peer, command).end(Status::Error(fault.code));
+        reply
     }
 
     fn panicked(&self) -> Outgoing {
@@ -270,15 +274,27 @@ impl Receive for Taking {
 }
 
 /// Content that nobody wants, in front of a reply that is made already.
-struct Discarding(Outgoing);
+struct Discarding(Option<Outgoing>);
 
 impl Receive for Discarding {
     fn take(&mut self, _bytes: &[u8]) -> Result<(), Outgoing> {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Outgoing {
-        self.0
+    fn finish(mut self: Box<Self>) -> Outgoing {
+        self.0.take().expect("it is taken here only")
+    }
+}
+
+impl Drop for Discarding {
+    /// A client that left before it had sent what nobody wants gets no reply, but its line.
+    fn drop(&mut self) {
+        if let Some(report) = self.0.take().and_then(|reply| reply.report) {
+            report(Sent {
+                bytes: 0,
+                complete: false,
+            });
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod access_log;
 mod crowd;
 mod http;
 mod overload;

@@ -1,7 +1,7 @@
 //! What a server does when its workers or its threads are held up.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -198,15 +198,15 @@ impl Protocol for Touchy {
 
     const REQUEST_MAX: usize = <Wire<Toy> as Protocol>::REQUEST_MAX;
 
-    fn readiness(&self, bytes: &[u8]) -> Readiness {
-        match bytes.first() {
+    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
+        match inbox.bytes().first() {
             Some(&PANIC) => panic!("as the test wants it"),
             Some(&BLOCK) => {
                 self.blocked.send(()).unwrap();
                 self.release.recv_timeout(PATIENCE).unwrap();
                 Readiness::More
             }
-            _ => self.wire.readiness(bytes),
+            _ => self.wire.readiness(inbox),
         }
     }
 
@@ -220,8 +220,8 @@ impl Protocol for Touchy {
         self.wire.serve(inbox, session, peer, stopping)
     }
 
-    fn busy(&self) -> Outgoing {
-        self.wire.busy()
+    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
+        self.wire.busy(peer, request)
     }
 
     fn panicked(&self) -> Outgoing {

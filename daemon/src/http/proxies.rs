@@ -1,0 +1,90 @@
+//! Proxies that are believed when they say who asks.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::allowed::Network;
+
+/// The proxies in front of a daemon. Clones share one list.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Arc<RwLock<Vec<Network>>>);
+
+impl TrustedProxies {
+    /// These are trusted.
+    pub fn new(networks: &[Network]) -> TrustedProxies {
+        TrustedProxies(Arc::new(RwLock::new(networks.to_vec())))
+    }
+
+    /// Others are trusted from now on.
+    pub fn reload(&self, networks: &[Network]) {
+        *self.0.write() = networks.to_vec();
+    }
+
+    /// Who asks: the peer, or what a chain of trusted proxies says of it in X-Forwarded-For. Each
+    /// proxy appends the address that it saw, so the rightmost one that is not trusted is the
+    /// client's; what stands in front of it the client may have made up.
+    pub(crate) fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
+        let networks = self.0.read();
+        let is_trusted = |ip| networks.iter().any(|network| network.has(ip));
+        let mut client = peer.to_canonical();
+        let mut hops = forwarded.unwrap_or_default().rsplit(',');
+        while is_trusted(client) {
+            match hops.next().and_then(address) {
+                Some(ip) => client = ip,
+                None => break,
+            }
+        }
+        client
+    }
+}
+
+/// An address, perhaps with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let ip = bare.parse::<IpAddr>();
+    let ip = ip.or_else(|_| text.parse::<SocketAddr>().map(|addr| addr.ip()));
+    Some(ip.ok()?.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_address_that_no_trusted_proxy_has_is_the_client() {
+        let trusted = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/64"];
+        let proxies = TrustedProxies::new(&trusted.map(|text| text.parse().unwrap()));
+        for (peer, forwarded, expected) in [
+            ("192.0.2.1", None, "192.0.2.1"),
+            ("192.0.2.1", Some("198.51.100.1"), "192.0.2.1"),
+            ("127.0.0.1", None, "127.0.0.1"),
+            ("127.0.0.1", Some("198.51.100.1"), "198.51.100.1"),
+            ("::ffff:127.0.0.1", Some("198.51.100.1"), "198.51.100.1"),
+            (
+                "127.0.0.1",
+                Some("1.1.1.1, 198.51.100.1,10.2.3.4"),
+                "198.51.100.1",
+            ),
+            ("127.0.0.1", Some("10.0.0.1"), "10.0.0.1"),
+            ("127.0.0.1", Some("rubbish"), "127.0.0.1"),
+            ("127.0.0.1", Some("1.1.1.1, rubbish, 10.0.0.1"), "10.0.0.1"),
+            ("127.0.0.1", Some("198.51.100.1:4711"), "198.51.100.1"),
+            ("2001:db8::1", Some("[2001:db8:1::2]:80"), "2001:db8:1::2"),
+            ("127.0.0.1", Some("[2001:db8:1::2]"), "2001:db8:1::2"),
+            ("127.0.0.1", Some("::ffff:192.0.2.9"), "192.0.2.9"),
+        ] {
+            let client = proxies.client(peer.parse().unwrap(), forwarded);
+            assert_eq!(
+                client,
+                expected.parse::<IpAddr>().unwrap(),
+                "{peer} {forwarded:?}"
+            );
+        }
+        proxies.reload(&[]);
+        let client = proxies.client([127, 0, 0, 1].into(), Some("192.0.2.1"));
+        assert_eq!(client, IpAddr::from([127, 0, 0, 1]));
+    }
+}
