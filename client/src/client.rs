@@ -13,6 +13,8 @@ use crate::lacking::{Lacking, Way};
 use crate::rotation::Rotation;
 use crate::storage_cache::StorageCache;
 use crate::storages::ask_each;
+use crate::suspects::Suspects;
+use crate::turns::Peer;
 use crate::{ClientConfig, Error, PoolManager};
 
 /// A client of one cluster. Cheap to clone, and shared by any number of threads; no lock is held
@@ -27,6 +29,7 @@ struct Inner {
     trackers: Rotation,
     pools: Arc<PoolManager>,
     storages: StorageCache,
+    suspects: Suspects,
     no_stat: Lacking,
     no_read: Lacking,
     no_cluster: Lacking,
@@ -77,6 +80,7 @@ impl Client {
                 trackers: Rotation::new("tracker", config.trackers),
                 pools,
                 storages: StorageCache::new(config.storage_cache),
+                suspects: Suspects::default(),
                 no_stat: Lacking::new("STAT"),
                 no_read: Lacking::new("READ"),
                 no_cluster: Lacking::new("CLUSTER"),
@@ -103,9 +107,7 @@ impl Client {
         file: Option<&FileId>,
     ) -> Result<SaddrsReply, Error> {
         let request = TrackerRequest::Saddrs(saddrs_of(app, user, file)).encode();
-        self.find_storages(app, user, |address| {
-            self.saddrs_at(address, &request, Way::Any)
-        })
+        self.find_storages(app, user, |peer| self.saddrs_at(peer, &request, Way::Any))
     }
 
     /// The same for anything but an upload: nobody is bound to a group, and a user without one is
@@ -124,10 +126,10 @@ impl Client {
         let saddrs = saddrs_of(app, user, file);
         let lookup = TrackerRequest::Lookup(saddrs.clone()).encode();
         let saddrs = TrackerRequest::Saddrs(saddrs).encode();
-        self.find_storages(app, user, |address| {
-            let ask = |way| self.saddrs_at(address, &lookup, way);
-            let instead = || self.saddrs_at(address, &saddrs, Way::Any);
-            self.inner.no_lookup.ask(address, ask, instead)
+        self.find_storages(app, user, |peer| {
+            let ask = |way| self.saddrs_at(peer, &lookup, way);
+            let instead = || self.saddrs_at(peer, &saddrs, Way::Any);
+            self.inner.no_lookup.ask(peer.address, ask, instead)
         })
     }
 
@@ -136,10 +138,10 @@ impl Client {
         &self,
         app: &AppId,
         user: &UserId,
-        ask: impl Fn(&Address) -> Result<SaddrsReply, Error>,
+        ask: impl Fn(Peer<'_>) -> Result<SaddrsReply, Error>,
     ) -> Result<SaddrsReply, Error> {
-        let ask = |address: &Address| {
-            let reply = ask(address)?;
+        let ask = |peer: Peer<'_>| {
+            let reply = ask(peer)?;
             if reply.addresses.is_empty() {
                 return Err(Error::NoServer("active storage"));
             }
@@ -154,10 +156,10 @@ impl Client {
         Ok(reply)
     }
 
-    fn saddrs_at(&self, address: &Address, request: &[u8], way: Way) -> Result<SaddrsReply, Error> {
+    fn saddrs_at(&self, peer: Peer<'_>, request: &[u8], way: Way) -> Result<SaddrsReply, Error> {
         let (max, decode) = (tracker::SADDRS_REPLY_MAX, SaddrsReply::decode);
         self.pools()
-            .call_on(way, address, request, tracker::REPLY, max, decode)
+            .call_on(way, peer, request, tracker::REPLY, max, decode)
     }
 
     /// Whether a tracker answers, by a question that it answers from memory. One of the C++ system
@@ -184,9 +186,10 @@ impl Client {
         let request = TrackerRequest::Groups.encode();
         self.inner
             .trackers
-            .ask("listing the groups", self.pools(), |address| {
-                self.pools().call(
-                    address,
+            .ask("listing the groups", self.pools(), |peer| {
+                self.pools().call_on(
+                    Way::Any,
+                    peer,
                     &request,
                     tracker::REPLY,
                     tracker::GROUPS_REPLY_MAX,
@@ -201,9 +204,7 @@ impl Client {
     /// A storage refused ([`ErrorKind::NotFound`](crate::ErrorKind) among the reasons), or none
     /// could be asked.
     pub fn file_size(&self, key: &FileKey) -> Result<u64, Error> {
-        ask_each(self, "file size", key, |address| {
-            self.file_size_at(address, key)
-        })
+        ask_each(self, "file size", key, |peer| self.file_size_at(peer, key))
     }
 
     /// Size, time and checksum of a file. A C++ storage knows the size only; that it is one is
@@ -212,7 +213,7 @@ impl Client {
     /// # Errors
     /// As [`Client::file_size`].
     pub fn stat(&self, key: &FileKey) -> Result<Stat, Error> {
-        ask_each(self, "stat", key, |address| self.stat_at(address, key))
+        ask_each(self, "stat", key, |peer| self.stat_at(peer, key))
     }
 
     /// Removes a file. If an attempt ended without an answer, a later one that finds no file is a
@@ -222,8 +223,8 @@ impl Client {
     /// As [`Client::file_size`].
     pub fn delete(&self, key: &FileKey) -> Result<(), Error> {
         let mut perhaps_done = false;
-        let result = ask_each(self, "delete", key, |address| {
-            let result = self.delete_at(address, key, &mut perhaps_done);
+        let result = ask_each(self, "delete", key, |peer| {
+            let result = self.delete_at(peer, key, &mut perhaps_done);
             if let Err(Error::Io { .. } | Error::Timeout { .. } | Error::Protocol { .. }) = result {
                 perhaps_done = true;
             }
@@ -280,50 +281,69 @@ impl Client {
         Ok(reply?.addresses)
     }
 
-    pub(crate) fn file_size_at(&self, address: &Address, key: &FileKey) -> Result<u64, Error> {
+    pub(crate) fn file_size_at(&self, peer: Peer<'_>, key: &FileKey) -> Result<u64, Error> {
         let request = StorageRequest::FileSize(key.clone()).encode();
         let decode = storage::decode_file_size;
         self.pools()
-            .call(address, &request, storage::REPLY, 8, decode)
+            .call_on(Way::Any, peer, &request, storage::REPLY, 8, decode)
     }
 
-    /// The storages that do not know READ.
+    /// The same addresses in the order to ask them for this file: those that could not be reached
+    /// or were silent lately come late, those that sent damaged content of the file come last.
+    pub(crate) fn order(&self, key: &FileKey, addresses: &[Address]) -> Vec<Address> {
+        let ordered = self.pools().order(addresses);
+        self.inner.suspects.last(key, ordered, Instant::now())
+    }
+
+    /// Takes note that the content of a file, which these storages sent, does not match its
+    /// checksum: for the next 10 minutes they are asked last for this file. Returns the error to
+    /// report.
+    pub fn note_damaged(&self, key: &FileKey, storages: &[Address]) -> Error {
+        self.inner.suspects.note(key, storages, Instant::now());
+        Error::Damaged {
+            key: key.clone(),
+            storages: storages.to_vec(),
+        }
+    }
+
+    /// The trackers that do not know CLUSTER.
     pub(crate) fn no_cluster(&self) -> &Lacking {
         &self.inner.no_cluster
     }
 
+    /// The storages that do not know READ.
     pub(crate) fn no_read(&self) -> &Lacking {
         &self.inner.no_read
     }
 
-    pub(crate) fn stat_at(&self, address: &Address, key: &FileKey) -> Result<Stat, Error> {
+    pub(crate) fn stat_at(&self, peer: Peer<'_>, key: &FileKey) -> Result<Stat, Error> {
         let request = StorageRequest::Stat(key.clone()).encode();
         let ask = |way| {
             let (max, decode) = (FileStat::LEN, FileStat::decode);
             let stat = self
                 .pools()
-                .call_on(way, address, &request, storage::REPLY, max, decode)?;
+                .call_on(way, peer, &request, storage::REPLY, max, decode)?;
             Ok(Stat::from(stat))
         };
         let size_only = || {
-            let size = self.file_size_at(address, key)?;
+            let size = self.file_size_at(peer, key)?;
             Ok(Stat {
                 size,
                 modified: None,
                 checksum: None,
             })
         };
-        self.inner.no_stat.ask(address, ask, size_only)
+        self.inner.no_stat.ask(peer.address, ask, size_only)
     }
 
     fn delete_at(
         &self,
-        address: &Address,
+        peer: Peer<'_>,
         key: &FileKey,
         perhaps_done: &mut bool,
     ) -> Result<(), Error> {
         let request = StorageRequest::Delete(key.clone()).encode();
-        let exchange = self.pools().exchange(address, &request, storage::REPLY);
+        let exchange = self.pools().exchange(peer, &request, storage::REPLY);
         *perhaps_done |= exchange.repeated;
         let (connection, body_len) = exchange.result?;
         self.pools().finish(connection, body_len, 0, |_| Ok(()))

@@ -6,6 +6,7 @@ use proto::cluster::{self, Cluster};
 use proto::group_list;
 use proto::tracker::{self, TrackerRequest};
 
+use crate::turns::Peer;
 use crate::{Client, Error, PoolManager};
 
 impl Client {
@@ -18,9 +19,10 @@ impl Client {
     pub fn cluster_of(&self, address: &Address) -> Result<Cluster, Error> {
         let pools = self.pools();
         let request = TrackerRequest::Cluster.encode();
+        let peer = Peer::new(address, pools.io_timeout());
         let ask = |way| {
             let (max, decode) = (cluster::CLUSTER_REPLY_MAX, Cluster::decode);
-            pools.call_on(way, address, &request, tracker::REPLY, max, decode)
+            pools.call_on(way, peer, &request, tracker::REPLY, max, decode)
         };
         self.no_cluster()
             .ask(address, ask, || list_of(pools, address))

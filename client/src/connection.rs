@@ -1,22 +1,26 @@
 //! One connection to one server: one request, one reply, in turn.
 
-use std::io::{self, Read, Write};
+mod reading;
+
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use proto::{Address, ErrorCode, Fault, HEAD_LEN, Head};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use proto::{Address, HEAD_LEN};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::dial::dial_any;
 use crate::error::is_timeout;
+use crate::wait::{Limit, Pace, wait};
 use crate::{ConnectionConfig, Error, ProtocolError};
 
 /// Most bytes that are thrown away for a connection: more cost more than a new one.
 pub(crate) const DISCARD_MAX: u64 = 256 << 10;
 /// Thrown away at once.
 const DISCARD_STEP: usize = 32 << 10;
+const SENDING: &str = "sending the request";
 
 /// A connection to a tracker, an idserver or a storage.
 ///
@@ -28,6 +32,10 @@ pub struct Connection {
     address: Address,
     stream: TcpStream,
     io_timeout: Duration,
+    /// Of the request in progress.
+    limit: Limit,
+    /// Of the content in progress.
+    pace: Pace,
     due: Due,
     /// Whether it lay in a pool before, so that the peer may have closed it meanwhile.
     pub(crate) reused: bool,
@@ -35,6 +43,12 @@ pub struct Connection {
     pub(crate) heard: bool,
     /// Bytes sent since the last request began.
     pub(crate) sent: u64,
+    /// Bytes of the reply that were read before it was asked for: no content.
+    ahead: Vec<u8>,
+    /// The command of the last request.
+    command: u8,
+    /// Whether the peer answered a command that only servers of this system know.
+    is_ours: bool,
 }
 
 /// What the peer still has to send.
@@ -59,14 +73,19 @@ impl Connection {
             address: address.clone(),
             stream,
             io_timeout: config.io_timeout,
+            limit: Limit::new(config.io_timeout),
+            pace: Pace::new(config.io_timeout),
             due: Due::Nothing,
             reused: false,
             heard: false,
             sent: 0,
+            ahead: Vec::new(),
+            command: 0,
+            is_ours: false,
         })
     }
 
-    /// Sends a whole request and returns the body of its reply.
+    /// Sends a whole request and returns the body of its reply, all within `io_timeout`.
     ///
     /// # Errors
     /// [`Error::Fault`] when the server refused: the connection can be used again, unless a C++
@@ -78,12 +97,11 @@ impl Connection {
         reply_command: u8,
         body_max: usize,
     ) -> Result<Vec<u8>, Error> {
-        const DOING: &str = "sending the request";
         if !self.is_usable() {
-            return Err(self.io_error(DOING, io::ErrorKind::NotConnected.into()));
+            return Err(self.io_error(SENDING, io::ErrorKind::NotConnected.into()));
         }
-        self.begin();
-        self.send(request, DOING)?;
+        self.begin_long();
+        self.send(request)?;
         let body_len = self.read_head(reply_command)?;
         self.read_body(body_len, body_max)
     }
@@ -136,118 +154,72 @@ impl Connection {
         &self.stream
     }
 
-    /// Takes note that a new request goes out: from here on the connection is out of step.
-    pub(crate) fn begin(&mut self) {
+    /// Takes note that a new request goes out, which is to be sent and answered within `limit`:
+    /// from here on the connection is out of step.
+    pub(crate) fn begin(&mut self, limit: Limit) {
         debug_assert!(self.is_usable(), "a reply of {} is still due", self.address);
         self.due = Due::Unknown;
         self.heard = false;
         self.sent = 0;
+        self.limit = limit;
+        self.ahead.clear();
+        self.pace.restart();
     }
 
-    /// Sends a part of a request, counting what went out even when it fails.
-    pub(crate) fn send(&mut self, mut bytes: &[u8], doing: &'static str) -> Result<(), Error> {
+    /// The same for a request that has `io_timeout`.
+    pub(crate) fn begin_long(&mut self) {
+        self.begin(Limit::new(self.io_timeout));
+    }
+
+    /// How long the request in progress may still take.
+    pub(crate) fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// Has the reply come within `io_timeout` from now on: the request was long.
+    pub(crate) fn restart_limit(&mut self) {
+        self.limit = Limit::new(self.io_timeout);
+    }
+
+    /// Sends a whole request within the limit, counting what went out even when it fails.
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), Error> {
+        self.command = request.get(HEAD_LEN - 2).copied().unwrap_or(0);
+        self.send_all(request, SENDING, |connection| {
+            wait(&connection.stream, PollFlags::OUT, connection.limit.left())
+        })
+    }
+
+    /// Sends a part of a long request for as long as the peer takes it at the least rate.
+    pub(crate) fn send_content(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.send_all(bytes, "sending the content", |connection| {
+            connection.pace.wait(&connection.stream, PollFlags::OUT)
+        })
+    }
+
+    fn send_all(
+        &mut self,
+        mut bytes: &[u8],
+        doing: &'static str,
+        wait: impl Fn(&mut Connection) -> io::Result<()>,
+    ) -> Result<(), Error> {
         while !bytes.is_empty() {
-            match self.stream.write(bytes) {
+            match send(
+                &self.stream,
+                bytes,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
                 Ok(0) => return Err(self.io_error(doing, io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.sent += n as u64;
+                    self.pace.moved(n as u64);
                     bytes = &bytes[n..];
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.io_error(doing, error)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => wait(self).map_err(|error| self.io_error(doing, error))?,
+                Err(error) => return Err(self.io_error(doing, error.into())),
             }
         }
         Ok(())
-    }
-
-    /// Reads the head of a reply and returns the length of its body, which is yet to be read; a
-    /// failure is read to its end.
-    pub(crate) fn read_head(&mut self, reply_command: u8) -> Result<u64, Error> {
-        const DOING: &str = "reading the reply";
-        let mut bytes = [0; HEAD_LEN];
-        self.read_exact(&mut bytes, DOING)?;
-        let head = Head::decode(&bytes);
-        if head.command != reply_command {
-            return Err(self.protocol_error(ProtocolError::Command {
-                actual: head.command,
-                expected: reply_command,
-            }));
-        }
-        let Ok(body_len) = u64::try_from(head.body_len) else {
-            return Err(self.body_length(head.body_len, "0 or more".to_owned()));
-        };
-        if head.is_ok() {
-            self.due = Due::body(body_len);
-            return Ok(body_len);
-        }
-        Err(self.read_fault(body_len))
-    }
-
-    fn read_fault(&mut self, body_len: u64) -> Error {
-        self.due = Due::body(body_len);
-        let body = match self.read_body(body_len, Fault::BODY_MAX) {
-            Ok(body) => body,
-            Err(error) => return error,
-        };
-        match Fault::decode(&body) {
-            Ok(mut source) => {
-                if is_cpp_not_found(&source) {
-                    source.code = ErrorCode::NotFound;
-                    // A C++ server closes the connection behind some of its failures.
-                    self.due = Due::Unknown;
-                }
-                Error::Fault {
-                    address: self.address.clone(),
-                    source,
-                }
-            }
-            Err(error) => self.protocol_error(error.into()),
-        }
-    }
-
-    /// Reads a body of `body_len` bytes; nothing is allocated on the peer's word alone.
-    pub(crate) fn read_body(&mut self, body_len: u64, body_max: usize) -> Result<Vec<u8>, Error> {
-        const DOING: &str = "reading the reply";
-        if body_len > body_max as u64 {
-            let actual = i64::try_from(body_len).unwrap_or(i64::MAX);
-            return Err(self.body_length(actual, format!("at most {body_max}")));
-        }
-        let mut body = Vec::new();
-        let mut limited = (&self.stream).take(body_len);
-        match limited.read_to_end(&mut body) {
-            Ok(n) if n as u64 == body_len => {
-                self.advance(body_len);
-                Ok(body)
-            }
-            Ok(_) => Err(self.io_error(DOING, io::ErrorKind::UnexpectedEof.into())),
-            Err(error) => Err(self.io_error(DOING, error)),
-        }
-    }
-
-    /// Reads the next bytes of the body, of which there must be as many.
-    pub(crate) fn read_part(&mut self, buf: &mut [u8]) -> Result<(), Error> {
-        self.read_exact(buf, "reading the reply")?;
-        self.advance(buf.len() as u64);
-        Ok(())
-    }
-
-    /// Reads what has come of the body, at least one byte unless `buf` is empty.
-    pub(crate) fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
-        const DOING: &str = "reading the content";
-        let len = usize::try_from(self.body_left()).map_or(buf.len(), |left| left.min(buf.len()));
-        loop {
-            match self.stream.read(&mut buf[..len]) {
-                Ok(0) if len > 0 => {
-                    return Err(self.io_error(DOING, io::ErrorKind::UnexpectedEof.into()));
-                }
-                Ok(n) => {
-                    self.advance(n as u64);
-                    return Ok(n);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.io_error(DOING, error)),
-            }
-        }
     }
 
     /// Takes note that `n` bytes of the body were read, by whom ever.
@@ -257,11 +229,18 @@ impl Connection {
     pub(crate) fn advance(&mut self, n: u64) {
         let left = self.body_left();
         assert!(n <= left, "{n} bytes read of {left}");
+        self.pace.moved(n);
         self.due = Due::body(left - n);
     }
 
+    /// Whether the peer is known to be a server of this system, which breaks a body off by closing
+    /// the connection. A C++ storage writes a failure into the body.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.is_ours
+    }
+
     /// Bytes of the current reply's body not read yet.
-    fn body_left(&self) -> u64 {
+    pub(crate) fn body_left(&self) -> u64 {
         match self.due {
             Due::Body(left) => left,
             Due::Nothing | Due::Unknown => 0,
@@ -270,34 +249,13 @@ impl Connection {
 
     /// Whether a read would return at once, be it with bytes or with the end of the connection.
     pub fn is_readable(&self) -> bool {
-        let mut fds = [PollFd::new(&self.stream, PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        poll(&mut fds, Some(&now)).is_ok_and(|n| n > 0)
+        wait(&self.stream, PollFlags::IN, Duration::ZERO).is_ok()
     }
 
     /// Whether `error` means that the peer had closed this connection while it was idle: it broke,
     /// after an earlier use, and nothing was heard. A silent peer is no such case.
     pub(crate) fn is_stale(&self, error: &Error) -> bool {
         self.reused && !self.heard && matches!(error, Error::Io { .. })
-    }
-
-    fn read_exact(&mut self, buf: &mut [u8], doing: &'static str) -> Result<(), Error> {
-        let mut filled = 0;
-        while filled < buf.len() {
-            match self.stream.read(&mut buf[filled..]) {
-                Ok(0) => return Err(self.io_error(doing, io::ErrorKind::UnexpectedEof.into())),
-                Ok(n) => {
-                    self.heard = true;
-                    filled += n;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.io_error(doing, error)),
-            }
-        }
-        Ok(())
     }
 
     /// What to say of a connection that somebody else found to be of no use: it ended, or it is
@@ -316,11 +274,17 @@ impl Connection {
         self.due = Due::Unknown;
     }
 
+    /// The error of content, whose time-out is not that of its request.
+    fn content_error(&mut self, doing: &'static str, source: io::Error) -> Error {
+        self.restart_limit();
+        self.io_error(doing, source)
+    }
+
     fn io_error(&mut self, doing: &'static str, source: io::Error) -> Error {
         self.due = Due::Unknown;
         let address = self.address.clone();
         if is_timeout(&source) {
-            let timeout = self.io_timeout;
+            let timeout = self.limit.time;
             return Error::Timeout {
                 address,
                 doing,
@@ -355,15 +319,4 @@ impl Due {
             len => Due::Body(len),
         }
     }
-}
-
-/// A C++ storage has no kind for a file it does not have: it answers -1 and `[hostname] read
-/// database fail, fileid: ID`, as recorded from one (proto/tests/frames.json, filesize and delete).
-fn is_cpp_not_found(fault: &Fault) -> bool {
-    const TEXT: &str = "read database fail, fileid: ";
-    let text = match fault.message.split_once("] ") {
-        Some((host, text)) if host.starts_with('[') => text,
-        _ => fault.message.as_str(),
-    };
-    fault.code == ErrorCode::Unknown && text.starts_with(TEXT)
 }

@@ -1,26 +1,18 @@
 //! Reading a range of a file, from another storage when one breaks off.
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-use proto::storage::{self, Span, StorageRequest};
-use proto::{Address, ErrorCode, Fault, FileKey};
+use proto::{Address, FileKey};
 
-use crate::client::Purpose;
 use crate::connection::DISCARD_MAX;
-use crate::storages::Candidates;
-use crate::{Client, Connection, Error, Stat};
-
-/// How often all storages are tried without a byte of progress, at most.
-const ROUNDS_MAX: u32 = 4;
-/// How often they are tried however long that takes: the second time where the trackers say.
-const ROUNDS_MIN: u32 = 2;
-/// The wait before each round but the first. All of them together outlast the restart of a storage
-/// that is the only one of its group, and hold the reader's thread no longer than that.
-const PAUSE: Duration = Duration::from_millis(500);
+use crate::content_check::ContentCheck;
+use crate::held_back::HeldBack;
+use crate::read_range::open_at;
+use crate::retry::Retry;
+use crate::turns::Peer;
+use crate::{Client, Connection, Error};
 
 /// A range of a file on its way here. Read it to its end and its connection serves the next
 /// request; drop it before and the connection is closed, unless no more than
@@ -45,76 +37,12 @@ pub struct Download {
     connection: Option<Connection>,
     /// The storage that was given up, until the next read.
     broken: Option<(Address, Error)>,
-}
-
-impl Client {
-    /// Opens a whole file for reading.
-    ///
-    /// # Errors
-    /// As [`Client::read_range`].
-    pub fn download(&self, key: &FileKey) -> Result<Download, Error> {
-        self.read_range(key, 0, None)
-    }
-
-    /// Opens `len` bytes of a file from byte `offset` on, or all from there to its end. The
-    /// storage has agreed when this returns: that there is no such file comes out here. An empty
-    /// range is allowed anywhere up to the end of the file.
-    ///
-    /// # Errors
-    /// A storage refused, with [`ErrorKind::NotFound`](crate::ErrorKind), or with
-    /// [`ErrorKind::BadRequest`](crate::ErrorKind) for a range that reaches beyond the end; or
-    /// every storage failed.
-    pub fn read_range(
-        &self,
-        key: &FileKey,
-        offset: u64,
-        len: Option<u64>,
-    ) -> Result<Download, Error> {
-        let mut candidates = Candidates::new(self, key, Purpose::Look)?;
-        // Size 0 means something else on the wire: 'to the end'.
-        let (connection, remaining) = if len == Some(0) {
-            candidates.ask_each("download", |address| {
-                self.check_offset(address, key, offset)
-            })?;
-            (None, 0)
-        } else {
-            let open = |address: &Address| open_at(self, address, key, offset, len);
-            let (connection, len) = candidates.ask_each("download", open)?;
-            (Some(connection), len)
-        };
-        let storages = candidates.into_all();
-        let range = (offset, remaining);
-        Ok(Download::begin(self, key, storages, range, connection))
-    }
-
-    pub(crate) fn open_in_two(
-        &self,
-        address: &Address,
-        key: &FileKey,
-        span: Span,
-    ) -> Result<(Stat, Connection), Error> {
-        let stat = self.stat_at(address, key)?;
-        let (offset, len) = span.within(stat.size);
-        if len == 0 {
-            // There is nothing to send; the connection is for those that follow.
-            return Ok((stat, self.pools().get(address)?));
-        }
-        let (connection, _) = open_at(self, address, key, offset, Some(len))?;
-        Ok((stat, connection))
-    }
-
-    /// What a storage would say to an empty range, if the wire had one.
-    fn check_offset(&self, address: &Address, key: &FileKey, offset: u64) -> Result<(), Error> {
-        let size = self.file_size_at(address, key)?;
-        if offset <= size {
-            return Ok(());
-        }
-        let message = format!("offset {offset} is beyond the end of the file, {size}");
-        Err(Error::Fault {
-            address: address.clone(),
-            source: Fault::new(ErrorCode::BadRequest, message),
-        })
-    }
+    /// What has come of a storage that may write a failure into the content.
+    held: HeldBack,
+    /// For a whole file with a checksum, of whose bytes all passed here.
+    check: Option<ContentCheck>,
+    /// Who sent the bytes that were read.
+    sources: Vec<Address>,
 }
 
 impl Download {
@@ -137,9 +65,20 @@ impl Download {
             remaining,
             connection,
             broken: None,
+            held: HeldBack::default(),
+            check: None,
+            sources: Vec::new(),
         };
         download.release_when_done();
         download
+    }
+
+    /// The same for a whole file, which is compared with this checksum.
+    pub(crate) fn checked(mut self, checksum: Option<u128>) -> Download {
+        self.check = checksum
+            .filter(|_| self.remaining > 0)
+            .map(ContentCheck::new);
+        self
     }
 
     /// Bytes not read yet; at first, the length of the range.
@@ -152,21 +91,49 @@ impl Download {
         self.offset
     }
 
-    /// The socket the next [`Download::remaining`] bytes come from, none of which is buffered
-    /// here; absent when nothing remains, or when the next read must find another storage first.
-    /// Whoever takes bytes from it says so with [`Download::advance`].
-    pub fn stream(&self) -> Option<&TcpStream> {
-        self.connection.as_ref().map(Connection::stream)
+    /// The storages that sent the bytes read so far.
+    pub fn sources(&self) -> &[Address] {
+        &self.sources
     }
 
-    /// Takes note that `n` bytes were taken from [`Download::stream`].
+    /// The socket that the next bytes come from: who does not want to block waits for it before
+    /// [`Download::read_ready`]. Absent when nothing remains, when bytes are at hand, or when the
+    /// next read must find another storage first.
+    pub fn stream(&self) -> Option<&TcpStream> {
+        match &self.connection {
+            Some(connection) if !self.held.is_ready() => Some(connection.stream()),
+            _ => None,
+        }
+    }
+
+    /// Whether bytes may be taken from [`Download::stream`] instead of being read: the storage is
+    /// known to send nothing but content, no byte is buffered here, and the content is not
+    /// compared with a checksum.
+    pub fn may_take(&self) -> bool {
+        let is_ours = self.connection.as_ref().is_some_and(Connection::is_ours);
+        is_ours && self.held.is_empty() && self.check.is_none()
+    }
+
+    /// Takes note that `n` bytes were taken from [`Download::stream`]. They are not compared with
+    /// a checksum.
     ///
     /// # Panics
     /// When fewer remain, or there is no stream.
     pub fn advance(&mut self, n: u64) {
+        self.check = None;
         let connection = self.connection.as_mut().expect("there is a stream");
+        note_source(&mut self.sources, connection.address());
         connection.advance(n);
         self.count(n);
+    }
+
+    /// As a read, but does not wait for [`Download::stream`]: `None` when no bytes for the reader
+    /// have come.
+    ///
+    /// # Errors
+    /// As a read.
+    pub fn read_ready(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        Ok(self.read_checked(buf, false)?)
     }
 
     /// How long [`Download::stream`] may be silent before it counts as broken.
@@ -180,10 +147,27 @@ impl Download {
         if let Some(connection) = self.connection.take() {
             let address = connection.address().clone();
             let error = connection.into_broken("reading the content");
-            log::debug!("download {}: {}", self.key.file, error.chain());
-            self.client.pools().note_failure(&address, &error);
-            self.broken = Some((address, error));
+            self.broken = Some(self.break_off(address, error));
         }
+    }
+
+    /// Why a storage is given up: what it said itself, if it did.
+    fn break_off(&mut self, address: Address, error: Error) -> (Address, Error) {
+        let fault = self.held.break_off();
+        if self.held.is_ready() {
+            note_source(&mut self.sources, &address);
+        }
+        let error = match fault {
+            Some(source) => Error::Fault {
+                address: address.clone(),
+                source,
+            },
+            None => error,
+        };
+        let (file, offset, text) = (&self.key.file, self.offset, error.chain());
+        log::debug!("download {file} at {offset}: {text}");
+        self.client.pools().note_failure(&address, &error);
+        (address, error)
     }
 
     fn count(&mut self, n: u64) {
@@ -200,47 +184,114 @@ impl Download {
         }
     }
 
-    fn read_on(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+    /// Reads, and compares the content if these are the last bytes of it.
+    fn read_checked(&mut self, buf: &mut [u8], wait: bool) -> Result<Option<usize>, Error> {
+        if buf.is_empty() {
+            return Ok(Some(0));
+        }
+        let n = match self.remaining {
+            0 => Some(0),
+            _ => self.read_on(buf, wait)?,
+        };
+        if let (Some(check), Some(n)) = (&mut self.check, n) {
+            check.update(&buf[..n]);
+            if self.remaining == 0 && !check.is_good() {
+                return Err(self.client.note_damaged(&self.key, &self.sources));
+            }
+        }
+        Ok(n)
+    }
+
+    fn read_on(&mut self, buf: &mut [u8], wait: bool) -> Result<Option<usize>, Error> {
+        if self.connection.is_none() && self.held.is_ready() {
+            return Ok(Some(self.take_held(buf)));
+        }
         let mut retry = Retry::default();
         if let Some((address, error)) = self.broken.take() {
             retry.broke(address, error);
         }
         loop {
-            let connection = match &mut self.connection {
-                Some(connection) => connection,
-                None => self.reopen(&mut retry)?,
+            let Some(connection) = &mut self.connection else {
+                self.reopen(&mut retry)?;
+                continue;
             };
-            match connection.read_some(buf) {
-                Ok(n) => {
+            let step = match step(connection, &mut self.held, &self.key, buf) {
+                Ok(None) if wait => connection.wait_content().map(|()| None),
+                step => step,
+            };
+            match step {
+                Ok(Some(n)) => {
+                    note_source(&mut self.sources, connection.address());
                     self.count(n as u64);
-                    return Ok(n);
+                    return Ok(Some(n));
                 }
+                Ok(None) if wait => {}
+                Ok(None) => return Ok(None),
                 Err(error) => {
                     let address = connection.address().clone();
-                    let text = error.chain();
-                    log::debug!("download {} at {}: {text}", self.key.file, self.offset);
-                    self.client.pools().note_failure(&address, &error);
-                    retry.broke(address, error);
                     self.connection = None;
+                    let (address, error) = self.break_off(address, error);
+                    if self.held.is_ready() {
+                        self.broken = Some((address, error));
+                        return Ok(Some(self.take_held(buf)));
+                    }
+                    retry.broke(address, error);
                 }
             }
         }
     }
 
+    /// What a storage sent before it broke off.
+    fn take_held(&mut self, buf: &mut [u8]) -> usize {
+        let n = self.held.take(buf);
+        self.count(n as u64);
+        n
+    }
+
     /// Opens what remains at the next storage that agrees.
-    fn reopen(&mut self, retry: &mut Retry) -> Result<&mut Connection, Error> {
+    fn reopen(&mut self, retry: &mut Retry) -> Result<(), Error> {
         loop {
-            let Some(address) = retry.next(&self.client, &self.key, &mut self.storages) else {
-                let errors = std::mem::take(&mut retry.errors);
-                return Err(Error::all_failed("download", errors));
+            let next = retry.next(&self.client, &self.key, &mut self.storages);
+            let Some((address, time)) = next else {
+                return Err(Error::all_failed("download", retry.take_errors()));
             };
+            let peer = Peer::new(&address, time);
             let len = Some(self.remaining);
-            match open_at(&self.client, &address, &self.key, self.offset, len) {
-                Ok((connection, _)) => return Ok(self.connection.insert(connection)),
-                Err(error) if error.moves_on() => retry.errors.push(error),
+            match open_at(&self.client, peer, &self.key, self.offset, len) {
+                Ok((connection, _)) => {
+                    self.connection = Some(connection);
+                    return Ok(());
+                }
+                Err(error) if error.moves_on() => retry.failed(error),
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// Reads what has come for the reader, without waiting: `None` if that is nothing.
+fn step(
+    connection: &mut Connection,
+    held: &mut HeldBack,
+    key: &FileKey,
+    buf: &mut [u8],
+) -> Result<Option<usize>, Error> {
+    if connection.is_ours() && held.is_empty() {
+        return connection.read_now(buf);
+    }
+    loop {
+        if let n @ 1.. = held.take(buf) {
+            return Ok(Some(n));
+        }
+        if !held.fill(connection, key)? {
+            return Ok(None);
+        }
+    }
+}
+
+fn note_source(sources: &mut Vec<Address>, address: &Address) {
+    if !sources.contains(address) {
+        sources.push(address.clone());
     }
 }
 
@@ -254,96 +305,7 @@ impl Drop for Download {
 
 impl Read for Download {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.remaining == 0 || buf.is_empty() {
-            return Ok(0);
-        }
-        Ok(self.read_on(buf)?)
-    }
-}
-
-/// The attempts to go on since the last byte of progress.
-#[derive(Default)]
-struct Retry {
-    waiting: VecDeque<Address>,
-    rounds: u32,
-    /// When the first round began.
-    began: Option<Instant>,
-    /// The storage that broke off first: it is asked last in each round.
-    broken: Option<Address>,
-    errors: Vec<Error>,
-}
-
-impl Retry {
-    fn broke(&mut self, address: Address, error: Error) {
-        self.errors.push(error);
-        self.broken.get_or_insert(address);
-    }
-
-    /// The next storage to try: first those that are known, then those that the trackers name now,
-    /// or the known ones again if the trackers cannot tell. The one that broke off comes last.
-    /// Waits before each round but the first.
-    fn next(
-        &mut self,
-        client: &Client,
-        key: &FileKey,
-        known: &mut Vec<Address>,
-    ) -> Option<Address> {
-        while self.waiting.is_empty() && self.may_go_round(client.pools().io_timeout()) {
-            self.rounds += 1;
-            if self.rounds > 1 {
-                pause();
-                match client.storages_now(key, Purpose::Look) {
-                    Ok(addresses) => *known = addresses,
-                    Err(error) => self.errors.push(error),
-                }
-            }
-            let (broken, others): (Vec<Address>, Vec<Address>) = client
-                .pools()
-                .order(known)
-                .into_iter()
-                .partition(|address| Some(address) == self.broken.as_ref());
-            self.waiting = others.into_iter().chain(broken).collect();
-        }
-        self.waiting.pop_front()
-    }
-
-    /// Whether to begin another round. Servers that are silent cost a time-out each: they are not
-    /// waited for four times.
-    fn may_go_round(&mut self, io_timeout: Duration) -> bool {
-        let began = *self.began.get_or_insert_with(Instant::now);
-        self.rounds < ROUNDS_MIN || self.rounds < ROUNDS_MAX && began.elapsed() < io_timeout
-    }
-}
-
-/// Lets [`PAUSE`] pass; there is nobody to end it early.
-fn pause() {
-    let nothing = Mutex::new(());
-    Condvar::new().wait_for(&mut nothing.lock(), PAUSE);
-}
-
-/// Asks one storage for a range. Returns the connection, behind the head of the reply, and the
-/// length of the range.
-fn open_at(
-    client: &Client,
-    address: &Address,
-    key: &FileKey,
-    offset: u64,
-    len: Option<u64>,
-) -> Result<(Connection, u64), Error> {
-    let request = StorageRequest::Download(storage::Download {
-        key: key.clone(),
-        offset,
-        size: len.unwrap_or(0),
-    });
-    let exchange = client
-        .pools()
-        .exchange(address, &request.encode(), storage::REPLY);
-    let (mut connection, body_len) = exchange.result?;
-    match len {
-        Some(len) if len != body_len => {
-            let actual = i64::try_from(body_len).unwrap_or(i64::MAX);
-            Err(connection.body_length(actual, format!("exactly {len}")))
-        }
-        _ => Ok((connection, body_len)),
+        // It waits until there is some.
+        Ok(self.read_checked(buf, true)?.unwrap_or(0))
     }
 }

@@ -41,8 +41,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The peer neither sent nor took a byte for the whole time-out.
-    #[error("{address}: nothing happened for {timeout:?} while {doing}")]
+    /// The peer did not answer whole within the time-out, or moved less than 1 KiB of content for
+    /// each second of it.
+    #[error("{address}: timed out after {timeout:?} while {doing}")]
     Timeout {
         /// The peer.
         address: Address,
@@ -74,6 +75,17 @@ pub enum Error {
         what: &'static str,
         /// One error or more for each address, in the order of the attempts; at least two.
         errors: Vec<Error>,
+    },
+    /// The content of a file does not match its checksum.
+    #[error(
+        "the content of {key} from {} does not match its checksum",
+        names(storages)
+    )]
+    Damaged {
+        /// The file.
+        key: FileKey,
+        /// The storages that sent the content; at least one of them sent damaged bytes.
+        storages: Vec<Address>,
     },
     /// There is nobody to ask: no tracker is configured, no tracker knows an active storage of
     /// the user's group, or no idserver is configured.
@@ -143,6 +155,7 @@ impl Error {
             Error::Protocol { .. } => ErrorKind::Protocol,
             Error::Fault { source, .. } => kind_of_fault(source),
             Error::AllFailed { errors, .. } => shared_kind(errors),
+            Error::Damaged { .. } => ErrorKind::Damaged,
             Error::NoServer(_) => ErrorKind::Unavailable,
             Error::OutcomeUnknown { .. } => ErrorKind::OutcomeUnknown,
             Error::Source(_) | Error::SourceSize { .. } => ErrorKind::Source,
@@ -239,6 +252,11 @@ fn wrong_server(actual: u8, expected: u8) -> String {
         (None, b' ') => format!("that speaks HTTP, it is not {wanted}"),
         _ => format!("that is not {wanted}: its answer bears command {actual}, not {expected}"),
     }
+}
+
+fn names(storages: &[Address]) -> String {
+    let names: Vec<&str> = storages.iter().map(Address::as_str).collect();
+    names.join(" and ")
 }
 
 fn list(errors: &[Error]) -> String {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use proto::idserver::{self, IdRequest};
 use proto::{Address, IdKey};
 
-use crate::lacking::Lacking;
+use crate::lacking::{Lacking, Way};
 use crate::rotation::Rotation;
+use crate::turns::Peer;
 use crate::{Error, PoolManager};
 
 /// Asks a list of idservers, all on one database, for numbers. Shared by any number of threads.
@@ -36,8 +37,8 @@ impl IdClient {
     /// # Errors
     /// What the idserver refused, or why none of them could be asked.
     pub fn next_id(&self, key: &IdKey) -> Result<u64, Error> {
-        self.ids.ask("getting a number", &self.pools, |address| {
-            self.next_id_of(address, key)
+        self.ids.ask("getting a number", &self.pools, |peer| {
+            self.next_id_of(peer, key)
         })
     }
 
@@ -49,13 +50,13 @@ impl IdClient {
     pub fn next_ids(&self, key: &IdKey, count: u16) -> Result<Range<u64>, Error> {
         let request = IdRequest::GetIds(key.clone(), count).encode();
         let (max, decode) = (idserver::IDS_LEN, idserver::decode_ids);
-        self.ids.ask("getting numbers", &self.pools, |address| {
+        self.ids.ask("getting numbers", &self.pools, |peer| {
             let several = |way| {
                 self.pools
-                    .call_on(way, address, &request, idserver::REPLY, max, decode)
+                    .call_on(way, peer, &request, idserver::REPLY, max, decode)
             };
-            let one = || self.next_id_of(address, key).map(|id| id..id + 1);
-            self.no_several.ask(address, several, one)
+            let one = || self.next_id_of(peer, key).map(|id| id..id + 1);
+            self.no_several.ask(peer.address, several, one)
         })
     }
 
@@ -71,19 +72,20 @@ impl IdClient {
     /// Why it gives none, or why it could not be asked.
     pub fn probe(&self, address: &Address) -> Result<(), Error> {
         let request = IdRequest::Probe.encode();
+        let peer = Peer::new(address, self.pools.io_timeout());
         let probe = |way| {
             let reply = idserver::REPLY;
             self.pools
-                .call_on(way, address, &request, reply, 0, |_| Ok(()))
+                .call_on(way, peer, &request, reply, 0, |_| Ok(()))
         };
         let connect = || self.pools.connect(address).map(drop);
         self.no_probe.ask(address, probe, connect)
     }
 
-    fn next_id_of(&self, address: &Address, key: &IdKey) -> Result<u64, Error> {
+    fn next_id_of(&self, peer: Peer<'_>, key: &IdKey) -> Result<u64, Error> {
         let request = IdRequest::GetId(key.clone()).encode();
         let (max, decode) = (idserver::ID_LEN, idserver::decode_id);
         self.pools
-            .call(address, &request, idserver::REPLY, max, decode)
+            .call_on(Way::Any, peer, &request, idserver::REPLY, max, decode)
     }
 }

@@ -1,5 +1,7 @@
 //! The pools of all addresses, and which addresses did not answer lately.
 
+mod exchange;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use proto::{Address, DecodeError, ErrorCode};
 
 use crate::lacking::Way;
 use crate::pool::Pool;
+use crate::turns::Peer;
 use crate::{Connection, ConnectionConfig, Error, ErrorKind, PoolConfig};
 
 /// How long an address that refused a connection is tried last: a try costs next to nothing.
@@ -50,14 +53,6 @@ struct Failed {
     silent: bool,
 }
 
-/// What became of one request up to the head of its reply.
-pub(crate) struct Exchange {
-    /// The connection and the length of the body that is to be read from it.
-    pub(crate) result: Result<(Connection, u64), Error>,
-    /// Whether the request went out twice, so that the peer may have carried it out twice.
-    pub(crate) repeated: bool,
-}
-
 impl PoolManager {
     /// A manager with no connections yet.
     pub fn new(connection: ConnectionConfig, pool: PoolConfig) -> PoolManager {
@@ -86,46 +81,22 @@ impl PoolManager {
         body_max: usize,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, Error> {
-        self.call_on(Way::Any, address, request, reply_command, body_max, decode)
+        let peer = Peer::new(address, self.io_timeout());
+        self.call_on(Way::Any, peer, request, reply_command, body_max, decode)
     }
 
-    /// As [`PoolManager::call`], on a new connection if need be.
+    /// As [`PoolManager::call`], on a new connection if need be, within the limit of `peer`.
     pub(crate) fn call_on<T>(
         &self,
         way: Way,
-        address: &Address,
+        peer: Peer<'_>,
         request: &[u8],
         reply_command: u8,
         body_max: usize,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, Error> {
-        let (connection, body_len) = self.exchange_by(way, address, request, reply_command)?;
+        let (connection, body_len) = self.exchange_by(way, peer, request, reply_command)?;
         self.finish(connection, body_len, body_max, decode)
-    }
-
-    /// As [`PoolManager::exchange`], on a new connection if need be.
-    pub(crate) fn exchange_by(
-        &self,
-        way: Way,
-        address: &Address,
-        request: &[u8],
-        reply_command: u8,
-    ) -> Result<(Connection, u64), Error> {
-        match way {
-            Way::Any => self.exchange(address, request, reply_command).result,
-            Way::Fresh => self.exchange_fresh(address, request, reply_command),
-        }
-    }
-
-    fn exchange_fresh(
-        &self,
-        address: &Address,
-        request: &[u8],
-        reply_command: u8,
-    ) -> Result<(Connection, u64), Error> {
-        let connection = self.connect(address)?;
-        self.exchange_on(connection, request, reply_command)
-            .map_err(|(error, _)| error)
     }
 
     /// A connection to `address`, idle or new. It is the caller's; to let others use it again,
@@ -134,10 +105,17 @@ impl PoolManager {
     /// # Errors
     /// [`Error::Resolve`] or [`Error::Connect`].
     pub fn get(&self, address: &Address) -> Result<Connection, Error> {
-        if let Some(connection) = self.take_idle(address) {
-            return Ok(connection);
+        match self.take_idle(address) {
+            Some(connection) => Ok(connection),
+            None => self.connect(address),
         }
-        self.connect(address)
+    }
+
+    fn get_within(&self, peer: Peer<'_>) -> Result<Connection, Error> {
+        match self.take_idle(peer.address) {
+            Some(connection) => Ok(connection),
+            None => self.connect_within(peer),
+        }
     }
 
     /// A new connection to `address`.
@@ -145,7 +123,27 @@ impl PoolManager {
     /// # Errors
     /// [`Error::Resolve`] or [`Error::Connect`].
     pub fn connect(&self, address: &Address) -> Result<Connection, Error> {
-        let result = Connection::connect(address, &self.connection);
+        self.connect_by(address, &self.connection)
+    }
+
+    fn connect_within(&self, peer: Peer<'_>) -> Result<Connection, Error> {
+        let left = peer.limit.left();
+        if left >= self.connection.connect_timeout {
+            return self.connect(peer.address);
+        }
+        let config = ConnectionConfig {
+            connect_timeout: left,
+            ..self.connection.clone()
+        };
+        self.connect_by(peer.address, &config)
+    }
+
+    fn connect_by(
+        &self,
+        address: &Address,
+        config: &ConnectionConfig,
+    ) -> Result<Connection, Error> {
+        let result = Connection::connect(address, config);
         match &result {
             Ok(_) => self.state.lock().connected(address),
             Err(error) => self.note_failure(address, error),
@@ -208,31 +206,6 @@ impl PoolManager {
         first.into_iter().chain(last).cloned().collect()
     }
 
-    /// Sends a request and reads the head of its reply, on a fresh connection if a reused one
-    /// turns out to be closed.
-    pub(crate) fn exchange(
-        &self,
-        address: &Address,
-        request: &[u8],
-        reply_command: u8,
-    ) -> Exchange {
-        let connection = match self.get(address) {
-            Ok(connection) => connection,
-            Err(error) => return Exchange::new(Err(error)),
-        };
-        match self.exchange_on(connection, request, reply_command) {
-            Ok(done) => Exchange::new(Ok(done)),
-            Err((error, false)) => Exchange::new(Err(error)),
-            Err((error, true)) => {
-                log::debug!("{address}: an idle connection was closed ({error}), trying a new one");
-                Exchange {
-                    result: self.exchange_fresh(address, request, reply_command),
-                    repeated: true,
-                }
-            }
-        }
-    }
-
     /// Reads and decodes the body of a reply and gives the connection back.
     pub(crate) fn finish<T>(
         &self,
@@ -263,75 +236,6 @@ impl PoolManager {
         }
     }
 
-    /// Sends a request on a connection that is idle or new, and does not wait for the reply.
-    pub(crate) fn begin(&self, address: &Address, request: &[u8]) -> Result<Connection, Error> {
-        let connection = self.get(address)?;
-        match self.send_on(connection, request) {
-            Ok(connection) => Ok(connection),
-            Err((_, true)) => {
-                let fresh = self.connect(address)?;
-                self.send_on(fresh, request).map_err(|(error, _)| error)
-            }
-            Err((error, false)) => Err(error),
-        }
-    }
-
-    /// Reads the head of the reply to a request that was [begun](PoolManager::begin); on a fresh
-    /// connection if that one turns out to be closed.
-    pub(crate) fn resume(
-        &self,
-        connection: Connection,
-        request: &[u8],
-        reply_command: u8,
-    ) -> Result<(Connection, u64), Error> {
-        let address = connection.address().clone();
-        match self.receive_on(connection, reply_command) {
-            Ok(done) => Ok(done),
-            Err((_, true)) => self.exchange_fresh(&address, request, reply_command),
-            Err((error, false)) => Err(error),
-        }
-    }
-
-    /// One attempt. With the error comes whether to try again on a fresh connection.
-    fn exchange_on(
-        &self,
-        connection: Connection,
-        request: &[u8],
-        reply_command: u8,
-    ) -> Result<(Connection, u64), (Error, bool)> {
-        let connection = self.send_on(connection, request)?;
-        self.receive_on(connection, reply_command)
-    }
-
-    fn send_on(
-        &self,
-        mut connection: Connection,
-        request: &[u8],
-    ) -> Result<Connection, (Error, bool)> {
-        connection.begin();
-        match connection.send(request, "sending the request") {
-            Ok(()) => Ok(connection),
-            Err(error) => Err(self.give_up(connection, error)),
-        }
-    }
-
-    fn receive_on(
-        &self,
-        mut connection: Connection,
-        reply_command: u8,
-    ) -> Result<(Connection, u64), (Error, bool)> {
-        match connection.read_head(reply_command) {
-            Ok(body_len) => Ok((connection, body_len)),
-            Err(error) => Err(self.give_up(connection, error)),
-        }
-    }
-
-    fn give_up(&self, connection: Connection, error: Error) -> (Error, bool) {
-        let stale = connection.is_stale(&error);
-        self.put_after(connection, &error);
-        (error, stale)
-    }
-
     fn take_idle(&self, address: &Address) -> Option<Connection> {
         loop {
             let mut state = self.state.lock();
@@ -342,15 +246,6 @@ impl PoolManager {
             if connection.discard() && !connection.is_readable() {
                 return Some(connection);
             }
-        }
-    }
-}
-
-impl Exchange {
-    fn new(result: Result<(Connection, u64), Error>) -> Exchange {
-        Exchange {
-            result,
-            repeated: false,
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
+use proto::FileKey;
 use proto::storage::{self, FileStat, Span, StorageRequest};
-use proto::{Address, FileKey};
 
 use crate::client::Purpose;
 use crate::lacking::Way;
 use crate::storages::Candidates;
+use crate::turns::Peer;
 use crate::{Client, Connection, Download, Error, Stat};
 
 const READ: &str = "read";
@@ -64,9 +65,16 @@ impl Opening {
         self.asked.as_ref().map(Connection::stream)
     }
 
-    /// How long [`Opening::stream`] may be silent before it counts as broken.
-    pub fn io_timeout(&self) -> Duration {
-        self.candidates.client.pools().io_timeout()
+    /// How much longer the storage that was asked has for its answer.
+    pub fn time_left(&self) -> Duration {
+        let left = |asked: &Connection| asked.limit().left();
+        self.asked.as_ref().map_or(Duration::ZERO, left)
+    }
+
+    /// Reads what has come of the answer, without waiting. Whether [`Opening::finish`] need not
+    /// wait for the storage that was asked.
+    pub fn has_answer(&mut self) -> bool {
+        self.asked.as_mut().is_none_or(Connection::read_ahead)
     }
 
     /// Gives up the storage that was asked, which was silent for too long, and asks the next one.
@@ -78,7 +86,7 @@ impl Opening {
                 .client
                 .pools()
                 .note_failure(&address, &error);
-            self.candidates.failed(READ, error);
+            self.candidates.failed(READ, &address, error);
             self.ask_next();
         }
     }
@@ -91,11 +99,14 @@ impl Opening {
                 .candidates
                 .peek()
                 .is_some_and(|next| !client.no_read().has(next))
-            && let Some(address) = self.candidates.next()
+            && let Some((address, time)) = self.candidates.next()
         {
-            match client.pools().begin(&address, &self.request) {
+            match client
+                .pools()
+                .begin(Peer::new(&address, time), &self.request)
+            {
                 Ok(connection) => self.asked = Some(connection),
-                Err(error) => self.candidates.failed(READ, error),
+                Err(error) => self.candidates.failed(READ, &address, error),
             }
         }
     }
@@ -112,27 +123,37 @@ impl Opening {
             asked,
         } = self;
         let (client, key) = (candidates.client.clone(), candidates.key.clone());
-        let ask = |address: &Address, mut asked: Option<Connection>| {
+        let ask = |peer: Peer<'_>, mut asked: Option<Connection>| {
             let read = |way| match asked.take() {
                 Some(asked) => resume(&client, asked, &request, span),
-                None => read_at(&client, way, address, &request, span),
+                None => read_at(&client, way, peer, &request, span),
             };
-            let instead = || client.open_in_two(address, &key, span);
-            client.no_read().ask(address, read, instead)
+            let instead = || client.open_in_two(peer, &key, span);
+            client.no_read().ask(peer.address, read, instead)
         };
-        let first = asked.map(|asked| ask(&asked.address().clone(), Some(asked)));
+        let first = asked.map(|asked| {
+            let address = asked.address().clone();
+            let limit = asked.limit();
+            let peer = Peer {
+                address: &address,
+                limit,
+            };
+            (ask(peer, Some(asked)), address)
+        });
         let (stat, connection) = match first {
-            Some(Err(error)) if error.moves_on() => {
-                candidates.failed(READ, error);
-                candidates.ask_each(READ, |address| ask(address, None))
+            Some((Err(error), address)) if error.moves_on() => {
+                candidates.failed(READ, &address, error);
+                candidates.ask_each(READ, |peer| ask(peer, None))
             }
-            Some(answer) => answer,
-            None => candidates.ask_each(READ, |address| ask(address, None)),
+            Some((answer, _)) => answer,
+            None => candidates.ask_each(READ, |peer| ask(peer, None)),
         }?;
         let storages = candidates.into_all();
         let range = span.within(stat.size);
+        let is_whole = range == (0, stat.size);
+        let checksum = stat.checksum.filter(|_| is_whole);
         let download = Download::begin(&client, &key, storages, range, Some(connection));
-        Ok((stat, download))
+        Ok((stat, download.checked(checksum)))
     }
 }
 
@@ -141,13 +162,13 @@ impl Opening {
 fn read_at(
     client: &Client,
     way: Way,
-    address: &Address,
+    peer: Peer<'_>,
     request: &[u8],
     span: Span,
 ) -> Result<(Stat, Connection), Error> {
     let pools = client.pools();
-    let (connection, body_len) = pools.exchange_by(way, address, request, storage::REPLY)?;
-    read_stat(connection, body_len, span)
+    let (connection, body_len) = pools.exchange_by(way, peer, request, storage::REPLY)?;
+    read_stat(client, connection, body_len, span)
 }
 
 /// The same of a storage that was asked.
@@ -158,10 +179,11 @@ fn resume(
     span: Span,
 ) -> Result<(Stat, Connection), Error> {
     let (connection, body_len) = client.pools().resume(asked, request, storage::REPLY)?;
-    read_stat(connection, body_len, span)
+    read_stat(client, connection, body_len, span)
 }
 
 fn read_stat(
+    client: &Client,
     mut connection: Connection,
     body_len: u64,
     span: Span,
@@ -169,7 +191,9 @@ fn read_stat(
     let too_short = body_len < FileStat::LEN as u64;
     let mut head = [0; FileStat::LEN];
     if !too_short {
-        connection.read_part(&mut head)?;
+        connection
+            .read_part(&mut head)
+            .inspect_err(|error| client.pools().note_failure(connection.address(), error))?;
     }
     let stat = FileStat::decode(&head).map_err(|e| connection.protocol_error(e.into()))?;
     let (_, len) = span.within(stat.size);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use proto::FileKey;
+use proto::{Address, FileKey};
 
 use crate::{Client, Download, Error};
 
@@ -12,6 +12,9 @@ const SKIP_MAX: u64 = 256 << 10;
 /// A stored file of known size. Nothing is asked of a storage until the first read; then content
 /// streams from there to the end of the file, so that reading on costs no further request. Wrap it
 /// in a `BufReader` for small reads.
+///
+/// A file that is read through from its first byte is compared with its checksum, as a
+/// [`Download`] is; if they differ, reading fails at the last bytes until the position changes.
 #[derive(Debug)]
 pub struct RemoteFile {
     client: Client,
@@ -19,20 +22,27 @@ pub struct RemoteFile {
     size: u64,
     position: u64,
     streaming: Option<Download>,
+    /// Of the whole file, if a storage knows it.
+    checksum: Option<u128>,
+    /// The storages whose content, up to here, was damaged.
+    damaged: Option<Vec<Address>>,
 }
 
 impl RemoteFile {
-    /// Opens a file, which asks a storage for its size.
+    /// Opens a file, which asks a storage for its size and checksum.
     ///
     /// # Errors
-    /// As [`Client::file_size`].
+    /// As [`Client::stat`].
     pub fn open(client: &Client, key: &FileKey) -> Result<RemoteFile, Error> {
+        let stat = client.stat(key)?;
         Ok(RemoteFile {
             client: client.clone(),
             key: key.clone(),
-            size: client.file_size(key)?,
+            size: stat.size,
             position: 0,
             streaming: None,
+            checksum: stat.checksum,
+            damaged: None,
         })
     }
 
@@ -57,7 +67,8 @@ impl RemoteFile {
                 let stream = self
                     .client
                     .read_range(&self.key, self.position, Some(rest))?;
-                Ok(self.streaming.insert(stream))
+                let checksum = self.checksum.filter(|_| self.position == 0);
+                Ok(self.streaming.insert(stream.checked(checksum)))
             }
         }
     }
@@ -68,7 +79,16 @@ impl Read for RemoteFile {
         if self.position >= self.size || buf.is_empty() {
             return Ok(0);
         }
-        let n = self.stream()?.read(buf)?;
+        if let Some(storages) = &self.damaged {
+            return Err(self.client.note_damaged(&self.key, storages).into());
+        }
+        let read = self.stream()?.read(buf);
+        if let Err(error) = &read
+            && let Some(Error::Damaged { storages, .. }) = Error::of_io(error)
+        {
+            self.damaged = Some(storages.clone());
+        }
+        let n = read?;
         self.position += n as u64;
         Ok(n)
     }
@@ -82,8 +102,12 @@ impl Seek for RemoteFile {
             SeekFrom::Current(delta) => self.position.checked_add_signed(delta),
             SeekFrom::End(delta) => self.size.checked_add_signed(delta),
         };
-        self.position = position
+        let position = position
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek to before byte 0"))?;
+        if position != self.position && self.damaged.take().is_some() {
+            self.streaming = None;
+        }
+        self.position = position;
         Ok(self.position)
     }
 }

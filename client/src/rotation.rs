@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proto::Address;
 
+use crate::turns::{Peer, Turns};
 use crate::{Error, PoolManager};
 
 /// A list of servers any of which can answer, such as the trackers.
@@ -37,22 +38,24 @@ impl Rotation {
     }
 
     /// The first answer of `ask`, of each server in turn until one answers or refuses for a reason
-    /// that all share.
+    /// that all share. A silent server costs 2 s while there is another one to ask.
     pub(crate) fn ask<T>(
         &self,
         what: &'static str,
         pools: &PoolManager,
-        ask: impl Fn(&Address) -> Result<T, Error>,
+        ask: impl Fn(Peer<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut errors = Vec::new();
-        for address in pools.order(&self.rotated()) {
-            match ask(&address) {
+        let mut turns = Turns::new(pools.order(&self.rotated()), pools.io_timeout());
+        while let Some((address, time)) = turns.next() {
+            match ask(Peer::new(&address, time)) {
                 Ok(answer) => {
                     self.remember(&address);
                     return Ok(answer);
                 }
                 Err(error) if error.moves_on() => {
                     log::debug!("{what}: {}", error.chain());
+                    turns.failed(&address, &error);
                     errors.push(error);
                 }
                 Err(error) => return Err(error),

@@ -1,10 +1,11 @@
 //! Where the storages of a user are: from memory, or from the trackers; and trying them in turn.
 
-use std::collections::VecDeque;
+use std::time::Duration;
 
 use proto::{Address, FileKey};
 
 use crate::client::Purpose;
+use crate::turns::{Peer, Turns};
 use crate::{Client, Error};
 
 /// The addresses to try for one request, in order. When all that were remembered have failed the
@@ -13,7 +14,7 @@ use crate::{Client, Error};
 pub(crate) struct Candidates {
     pub(crate) client: Client,
     pub(crate) key: FileKey,
-    waiting: VecDeque<Address>,
+    turns: Turns,
     tried: Vec<Address>,
     /// Why those that were asked did not answer.
     errors: Vec<Error>,
@@ -34,7 +35,7 @@ impl Candidates {
         Ok(Candidates {
             client: client.clone(),
             key: key.clone(),
-            waiting: client.pools().order(&addresses).into(),
+            turns: Turns::new(client.order(key, &addresses), client.pools().io_timeout()),
             tried: Vec::new(),
             errors: Vec::new(),
             purpose,
@@ -44,34 +45,35 @@ impl Candidates {
 
     /// The address that comes next, if one is left.
     pub(crate) fn peek(&mut self) -> Option<&Address> {
-        if self.waiting.is_empty() && std::mem::take(&mut self.remembered) {
+        if self.turns.all_had_one() && std::mem::take(&mut self.remembered) {
             self.ask_again();
         }
-        self.waiting.front()
+        self.turns.peek()
     }
 
-    /// The next address, if one is left.
-    pub(crate) fn next(&mut self) -> Option<Address> {
-        let address = self.peek()?.clone();
-        self.waiting.pop_front();
+    /// The next address, if one is left, and how long a question to it may take.
+    pub(crate) fn next(&mut self) -> Option<(Address, Duration)> {
+        self.peek()?;
+        let (address, time) = self.turns.next()?;
         self.tried.push(address.clone());
-        Some(address)
+        Some((address, time))
     }
 
     /// Takes note of why one that was asked did not answer.
-    pub(crate) fn failed(&mut self, what: &'static str, error: Error) {
+    pub(crate) fn failed(&mut self, what: &'static str, address: &Address, error: Error) {
         log::debug!("{what} {}: {}", self.key.file, error.chain());
+        self.turns.failed(address, &error);
         self.errors.push(error);
     }
 
     /// Gives an address another turn, after all others.
     pub(crate) fn retry_last(&mut self, address: Address) {
-        self.waiting.push_back(address);
+        self.turns.again(address, false);
     }
 
     /// Gives an address another turn at once.
     pub(crate) fn retry_next(&mut self, address: Address) {
-        self.waiting.push_front(address);
+        self.turns.again(address, true);
     }
 
     /// How often an address was handed out.
@@ -84,11 +86,11 @@ impl Candidates {
     pub(crate) fn ask_each<T>(
         &mut self,
         what: &'static str,
-        mut ask: impl FnMut(&Address) -> Result<T, Error>,
+        mut ask: impl FnMut(Peer<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        while let Some(address) = self.next() {
-            match ask(&address) {
-                Err(error) if error.moves_on() => self.failed(what, error),
+        while let Some((address, time)) = self.next() {
+            match ask(Peer::new(&address, time)) {
+                Err(error) if error.moves_on() => self.failed(what, &address, error),
                 result => return result,
             }
         }
@@ -97,8 +99,12 @@ impl Candidates {
 
     /// All addresses, tried or not.
     pub(crate) fn into_all(self) -> Vec<Address> {
-        let mut all = self.tried;
-        all.extend(self.waiting);
+        let mut all = Vec::new();
+        for address in self.tried.into_iter().chain(self.turns.into_rest()) {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
         all
     }
 
@@ -106,8 +112,8 @@ impl Candidates {
         match self.client.storages_now(&self.key, self.purpose) {
             Ok(addresses) => {
                 let untried = |address: &Address| !self.tried.contains(address);
-                let ordered = self.client.pools().order(&addresses);
-                self.waiting = ordered.into_iter().filter(untried).collect();
+                let ordered = self.client.order(&self.key, &addresses);
+                self.turns.extend(ordered.into_iter().filter(untried));
             }
             Err(error) => log::debug!("no other storages of {}: {}", self.key.user, error.chain()),
         }
@@ -119,7 +125,7 @@ pub(crate) fn ask_each<T>(
     client: &Client,
     what: &'static str,
     key: &FileKey,
-    ask: impl FnMut(&Address) -> Result<T, Error>,
+    ask: impl FnMut(Peer<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     Candidates::new(client, key, Purpose::Look)?.ask_each(what, ask)
 }

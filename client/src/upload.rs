@@ -119,7 +119,7 @@ enum Found {
 impl<S: Read + Seek> Upload<'_, S> {
     fn run(&mut self, progress: &mut dyn FnMut(u64)) -> Result<u128, Error> {
         let mut candidates = Candidates::new(self.client, self.key, Purpose::Upload)?;
-        while let Some(address) = candidates.next() {
+        while let Some((address, _)) = candidates.next() {
             let fresh = candidates.n_tries(&address) > 1;
             let (failure, reused) = match self.attempt_at(&address, fresh, progress) {
                 Ok(checksum) => return Ok(checksum),

@@ -60,7 +60,7 @@ pub(crate) fn attempt(
         left: 0,
     };
     sender.left = sender.content.size;
-    sender.connection.begin();
+    sender.connection.begin_long();
     match sender.send_all(key) {
         Ok(()) => sender.read_verdict(),
         Err(Stop::EarlyReply) => Err(sender.read_refusal(None)),
@@ -105,7 +105,7 @@ impl Sender<'_, '_> {
                 return Err(Stop::EarlyReply);
             }
             let piece = &self.content.buffer[..end];
-            let sent = self.connection.send(piece, "sending the content");
+            let sent = self.connection.send_content(piece);
             sent.map_err(Stop::Broken)?;
             let content_sent = self.connection.sent - request.len() as u64;
             (self.content.progress)(content_sent);
@@ -143,6 +143,7 @@ impl Sender<'_, '_> {
 
     /// Reads the reply to a file that was sent whole.
     fn read_verdict(&mut self) -> Result<u128, Failure> {
+        self.connection.restart_limit();
         let error = match self.connection.read_head(storage::REPLY) {
             Ok(0) => return Ok(self.hash.digest128()),
             Ok(other) => {
@@ -166,6 +167,7 @@ impl Sender<'_, '_> {
         let reply = if silent && !self.connection.is_readable() {
             None
         } else {
+            self.connection.restart_limit();
             Some(self.connection.read_head(storage::REPLY))
         };
         let error = match (reply, broken) {

@@ -1,14 +1,17 @@
 //! The bytes of an answer: a whole file, a stretch of it, or several.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Download, Error};
+use client::{Client, ContentCheck, Download, Error};
 use daemon::net::{Part, Source};
 use proto::FileKey;
 
 use crate::entity::Entity;
+use crate::globals::Globals;
+use crate::metrics::HttpMetrics;
 use crate::range::Stretch;
 
 /// What is asked for at once: who jumps through a film takes no more, and what is left of so little
@@ -17,7 +20,7 @@ pub(crate) const FIRST_PIECE: u64 = Download::DISCARD_MAX;
 
 /// A file that is read in pieces, each of which is to be of the same content.
 pub(crate) struct Origin<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) globals: &'a Globals,
     pub(crate) key: &'a FileKey,
     pub(crate) entity: &'a Entity,
 }
@@ -41,21 +44,40 @@ impl Origin<'_> {
             Some(opened) => opened,
             None => {
                 let len = len.min(FIRST_PIECE);
-                self.client.read_range(self.key, offset, Some(len))?
+                self.globals
+                    .client
+                    .read_range(self.key, offset, Some(len))?
             }
         };
         let first_len = first.remaining();
-        let mut parts = vec![Part::Stream {
-            source: Box::new(Sent(first)),
-            len: first_len,
-        }];
-        if first_len < len {
-            parts.push(self.later(Stretch {
-                offset: offset + first_len,
-                len: len - first_len,
-            }));
+        let first = self.sent(first);
+        let rest = Stretch {
+            offset: offset + first_len,
+            len: len - first_len,
+        };
+        let source: Box<dyn Source> = match self.entity.checksum {
+            _ if rest.len == 0 => Box::new(first),
+            Some(checksum) if len == self.entity.size => Box::new(Whole {
+                first,
+                rest: self.later(rest),
+                left: len,
+                check: ContentCheck::new(checksum),
+            }),
+            _ => {
+                return Ok(vec![
+                    stream(first, first_len),
+                    stream(self.later(rest), rest.len),
+                ]);
+            }
+        };
+        Ok(vec![Part::Stream { source, len }])
+    }
+
+    fn sent(&self, download: Download) -> Sent {
+        Sent {
+            download,
+            metrics: Arc::clone(&self.globals.metrics),
         }
-        Ok(parts)
     }
 
     /// Several stretches as `multipart/byteranges` (RFC 9110, 14.6): the parts and their length.
@@ -66,7 +88,7 @@ impl Origin<'_> {
             let head = frame.head(idx, stretch);
             len += head.len() as u64 + stretch.len;
             parts.push(Part::Bytes(head));
-            parts.push(self.later(stretch));
+            parts.push(stream(self.later(stretch), stretch.len));
         }
         let end = format!("\r\n--{}--\r\n", frame.boundary).into_bytes();
         len += end.len() as u64;
@@ -76,18 +98,22 @@ impl Origin<'_> {
 
     /// A stretch that is asked for when its turn comes: a connection to a storage would only wait
     /// till then.
-    fn later(&self, stretch: Stretch) -> Part {
-        let later = Later {
-            client: self.client.clone(),
+    fn later(&self, stretch: Stretch) -> Later {
+        Later {
+            client: self.globals.client.clone(),
             key: self.key.clone(),
             entity: self.entity.clone(),
+            metrics: Arc::clone(&self.globals.metrics),
             stretch,
             download: None,
-        };
-        Part::Stream {
-            source: Box::new(later),
-            len: stretch.len,
         }
+    }
+}
+
+fn stream(source: impl Source + 'static, len: u64) -> Part {
+    Part::Stream {
+        source: Box::new(source),
+        len,
     }
 }
 
@@ -121,27 +147,43 @@ pub(crate) fn content_range(stretch: Stretch, size: u64) -> String {
 }
 
 /// A download as the frame sends it on.
-struct Sent(Download);
+struct Sent {
+    download: Download,
+    metrics: Arc<HttpMetrics>,
+}
 
 impl Source for Sent {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        match self.download.read_ready(buffer) {
+            Ok(Some(n)) => Ok(n),
+            Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => {
+                if let Some(error @ Error::Damaged { .. }) = Error::of_io(&error) {
+                    self.metrics.damage.note(error);
+                }
+                Err(error)
+            }
+        }
     }
 
     fn socket(&self) -> Option<&TcpStream> {
-        self.0.stream()
+        self.download.stream()
+    }
+
+    fn may_splice(&self) -> bool {
+        self.download.may_take()
     }
 
     fn taken(&mut self, len: usize) {
-        self.0.advance(len as u64);
+        self.download.advance(len as u64);
     }
 
     fn abandon_socket(&mut self) {
-        self.0.abandon_stream();
+        self.download.abandon_stream();
     }
 
     fn patience(&self) -> Duration {
-        self.0.io_timeout()
+        self.download.io_timeout()
     }
 }
 
@@ -150,6 +192,7 @@ struct Later {
     client: Client,
     key: FileKey,
     entity: Entity,
+    metrics: Arc<HttpMetrics>,
     stretch: Stretch,
     download: Option<Sent>,
 }
@@ -160,7 +203,10 @@ impl Later {
         let (stat, download) = self.client.open(&self.key, self.stretch.span())?;
         let same = self.entity.may_be(&stat.into());
         if same && (download.offset(), download.remaining()) == (offset, len) {
-            Ok(Sent(download))
+            Ok(Sent {
+                download,
+                metrics: Arc::clone(&self.metrics),
+            })
         } else {
             let text = format!("{} was replaced by another file", self.key);
             Err(io::Error::other(text))
@@ -184,6 +230,10 @@ impl Source for Later {
         self.download.as_ref().and_then(Source::socket)
     }
 
+    fn may_splice(&self) -> bool {
+        self.download.as_ref().is_some_and(Source::may_splice)
+    }
+
     fn taken(&mut self, len: usize) {
         if let Some(download) = &mut self.download {
             download.taken(len);
@@ -200,5 +250,74 @@ impl Source for Later {
         self.download
             .as_ref()
             .map_or(Duration::ZERO, Source::patience)
+    }
+}
+
+/// A whole file, whose last bytes are not sent when its content does not match its checksum: the
+/// peer then sees that the answer is not complete. Smaller files are compared by their download.
+struct Whole {
+    first: Sent,
+    rest: Later,
+    /// Bytes that were not read yet.
+    left: u64,
+    check: ContentCheck,
+}
+
+impl Whole {
+    fn current(&mut self) -> &mut dyn Source {
+        if self.first.download.remaining() > 0 {
+            &mut self.first
+        } else {
+            &mut self.rest
+        }
+    }
+
+    /// The failure of content that is damaged.
+    fn damaged(&self) -> io::Error {
+        let mut storages = self.first.download.sources().to_vec();
+        let rest = self.rest.download.iter();
+        storages.extend(rest.flat_map(|rest| rest.download.sources().iter().cloned()));
+        storages.sort();
+        storages.dedup();
+        let error = self.rest.client.note_damaged(&self.rest.key, &storages);
+        self.rest.metrics.damage.note(&error);
+        error.into()
+    }
+}
+
+impl Source for Whole {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.current().read(buffer)?;
+        self.check.update(&buffer[..n]);
+        self.left -= n as u64;
+        if self.left == 0 && !self.check.is_good() {
+            return Err(self.damaged());
+        }
+        Ok(n)
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        if self.first.download.remaining() > 0 {
+            self.first.socket()
+        } else {
+            self.rest.socket()
+        }
+    }
+
+    /// All bytes are looked at.
+    fn may_splice(&self) -> bool {
+        false
+    }
+
+    fn taken(&mut self, len: usize) {
+        self.current().taken(len);
+    }
+
+    fn abandon_socket(&mut self) {
+        self.current().abandon_socket();
+    }
+
+    fn patience(&self) -> Duration {
+        self.first.patience()
     }
 }

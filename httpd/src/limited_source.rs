@@ -41,6 +41,10 @@ pub(crate) fn limit(parts: Vec<Part>, limiter: &Arc<Limiter>, servers: &Servers)
 
 impl Source for LimitedSource {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.source.socket().is_some() {
+            // It does not wait.
+            return self.source.read(buffer);
+        }
         let Some(_permit) = self.limiter.admit(&self.servers) else {
             let since = *self.held_up.get_or_insert_with(Instant::now);
             if since.elapsed() < HELD_UP_MAX {
@@ -55,6 +59,10 @@ impl Source for LimitedSource {
 
     fn socket(&self) -> Option<&TcpStream> {
         self.source.socket()
+    }
+
+    fn may_splice(&self) -> bool {
+        self.source.may_splice()
     }
 
     fn taken(&mut self, len: usize) {

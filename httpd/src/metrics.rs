@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use daemon::metrics::{CacheMetrics, Metrics, Page};
+use client::Error;
+use daemon::logging::Seldom;
+use daemon::metrics::{CacheMetrics, IntCounter, Metrics, Page};
 use daemon::status::{Health, Subject};
+use log::warn;
 use serde_json::{Value, json};
 
 use crate::trackers::Trackers;
@@ -12,6 +15,7 @@ pub(crate) struct HttpMetrics {
     pub(crate) frame: Arc<Metrics>,
     /// Content types found by looking.
     pub(crate) types: CacheMetrics,
+    pub(crate) damage: Damage,
 }
 
 impl Default for HttpMetrics {
@@ -19,7 +23,30 @@ impl Default for HttpMetrics {
         let frame = Metrics::of_http();
         HttpMetrics {
             types: frame.cache("types"),
+            damage: Damage {
+                answers: frame.counter(
+                    "tnv_http_damaged_answers_total",
+                    "Answers broken off because the content did not match its checksum.",
+                ),
+                log: Seldom::default(),
+            },
             frame: Arc::new(frame),
+        }
+    }
+}
+
+/// Answers with content that did not match its checksum.
+pub(crate) struct Damage {
+    answers: IntCounter,
+    log: Seldom<()>,
+}
+
+impl Damage {
+    /// Counts an answer that was broken off, and logs the file and the storages.
+    pub(crate) fn note(&self, error: &Error) {
+        self.answers.inc();
+        if let Some(more) = self.log.due(()) {
+            warn!("damaged: {}{more}", error.chain());
         }
     }
 }

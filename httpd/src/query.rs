@@ -213,7 +213,7 @@ impl Pending<Response> for Waiting {
 
     fn patience(&self) -> Duration {
         match &self.state {
-            State::Asked(opening) => opening.io_timeout(),
+            State::Asked(opening) => opening.time_left(),
             State::HeldUp(_) => PAUSE,
         }
     }
@@ -227,11 +227,18 @@ impl Pending<Response> for Waiting {
 
     fn resume(self: Box<Self>, wake: Wake) -> Resumed<Response> {
         let Waiting { query, state } = *self;
-        query.run(match state {
-            State::HeldUp(work) => work,
-            State::Asked(opening) if wake.silent => Work::AskNext(opening),
-            State::Asked(opening) => Work::Finish(opening),
-        })
+        let mut opening = match state {
+            State::HeldUp(work) => return query.run(work),
+            State::Asked(opening) => opening,
+        };
+        if opening.has_answer() {
+            return query.run(Work::Finish(opening));
+        }
+        if wake.silent || opening.time_left().is_zero() {
+            return query.run(Work::AskNext(opening));
+        }
+        // An answer that drips holds no worker, and no longer than a silent storage.
+        query.wait(State::Asked(opening))
     }
 }
 

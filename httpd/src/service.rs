@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Download, Error, ErrorKind};
+use client::{Download, Error, ErrorKind};
 use daemon::http::{Answer, Handler, Method, Request, Response, status};
 use daemon::logging::Seldom;
 use daemon::net::Part;
@@ -196,7 +196,7 @@ impl Service {
         response.length = stretch.len;
         if stretch.len > 0 {
             let globals = self.globals.look();
-            let parts = file.origin(&globals.client).stretch(stretch, opened)?;
+            let parts = file.origin(&globals).stretch(stretch, opened)?;
             response.body = self.limit(parts, file);
         }
         Ok(response)
@@ -211,7 +211,7 @@ impl Service {
             size: file.entity.size,
         };
         let globals = self.globals.look();
-        let (parts, length) = file.origin(&globals.client).multipart(stretches, &frame);
+        let (parts, length) = file.origin(&globals).multipart(stretches, &frame);
         let content_type = format!("multipart/byteranges; boundary={boundary}");
         let mut response = file.describe(status::PARTIAL_CONTENT, content_type);
         response.length = length;
@@ -274,9 +274,9 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    fn origin<'a>(&'a self, client: &'a Client) -> Origin<'a> {
+    fn origin<'a>(&'a self, globals: &'a Globals) -> Origin<'a> {
         Origin {
-            client,
+            globals,
             key: &self.target.key,
             entity: self.entity,
         }

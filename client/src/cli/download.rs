@@ -4,17 +4,18 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use proto::FileKey;
+use proto::storage::Span;
+use proto::{Address, FileKey};
 use serde::Serialize;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::Context;
 use super::args::DownloadArgs;
 use super::exit::Mistake;
+use super::output;
 use super::part::{Extent, Part};
 use super::progress::Progress;
 use super::stream::Stream;
-use crate::{Download, ErrorKind, Stat};
+use crate::{ContentCheck, Download, ErrorKind};
 
 /// Content is moved in pieces of this many bytes.
 const BUFFER_LEN: usize = 512 << 10;
@@ -69,16 +70,9 @@ fn to_stream(
     key: &FileKey,
     stream: &mut Stream,
 ) -> anyhow::Result<()> {
-    let expected = expected(context, args, key)?;
-    let offset = args.offset.unwrap_or(0);
-    let mut source = context.client.read_range(key, offset, args.size)?;
-    let mut hash = Xxh3::new();
+    let (_, mut source) = open(context, args, key)?;
     let progress = Progress::new(&context.output, &args.id, source.remaining());
-    copy(&mut source, &mut hash, &progress, 0, &mut |bytes| {
-        stream.write(bytes)
-    })?;
-    verify(expected.as_ref(), &hash, source.offset())?;
-    Ok(())
+    copy(&mut source, &progress, 0, &mut |bytes| stream.write(bytes))
 }
 
 fn to_file(
@@ -87,9 +81,8 @@ fn to_file(
     key: &FileKey,
     target: &Path,
 ) -> anyhow::Result<()> {
-    let expected = expected(context, args, key)?;
     let mut part = Part::open(target, key, extent(args), args.force)?;
-    let result = fill(context, args, key, &mut part, expected.as_ref());
+    let result = fill(context, args, key, &mut part);
     let (size, verified) = match result {
         Ok(done) => done,
         Err(error) => {
@@ -110,43 +103,85 @@ fn to_file(
     context.output.result(&line, "")
 }
 
-/// Writes what is missing into the part. Returns its size and whether it was verified.
+/// Writes what is missing into the part, anew from another storage as long as one sends content
+/// that does not match its checksum. Returns the size of the part and whether it was verified.
 fn fill(
     context: &Context,
     args: &DownloadArgs,
     key: &FileKey,
     part: &mut Part,
-    expected: Option<&Stat>,
 ) -> anyhow::Result<(u64, bool)> {
-    let mut hash = Xxh3::new();
-    let kept = match expected {
-        Some(stat) if args.resume && part.len()? <= stat.size => keep(part, &mut hash)?,
-        _ => {
-            part.clear()?;
-            0
+    if args.resume
+        && part.len()? > 0
+        && let Some(done) = go_on(context, args, key, part)?
+    {
+        return Ok(done);
+    }
+    let mut suspects: Vec<Address> = Vec::new();
+    loop {
+        part.clear()?;
+        let (verified, mut source) = open(context, args, key)?;
+        let size = source.remaining();
+        let progress = Progress::new(&context.output, &args.id, size);
+        let error = match copy(&mut source, &progress, 0, &mut |bytes| write(part, bytes)) {
+            Ok(()) => return Ok((size, verified)),
+            Err(error) => error,
+        };
+        // Storages that sent damaged content are asked last: seeing one again means that no other
+        // sends this file.
+        let storages = damaged_at(&error);
+        if storages.iter().all(|storage| suspects.contains(storage)) {
+            return Err(error);
         }
-    };
-    let offset = args.offset.unwrap_or(kept);
-    let mut source = context.client.read_range(key, offset, args.size)?;
-    let size = kept + source.remaining();
-    let progress = Progress::new(&context.output, &args.id, size);
-    copy(&mut source, &mut hash, &progress, kept, &mut |bytes| {
-        let written = part.file().write_all(bytes);
-        written.context("cannot write the file")
-    })?;
-    let verified = verify(expected, &hash, source.offset())?;
-    Ok((size, verified))
+        suspects.extend_from_slice(storages);
+        drop(progress);
+        output::print_error(&error.context("downloading it again from another storage"));
+    }
 }
 
-/// What the storage says of the file, if all of it is asked for.
-fn expected(
+/// Completes what an interrupted download left. `None` when that is not of this file.
+fn go_on(
     context: &Context,
     args: &DownloadArgs,
     key: &FileKey,
-) -> Result<Option<Stat>, crate::Error> {
+    part: &mut Part,
+) -> anyhow::Result<Option<(u64, bool)>> {
+    let stat = context.client.stat(key)?;
+    if part.len()? > stat.size {
+        return Ok(None);
+    }
+    let mut check = stat.checksum.map(ContentCheck::new);
+    let kept = keep(part, check.as_mut())?;
+    let mut source = context.client.read_range(key, kept, None)?;
+    let progress = Progress::new(&context.output, &args.id, stat.size);
+    copy(&mut source, &progress, kept, &mut |bytes| {
+        if let Some(check) = &mut check {
+            check.update(bytes);
+        }
+        write(part, bytes)
+    })?;
+    if check.as_ref().is_some_and(|check| !check.is_good()) {
+        log::debug!("{key}: what was left of an earlier download does not match the checksum");
+        return Ok(None);
+    }
+    Ok(Some((source.offset(), check.is_some())))
+}
+
+/// Opens what is asked for. Tells whether it is compared with a checksum while it is read.
+fn open(
+    context: &Context,
+    args: &DownloadArgs,
+    key: &FileKey,
+) -> Result<(bool, Download), crate::Error> {
     match extent(args) {
-        Extent::Whole => context.client.stat(key).map(Some),
-        Extent::Range => Ok(None),
+        Extent::Whole => {
+            let (stat, source) = context.client.open(key, Span::WHOLE)?;
+            Ok((stat.checksum.is_some(), source))
+        }
+        Extent::Range => {
+            let offset = args.offset.unwrap_or(0);
+            Ok((false, context.client.read_range(key, offset, args.size)?))
+        }
     }
 }
 
@@ -158,15 +193,17 @@ fn extent(args: &DownloadArgs) -> Extent {
     }
 }
 
-/// Hashes what the part holds and leaves it standing at its end. Returns its length.
-fn keep(part: &mut Part, hash: &mut Xxh3) -> anyhow::Result<u64> {
+/// Has what the part holds checked and leaves it standing at its end. Returns its length.
+fn keep(part: &mut Part, mut check: Option<&mut ContentCheck>) -> anyhow::Result<u64> {
     let mut buffer = vec![0; BUFFER_LEN];
     let mut len = 0;
     loop {
         match part.file().read(&mut buffer)? {
             0 => return Ok(len),
             n => {
-                hash.update(&buffer[..n]);
+                if let Some(check) = &mut check {
+                    check.update(&buffer[..n]);
+                }
                 len += n as u64;
             }
         }
@@ -175,7 +212,6 @@ fn keep(part: &mut Part, hash: &mut Xxh3) -> anyhow::Result<u64> {
 
 fn copy(
     source: &mut Download,
-    hash: &mut Xxh3,
     progress: &Progress,
     mut done: u64,
     write: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
@@ -185,7 +221,6 @@ fn copy(
         match source.read(&mut buffer)? {
             0 => return Ok(()),
             n => {
-                hash.update(&buffer[..n]);
                 write(&buffer[..n])?;
                 done += n as u64;
                 progress.set(done);
@@ -194,28 +229,32 @@ fn copy(
     }
 }
 
-/// Compares size and checksum. Returns whether there was a checksum to compare with.
-fn verify(expected: Option<&Stat>, hash: &Xxh3, size: u64) -> Result<bool, Mistake> {
-    let Some(stat) = expected else {
-        return Ok(false);
-    };
-    if size != stat.size {
-        let message = format!("got {size} bytes of {}", stat.size);
-        return Err(Mistake::damaged(message));
-    }
-    match stat.checksum {
-        Some(checksum) if checksum != hash.digest128() => {
-            Err(Mistake::damaged("the content does not match its checksum"))
-        }
-        checksum => Ok(checksum.is_some()),
-    }
+fn write(part: &mut Part, bytes: &[u8]) -> anyhow::Result<()> {
+    let written = part.file().write_all(bytes);
+    written.context("cannot write the file")
+}
+
+/// The storages that sent damaged content, if that is what the error says.
+fn damaged_at(error: &anyhow::Error) -> &[Address] {
+    let errors = error.chain().filter_map(library_error);
+    let storages = errors.filter_map(|error| match error {
+        crate::Error::Damaged { storages, .. } => Some(storages.as_slice()),
+        _ => None,
+    });
+    storages.last().unwrap_or(&[])
+}
+
+/// The error of the library that a cause is, or that it carries as an i/o error.
+fn library_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a crate::Error> {
+    let carried = || cause.downcast_ref().and_then(crate::Error::of_io);
+    cause.downcast_ref().or_else(carried)
 }
 
 /// Whether what was written so far is not to be gone on with.
 fn is_useless(error: &anyhow::Error) -> bool {
-    let not_found = |cause: &(dyn std::error::Error + 'static)| {
-        let error: Option<&crate::Error> = cause.downcast_ref();
-        error.is_some_and(|error| error.kind() == ErrorKind::NotFound)
+    let is_useless = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = library_error(cause).map(crate::Error::kind);
+        matches!(kind, Some(ErrorKind::NotFound | ErrorKind::Damaged))
     };
-    error.downcast_ref::<Mistake>().is_some() || error.chain().any(not_found)
+    error.downcast_ref::<Mistake>().is_some() || error.chain().any(is_useless)
 }

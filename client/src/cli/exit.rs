@@ -75,13 +75,6 @@ impl Mistake {
             message: message.into(),
         }
     }
-
-    pub(super) fn damaged(message: impl Into<String>) -> Mistake {
-        Mistake {
-            exit: Exit::Damaged,
-            message: message.into(),
-        }
-    }
 }
 
 impl fmt::Display for Mistake {

@@ -109,10 +109,7 @@ fn a_storage_that_dies_in_the_middle_is_not_noticed() {
 #[test]
 fn a_storage_that_falls_silent_in_the_middle_is_left() {
     let memory = memory_with(&key("f"), &content(LEN));
-    let silent = FakeStorage::start(&memory, |_, _| {
-        let head = proto::Head::reply(proto::storage::REPLY, LEN as u64).encode();
-        Act::Raw([&head[..], &content(LEN)[..5000]].concat())
-    });
+    let silent = FakeStorage::start(&memory, |_, _| Act::StallAfter(5000));
     let good = FakeStorage::good(&memory);
     let (_tracker, client) = cluster(&[&silent, &good]);
     assert_eq!(read_all(&client).unwrap(), content(LEN));
@@ -122,6 +119,7 @@ fn a_storage_that_falls_silent_in_the_middle_is_left() {
 fn a_storage_that_always_breaks_off_still_gets_there() {
     let memory = memory_with(&key("f"), &content(50_000));
     let dying = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Read(_) => Act::CutAfter(5000),
         StorageRequest::Download(range) if range.offset < 45_000 => Act::CutAfter(5000),
         _ => Act::Serve,
     });
@@ -230,7 +228,11 @@ fn an_unfinished_download_closes_its_connection() {
 fn a_download_that_is_nearly_finished_leaves_its_connection() {
     let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
     let (_tracker, client) = cluster(&[&storage]);
-    let mut download = client.read_range(&key("f"), 0, Some(20_000)).unwrap();
+    let span = Span {
+        offset: 0,
+        size: 20_000,
+    };
+    let (_, mut download) = client.open(&key("f"), span).unwrap();
     download.read_exact(&mut [0; 10]).unwrap();
     wait_come(download.stream().unwrap(), 19_990);
     drop(download);

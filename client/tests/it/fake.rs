@@ -132,3 +132,18 @@ pub(crate) fn drain(mut stream: &TcpStream) -> u64 {
     }
     n_bytes
 }
+
+/// Sends these bytes one by one, until the client is gone.
+pub(crate) fn drip(mut stream: &TcpStream, bytes: &[u8], pause: Duration) {
+    stream.set_read_timeout(Some(pause)).unwrap();
+    for byte in bytes {
+        // The pause is a read that finds nothing, or the end of the connection.
+        match stream.peek(&mut [0]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            _ => return,
+        }
+        if stream.write_all(&[*byte]).is_err() {
+            return;
+        }
+    }
+}

@@ -283,7 +283,7 @@ fn a_check_waits_five_seconds_for_a_tracker_that_hangs_unless_told_otherwise() {
     ] {
         let output = monitor(&trackers, args);
         assert_eq!(code(&output), 2);
-        let told = format!("nothing happened for {period}");
+        let told = format!("timed out after {period}");
         assert!(stdout(&output).contains(&told), "{}", stdout(&output));
     }
 }

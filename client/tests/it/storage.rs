@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use client::checksum_of;
 use proto::storage::{FileStat, REPLY, StorageRequest, Upload, encode_file_size};
 use proto::{ErrorCode, Fault, FileKey, Head};
 
-use crate::fake::{Fake, drain, read_request};
+use crate::fake::{Fake, drain, drip, read_request};
 
 /// What to do with a request.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub(crate) enum Act {
     FallSilent,
     /// Announce the whole content, send this many bytes of it, close.
     CutAfter(usize),
+    /// The same, but say nothing more until the client gives up.
+    StallAfter(usize),
     /// Refuse at once, before the content is read; then wait for the client to close.
     Refuse(ErrorCode),
     /// Read the content, refuse.
@@ -37,6 +40,13 @@ pub(crate) enum Act {
     RefuseAndClose(ErrorCode),
     /// Send these bytes, then wait for the client to close.
     Raw(Vec<u8>),
+    /// Send these bytes, then close.
+    RawAndClose(Vec<u8>),
+    /// Carry it out, and send the reply a byte at a time, with these pauses, until the client gives
+    /// up.
+    Drip(Duration),
+    /// The same, but only behind this many bytes of content.
+    DripAfter(usize, Duration),
 }
 
 #[derive(Debug, Default)]
@@ -131,11 +141,13 @@ fn perform(mut stream: &TcpStream, memory: &Memory, request: &StorageRequest, ac
             std::io::copy(&mut stream.take(len), &mut std::io::sink()).unwrap();
             return Next::Close;
         }
-        Act::CutAfter(len) => {
+        Act::CutAfter(len) | Act::StallAfter(len) => {
             let mut bytes = Vec::new();
             serve(stream, memory, request, &mut bytes);
-            let _ = stream.write_all(&bytes[..proto::HEAD_LEN + len]);
-            return Next::Close;
+            let _ = stream.write_all(&bytes[..front_len(request) + len]);
+            if let Act::CutAfter(_) = act {
+                return Next::Close;
+            }
         }
         Act::Refuse(code) => refuse(stream, code),
         Act::RefuseLate(code) => {
@@ -150,8 +162,35 @@ fn perform(mut stream: &TcpStream, memory: &Memory, request: &StorageRequest, ac
             return Next::Close;
         }
         Act::Raw(bytes) => stream.write_all(&bytes).unwrap(),
+        Act::RawAndClose(bytes) => {
+            let _ = stream.write_all(&bytes);
+            return Next::Close;
+        }
+        Act::Drip(pause) => {
+            let mut bytes = Vec::new();
+            serve(stream, memory, request, &mut bytes);
+            drip(stream, &bytes, pause);
+            return Next::Close;
+        }
+        Act::DripAfter(len, pause) => {
+            let mut bytes = Vec::new();
+            serve(stream, memory, request, &mut bytes);
+            let (first, rest) = bytes.split_at(front_len(request) + len);
+            let _ = stream.write_all(first);
+            drip(stream, rest, pause);
+            return Next::Close;
+        }
     }
     Next::Drain
+}
+
+/// Bytes of a reply in front of the content.
+fn front_len(request: &StorageRequest) -> usize {
+    proto::HEAD_LEN
+        + match request {
+            StorageRequest::Read(_) => FileStat::LEN,
+            _ => 0,
+        }
 }
 
 /// Carries a request out and writes its reply to `out`. Nothing when the content was cut short.

@@ -32,6 +32,7 @@ mod refuse;
 mod sending;
 mod server;
 mod source;
+mod starvation;
 mod unsent;
 mod wait;
 mod waiting;

@@ -12,6 +12,7 @@ use rustix::net::{SendFlags, send};
 
 use super::pipe::Pipe;
 use super::protocol::{Outgoing, Part, Sent, Then};
+use super::starvation::Starvation;
 use super::unsent::{UnsentHold, UnsentLimit};
 use super::wait::{Interest, is_writable, ready};
 use crate::metrics::Tally;
@@ -35,8 +36,7 @@ pub(crate) struct Sending {
     tally: Option<Tally>,
     sent: u64,
     complete: bool,
-    /// Since when the content's source has sent nothing.
-    starved_since: Option<Instant>,
+    starvation: Starvation,
     /// What it holds in memory while it waits.
     held: Option<UnsentHold>,
 }
@@ -83,7 +83,7 @@ impl Sending {
             tally: outgoing.tally,
             sent: 0,
             complete: false,
-            starved_since: None,
+            starvation: Starvation::default(),
             held: None,
         }
     }
@@ -125,7 +125,7 @@ impl Sending {
             match self.step(stream, tools) {
                 Ok(Moved::Bytes(len)) => self.sent += len,
                 Ok(Moved::Starved) => {
-                    self.starved_since.get_or_insert_with(Instant::now);
+                    self.starvation.begin_wait();
                     return Ok(Progress::Starved);
                 }
                 Err(SendError::Peer(e)) if e.kind() == ErrorKind::WouldBlock => {
@@ -166,13 +166,27 @@ impl Sending {
             Part::Stream { .. }
                 if self.sent >= AT_FIRST && !is_writable(stream).map_err(SendError::Peer)? =>
             {
-                self.starved_since = None;
+                self.starvation.end_wait();
                 Err(SendError::Peer(ErrorKind::WouldBlock.into()))
             }
-            Part::Stream { source, .. } if source.socket().is_some() => {
-                self.splice(stream, tools, last)
+            Part::Stream { source, .. } => {
+                // A blocking socket would hold the worker, whoever else waits for it.
+                if let Some(socket) = source.socket() {
+                    if !ready(socket, Interest::Source, (tools.patience)()) {
+                        return Ok(Moved::Starved);
+                    }
+                    self.starvation.end_wait();
+                    if self.starvation.is_over(source.patience()) {
+                        self.abandon_source();
+                        return Ok(Moved::Bytes(0));
+                    }
+                }
+                if source.socket().is_some() && source.may_splice() {
+                    self.splice(stream, tools, last)
+                } else {
+                    self.copy(stream, tools.scratch, last)
+                }
             }
-            Part::Stream { .. } => self.copy(stream, tools.scratch, last),
         }
     }
 
@@ -189,11 +203,6 @@ impl Sending {
         let Some(socket) = source.socket() else {
             return Ok(Moved::Bytes(0));
         };
-        // The socket is a blocking one: splice would wait for it, whoever else waits for this worker.
-        if !ready(socket, Interest::Source, (tools.patience)()) {
-            return Ok(Moved::Starved);
-        }
-        self.starved_since = None;
         let taken = match tools.pipe.fill(socket, (*len).min(tools.at_once)) {
             Ok(taken) if taken > 0 => taken,
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
@@ -205,6 +214,7 @@ impl Sending {
                 return Ok(Moved::Bytes(0));
             }
         };
+        self.starvation.moved(taken as u64, source.patience());
         source.taken(taken);
         *len -= taken as u64;
         let more = !last || *len > 0;
@@ -250,13 +260,12 @@ impl Sending {
         let room = scratch.len().min(STREAM_STEP) as u64;
         let room = room.min(*len) as usize;
         let read = match source.read(&mut scratch[..room]) {
+            Ok(0) => return Err(short("stream", *len)),
+            Ok(read) => read,
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Moved::Starved),
-            read => read.map_err(SendError::Source)?,
+            Err(e) => return Err(SendError::Source(e)),
         };
-        if read == 0 {
-            return Err(short("stream", *len));
-        }
-        self.starved_since = None;
+        self.starvation.moved(read as u64, source.patience());
         *len -= read as u64;
         let last = last && *len == 0;
         self.send_or_keep(stream, &scratch[..read], flags(last))
@@ -274,14 +283,14 @@ impl Sending {
     /// Until when a source that sends nothing, or cannot be read now, is waited for.
     pub(crate) fn starved_until(&self) -> Option<Instant> {
         match self.parts.front() {
-            Some(Part::Stream { source, .. }) => Some(self.starved_since? + source.patience()),
+            Some(Part::Stream { source, .. }) => self.starvation.until(source.patience()),
             _ => None,
         }
     }
 
     /// Has a source that was silent for too long look for another server.
     pub(crate) fn abandon_source(&mut self) {
-        self.starved_since = None;
+        self.starvation = Starvation::default();
         if let Some(Part::Stream { source, .. }) = self.parts.front_mut() {
             source.abandon_socket();
         }

@@ -4,20 +4,25 @@ use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Where the bytes of a reply come from, in order. Most are moved from its socket to the peer's
-/// within the kernel; what that cannot do, such as going on from another server, is a read.
+/// Where the bytes of a reply come from, in order. They are read, or moved from the source's socket
+/// to the peer's within the kernel where that is allowed.
 pub trait Source: Send {
-    /// Reads what has come, at least one byte; 0 means that there is no more. May block, for a
-    /// bounded time.
+    /// Reads at least one byte; 0 means that there is no more. With a [socket](Source::socket) it
+    /// does not wait for that: [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing for the peer
+    /// has come. Without one it may block, for a bounded time.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind) if no server may be asked now: it is to be called again after
     /// [`Source::patience`]. Any other error: the bytes are not to be had, the reply is broken off.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// The socket the next bytes come from, none of which is buffered here; absent when they have
-    /// to be [read](Source::read).
+    /// The socket the next bytes come from; absent when a read has bytes at hand or must find out
+    /// where to go on, such as from another server.
     fn socket(&self) -> Option<&TcpStream>;
+
+    /// Whether bytes may be taken off the socket instead of being read: none is buffered here, and
+    /// nobody has to look at them.
+    fn may_splice(&self) -> bool;
 
     /// Takes note that `len` bytes were taken from the socket.
     fn taken(&mut self, len: usize);
@@ -25,6 +30,7 @@ pub trait Source: Send {
     /// The socket broke, or was silent for too long: a read finds out where to go on.
     fn abandon_socket(&mut self);
 
-    /// How long the socket may be silent; if there is none, how long to wait before the next read.
+    /// How long the socket may be silent, or send less than 1 KiB for each second of it; if there is
+    /// none, how long to wait before the next read.
     fn patience(&self) -> Duration;
 }

@@ -28,6 +28,10 @@ impl Source for Reading {
         None
     }
 
+    fn may_splice(&self) -> bool {
+        false
+    }
+
     fn taken(&mut self, _len: usize) {}
 
     fn abandon_socket(&mut self) {}

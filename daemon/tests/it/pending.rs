@@ -114,6 +114,10 @@ impl Source for Relayed {
         Some(&self.0)
     }
 
+    fn may_splice(&self) -> bool {
+        true
+    }
+
     fn taken(&mut self, _len: usize) {}
 
     fn abandon_socket(&mut self) {}

@@ -16,7 +16,7 @@ use proto::storage::{self, FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};
 
-use super::support::{Browser, MODIFIED, PATIENCE, Storage, browse, content, serve};
+use super::support::{Browser, MODIFIED, PATIENCE, Storage, browse, checksum_of, content, serve};
 
 const WORKERS: u32 = 8;
 /// Of eight workers, what one group may take.
@@ -122,7 +122,7 @@ impl State {
         let stat = FileStat {
             size,
             modified: MODIFIED,
-            checksum: Some(u128::from(size)),
+            checksum: Some(checksum_of(&self.file)),
         };
         let part = |offset: u64, len: u64| &self.file[offset as usize..(offset + len) as usize];
         let body = match request {
@@ -319,7 +319,8 @@ fn a_storage_of_the_cpp_system_holds_the_share_of_its_group() {
 #[test]
 fn a_look_for_the_type_holds_the_share_of_its_group() {
     let hangs: Hangs = |request| matches!(request, StorageRequest::Download(_));
-    let storage = Hanging::start(&content(1000), false, hangs);
+    // The type of the other group's content is known.
+    let storage = Hanging::start(&content(999), false, hangs);
     let cluster = Cluster::with(storage.addr);
     storage.hang(true);
     let browsers = cluster.ask_many("GET", "x", &[]);

@@ -4,6 +4,7 @@
 
 mod answers;
 mod config;
+mod faults;
 mod hung;
 mod ranges;
 mod storages;

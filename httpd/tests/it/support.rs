@@ -22,6 +22,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const MODIFIED: i64 = 1_600_000_000;
 pub const LAST_MODIFIED: &str = "Sun, 13 Sep 2020 12:26:40 GMT";
 
+/// What a storage has in the row of this content.
+pub fn checksum_of(mut content: &[u8]) -> u128 {
+    client::checksum_of(&mut content).unwrap()
+}
+
 /// How a storage behaves.
 #[derive(Default)]
 pub struct Storage {
@@ -34,6 +39,8 @@ pub struct Storage {
     pub lost: Arc<AtomicBool>,
     /// Has another file under the same id each time that one is asked for with READ.
     pub renewed: bool,
+    /// Has content that differs in its last bit from what its row says.
+    pub damaged: bool,
     /// A DOWNLOAD breaks off after so many bytes.
     pub breaks_after: Option<u64>,
     pub downloads: Arc<AtomicUsize>,
@@ -50,7 +57,7 @@ impl Storage {
         FileStat {
             size: content.len() as u64,
             modified: MODIFIED,
-            checksum: (!self.unsummed).then(|| content.len() as u128 + 1 + edition),
+            checksum: (!self.unsummed).then(|| checksum_of(content) + edition),
         }
     }
 
@@ -63,8 +70,14 @@ impl Storage {
             false => len.min(self.breaks_after.unwrap_or(u64::MAX)),
         };
         let (from, to) = (offset, offset + available);
-        file.write_all(&content[from as usize..to as usize])
-            .unwrap();
+        let mut part = content[from as usize..to as usize].to_vec();
+        if self.damaged
+            && to == content.len() as u64
+            && let Some(last) = part.last_mut()
+        {
+            *last ^= 1;
+        }
+        file.write_all(&part).unwrap();
         Reply::File {
             file: Box::new(file),
             offset: 0,
@@ -268,6 +281,13 @@ impl Browser {
         write!(self.0, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
         let mut read = Vec::new();
         self.0.take(len).read_to_end(&mut read).unwrap();
+        read
+    }
+
+    /// Takes all bytes until the server closes the connection.
+    pub fn rest(mut self) -> Vec<u8> {
+        let mut read = Vec::new();
+        self.0.read_to_end(&mut read).unwrap();
         read
     }
 
