@@ -187,7 +187,7 @@ fn run_with<C: DaemonConfig>(
             live(name, config, args, serve)
         }
     });
-    result.unwrap_or_else(|error| {
+    result.map_err(explain).unwrap_or_else(|error| {
         tell(name, &error);
         exit_code(&error)
     })
@@ -271,7 +271,7 @@ fn run_logged<C: DaemonConfig>(
 ) -> ExitCode {
     let log = reloader.log();
     let ended = run_signalled(config, reloader, serve);
-    let code = match ended {
+    let code = match ended.map_err(explain) {
         Ok(()) => {
             log::info!("stopped");
             ExitCode::SUCCESS
@@ -322,6 +322,20 @@ fn on_hangup(log: Log, hangup: Sender<()>) -> Vec<signals::Hook> {
             let _ = hangup.try_send(());
         }),
     ]
+}
+
+/// With the user that was not allowed to do something, if that is what is wrong: it is seldom who
+/// started the daemon.
+fn explain(error: anyhow::Error) -> anyhow::Error {
+    let is_denied = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind == Some(io::ErrorKind::PermissionDenied)
+    };
+    if !error.chain().any(is_denied) {
+        return error;
+    }
+    let user = process::user_name();
+    error.context(format!("not permitted to user {user}"))
 }
 
 /// Tells the standard error what ended the daemon, with all its causes.

@@ -2,18 +2,30 @@
 
 use std::ops::Range;
 
-/// What a reader of TOML says, with the line of the text it is about, and the key if it is its value,
-/// instead of a picture of it.
+/// What a reader of TOML says, with the line and the section of the text it is about, and the key if
+/// it is its value, instead of a picture of it.
 pub fn settings_mistake(text: &str, message: &str, span: Option<Range<usize>>) -> String {
     let message = message.replace('\n', " ");
     let Some(span) = span else { return message };
     let before = text.get(..span.start).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let begun = before.rsplit('\n').next().unwrap_or_default();
+    let section = section(before).map_or_else(String::new, |name| format!(" in section [{name}]"));
     match begun.split_once('=') {
-        Some((key, _)) => format!("line {line}, {}: {message}", key.trim()),
-        None => format!("line {line}: {message}"),
+        Some((key, _)) => format!("line {line}{section}, {}: {message}", key.trim()),
+        None => format!("line {line}{section}: {message}"),
     }
+}
+
+/// The section that goes on where `text` ends: a setting written behind the last one belongs to it,
+/// whatever its author had in mind.
+fn section(text: &str) -> Option<&str> {
+    let mut headers = text.lines().filter_map(|line| {
+        let (name, rest) = line.trim().strip_prefix('[')?.split_once(']')?;
+        let is_header = rest.trim().is_empty() || rest.trim().starts_with('#');
+        (is_header && !name.contains(['[', ',', '"'])).then_some(name.trim())
+    });
+    headers.next_back()
 }
 
 #[cfg(test)]
@@ -27,5 +39,18 @@ mod tests {
         let said = settings_mistake("a\nb = 5\nc", "no luck", Some(6..7));
         assert_eq!(said, "line 2, b: no luck");
         assert_eq!(settings_mistake("a", "no luck", None), "no luck");
+    }
+
+    #[test]
+    fn a_mistake_names_the_section_that_it_is_in() {
+        let text = "a = 1\n[server]\nb = [2]\n# [none]\n[ log ] # lines\nlevel = 3\ngroups = 4\n";
+        let said = |key: &str| {
+            let at = text.find(key).unwrap();
+            settings_mistake(text, "no luck", Some(at..at + 1))
+        };
+        assert_eq!(said("a ="), "line 1: no luck");
+        assert_eq!(said("b ="), "line 3 in section [server]: no luck");
+        assert_eq!(said("groups"), "line 7 in section [log]: no luck");
+        assert_eq!(said("4"), "line 7 in section [log], groups: no luck");
     }
 }

@@ -17,6 +17,7 @@ use std::env;
 use std::path::Path;
 
 use anyhow::Context;
+use nix::unistd::{Uid, User};
 use rustix::fs::Mode;
 
 use crate::host;
@@ -70,6 +71,13 @@ pub(crate) fn prepare_job(config: &ProcessConfig) -> anyhow::Result<()> {
         ..config.clone()
     };
     prepare(&no_pid_file, None).map(drop)
+}
+
+/// Who this process is now, by name if the system knows one.
+pub(crate) fn user_name() -> String {
+    let uid = Uid::effective();
+    let user = User::from_uid(uid).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// A daemon in the background keeps no folder busy that somebody may want to unmount.

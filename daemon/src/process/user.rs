@@ -21,13 +21,19 @@ impl Identity {
     pub(super) fn find(user: &str, group: Option<&str>) -> Result<Identity, ConfigError> {
         let entry = User::from_name(user)
             .map_err(|e| unknown("process.user", user, &e.to_string()))?
-            .ok_or_else(|| unknown("process.user", user, "there is none of that name"))?;
+            .ok_or_else(|| unknown("process.user", user, "this system has no user of that name"))?;
         let gid = match group {
             None => entry.gid,
             Some(name) => {
                 Group::from_name(name)
                     .map_err(|e| unknown("process.group", name, &e.to_string()))?
-                    .ok_or_else(|| unknown("process.group", name, "there is none of that name"))?
+                    .ok_or_else(|| {
+                        unknown(
+                            "process.group",
+                            name,
+                            "this system has no group of that name",
+                        )
+                    })?
                     .gid
             }
         };

@@ -119,3 +119,24 @@ fn each_way_to_fail_has_its_exit_code() {
     let failed = anyhow::anyhow!("no").context("cannot start");
     assert_eq!(code(failed), format!("{:?}", ExitCode::from(1)));
 }
+
+#[test]
+fn what_is_denied_names_the_user_and_keeps_its_exit_code() {
+    let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+    let path = "a.toml".into();
+    let error = explain(
+        ConfigError::Read {
+            path,
+            source: denied,
+        }
+        .into(),
+    );
+    let user = process::user_name();
+    let text = format!("{error:#}");
+    let told = format!("not permitted to user {user}: cannot read the configuration a.toml: ");
+    assert!(text.starts_with(&told), "{text}");
+    let code = format!("{:?}", exit_code(&error));
+    assert_eq!(code, format!("{:?}", ExitCode::from(2)));
+    let other = explain(anyhow::anyhow!("no"));
+    assert_eq!(format!("{other:#}"), "no");
+}
