@@ -60,6 +60,19 @@ struct State {
     /// When the step under way began.
     began: Option<Instant>,
     n_failed: u64,
+    /// Why the last step that failed did.
+    cause: Cause,
+}
+
+/// Why a step failed, for those who waited for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Cause {
+    /// In the database, or in the program.
+    #[default]
+    Step,
+    /// It was not begun: steps of other keys take too long.
+    Slow,
+    SetBack,
 }
 
 /// Why there is no number.
@@ -106,7 +119,11 @@ impl Key {
                 return Ok(taken);
             }
             if state.n_failed != n_failed {
-                return Err(NextError::Shared);
+                return Err(match state.cause {
+                    Cause::Step => NextError::Shared,
+                    Cause::Slow => NextError::Slow,
+                    Cause::SetBack => NextError::SetBack,
+                });
             }
             let now = Instant::now();
             state.began = Some(now);
@@ -114,16 +131,18 @@ impl Key {
         };
         let mut watch = Watch {
             state: &self.state,
-            failed: true,
+            failed: Some(Cause::Slow),
         };
         let _pass = gate.enter().ok_or(NextError::Slow)?;
+        watch.failed = Some(Cause::Step);
         let reserved = step(size).map_err(NextError::Step)?;
         let mut state = self.state.lock();
         // Such numbers are skipped, a step with each call, until the row is where it was.
         if reserved.start < state.numbers.end() {
+            watch.failed = Some(Cause::SetBack);
             return Err(NextError::SetBack);
         }
-        watch.failed = false;
+        watch.failed = None;
         // Near the last number of all it may be less than was wanted.
         let size = u32::try_from(reserved.end - reserved.start).unwrap_or(size);
         state.demand = demand.reserved(size, Instant::now());
@@ -143,14 +162,17 @@ impl State {
 /// Keeps account of a step, also when it panics.
 struct Watch<'a> {
     state: &'a Mutex<State>,
-    failed: bool,
+    failed: Option<Cause>,
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         state.began = None;
-        state.n_failed += u64::from(self.failed);
+        if let Some(cause) = self.failed {
+            state.n_failed += 1;
+            state.cause = cause;
+        }
     }
 }
 

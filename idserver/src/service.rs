@@ -68,7 +68,7 @@ impl IdService {
 fn fault(error: NextError<Fault>) -> Fault {
     match error {
         NextError::Step(fault) => fault,
-        NextError::Shared => unavailable("the database failed just now, try again"),
+        NextError::Shared => unavailable("the step that was waited for failed just now, try again"),
         NextError::Slow => unavailable("the database takes too long"),
         NextError::SetBack => unavailable(
             "another program has set the numbers back in the database: they would be given twice",

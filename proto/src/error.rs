@@ -64,6 +64,14 @@ pub enum DecodeError {
         /// The text as it came.
         value: String,
     },
+    /// A text that is not the JSON it has to be.
+    #[error("{field} is not understood: {reason}")]
+    Json {
+        /// Which text.
+        field: &'static str,
+        /// What the parser says, with the place.
+        reason: String,
+    },
     /// A number that must not be negative.
     #[error("{field} is negative: {value}")]
     Negative {

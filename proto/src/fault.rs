@@ -4,10 +4,14 @@ use std::fmt;
 
 use crate::DecodeError;
 use crate::field::Fields;
-use crate::head::{HEAD_LEN, Head, STATUS_FAILURE};
+use crate::head::{Head, STATUS_FAILURE};
+use crate::idserver;
 
 /// Most bytes of a description on the wire, its final NUL among them (docs/protocol.md, Frame).
 pub const FAULT_MESSAGE_MAX: usize = 1024;
+
+/// Stands behind the NUL of an idserver's description, in front of the kind as two bytes.
+const KIND_MARK: &[u8] = b"kind";
 
 /// What kind of failure a reply reports. The C++ servers always send -1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,20 +104,29 @@ impl Fault {
 
     /// The whole failure reply: head with status -3, error number, `[hostname] message`, NUL.
     /// A message that does not fit is cut at a character.
+    ///
+    /// A C++ storage takes the first eight bytes of an idserver's body for a number, whatever the
+    /// status, unless they are negative (protocol.md, Learned from C++ nodes). So an idserver's error
+    /// number is always -1, and the kind stands behind the NUL, where earlier versions do not look.
     pub fn encode(&self, reply_command: u8, hostname: &str) -> Vec<u8> {
         let mut text = format!("[{hostname}] {}", self.message).replace('\0', " ");
-        text.truncate(text.floor_char_boundary(FAULT_MESSAGE_MAX - 1));
+        let kind = (self.code as i16).to_be_bytes();
+        let (number, behind) = match reply_command {
+            idserver::REPLY => (
+                (ErrorCode::Unknown as i16).to_be_bytes(),
+                [KIND_MARK, &kind].concat(),
+            ),
+            _ => (kind, Vec::new()),
+        };
+        let text_max = FAULT_MESSAGE_MAX - 1 - behind.len();
+        text.truncate(text.floor_char_boundary(text_max));
+        let body = [&number[..], text.as_bytes(), &[0], &behind].concat();
         let head = Head {
-            body_len: (2 + text.len() + 1) as i64,
+            body_len: body.len() as i64,
             command: reply_command,
             status: STATUS_FAILURE,
         };
-        let mut bytes = Vec::with_capacity(HEAD_LEN + 3 + text.len());
-        bytes.extend_from_slice(&head.encode());
-        bytes.extend_from_slice(&(self.code as i16).to_be_bytes());
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.push(0);
-        bytes
+        [&head.encode()[..], &body].concat()
     }
 
     /// Longest body of a failure reply, in bytes.
@@ -136,8 +149,12 @@ impl Fault {
         let number = fields.u16("error number")?.cast_signed();
         let text = fields.rest();
         let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
+        let kind = text
+            .get(end + 1..)
+            .and_then(|rest| rest.strip_prefix(KIND_MARK));
+        let kind = kind.and_then(|kind| kind.try_into().ok().map(i16::from_be_bytes));
         Ok(Fault {
-            code: ErrorCode::from_wire(number),
+            code: ErrorCode::from_wire(kind.unwrap_or(number)),
             message: String::from_utf8_lossy(&text[..end]).into_owned(),
             cause: None,
         })
@@ -155,5 +172,33 @@ impl std::error::Error for Fault {}
 impl From<DecodeError> for Fault {
     fn from(error: DecodeError) -> Fault {
         Fault::new(ErrorCode::BadRequest, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HEAD_LEN;
+
+    #[test]
+    fn a_failure_of_an_idserver_is_no_number_and_has_its_kind() {
+        for number in (-1..=9).filter(|&number| number != 0) {
+            let fault = Fault::new(ErrorCode::from_wire(number), "why".repeat(500));
+            let reply = fault.encode(idserver::REPLY, "vm");
+            let body = &reply[HEAD_LEN..];
+            let value = i64::from_be_bytes(body[..8].try_into().unwrap());
+            assert!(value < 0, "{value}");
+            assert_eq!(&body[..2], [0xff, 0xff]);
+            assert!(body.len() <= Fault::BODY_MAX);
+            let decoded = Fault::decode(body).unwrap();
+            assert_eq!(decoded.code, fault.code);
+            // Nothing of the kind is in the text.
+            let text = decoded.message.strip_prefix("[vm] ").unwrap();
+            assert!(text.len() > 1000 && "why".repeat(500).starts_with(text));
+            // Other servers' failures are as they were.
+            let reply = fault.encode(102, "vm");
+            assert_eq!(reply[HEAD_LEN..HEAD_LEN + 2], number.to_be_bytes());
+            assert_eq!(Fault::decode(&reply[HEAD_LEN..]).unwrap().code, fault.code);
+        }
     }
 }

@@ -280,10 +280,10 @@ pub(crate) fn json<T: for<'a> Deserialize<'a>>(
     text: &str,
     field: &'static str,
 ) -> Result<T, DecodeError> {
-    serde_json::from_str(text).map_err(|_| DecodeError::Character {
-        field,
-        allowed: "the JSON of one",
-        value: text.chars().take(REPORT_WORDS_MAX).collect(),
+    serde_json::from_str(text).map_err(|error| {
+        let mut reason = error.to_string();
+        bound(&mut reason);
+        DecodeError::Json { field, reason }
     })
 }
 

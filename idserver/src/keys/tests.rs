@@ -131,6 +131,22 @@ fn a_step_that_stands_still_holds_nobody_for_long() {
 }
 
 #[test]
+fn a_step_that_could_not_begin_is_no_failure_of_the_database() {
+    let (key, gate) = (Key::default(), Gate::new(4));
+    let inside = [gate.enter().unwrap(), gate.enter().unwrap()];
+    gate.age(gate::PATIENCE);
+    let step = |_| -> Result<Range<u64>, ()> { unreachable!("nobody is let in") };
+    assert_eq!(next(&key, &gate, step), Err(NextError::Slow));
+    // Whoever waited for it is told the same: n_failed has moved on, and this is why.
+    let state = key.state.lock();
+    assert_eq!((state.n_failed, state.cause), (1, Cause::Slow));
+    drop(state);
+    drop(inside);
+    assert_eq!(next(&key, &gate, |_| Err(())), Err(NextError::Step(())));
+    assert_eq!(key.state.lock().cause, Cause::Step);
+}
+
+#[test]
 fn a_panic_in_a_step_leaves_the_key_usable() {
     let (key, gate) = (Key::default(), gate());
     let step = |_| -> Result<Range<u64>, ()> { panic!("on purpose") };

@@ -202,3 +202,19 @@ fn what_a_stranger_sends_is_cut_to_its_bounds() {
     let long = Head::request(REPORT, 147 + REPORT_TEXT_MAX as u64);
     assert!(TrackerRequest::fixed_len(&long).is_err());
 }
+
+#[test]
+fn what_is_wrong_with_the_json_is_told() {
+    for (text, part) in [
+        (r#"{"uploads":1}"#, "expected a boolean"),
+        ("hello", "at line 1 column 1"),
+        (r#"{"up_since":1"#, "EOF"),
+    ] {
+        let body = [&[b'g', 0][..], &[0; 15], &[b'h', 0], &[0; 127]].concat();
+        let body = [&body[..], text.as_bytes(), &[0]].concat();
+        let head = Head::request(REPORT, body.len() as u64);
+        let refused = TrackerRequest::decode(&head, &body).unwrap_err();
+        let told = refused.to_string();
+        assert!(told.contains(part) && told.starts_with("report"), "{told}");
+    }
+}
