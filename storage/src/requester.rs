@@ -2,6 +2,7 @@
 //! and may delete there what it has stored there: a change made for it afterwards would bring a
 //! deleted file back, or delete one that was stored since.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,17 +20,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Requester {
     probe: PeerProbe,
+    address: IpAddr,
     /// When the client last sent a part of the request, by [`boot_time`].
     heard: Duration,
 }
 
 impl Requester {
     /// The client of a request that has just come.
-    pub(crate) fn new(probe: PeerProbe) -> Requester {
+    pub(crate) fn new(probe: PeerProbe, address: IpAddr) -> Requester {
         Requester {
             probe,
+            address: one_host(address),
             heard: boot_time(),
         }
+    }
+
+    /// Its address; of an IPv6 address the first 64 bits, of which one host has all the others.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// More of the request has come.
@@ -46,6 +54,15 @@ impl Requester {
 
     fn waits(&self, now: Duration) -> bool {
         now.saturating_sub(self.heard) < PATIENCE && self.probe.is_connected()
+    }
+}
+
+fn one_host(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)))
+        }
+        ip => ip,
     }
 }
 

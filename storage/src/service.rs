@@ -190,7 +190,10 @@ impl Service for StorageService {
                 let order = globals.guard.open(&signed, &names, caller.session, peer);
                 order.and_then(|order| admin::obey(globals, order, peer))
             }
-            request => self.serve(request, Requester::new(caller.probe.clone())),
+            request => self.serve(
+                request,
+                Requester::new(caller.probe.clone(), caller.peer.ip()),
+            ),
         };
         if let Err(fault) = &reply {
             self.globals.errors.note(fault, epoch_secs());

@@ -1,7 +1,9 @@
 //! Room on a store path: what there is, what is kept free, and what uploads in progress were
 //! promised.
 
+use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -13,6 +15,12 @@ use crate::reserve::Reserve;
 /// reserve, or with [`RESUME_MAX`]: it must not be full and not full by turns.
 const RESUME_PART: u64 = 100;
 const RESUME_MAX: u64 = 1 << 30;
+
+/// Most room that an upload is promised ahead of what has come: a client that only says how much
+/// will come must not take the disk from the others.
+const AHEAD_MAX: u64 = 4 << 30;
+/// One client address is promised half of the room, and this much in any case.
+const OF_ONE_ADDRESS: u64 = 1 << 30;
 
 /// Room on the file system of a store path, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +43,16 @@ impl Space {
             .saturating_sub(self.promised)
     }
 
+    /// What is free above the reserve, whatever was promised.
+    fn room(&self) -> u64 {
+        self.free.saturating_sub(self.reserved)
+    }
+
+    /// Whether uploads were promised more than half of the room, and more than a little.
+    pub(crate) fn is_mostly_promised(&self) -> bool {
+        self.promised > (self.room() / 2).max(OF_ONE_ADDRESS)
+    }
+
     /// Whether it is full, given whether it was.
     fn is_full(&self, was: bool) -> bool {
         let resume = (self.total / RESUME_PART).clamp(1, RESUME_MAX);
@@ -51,13 +69,59 @@ pub(crate) struct Ledger {
 
 #[derive(Default)]
 struct State {
-    /// To uploads in progress. Each may announce 2^63 bytes.
+    /// To uploads in progress.
     promised: u128,
+    /// The same, by the address that sends them.
+    by_address: HashMap<IpAddr, u128>,
     /// All that was ever promised.
     granted: u128,
     /// As of the last measure.
     space: Space,
     full: bool,
+}
+
+impl State {
+    /// Promises an address up to `wanted` bytes, `needed` of them or more being there, and tells how
+    /// many.
+    fn grant(
+        &mut self,
+        space: Space,
+        meanwhile: u128,
+        address: IpAddr,
+        wanted: u64,
+        needed: u64,
+    ) -> Result<u64, NoPromise> {
+        let available = u128::from(space.available()).saturating_sub(meanwhile);
+        if self.full || u128::from(needed) > available {
+            return Err(NoPromise::NoRoom);
+        }
+        let held = self.by_address.get(&address).copied().unwrap_or(0);
+        let of_one = u128::from((space.room() / 2).max(OF_ONE_ADDRESS));
+        let more = available.min(of_one.saturating_sub(held));
+        let more = wanted.min(u64::try_from(more).unwrap_or(u64::MAX));
+        if more == 0 {
+            return if wanted == 0 {
+                Ok(0)
+            } else {
+                Err(NoPromise::TooMuchForOne)
+            };
+        }
+        self.promised += u128::from(more);
+        self.granted += u128::from(more);
+        self.by_address.insert(address, held + u128::from(more));
+        Ok(more)
+    }
+
+    /// Takes back what was written or given up.
+    fn take_back(&mut self, address: IpAddr, bytes: u64) {
+        self.promised -= u128::from(bytes);
+        if let Some(held) = self.by_address.get_mut(&address) {
+            *held -= u128::from(bytes);
+            if *held == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
 }
 
 impl Ledger {
@@ -88,8 +152,8 @@ impl Ledger {
         Ok(changed.then_some(full))
     }
 
-    /// Promises `size` bytes to an upload, given an open folder of the store path; nothing when
-    /// they are not there.
+    /// Promises room to an upload of `size` bytes from an address, given an open folder of the store
+    /// path. All of it must be there, though not all is promised at once.
     ///
     /// # Errors
     /// The file system does not answer.
@@ -97,7 +161,25 @@ impl Ledger {
         self: &Arc<Ledger>,
         folder: impl AsFd,
         size: u64,
-    ) -> io::Result<Option<Promise>> {
+        address: IpAddr,
+    ) -> io::Result<Result<Promise, NoPromise>> {
+        let mut promise = Promise {
+            ledger: Arc::clone(self),
+            address,
+            to_come: size,
+            left: 0,
+        };
+        let granted = self.grant(folder, &mut promise, size)?;
+        Ok(granted.map(|()| promise))
+    }
+
+    /// Adds to a promise what it may have more, if at least `needed` bytes are there.
+    fn grant(
+        &self,
+        folder: impl AsFd,
+        promise: &mut Promise,
+        needed: u64,
+    ) -> io::Result<Result<(), NoPromise>> {
         let (before, granted) = {
             let state = self.state.lock();
             (state.promised, state.granted)
@@ -106,15 +188,9 @@ impl Ledger {
         let mut state = self.state.lock();
         // What was promised to others meanwhile: of many that come at once none is overlooked.
         let meanwhile = state.granted - granted;
-        if state.full || u128::from(size) + meanwhile > u128::from(space.available()) {
-            return Ok(None);
-        }
-        state.promised += u128::from(size);
-        state.granted += u128::from(size);
-        Ok(Some(Promise {
-            ledger: Arc::clone(self),
-            left: size,
-        }))
+        let wanted = promise.to_come.min(AHEAD_MAX).saturating_sub(promise.left);
+        let more = state.grant(space, meanwhile, promise.address, wanted, needed);
+        Ok(more.map(|more| promise.left += more))
     }
 
     /// As of the last measure.
@@ -143,23 +219,57 @@ impl Ledger {
     }
 }
 
+/// Why an upload gets no promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPromise {
+    /// The room is not there.
+    NoRoom,
+    /// Its address has been promised all that one may have, for content that it has yet to send.
+    TooMuchForOne,
+}
+
 /// Room promised to an upload; dropping it gives back what is left of it.
 pub(crate) struct Promise {
     ledger: Arc<Ledger>,
+    address: IpAddr,
+    /// Bytes that are not on the disk yet.
+    to_come: u64,
+    /// As many of them as are promised.
     left: u64,
 }
 
 impl Promise {
     /// Bytes that are not on the disk yet.
-    pub(crate) fn left(&self) -> u64 {
-        self.left
+    pub(crate) fn to_come(&self) -> u64 {
+        self.to_come
     }
 
-    /// No more than `left` bytes are still to come.
-    pub(crate) fn shrink(&mut self, left: u64) {
-        let less = self.left.saturating_sub(left);
+    /// No more than `to_come` bytes are still to come.
+    pub(crate) fn shrink(&mut self, to_come: u64) {
+        let come = self.to_come.saturating_sub(to_come);
+        self.to_come -= come;
+        let less = come.min(self.left);
         self.left -= less;
-        self.ledger.state.lock().promised -= u128::from(less);
+        self.ledger.state.lock().take_back(self.address, less);
+    }
+
+    /// Sees that the next `len` bytes have room, and more when half of what is promised ahead is
+    /// used up; `file` is open on the store path.
+    ///
+    /// # Errors
+    /// `StorageFull` when they have none. The file system does not answer.
+    pub(crate) fn extend(&mut self, file: impl AsFd, len: u64) -> io::Result<()> {
+        let len = len.min(self.to_come);
+        if self.left >= self.to_come.min(AHEAD_MAX / 2) && self.left >= len {
+            return Ok(());
+        }
+        let needed = len.saturating_sub(self.left);
+        let ledger = Arc::clone(&self.ledger);
+        match ledger.grant(file, self, needed)? {
+            Ok(()) | Err(NoPromise::TooMuchForOne) => Ok(()),
+            Err(NoPromise::NoRoom) if needed == 0 => Ok(()),
+            Err(NoPromise::NoRoom) => Err(io::Error::from(io::ErrorKind::StorageFull)),
+        }
     }
 }
 
@@ -170,74 +280,4 @@ impl Drop for Promise {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::File;
-
-    use daemon::units::ByteSize;
-
-    use super::*;
-
-    fn space(available: u64) -> Space {
-        Space {
-            total: 1 << 30,
-            free: available + 10,
-            reserved: 7,
-            promised: 3,
-        }
-    }
-
-    #[test]
-    fn full_and_not_full_lie_apart() {
-        assert!(space(0).is_full(false));
-        assert!(!space(1).is_full(false));
-        assert!(space((1 << 30) / 100 - 1).is_full(true));
-        assert!(!space((1 << 30) / 100).is_full(true));
-        // However large the disk, a gibibyte is room enough.
-        let huge = Space {
-            total: 1 << 60,
-            ..space(1 << 30)
-        };
-        assert!(!huge.is_full(true));
-        assert_eq!(space(5).available(), 5);
-        let overdrawn = Space {
-            free: 2,
-            ..space(0)
-        };
-        assert_eq!(overdrawn.available(), 0);
-    }
-
-    #[test]
-    fn promised_space_is_taken_until_it_is_written_or_given_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let open = File::open(folder.path()).unwrap();
-        let stat = rustix::fs::fstatvfs(&open).unwrap();
-        let free = stat.f_bavail * stat.f_frsize;
-        let ledger = Arc::new(Ledger::new(Reserve::Bytes(ByteSize::new(0))));
-        // Others use this disk, too: halves of it leave room for doubt.
-        let most = free / 4 * 3;
-        let mut promise = ledger.promise(&open, most).unwrap().unwrap();
-        assert!(ledger.promise(&open, most).unwrap().is_none());
-        ledger.measure(&open).unwrap();
-        assert_eq!(ledger.space().promised, most);
-        promise.shrink(10);
-        assert_eq!(promise.left(), 10);
-        let other = ledger.promise(&open, most).unwrap().unwrap();
-        drop(promise);
-        drop(other);
-        ledger.measure(&open).unwrap();
-        assert_eq!(ledger.space().promised, 0);
-    }
-
-    #[test]
-    fn a_reserve_larger_than_the_disk_fills_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let open = File::open(folder.path()).unwrap();
-        let ledger = Arc::new(Ledger::new(Reserve::Bytes(ByteSize::new(1 << 60))));
-        assert_eq!(ledger.measure(&open).unwrap(), Some(true));
-        assert_eq!(ledger.measure(&open).unwrap(), None);
-        assert!(ledger.promise(&open, 0).unwrap().is_none());
-        ledger.reserve(Reserve::Bytes(ByteSize::new(0)));
-        assert_eq!(ledger.measure(&open).unwrap(), Some(false));
-        assert!(ledger.promise(&open, 0).unwrap().is_some());
-    }
-}
+mod tests;

@@ -124,6 +124,7 @@ fn watch(globals: &Globals) {
     };
     globals.paths.every().for_each(|path| path.watch());
     warn("folders", &StorePath::folder_warning);
+    warn("promises", &StorePath::promise_warning);
 }
 
 fn look_after(globals: &Globals, path: &StorePath) {

@@ -1,8 +1,8 @@
 //! One folder that holds files: is it the volume it should be, and does it take writes?
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use daemon::wire::Lane;
 use log::{error, info, warn};
@@ -18,13 +18,11 @@ use crate::folder_id::FolderId;
 use crate::gate::{Gate, Pass, Visitor};
 use crate::health::Health;
 use crate::marker::Marker;
-use crate::probe::write_probe;
 use crate::reserve::Reserve;
-use crate::space::{Ledger, Promise, Space};
+use crate::space::{Ledger, NoPromise, Promise, Space};
 use crate::upload::disk_fault;
 
-/// A request that is at a disk for this long makes one ask whether the disk answers at all.
-const SUSPICIOUS: Duration = Duration::from_secs(1);
+mod probing;
 
 /// One folder that holds files.
 pub(crate) struct StorePath {
@@ -173,6 +171,16 @@ impl StorePath {
         (!folders.is_empty()).then(|| format!("{}: {folders}", self.text))
     }
 
+    /// That uploads in progress hold most of the room, if they do.
+    pub(crate) fn promise_warning(&self) -> Option<String> {
+        let space = self.space();
+        let Space { free, promised, .. } = space;
+        space.is_mostly_promised().then(|| {
+            let text = &self.text;
+            format!("{text}: uploads in progress hold {promised} of {free} free bytes, unsent")
+        })
+    }
+
     /// How much room there is, as of the last probe.
     pub(crate) fn space(&self) -> Space {
         self.ledger.space()
@@ -188,11 +196,11 @@ impl StorePath {
         !matches!(self.health(), Health::Away(_)) && !self.gate.hangs()
     }
 
-    /// Promises room for a file of `size` bytes, if it takes uploads.
+    /// Promises room for a file of `size` bytes from an address, if it takes uploads.
     ///
     /// # Errors
-    /// No space, read-only, or unavailable.
-    pub(crate) fn promise(&self, size: u64) -> Result<Promise, Fault> {
+    /// No space, read-only, busy, or unavailable.
+    pub(crate) fn promise(&self, size: u64, address: IpAddr) -> Result<Promise, Fault> {
         let code = match self.health() {
             Health::Writable => None,
             Health::Full(_) => Some(ErrorCode::NoSpace),
@@ -204,10 +212,17 @@ impl StorePath {
         }
         let promised = self
             .enter(Visitor::Worker(Lane::Slow))
-            .and_then(|(folder, _pass)| self.ledger.promise(folder, size));
+            .and_then(|(folder, _pass)| self.ledger.promise(folder, size, address));
         match promised {
-            Ok(Some(promise)) => Ok(promise),
-            Ok(None) => {
+            Ok(Ok(promise)) => Ok(promise),
+            Ok(Err(NoPromise::TooMuchForOne)) => {
+                let text = format!(
+                    "{} has room promised to {address} that is not used yet, half of all",
+                    self.text
+                );
+                Err(Fault::new(ErrorCode::Busy, text))
+            }
+            Ok(Err(NoPromise::NoRoom)) => {
                 let text = format!(
                     "no room for {size} bytes above the reserve of {}",
                     self.text
@@ -316,76 +331,6 @@ impl StorePath {
                 self.text
             );
         }
-    }
-
-    /// Writes only where something may have changed unseen: on a volume that others serve, after a
-    /// failure, or when a request has been at the disk for long. To open a folder alone shows
-    /// nothing, the kernel remembers it.
-    fn probe(&self) {
-        let entered = self.folder().and_then(|root| {
-            self.measure(&root)?;
-            Ok(root)
-        });
-        match entered {
-            // Nothing is known of the disk then.
-            Err(e) if DiskError::of(&e) == DiskError::Exhausted => {
-                warn!("{} was not looked at: {e}", self.text);
-            }
-            Err(e) => self.turn(Health::Away(e.to_string()), ""),
-            Ok(root) if self.needs_write() => self.write_probes(&root),
-            Ok(_) => self.turn(Health::Writable, ""),
-        }
-    }
-
-    fn needs_write(&self) -> bool {
-        let is_well = self.health() == Health::Writable && self.avoided.folders().is_empty();
-        match self.expected {
-            Expected::Any => false,
-            Expected::Marked(_) => true,
-            Expected::OfStart(_) => !is_well || self.gate.is_slow(SUSPICIOUS),
-        }
-    }
-
-    /// Writes to the folder itself and to those below in which something failed: one may take files
-    /// while another refuses.
-    fn write_probes(&self, root: &Root) {
-        for folder in self.avoided.folders() {
-            if write_probe(root, &folder).is_ok() {
-                info!("{}: folder {folder} takes files again", self.text);
-                self.avoided.remove(&folder);
-            }
-        }
-        let failed_in = self.state.lock().failed_in.clone();
-        let mut probed = write_probe(root, "");
-        if !failed_in.is_empty() && probed.is_ok() {
-            probed = write_probe(root, &failed_in);
-        }
-        match probed {
-            Ok(_) => self.turn(Health::Writable, ""),
-            Err(e) if DiskError::of(&e) == DiskError::Exhausted => {
-                warn!("{} was not written to: {e}", self.text);
-            }
-            Err(e) => {
-                let refused = Health::ReadOnly(e.to_string());
-                self.turn(Health::after(&e).unwrap_or(refused), &failed_in);
-            }
-        }
-    }
-
-    /// Sees how much room there is.
-    fn measure(&self, folder: &Root) -> io::Result<()> {
-        let changed = self.ledger.measure(folder)?;
-        let Space { free, reserved, .. } = self.space();
-        match changed {
-            _ if self.is_former() => {}
-            Some(true) => error!(
-                "{} is full, it takes no uploads: {free} bytes are free, {reserved} reserved",
-                self.text
-            ),
-            Some(false) => info!("{} has room again, it takes uploads", self.text),
-            None => {}
-        }
-        Ok(())
     }
 
     /// Changes the state, for a reason met in the folder `at` below.

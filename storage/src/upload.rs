@@ -1,6 +1,7 @@
 //! A file on its way in: checked, written aside, synced, named, and last its row.
 
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -64,7 +65,7 @@ pub(crate) fn begin(
     {
         return Err(in_the_way(globals, &key, &row));
     }
-    let (store_path, path, file) = begin_file(globals, size)?;
+    let (store_path, path, file) = begin_file(globals, size, requester.address())?;
     let globals = Arc::clone(globals);
     Ok(Incoming {
         globals,
@@ -79,10 +80,14 @@ pub(crate) fn begin(
 }
 
 /// Begins a file on the first store path that takes it.
-fn begin_file(globals: &Globals, size: u64) -> Result<(Arc<StorePath>, String, NewFile), Fault> {
+fn begin_file(
+    globals: &Globals,
+    size: u64,
+    address: IpAddr,
+) -> Result<(Arc<StorePath>, String, NewFile), Fault> {
     let mut refusals = Vec::new();
     for store_path in globals.paths.in_turn() {
-        match begin_on(globals, store_path, size) {
+        match begin_on(globals, store_path, size, address) {
             Ok((path, file)) => return Ok((Arc::clone(store_path), path, file)),
             Err(Refusal::OfPath(fault)) => refusals.push(fault),
             Err(Refusal::OfAll(fault)) => return Err(fault),
@@ -107,9 +112,10 @@ fn begin_on(
     globals: &Globals,
     store_path: &StorePath,
     size: u64,
+    address: IpAddr,
 ) -> Result<(String, NewFile), Refusal> {
     loop {
-        let promise = store_path.promise(size).map_err(Refusal::OfPath)?;
+        let promise = store_path.promise(size, address).map_err(Refusal::OfPath)?;
         let path = next_path(globals, store_path).map_err(Refusal::OfAll)?;
         let create = || {
             let place = globals.paths.find(&path, WORKER)?;

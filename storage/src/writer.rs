@@ -19,9 +19,9 @@ use crate::space::Promise;
 
 /// Smaller files gain nothing from space set aside at once.
 const PREALLOCATE_MIN: u64 = 1 << 20;
-/// Space is set aside this far ahead of what has come: a client that only says that much will come
-/// must not take the disk from the others.
-const PREALLOCATE_STEP: u64 = 256 << 20;
+/// Space is set aside as far ahead as has come, within these bounds: a client that only says how much
+/// will come must not take the disk from the others.
+const PREALLOCATE_STEPS: (u64, u64) = (8 << 20, 256 << 20);
 /// Content is synced after this much, so that the last sync does not outlast a client's patience.
 const SYNC_STEP: u64 = 128 << 20;
 /// Folders remembered as safe on the disk; forgetting one costs a few syncs.
@@ -119,7 +119,7 @@ impl FileWriter {
             path,
             prefix,
             folder: folder_key,
-            size: promise.left(),
+            size: promise.to_come(),
             promise,
             written,
             allocated,
@@ -225,6 +225,9 @@ impl NewFile {
     /// The disk is full, refuses, or does not sync.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         let _pass = self.file.enter()?;
+        let behind = self.size.saturating_sub(self.written + bytes.len() as u64);
+        let needed = self.promise.to_come().saturating_sub(behind);
+        self.promise.extend(self.file.file(), needed)?;
         self.preallocate(bytes.len() as u64)?;
         self.file.file().write_all(bytes)?;
         self.written += bytes.len() as u64;
@@ -265,7 +268,8 @@ impl NewFile {
         if self.size < PREALLOCATE_MIN || !beyond {
             return Ok(());
         }
-        let end = (self.written + len + PREALLOCATE_STEP).min(self.size);
+        let ahead = self.written.clamp(PREALLOCATE_STEPS.0, PREALLOCATE_STEPS.1);
+        let end = (self.written + len + ahead).min(self.size);
         let step = end - self.allocated;
         let mode = FallocateFlags::KEEP_SIZE;
         match rustix::fs::fallocate(self.file.file(), mode, self.allocated, step) {

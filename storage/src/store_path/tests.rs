@@ -20,7 +20,8 @@ fn a_slash_at_the_end_belongs_to_the_key_of_the_numbers_alone() {
     let path = open(&format!("{text}/"));
     assert_eq!(path.key.as_str(), format!("{text}/"));
     assert_eq!(path.text, text);
-    path.promise(1).unwrap();
+    path.promise(1, std::net::Ipv4Addr::LOCALHOST.into())
+        .unwrap();
     // With a marker, too: storages with and without the slash share the volume.
     let group = Config::default().group;
     assert!(init(&format!("{text}/"), &group).unwrap());
@@ -47,13 +48,20 @@ fn a_write_that_is_refused_or_finds_no_room_counts_until_a_probe_succeeds() {
         (Errno::DQUOT, ErrorCode::NoSpace),
     ];
     for (errno, code) in refused {
-        path.promise(1).unwrap();
+        path.promise(1, std::net::Ipv4Addr::LOCALHOST.into())
+            .unwrap();
         path.note_failure("", &errno.into());
         assert!(!path.takes_uploads());
-        assert_eq!(path.promise(1).err().map(|fault| fault.code), Some(code));
+        assert_eq!(
+            path.promise(1, std::net::Ipv4Addr::LOCALHOST.into())
+                .err()
+                .map(|fault| fault.code),
+            Some(code)
+        );
         path.look_after();
     }
-    path.promise(1).unwrap();
+    path.promise(1, std::net::Ipv4Addr::LOCALHOST.into())
+        .unwrap();
     // One file that cannot be is no matter of the path.
     path.note_failure("", &Errno::NAMETOOLONG.into());
     assert!(path.takes_uploads());

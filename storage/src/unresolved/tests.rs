@@ -154,7 +154,7 @@ impl Setting {
             key: key(),
             size: 7,
         };
-        let requester = Requester::new(PeerProbe::default());
+        let requester = Requester::new(PeerProbe::default(), std::net::Ipv4Addr::LOCALHOST.into());
         let mut incoming = upload::begin(&self.globals, upload, requester).unwrap();
         incoming.write(b"content").unwrap();
         Box::new(incoming).finish()

@@ -1,0 +1,121 @@
+use std::fs::File;
+
+use daemon::units::ByteSize;
+
+use super::*;
+
+fn space(available: u64) -> Space {
+    Space {
+        total: 1 << 30,
+        free: available + 10,
+        reserved: 7,
+        promised: 3,
+    }
+}
+
+#[test]
+fn full_and_not_full_lie_apart() {
+    assert!(space(0).is_full(false));
+    assert!(!space(1).is_full(false));
+    assert!(space((1 << 30) / 100 - 1).is_full(true));
+    assert!(!space((1 << 30) / 100).is_full(true));
+    // However large the disk, a gibibyte is room enough.
+    let huge = Space {
+        total: 1 << 60,
+        ..space(1 << 30)
+    };
+    assert!(!huge.is_full(true));
+    assert_eq!(space(5).available(), 5);
+    let overdrawn = Space {
+        free: 2,
+        ..space(0)
+    };
+    assert_eq!(overdrawn.available(), 0);
+}
+
+const GIB: u64 = 1 << 30;
+const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+#[test]
+fn one_address_is_promised_half_of_the_room_and_leaves_the_rest_to_others() {
+    let mut state = State::default();
+    let space = |state: &State| Space {
+        total: 200 * GIB,
+        free: 110 * GIB,
+        reserved: 10 * GIB,
+        promised: u64::try_from(state.promised).unwrap(),
+    };
+    let grant =
+        |state: &mut State, address, wanted| state.grant(space(state), 0, address, wanted, wanted);
+    for _ in 0..12 {
+        assert_eq!(grant(&mut state, A, 4 * GIB), Ok(4 * GIB));
+    }
+    assert_eq!(grant(&mut state, A, 4 * GIB), Ok(2 * GIB));
+    assert_eq!(grant(&mut state, A, 1), Err(NoPromise::TooMuchForOne));
+    assert_eq!(grant(&mut state, A, 0), Ok(0));
+    assert!(!space(&state).is_mostly_promised());
+    assert_eq!(grant(&mut state, B, 4 * GIB), Ok(4 * GIB));
+    assert!(space(&state).is_mostly_promised());
+    // What is plainly not there is refused at once.
+    let refused = state.grant(space(&state), 0, B, 4 * GIB, 60 * GIB);
+    assert_eq!(refused, Err(NoPromise::NoRoom));
+    state.take_back(A, 50 * GIB);
+    state.take_back(B, 4 * GIB);
+    assert!(state.by_address.is_empty() && state.promised == 0);
+}
+
+#[test]
+fn little_is_promised_ahead_of_what_has_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = File::open(folder.path()).unwrap();
+    let ledger = Arc::new(Ledger::new(Reserve::Bytes(ByteSize::new(0))));
+    ledger.measure(&open).unwrap();
+    let size = ledger.space().free / 4 * 3;
+    let mut promise = ledger
+        .promise(&open, size, A)
+        .unwrap()
+        .unwrap_or_else(|e| panic!("{e:?}"));
+    let promised = || ledger.state.lock().promised;
+    assert!(promised() <= u128::from(AHEAD_MAX));
+    promise.shrink(size / 2);
+    promise.extend(&open, 1).unwrap();
+    assert!(promised() <= u128::from(AHEAD_MAX) && promise.to_come() == size / 2);
+    drop(promise);
+    assert_eq!(promised(), 0);
+}
+
+#[test]
+fn promised_space_is_taken_until_it_is_written_or_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = File::open(folder.path()).unwrap();
+    let stat = rustix::fs::fstatvfs(&open).unwrap();
+    let free = stat.f_bavail * stat.f_frsize;
+    let ledger = Arc::new(Ledger::new(Reserve::Bytes(ByteSize::new(0))));
+    // Others use this disk, too: halves of it leave room for doubt.
+    let most = (free / 4 * 3).min(OF_ONE_ADDRESS);
+    let mut promise = ledger.promise(&open, most, A).unwrap().ok().unwrap();
+    assert!(ledger.promise(&open, free, B).unwrap().is_err());
+    ledger.measure(&open).unwrap();
+    assert_eq!(ledger.space().promised, most);
+    promise.shrink(10);
+    assert_eq!(promise.to_come(), 10);
+    let other = ledger.promise(&open, most, B).unwrap().ok().unwrap();
+    drop(promise);
+    drop(other);
+    ledger.measure(&open).unwrap();
+    assert_eq!(ledger.space().promised, 0);
+}
+
+#[test]
+fn a_reserve_larger_than_the_disk_fills_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = File::open(folder.path()).unwrap();
+    let ledger = Arc::new(Ledger::new(Reserve::Bytes(ByteSize::new(1 << 60))));
+    assert_eq!(ledger.measure(&open).unwrap(), Some(true));
+    assert_eq!(ledger.measure(&open).unwrap(), None);
+    assert!(ledger.promise(&open, 0, A).unwrap().is_err());
+    ledger.reserve(Reserve::Bytes(ByteSize::new(0)));
+    assert_eq!(ledger.measure(&open).unwrap(), Some(false));
+    assert!(ledger.promise(&open, 0, A).unwrap().is_ok());
+}
