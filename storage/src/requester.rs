@@ -87,7 +87,7 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, addr) = listener.accept().unwrap();
         let stream = Arc::new(stream);
-        let mut requester = Requester::new(Peer::new(addr, &stream).probe());
+        let mut requester = Requester::new(Peer::new(addr, &stream).probe(), addr.ip());
         let begun = requester.heard;
         assert!(requester.waits(begun));
         assert!(!requester.waits(begun + PATIENCE));
