@@ -42,9 +42,9 @@ impl Client {
     ///   [`ErrorKind::Exists`] when the file was there before the first attempt.
     /// - Every storage failed, and the file is not stored.
     /// - [`Error::OutcomeUnknown`]: an attempt may have stored the file, and no storage can tell.
-    /// - [`Error::Source`] or [`Error::SourceSize`]: the source cannot be read, or holds more or
-    ///   fewer bytes than `size`. It is noticed before the last piece is sent, and nothing is
-    ///   stored.
+    /// - [`Error::Source`] or [`Error::SourceSize`]: the source cannot be read, holds more or fewer
+    ///   bytes than `size`, or other bytes than in an earlier attempt. It is noticed before the last
+    ///   piece is sent, and nothing is stored.
     pub fn upload<S: Read + Seek>(
         &self,
         key: &FileKey,
@@ -122,7 +122,7 @@ impl<S: Read + Seek> Upload<'_, S> {
         while let Some((address, _)) = candidates.next() {
             let fresh = candidates.n_tries(&address) > 1;
             let (failure, reused) = match self.attempt_at(&address, fresh, progress) {
-                Ok(checksum) => return Ok(checksum),
+                Ok(()) => return self.checksum(),
                 Err(failed) => failed,
             };
             log::debug!("upload {}: {}", self.key.file, failure.error.chain());
@@ -154,7 +154,7 @@ impl<S: Read + Seek> Upload<'_, S> {
         address: &Address,
         fresh: bool,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<u128, (Failure, bool)> {
+    ) -> Result<(), (Failure, bool)> {
         let untouched = |error| {
             let trace = Trace::None;
             (Failure { error, trace }, false)
@@ -173,11 +173,12 @@ impl<S: Read + Seek> Upload<'_, S> {
             size: self.size,
             buffer: &mut self.buffer,
             progress,
+            checksum: &mut self.checksum,
         };
         match attempt(&mut connection, self.key, &mut content) {
-            Ok(checksum) => {
+            Ok(()) => {
                 pools.put(connection);
-                Ok(checksum)
+                Ok(())
             }
             Err(failure) => {
                 pools.put_after(connection, &failure.error);

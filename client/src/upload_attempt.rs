@@ -43,16 +43,17 @@ pub(crate) struct Content<'a> {
     /// Of [`buffer_len`] bytes and room for the request in front.
     pub(crate) buffer: &'a mut [u8],
     pub(crate) progress: &'a mut dyn FnMut(u64),
+    /// Of the whole content, once an attempt has read it whole.
+    pub(crate) checksum: &'a mut Option<u128>,
 }
 
-/// Sends the file over `connection` and returns the checksum of what was sent. With a failure
-/// comes what it may have left behind. The connection is in step afterwards only when the whole
-/// file was sent and answered.
+/// Sends the file over `connection`. With a failure comes what it may have left behind. The
+/// connection is in step afterwards only when the whole file was sent and answered.
 pub(crate) fn attempt(
     connection: &mut Connection,
     key: &FileKey,
     content: &mut Content<'_>,
-) -> Result<u128, Failure> {
+) -> Result<(), Failure> {
     let mut sender = Sender {
         connection,
         content,
@@ -117,7 +118,8 @@ impl Sender<'_, '_> {
     }
 
     /// Puts a piece of the content into the buffer from `start` on and returns where it ends. A
-    /// source that is shorter or longer than announced is noticed before its last piece is sent.
+    /// source that is shorter or longer than announced, or other than in an earlier attempt, is
+    /// noticed before its last piece is sent.
     fn fill(&mut self, start: usize) -> Result<usize, Stop> {
         let wanted = buffer_len(self.left);
         let piece = &mut self.content.buffer[start..start + wanted];
@@ -131,7 +133,20 @@ impl Sender<'_, '_> {
         if at_end && read_up_to(self.content.source, &mut [0]).map_err(source_error)? > 0 {
             return Err(self.wrong_size("more"));
         }
+        if at_end {
+            self.compare()?;
+        }
         Ok(start + n)
+    }
+
+    /// The content was read whole: it must be that of the earlier attempts.
+    fn compare(&mut self) -> Result<(), Stop> {
+        let checksum = self.hash.digest128();
+        if *self.content.checksum.get_or_insert(checksum) == checksum {
+            return Ok(());
+        }
+        let text = "the content is not that of an earlier attempt";
+        Err(source_error(std::io::Error::other(text)))
     }
 
     fn wrong_size(&self, comparison: &'static str) -> Stop {
@@ -142,10 +157,10 @@ impl Sender<'_, '_> {
     }
 
     /// Reads the reply to a file that was sent whole.
-    fn read_verdict(&mut self) -> Result<u128, Failure> {
+    fn read_verdict(&mut self) -> Result<(), Failure> {
         self.connection.restart_limit();
         let error = match self.connection.read_head(storage::REPLY) {
-            Ok(0) => return Ok(self.hash.digest128()),
+            Ok(0) => return Ok(()),
             Ok(other) => {
                 let actual = i64::try_from(other).unwrap_or(i64::MAX);
                 self.connection.body_length(actual, "exactly 0".to_owned())

@@ -12,6 +12,7 @@ mod part;
 mod progress;
 mod queries;
 mod settings;
+mod source_file;
 mod stream;
 mod units;
 mod upload;

@@ -1,7 +1,7 @@
 //! `tnv upload`.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,6 +13,7 @@ use super::args::UploadArgs;
 use super::exit::{Failures, Mistake};
 use super::output::print_note;
 use super::progress::Progress;
+use super::source_file::SourceFile;
 use crate::new_file_id;
 
 #[derive(Serialize)]
@@ -58,7 +59,8 @@ pub(super) fn run(
 }
 
 fn upload(context: &Context, path: &Path, key: &FileKey) -> anyhow::Result<()> {
-    let (mut source, size) = open(path)?;
+    let mut source = open(path)?;
+    let size = source.size();
     let label = path.display().to_string();
     let progress = Progress::new(&context.output, &label, size);
     let uploaded = context
@@ -74,9 +76,9 @@ fn upload(context: &Context, path: &Path, key: &FileKey) -> anyhow::Result<()> {
     context.output.result(&line, key.file.as_str())
 }
 
-/// The content and its size. What has no size, such as standard input, is spooled to a temporary
-/// file first, because the size goes out before the content.
-fn open(path: &Path) -> anyhow::Result<(File, u64)> {
+/// The content. What has no size, such as standard input, is spooled to a temporary file first,
+/// because the size goes out before the content.
+fn open(path: &Path) -> anyhow::Result<SourceFile> {
     if path == Path::new("-") {
         return spool(&mut io::stdin().lock());
     }
@@ -86,19 +88,19 @@ fn open(path: &Path) -> anyhow::Result<(File, u64)> {
         return Err(Mistake::local("it is a directory").into());
     }
     if metadata.is_file() {
-        return Ok((file, metadata.len()));
+        return Ok(SourceFile::new(file)?);
     }
     spool(&mut file)
 }
 
-fn spool(input: &mut impl Read) -> anyhow::Result<(File, u64)> {
+fn spool(input: &mut impl Read) -> anyhow::Result<SourceFile> {
     let folder = spool_folder();
     let mut file = tempfile::tempfile_in(&folder)
         .with_context(|| format!("cannot make a temporary file in {}", folder.display()))?;
-    let size = io::copy(input, &mut file)
+    io::copy(input, &mut file)
         .with_context(|| format!("cannot copy to a temporary file in {}", folder.display()))?;
-    file.seek(SeekFrom::Start(0))?;
-    Ok((file, size))
+    file.rewind()?;
+    Ok(SourceFile::new(file)?)
 }
 
 /// Where to spool: films are large, and /tmp is often kept in memory.

@@ -1,7 +1,7 @@
 //! The real binary: exit codes, and what goes to stdout.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -94,6 +94,36 @@ fn uploads_print_the_ids_and_nothing_else() {
     let output = setup.run(&["upload", "b", "--id", "mine"]);
     assert_eq!((code(&output), stdout(&output)), (4, ""));
     assert_eq!(code(&setup.run(&["upload", "a", "b", "--id", "mine"])), 2);
+}
+
+#[test]
+fn a_file_that_is_written_to_meanwhile_is_not_stored() {
+    let memory = Arc::new(Memory::default());
+    let storage = FakeStorage::good(&memory);
+    let setup = Setup::new(&[&storage]);
+    setup.write("film", &vec![0; 64 * LEN]);
+    let path = setup.dir.path().join("film");
+    let output = std::thread::scope(|scope| {
+        // Dropping the sender ends the writer, also when a check here fails.
+        let (running, ended) = crossbeam_channel::bounded::<()>(0);
+        scope.spawn(move || {
+            let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            while ended.try_recv() != Err(crossbeam_channel::TryRecvError::Disconnected) {
+                file.write_all(b"in place").unwrap();
+                file.rewind().unwrap();
+            }
+        });
+        let output = setup.run(&["upload", "film"]);
+        drop(running);
+        output
+    });
+    assert_eq!((code(&output), stdout(&output)), (10, ""));
+    assert!(
+        stderr(&output).contains("changed while it was uploaded"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(memory.files.lock().unwrap().is_empty());
 }
 
 #[test]

@@ -307,3 +307,37 @@ fn a_source_that_fails_is_an_error_of_its_own() {
     let result = client.upload(&key("f"), &mut Failing, u64::MAX, &mut |_| ());
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Source);
 }
+
+/// Reads other bytes each time it is read from the start.
+struct Unsteady(Cursor<Vec<u8>>);
+
+impl Read for Unsteady {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Seek for Unsteady {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.0.get_mut()[0] += 1;
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn all_attempts_send_the_same_bytes() {
+    let memory = Arc::new(Memory::default());
+    let storage = FakeStorage::start(&memory, first(Act::RefuseLate(ErrorCode::Busy)));
+    let good = FakeStorage::good(&memory);
+    let (_tracker, client) = cluster(&[&storage, &good]);
+    let mut source = Unsteady(Cursor::new(content(LEN)));
+    let error = client
+        .upload(&key("f"), &mut source, LEN as u64, &mut |_| ())
+        .unwrap_err();
+    assert!(
+        error.chain().contains("not that of an earlier attempt"),
+        "{}",
+        error.chain()
+    );
+    assert_eq!(memory.get(&key("f")), None);
+}

@@ -56,6 +56,8 @@ fn sigterm_leaves_the_trackers_and_finishes_what_is_in_flight() {
         trackers: 2,
         ..Layout::small(2)
     });
+    // An upload by way of a tracker binds the user to the group.
+    fixture.upload(&Content::new(6, 1));
     let storage = fixture.cluster.node("storage-1-1");
     let mut upload = HalfDone::begin(&storage);
     wait_for("the upload to begin", || fixture.storage_at_work(true));
