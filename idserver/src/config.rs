@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use daemon::allowed::{Allowed, Network};
 use daemon::args::INIT_DATABASE;
 use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
 use daemon::db::{DatabaseUrl, MysqlConfig};
@@ -35,6 +36,12 @@ pub struct Config {
     /// Most keys in memory. The one not used for longest goes, and with it what is left of its
     /// step.
     pub keys_max: u64,
+    /// Who is served.
+    pub allow_hosts: Vec<Network>,
+    /// Most rows of the table: a key beyond them gets none.
+    pub rows_max: u32,
+    /// Most keys that get a row within an hour for one IPv4 address, or IPv6 network of 64 bits.
+    pub new_keys_per_address: u32,
     /// How the servers of a MySQL database are connected to.
     pub mysql: MysqlConfig,
     /// Threads and connections.
@@ -57,6 +64,9 @@ impl Default for Config {
             step_max: 10_000,
             cpp_step: 100,
             keys_max: 100_000,
+            allow_hosts: Network::everybody(),
+            rows_max: 10_000,
+            new_keys_per_address: 100,
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
             status: StatusConfig::default(),
@@ -67,10 +77,15 @@ impl Default for Config {
 }
 
 impl DaemonConfig for Config {
+    const RELOADED: &'static [&'static str] = &["allow_hosts", "rows_max", "new_keys_per_address"];
+
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
+        Allowed::check_list(&self.allow_hosts)?;
         check_nonzero("keys_max", self.keys_max == 0)?;
+        check_nonzero("rows_max", self.rows_max == 0)?;
+        check_nonzero("new_keys_per_address", self.new_keys_per_address == 0)?;
         for (key, step) in [("step", self.step), ("step_max", self.step_max)] {
             if !(1..=STEP_MAX).contains(&step) {
                 let reason = format!("{step} is not between 1 and {STEP_MAX}");

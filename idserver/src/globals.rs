@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use daemon::allowed::Allowed;
 
 use crate::config::Config;
 use crate::db::{self, Ids};
 use crate::keys::Keys;
 use crate::metrics::IdMetrics;
+use crate::newcomers::Newcomers;
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
+    pub(crate) allowed: Allowed,
+    pub(crate) newcomers: Newcomers,
     pub(crate) ids: Box<dyn Ids>,
     pub(crate) metrics: IdMetrics,
 }
@@ -20,11 +24,24 @@ impl Globals {
     /// Opens the database.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
         let ids = db::open(&config).context("cannot open the database")?;
-        Ok(Arc::new(Globals {
+        Ok(Arc::new(Globals::new(config, ids)))
+    }
+
+    /// Puts the parts together.
+    pub(crate) fn new(config: Config, ids: Box<dyn Ids>) -> Globals {
+        Globals {
             keys: Keys::new(config.keys_max),
+            allowed: Allowed::new(config.allow_hosts.clone()),
+            newcomers: Newcomers::new(&config),
             ids,
             metrics: IdMetrics::default(),
             config,
-        }))
+        }
+    }
+
+    /// Takes on the settings that a running one can.
+    pub(crate) fn reload(&self, config: &Config) {
+        self.allowed.reload(&config.allow_hosts);
+        self.newcomers.reload(config);
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
@@ -30,6 +31,19 @@ impl Keys {
     /// with it may be there twice for a moment: each has reserved numbers of its own.
     pub(crate) fn find(&self, key: &IdKey) -> Arc<Key> {
         self.0.get_with_by_ref(key, Arc::default)
+    }
+
+    /// Drops a key that was found before and has had no number since: what was refused takes no
+    /// memory.
+    pub(crate) fn drop_unused(&self, key: &IdKey, found: &Arc<Key>) {
+        if !found.is_unused() {
+            return;
+        }
+        let entry = self.0.entry_by_ref(key);
+        entry.and_compute_with(|entry| match entry {
+            Some(entry) if Arc::ptr_eq(entry.value(), found) => Op::Remove,
+            _ => Op::Nop,
+        });
     }
 
     /// How many there are, more or less.
@@ -89,6 +103,17 @@ pub(crate) enum NextError<E> {
 }
 
 impl Key {
+    /// Whether a step of it was made before: then it has a row.
+    pub(crate) fn has_row(&self) -> bool {
+        self.state.lock().numbers.end() > 0
+    }
+
+    /// Whether no step of it was made, and none is being made.
+    fn is_unused(&self) -> bool {
+        let state = self.state.lock();
+        state.numbers.end() == 0 && state.began.is_none()
+    }
+
     /// The next numbers, one at least and `count` at most. When there is none left, `step` reserves
     /// as many as it is told, within `limits`, once `gate` lets it; a failed step changes nothing, and
     /// the next caller tries again. Those who waited for a step that failed share its failure: one

@@ -10,6 +10,7 @@ mod globals;
 mod demand;
 mod gate;
 mod keys;
+mod newcomers;
 mod numbers;
 
 mod db;

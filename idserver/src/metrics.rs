@@ -15,6 +15,8 @@ pub(crate) struct IdMetrics {
     pub(crate) steps: IntCounter,
     /// Steps that failed.
     pub(crate) failed_steps: IntCounter,
+    /// Requests for a key that got no row, because too many are new.
+    pub(crate) refused_keys: IntCounter,
 }
 
 impl Default for IdMetrics {
@@ -28,6 +30,10 @@ impl Default for IdMetrics {
             failed_steps: frame.counter(
                 "tnv_idserver_failed_steps_total",
                 "Reservations of numbers that failed.",
+            ),
+            refused_keys: frame.counter(
+                "tnv_idserver_refused_keys_total",
+                "Requests that were refused because too many keys were new.",
             ),
             frame: Arc::new(frame),
         }
@@ -57,6 +63,7 @@ impl Subject for Shown {
             "keys": self.0.keys.len(),
             "steps": metrics.steps.get(),
             "failed_steps": metrics.failed_steps.get(),
+            "refused_keys": metrics.refused_keys.get(),
         })
     }
 }

@@ -65,6 +65,7 @@ impl Idserver {
 
     /// Takes on the settings that a running one can.
     pub fn reload(&self, config: &Config) {
+        self.globals.reload(config);
         self.server.reload(&config.server);
     }
 

@@ -1,8 +1,10 @@
 //! What an idserver does with a request.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use daemon::db::DbError;
 use daemon::wire::{Caller, Reply, Service};
 use proto::idserver::{IdRequest, encode_id, encode_ids};
 use proto::{ErrorCode, Fault, IdKey};
@@ -11,7 +13,8 @@ use crate::config::Config;
 use crate::demand::Limits;
 use crate::gate::Gate;
 use crate::globals::Globals;
-use crate::keys::NextError;
+use crate::keys::{Key, NextError};
+use crate::newcomers::NotAdmitted;
 
 pub(crate) struct IdService {
     globals: Arc<Globals>,
@@ -25,24 +28,53 @@ impl IdService {
         IdService { globals, gate }
     }
 
-    fn get_id(&self, key: &IdKey) -> Result<u64, Fault> {
-        self.get_ids(key, 1).map(|taken| taken.start)
+    fn get_id(&self, peer: IpAddr, key: &IdKey) -> Result<u64, Fault> {
+        self.get_ids(peer, key, 1).map(|taken| taken.start)
     }
 
-    fn get_ids(&self, key: &IdKey, count: u16) -> Result<Range<u64>, Fault> {
-        let found = self.globals.keys.find(key);
+    fn get_ids(&self, peer: IpAddr, key: &IdKey, count: u16) -> Result<Range<u64>, Fault> {
+        let keys = &self.globals.keys;
+        let found = keys.find(key);
         let Config { step, step_max, .. } = self.globals.config;
         let limits = Limits { step, step_max };
-        let taken = found.take(count, &self.gate, limits, |size| self.reserve(key, size));
+        let taken = found.take(count, &self.gate, limits, |size| {
+            self.admit(peer, key, &found)?;
+            self.reserve(key, size)
+        });
+        if taken.is_err() {
+            keys.drop_unused(key, &found);
+        }
         taken.map_err(fault)
     }
 
     /// Numbers in memory do not count: they may be used up by the next request.
     fn probe(&self) -> Result<Vec<u8>, Fault> {
         let available = self.globals.ids.availability().full();
-        available.map(|()| Vec::new()).map_err(|error| Fault {
-            code: ErrorCode::Unavailable,
-            ..Fault::from(error)
+        available.map(|()| Vec::new()).map_err(db_fault)
+    }
+
+    /// Lets a key have numbers, unless it would make a row too many.
+    fn admit(&self, peer: IpAddr, key: &IdKey, found: &Key) -> Result<(), Fault> {
+        if found.has_row() {
+            return Ok(());
+        }
+        let Globals {
+            ids,
+            newcomers,
+            metrics,
+            ..
+        } = &*self.globals;
+        let admitted = newcomers.admit(&**ids, key, peer);
+        admitted.map_err(|refused| match refused {
+            NotAdmitted::Database(error) => {
+                metrics.steps.inc();
+                metrics.failed_steps.inc();
+                db_fault(error)
+            }
+            NotAdmitted::Limit(fault) => {
+                metrics.refused_keys.inc();
+                fault
+            }
         })
     }
 
@@ -57,10 +89,7 @@ impl IdService {
         let metrics = &self.globals.metrics;
         metrics.steps.inc();
         metrics.failed_steps.inc_by(u64::from(reserved.is_err()));
-        let reserved = reserved.map_err(|error| Fault {
-            code: ErrorCode::Unavailable,
-            ..Fault::from(error)
-        })?;
+        let reserved = reserved.map_err(db_fault)?;
         reserved.ok_or_else(|| unavailable(&format!("the numbers of key {key} are used up")))
     }
 }
@@ -76,6 +105,14 @@ fn fault(error: NextError<Fault>) -> Fault {
     }
 }
 
+/// Whatever is wrong with the database, another idserver or a later try may do better.
+fn db_fault(error: DbError) -> Fault {
+    Fault {
+        code: ErrorCode::Unavailable,
+        ..Fault::from(error)
+    }
+}
+
 fn unavailable(message: &str) -> Fault {
     Fault::new(ErrorCode::Unavailable, message)
 }
@@ -84,10 +121,15 @@ impl Service for IdService {
     type Request = IdRequest;
     type Session = ();
 
-    fn call(&self, request: IdRequest, _caller: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+    fn call(&self, request: IdRequest, caller: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
+        let peer = caller.peer.ip();
+        self.globals.allowed.check(peer)?;
         match request {
-            IdRequest::GetId(key) => self.get_id(&key).map(encode_id),
-            IdRequest::GetIds(key, count) => self.get_ids(&key, count).map(|ids| encode_ids(&ids)),
+            IdRequest::GetId(key) => self.get_id(peer, &key).map(encode_id),
+            IdRequest::GetIds(key, count) => {
+                let ids = self.get_ids(peer, &key, count);
+                ids.map(|ids| encode_ids(&ids))
+            }
             IdRequest::Probe => self.probe(),
         }
         .map(Reply::Body)

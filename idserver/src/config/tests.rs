@@ -75,6 +75,9 @@ fn what_cannot_be_used_is_refused_by_its_key() {
         ("step = 1000001", "step"),
         ("step_max = 0", "step_max"),
         ("keys_max = 0", "keys_max"),
+        ("allow_hosts = []", "allow_hosts"),
+        ("rows_max = 0", "rows_max"),
+        ("new_keys_per_address = 0", "new_keys_per_address"),
         ("[server]\nworkers = 0", "server.workers"),
     ] {
         let message = refused(text);

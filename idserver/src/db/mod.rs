@@ -21,6 +21,18 @@ pub(crate) trait Ids: Send + Sync {
     /// The numbers are not reserved, or nobody will ever use them.
     fn reserve(&self, key: &IdKey, step: u32) -> Result<Option<Range<u64>>, DbError>;
 
+    /// Whether a key has a row.
+    ///
+    /// # Errors
+    /// The database does not say.
+    fn has(&self, key: &IdKey) -> Result<bool, DbError>;
+
+    /// How many rows there are; no more than `max` of them are counted.
+    ///
+    /// # Errors
+    /// The database does not say.
+    fn count(&self, max: u32) -> Result<u32, DbError>;
+
     /// Whether the database can be used, from memory.
     fn availability(&self) -> Availability;
 

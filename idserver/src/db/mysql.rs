@@ -32,6 +32,10 @@ const RESERVE: &str = "INSERT INTO t_id_gen (id, id_value) VALUES (?, ?) \
     ON DUPLICATE KEY UPDATE id_value = IF(id_value BETWEEN 0 AND ? - ?, \
     LAST_INSERT_ID(id_value + ?), id_value)";
 
+const HAS: &str = "SELECT 1 FROM t_id_gen WHERE id = ?";
+
+const COUNT: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM t_id_gen LIMIT ?) AS counted";
+
 const COLLATION: &str = "SELECT TABLE_COLLATION FROM information_schema.TABLES \
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 't_id_gen'";
 
@@ -87,6 +91,20 @@ impl Ids for MysqlIds {
             1 => Some(0..step),
             _ => Some(done.last_insert_id - step..done.last_insert_id),
         })
+    }
+
+    fn has(&self, key: &IdKey) -> Result<bool, DbError> {
+        let found: Option<u32> = self.mysql.run("look for a key", Effect::Read, |session| {
+            session.first(HAS, (key.as_str(),))
+        })?;
+        Ok(found.is_some())
+    }
+
+    fn count(&self, max: u32) -> Result<u32, DbError> {
+        let counted: Option<u32> = self.mysql.run("count the keys", Effect::Read, |session| {
+            session.first(COUNT, (max,))
+        })?;
+        Ok(counted.unwrap_or_default())
     }
 
     fn availability(&self) -> Availability {

@@ -29,6 +29,10 @@ ON CONFLICT (id) DO UPDATE
 RETURNING id_value
 ";
 
+const HAS: &str = "SELECT 1 FROM t_id_gen WHERE id = ?1";
+
+const COUNT: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM t_id_gen LIMIT ?1)";
+
 pub(super) struct SqliteIds(Sqlite);
 
 impl SqliteIds {
@@ -54,6 +58,18 @@ impl Ids for SqliteIds {
         // A row below zero is left alone, so the end is a step above zero at least.
         let end = end.and_then(|end| u64::try_from(end).ok());
         Ok(end.map(|end| end - u64::from(step)..end))
+    }
+
+    fn has(&self, key: &IdKey) -> Result<bool, DbError> {
+        self.0
+            .read(|connection| Ok(connection.prepare_cached(HAS)?.exists([key.as_str()])?))
+    }
+
+    fn count(&self, max: u32) -> Result<u32, DbError> {
+        self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(COUNT)?;
+            Ok(statement.query_row([max], |row| row.get(0))?)
+        })
     }
 
     fn availability(&self) -> Availability {

@@ -24,6 +24,7 @@ fn suite(ids: &dyn Ids, set: &dyn Fn(&str, &str)) {
         assert_eq!(reserve(other, 1), Some(0..1), "{other}");
     }
     assert_eq!(reserve("../data", 1), Some(107..108));
+    rows_are_found_and_counted(ids);
     existing_rows_are_continued(ids, set);
     the_last_numbers_are_not_passed(ids, set);
     every_step_is_reserved_once(ids);
@@ -33,6 +34,16 @@ fn suite(ids: &dyn Ids, set: &dyn Fn(&str, &str)) {
             .unwrap_err()
             .is_unavailable()
     );
+}
+
+fn rows_are_found_and_counted(ids: &dyn Ids) {
+    for known in ["../data", "../dätä"] {
+        assert!(ids.has(&key(known)).unwrap(), "{known}");
+    }
+    for unknown in ["../DATA", "../data  ", "dätä"] {
+        assert!(!ids.has(&key(unknown)).unwrap(), "{unknown}");
+    }
+    assert_eq!([3, 5, 6].map(|max| ids.count(max).unwrap()), [3, 5, 5]);
 }
 
 fn existing_rows_are_continued(ids: &dyn Ids, set: &dyn Fn(&str, &str)) {

@@ -157,3 +157,36 @@ fn a_lost_database_is_no_reason_to_begin_with_0() {
     );
     assert!(!database.exists());
 }
+
+#[test]
+fn one_peer_makes_so_many_rows_and_who_is_not_in_allow_hosts_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("ids.db");
+    let config = Config {
+        new_keys_per_address: 3,
+        ..with_step(&database, 1)
+    };
+    let server = start(config.clone());
+    let mut client = Client::connect(server.addr());
+    for key in ["a", "b", "c"] {
+        assert_eq!(client.get_id(key), Ok(0));
+    }
+    let fault = client.get_id("d").unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Busy);
+    assert!(fault.message.contains("new_keys_per_address"), "{fault}");
+    assert_eq!(client.get_id("a"), Ok(1));
+    let other = rusqlite::Connection::open(&database).unwrap();
+    let count = "SELECT COUNT(*) FROM t_id_gen";
+    let rows: u32 = other.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 3);
+    server.reload(&Config {
+        allow_hosts: vec!["10.0.0.0/8".parse().unwrap()],
+        ..config.clone()
+    });
+    let fault = client.get_id("a").unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Forbidden);
+    assert_eq!(fault.message, "[vm] 127.0.0.1 is not in allow_hosts");
+    server.reload(&config);
+    assert_eq!(client.get_id("a"), Ok(2));
+    server.shutdown();
+}
