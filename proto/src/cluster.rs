@@ -87,7 +87,7 @@ pub struct Storage {
     pub join_time: i64,
     /// When it was last heard of.
     pub beat_time: i64,
-    /// What is wrong with its address, a line for each thing.
+    /// What is wrong with its address or clock, a line for each thing.
     pub notes: Vec<String>,
     /// Whether clients are sent there while it is ACTIVE: not when nobody can connect.
     pub offered: bool,

@@ -42,6 +42,8 @@ pub struct Report {
     pub version: String,
     /// When its process started, seconds since the epoch.
     pub up_since: i64,
+    /// The storage's clock, seconds since the epoch; 0 where an earlier version does not tell.
+    pub time: i64,
     /// All store paths together.
     pub space: Space,
     /// The store paths, in the order of its configuration; at most [`REPORT_PATHS_MAX`].
@@ -155,6 +157,7 @@ impl Default for Report {
             drain: Drain::None,
             version: String::new(),
             up_since: 0,
+            time: 0,
             space: Space::default(),
             paths: Vec::new(),
             counters: Counters::default(),

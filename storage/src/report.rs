@@ -7,6 +7,7 @@ use proto::report::{Counters, Report, Space, StorePath};
 use proto::storage::{DELETE, DOWNLOAD, FILESIZE, READ, STAT, UPLOAD};
 
 use crate::ability::Ability;
+use crate::clock::epoch_secs;
 use crate::globals::Globals;
 use crate::health::Health;
 
@@ -35,6 +36,7 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
         drain: globals.identity.drain(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         up_since,
+        time: epoch_secs(),
         space,
         paths,
         counters: Counters {

@@ -212,6 +212,7 @@ impl Groups {
             has_beaten,
             beat_time: now.epoch,
             report: None,
+            clock_skew: 0,
             node: place.node.clone(),
             remembers: place.remembers,
             cluster: None,
@@ -315,11 +316,20 @@ impl Groups {
     }
 
     /// A member tells how it is. Tells what was known of it before, as [`Groups::beat`] does.
-    pub(crate) fn report(&mut self, ticket: &Ticket, report: Arc<Report>) -> Option<Member> {
+    pub(crate) fn report(
+        &mut self,
+        ticket: &Ticket,
+        report: Arc<Report>,
+        now: Now,
+    ) -> Option<Member> {
         self.member_of(ticket)?;
         let group = self.groups.get_mut(&ticket.group)?;
         let member = group.members.get_mut(&ticket.number)?;
         let before = member.clone();
+        member.clock_skew = match report.time {
+            0 => 0,
+            time => time.saturating_sub(now.epoch),
+        };
         member.report = Some(report);
         Some(before)
     }

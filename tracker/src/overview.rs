@@ -43,7 +43,10 @@ pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
     cluster.encode()
 }
 
-/// What is wrong with the address of a member.
+/// Clocks that differ by more are told, in seconds: uploads name files by the time.
+const CLOCK_SKEW_MAX: i64 = 10;
+
+/// What is wrong with the address and the clock of a member.
 fn notes(member: &Member, all_are_loopback: bool) -> Vec<String> {
     let loopback = (member.addr.ip().is_loopback() && !all_are_loopback).then(|| {
         format!(
@@ -52,10 +55,19 @@ fn notes(member: &Member, all_are_loopback: bool) -> Vec<String> {
         )
     });
     let note = member.note.as_ref().map(ToString::to_string);
-    [member.unreachable(), loopback, note]
+    [member.unreachable(), loopback, note, clock(member)]
         .into_iter()
         .flatten()
         .collect()
+}
+
+fn clock(member: &Member) -> Option<String> {
+    let secs = member.clock_skew;
+    let relation = if secs > 0 { "ahead of" } else { "behind" };
+    (secs.saturating_abs() > CLOCK_SKEW_MAX).then(|| {
+        let (addr, secs) = (member.addr, secs.saturating_abs());
+        format!("the clock of {addr} is {secs} s {relation} this tracker's: set both by NTP")
+    })
 }
 
 fn storage(member: &Member, all_are_loopback: bool, reports_left: &mut usize) -> Storage {

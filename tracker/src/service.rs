@@ -158,7 +158,7 @@ impl TrackerService {
         check_group(name, ticket)?;
         let now = Arc::new(report);
         let mut groups = self.globals.groups.lock();
-        let before = groups.report(ticket, Arc::clone(&now));
+        let before = groups.report(ticket, Arc::clone(&now), self.globals.now());
         drop(groups);
         let before = before.ok_or_else(elsewhere)?;
         let text = format!("{} {}/{}", before.addr, name.group, name.hostname);

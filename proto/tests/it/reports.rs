@@ -70,6 +70,7 @@ pub(crate) fn report() -> impl Strategy<Value = Report> {
                 drain,
                 version: "1.2.3-rc1".to_owned(),
                 up_since,
+                time: up_since,
                 space,
                 paths,
                 counters,

@@ -37,6 +37,8 @@ pub(crate) struct Member {
     pub(crate) beat_time: i64,
     /// What it last told of itself since it joined; a C++ storage tells nothing.
     pub(crate) report: Option<Arc<Report>>,
+    /// How far its clock was ahead of this tracker's when the report came, in seconds.
+    pub(crate) clock_skew: i64,
     /// Who it is; a C++ storage does not tell.
     pub(crate) node: Option<NodeId>,
     pub(super) remembers: bool,

@@ -200,10 +200,10 @@ mod tests {
         let old = join(&mut groups, 0);
         let new = join(&mut groups, 1);
         assert!(groups.beat(&old, now(2)).is_none());
-        assert!(groups.report(&old, Default::default()).is_none());
+        assert!(groups.report(&old, Default::default(), now(0)).is_none());
         assert!(groups.leave(&old).is_none());
         assert!(groups.beat(&new, now(2)).is_some());
-        assert!(groups.report(&new, Default::default()).is_some());
+        assert!(groups.report(&new, Default::default(), now(0)).is_some());
     }
 
     #[test]

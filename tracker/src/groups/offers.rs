@@ -123,7 +123,9 @@ mod tests {
                 downloads,
                 ..Report::default()
             };
-            groups.report(&tickets[host - 1], Arc::new(report)).unwrap();
+            groups
+                .report(&tickets[host - 1], Arc::new(report), now(0))
+                .unwrap();
             let offered = groups.active(&group, 0, ip(9));
             let offered = offered.iter().map(|addr| match addr.ip() {
                 IpAddr::V4(ip) => ip.octets()[3],
