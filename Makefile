@@ -40,7 +40,7 @@ engines:
 
 all-tests:
 	cargo build --workspace --bins --locked
-	cargo test --workspace --locked
+	@test-support/run_tests.sh
 
 lint: lint-greps lint-shell lint-code ## Check format, warnings and the rules of the house
 

@@ -19,5 +19,4 @@ pub use host::Gluster;
 pub use mount::Mount;
 pub use programs::require;
 pub use standing::{mounted, unmount};
-pub use test_support::is_wanted;
 pub use volume::{SETTINGS, Volume};

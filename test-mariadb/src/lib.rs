@@ -12,7 +12,6 @@ use std::sync::OnceLock;
 pub use client::first_row;
 pub use galera::Galera;
 pub use server::{Mariadb, PASSWORD, USER};
-pub use test_support::is_wanted;
 
 /// One server for all tests of a process that neither stop it nor change its settings.
 ///

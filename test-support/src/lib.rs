@@ -1,7 +1,5 @@
-//! What the tests of several crates need: waiting for facts, and whether servers may be started.
+//! What the tests of several crates need: waiting for facts.
 
 mod deadline;
-mod engines;
 
 pub use deadline::{Seen, try_wait_for, until, wait_for, wait_until};
-pub use engines::is_wanted;

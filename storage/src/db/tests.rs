@@ -230,5 +230,4 @@ fn sqlite() {
     assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
 }
 
-mod figures;
 mod mysql;

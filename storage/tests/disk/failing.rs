@@ -21,10 +21,11 @@ fn on_one_disk() -> (Node, FaultyDisk) {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_disk_that_takes_no_writes_serves_until_it_takes_them_again() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let (node, disk) = on_one_disk();
     for (errno, first) in [(EIO, ErrorCode::Unavailable), (EROFS, ErrorCode::ReadOnly)] {
         disk.fail(&[(Operation::Write, errno)]);
@@ -46,10 +47,11 @@ fn a_disk_that_takes_no_writes_serves_until_it_takes_them_again() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_deletion_that_cannot_unlink_is_no_success_and_is_finished_later() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let (node, disk) = on_one_disk();
     let kept = node.client().download("kept", 0, 0).unwrap();
     assert_eq!(kept, content(100_000));
@@ -66,10 +68,11 @@ fn a_deletion_that_cannot_unlink_is_no_success_and_is_finished_later() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_full_disk_that_says_so_late_is_no_broken_disk() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let (node, disk) = on_one_disk();
     disk.fail(&[(Operation::Write, ENOSPC)]);
     for _ in 0..2 {
@@ -83,10 +86,11 @@ fn a_full_disk_that_says_so_late_is_no_broken_disk() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_disk_that_did_not_sync_is_not_believed_until_a_restart() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let (mut node, disk) = on_one_disk();
     disk.fail(&[(Operation::Sync, EIO)]);
     assert_eq!(code(node.client().upload("new", b"x")), ErrorCode::ReadOnly);
@@ -103,10 +107,11 @@ fn a_disk_that_did_not_sync_is_not_believed_until_a_restart() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_disk_that_finds_out_at_the_sync_that_it_is_full_is_no_broken_disk() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let (node, disk) = on_one_disk();
     for errno in [ENOSPC, EDQUOT] {
         disk.fail(&[(Operation::Sync, errno)]);
@@ -123,10 +128,11 @@ fn a_disk_that_finds_out_at_the_sync_that_it_is_full_is_no_broken_disk() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn of_two_disks_the_one_that_works_is_used_at_once() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let folder = folder();
     let disk = FaultyDisk::mount(&folder.path().join("a"), 64 << 20).unwrap();
     let node = Node::start(folder, &["a", "b"], "0B");

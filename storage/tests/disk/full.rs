@@ -13,10 +13,11 @@ use test_support::until;
 const MIB: usize = 1 << 20;
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_disk_at_its_reserve_serves_and_takes_nothing_until_there_is_room() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let folder = folder();
     let disk = SmallDisk::mount(&folder.path().join("a"), 24 << 20).unwrap();
     let node = Node::start(folder, &["a"], "25%");
@@ -52,10 +53,11 @@ fn a_disk_at_its_reserve_serves_and_takes_nothing_until_there_is_room() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_disk_that_fills_up_under_an_upload_keeps_nothing_of_it() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let folder = folder();
     let disk = SmallDisk::mount(&folder.path().join("a"), 8 << 20).unwrap();
     let node = Node::start(folder, &["a"], "0B");
@@ -80,10 +82,11 @@ fn a_disk_that_fills_up_under_an_upload_keeps_nothing_of_it() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn uploads_in_progress_are_promised_their_room() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let folder = folder();
     // It cannot set room aside: what is promised stands in the books alone.
     let disk = FaultyDisk::mount(&folder.path().join("a"), 32 << 20).unwrap();
@@ -113,10 +116,11 @@ fn uploads_in_progress_are_promised_their_room() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn of_two_disks_the_one_with_room_is_used() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let folder = folder();
     let disk = SmallDisk::mount(&folder.path().join("a"), 2 << 20).unwrap();
     let node = Node::start(folder, &["a", "b"], "0B");

@@ -54,10 +54,11 @@ fn longest(node: &Node, file: &str, n: usize) -> Duration {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_disk_that_hangs_takes_few_workers_and_its_own_files_only() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let (node, disk) = on_two_disks();
     let [on_a, on_b] = node.one_on_each(LARGE);
     let readers: Vec<_> = (0..40).map(|_| slow_reader(&node, &on_a)).collect();
@@ -131,10 +132,11 @@ fn a_disk_that_hangs_takes_few_workers_and_its_own_files_only() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_storage_whose_disks_all_hang_says_so() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let folder = folder();
     let disks = ["a", "b"].map(|at| FaultyDisk::mount(&folder.path().join(at), 64 << 20).unwrap());
     let node = Node::start(folder, &["a", "b"], "0B");
@@ -174,10 +176,11 @@ fn a_storage_whose_disks_all_hang_says_so() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
 fn a_disk_that_hangs_stops_the_deletions_of_its_own_files_only() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let (node, disk) = on_two_disks();
     let [on_a, on_b] = node.one_on_each(1000);
     // As a crash between the two steps of a deletion leaves them.

@@ -34,10 +34,11 @@ fn upload_around(
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn a_brick_that_dies_is_healed() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let group = Group::start("heal", "");
     let [a, b] = &group.nodes;
     let bytes = content(1, SIZE);
@@ -70,18 +71,22 @@ fn below(brick: &Path, data: &Path, file: &Path) -> PathBuf {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn a_lost_quorum_refuses_uploads_until_it_is_back() {
-    if test_glusterfs::is_wanted() {
-        lose_quorum(&Group::start("quorum", ""));
-    }
+    lose_quorum(&Group::start("quorum", ""));
 }
 
 /// Without a sync GlusterFS has said 'written' to what it could not write.
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn so_it_does_without_durability() {
-    if test_glusterfs::is_wanted() {
-        lose_quorum(&Group::start("lax", "durability = \"none\""));
-    }
+    lose_quorum(&Group::start("lax", "durability = \"none\""));
 }
 
 fn lose_quorum(group: &Group) {

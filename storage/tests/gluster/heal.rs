@@ -11,10 +11,11 @@ fn values(page: &str, metric: &str) -> Vec<u64> {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn what_is_to_be_healed_is_counted_until_it_is_healed() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let shared = shared();
     let volume = shared.gluster().volume("counted").unwrap();
     let command = volume.heal_info().unwrap();
@@ -71,10 +72,11 @@ fn what_is_to_be_healed_is_counted_until_it_is_healed() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn why_nothing_is_known_is_said() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let command = r#"["sh", "-c", "echo {volume} is not for you; exit 1"]"#;
     let more = format!("[gluster]\nheal_interval = \"200ms\"\nheal_command = {command}\n");
     let group = Group::start("unknown", &more);

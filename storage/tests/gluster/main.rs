@@ -9,7 +9,6 @@
 )]
 
 mod bricks;
-mod figures;
 mod group;
 mod heal;
 mod mounts;

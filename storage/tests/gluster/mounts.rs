@@ -10,10 +10,11 @@ use super::support::upload_head;
 use test_support::until;
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn nothing_is_written_beneath_a_lost_mount() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let mut group = Group::start("unmounted", "");
     store_two(&group.nodes[0]);
     let mount = group.nodes[0].mount.take().unwrap();
@@ -25,10 +26,11 @@ fn nothing_is_written_beneath_a_lost_mount() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn a_dead_client_is_no_missing_file() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let mut group = Group::start("disconnected", "");
     store_two(&group.nodes[0]);
     group.nodes[0]
@@ -89,10 +91,11 @@ fn comes_back(group: &mut Group) {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn a_storage_does_not_start_without_its_mount() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let mut group = Group::start("unstarted", "");
     let node = &mut group.nodes[0];
     node.kill();
@@ -108,10 +111,11 @@ fn a_storage_does_not_start_without_its_mount() {
 }
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn a_killed_storage_leaves_no_half_file() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let mut group = Group::start("killed", "");
     let node = &mut group.nodes[0];
     let bytes = content(1, 8 << 20);

@@ -5,10 +5,11 @@ use std::path::Path;
 use super::group::{Group, content, files_below, shared};
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn no_pointer_files_are_left_on_a_distributed_volume() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let shared = shared();
     let volume = shared.gluster().distributed("names", 2).unwrap();
     let group = Group::on(shared, volume, "names", "");

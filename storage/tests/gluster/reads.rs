@@ -11,18 +11,21 @@ const SIZES: [usize; 8] = [0, 1, 100, 4096, 65_536, 131_073, 300_000, 1 << 20];
 const ROUNDS: usize = 600;
 
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn a_file_is_read_at_once_through_the_peer() {
-    if test_glusterfs::is_wanted() {
-        hammer(&Group::start("reads", ""), true);
-    }
+    hammer(&Group::start("reads", ""), true);
 }
 
 /// Whoever forgets the settings may see a deleted file for a second: never miss one that is there.
 #[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
 fn so_it_is_with_the_defaults_of_glusterfs() {
-    if !test_glusterfs::is_wanted() {
-        return;
-    }
     let shared = shared();
     let volume = shared.gluster().volume("defaults").unwrap();
     volume.reset().unwrap();

@@ -18,10 +18,8 @@ const DEMO: [&str; 5] = ["demo", "--engine", "full", "--media", MEDIA];
 const GROUPS: [&str; 2] = ["group001", "group002"];
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_cluster_on_galera_and_glusterfs_loses_nothing() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let cluster = Full(Standing::new(2));
     let said = cluster.0.succeed(&DEMO);
     let video = said

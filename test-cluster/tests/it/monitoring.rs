@@ -46,6 +46,11 @@ fn assert_passes(what: &str, command: &mut Command, input: &[u8]) {
     assert!(output.status.success(), "{what}: {text}");
 }
 
+fn nodes(fixture: &Fixture) -> Vec<Node> {
+    let of = |role| fixture.nodes(role);
+    Role::ALL.into_iter().flat_map(of).collect()
+}
+
 fn page(fixture: &Fixture, node: &Node) -> String {
     let page = fixture.get(&format!("http://{}/metrics", node.status), None);
     assert_eq!(page.status, 200);
@@ -89,10 +94,7 @@ fn as_rules(dashboard: &Value) -> String {
 #[test]
 fn samples_name_only_metrics_that_daemons_tell() {
     let fixture = Fixture::small(1);
-    let nodes: Vec<Node> = Role::ALL
-        .into_iter()
-        .flat_map(|role| fixture.nodes(role))
-        .collect();
+    let nodes = nodes(&fixture);
     let alerts = fs::read_to_string(monitoring("alerts.yml")).unwrap();
     let dashboard = fs::read_to_string(monitoring("grafana-dashboard.json")).unwrap();
     let mut wanted = &named(&alerts) | &named(&dashboard);
@@ -109,16 +111,20 @@ fn samples_name_only_metrics_that_daemons_tell() {
             Err(format!("no daemon tells {missing:?}"))
         }
     });
-    if test_mariadb::is_wanted() {
-        for node in &nodes {
-            let page = page(&fixture, node);
-            let mut check = promtool();
-            assert_passes(
-                &node.name,
-                check.args(["check", "metrics"]),
-                page.as_bytes(),
-            );
-        }
+}
+
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out promtool")]
+fn prometheus_takes_the_metrics() {
+    let fixture = Fixture::small(1);
+    for node in nodes(&fixture) {
+        let page = page(&fixture, &node);
+        let mut check = promtool();
+        assert_passes(
+            &node.name,
+            check.args(["check", "metrics"]),
+            page.as_bytes(),
+        );
     }
 }
 
@@ -139,10 +145,8 @@ fn the_panels_of_the_dashboard_lie_beside_each_other() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out promtool")]
 fn prometheus_takes_the_samples() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let check = |what: &str, path: &Path| {
         let mut promtool = promtool();
         assert_passes(what, promtool.args(["check", what]).arg(path), b"");
@@ -161,10 +165,9 @@ fn prometheus_takes_the_samples() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out promtool")]
 fn alerts_are_raised_when_they_should_be() {
-    if test_mariadb::is_wanted() {
-        let cases = Path::new(SOURCES).join("test-cluster/tests/alerts.yml");
-        let mut promtool = promtool();
-        assert_passes("alerts", promtool.args(["test", "rules"]).arg(cases), b"");
-    }
+    let cases = Path::new(SOURCES).join("test-cluster/tests/alerts.yml");
+    let mut promtool = promtool();
+    assert_passes("alerts", promtool.args(["test", "rules"]).arg(cases), b"");
 }

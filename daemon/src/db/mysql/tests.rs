@@ -77,10 +77,8 @@ fn wait_for(mysql: &Mysql) -> Duration {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_missing_database_and_its_tables_are_made_once() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let (url, config) = (url(&server.url("made")), config(server));
     let made = Mysql::init(&url, &config, &SCHEMA).unwrap();
@@ -102,10 +100,8 @@ fn a_missing_database_and_its_tables_are_made_once() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_name_stands_for_its_addresses_and_one_without_any_is_told() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let mut url = prepared(server, "named");
     url.hosts[0].host = "localhost".to_owned();
@@ -128,10 +124,8 @@ fn a_name_stands_for_its_addresses_and_one_without_any_is_told() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn sessions_are_set_up_and_bounded() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let url = prepared(server, "bounded");
     let config = MysqlConfig {
@@ -163,10 +157,8 @@ fn sessions_are_set_up_and_bounded() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_database_away_at_the_start_is_waited_for() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let mut server = Mariadb::start();
     let url = prepared(&server, "away");
     server.stop();
@@ -190,10 +182,8 @@ fn a_database_away_at_the_start_is_waited_for() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn the_outcome_of_a_write_cut_short_is_unknown_unless_it_may_be_repeated() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let mut server = Mariadb::start();
     let url = prepared(&server, "cut");
     let mysql = open(&server, &url);
@@ -228,10 +218,8 @@ fn the_outcome_of_a_write_cut_short_is_unknown_unless_it_may_be_repeated() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn the_next_server_takes_over_and_the_first_one_is_returned_to() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let [mut first, second] = [Mariadb::start(), Mariadb::start()];
     let mut url = prepared(&first, "moves");
     url.hosts.extend(prepared(&second, "moves").hosts);
@@ -252,10 +240,8 @@ fn the_next_server_takes_over_and_the_first_one_is_returned_to() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn who_has_nothing_to_do_notices_that_the_server_goes_and_comes_back() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let mut server = Mariadb::start();
     let url = prepared(&server, "idle");
     let mysql = open(&server, &url);
@@ -275,10 +261,8 @@ fn who_has_nothing_to_do_notices_that_the_server_goes_and_comes_back() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_server_that_stands_still_costs_a_time_out_and_no_more() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let [first, second] = [Mariadb::start(), Mariadb::start()];
     let mut url = prepared(&first, "still");
     url.hosts.extend(prepared(&second, "still").hosts);
@@ -301,10 +285,8 @@ fn a_server_that_stands_still_costs_a_time_out_and_no_more() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn certification_conflicts_between_nodes_are_repeated() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let cluster: &Galera = test_mariadb::shared_galera();
     let all = prepared(&cluster.nodes[0], "conflicts");
     let on = |n: usize| MysqlUrl {
@@ -338,10 +320,8 @@ fn certification_conflicts_between_nodes_are_repeated() {
 
 /// Every causal read stands still until the cluster has given the dead node up.
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_node_is_chosen_before_the_cluster_gives_a_dead_one_up() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let mut cluster = Galera::start(3);
     let patient = "SET GLOBAL wsrep_provider_options = 'evs.inactive_timeout=PT90S; \
         evs.suspect_timeout=PT60S'";
@@ -375,10 +355,8 @@ fn certificate(folder: &Path) -> [String; 2] {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn encryption_is_had_when_required_and_the_certificate_is_checked() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let [certificate, key] = certificate(folder.path());
     let args = [

@@ -19,10 +19,8 @@ fn mysql_config(url: &str, server: &Mariadb) -> Config {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn mysql() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     server.create_database("suite");
     let config = mysql_config(&server.url("suite"), server);
@@ -40,10 +38,8 @@ fn mysql() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_table_of_the_cpp_system_is_used() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     server.create_database("of_cpp");
     let table = "CREATE TABLE t_id_gen (id varchar(64) primary key, id_value bigint,
@@ -67,10 +63,8 @@ fn a_table_of_the_cpp_system_is_used() {
 
 /// Steps one key with two idservers that prefer different nodes while a node is killed.
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn no_number_is_promised_twice_when_a_node_is_killed() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let mut cluster = Galera::start(3);
     cluster.nodes[0].create_database("ids");
     let config = |order: &[usize]| mysql_config(&cluster.url(order, "ids"), &cluster.nodes[0]);

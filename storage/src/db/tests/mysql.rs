@@ -22,18 +22,15 @@ pub(super) fn fresh(server: &Mariadb, name: &str) -> Config {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn mysql() {
-    if test_mariadb::is_wanted() {
-        run_suite(fresh(test_mariadb::shared(), "suite"));
-    }
+    run_suite(fresh(test_mariadb::shared(), "suite"));
 }
 
 /// On two nodes that change places: what one has committed the other shows.
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn galera() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let cluster = test_mariadb::shared_galera();
     let mut config = fresh(&cluster.nodes[0], "suite");
     let of = |order: &[usize]| cluster.url(order, "suite").parse().unwrap();
@@ -88,10 +85,8 @@ fn of_cpp() -> String {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn tables_of_the_cpp_system_are_used() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let config = fresh(server, "of_cpp");
     server.execute("of_cpp", &of_cpp());
@@ -128,10 +123,8 @@ fn tables_of_the_cpp_system_are_used() {
 
 /// Tables in a character set that has no emoji, as old servers make them.
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     for charset in ["utf8mb3", "latin1"] {
         let name = format!("of_{charset}");
@@ -163,10 +156,8 @@ fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
 
 /// What this storage has given up on and the server gets later, as after a break of the network.
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn an_insert_that_reaches_the_server_late_makes_no_row() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = Mariadb::start();
     let mut config = fresh(&server, "late");
     config.mysql.read_timeout = Period::from_secs(1);
@@ -201,10 +192,8 @@ fn an_insert_that_reaches_the_server_late_makes_no_row() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_server_whose_clock_was_set_takes_rows() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let config = fresh(test_mariadb::shared(), "clock");
     init(&config).unwrap();
     let DatabaseUrl::Mysql(url) = &config.database else {
@@ -269,10 +258,8 @@ impl Progress {
 const THREADS: usize = 8;
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn nothing_is_lost_or_doubled_when_the_server_is_killed() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let mut server = Mariadb::start();
     let config = fresh(&server, "killed");
     init(&config).unwrap();

@@ -20,10 +20,8 @@ fn fresh(server: &Mariadb, name: &str) -> Config {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn mysql() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let config = fresh(test_mariadb::shared(), "suite");
     assert_eq!(init(&config).unwrap().len(), 6);
     suite(&*open(&config).unwrap());
@@ -58,10 +56,8 @@ INSERT INTO t_router SET id=11, appid='tnvideo', userid='ONCE', group_name='grou
 ";
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn tables_of_the_cpp_system_are_used() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let config = fresh(server, "of_cpp");
     server.execute("of_cpp", OF_CPP);
@@ -134,10 +130,8 @@ fn tables_of_the_cpp_system_are_used() {
 
 /// Tables in a character set that has no emoji, as old servers make them.
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_user_that_the_tables_cannot_hold_is_bound_to_no_group() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let config = fresh(server, "of_utf8mb3");
     server.execute(
@@ -154,10 +148,8 @@ fn a_user_that_the_tables_cannot_hold_is_bound_to_no_group() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn trackers_on_two_nodes_agree_on_new_users() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let cluster = test_mariadb::shared_galera();
     cluster.nodes[0].create_database("agree");
     let config = |order: &[usize]| mysql_config(&cluster.url(order, "agree"), &cluster.nodes[0]);

@@ -31,10 +31,8 @@ fn check_reads_only(mysql: &Mysql) {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_server_made_read_only_is_read_and_written_when_it_takes_writes_again() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = Mariadb::start();
     let url = prepared(&server, "frozen");
     let running = open(&server, &url);
@@ -53,10 +51,8 @@ fn a_server_made_read_only_is_read_and_written_when_it_takes_writes_again() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn an_account_that_may_only_read_reads() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let mut url = prepared(server, "rights");
     let password = test_mariadb::PASSWORD;
@@ -82,10 +78,8 @@ fn an_account_that_may_only_read_reads() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_server_that_takes_writes_has_precedence_over_one_that_does_not() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let [first, second] = [Mariadb::start(), Mariadb::start()];
     let mut url = prepared(&first, "order");
     url.hosts.extend(prepared(&second, "order").hosts);
@@ -104,10 +98,8 @@ fn a_server_that_takes_writes_has_precedence_over_one_that_does_not() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_server_without_room_for_rows_is_read() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let url = prepared(server, "room");
     let mysql = open(server, &url);
@@ -133,10 +125,8 @@ fn a_server_without_room_for_rows_is_read() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_galera_node_that_is_cut_off_is_read_if_it_is_set_to() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let mut cluster = Galera::start(3);
     let all = prepared(&cluster.nodes[0], "cut_off");
     let survivor = MysqlUrl {

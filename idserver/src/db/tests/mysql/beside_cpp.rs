@@ -120,10 +120,8 @@ fn doubled(ids: &dyn Ids, peer: &mut CppPeer) -> usize {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn what_a_cpp_idserver_has_read_is_not_handed_out_by_ours() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     for (cpp_step, name) in [(STEP, "gap"), (0, "no_gap")] {
         let ids = ours(server, name, cpp_step);
@@ -142,10 +140,8 @@ fn what_a_cpp_idserver_has_read_is_not_handed_out_by_ours() {
 }
 
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn no_number_is_given_twice_beside_a_cpp_idserver() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = test_mariadb::shared();
     let ids = ours(server, "beside", STEP);
     let mut peer = CppPeer::connect(server, "beside", Writes::Sum);
@@ -154,10 +150,8 @@ fn no_number_is_given_twice_beside_a_cpp_idserver() {
 
 /// The server itself can see to it, whatever the C++ idserver writes.
 #[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn no_number_is_given_twice_on_a_server_that_isolates() {
-    if !test_mariadb::is_wanted() {
-        return;
-    }
     let server = Mariadb::start();
     let settings = [
         (
