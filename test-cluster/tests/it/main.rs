@@ -10,6 +10,7 @@
 mod support;
 
 mod bench;
+mod beside_cpp;
 mod faults;
 mod full;
 mod golden;
