@@ -23,6 +23,7 @@ pub mod config;
 pub mod folders;
 mod host;
 pub mod logging;
+mod ports;
 mod process;
 pub mod quota;
 mod run;
@@ -44,6 +45,7 @@ pub mod metrics;
 pub mod status;
 
 pub use host::hostname;
+pub use ports::Ports;
 pub use process::{ProcessConfig, Umask};
 pub use run::{DaemonConfig, Job, Life, command, job_done, run};
 pub use stop::Stop;

@@ -10,7 +10,7 @@ use daemon::net::Server;
 use daemon::status::StatusPort;
 use daemon::thread;
 use daemon::ticker::Ticker;
-use daemon::{Life, Stop};
+use daemon::{Life, Ports, Stop};
 use log::warn;
 
 use crate::config::Config;
@@ -53,22 +53,23 @@ impl Httpd {
     /// Serves. Trackers and storages are looked for when a request needs them.
     ///
     /// # Errors
-    /// The address to listen on is not to be had.
+    /// An address to listen on is not to be had.
     pub fn start(config: &Config) -> anyhow::Result<Httpd> {
+        let ports = Ports::bind(config.listen, &config.status)?;
         let metrics = Arc::new(HttpMetrics::default());
         let globals = Current::new(config, Arc::clone(&metrics));
         let frame = &metrics.frame;
         let service = HttpService::new(globals.clone(), config.server.workers);
         let proxies = TrustedProxies::new(&config.trusted_proxies);
         let http = Http::new(service, Arc::clone(frame)).behind(proxies.clone());
-        let server = Server::start("httpd", config.listen, &config.server, http)
+        let server = Server::serve("httpd", ports.service, &config.server, http)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let trackers = Trackers::default();
         let shown = Shown {
             metrics: Arc::clone(&metrics),
             trackers: trackers.clone(),
         };
-        let port = StatusPort::start("tnv-httpd", &config.status, frame, shown)?;
+        let port = StatusPort::start("tnv-httpd", ports.status, frame, shown)?;
         let stop = Stop::new();
         let watch = match port.addr() {
             Some(_) => Some(trackers.watch(&globals, &stop)?),

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use daemon::Life;
 use daemon::net::Server;
 use daemon::status::StatusPort;
 use daemon::wire::Wire;
+use daemon::{Life, Ports};
 
 use crate::config::Config;
 use crate::globals::Globals;
@@ -37,20 +37,21 @@ pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
 }
 
 impl Idserver {
-    /// Opens the database and serves.
+    /// Binds the ports, opens the database and serves.
     ///
     /// # Errors
-    /// The database or the address to listen on is not to be had.
+    /// The database or an address to listen on is not to be had.
     pub fn start(config: Config) -> anyhow::Result<Idserver> {
+        let ports = Ports::bind(config.listen, &config.status)?;
         let globals = Globals::open(config)?;
         let config = &globals.config;
         let metrics = &globals.metrics.frame;
         let service = IdService::new(Arc::clone(&globals));
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
-        let server = Server::start("idserver", config.listen, &config.server, wire)
+        let server = Server::serve("idserver", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let shown = Shown(Arc::clone(&globals));
-        let port = StatusPort::start("tnv-idserver", &config.status, metrics, shown)?;
+        let port = StatusPort::start("tnv-idserver", ports.status, metrics, shown)?;
         Ok(Idserver {
             globals,
             server,

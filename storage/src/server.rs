@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daemon::Life;
 use daemon::net::Server;
 use daemon::status::StatusPort;
 use daemon::thread;
 use daemon::wire::Wire;
+use daemon::{Life, Ports};
 use log::warn;
 
 use crate::clock::epoch_secs;
@@ -45,24 +45,25 @@ pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
 }
 
 impl Storage {
-    /// Opens what it needs, serves, and joins the trackers.
+    /// Binds the ports, opens what it needs, serves, and joins the trackers.
     ///
     /// # Errors
-    /// The database, a store path or the address to listen on is not to be had.
+    /// The database, a store path or an address to listen on is not to be had.
     pub fn start(config: Config) -> anyhow::Result<Storage> {
+        let ports = Ports::bind(config.listen, &config.status)?;
         let globals = Globals::open(config)?;
         let config = &globals.config;
         let metrics = &globals.metrics.frame;
         let service = StorageService::new(Arc::clone(&globals));
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
-        let server = Server::start("storage", config.listen, &config.server, wire)
+        let server = Server::serve("storage", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let shown = Shown {
             globals: Arc::clone(&globals),
             connections: server.connections(),
             up_since: epoch_secs(),
         };
-        let port = StatusPort::start("tnv-storage", &config.status, metrics, shown)?;
+        let port = StatusPort::start("tnv-storage", ports.status, metrics, shown)?;
         let jobs = Jobs::start(&globals)?;
         let membership = Membership::start(&globals, &server)?;
         Ok(Storage {

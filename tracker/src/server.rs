@@ -9,7 +9,7 @@ use daemon::status::StatusPort;
 use daemon::thread::Thread;
 use daemon::ticker::Ticker;
 use daemon::wire::Wire;
-use daemon::{Life, Stop};
+use daemon::{Life, Ports, Stop};
 
 use crate::config::Config;
 use crate::globals::Globals;
@@ -43,20 +43,21 @@ pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
 }
 
 impl Tracker {
-    /// Opens the database and serves. There are no members yet: they come by themselves.
+    /// Binds the ports, opens the database and serves. There are no members yet: they come by themselves.
     ///
     /// # Errors
-    /// The database or the address to listen on is not to be had.
+    /// The database or an address to listen on is not to be had.
     pub fn start(config: Config) -> anyhow::Result<Tracker> {
+        let ports = Ports::bind(config.listen, &config.status)?;
         let globals = Globals::open(config)?;
         let config = &globals.config;
         let metrics = &globals.metrics.frame;
         let service = TrackerService::new(Arc::clone(&globals));
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
-        let server = Server::start("tracker", config.listen, &config.server, wire)
+        let server = Server::serve("tracker", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let shown = Shown(Arc::clone(&globals));
-        let port = StatusPort::start("tnv-tracker", &config.status, metrics, shown)?;
+        let port = StatusPort::start("tnv-tracker", ports.status, metrics, shown)?;
         let stop = Stop::new();
         let status = status::start(&globals, &stop)?;
         let reach = reach::start(&globals, &stop)?;

@@ -69,11 +69,13 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::net::listener::bind;
+    use crate::net::Port;
 
     /// A peer, and the connection to it, not blocking.
     fn pair() -> (TcpStream, TcpStream) {
-        let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let listener = Port::bind((Ipv4Addr::LOCALHOST, 0).into())
+            .and_then(Port::listen)
+            .unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         listener.set_nonblocking(false).unwrap();
         let (stream, _) = listener.accept().unwrap();

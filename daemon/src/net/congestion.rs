@@ -76,7 +76,9 @@ mod tests {
     #[test]
     fn connections_here_begin_without_pacing() {
         let addr = (Ipv4Addr::LOCALHOST, 0).into();
-        let listener = crate::net::listener::bind(addr).unwrap();
+        let listener = crate::net::Port::bind(addr)
+            .and_then(crate::net::Port::listen)
+            .unwrap();
         listener.set_nonblocking(false).unwrap();
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();

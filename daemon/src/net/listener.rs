@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::{Domain, SockFilter, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockFilter, SockRef};
 
-use super::ahead;
-use super::congestion::{self, Congestion};
+use super::congestion::Congestion;
 use super::connection::Connection;
 use super::limit::Client;
 use super::protocol::Protocol;
@@ -38,31 +37,8 @@ const LOAD_BYTE: u16 = 0x30;
 const AND: u16 = 0x54;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
-/// Connections the kernel completes before they are accepted.
-const BACKLOG: i32 = 4096;
-/// A peer that vanished without a word is noticed after about two minutes.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 /// Wait after running out of descriptors or memory.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
-
-/// A listening socket; the port may be 0 for any free one. All that is set here but the first two
-/// its connections inherit (tcp(7)).
-pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_EVERY);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_notsent_lowat(ahead::LITTLE)?;
-    congestion::prepare(&socket);
-    socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// Accepts until the server stops; then those who are connected already, and closes the door.
 pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {

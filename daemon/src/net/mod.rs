@@ -25,6 +25,7 @@ mod listener;
 mod park;
 mod peer;
 mod pipe;
+mod port;
 mod protocol;
 mod queue;
 mod receiving;
@@ -41,6 +42,7 @@ mod worker;
 
 pub use limit::Connections;
 pub use peer::{Peer, PeerProbe};
+pub use port::Port;
 pub use protocol::{
     Action, Inbox, Lane, OpenFile, Outgoing, Part, Pending, Protocol, Readiness, Receive, Resumed,
     Sent, Then, Wake,

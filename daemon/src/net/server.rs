@@ -15,6 +15,7 @@ use super::connection::{Activity, Connection};
 use super::evict::Evictor;
 use super::limit::{ConnectionLimit, Connections, Limits};
 use super::park::Parking;
+use super::port::Port;
 use super::protocol::{Lane, Protocol};
 use super::queue::Queue;
 use super::unsent::UnsentLimit;
@@ -70,8 +71,21 @@ impl Server {
         config: &ServerConfig,
         protocol: P,
     ) -> io::Result<Server> {
-        let listener = listener::bind(addr)?;
-        let addr = listener.local_addr()?;
+        Server::serve(name, Port::bind(addr)?, config, protocol)
+    }
+
+    /// [`Server::start`] on a port that was bound before.
+    ///
+    /// # Errors
+    /// A thread or descriptor is not to be had, or another process listens on the port since.
+    pub fn serve<P: Protocol>(
+        name: &'static str,
+        port: Port,
+        config: &ServerConfig,
+        protocol: P,
+    ) -> io::Result<Server> {
+        let addr = port.addr();
+        let listener = port.listen()?;
         let shared = Arc::new(Shared::new(config, protocol)?);
         let threads = start_threads(&shared)?;
         let accepter = Arc::clone(&shared);

@@ -2,9 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::listen;
+use anyhow::Context;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::listen;
+use crate::net::Port;
 
 /// What switches the port off.
 const OFF: &str = "off";
@@ -38,6 +41,17 @@ impl<const PORT: u16> StatusConfig<PORT> {
     /// Where to listen, unless it is off.
     pub fn listen(&self) -> Option<SocketAddr> {
         self.listen.0
+    }
+
+    /// Binds the port, unless it is off.
+    ///
+    /// # Errors
+    /// The address is not to be had.
+    pub fn bind(&self) -> anyhow::Result<Option<Port>> {
+        let bind = |addr| {
+            Port::bind(addr).with_context(|| format!("cannot listen on {addr}, the status port"))
+        };
+        self.listen().map(bind).transpose()
     }
 }
 

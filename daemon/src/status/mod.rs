@@ -15,7 +15,7 @@ use anyhow::Context;
 use crate::config::ServerConfig;
 use crate::http::Http;
 use crate::metrics::{Metrics, Page};
-use crate::net::Server;
+use crate::net::{Port, Server};
 use crate::units::Period;
 
 pub use config::StatusConfig;
@@ -46,19 +46,20 @@ pub struct StatusPort {
 }
 
 impl StatusPort {
-    /// Serves the pages of the daemon `name`.
+    /// Serves the pages of the daemon `name` on its port, if it has one.
     ///
     /// # Errors
-    /// The address is not to be had.
-    pub fn start<const PORT: u16>(
+    /// A thread or descriptor is not to be had.
+    pub fn start(
         name: &'static str,
-        config: &StatusConfig<PORT>,
+        port: Option<Port>,
         metrics: &Arc<Metrics>,
         subject: impl Subject,
     ) -> anyhow::Result<StatusPort> {
-        let Some(addr) = config.listen() else {
+        let Some(port) = port else {
             return Ok(StatusPort { server: None });
         };
+        let addr = port.addr();
         let limits = ServerConfig {
             workers: WORKERS,
             fast_workers: 1,
@@ -68,7 +69,7 @@ impl StatusPort {
         };
         let pages = Pages::new(name, Arc::clone(metrics), subject);
         let http = Http::new(pages, Arc::new(Metrics::of_http()));
-        let server = Server::start("status", addr, &limits, http)
+        let server = Server::serve("status", port, &limits, http)
             .with_context(|| format!("cannot listen on {addr}, the status port"))?;
         Ok(StatusPort {
             server: Some(server),

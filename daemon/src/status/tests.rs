@@ -31,7 +31,13 @@ impl Subject for Patient {
 fn start(health: Health) -> (StatusPort, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::of_wire::<IdRequest>());
     let config = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
-    let port = StatusPort::start("tnv-test", &config, &metrics, Patient(health)).unwrap();
+    let port = StatusPort::start(
+        "tnv-test",
+        config.bind().unwrap(),
+        &metrics,
+        Patient(health),
+    )
+    .unwrap();
     (port, metrics)
 }
 
@@ -125,6 +131,11 @@ fn what_is_not_there_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
     port.shutdown();
     let off = StatusConfig::<1>::off();
-    let port = StatusPort::start("tnv-test", &off, &metrics, Patient(Health::default()));
+    let port = StatusPort::start(
+        "tnv-test",
+        off.bind().unwrap(),
+        &metrics,
+        Patient(Health::default()),
+    );
     assert_eq!(port.unwrap().addr(), None);
 }

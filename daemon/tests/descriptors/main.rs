@@ -120,7 +120,7 @@ fn uploads_leave_descriptors_for_everything_else() {
         setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
         let server = start(&metrics);
         let status = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
-        let port = StatusPort::start("toy", &status, &metrics, Sound).unwrap();
+        let port = StatusPort::start("toy", status.bind().unwrap(), &metrics, Sound).unwrap();
         let mut child = clients(server.addr());
         let mut ready = [0; 6];
         child.stdout.take().unwrap().read_exact(&mut ready).unwrap();

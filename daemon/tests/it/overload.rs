@@ -57,7 +57,7 @@ fn requests_are_told_busy_in_time_though_no_worker_is_free() {
         };
         let server = start_counted(&config, &probe, &metrics);
         let status = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
-        let port = StatusPort::start("toy", &status, &metrics, Sound).unwrap();
+        let port = StatusPort::start("toy", status.bind().unwrap(), &metrics, Sound).unwrap();
 
         let mut first = connect(server.addr());
         first.write_all(&held.encode()).unwrap();

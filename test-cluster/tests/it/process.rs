@@ -118,6 +118,43 @@ fn a_start_that_fails_says_why() {
 }
 
 #[test]
+fn a_taken_port_ends_the_start_before_anything_is_made() {
+    let daemons = Background::new(&Layout::small(1));
+    let plan = &daemons.plan;
+    for role in [Role::Tracker, Role::Idserver, Role::Storage, Role::Httpd] {
+        let node = plan.of(role).next().unwrap();
+        for (addr, which) in [(node.addr, ""), (node.status, ", the status port")] {
+            let before = files_below(&plan.folder);
+            let taken = TcpListener::bind(addr).unwrap();
+            let output = daemons.start(node);
+            drop(taken);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            let expected = format!("cannot listen on {addr}{which}: Address already in use");
+            assert!(said.contains(&expected), "{said}");
+            assert_eq!(files_below(&plan.folder), before, "{role:?}{which}");
+        }
+    }
+}
+
+/// All files and folders below one, logs left out.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("log") {
+                folders.push(path.clone());
+            }
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
 fn root_becomes_the_configured_user() {
     let tracker = Tracker::new("user = \"nobody\"\n");
     if !geteuid().is_root() {

@@ -443,7 +443,13 @@ fn monitoring_sees_groups_without_storages_and_storages_without_clients() {
     let globals = &setting.service.globals;
     let config = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
     let shown = Shown(Arc::clone(globals));
-    let port = StatusPort::start("tracker", &config, &globals.metrics.frame, shown).unwrap();
+    let port = StatusPort::start(
+        "tracker",
+        config.bind().unwrap(),
+        &globals.metrics.frame,
+        shown,
+    )
+    .unwrap();
     let mut stream = TcpStream::connect(port.addr().unwrap()).unwrap();
     stream
         .write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -1,0 +1,97 @@
+//! The ports of a daemon.
+
+use std::io;
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use rustix::io::Errno;
+
+use crate::net::Port;
+use crate::status::StatusConfig;
+
+/// All ports of a daemon, bound before it makes or changes anything and before it serves anybody: a
+/// start that cannot have one of them leaves nothing behind.
+#[derive(Debug)]
+pub struct Ports {
+    /// Where it serves.
+    pub service: Port,
+    /// The status port, unless it is off.
+    pub status: Option<Port>,
+}
+
+impl Ports {
+    /// Binds both ports.
+    ///
+    /// # Errors
+    /// One of them is taken, or its address is not to be had; the message names it.
+    pub fn bind<const PORT: u16>(
+        service: SocketAddr,
+        status: &StatusConfig<PORT>,
+    ) -> anyhow::Result<Ports> {
+        let port = Port::bind(service).with_context(|| format!("cannot listen on {service}"))?;
+        let status = status.bind()?;
+        if let Some(status) = status.as_ref().filter(|status| status.excludes(&port)) {
+            let error = anyhow::Error::from(io::Error::from(Errno::ADDRINUSE));
+            let context = format!("cannot listen on {}, the status port", status.addr());
+            return Err(error.context(context));
+        }
+        Ok(Ports {
+            service: port,
+            status,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    type Status = StatusConfig<1>;
+
+    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let taken = TcpListener::bind(ANY).unwrap();
+        let addr = taken.local_addr().unwrap();
+        let why = |service, status: &Status| {
+            let error = Ports::bind(service, status).unwrap_err();
+            format!("{error:#}")
+        };
+        let in_use = io::Error::from(Errno::ADDRINUSE);
+        let expected = format!("cannot listen on {addr}: {in_use}");
+        assert_eq!(why(addr, &Status::at(ANY)), expected);
+        let expected = format!("cannot listen on {addr}, the status port: {in_use}");
+        assert_eq!(why(ANY, &Status::at(addr)), expected);
+    }
+
+    #[test]
+    fn one_port_is_not_for_both() {
+        let free = Port::bind(ANY).unwrap().addr();
+        let wild = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), free.port());
+        for (service, status) in [(free, free), (wild, free), (free, wild)] {
+            let error = Ports::bind(service, &Status::at(status)).unwrap_err();
+            let text = format!("{error:#}");
+            assert!(
+                text.starts_with(&format!("cannot listen on {status}, ")),
+                "{text}"
+            );
+        }
+        assert!(Ports::bind(free, &Status::off()).unwrap().status.is_none());
+    }
+
+    #[test]
+    fn nobody_gets_in_before_the_daemon_serves() {
+        let ports = Ports::bind(ANY, &Status::at(ANY)).unwrap();
+        for port in [ports.service, ports.status.unwrap()] {
+            let refused = TcpStream::connect(port.addr()).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            let addr = port.addr();
+            let listener = port.listen().unwrap();
+            assert_eq!(listener.local_addr().unwrap(), addr);
+            TcpStream::connect(addr).unwrap();
+        }
+    }
+}
