@@ -53,7 +53,8 @@ impl<H: Handler> Http<H> {
         }
     }
 
-    /// Has the access log name the clients that these proxies tell of.
+    /// Has the access log name the clients that these proxies tell of, and lets each of the proxies
+    /// have as many connections as there may be.
     pub fn behind(mut self, proxies: TrustedProxies) -> Http<H> {
         self.proxies = proxies;
         self
@@ -147,6 +148,10 @@ impl<H: Handler> Protocol for Http<H> {
     /// The request was counted and written down when what it panicked in was left.
     fn panicked(&self) -> Outgoing {
         alone(Response::text(status::INTERNAL_ERROR, "internal error"))
+    }
+
+    fn stands_for_many(&self, peer: IpAddr) -> bool {
+        self.proxies.has(peer)
     }
 
     fn metrics(&self) -> &NetMetrics {

@@ -22,12 +22,17 @@ impl TrustedProxies {
         *self.0.write() = networks.to_vec();
     }
 
+    /// Whether this is one of them.
+    pub(crate) fn has(&self, ip: IpAddr) -> bool {
+        has(&self.0.read(), ip)
+    }
+
     /// Who asks: the peer, or what a chain of trusted proxies says of it in X-Forwarded-For. Each
     /// proxy appends the address that it saw, so the rightmost one that is not trusted is the
     /// client's; what stands in front of it the client may have made up.
     pub(crate) fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
         let networks = self.0.read();
-        let is_trusted = |ip| networks.iter().any(|network| network.has(ip));
+        let is_trusted = |ip| has(&networks, ip);
         let mut client = peer.to_canonical();
         let mut hops = forwarded.unwrap_or_default().rsplit(',');
         while is_trusted(client) {
@@ -38,6 +43,10 @@ impl TrustedProxies {
         }
         client
     }
+}
+
+fn has(networks: &[Network], ip: IpAddr) -> bool {
+    networks.iter().any(|network| network.has(ip))
 }
 
 /// An address, perhaps with a port.

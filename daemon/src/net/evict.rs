@@ -5,6 +5,7 @@
 //! remembered at a time, and never is more than a small part of the time spent looking.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use log::debug;
@@ -145,9 +146,11 @@ impl Evictor {
 
 impl<P: Protocol> Shared<P> {
     /// Counts a connection in; at a limit another one may have to make room.
-    pub(crate) fn enter(&self, client: Client) -> Option<Permit> {
+    pub(crate) fn enter(&self, peer: SocketAddr) -> Option<Permit> {
+        let client = Client::of(peer);
+        let stands_for_many = self.protocol.stands_for_many(peer.ip());
         for _ in 0..TRIES {
-            match self.limit.enter(client) {
+            match self.limit.enter(client, stands_for_many) {
                 Ok(permit) => return Some(permit),
                 Err(Full::Client) if self.make_room_of(client) => {}
                 Err(Full::Server) if self.make_room(Some(client)) => {}

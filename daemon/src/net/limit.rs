@@ -142,10 +142,15 @@ impl ConnectionLimit {
         number >= self.open.lock().limits.last_descriptors
     }
 
-    /// Counts a connection in, unless there are as many as may be.
-    pub(crate) fn enter(self: &Arc<Self>, client: Client) -> Result<Permit, Full> {
+    /// Counts a connection in, unless there are as many as may be. A client that stands for many has
+    /// no limit of its own.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        client: Client,
+        stands_for_many: bool,
+    ) -> Result<Permit, Full> {
         let mut open = self.open.lock();
-        if open.count_of(client) >= open.limits.of(client) {
+        if !stands_for_many && open.count_of(client) >= open.limits.of(client) {
             return Err(Full::Client);
         }
         if open.now >= open.limits.connections || !self.take_descriptors(1) {
@@ -316,35 +321,48 @@ mod tests {
         let limit = limit(LIMITS);
         let (a, here) = (client("192.0.2.1"), client("127.0.0.1"));
         let enter = |client, count: usize| {
-            let permits = (0..count).map(|_| limit.enter(client).ok().unwrap());
+            let permits = (0..count).map(|_| limit.enter(client, false).ok().unwrap());
             permits.collect::<Vec<_>>()
         };
         let mut of_a = enter(a, 2);
-        assert_eq!(limit.enter(a).err(), Some(Full::Client));
+        assert_eq!(limit.enter(a, false).err(), Some(Full::Client));
         let of_here = enter(here, 3);
-        assert_eq!(limit.enter(here).err(), Some(Full::Client));
+        assert_eq!(limit.enter(here, false).err(), Some(Full::Client));
         assert_eq!(limit.largest(), Some((3, here)));
         let b = client("192.0.2.2");
-        assert_eq!(limit.enter(b).err(), Some(Full::Server));
+        assert_eq!(limit.enter(b, false).err(), Some(Full::Server));
         of_a.pop();
         assert_eq!(limit.count_of(a), 1);
-        assert!(limit.enter(b).is_ok());
+        assert!(limit.enter(b, false).is_ok());
         drop((of_a, of_here));
         assert_eq!(limit.largest(), None);
         assert!(limit.wait_empty(Instant::now()));
     }
 
     #[test]
+    fn a_client_that_stands_for_many_has_the_limit_of_all() {
+        let limit = limit(LIMITS);
+        for proxy in [client("192.0.2.1"), client("127.0.0.1")] {
+            let permits: Vec<_> = (0..5)
+                .map(|_| limit.enter(proxy, true).ok().unwrap())
+                .collect();
+            assert_eq!(limit.count_of(proxy), 5);
+            assert_eq!(limit.enter(proxy, true).err(), Some(Full::Server));
+            drop(permits);
+        }
+    }
+
+    #[test]
     fn requests_and_connections_share_the_descriptors() {
         let limit = limit(LIMITS);
         let a = client("192.0.2.1");
-        let mut one = limit.enter(a).ok().unwrap();
+        let mut one = limit.enter(a, false).ok().unwrap();
         assert!(!one.hold(7));
         assert!(one.hold(6));
         assert!(one.hold(6), "it holds them already");
-        assert_eq!(limit.enter(a).err(), Some(Full::Server));
+        assert_eq!(limit.enter(a, false).err(), Some(Full::Server));
         one.release();
-        let two = limit.enter(a).ok().unwrap();
+        let two = limit.enter(a, false).ok().unwrap();
         assert!(!one.hold(6));
         drop(two);
         assert!(one.hold(6));
@@ -356,11 +374,13 @@ mod tests {
     fn who_leaves_makes_room_and_is_waited_for() {
         let limit = limit(LIMITS);
         let a = client("192.0.2.1");
-        let mut permits: Vec<_> = (0..2).map(|_| limit.enter(a).ok().unwrap()).collect();
+        let mut permits: Vec<_> = (0..2)
+            .map(|_| limit.enter(a, false).ok().unwrap())
+            .collect();
         permits[0].leave();
         permits[0].leave();
         assert_eq!((limit.count_of(a), limit.leaving()), (1, 1));
-        permits.push(limit.enter(a).ok().unwrap());
+        permits.push(limit.enter(a, false).ok().unwrap());
         permits.truncate(1);
         assert!(!limit.wait_empty(Instant::now()));
         drop(permits);

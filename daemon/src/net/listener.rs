@@ -160,9 +160,8 @@ fn admit<P: Protocol>(
     id: u64,
 ) -> io::Result<Box<Connection<P>>> {
     stream.set_nonblocking(true)?;
-    let client = Client::of(peer);
-    let has_room = !shared.limit.is_last(&stream) || shared.make_room(Some(client));
-    let Some(permit) = has_room.then(|| shared.enter(client)).flatten() else {
+    let has_room = !shared.limit.is_last(&stream) || shared.make_room(Some(Client::of(peer)));
+    let Some(permit) = has_room.then(|| shared.enter(peer)).flatten() else {
         shared.metrics().refused.inc();
         say_busy(shared, &stream, peer, &[]);
         return Err(io::Error::other("too many connections"));

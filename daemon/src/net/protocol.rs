@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +74,12 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// The reply when serving a request panicked.
     fn panicked(&self) -> Outgoing;
+
+    /// Whether many clients connect from this address: it may have as many connections as there may
+    /// be at all.
+    fn stands_for_many(&self, _peer: IpAddr) -> bool {
+        false
+    }
 
     /// Where connections, workers and queues are counted.
     fn metrics(&self) -> &NetMetrics;

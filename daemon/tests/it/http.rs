@@ -6,10 +6,11 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::http::{Answer, Handler, Http, Method, Request, Response, status};
+use daemon::config::ServerConfig;
+use daemon::http::{Answer, Handler, Http, Method, Request, Response, TrustedProxies, status};
 use daemon::net::{Part, Server, Source};
 
-use super::support::{PATIENCE, assert_closed, config, connect};
+use super::support::{PATIENCE, assert_closed, config, connect, connect_from};
 
 /// `/text` is a line, `/stream` 3 MiB from a reader, `/short` a reader that ends early, `/panic` one.
 struct Toy;
@@ -66,13 +67,46 @@ impl Handler for Toy {
 }
 
 fn start() -> Server {
-    Server::start(
-        "toy",
-        ([127, 0, 0, 1], 0).into(),
-        &config(),
-        Http::new(Toy, Arc::new(Metrics::of_http())),
-    )
-    .unwrap()
+    start_behind(&config(), TrustedProxies::default())
+}
+
+fn start_behind(config: &ServerConfig, proxies: TrustedProxies) -> Server {
+    let http = Http::new(Toy, Arc::new(Metrics::of_http())).behind(proxies);
+    Server::start("toy", ([127, 0, 0, 1], 0).into(), config, http).unwrap()
+}
+
+#[test]
+fn a_trusted_proxy_has_no_limit_of_its_own() {
+    const PROXY: [u8; 4] = [127, 0, 0, 9];
+    const OTHER: [u8; 4] = [127, 0, 0, 10];
+    let limited = ServerConfig {
+        connections_per_address: Some(2),
+        ..config()
+    };
+    let proxies = TrustedProxies::new(&["127.0.0.9".parse().unwrap()]);
+    let server = start_behind(&limited, proxies.clone());
+    let ask = |stream: &mut TcpStream| {
+        stream
+            .write_all(b"GET /text HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        assert!(head(stream).starts_with("HTTP/1.1 200 "));
+        stream.read_exact(&mut [0; 6]).unwrap();
+    };
+    let open = |ip| {
+        let mut stream = connect_from(ip, server.addr());
+        ask(&mut stream);
+        stream
+    };
+    let mut of_proxy: Vec<_> = (0..5).map(|_| open(PROXY)).collect();
+    of_proxy.iter_mut().for_each(ask);
+    let mut of_other: Vec<_> = (0..3).map(|_| open(OTHER)).collect();
+    assert_closed(&mut of_other[0]);
+    of_other[1..].iter_mut().for_each(ask);
+    // Who is no longer trusted has the limit for its next connections.
+    proxies.reload(&[]);
+    open(PROXY);
+    assert_closed(&mut of_proxy[0]);
+    server.shutdown();
 }
 
 fn head(stream: &mut TcpStream) -> String {
