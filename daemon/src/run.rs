@@ -29,8 +29,8 @@ const EXIT_CONFIG: u8 = 2;
 const EXIT_RUNS: u8 = 3;
 
 /// What a stop takes at most beyond `stop_timeout`: a storage leaves the trackers before, and threads
-/// and databases are closed after.
-const STOP_REST: Duration = Duration::from_secs(15);
+/// and databases are closed after. A little more than the sum of their deadlines.
+const STOP_REST: Duration = Duration::from_secs(25);
 
 /// The settings of one daemon.
 pub trait DaemonConfig: DeserializeOwned + Serialize + Default {

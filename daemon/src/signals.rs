@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::process;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
@@ -14,6 +15,9 @@ use crate::thread::{self, Thread};
 
 /// What a SIGHUP calls, on the signal thread. It must not take long: a stop waits behind it.
 pub type Hook = Box<dyn Fn() + Send>;
+
+/// How long the end waits for a hook.
+const HOOK_END: Duration = Duration::from_secs(2);
 
 /// The thread that waits for signals.
 #[must_use = "without close() the thread is never joined"]
@@ -35,10 +39,10 @@ pub fn install(stop: &Stop, on_hangup: Vec<Hook>) -> io::Result<SignalThread> {
 }
 
 impl SignalThread {
-    /// Ends the thread and joins it. Signals that come later are ignored.
+    /// Ends the thread and joins it, unless a hook holds it. Signals that come later are ignored.
     pub fn close(self) {
         self.handle.close();
-        self.thread.join();
+        thread::join_or_leave([self.thread], Instant::now() + HOOK_END);
     }
 }
 

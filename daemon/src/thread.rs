@@ -21,34 +21,22 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// The name the thread was given.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Whether its work has ended.
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }
 
-    /// Waits for its end, however long it takes.
-    pub fn join(self) {
+    /// Waits for its end until `deadline`; tells the name of a thread that has not ended by then.
+    fn join_until(self, deadline: Instant) -> Result<(), String> {
+        let Err(RecvTimeoutError::Disconnected) = self.ended.recv_deadline(deadline) else {
+            return Err(self.name);
+        };
         if self.handle.join().is_err() {
             // The work's own panics are caught and logged: this one came from a destructor of a
             // thread local.
             log::error!("thread {} panicked while it ended", self.name);
         }
-    }
-
-    /// Waits for its end until `deadline`; gives the handle back when that has passed.
-    fn join_until(self, deadline: Instant) -> Result<(), Thread> {
-        match self.ended.recv_deadline(deadline) {
-            Err(RecvTimeoutError::Disconnected) => {
-                self.join();
-                Ok(())
-            }
-            Err(RecvTimeoutError::Timeout) => Err(self),
-        }
+        Ok(())
     }
 }
 
@@ -78,8 +66,15 @@ pub fn join_until(threads: impl IntoIterator<Item = Thread>, deadline: Instant) 
     threads
         .into_iter()
         .filter_map(|thread| thread.join_until(deadline).err())
-        .map(|thread| thread.name)
         .collect()
+}
+
+/// Joins threads until `deadline`. Those that have not ended by then are named in a warning and left
+/// running.
+pub fn join_or_leave(threads: impl IntoIterator<Item = Thread>, deadline: Instant) {
+    for name in join_until(threads, deadline) {
+        log::warn!("thread {name} did not end, it is left behind");
+    }
 }
 
 /// Runs `work`; a panic is logged with the running thread's name and `consequence`. `None` after
@@ -122,9 +117,9 @@ mod tests {
             sender.send(name).unwrap();
         })
         .unwrap();
-        assert_eq!(thread.name(), "named");
         assert_eq!(receiver.recv().unwrap().as_deref(), Some("named"));
-        thread.join();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        assert_eq!(join_until([thread], deadline), Vec::<String>::new());
     }
 
     #[test]
@@ -143,6 +138,17 @@ mod tests {
         assert!(ended.recv().is_err());
         assert_eq!(join_until([stuck, quick], Instant::now()), ["stuck"]);
         drop(release);
+    }
+
+    #[test]
+    fn who_does_not_end_in_time_is_left_running() {
+        let (release, wait) = crossbeam_channel::bounded::<()>(0);
+        let stuck = spawn("stuck", move || assert!(wait.recv().is_err())).unwrap();
+        let ended = stuck.ended.clone();
+        join_or_leave([stuck], Instant::now() + Duration::from_millis(10));
+        assert!(ended.try_recv().unwrap_err().is_empty());
+        drop(release);
+        assert!(ended.recv().is_err());
     }
 
     #[test]

@@ -31,12 +31,8 @@ impl Ticker {
         Ok(Ticker { thread })
     }
 
-    /// Waits until the ticking has ended. Trip the stop first.
-    pub fn join(self) {
-        self.thread.join();
-    }
-
-    /// Its thread, to be joined together with others until a deadline.
+    /// Its thread, to be joined until a deadline. It ends when the stop has tripped and the work in
+    /// progress is done.
     pub fn into_thread(self) -> Thread {
         self.thread
     }
@@ -56,6 +52,12 @@ fn tick(interval: Duration, stop: &Stop, mut work: impl FnMut()) {
 mod tests {
     use super::*;
 
+    fn assert_ends(ticker: Ticker) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let left = thread::join_until([ticker.into_thread()], deadline);
+        assert_eq!(left, Vec::<String>::new());
+    }
+
     #[test]
     fn it_works_at_once_and_the_stop_ends_a_long_wait() {
         let (sender, receiver) = crossbeam_channel::bounded(8);
@@ -66,7 +68,7 @@ mod tests {
         });
         receiver.recv_timeout(Duration::from_secs(30)).unwrap();
         stop.trip();
-        ticker.unwrap().join();
+        assert_ends(ticker.unwrap());
         assert!(receiver.try_recv().is_err());
     }
 
@@ -84,7 +86,7 @@ mod tests {
                 ending.trip();
             }
         });
-        ticker.unwrap().join();
+        assert_ends(ticker.unwrap());
         assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
     }
 
@@ -93,6 +95,6 @@ mod tests {
         let stop = Stop::new();
         stop.trip();
         let ticker = Ticker::start("never", Duration::ZERO, stop, || panic!("called"));
-        ticker.unwrap().join();
+        assert_ends(ticker.unwrap());
     }
 }

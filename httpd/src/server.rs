@@ -11,7 +11,6 @@ use daemon::status::StatusPort;
 use daemon::thread;
 use daemon::ticker::Ticker;
 use daemon::{Life, Ports, Stop};
-use log::warn;
 
 use crate::config::Config;
 use crate::globals::Current;
@@ -109,9 +108,7 @@ impl Httpd {
         self.server.shutdown();
         self.stop.trip();
         let watch = self.watch.map(Ticker::into_thread);
-        for name in thread::join_until(watch, Instant::now() + WATCH_END) {
-            warn!("thread {name} did not end, it is left behind");
-        }
+        thread::join_or_leave(watch, Instant::now() + WATCH_END);
         self.port.shutdown();
     }
 }

@@ -10,7 +10,6 @@ use daemon::status::StatusPort;
 use daemon::thread;
 use daemon::wire::Wire;
 use daemon::{Life, Ports};
-use log::warn;
 
 use crate::clock::epoch_secs;
 use crate::config::Config;
@@ -106,15 +105,9 @@ impl Storage {
     /// and closes the database.
     pub fn shutdown(self) {
         self.globals.metrics.frame.begin_stop();
-        let mut stuck = self.membership.leave();
+        self.membership.leave();
         self.server.shutdown();
-        stuck.extend(thread::join_until(
-            self.jobs.stop(),
-            Instant::now() + JOBS_END,
-        ));
-        for name in stuck {
-            warn!("thread {name} did not end, it is left behind");
-        }
+        thread::join_or_leave(self.jobs.stop(), Instant::now() + JOBS_END);
         self.globals.files.close();
         self.port.shutdown();
     }

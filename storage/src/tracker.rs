@@ -10,7 +10,6 @@ use client::ConnectionConfig;
 use daemon::Stop;
 use daemon::net::Server;
 use daemon::thread::{self, Thread};
-use log::warn;
 use parking_lot::Mutex;
 use proto::Address;
 use proto::tracker::Member;
@@ -83,16 +82,13 @@ impl Membership {
             .into_iter()
             .partition(|bond| trackers.contains(&bond.tracker));
         self.bonds = kept;
-        for name in leave(gone) {
-            warn!("thread {name} did not end, it is left behind");
-        }
+        leave(gone);
         Ok(())
     }
 
-    /// Leaves every tracker's list, as far as they answer in time; tells the threads that did not
-    /// end.
-    pub(crate) fn leave(self) -> Vec<String> {
-        leave(self.bonds)
+    /// Leaves every tracker's list, as far as they answer in time.
+    pub(crate) fn leave(self) {
+        leave(self.bonds);
     }
 }
 
@@ -113,10 +109,10 @@ impl Bond {
     }
 }
 
-fn leave(bonds: Vec<Bond>) -> Vec<String> {
+fn leave(bonds: Vec<Bond>) {
     for bond in &bonds {
         bond.stop.trip();
     }
     let threads = bonds.into_iter().map(|bond| bond.thread);
-    thread::join_until(threads, Instant::now() + GOODBYE)
+    thread::join_or_leave(threads, Instant::now() + GOODBYE);
 }

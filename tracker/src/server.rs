@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use daemon::net::Server;
 use daemon::status::StatusPort;
-use daemon::thread::Thread;
+use daemon::thread::{self, Thread};
 use daemon::ticker::Ticker;
 use daemon::wire::Wire;
 use daemon::{Life, Ports, Stop};
@@ -16,6 +17,9 @@ use crate::globals::Globals;
 use crate::metrics::Shown;
 use crate::service::TrackerService;
 use crate::{reach, status};
+
+/// How long the looks at the groups get to notice a stop: a database may be slow to answer.
+const STATUS_END: Duration = Duration::from_secs(2);
 
 /// A running tracker.
 pub struct Tracker {
@@ -94,7 +98,8 @@ impl Tracker {
         self.server.shutdown();
         // Closed first: the look at the groups may wait for it.
         self.globals.routes.close();
-        self.status.into_iter().for_each(Ticker::join);
+        let status = self.status.into_iter().map(Ticker::into_thread);
+        thread::join_or_leave(status, Instant::now() + STATUS_END);
         self.port.shutdown();
         reach::join(self.reach);
     }

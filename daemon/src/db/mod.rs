@@ -1,6 +1,8 @@
 //! Databases: the setting that names one, the errors of all engines, and the engines themselves.
 //! What is stored in them is the servers' own business.
 
+use std::time::Duration;
+
 mod availability;
 mod error;
 mod mysql;
@@ -16,3 +18,6 @@ pub use mysql::{
 };
 pub use sqlite::{Sqlite, Synchronous};
 pub use url::{DatabaseUrl, DatabaseUrlError, MysqlHost, MysqlUrl};
+
+/// How long closing a database waits for its threads: a disk or a server may hold them for ever.
+const CLOSE_TIME: Duration = Duration::from_secs(5);

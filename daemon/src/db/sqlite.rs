@@ -6,15 +6,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use parking_lot::Mutex;
 
-use super::{Availability, DbError};
+use super::{Availability, CLOSE_TIME, DbError};
 use crate::ticker::Ticker;
-use crate::{Stop, folders};
+use crate::{Stop, folders, thread};
 
 use fair_lock::FairLock;
 use mark::Mark;
@@ -246,17 +246,23 @@ impl Sqlite {
         self.shared.seen.availability()
     }
 
-    /// Finishes the writes that wait, unless another process keeps them from it, and closes every connection as soon as its reader is done.
-    /// Reads and writes that come later fail with [`DbError::Closed`]. Closing again does nothing.
+    /// Finishes the writes that wait, unless another process or the disk keeps them from it for long,
+    /// and closes every connection as soon as its reader is done. Reads and writes that come later
+    /// fail with [`DbError::Closed`]. Closing again does nothing.
     pub fn close(&self) {
+        let start = Instant::now();
         self.closing.trip();
         self.readers.close();
-        // The lock is held while joining, so that a second closer returns after the end too.
-        if let Some(watcher) = self.watcher.lock().take() {
-            watcher.join();
+        {
+            // The lock is held while joining, so that a second closer returns after the end too.
+            let mut watcher = self.watcher.lock();
+            thread::join_or_leave(
+                watcher.take().map(Ticker::into_thread),
+                start + CLOSE_TIME / 2,
+            );
         }
         // The last, because readers cannot remove the log.
-        self.writer.close();
+        self.writer.close(start + CLOSE_TIME);
     }
 }
 

@@ -223,7 +223,7 @@ fn systemd_is_asked_for_the_time_that_a_stop_may_take() {
     assert!(told().starts_with("RELOADING=1\n"));
     assert_eq!(told(), "READY=1");
     process.signal(Signal::TERM).unwrap();
-    assert_eq!(told(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=215000000");
+    assert_eq!(told(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=225000000");
     assert!(child.wait().unwrap().success());
 }
 

@@ -4,7 +4,7 @@
 //! server of a daemon that has nothing to do is looked at every half minute, too.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use super::connect::{Connector, Service, follow_cluster};
 use super::pool::{Gate, Pool};
 use super::schema::Schema;
 use crate::Stop;
-use crate::db::DbError;
+use crate::db::{CLOSE_TIME, DbError};
 use crate::thread::{self, Thread};
 
 const AWAY_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,12 +44,11 @@ impl Watcher {
         Ok(Watcher(Mutex::new(Some(thread))))
     }
 
-    /// Waits for its end. The lock is held meanwhile, so that a second closer returns after the
-    /// end too.
+    /// Waits for its end, but not for long: a server may be silent. The lock is held meanwhile, so
+    /// that a second closer returns after the end too.
     pub(super) fn join(&self) {
-        if let Some(thread) = self.0.lock().take() {
-            thread.join();
-        }
+        let mut thread = self.0.lock();
+        thread::join_or_leave(thread.take(), Instant::now() + CLOSE_TIME);
     }
 }
 

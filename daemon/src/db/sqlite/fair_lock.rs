@@ -37,6 +37,9 @@ pub(super) const LOCK_TIMEOUT: Duration = if cfg!(test) {
 /// The same during a stop: what a healthy process needs for its turn, and no more.
 const LOCK_TIMEOUT_AT_STOP: Duration = Duration::from_secs(1);
 
+/// How long a thread that waits for nothing gets to end.
+const THREAD_END: Duration = Duration::from_secs(1);
+
 /// The lock files of one database. They are never removed: a process that still has the old file
 /// open would hold another lock.
 #[derive(Debug)]
@@ -150,14 +153,10 @@ impl FairLock {
 impl Drop for FairLock {
     fn drop(&mut self) {
         drop(self.requests.take());
+        let now = Instant::now();
         let is_stuck = self.waiting.lock().is_under_way;
-        if let Some(thread) = self.thread.take() {
-            if is_stuck {
-                log::warn!("thread {} did not end, it is left behind", thread.name());
-            } else {
-                thread.join();
-            }
-        }
+        let end = if is_stuck { now } else { now + THREAD_END };
+        thread::join_or_leave(self.thread.take(), end);
     }
 }
 

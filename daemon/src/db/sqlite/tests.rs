@@ -231,6 +231,23 @@ fn closing_finishes_what_waits_and_refuses_what_comes() {
 }
 
 #[test]
+fn closing_leaves_a_write_behind_that_does_not_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Arc::new(open(&folder));
+    let (release, held) = hold(&db);
+    let (closed, is_closed) = crossbeam_channel::bounded(1);
+    let closing = Arc::clone(&db);
+    std::thread::spawn(move || {
+        closing.close();
+        closed.send(()).unwrap();
+    });
+    let is_closed = is_closed.recv_timeout(CLOSE_TIME + Duration::from_secs(30));
+    drop(release);
+    is_closed.unwrap();
+    held.wait().unwrap();
+}
+
+#[test]
 fn readers_are_bounded_and_survive_panics() {
     let folder = tempfile::tempdir().unwrap();
     let db = open(&folder);

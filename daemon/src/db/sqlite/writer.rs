@@ -95,13 +95,13 @@ impl Writer {
         self.jobs.lock().as_ref().map_or(0, Sender::len)
     }
 
-    /// Finishes the jobs in the queue and joins the thread.
-    pub(super) fn close(&self) {
+    /// Finishes the jobs in the queue and joins the thread until `end`: what it has not committed by
+    /// then is not acknowledged.
+    pub(super) fn close(&self, end: Instant) {
         drop(self.jobs.lock().take());
         // The lock is held while joining, so that a second closer returns after the end too.
-        if let Some(thread) = self.thread.lock().take() {
-            thread.join();
-        }
+        let mut thread = self.thread.lock();
+        thread::join_or_leave(thread.take(), end);
     }
 }
 
