@@ -97,7 +97,7 @@ fn a_trusted_proxy_has_no_limit_of_its_own() {
         ask(&mut stream);
         stream
     };
-    let mut of_proxy: Vec<_> = (0..5).map(|_| open(PROXY)).collect();
+    let mut of_proxy: Vec<_> = (0..3).map(|_| open(PROXY)).collect();
     of_proxy.iter_mut().for_each(ask);
     let mut of_other: Vec<_> = (0..3).map(|_| open(OTHER)).collect();
     assert_closed(&mut of_other[0]);
