@@ -25,8 +25,15 @@ impl Network {
         ips.map(|ip| Network { ip, bits: 0 }).into()
     }
 
-    /// An IPv4 address may come over IPv6.
-    pub(crate) fn has(&self, ip: IpAddr) -> bool {
+    /// The network that a host is taken to be in: 24 bits of an IPv4 address, 64 of an IPv6 address.
+    pub fn around(ip: IpAddr) -> Network {
+        let ip = ip.to_canonical();
+        let bits = if ip.is_ipv4() { 24 } else { 64 };
+        Network { ip, bits }
+    }
+
+    /// Whether an address is in it. An IPv4 address may come over IPv6.
+    pub fn has(&self, ip: IpAddr) -> bool {
         match (self.ip, ip.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(ip)) => {
                 let differ = net.to_bits() ^ ip.to_bits();
@@ -155,6 +162,20 @@ mod tests {
         }
         allowed.reload(&Network::everybody());
         assert!(is("::1") && is("198.51.100.1"));
+    }
+
+    #[test]
+    fn the_network_around_a_host_ends_with_its_last_byte_or_its_last_64_bits() {
+        for (host, inside, outside) in [
+            ("10.1.2.3", "10.1.2.255", "10.1.3.3"),
+            ("::ffff:10.1.2.3", "10.1.2.0", "10.1.1.255"),
+            ("2001:db8::1", "2001:db8::ff:1", "2001:db8:0:1::1"),
+            ("10.1.2.3", "10.1.2.3", "::1"),
+        ] {
+            let network = Network::around(host.parse().unwrap());
+            assert!(network.has(inside.parse().unwrap()), "{host} {inside}");
+            assert!(!network.has(outside.parse().unwrap()), "{host} {outside}");
+        }
     }
 
     #[test]

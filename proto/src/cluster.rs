@@ -89,6 +89,9 @@ pub struct Storage {
     pub beat_time: i64,
     /// What is wrong with its address or clock, a line for each thing.
     pub notes: Vec<String>,
+    /// Whether the tracker does not try to connect to its address: who advertises it is in another
+    /// network.
+    pub untried: bool,
     /// Whether clients are sent there while it is ACTIVE: not when nobody can connect.
     pub offered: bool,
     /// What it last reported; a C++ storage reports nothing.
@@ -107,6 +110,7 @@ impl Default for Storage {
             join_time: 0,
             beat_time: 0,
             notes: Vec::new(),
+            untried: false,
             offered: true,
             report: None,
         }

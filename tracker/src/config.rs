@@ -44,6 +44,8 @@ pub struct Config {
     pub new_users_per_address: u32,
     /// Whether it is tried to connect to members; those that cannot be are not offered to clients.
     pub check_addresses: bool,
+    /// Addresses that may be tried whoever advertises them.
+    pub check_networks: Vec<Network>,
     /// The file with the key of the administrators; absent: no order is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
@@ -96,6 +98,7 @@ impl Default for Config {
             new_users_per_minute: 10_000,
             new_users_per_address: 1_000,
             check_addresses: true,
+            check_networks: Vec::new(),
             admin_key_file: None,
             allow_hosts: Network::everybody(),
             cache: CacheConfig::default(),

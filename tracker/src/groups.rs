@@ -9,11 +9,12 @@ mod group;
 mod member;
 mod nodes;
 mod offers;
+mod place;
 mod reach;
 mod room;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(crate) use allegiance::Rival;
 use daemon::quota::network_of;
 use group::Group;
 pub(crate) use member::{Member, State};
-use reach::Reach;
+pub(crate) use place::Place;
+pub(crate) use reach::Reach;
 
 use crate::tries::Tries;
 
@@ -89,23 +91,6 @@ pub(crate) struct Limits {
     pub(crate) per_address: usize,
     /// A member that was not heard of for so long is OFFLINE.
     pub(crate) check_interval: Duration,
-}
-
-/// Where a storage joins, and as who.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    /// Where clients are to be sent.
-    pub(crate) addr: SocketAddr,
-    /// Where the connection comes from that joined.
-    pub(crate) peer: IpAddr,
-    /// Who it is, if it told.
-    pub(crate) node: Option<NodeId>,
-    /// Whether it takes orders under the digest of its node id, and remembers its cluster.
-    pub(crate) remembers: bool,
-    /// The cluster it joined before, if it told.
-    pub(crate) cluster: Option<ClusterId>,
-    /// What is odd about the address.
-    pub(crate) note: Option<Arc<str>>,
 }
 
 /// All groups that have members.
@@ -217,7 +202,7 @@ impl Groups {
             remembers: place.remembers,
             cluster: None,
             note: place.note,
-            reach: Reach::Untried,
+            reach: Reach::at_first(place.is_tried),
             heard: now.elapsed,
             join_number: ticket.join_number,
         };
@@ -229,7 +214,9 @@ impl Groups {
         }
         let of_peer = self.by_peer.entry(network_of(place.peer)).or_default();
         of_peer.insert(number, name.clone());
-        self.tries.set(number, name, now.elapsed);
+        if place.is_tried {
+            self.tries.set(number, name, now.elapsed);
+        }
         self.n_members += 1;
         let group = self.groups.entry(name.clone()).or_default();
         group.put(number, member);
@@ -299,7 +286,7 @@ impl Groups {
         member.beat_time = now.epoch;
         member.has_beaten = true;
         group.set_state(ticket.number, State::Active);
-        if before.state == State::Offline {
+        if before.state == State::Offline && before.reach != Reach::Believed {
             self.tries.set(ticket.number, &ticket.group, now.elapsed);
         }
         Some(before)

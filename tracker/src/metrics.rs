@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use crate::globals::Globals;
 use crate::groups::Count;
 
+/// Most storages that `/status` tells the reason of.
+const UNREACHABLE_MAX: usize = 100;
+
 pub(crate) struct TrackerMetrics {
     pub(crate) frame: Arc<Metrics>,
     /// The groups of users.
@@ -88,8 +91,14 @@ impl Subject for Shown {
                 .collect();
             (group.to_string(), states)
         });
+        let unreachable = self.0.groups.lock().why_unreachable(UNREACHABLE_MAX);
+        let unreachable = unreachable
+            .into_iter()
+            .map(|(addr, why)| json!({"address": addr.to_string(), "reason": why}));
+        let unreachable: Vec<Value> = unreachable.collect();
         json!({
             "groups": groups.collect::<Value>(),
+            "unreachable": unreachable,
             "bindings_cache": self.0.metrics.bindings.describe(),
         })
     }

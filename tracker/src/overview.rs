@@ -6,7 +6,7 @@ use proto::GroupName;
 use proto::cluster::{CLUSTER_REPORTS_MAX, Cluster, Group, Storage, Tracker};
 
 use crate::globals::Globals;
-use crate::groups::Member;
+use crate::groups::{Member, Reach};
 use crate::listing::status;
 
 /// The body of the reply: the groups of the database and those that have members.
@@ -54,8 +54,11 @@ fn notes(member: &Member, all_are_loopback: bool) -> Vec<String> {
             member.addr
         )
     });
+    let unreachable = member
+        .unreachable()
+        .map(|text| format!("{text}; the tracker's log has the reason"));
     let note = member.note.as_ref().map(ToString::to_string);
-    [member.unreachable(), loopback, note, clock(member)]
+    [unreachable, loopback, note, clock(member)]
         .into_iter()
         .flatten()
         .collect()
@@ -87,6 +90,7 @@ fn storage(member: &Member, all_are_loopback: bool, reports_left: &mut usize) ->
         join_time: join.join_time,
         beat_time: member.beat_time,
         notes: notes(member, all_are_loopback),
+        untried: member.reach == Reach::Believed,
         offered: member.is_offered(),
         report: report.cloned(),
     }

@@ -3,17 +3,23 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use daemon::allowed::Network;
 use proto::hello::Hello;
 use proto::{ErrorCode, Fault};
 
 use crate::groups::Place;
 
 /// The place of a storage that connects from `peer` and listens on `port`: what it advertises, or
-/// where it comes from.
+/// where it comes from. Addresses of `check_networks` are tried whoever advertises them.
 ///
 /// # Errors
 /// Bad request, when it advertises what cannot be its address; the message shows both.
-pub(crate) fn of(hello: Option<&Hello>, peer: IpAddr, port: u16) -> Result<Place, Fault> {
+pub(crate) fn of(
+    hello: Option<&Hello>,
+    peer: IpAddr,
+    port: u16,
+    check_networks: &[Network],
+) -> Result<Place, Fault> {
     let advertised = hello.and_then(|hello| hello.address);
     let addr = match advertised {
         Some(addr) => SocketAddr::new(addr.ip().to_canonical(), addr.port()),
@@ -50,8 +56,16 @@ pub(crate) fn of(hello: Option<&Hello>, peer: IpAddr, port: u16) -> Result<Place
         node: hello.map(|hello| hello.node.clone()),
         remembers: hello.is_some_and(|hello| hello.remembers),
         cluster: hello.and_then(|hello| hello.cluster.clone()),
+        is_tried: is_near(addr.ip(), peer) || check_networks.iter().any(|n| n.has(addr.ip())),
         note: note.map(Into::into),
     })
+}
+
+/// Whether who comes from `peer` may have the tracker connect to `ip`: a stranger must not choose a
+/// machine, and learn by it which of its ports are open.
+fn is_near(ip: IpAddr, peer: IpAddr) -> bool {
+    let is_this_machine = ip.is_loopback() && peer.is_loopback();
+    is_this_machine || Network::around(peer).has(ip)
 }
 
 #[cfg(test)]
@@ -72,8 +86,11 @@ mod tests {
     #[test]
     fn what_is_advertised_counts_unless_it_cannot_be_right() {
         let peer: IpAddr = "10.0.0.5".parse().unwrap();
-        let at = |address: Option<&str>| of(Some(&hello(address, "10.0.0.5")), peer, 23000);
-        assert_eq!(of(None, peer, 1).unwrap().addr.to_string(), "10.0.0.5:1");
+        let at = |address: Option<&str>| of(Some(&hello(address, "10.0.0.5")), peer, 23000, &[]);
+        assert_eq!(
+            of(None, peer, 1, &[]).unwrap().addr.to_string(),
+            "10.0.0.5:1"
+        );
         assert_eq!(at(None).unwrap().addr.to_string(), "10.0.0.5:23000");
         let addr = |address| at(Some(address)).unwrap().addr.to_string();
         assert_eq!(addr("203.0.113.7:4000"), "203.0.113.7:4000");
@@ -92,15 +109,36 @@ mod tests {
             }
         }
         let here: IpAddr = "127.0.0.1".parse().unwrap();
-        let own = of(Some(&hello(Some("127.0.0.1:1"), "127.0.0.1")), here, 1);
+        let own = of(Some(&hello(Some("127.0.0.1:1"), "127.0.0.1")), here, 1, &[]);
         assert_eq!(own.unwrap().addr.to_string(), "127.0.0.1:1");
+    }
+
+    #[test]
+    fn what_is_tried_is_near_who_joins_unless_it_is_named() {
+        let networks = ["172.16.0.0/12".parse().unwrap()];
+        for (peer, address, is_tried) in [
+            ("10.0.0.5", None, true),
+            ("10.0.0.5", Some("10.0.0.9:22"), true),
+            ("10.0.0.5", Some("10.0.1.9:22"), false),
+            ("10.0.0.5", Some("172.17.0.1:22"), true),
+            ("10.0.0.5", Some("[2001:db8::1]:22"), false),
+            ("2001:db8::5", Some("[2001:db8::9]:22"), true),
+            ("2001:db8::5", Some("[2001:db8:0:1::5]:22"), false),
+            ("127.0.0.1", Some("127.9.9.9:22"), true),
+            ("::1", Some("127.0.0.1:22"), true),
+            ("127.0.0.1", Some("192.0.2.1:22"), false),
+        ] {
+            let hello = hello(address, peer);
+            let place = of(Some(&hello), peer.parse().unwrap(), 23000, &networks);
+            assert_eq!(place.unwrap().is_tried, is_tried, "{peer} {address:?}");
+        }
     }
 
     #[test]
     fn translated_addresses_are_noted_unless_one_is_advertised() {
         let peer: IpAddr = "203.0.113.7".parse().unwrap();
         let note = |address| {
-            let place = of(Some(&hello(address, "172.17.0.2")), peer, 23000).unwrap();
+            let place = of(Some(&hello(address, "172.17.0.2")), peer, 23000, &[]).unwrap();
             place.note
         };
         let text = note(None).unwrap();

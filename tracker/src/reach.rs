@@ -67,9 +67,9 @@ fn try_one(globals: &Globals, ticket: &Ticket, addr: SocketAddr) {
         return;
     };
     let name = &member.join.member;
-    match member.unreachable() {
+    match member.why_unreachable() {
         Some(why) => warn!(
-            "{}/{}: {why}; clients are not sent there: is it the address that clients use? See \
+            "{}/{}: {addr} cannot be connected to: {why}; clients are not sent there: is it the address that clients use? See \
              advertise{more}",
             name.group, name.hostname
         ),

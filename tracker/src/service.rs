@@ -79,7 +79,9 @@ impl TrackerService {
             port: join.port,
             node: session.hello.as_ref().map(|hello| hello.node.clone()),
         };
-        let entered = place::of(session.hello.as_ref(), ip_of(peer), join.port).and_then(|place| {
+        let networks = &globals.config.check_networks;
+        let place = place::of(session.hello.as_ref(), ip_of(peer), join.port, networks);
+        let entered = place.and_then(|place| {
             let at = place.addr;
             let joined = globals.groups.lock().join(place, join, now)?;
             Ok((at, joined))

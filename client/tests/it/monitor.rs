@@ -99,9 +99,13 @@ fn check(trackers: &[&str]) -> (i32, String) {
 
 #[test]
 fn the_page_has_the_words_of_fdfs_monitor() {
-    let fake = tracker(&Arc::new(Mutex::new(cluster())));
+    let mut cluster = cluster();
+    cluster.groups[0].storages[1].untried = true;
+    let fake = tracker(&Arc::new(Mutex::new(cluster)));
     let output = monitor(&[fake.address.as_str()], &[]);
     assert_eq!(code(&output), 0);
+    // Nothing is wrong with it.
+    assert_eq!(check(&[fake.address.as_str()]).0, 0);
     let page = stdout(&output);
     for line in [
         "tracker server count=1, current server index=0",
@@ -114,6 +118,7 @@ fn the_page_has_the_words_of_fdfs_monitor() {
         "readable server count = 2",
         "\tStorage 2:",
         "\t\thost = 10.0.0.2:23000  ACTIVE",
+        "\t\taddress = not tried, see check_networks of the trackers",
         "\t\tread write mode = both (normal)",
         "\t\tversion = 1.2.3",
         "\t\ttotal_upload_count = 45035",

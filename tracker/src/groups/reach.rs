@@ -14,13 +14,16 @@ use super::{Groups, Member, State, Ticket};
 pub(crate) enum Reach {
     /// Not tried yet.
     Untried,
+    /// Never tried: who advertises the address connects from another network.
+    Believed,
     /// It could.
     Good,
     /// It could not, so many times in a row.
     Bad {
         /// How often.
         times: u32,
-        /// Why.
+        /// Why. It tells a stranger of the network of the tracker: it is for the tracker's own log and
+        /// status port, never for a reply.
         why: Arc<str>,
     },
 }
@@ -43,6 +46,16 @@ impl Groups {
         active()
             .find_map(Member::unreachable)
             .or_else(|| active().find_map(drained))
+    }
+
+    /// The first `max` ACTIVE members that cannot be connected to, and why.
+    pub(crate) fn why_unreachable(&self, max: usize) -> Vec<(SocketAddr, String)> {
+        let active = self.groups.values().flat_map(|group| {
+            let active = group.active.iter();
+            active.filter_map(|number| group.members.get(number))
+        });
+        let unreachable = active.filter_map(|m| Some((m.addr, m.why_unreachable()?.to_owned())));
+        unreachable.take(max).collect()
     }
 
     /// The member that is to be tried now; it is not named again before [`Groups::tried`].
@@ -91,18 +104,31 @@ impl Groups {
 }
 
 impl Member {
-    /// Why it cannot be connected to, if that is so.
+    /// That it cannot be connected to, if that is so, for everybody.
     pub(crate) fn unreachable(&self) -> Option<String> {
+        let is_bad = self.reach.is_bad();
+        is_bad.then(|| format!("{} cannot be connected to", self.addr))
+    }
+
+    /// Why it cannot be connected to, if that is so, for the administrators of this tracker.
+    pub(crate) fn why_unreachable(&self) -> Option<&str> {
         match &self.reach {
-            Reach::Bad { why, .. } if self.reach.is_bad() => {
-                Some(format!("{} cannot be connected to: {why}", self.addr))
-            }
+            Reach::Bad { why, .. } if self.reach.is_bad() => Some(why),
             _ => None,
         }
     }
 }
 
 impl Reach {
+    /// Of a member that joins.
+    pub(super) fn at_first(is_tried: bool) -> Reach {
+        if is_tried {
+            Reach::Untried
+        } else {
+            Reach::Believed
+        }
+    }
+
     /// Whether clients are better not sent there.
     pub(crate) fn is_bad(&self) -> bool {
         matches!(self, Reach::Bad { times, .. } if *times >= BAD_TIMES)
@@ -112,13 +138,14 @@ impl Reach {
     fn pause(&self) -> Duration {
         match self {
             Reach::Bad { times, .. } => RETRY_BAD.saturating_mul(*times).min(RETRY_GOOD),
-            Reach::Untried | Reach::Good => RETRY_GOOD,
+            Reach::Untried | Reach::Believed | Reach::Good => RETRY_GOOD,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Place;
     use super::super::tests::{ip, join, limits, now, place};
     use super::*;
 
@@ -144,12 +171,30 @@ mod tests {
         assert!(turned(&mut groups, 6, Some("refused")));
         assert_eq!(groups.active(&group, 0, ip(9)), [SocketAddr::new(ip(2), 1)]);
         let why = groups.why_none(&group).unwrap();
-        assert_eq!(why, "127.0.0.1:1 cannot be connected to: refused");
+        assert_eq!(why, "127.0.0.1:1 cannot be connected to");
+        let told = groups.why_unreachable(9);
+        assert_eq!(told, [("127.0.0.1:1".parse().unwrap(), "refused".into())]);
         assert!(!turned(&mut groups, 16, Some("refused")));
         assert!(turned(&mut groups, 31, None));
         assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
         // Loopback addresses are of no use to clients elsewhere.
         assert_eq!(groups.active(&group, 0, [10, 0, 0, 1].into()), []);
+    }
+
+    #[test]
+    fn an_address_that_is_believed_is_never_tried() {
+        let mut groups = Groups::new(limits(10));
+        let place = Place {
+            is_tried: false,
+            ..place(ip(1), 1)
+        };
+        let ticket = groups.join(place, join(1, 1, 1), now(0)).unwrap().ticket;
+        groups.beat(&ticket, now(1)).unwrap();
+        groups.check(now(60));
+        groups.beat(&ticket, now(61)).unwrap();
+        assert!(groups.next_try(now(99).elapsed).is_none());
+        let group: GroupName = "g1".parse().unwrap();
+        assert_eq!(groups.active(&group, 0, ip(9)).len(), 1);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The groups against a model that knows nothing but a list.
 
+use std::net::SocketAddr;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -35,6 +37,7 @@ pub(super) fn place(ip: IpAddr, port: u16) -> Place {
         node: None,
         remembers: false,
         cluster: None,
+        is_tried: true,
         note: None,
     }
 }

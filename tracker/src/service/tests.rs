@@ -510,6 +510,7 @@ fn a_reload_waits_for_no_database() {
     assert_eq!(*globals.app_ids.read(), config.app_ids);
 }
 
+mod addresses;
 mod clocks;
 mod clusters;
 mod routing;

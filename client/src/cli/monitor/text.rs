@@ -104,6 +104,9 @@ fn of_storage(page: &mut String, storage: &Storage) {
     for note in &storage.notes {
         put("note", note);
     }
+    if storage.untried {
+        put("address", "not tried, see check_networks of the trackers");
+    }
     for warning in storage.report.iter().flat_map(|report| &report.warnings) {
         put("warning", warning);
     }
