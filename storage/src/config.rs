@@ -46,7 +46,7 @@ pub struct Config {
     /// The idservers, tried in turn.
     pub idservers: Vec<Address>,
     /// Folders that hold the files, taken in turn. All storages of a group write the same paths.
-    /// What stands here is the key of the numbers at the idserver; see [`folder_of`].
+    /// What stands here is the key of the numbers at the idserver, a final slash too.
     pub store_paths: Vec<String>,
     /// Folders of rows that another configuration or the C++ system has written: files there are
     /// read and removed, none is made.
