@@ -88,7 +88,13 @@ fn files_are_kept_for_later_runs_which_notice_a_wrong_byte() {
     let file = OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(&[byte ^ 1], 200_000).unwrap();
     let (code, figures) = bench(&fixture, &read);
-    assert_eq!((code, figures.errors["wrong bytes"].count), (7, 20));
+    // The comparison sees the wrong byte, or the library withholds the end of the damaged file.
+    let kinds = ["wrong bytes", "damaged"].into_iter();
+    let n_wrong: u64 = kinds
+        .filter_map(|kind| figures.errors.get(kind))
+        .map(|errors| errors.count)
+        .sum();
+    assert_eq!((code, n_wrong), (7, 20), "{figures:?}");
     assert!(figures.operation("download").is_none(), "{figures:?}");
 }
 

@@ -60,8 +60,13 @@ impl Fixture {
         format!("http://{httpd}/files/{id}")
     }
 
+    /// A page, as soon as its server listens: a daemon's status port does so a moment after the
+    /// port that the start waits for.
     pub fn get(&self, url: &str, range: Option<&str>) -> Page {
-        Browser::new(PATIENCE).get(url, range).unwrap()
+        wait_for("the page", || {
+            let page = Browser::new(PATIENCE).get(url, range);
+            page.map_err(|e| format!("{e:#}"))
+        })
     }
 
     /// What HTTP serves of a file is this content.
