@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use proto::{Address, FileKey};
+use rustix::net::{RecvFlags, recv};
 
 use crate::connection::DISCARD_MAX;
 use crate::content_check::ContentCheck;
@@ -125,6 +126,20 @@ impl Download {
         note_source(&mut self.sources, connection.address());
         connection.advance(n);
         self.count(n);
+    }
+
+    /// The next bytes as far as they have come, which stay to be read; 0 if that is unknown. Does not
+    /// wait. The storage may be given up before they are read, and another one may send others.
+    pub fn peek(&self, buf: &mut [u8]) -> usize {
+        let connection = self.connection.as_ref();
+        let Some(connection) = connection.filter(|ours| ours.is_ours() && self.held.is_empty())
+        else {
+            return 0;
+        };
+        let left = connection.body_left();
+        let len = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        recv(connection.stream(), &mut buf[..len], flags).map_or(0, |(n, _)| n)
     }
 
     /// As a read, but does not wait for [`Download::stream`]: `None` when no bytes for the reader

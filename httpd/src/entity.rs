@@ -11,9 +11,9 @@ use crate::media_type::{self, Role};
 use crate::signature;
 use crate::target::Target;
 
-/// No playlist is larger, in bytes: a day of segments of six seconds is less. Larger files are not
-/// looked at for whether their name fits.
-const PLAYLIST_MAX: u64 = 1 << 20;
+/// Size of the largest file with a name whose first bytes are looked at for each request, in bytes:
+/// a playlist of a day in segments of six seconds is smaller.
+const LOOK_MAX: u64 = 1 << 20;
 
 /// Size and validators of a file (RFC 9110, 8.8).
 #[derive(Debug, Clone)]
@@ -56,43 +56,60 @@ impl Entity {
     }
 }
 
+/// The beginning of a file, as far as it is on its way already.
+pub(crate) struct Beginning<'a> {
+    /// The first bytes, which tell the type.
+    pub(crate) first: Option<Download>,
+    /// The content of the answer.
+    pub(crate) content: Option<&'a Download>,
+}
+
 /// The type of a file: what its name stands for, else its id, else its first bytes. `None` if the
 /// name means another file, see [`media_type::reconcile`].
 ///
 /// # Errors
-/// The file's first bytes cannot be had. They may be at hand in `first`.
+/// The file's first bytes cannot be had. They may be at hand in `beginning`.
 pub(crate) fn media_type(
     client: &Client,
     types: &Types,
     target: &Target,
     entity: &Entity,
-    first: Option<Download>,
+    beginning: Beginning<'_>,
 ) -> Result<Option<&'static str>, Error> {
     let by_id = media_type::of_name(target.key.file.as_str());
-    let look = || look(client, &target.key, entity.size, first);
-    let by_content = || type_by_content(types, &target.key, entity, look);
+    let look = || look(client, &target.key, entity.size, beginning);
+    let key = type_key(&target.key, entity);
+    // A C++ storage knows nothing that a type could be remembered by.
+    let costs_each_time = key.is_none() && entity.size > LOOK_MAX;
+    let by_content = || type_by_content(types, key, look);
     let Some(named) = target.name.as_deref().and_then(media_type::of_name) else {
         return by_id.map_or_else(by_content, Ok).map(Some);
     };
     let found = match by_id {
         Some(by_id) if Role::of(by_id) != Role::Other => by_id,
-        _ if entity.size > PLAYLIST_MAX => return Ok(Some(named)),
+        _ if costs_each_time => return Ok(Some(named)),
         _ => by_content()?,
     };
     Ok(media_type::reconcile(named, found))
 }
 
+/// What the type of a file is remembered by; `None` if another file under the same id would pass for
+/// this one.
+fn type_key(file: &FileKey, entity: &Entity) -> Option<Key> {
+    match (entity.checksum, &entity.tag) {
+        (Some(checksum), _) => Some(Key::Content(checksum)),
+        (None, Some(tag)) => Some(Key::File(file.clone(), tag.clone())),
+        (None, None) => None,
+    }
+}
+
 fn type_by_content(
     types: &Types,
-    file: &FileKey,
-    entity: &Entity,
+    key: Option<Key>,
     look: impl FnOnce() -> Result<&'static str, Error>,
 ) -> Result<&'static str, Error> {
-    let key = match (entity.checksum, &entity.tag) {
-        (Some(checksum), _) => Key::Content(checksum),
-        (None, Some(tag)) => Key::File(file.clone(), tag.clone()),
-        // Another file under the same id would pass for this one.
-        (None, None) => return look(),
+    let Some(key) = key else {
+        return look();
     };
     if let Some(known) = types.get(&key) {
         return Ok(known);
@@ -106,19 +123,24 @@ fn look(
     client: &Client,
     file: &FileKey,
     size: u64,
-    first: Option<Download>,
+    beginning: Beginning<'_>,
 ) -> Result<&'static str, Error> {
-    let range = (0, signature::LEN.min(size));
-    let at_hand = first.filter(|first| (first.offset(), first.remaining()) == range);
+    let len = signature::LEN.min(size);
+    let mut bytes = [0; signature::LEN as usize];
+    let bytes = &mut bytes[..len as usize];
+    let Beginning { first, content } = beginning;
+    if content.is_some_and(|content| content.offset() == 0 && content.peek(bytes) == bytes.len()) {
+        return Ok(signature::media_type(bytes));
+    }
+    let at_hand = first.filter(|first| (first.offset(), first.remaining()) == (0, len));
     let mut download = match at_hand {
         Some(first) => first,
-        None => client.read_range(file, 0, Some(range.1))?,
+        None => client.read_range(file, 0, Some(len))?,
     };
-    let mut bytes = Vec::new();
     download
-        .read_to_end(&mut bytes)
+        .read_exact(bytes)
         .map_err(|e| e.downcast().unwrap_or_else(Error::Source))?;
-    Ok(signature::media_type(&bytes))
+    Ok(signature::media_type(bytes))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use proto::storage::Span;
 
 use crate::body::{Frame, Origin, content_range};
 use crate::conditional::{self, Verdict};
-use crate::entity::{self, Entity};
+use crate::entity::{self, Beginning, Entity};
 use crate::file_name;
 use crate::globals::{Current, Globals};
 use crate::limited_source;
@@ -135,9 +135,26 @@ impl Service {
             first,
             content,
         } = found;
+        let globals = self.globals.look();
+        let Globals { client, types, .. } = &*globals;
+        let beginning = Beginning {
+            first,
+            content: content.as_ref(),
+        };
+        let Some(media_type) = entity::media_type(client, types, target, &entity, beginning)?
+        else {
+            return Ok(Response::text(status::NOT_FOUND, "not found"));
+        };
+        let file = File {
+            target,
+            group,
+            entity: &entity,
+            media_type,
+        };
+        // Preconditions only count for what would succeed without them (RFC 9110, 13.2.1).
         match conditional::judge(request, &entity) {
             Verdict::Proceed => {}
-            Verdict::NotModified => return Ok(not_modified(&entity)),
+            Verdict::NotModified => return Ok(file.not_modified()),
             Verdict::Failed => {
                 return Ok(Response::text(
                     status::PRECONDITION_FAILED,
@@ -149,17 +166,6 @@ impl Service {
         if ranges == Ranges::Unsatisfiable {
             return Ok(unsatisfiable(&entity));
         }
-        let globals = self.globals.look();
-        let Globals { client, types, .. } = &*globals;
-        let Some(media_type) = entity::media_type(client, types, target, &entity, first)? else {
-            return Ok(Response::text(status::NOT_FOUND, "not found"));
-        };
-        let file = File {
-            target,
-            group,
-            entity: &entity,
-            media_type,
-        };
         match ranges {
             Ranges::Some(stretches) => match stretches[..] {
                 [stretch] => {
@@ -282,13 +288,27 @@ impl File<'_> {
         }
     }
 
-    /// The head of an answer that carries content. Anybody may have stored the file, so a browser
-    /// must not run it in the name of this site, whatever the answer calls it.
+    /// The head of an answer that carries content.
     fn describe(&self, status: u16, content_type: impl Into<String>) -> Response {
-        let mut response = validated(status, self.entity)
-            .with("Content-Type", content_type)
-            // The type above is all there is to know: no browser is to guess another.
-            .with("X-Content-Type-Options", "nosniff");
+        let response = validated(status, self.entity).with("Content-Type", content_type);
+        self.restrict(response)
+    }
+
+    /// A cache that holds an answer takes the fields of a 304 over into it (RFC 9111, 3.2): the
+    /// restrictions are among them, because the answer may be older than they are.
+    fn not_modified(&self) -> Response {
+        let response = Response {
+            length: self.entity.size,
+            ..validated(status::NOT_MODIFIED, self.entity)
+        };
+        self.restrict(response)
+    }
+
+    /// The response with the fields that tell a browser what not to do. Anybody may have stored the
+    /// file, so a browser must not run it in the name of this site, whatever type the answer has.
+    fn restrict(&self, response: Response) -> Response {
+        // The type is all there is to know: no browser is to guess another.
+        let mut response = response.with("X-Content-Type-Options", "nosniff");
         let name = self.target.name.as_deref();
         let (kind, csp) = match Display::of(self.media_type) {
             Display::Inline => ("inline", None),
@@ -314,13 +334,6 @@ fn validated(status: u16, entity: &Entity) -> Response {
         response = response.with("Last-Modified", httpdate::fmt_http_date(modified));
     }
     response
-}
-
-fn not_modified(entity: &Entity) -> Response {
-    Response {
-        length: entity.size,
-        ..validated(status::NOT_MODIFIED, entity)
-    }
 }
 
 fn unsatisfiable(entity: &Entity) -> Response {

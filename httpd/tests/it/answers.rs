@@ -121,6 +121,47 @@ fn head_is_get_less_the_body() {
     }
 }
 
+/// A cache takes the fields of a 304 over into the answer that it holds (RFC 9111, 3.2), which may be
+/// of a time with other restrictions.
+#[test]
+fn all_answers_about_a_file_describe_it_alike() {
+    const OF_CONTENT: [&str; 4] = ["date", "content-type", "content-length", "content-range"];
+    let files: [(&str, &[u8]); 3] = [
+        ("x", MP4),
+        ("h", b"<script>alert(origin)</script>"),
+        ("m", b"<?xml version=\"1.0\"?><MPD></MPD>"),
+    ];
+    let front = Front::with(&files);
+    for path in [
+        "/files/x",
+        "/files/x/a.mp4",
+        "/files/h",
+        "/files/h/a.html",
+        "/files/m/a.mpd",
+    ] {
+        let whole = front.get(path, &[]);
+        let tag = whole.field("etag").unwrap().to_owned();
+        let described = |mut answer: Answer| {
+            let fields = &mut answer.fields;
+            fields.retain(|(name, _)| !OF_CONTENT.contains(&name.as_str()));
+            answer.fields
+        };
+        let expected = described(whole);
+        for (method, field, status) in [
+            ("HEAD", ("Range", ""), 200),
+            ("GET", ("Range", "bytes=1-3"), 206),
+            ("GET", ("Range", "bytes=1-3,7-8"), 206),
+            ("GET", ("If-None-Match", &tag), 304),
+            ("HEAD", ("If-None-Match", &tag), 304),
+            ("GET", ("If-Modified-Since", LAST_MODIFIED), 304),
+        ] {
+            let answer = front.connect().ask(method, path, &[field]);
+            assert_eq!(answer.status, status, "{method} {path} {field:?}");
+            assert_eq!(described(answer), expected, "{method} {path} {field:?}");
+        }
+    }
+}
+
 #[test]
 fn preconditions_are_weighed_in_order() {
     let front = Front::with(&[("x", MP4)]);

@@ -1,6 +1,6 @@
 //! Types of answers, and what a browser is told to do with them.
 
-use super::support::{Answer, Front, Storage};
+use super::support::{Answer, Front, LAST_MODIFIED, Storage};
 
 const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\0\0isommp42 and so on";
 const PAGE: &[u8] = b"<script>alert(origin)</script>";
@@ -121,9 +121,18 @@ fn the_name_of_a_segment_does_not_yield_the_playlist() {
             "/files/v/seg0.ts",
             "/files/v/index.m3u8",
         ] {
-            for (method, range) in [("GET", ""), ("HEAD", ""), ("GET", "bytes=3-5")] {
-                let answer = front.connect().ask(method, path, &[("Range", range)]);
-                assert_eq!(answer.status, 404, "{method} {path}");
+            // Neither a precondition nor a range counts for what is not there (RFC 9110, 13.2.1).
+            for (method, field) in [
+                ("GET", ("Range", "")),
+                ("HEAD", ("Range", "")),
+                ("GET", ("Range", "bytes=3-5")),
+                ("GET", ("Range", "bytes=99999-")),
+                ("GET", ("If-None-Match", "*")),
+                ("GET", ("If-Modified-Since", LAST_MODIFIED)),
+                ("GET", ("If-Match", "\"other\"")),
+            ] {
+                let answer = front.connect().ask(method, path, &[field]);
+                assert_eq!(answer.status, 404, "{method} {path} {field:?}");
             }
         }
         for (path, media_type) in [
@@ -145,6 +154,33 @@ fn the_name_of_a_segment_does_not_yield_the_playlist() {
                 (200, Some(media_type)),
                 "{path}"
             );
+        }
+    }
+}
+
+/// A day of segments of one second is more than 1 MiB.
+#[test]
+fn the_size_of_a_playlist_does_not_matter() {
+    let playlist = [b"#EXTM3U\n", &b"#EXTINF:1,\nseg.ts\n".repeat(200_000)[..]].concat();
+    let media = [MP4, &[0; 3_000_000]].concat();
+    for (method, field) in [
+        ("GET", ("Range", "")),
+        ("HEAD", ("Range", "")),
+        ("GET", ("Range", "bytes=0-")),
+        ("GET", ("Range", "bytes=2000000-")),
+        ("GET", ("If-None-Match", "\"other\"")),
+    ] {
+        // What one answer remembers is of no use to the next.
+        let front = Front::with(&[("p", &playlist), ("v", &media)]);
+        for (path, found) in [
+            ("/files/p/seg0.ts", false),
+            ("/files/p/index.m3u8", true),
+            ("/files/v/film.mp4", true),
+            ("/files/v/index.m3u8", false),
+        ] {
+            let answer = front.connect().ask(method, path, &[field]);
+            let is_found = matches!(answer.status, 200 | 206);
+            assert_eq!(is_found, found, "{method} {path} {field:?}");
         }
     }
 }
