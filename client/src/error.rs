@@ -202,8 +202,9 @@ impl Error {
         }
     }
 
-    /// One error out of those of all attempts: the only one as it is, several in a list.
-    pub(crate) fn all_failed(what: &'static str, mut errors: Vec<Error>) -> Error {
+    /// Joins the errors of all attempts: a single error stays as it is, several become
+    /// [`Error::AllFailed`].
+    pub fn all_failed(what: &'static str, mut errors: Vec<Error>) -> Error {
         match (errors.pop(), errors.is_empty()) {
             (None, _) => Error::NoServer("server"),
             (Some(only), true) => only,

@@ -26,8 +26,6 @@
 //! # }
 //! ```
 
-pub mod cli;
-
 mod config;
 mod error;
 mod error_kind;

@@ -7,8 +7,8 @@ use crate::messages::collect;
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
 const CITATION: &str = "(docs/protocol.md, ";
-const CRATES: [&str; 7] = [
-    "proto", "daemon", "tracker", "idserver", "storage", "httpd", "client",
+const CRATES: [&str; 8] = [
+    "proto", "daemon", "tracker", "idserver", "storage", "httpd", "client", "cli",
 ];
 
 #[test]

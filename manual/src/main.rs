@@ -39,7 +39,7 @@ fn write_all(folder: &Path) -> anyhow::Result<()> {
     }
     let completion = fresh(folder.join("completion"))?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        let mut command = client::cli::command();
+        let mut command = cli::command();
         clap_complete::generate_to(shell, &mut command, "tnv", &completion)
             .with_context(|| format!("cannot write to {}", completion.display()))?;
     }
@@ -48,7 +48,7 @@ fn write_all(folder: &Path) -> anyhow::Result<()> {
 
 /// All man pages by their file names.
 fn pages() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-    let mut pages = command_page::with_subcommands(client::cli::command(), "1", &notes_of_tnv())?;
+    let mut pages = command_page::with_subcommands(cli::command(), "1", &notes_of_tnv())?;
     for daemon in daemons::all() {
         pages.extend(command_page::with_subcommands(daemon, "8", daemons::NOTES)?);
     }

@@ -1,50 +1,13 @@
 //! Content that does not match the checksum of its row.
 
 use std::io::{Read, Seek, SeekFrom};
-use std::sync::Arc;
 
 use client::{Client, Error, ErrorKind, RemoteFile};
-use proto::storage::{FileStat, REPLY, StorageRequest};
-use proto::{ErrorCode, Head};
-
-use crate::cli::{Setup, code, stderr, stdout};
-use crate::storage::{Act, FakeStorage, Memory};
-use crate::support::{cluster, content, key, memory_with};
+use proto::ErrorCode;
+use test_peers::storage::{Act, FakeStorage, damaged_storage};
+use test_peers::support::{cluster, content, key, memory_with};
 
 const LEN: usize = 700_000;
-
-fn damaged(good: &[u8]) -> Vec<u8> {
-    let mut bytes = good.to_vec();
-    bytes[LEN / 2] ^= 1;
-    bytes
-}
-
-/// Has the row of the file, and content with another bit.
-fn bad(memory: &Arc<Memory>) -> FakeStorage {
-    FakeStorage::start(memory, |_, request| {
-        let file = damaged(&content(LEN));
-        let mut body = match request {
-            StorageRequest::Read(read) => {
-                let (start, len) = read.span.within(LEN as u64);
-                let checksum = client::checksum_of(&mut &content(LEN)[..]).unwrap();
-                let stat = FileStat {
-                    size: LEN as u64,
-                    modified: 1_700_000_000,
-                    checksum: Some(checksum),
-                };
-                let part = &file[start as usize..][..len as usize];
-                [stat.encode(), part.to_vec()].concat()
-            }
-            StorageRequest::Download(range) => {
-                file[range.offset as usize..][..range.size as usize].to_vec()
-            }
-            _ => return Act::Serve,
-        };
-        let mut bytes = Head::reply(REPLY, body.len() as u64).encode().to_vec();
-        bytes.append(&mut body);
-        Act::RawAndClose(bytes)
-    })
-}
 
 fn read_all(client: &Client) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -55,7 +18,10 @@ fn read_all(client: &Client) -> std::io::Result<Vec<u8>> {
 #[test]
 fn a_damaged_file_has_no_end_and_the_next_read_asks_another_storage() {
     let memory = memory_with(&key("f"), &content(LEN));
-    let (bad, good) = (bad(&memory), FakeStorage::good(&memory));
+    let (bad, good) = (
+        damaged_storage(&key("f"), &content(LEN)),
+        FakeStorage::good(&memory),
+    );
     let (_tracker, client) = cluster(&[&bad, &good]);
     let mut download = client.download(&key("f")).unwrap();
     let mut bytes = Vec::new();
@@ -75,7 +41,10 @@ fn a_damaged_file_has_no_end_and_the_next_read_asks_another_storage() {
 #[test]
 fn a_remote_file_that_is_read_through_is_compared() {
     let memory = memory_with(&key("f"), &content(LEN));
-    let (bad, good) = (bad(&memory), FakeStorage::good(&memory));
+    let (bad, good) = (
+        damaged_storage(&key("f"), &content(LEN)),
+        FakeStorage::good(&memory),
+    );
     let (_tracker, client) = cluster(&[&bad, &good]);
     let mut file = RemoteFile::open(&client, &key("f")).unwrap();
     let error = file.read_to_end(&mut Vec::new()).unwrap_err();
@@ -85,34 +54,6 @@ fn a_remote_file_that_is_read_through_is_compared() {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).unwrap();
     assert!(bytes == content(LEN));
-}
-
-#[test]
-fn the_command_line_downloads_again_from_another_storage() {
-    let memory = memory_with(&key("f"), &content(LEN));
-    let (bad, good) = (bad(&memory), FakeStorage::good(&memory));
-    let setup = Setup::new(&[&bad, &good]);
-    let output = setup.run(&["download", "f", "--json"]);
-    assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert!(setup.read("f").unwrap() == content(LEN));
-    assert!(stdout(&output).contains("\"verified\":true"));
-    let address = bad.fake.address.as_str();
-    assert!(stderr(&output).contains(address), "{}", stderr(&output));
-    assert_eq!(bad.requests(), ["read"]);
-}
-
-#[test]
-fn damaged_at_every_storage_is_damaged() {
-    let memory = memory_with(&key("f"), &content(LEN));
-    let storages = [bad(&memory), bad(&memory)];
-    let setup = Setup::new(&[&storages[0], &storages[1]]);
-    for args in [&["download", "f"][..], &["download", "f", "-o", "-"]] {
-        let output = setup.run(args);
-        assert_eq!(code(&output), 7, "{}", stderr(&output));
-    }
-    assert_eq!(setup.dir.path().read_dir().unwrap().count(), 0);
-    // Both were asked for the file, the first of them also for standard output.
-    assert_eq!(storages[1].requests(), ["read"]);
 }
 
 #[test]

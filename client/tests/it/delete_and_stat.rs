@@ -5,9 +5,8 @@ use std::sync::Arc;
 use client::{ErrorKind, Stat, checksum_of};
 use proto::ErrorCode;
 use proto::storage::StorageRequest;
-
-use crate::storage::{Act, FakeStorage, Memory};
-use crate::support::{cluster, content, key, memory_with};
+use test_peers::storage::{Act, FakeStorage, Memory};
+use test_peers::support::{cluster, content, key, memory_with};
 
 #[test]
 fn stat_tells_what_the_storage_knows() {

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use client::{Client, Error, ErrorKind, Opening, RemoteFile};
 use proto::ErrorCode;
 use proto::storage::{Span, StorageRequest};
-
-use crate::fake::{DEADLINE, dead_address};
-use crate::storage::{Act, FakeStorage, Memory};
-use crate::support::{cluster, config, content, key, memory_with};
-use crate::tracker::FakeTracker;
+use test_peers::fake::{DEADLINE, dead_address};
+use test_peers::storage::{Act, FakeStorage, Memory};
+use test_peers::support::{cluster, config, content, key, memory_with};
+use test_peers::tracker::FakeTracker;
 
 const LEN: usize = 1_300_000;
 

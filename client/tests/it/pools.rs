@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use client::{Client, Connection, ConnectionConfig, ErrorKind, PoolConfig, PoolManager};
 use proto::storage::{self, StorageRequest, decode_file_size, encode_file_size};
 use proto::{ErrorCode, Fault};
-
-use crate::fake::{DEADLINE, Fake, dead_address, drain, read_request, reply};
-use crate::storage::{Act, FakeStorage};
-use crate::support::{cluster, config, content, key, memory_with};
+use test_peers::fake::{DEADLINE, Fake, dead_address, drain, read_request, reply};
+use test_peers::storage::{Act, FakeStorage};
+use test_peers::support::{cluster, config, content, key, memory_with};
 
 fn pools(idle_max: usize) -> PoolManager {
     let config = PoolConfig {

@@ -3,9 +3,8 @@
 use client::{Error, ErrorKind, ProtocolError};
 use proto::storage::REPLY;
 use proto::{Head, STATUS_FAILURE};
-
-use crate::storage::{Act, FakeStorage};
-use crate::support::{cluster, content, key, memory_with};
+use test_peers::storage::{Act, FakeStorage};
+use test_peers::support::{cluster, content, key, memory_with};
 
 fn head(body_len: i64, command: u8, status: u8) -> Vec<u8> {
     let head = Head {

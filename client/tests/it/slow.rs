@@ -9,12 +9,10 @@ use proto::idserver::IdRequest;
 use proto::storage::{Span, StorageRequest};
 use proto::tracker::TrackerRequest;
 use proto::{Head, IdKey, idserver, storage, tracker};
-
-use crate::cli::{Setup, code, stderr};
-use crate::fake::{DEADLINE, Fake, drip, read_request, reply};
-use crate::storage::{Act, FakeStorage};
-use crate::support::{cluster, config, content, key, memory_with};
-use crate::tracker::FakeTracker;
+use test_peers::fake::{DEADLINE, Fake, drip, read_request, reply, silent};
+use test_peers::storage::{Act, FakeStorage};
+use test_peers::support::{cluster, config, content, key, memory_with};
+use test_peers::tracker::FakeTracker;
 
 /// Shorter than the time-out of the tests' client, which is 1 s: each byte would renew a time-out
 /// of single reads.
@@ -111,26 +109,6 @@ fn a_tracker_that_drips_is_given_up_for_the_next() {
         let began = Instant::now();
         client.groups().unwrap();
         assert!(began.elapsed() < Duration::from_millis(2900));
-    }
-}
-
-/// Takes requests and says nothing.
-fn silent<R: proto::Request>() -> Fake {
-    Fake::start(|_, stream| while read_request::<R>(stream).is_some() {})
-}
-
-#[test]
-fn a_silent_tracker_costs_a_command_little() {
-    let storage = FakeStorage::good(&memory_with(&key("f"), b"abc"));
-    let setup = Setup::new(&[&storage]);
-    let silent = silent::<TrackerRequest>();
-    let trackers = format!("{};{}", silent.address, setup.tracker.fake.address);
-    for _ in 0..4 {
-        let began = Instant::now();
-        let output = setup.run(&["--trackers", &trackers, "stat", "f"]);
-        assert_eq!(code(&output), 0, "{}", stderr(&output));
-        // The time-out of the command line is 30 s.
-        assert!(began.elapsed() < Duration::from_secs(2) + SLACK);
     }
 }
 

@@ -11,11 +11,10 @@ use proto::idserver::{self, IdRequest, encode_id};
 use proto::storage::Span;
 use proto::tracker::{self, TrackerRequest};
 use proto::{ErrorCode, Fault, IdKey, Request};
-
-use crate::fake::{Fake, dead_address, read_request, reply};
-use crate::storage::{Act, FakeStorage, Memory};
-use crate::support::{cluster, config, content, key, memory_with};
-use crate::tracker::{FakeTracker, refuse};
+use test_peers::fake::{Fake, dead_address, read_request, reply};
+use test_peers::storage::{Act, FakeStorage, Memory};
+use test_peers::support::{cluster, config, content, key, memory_with};
+use test_peers::tracker::{FakeTracker, refuse};
 
 #[test]
 fn a_dead_tracker_costs_nothing_but_a_try() {

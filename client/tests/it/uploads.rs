@@ -6,11 +6,10 @@ use std::sync::Arc;
 use client::{Client, Error, ErrorKind, Uploaded, checksum_of};
 use proto::storage::{REPLY, StorageRequest};
 use proto::{ErrorCode, Fault, FileKey};
-
-use crate::fake::dead_address;
-use crate::storage::{Act, FakeStorage, Memory};
-use crate::support::{cluster, content, key, memory_with};
-use crate::tracker::FakeTracker;
+use test_peers::fake::dead_address;
+use test_peers::storage::{Act, FakeStorage, Memory};
+use test_peers::support::{cluster, content, key, memory_with};
+use test_peers::tracker::FakeTracker;
 
 /// More than the sockets of both ends can hold between them, even with the largest buffers.
 const LARGE: usize = 32 << 20;
@@ -72,7 +71,7 @@ fn a_dead_or_full_storage_is_passed_over() {
     let memory = Arc::new(Memory::default());
     let good = FakeStorage::good(&memory);
     let tracker = FakeTracker::start(&[&dead_address(), &good.fake.address]);
-    let client = Client::new(crate::support::config(&tracker));
+    let client = Client::new(test_peers::support::config(&tracker));
     upload(&client, &key("f0"), &content(LEN)).unwrap();
     for (n, code) in [
         ErrorCode::NoSpace,

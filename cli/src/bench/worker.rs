@@ -1,0 +1,297 @@
+//! What one thread does: it picks an operation, carries it out and takes the time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use client::{Connection, ConnectionConfig};
+use load::content::next_random;
+use load::{BUFFER_LEN, Done, Failure, Meter, Worker};
+use proto::idserver::IdRequest;
+use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
+use proto::{Address, idserver};
+
+use super::failure::{self, WRONG_BYTES};
+use super::files::{Shelf, Stored};
+use super::http::{Part, Player};
+use super::mix::{Mix, Operation};
+
+/// Most files a thread leaves stored at a time; beyond it, the oldest one makes room.
+const OWN_MAX: usize = 100_000;
+
+/// What all threads are told.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) mix: Mix,
+    /// Sizes of files to store; not empty.
+    pub(super) sizes: Vec<u64>,
+    pub(super) range_len: u64,
+    /// Files to read; not empty if the mix reads.
+    pub(super) files: Vec<Stored>,
+    pub(super) connection: ConnectionConfig,
+    pub(super) id_request: IdRequest,
+}
+
+/// The servers that a thread asks without the library's pools.
+#[derive(Debug)]
+pub(super) struct Peers {
+    pub(super) tracker: Address,
+    pub(super) idserver: Option<Address>,
+    pub(super) player: Option<Player>,
+}
+
+/// One thread.
+#[derive(Debug)]
+pub(super) struct Hand {
+    task: Arc<Task>,
+    /// Absent if nobody said whose files; then nothing of the mix needs them.
+    shelf: Option<Shelf>,
+    tracker: Raw,
+    idserver: Option<Raw>,
+    player: Option<Player>,
+    last_number: Option<u64>,
+    random: u64,
+    buffer: Vec<u8>,
+    /// Files it has stored, the oldest first.
+    own: VecDeque<Stored>,
+}
+
+/// A connection of its own to one server.
+#[derive(Debug)]
+struct Raw {
+    address: Address,
+    connection: Option<Connection>,
+    request: Vec<u8>,
+}
+
+impl Hand {
+    pub(super) fn new(task: Arc<Task>, shelf: Option<Shelf>, peers: Peers, seed: u64) -> Hand {
+        let saddrs = shelf.as_ref().map(|shelf| {
+            TrackerRequest::Saddrs(Saddrs {
+                app: shelf.app.clone(),
+                user: shelf.user.clone(),
+                file: None,
+            })
+        });
+        let saddrs = saddrs.map(|request| request.encode()).unwrap_or_default();
+        let id_request = task.id_request.encode();
+        Hand {
+            task,
+            shelf,
+            tracker: Raw::new(peers.tracker, saddrs),
+            idserver: peers.idserver.map(|address| Raw::new(address, id_request)),
+            player: peers.player,
+            last_number: None,
+            random: seed,
+            buffer: vec![0; BUFFER_LEN],
+            own: VecDeque::new(),
+        }
+    }
+
+    /// The files it has stored and not removed.
+    pub(super) fn own(&self) -> &VecDeque<Stored> {
+        &self.own
+    }
+
+    /// Reads every file of its own back, and compares it.
+    pub(super) fn read_back(&mut self) -> Vec<Failure> {
+        let meter = Meter::default();
+        let Some(shelf) = &self.shelf else {
+            return Vec::new();
+        };
+        let read = |file| shelf.read(file, None, &mut self.buffer, &meter).err();
+        self.own.iter().filter_map(read).collect()
+    }
+
+    /// Removes every file of its own.
+    pub(super) fn remove(&mut self) -> Vec<Failure> {
+        let Some(shelf) = &self.shelf else {
+            return Vec::new();
+        };
+        let own = std::mem::take(&mut self.own);
+        own.iter().filter_map(|f| shelf.delete(f).err()).collect()
+    }
+
+    /// Stores one file of its own.
+    pub(super) fn upload(&mut self, meter: &Meter) -> Result<(), Failure> {
+        let seed = self.next_random();
+        let size = self.one_of(self.task.sizes.len());
+        let size = self.task.sizes[size];
+        let stored = self.shelf()?.upload(seed, size, meter)?;
+        self.own.push_back(stored);
+        Ok(())
+    }
+
+    fn shelf(&self) -> Result<&Shelf, Failure> {
+        let no_user = || failure::new("usage", "no user is given");
+        self.shelf.as_ref().ok_or_else(no_user)
+    }
+
+    fn next_random(&mut self) -> u64 {
+        next_random(&mut self.random)
+    }
+
+    fn one_of(&mut self, len: usize) -> usize {
+        (self.next_random() % len as u64) as usize
+    }
+
+    /// Carries out an operation. Returns when it was done, or when that part of it was that counts.
+    fn act(&mut self, operation: Operation, meter: &Meter) -> Result<Instant, Failure> {
+        match operation {
+            Operation::Upload => self.upload(meter)?,
+            Operation::Delete => self.delete()?,
+            Operation::Saddrs => self.saddrs()?,
+            Operation::Id => self.number()?,
+            Operation::Download | Operation::Range | Operation::Stat => {
+                self.read(operation, meter)?;
+            }
+            Operation::Http | Operation::HttpRange | Operation::HttpSeek => {
+                return self.play(operation, meter);
+            }
+        }
+        Ok(Instant::now())
+    }
+
+    fn delete(&mut self) -> Result<(), Failure> {
+        match self.own.pop_front() {
+            Some(file) => self.shelf()?.delete(&file),
+            None => Err(failure::new("usage", "nothing to delete")),
+        }
+    }
+
+    fn read(&mut self, operation: Operation, meter: &Meter) -> Result<(), Failure> {
+        let task = Arc::clone(&self.task);
+        let file = &task.files[self.one_of(task.files.len())];
+        if operation == Operation::Stat {
+            return self.shelf()?.stat(file);
+        }
+        let range = (operation == Operation::Range).then(|| self.range_of(file));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = match self.shelf() {
+            Ok(shelf) => shelf.read(file, range, &mut buffer, meter),
+            Err(failure) => Err(failure),
+        };
+        self.buffer = buffer;
+        result
+    }
+
+    fn play(&mut self, operation: Operation, meter: &Meter) -> Result<Instant, Failure> {
+        let task = Arc::clone(&self.task);
+        let file = &task.files[self.one_of(task.files.len())];
+        let (offset, len) = self.range_of(file);
+        let part = match operation {
+            // No range of an empty file can be asked for.
+            _ if file.size == 0 => Part::Whole,
+            Operation::HttpRange => Part::Range(offset, len),
+            Operation::HttpSeek => Part::Seek(offset),
+            _ => Part::Whole,
+        };
+        let Some(player) = &mut self.player else {
+            return Err(failure::new("usage", "no HTTP server is given"));
+        };
+        let first_byte = player.get(&file.id, part, &file.content(), &mut self.buffer, meter)?;
+        Ok(match operation {
+            Operation::HttpSeek => first_byte,
+            _ => Instant::now(),
+        })
+    }
+
+    /// Offset and length of a range by chance.
+    fn range_of(&mut self, file: &Stored) -> (u64, u64) {
+        let len = self.task.range_len.min(file.size);
+        let offset = self.next_random() % (file.size - len + 1);
+        (offset, len)
+    }
+
+    fn saddrs(&mut self) -> Result<(), Failure> {
+        let config = &self.task.connection;
+        let max = tracker::SADDRS_REPLY_MAX;
+        let body = self.tracker.call(config, tracker::REPLY, max)?;
+        let reply = SaddrsReply::decode(&body)
+            .map_err(|error| failure::new("protocol", error.to_string()))?;
+        if reply.addresses.is_empty() {
+            return Err(failure::new("unavailable", "no active storage is known"));
+        }
+        Ok(())
+    }
+
+    /// Numbers come from one server in this thread, so each is above the last one.
+    fn number(&mut self) -> Result<(), Failure> {
+        let Some(idserver) = &mut self.idserver else {
+            return Err(failure::new("usage", "no idserver is given"));
+        };
+        let body = idserver.call(&self.task.connection, idserver::REPLY, 8)?;
+        let number = idserver::decode_id(&body)
+            .map_err(|error| failure::new("protocol", error.to_string()))?;
+        if let Some(last) = self.last_number.replace(number)
+            && number <= last
+        {
+            let message = format!("number {number} came after {last}");
+            return Err(failure::new(WRONG_BYTES, message));
+        }
+        Ok(())
+    }
+
+    /// Sees to it, before the clock starts, that an upload has room and a delete has a file. Such
+    /// a delete becomes an upload.
+    fn make_ready(&mut self, operation: Operation) -> Operation {
+        match operation {
+            Operation::Delete if self.own.is_empty() => Operation::Upload,
+            Operation::Upload if self.own.len() >= OWN_MAX => {
+                // What remains is reported when it cannot be removed at the end either.
+                if let (Some(shelf), Some(file)) = (&self.shelf, self.own.pop_front())
+                    && shelf.delete(&file).is_err()
+                {
+                    self.own.push_back(file);
+                }
+                operation
+            }
+            operation => operation,
+        }
+    }
+}
+
+impl Worker for Hand {
+    fn step(&mut self, meter: &Meter) -> Done {
+        let random = self.next_random();
+        let picked = self.task.mix.pick(random);
+        let operation = self.make_ready(picked);
+        let begun = Instant::now();
+        let result = self.act(operation, meter);
+        let until = *result.as_ref().unwrap_or(&begun);
+        Done {
+            operation: operation as usize,
+            took: until.duration_since(begun),
+            failure: result.err(),
+        }
+    }
+}
+
+impl Raw {
+    fn new(address: Address, request: Vec<u8>) -> Raw {
+        Raw {
+            address,
+            connection: None,
+            request,
+        }
+    }
+
+    fn call(
+        &mut self,
+        config: &ConnectionConfig,
+        reply: u8,
+        max: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(
+                Connection::connect(&self.address, config).map_err(|error| failure::of(&error))?,
+            ),
+        };
+        connection.call(&self.request, reply, max).map_err(|error| {
+            self.connection
+                .take_if(|connection| !connection.is_usable());
+            failure::of(&error)
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! The command line `tnv`: see `cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,227 @@
+//! What all trackers say, put together; and where they differ. Pure.
+
+use std::collections::BTreeMap;
+
+use proto::Address;
+use proto::cluster::{Cluster, Group, Storage, Tracker};
+use proto::group_list;
+use proto::report::{Drain, Space};
+use serde::Serialize;
+
+use super::idservers::{self, Idserver};
+use super::status_page::StatusPage;
+
+/// The cluster.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct View {
+    pub(super) trackers: Vec<Answer>,
+    /// The groups by name. Of a member that several trackers know, what one says that has it ACTIVE;
+    /// of several the one that knows most, of equals the one that heard of it last.
+    pub(super) groups: Vec<Group>,
+    /// Where trackers do not say the same, a line for each thing.
+    pub(super) differences: Vec<String>,
+    /// Storages that a tracker refused.
+    pub(super) refused: Vec<String>,
+    /// The idservers as the storages find them.
+    pub(super) idservers: Vec<Idserver>,
+    /// What servers say that no tracker knows.
+    pub(super) status_ports: Vec<StatusPage>,
+}
+
+/// What became of the question to one tracker.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    pub(super) address: Address,
+    /// About itself; a C++ tracker tells nothing.
+    pub(super) tracker: Option<Tracker>,
+    /// Why it did not answer.
+    pub(super) error: Option<String>,
+}
+
+impl View {
+    pub(super) fn new(
+        answers: Vec<(Address, Result<Cluster, String>)>,
+        status_ports: Vec<StatusPage>,
+    ) -> View {
+        let clusters: Vec<(&Address, &Cluster)> = answers
+            .iter()
+            .filter_map(|(address, answer)| Some((address, answer.as_ref().ok()?)))
+            .collect();
+        let groups = merge(&clusters);
+        let differences = differences(&clusters, &groups);
+        let refused = clusters.iter().flat_map(|(address, cluster)| {
+            let texts = cluster.refused.iter();
+            texts.map(move |refused| format!("{} (by tracker {address})", refused.text))
+        });
+        let refused = refused.collect();
+        let trackers = answers.iter().map(|(address, answer)| Answer {
+            address: address.clone(),
+            tracker: answer.as_ref().ok().map(|cluster| cluster.tracker.clone()),
+            error: answer.as_ref().err().cloned(),
+        });
+        View {
+            trackers: trackers.collect(),
+            idservers: idservers::of(&groups),
+            status_ports,
+            groups,
+            differences,
+            refused,
+        }
+    }
+
+    /// How many trackers answered.
+    pub(super) fn answered(&self) -> usize {
+        let answered = self.trackers.iter().filter(|t| t.error.is_none());
+        answered.count()
+    }
+
+    /// What is wrong with idservers and with what answers at status ports, a line for each.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let pages = self.status_ports.iter();
+        let pages = pages.filter(|page| page.state != "ok");
+        let idservers = self.idservers.iter().filter_map(Idserver::trouble);
+        idservers.chain(pages.map(StatusPage::text)).collect()
+    }
+
+    /// What is wrong with trackers: those that did not answer, or have no database, or warn.
+    pub(super) fn errors(&self) -> Vec<String> {
+        let error = |answer: &Answer| {
+            let address = &answer.address;
+            let database = answer.tracker.as_ref().map(|t| t.database_error.as_str());
+            match (&answer.error, database) {
+                (Some(error), _) => Some(format!("tracker {address} does not answer: {error}")),
+                (None, Some(text)) if !text.is_empty() => {
+                    Some(format!("tracker {address} has no database: {text}"))
+                }
+                _ => None,
+            }
+        };
+        let warnings = |answer: &Answer| {
+            let warnings = answer.tracker.iter().flat_map(|t| t.warnings.clone());
+            let address = answer.address.clone();
+            let lines = warnings.map(move |text| format!("tracker {address}: {text}"));
+            lines.collect::<Vec<_>>()
+        };
+        let errors = self.trackers.iter().filter_map(error);
+        errors
+            .chain(self.trackers.iter().flat_map(warnings))
+            .collect()
+    }
+}
+
+fn merge(clusters: &[(&Address, &Cluster)]) -> Vec<Group> {
+    let mut merged: BTreeMap<&str, Group> = BTreeMap::new();
+    for group in clusters.iter().flat_map(|(_, cluster)| &cluster.groups) {
+        let into = merged.entry(&group.name).or_insert_with(|| Group {
+            name: group.name.clone(),
+            ..Group::default()
+        });
+        into.open |= group.open;
+        into.unregistered |= group.unregistered;
+        for storage in &group.storages {
+            let same = |known: &&mut Storage| known.address == storage.address;
+            match into.storages.iter_mut().find(same) {
+                Some(known) if rank(known) >= rank(storage) => {}
+                Some(known) => *known = storage.clone(),
+                None => into.storages.push(storage.clone()),
+            }
+        }
+    }
+    merged.into_values().collect()
+}
+
+/// Which of two entries of a storage counts: one that lives before one that a tracker lost, then the
+/// fuller.
+fn rank(storage: &Storage) -> (bool, (bool, bool, i64)) {
+    (is_active(storage), fullness(storage))
+}
+
+/// How much an entry tells. A C++ tracker's has neither report nor node id, and times without a
+/// zone: only among equals the later beat counts.
+pub(crate) fn fullness(storage: &Storage) -> (bool, bool, i64) {
+    let Storage { report, node, .. } = storage;
+    (report.is_some(), !node.is_empty(), storage.beat_time)
+}
+
+fn differences(clusters: &[(&Address, &Cluster)], groups: &[Group]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for group in groups {
+        let at = |cluster: &&Cluster| -> Option<Group> {
+            let mut groups = cluster.groups.iter();
+            groups.find(|other| other.name == group.name).cloned()
+        };
+        let open = |cluster: &Cluster| match at(&cluster) {
+            Some(group) if group.open => "open".to_owned(),
+            _ => "closed".to_owned(),
+        };
+        lines.extend(difference(clusters, &group.name, open));
+        for storage in &group.storages {
+            let status = |cluster: &Cluster| {
+                let storages = at(&cluster).map(|group| group.storages).unwrap_or_default();
+                let mut found = storages.into_iter();
+                let found = found.find(|other| other.address == storage.address);
+                found.map_or("unknown".to_owned(), |found| found.status)
+            };
+            let name = format!("{} {}", group.name, storage.address);
+            lines.extend(difference(clusters, &name, status));
+        }
+    }
+    lines
+}
+
+fn difference(
+    clusters: &[(&Address, &Cluster)],
+    name: &str,
+    say: impl Fn(&Cluster) -> String,
+) -> Option<String> {
+    let said: Vec<(&Address, String)> = clusters
+        .iter()
+        .map(|(address, cluster)| (*address, say(cluster)))
+        .collect();
+    if said.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+        return None;
+    }
+    let said = said
+        .iter()
+        .map(|(address, what)| format!("{what} at {address}"));
+    Some(format!("{name} is {}", said.collect::<Vec<_>>().join(", ")))
+}
+
+/// Whether a tracker heard of it lately.
+pub(super) fn is_active(storage: &Storage) -> bool {
+    storage.status == group_list::Storage::ACTIVE
+}
+
+/// Whether clients are sent there.
+pub(super) fn is_readable(storage: &Storage) -> bool {
+    let serves = storage.report.as_ref();
+    let serves = serves.is_none_or(|report| report.downloads);
+    is_active(storage) && storage.offered && serves
+}
+
+/// Whether uploads have a chance there.
+pub(super) fn is_writable(storage: &Storage) -> bool {
+    let takes = storage.report.as_ref().is_none_or(|report| report.uploads);
+    is_readable(storage) && takes && drain(storage) == Drain::None
+}
+
+pub(super) fn drain(storage: &Storage) -> Drain {
+    let report = storage.report.as_ref();
+    report.map_or(Drain::None, |report| report.drain)
+}
+
+/// What a storage reports that an operator should look after, with its name.
+pub(super) fn warnings(group: &Group, storage: &Storage) -> Vec<String> {
+    let reported = storage.report.iter().flat_map(|report| &report.warnings);
+    reported
+        .map(|warning| format!("{} {}: {warning}", group.name, storage.address))
+        .collect()
+}
+
+/// Room in a group: its storages see the same files, so that the one with the least counts. Nothing
+/// when none of those that live reports.
+pub(super) fn space(group: &Group) -> Option<Space> {
+    let live = group.storages.iter().filter(|storage| is_readable(storage));
+    live.filter_map(|storage| Some(storage.report.as_ref()?.space))
+        .min_by_key(|space| (space.available, space.free))
+}

@@ -1,0 +1,148 @@
+//! `tnv stat`, `tnv delete` and `tnv groups`.
+
+use std::fmt::Write;
+
+use anyhow::Context as _;
+use chrono::{DateTime, SecondsFormat};
+use client::Stat;
+use proto::Escaped;
+use proto::cluster::{Cluster, Group};
+use serde::Serialize;
+
+use super::Context;
+use super::args::Ids;
+use super::exit::Failures;
+
+#[derive(Serialize)]
+struct StatLine<'a> {
+    id: &'a str,
+    size: u64,
+    /// RFC 3339, in UTC.
+    modified: Option<String>,
+    /// XXH3-128 in hex.
+    checksum: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DeleteLine<'a> {
+    id: &'a str,
+    deleted: bool,
+}
+
+#[derive(Serialize)]
+struct GroupLine<'a> {
+    group: &'a str,
+    storages: Vec<StorageLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct StorageLine<'a> {
+    address: &'a str,
+    hostname: &'a str,
+    version: &'a str,
+    status: &'a str,
+    /// Times in RFC 3339, in UTC.
+    startup_time: Option<String>,
+    join_time: Option<String>,
+    beat_time: Option<String>,
+}
+
+pub(super) fn stat(context: &Context, ids: &Ids, failures: &mut Failures) -> anyhow::Result<()> {
+    context.settings.user()?;
+    for id in &ids.ids {
+        let result = stat_one(context, id).with_context(|| format!("stat {id}"));
+        failures.note_named(&context.output, ("id", id), result);
+    }
+    Ok(())
+}
+
+fn stat_one(context: &Context, id: &str) -> anyhow::Result<()> {
+    let stat: Stat = context.client.stat(&context.settings.key(id)?)?;
+    let modified = stat.modified.and_then(utc);
+    let line = StatLine {
+        id,
+        size: stat.size,
+        modified,
+        checksum: stat.checksum.map(|checksum| format!("{checksum:032x}")),
+    };
+    let text = format!(
+        "{id} size={} modified={} checksum={}",
+        line.size,
+        line.modified.as_deref().unwrap_or("-"),
+        line.checksum.as_deref().unwrap_or("-"),
+    );
+    context.output.result(&line, &text)
+}
+
+pub(super) fn delete(context: &Context, ids: &Ids, failures: &mut Failures) -> anyhow::Result<()> {
+    context.settings.user()?;
+    for id in &ids.ids {
+        let result = delete_one(context, id).with_context(|| format!("delete {id}"));
+        failures.note_named(&context.output, ("id", id), result);
+    }
+    Ok(())
+}
+
+fn delete_one(context: &Context, id: &str) -> anyhow::Result<()> {
+    context.client.delete(&context.settings.key(id)?)?;
+    context.output.result(&DeleteLine { id, deleted: true }, "")
+}
+
+pub(super) fn groups(context: &Context) -> anyhow::Result<()> {
+    let cluster = cluster(context).context("groups")?;
+    for group in &cluster.groups {
+        context.output.result(&line_of(group), &text_of(group))?;
+    }
+    Ok(())
+}
+
+/// What the first tracker that answers knows.
+fn cluster(context: &Context) -> Result<Cluster, client::Error> {
+    let mut errors = Vec::new();
+    for tracker in &context.settings.client.trackers {
+        match context.client.cluster_of(tracker) {
+            Ok(cluster) => return Ok(cluster),
+            Err(error) => errors.push(error),
+        }
+    }
+    Err(client::Error::all_failed("asking the trackers", errors))
+}
+
+fn line_of(group: &Group) -> GroupLine<'_> {
+    let storages = group.storages.iter().map(|storage| StorageLine {
+        address: &storage.address,
+        hostname: &storage.hostname,
+        version: &storage.version,
+        status: &storage.status,
+        startup_time: utc(storage.start_time),
+        join_time: utc(storage.join_time),
+        beat_time: utc(storage.beat_time),
+    });
+    GroupLine {
+        group: &group.name,
+        storages: storages.collect(),
+    }
+}
+
+fn text_of(group: &Group) -> String {
+    let mut text = group.name.clone();
+    for storage in &group.storages {
+        let beat = utc(storage.beat_time);
+        let beat = beat.as_deref().unwrap_or("-");
+        let _ = write!(
+            text,
+            "\n  {:<21} {:<7} {:<6} {}  last beat {beat}",
+            Escaped(&storage.address),
+            storage.status,
+            Escaped(&storage.version),
+            Escaped(&storage.hostname),
+        );
+    }
+    text
+}
+
+/// Seconds since the epoch as RFC 3339, in UTC; nothing for a time that is not known.
+fn utc(secs: i64) -> Option<String> {
+    let time = DateTime::from_timestamp(secs, 0).filter(|_| secs != 0)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}

@@ -1,0 +1,185 @@
+//! Settings: the command line (which clap has merged with the environment) over a file over the
+//! defaults.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use client::ClientConfig;
+use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId, settings_mistake};
+use serde::{Deserialize, Deserializer};
+
+use super::args::Global;
+use super::exit::Mistake;
+use super::units::parse_duration;
+
+const DEFAULT_APP: &str = "tnvideo";
+/// Where the build was told that the system's settings lie.
+const SYSCONFDIR: &str = match option_env!("TNV_SYSCONFDIR") {
+    Some(folder) => folder,
+    None => "/etc",
+};
+const DEFAULT_TRACKER: &str = "127.0.0.1:21000";
+
+/// All settings, checked.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) client: ClientConfig,
+    pub(super) app: AppId,
+    /// Absent if nobody gave one: `groups` needs none.
+    user: Option<UserId>,
+    /// The file with the administrators' key.
+    pub(super) admin_key_file: Option<PathBuf>,
+    /// Whom `monitor` asks besides the trackers.
+    pub(super) monitor: StatusPorts,
+}
+
+/// The status ports of servers that no tracker knows.
+#[derive(Debug, Default)]
+pub(super) struct StatusPorts {
+    pub(super) idservers: Vec<Address>,
+    pub(super) httpds: Vec<Address>,
+}
+
+/// The section `[monitor]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct MonitorSection {
+    idservers: Vec<String>,
+    httpds: Vec<String>,
+}
+
+/// The settings file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsFile {
+    trackers: Option<Vec<String>>,
+    app: Option<String>,
+    user: Option<String>,
+    #[serde(default, deserialize_with = "duration")]
+    connect_timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    io_timeout: Option<Duration>,
+    bind: Option<IpAddr>,
+    admin_key_file: Option<PathBuf>,
+    #[serde(default)]
+    monitor: MonitorSection,
+}
+
+impl Settings {
+    /// # Errors
+    /// A [`Mistake`] of usage in the chain: a file that cannot be read, or a value that is none.
+    pub(super) fn load(global: &Global) -> anyhow::Result<Settings> {
+        let file = load_file(global.config.as_deref())?;
+        let trackers = match (&global.trackers, file.trackers) {
+            (Some(list), _) => parse_list(list)?,
+            (None, Some(list)) => parse_each(&list)?,
+            (None, None) => parse_each(&[DEFAULT_TRACKER.to_owned()])?,
+        };
+        if trackers.is_empty() {
+            return Err(Mistake::usage("no tracker is given").into());
+        }
+        let app = global.app.clone().or(file.app);
+        let user = global.user.clone().or(file.user);
+        let mut client = ClientConfig::new(trackers);
+        let connection = &mut client.connection;
+        if let Some(timeout) = file.connect_timeout {
+            connection.connect_timeout = timeout;
+        }
+        if let Some(timeout) = global.timeout.or(file.io_timeout) {
+            connection.io_timeout = timeout;
+        }
+        if let Some(timeout) = global.timeout {
+            connection.connect_timeout = connection.connect_timeout.min(timeout);
+        }
+        connection.bind = file.bind;
+        Ok(Settings {
+            client,
+            app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(mistake)?,
+            user: user.map(UserId::new).transpose().map_err(mistake)?,
+            admin_key_file: file.admin_key_file,
+            monitor: StatusPorts {
+                idservers: parse_each(&file.monitor.idservers)?,
+                httpds: parse_each(&file.monitor.httpds)?,
+            },
+        })
+    }
+
+    /// The application.
+    pub(super) fn app(&self) -> &AppId {
+        &self.app
+    }
+
+    /// The user, without whom no file can be named.
+    pub(super) fn user(&self) -> Result<&UserId, Mistake> {
+        self.user.as_ref().ok_or_else(|| {
+            Mistake::usage("no user is given: use --user, TNV_USER or `user` in the settings file")
+        })
+    }
+
+    /// The file of the user with this id.
+    pub(super) fn key(&self, id: &str) -> Result<FileKey, Mistake> {
+        let file = FileId::new(id).map_err(mistake)?;
+        self.key_of(file)
+    }
+
+    /// The same for an id that was checked before.
+    pub(super) fn key_of(&self, file: FileId) -> Result<FileKey, Mistake> {
+        Ok(FileKey {
+            app: self.app.clone(),
+            user: self.user()?.clone(),
+            file,
+        })
+    }
+}
+
+/// The file that was named, which must exist; or the first default one that does.
+fn load_file(named: Option<&Path>) -> anyhow::Result<SettingsFile> {
+    let path = match named {
+        Some(path) => Some(path.to_owned()),
+        None => default_files().into_iter().find(|path| path.exists()),
+    };
+    let Some(path) = path else {
+        return Ok(SettingsFile::default());
+    };
+    let name = path.display();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Mistake::usage(format!("cannot read settings file {name}: {error}")))?;
+    let parsed: Result<SettingsFile, toml::de::Error> = toml::from_str(&text);
+    parsed
+        .map_err(|error| Mistake::usage(settings_mistake(&text, error.message(), error.span())))
+        .with_context(|| format!("settings file {name}"))
+}
+
+fn default_files() -> Vec<PathBuf> {
+    let home = std::env::var_os("XDG_CONFIG_HOME")
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")));
+    home.map(|dir| dir.join("tnv/tnv.toml"))
+        .into_iter()
+        .chain([Path::new(SYSCONFDIR).join("tnv/client.toml")])
+        .collect()
+}
+
+fn parse_each(list: &[String]) -> Result<Vec<Address>, Mistake> {
+    let parse = |text: &String| text.parse().map_err(mistake);
+    list.iter().map(parse).collect()
+}
+
+/// Addresses as they are typed, `host:port;host:port`.
+pub(super) fn parse_list(list: &str) -> Result<Vec<Address>, Mistake> {
+    Address::parse_list(list).map_err(mistake)
+}
+
+pub(super) fn mistake(error: DecodeError) -> Mistake {
+    Mistake::usage(error.to_string())
+}
+
+fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(input)?;
+    parse_duration(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,112 @@
+//! `tnv upload`.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use client::new_file_id;
+use proto::FileKey;
+use serde::Serialize;
+
+use super::Context;
+use super::args::UploadArgs;
+use super::exit::{Failures, Mistake};
+use super::output::print_note;
+use super::progress::Progress;
+use super::source_file::SourceFile;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    id: &'a str,
+    size: u64,
+    /// XXH3-128 in hex.
+    checksum: String,
+}
+
+pub(super) fn run(
+    context: &Context,
+    args: &UploadArgs,
+    failures: &mut Failures,
+) -> anyhow::Result<()> {
+    if args.id.is_some() && args.files.len() > 1 {
+        return Err(Mistake::usage("--id is for a single file").into());
+    }
+    // A wrong user or id is noticed before anything is read.
+    context.settings.user()?;
+    let mut stored = Vec::new();
+    for path in &args.files {
+        let key = match &args.id {
+            Some(id) => context.settings.key(id)?,
+            None => context
+                .settings
+                .key_of(new_file_id(context.settings.user()?))?,
+        };
+        let name = path.display().to_string();
+        let result = upload(context, path, &key).with_context(|| format!("upload {name}"));
+        if failures.note_named(&context.output, ("file", &name), result) {
+            stored.push((name, key));
+        }
+    }
+    // The ids on stdout do not tell which of several files they belong to when some are missing.
+    if stored.len() < args.files.len() && args.files.len() > 1 && !context.output.is_json() {
+        for (name, key) in stored {
+            print_note(&format!("stored {name} as {}", key.file));
+        }
+    }
+    Ok(())
+}
+
+fn upload(context: &Context, path: &Path, key: &FileKey) -> anyhow::Result<()> {
+    let mut source = open(path)?;
+    let size = source.size();
+    let label = path.display().to_string();
+    let progress = Progress::new(&context.output, &label, size);
+    let uploaded = context
+        .client
+        .upload(key, &mut source, size, &mut |n_bytes| progress.set(n_bytes))?;
+    drop(progress);
+    let line = Line {
+        file: &label,
+        id: key.file.as_str(),
+        size: uploaded.size,
+        checksum: format!("{:032x}", uploaded.checksum),
+    };
+    context.output.result(&line, key.file.as_str())
+}
+
+/// The content. What has no size, such as standard input, is spooled to a temporary file first,
+/// because the size goes out before the content.
+fn open(path: &Path) -> anyhow::Result<SourceFile> {
+    if path == Path::new("-") {
+        return spool(&mut io::stdin().lock());
+    }
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(Mistake::local("it is a directory").into());
+    }
+    if metadata.is_file() {
+        return Ok(SourceFile::new(file)?);
+    }
+    spool(&mut file)
+}
+
+fn spool(input: &mut impl Read) -> anyhow::Result<SourceFile> {
+    let folder = spool_folder();
+    let mut file = tempfile::tempfile_in(&folder)
+        .with_context(|| format!("cannot make a temporary file in {}", folder.display()))?;
+    io::copy(input, &mut file)
+        .with_context(|| format!("cannot copy to a temporary file in {}", folder.display()))?;
+    file.rewind()?;
+    Ok(SourceFile::new(file)?)
+}
+
+/// Where to spool: films are large, and /tmp is often kept in memory.
+fn spool_folder() -> PathBuf {
+    match std::env::var_os("TMPDIR") {
+        Some(folder) if !folder.is_empty() => folder.into(),
+        _ => PathBuf::from("/var/tmp"),
+    }
+}

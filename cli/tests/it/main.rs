@@ -1,0 +1,16 @@
+//! The program `tnv` against scripted servers in this process.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+mod admin;
+mod commands;
+mod downloads;
+mod faults;
+mod mistakes;
+mod monitor;
+mod output;
+mod rolling_restart;
+mod settings;
+mod streams;

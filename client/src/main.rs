@@ -1,7 +1,0 @@
-//! The command line `tnv`: see `cli`.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    client::cli::main()
-}

@@ -1,0 +1,310 @@
+//! Storages that keep files in memory and misbehave as told. Several may share one memory, as the
+//! storages of a group do.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use client::checksum_of;
+use proto::storage::{FileStat, REPLY, StorageRequest, Upload, encode_file_size};
+use proto::{ErrorCode, Fault, FileKey, Head};
+
+use crate::fake::{Fake, drain, drip, read_request};
+use crate::support::memory_with;
+
+/// What to do with a request.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// What a storage does.
+    Serve,
+    /// Close the connection before anything is read of the content or answered.
+    Close,
+    /// Carry it out, and close without an answer.
+    ServeAndClose,
+    /// Read this many bytes of content, then close.
+    CloseAfter(u64),
+    /// Carry it out, and say nothing until the client gives up.
+    ServeAndFallSilent,
+    /// Say nothing until the client gives up.
+    FallSilent,
+    /// Announce the whole content, send this many bytes of it, close.
+    CutAfter(usize),
+    /// The same, but say nothing more until the client gives up.
+    StallAfter(usize),
+    /// Refuse at once, before the content is read; then wait for the client to close.
+    Refuse(ErrorCode),
+    /// Read the content, refuse.
+    RefuseLate(ErrorCode),
+    /// Refuse and close, as a C++ storage does with commands it does not know.
+    RefuseAndClose(ErrorCode),
+    /// Send these bytes, then wait for the client to close.
+    Raw(Vec<u8>),
+    /// Send these bytes, then close.
+    RawAndClose(Vec<u8>),
+    /// Carry it out, and send the reply a byte at a time, with these pauses, until the client gives
+    /// up.
+    Drip(Duration),
+    /// The same, but only behind this many bytes of content.
+    DripAfter(usize, Duration),
+}
+
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub files: Mutex<HashMap<FileKey, Vec<u8>>>,
+    /// How many uploads were stored.
+    pub n_stored: Mutex<usize>,
+    /// Checksums of rows that differ from their content.
+    pub checksums: Mutex<HashMap<FileKey, u128>>,
+}
+
+pub struct FakeStorage {
+    pub fake: Fake,
+    requests: Arc<Mutex<Vec<&'static str>>>,
+    drained: Arc<Mutex<Vec<u64>>>,
+}
+
+impl FakeStorage {
+    /// `script` is asked for each request, with its number at this storage from 0 on.
+    pub fn start(
+        memory: &Arc<Memory>,
+        script: impl Fn(usize, &StorageRequest) -> Act + Send + Sync + 'static,
+    ) -> FakeStorage {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let drained = Arc::new(Mutex::new(Vec::new()));
+        let fake = Fake::start({
+            let (memory, requests, drained) = (memory.clone(), requests.clone(), drained.clone());
+            move |_, stream| {
+                while let Some(request) = read_request(stream) {
+                    let number = {
+                        let mut requests = requests.lock().unwrap();
+                        requests.push(name_of(&request));
+                        requests.len() - 1
+                    };
+                    let act = script(number, &request);
+                    match perform(stream, &memory, &request, act) {
+                        Next::GoOn => {}
+                        Next::Close => return,
+                        Next::Drain => {
+                            let n_bytes = drain(stream);
+                            drained.lock().unwrap().push(n_bytes);
+                            return;
+                        }
+                    }
+                }
+            }
+        });
+        FakeStorage {
+            fake,
+            requests,
+            drained,
+        }
+    }
+
+    /// One that does what a storage does.
+    pub fn good(memory: &Arc<Memory>) -> FakeStorage {
+        FakeStorage::start(memory, |_, _| Act::Serve)
+    }
+
+    /// The commands it got, in order.
+    pub fn requests(&self) -> Vec<&'static str> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Stops it, and tells how many bytes came after each refusal.
+    pub fn stop(self) -> Vec<u64> {
+        drop(self.fake);
+        self.drained.lock().unwrap().clone()
+    }
+}
+
+/// A storage that has a row for this content, and content in which one bit differs.
+pub fn damaged_storage(key: &FileKey, content: &[u8]) -> FakeStorage {
+    let mut damaged = content.to_vec();
+    damaged[content.len() / 2] ^= 1;
+    let memory = memory_with(key, &damaged);
+    let checksum = checksum_of(&mut &*content).unwrap();
+    memory
+        .checksums
+        .lock()
+        .unwrap()
+        .insert(key.clone(), checksum);
+    FakeStorage::good(&memory)
+}
+
+enum Next {
+    GoOn,
+    Close,
+    Drain,
+}
+
+fn perform(mut stream: &TcpStream, memory: &Memory, request: &StorageRequest, act: Act) -> Next {
+    match act {
+        Act::Serve => match serve(stream, memory, request, &mut stream) {
+            Some(()) => return Next::GoOn,
+            None => return Next::Close,
+        },
+        Act::Close => return Next::Close,
+        Act::ServeAndClose => {
+            serve(stream, memory, request, &mut std::io::sink());
+            return Next::Close;
+        }
+        Act::ServeAndFallSilent => {
+            serve(stream, memory, request, &mut std::io::sink());
+        }
+        Act::FallSilent => {}
+        Act::CloseAfter(len) => {
+            std::io::copy(&mut stream.take(len), &mut std::io::sink()).unwrap();
+            return Next::Close;
+        }
+        Act::CutAfter(len) | Act::StallAfter(len) => {
+            let mut bytes = Vec::new();
+            serve(stream, memory, request, &mut bytes);
+            let _ = stream.write_all(&bytes[..front_len(request) + len]);
+            if let Act::CutAfter(_) = act {
+                return Next::Close;
+            }
+        }
+        Act::Refuse(code) => refuse(stream, code),
+        Act::RefuseLate(code) => {
+            if let StorageRequest::Upload(upload) = request {
+                read_content(stream, upload).unwrap();
+            }
+            refuse(stream, code);
+            return Next::GoOn;
+        }
+        Act::RefuseAndClose(code) => {
+            refuse(stream, code);
+            return Next::Close;
+        }
+        Act::Raw(bytes) => stream.write_all(&bytes).unwrap(),
+        Act::RawAndClose(bytes) => {
+            let _ = stream.write_all(&bytes);
+            return Next::Close;
+        }
+        Act::Drip(pause) => {
+            let mut bytes = Vec::new();
+            serve(stream, memory, request, &mut bytes);
+            drip(stream, &bytes, pause);
+            return Next::Close;
+        }
+        Act::DripAfter(len, pause) => {
+            let mut bytes = Vec::new();
+            serve(stream, memory, request, &mut bytes);
+            let (first, rest) = bytes.split_at(front_len(request) + len);
+            let _ = stream.write_all(first);
+            drip(stream, rest, pause);
+            return Next::Close;
+        }
+    }
+    Next::Drain
+}
+
+/// Bytes of a reply in front of the content.
+fn front_len(request: &StorageRequest) -> usize {
+    proto::HEAD_LEN
+        + match request {
+            StorageRequest::Read(_) => FileStat::LEN,
+            _ => 0,
+        }
+}
+
+/// Carries a request out and writes its reply to `out`. Nothing when the content was cut short.
+fn serve(
+    stream: &TcpStream,
+    memory: &Memory,
+    request: &StorageRequest,
+    out: &mut dyn Write,
+) -> Option<()> {
+    let result = match request {
+        StorageRequest::Upload(upload) => {
+            let content = read_content(stream, upload)?;
+            store(memory, &upload.key, content)
+        }
+        StorageRequest::Delete(key) => {
+            let removed = memory.files.lock().unwrap().remove(key);
+            removed.map(|_| Vec::new()).ok_or(ErrorCode::NotFound)
+        }
+        StorageRequest::FileSize(key) => {
+            file(memory, key).map(|file| encode_file_size(file.len() as u64))
+        }
+        StorageRequest::Stat(key) => {
+            file(memory, key).map(|file| stat_of(memory, key, &file).encode())
+        }
+        StorageRequest::Read(read) => file(memory, &read.key).map(|file| {
+            let (start, len) = read.span.within(file.len() as u64);
+            let part = &file[start as usize..][..len as usize];
+            [stat_of(memory, &read.key, &file).encode(), part.to_vec()].concat()
+        }),
+        StorageRequest::Download(range) => file(memory, &range.key).and_then(|file| {
+            let len = match range.size {
+                0 => (file.len() as u64).saturating_sub(range.offset),
+                size => size,
+            };
+            let start = range.offset as usize;
+            let bytes = file.get(start..start + len as usize);
+            bytes.map(<[u8]>::to_vec).ok_or(ErrorCode::BadRequest)
+        }),
+        StorageRequest::Challenge | StorageRequest::Admin(_) => Err(ErrorCode::Forbidden),
+    };
+    // That the client is gone is its own concern.
+    let _ = match result {
+        Ok(body) => {
+            let head = Head::reply(REPLY, body.len() as u64).encode();
+            out.write_all(&head).and_then(|()| out.write_all(&body))
+        }
+        Err(code) => out.write_all(&fault(code)),
+    };
+    Some(())
+}
+
+fn store(memory: &Memory, key: &FileKey, content: Vec<u8>) -> Result<Vec<u8>, ErrorCode> {
+    let mut files = memory.files.lock().unwrap();
+    if files.contains_key(key) {
+        return Err(ErrorCode::Exists);
+    }
+    files.insert(key.clone(), content);
+    *memory.n_stored.lock().unwrap() += 1;
+    Ok(Vec::new())
+}
+
+fn file(memory: &Memory, key: &FileKey) -> Result<Vec<u8>, ErrorCode> {
+    let files = memory.files.lock().unwrap();
+    files.get(key).cloned().ok_or(ErrorCode::NotFound)
+}
+
+fn stat_of(memory: &Memory, key: &FileKey, file: &[u8]) -> FileStat {
+    let checksum = memory.checksums.lock().unwrap().get(key).copied();
+    FileStat {
+        size: file.len() as u64,
+        modified: 1_700_000_000,
+        checksum: checksum.or_else(|| Some(checksum_of(&mut &*file).unwrap())),
+    }
+}
+
+fn read_content(stream: &TcpStream, upload: &Upload) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    let n = stream.take(upload.size).read_to_end(&mut content).ok()?;
+    (n as u64 == upload.size).then_some(content)
+}
+
+fn refuse(mut stream: &TcpStream, code: ErrorCode) {
+    let _ = stream.write_all(&fault(code));
+}
+
+fn fault(code: ErrorCode) -> Vec<u8> {
+    Fault::new(code, "refused by the script").encode(REPLY, "fake")
+}
+
+fn name_of(request: &StorageRequest) -> &'static str {
+    match request {
+        StorageRequest::Upload(_) => "upload",
+        StorageRequest::FileSize(_) => "filesize",
+        StorageRequest::Download(_) => "download",
+        StorageRequest::Delete(_) => "delete",
+        StorageRequest::Stat(_) => "stat",
+        StorageRequest::Read(_) => "read",
+        StorageRequest::Challenge | StorageRequest::Admin(_) => "admin",
+    }
+}

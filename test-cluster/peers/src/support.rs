@@ -1,0 +1,58 @@
+//! What most tests begin with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Client, ClientConfig};
+use proto::{AppId, FileId, FileKey, UserId};
+
+use crate::storage::{FakeStorage, Memory};
+use crate::tracker::FakeTracker;
+
+/// A tracker that names these storages, and a client of it that waits 1 s for a silent server.
+pub fn cluster(storages: &[&FakeStorage]) -> (FakeTracker, Client) {
+    let addresses: Vec<_> = storages.iter().map(|s| &s.fake.address).collect();
+    let tracker = FakeTracker::start(&addresses);
+    let client = Client::new(config(&tracker));
+    (tracker, client)
+}
+
+pub fn config(tracker: &FakeTracker) -> ClientConfig {
+    let mut config = ClientConfig::new(vec![tracker.fake.address.clone()]);
+    config.connection.io_timeout = Duration::from_secs(1);
+    config
+}
+
+pub fn key(file: &str) -> FileKey {
+    FileKey {
+        app: AppId::new("tnvideo").unwrap(),
+        user: UserId::new("alice").unwrap(),
+        file: FileId::new(file).unwrap(),
+    }
+}
+
+/// Bytes no two ranges of which are alike.
+pub fn content(len: usize) -> Vec<u8> {
+    (0..len as u64)
+        .map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8)
+        .collect()
+}
+
+/// A memory that holds one file.
+pub fn memory_with(key: &FileKey, content: &[u8]) -> Arc<Memory> {
+    let memory = Arc::new(Memory::default());
+    let mut files = memory.files.lock().unwrap();
+    files.insert(key.clone(), content.to_vec());
+    drop(files);
+    memory
+}
+
+impl Memory {
+    pub fn get(&self, key: &FileKey) -> Option<Vec<u8>> {
+        self.files.lock().unwrap().get(key).cloned()
+    }
+
+    pub fn n_stored(&self) -> usize {
+        *self.n_stored.lock().unwrap()
+    }
+}
