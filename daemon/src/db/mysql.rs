@@ -20,6 +20,7 @@ use room::Room;
 use watch::Watcher;
 
 mod connect;
+mod dial;
 mod failure;
 mod pool;
 mod room;

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mysql::{Conn, OptsBuilder, SslOpts};
 
+use super::dial::{NotConnected, dial, dial_name};
 use super::failure::Failure;
 use super::session::Session;
 use super::settings::{MysqlConfig, Tls};
@@ -83,44 +84,30 @@ impl Connector {
     ) -> Result<Session, Failure> {
         let host = &self.url.hosts[host];
         let deadline = Instant::now() + self.config.connect_timeout.duration();
-        let names = self.names(host, deadline).map_err(unresolved)?;
-        let mut failure = unresolved(io::ErrorKind::NotFound.into());
-        for (idx, name) in names.iter().enumerate() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // One that is silent leaves time for the others.
-            let share = left / u32::try_from(names.len() - idx).unwrap_or(u32::MAX);
-            let opts = self.opts(name, host.port, database, read_timeout)?;
-            let opts = opts.tcp_connect_timeout(Some(share.max(CONNECT_TIME_MIN)));
-            match Conn::new(opts) {
-                Ok(conn) => {
-                    let mut session = Session(conn);
-                    set_up(&mut session, read_timeout)?;
-                    return Ok(session);
-                }
-                // The server has answered: another address is no better.
-                Err(error @ mysql::Error::MySqlError(_)) => return Err(error.into()),
-                Err(error) => failure = error.into(),
-            }
-        }
-        Err(failure)
+        let addresses = resolve::resolve(&host.to_string(), deadline).map_err(unresolved)?;
+        let opts = self.opts(host.port, database, read_timeout)?;
+        let conn = if self.is_certified_by_name(host) {
+            // The driver tries the addresses one after the other.
+            let opts = opts
+                .ip_or_hostname(Some(host.host.as_str()))
+                .tcp_connect_timeout(Some(share(deadline, addresses.len())));
+            dial_name(opts, deadline + read_timeout)
+        } else {
+            dial_addresses(&addresses, opts, deadline)
+        };
+        let mut session = Session(conn.map_err(NotConnected::into_failure)?);
+        set_up(&mut session, read_timeout)?;
+        Ok(session)
     }
 
-    /// What a host is connected to under: its addresses, because the driver resolves names without
-    /// a limit of time. Where the certificate has to be valid for the name it is the name, which the
-    /// resolver has just answered.
-    fn names(&self, host: &MysqlHost, deadline: Instant) -> io::Result<Vec<String>> {
-        let addresses = resolve::resolve(&host.to_string(), deadline)?;
-        if self.config.tls == Tls::Required && host.host.parse::<IpAddr>().is_err() {
-            return Ok(vec![host.host.clone()]);
-        }
-        let mut names: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
-        names.dedup();
-        Ok(names)
+    /// Whether the server's certificate has to be valid for a name. The driver compares it with
+    /// what it connects to.
+    fn is_certified_by_name(&self, host: &MysqlHost) -> bool {
+        self.config.tls == Tls::Required && host.host.parse::<IpAddr>().is_err()
     }
 
     fn opts(
         &self,
-        name: &str,
         port: u16,
         database: Option<&str>,
         read_timeout: Duration,
@@ -133,7 +120,6 @@ impl Connector {
         let tls = (config.tls == Tls::Required)
             .then(|| SslOpts::default().with_root_cert_path(config.tls_ca.clone()));
         Ok(OptsBuilder::new()
-            .ip_or_hostname(Some(name))
             .tcp_port(port)
             .user(Some(self.url.user.as_str()))
             .pass(password.as_ref().map(|secret| secret.expose()))
@@ -146,6 +132,34 @@ impl Connector {
             .max_allowed_packet(Some(PACKET_MAX))
             .stmt_cache_size(STATEMENTS_MAX))
     }
+}
+
+/// Connects to the first of the addresses that answers as a server does.
+fn dial_addresses(
+    addresses: &[SocketAddr],
+    opts: OptsBuilder,
+    deadline: Instant,
+) -> Result<Conn, NotConnected> {
+    let mut unreached = NotConnected::Unreached(unresolved(io::ErrorKind::NotFound.into()));
+    for (idx, address) in addresses.iter().enumerate() {
+        let opts = opts
+            .clone()
+            .ip_or_hostname(Some(address.ip().to_string()))
+            .tcp_connect_timeout(Some(share(deadline, addresses.len() - idx)));
+        match dial(opts) {
+            Err(error @ NotConnected::Unreached(_)) => unreached = error,
+            answered => return answered,
+        }
+    }
+    Err(unreached)
+}
+
+/// The part of the time left that one of `count` addresses gets: a silent one leaves time for the
+/// others.
+fn share(deadline: Instant, count: usize) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let share = left / u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    share.max(CONNECT_TIME_MIN)
 }
 
 /// Statements lock the rows they name and no gaps between them (READ COMMITTED): two that insert
