@@ -23,6 +23,7 @@ pub mod config;
 pub mod folders;
 mod host;
 pub mod logging;
+pub mod peer_host;
 mod ports;
 mod process;
 pub mod quota;

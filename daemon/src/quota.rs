@@ -1,10 +1,12 @@
 //! Limits how often peers cause something that stays, such as a row in a database.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use crate::peer_host::one_host;
 
 /// Peers whose count is remembered before the map is looked through for those that can be dropped.
 const SWEEP_AT: usize = 1024;
@@ -80,7 +82,7 @@ impl Quota {
     fn take_at(&self, peer: IpAddr, now: Instant) -> Result<(), Exhausted> {
         let mut state = self.0.lock();
         let limits = state.limits;
-        let peer = network_of(peer);
+        let peer = one_host(peer);
         let fresh = Bucket { used: 0.0, at: now };
         let of_peer = state.peers.get(&peer).copied().unwrap_or(fresh);
         let of_peer = of_peer
@@ -119,14 +121,6 @@ impl Bucket {
     fn plus_one(&self, limit: u32, period: Duration, now: Instant) -> Option<Bucket> {
         let used = self.used_at(limit, period, now) + 1.0;
         (used <= f64::from(limit)).then_some(Bucket { used, at: now })
-    }
-}
-
-/// What counts as one peer: a host has a whole /64 of IPv6 addresses to choose from.
-pub fn network_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-        ip => ip,
     }
 }
 

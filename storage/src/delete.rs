@@ -5,7 +5,7 @@ use daemon::wire::Lane;
 use log::error;
 use proto::{ErrorCode, Fault, FileKey};
 
-use crate::db::{Change, StoredRow};
+use crate::db::{Change, Deletion, StoredRow};
 use crate::file;
 use crate::gate::Visitor;
 use crate::globals::Globals;
@@ -60,8 +60,13 @@ fn mark(
     row: &StoredRow,
     requester: Requester,
 ) -> Result<(), Fault> {
-    let (group, wanted) = (&globals.config.group, requester.into_question());
-    match globals.files.begin_delete(key, &row.path, group, wanted)? {
+    let deletion = Deletion {
+        key: key.clone(),
+        path: row.path.clone(),
+        group: globals.config.group.clone(),
+    };
+    let wanted = requester.into_question();
+    match globals.files.begin_delete(deletion, wanted)? {
         Change::Done => Ok(()),
         Change::NotWanted => {
             globals.metrics.late_requests.inc();

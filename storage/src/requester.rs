@@ -2,10 +2,11 @@
 //! and may delete there what it has stored there: a change made for it afterwards would bring a
 //! deleted file back, or delete one that was stored since.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::peer_host::one_host;
 use daemon::wire::PeerProbe;
 use proto::{ErrorCode, Fault};
 
@@ -35,7 +36,7 @@ impl Requester {
         }
     }
 
-    /// Its address; of an IPv6 address the first 64 bits, of which one host has all the others.
+    /// The address of its host, see [`one_host`].
     pub(crate) fn address(&self) -> IpAddr {
         self.address
     }
@@ -54,15 +55,6 @@ impl Requester {
 
     fn waits(&self, now: Duration) -> bool {
         now.saturating_sub(self.heard) < PATIENCE && self.probe.is_connected()
-    }
-}
-
-fn one_host(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) if !ip.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)))
-        }
-        ip => ip,
     }
 }
 

@@ -23,7 +23,7 @@ use proto::tracker::{Join, Member as Name};
 use proto::{ClusterId, ErrorCode, Fault, GroupName, NodeId};
 
 pub(crate) use allegiance::Rival;
-use daemon::quota::network_of;
+use daemon::peer_host::one_host;
 use group::Group;
 pub(crate) use member::{Member, State};
 pub(crate) use place::Place;
@@ -212,7 +212,7 @@ impl Groups {
         if !has_beaten {
             self.unproven.insert(number, name.clone());
         }
-        let of_peer = self.by_peer.entry(network_of(place.peer)).or_default();
+        let of_peer = self.by_peer.entry(one_host(place.peer)).or_default();
         of_peer.insert(number, name.clone());
         if place.is_tried {
             self.tries.set(number, name, now.elapsed);
@@ -234,7 +234,7 @@ impl Groups {
         self.offline.remove(&(removed.heard, number));
         self.unproven.remove(&number);
         self.count_cluster(removed.cluster.as_ref(), None);
-        let peer = network_of(removed.peer);
+        let peer = one_host(removed.peer);
         if let Some(of_peer) = self.by_peer.get_mut(&peer) {
             of_peer.remove(&number);
             if of_peer.is_empty() {

@@ -2,7 +2,7 @@
 //! here for the last connection.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,20 +11,15 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use crate::metrics::IntGauge;
+use crate::peer_host::one_host;
 
-/// Whom connections are counted by: an IPv4 address, or the first 64 bits of an IPv6 address, of
-/// which one host has all the others (RFC 4291, 2.5.4).
+/// Whom connections are counted by: one host, see [`one_host`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Client(IpAddr);
 
 impl Client {
     pub(crate) fn of(peer: SocketAddr) -> Client {
-        Client(match peer.ip().to_canonical() {
-            IpAddr::V6(ip) if !ip.is_loopback() => {
-                IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)))
-            }
-            ip => ip,
-        })
+        Client(one_host(peer.ip()))
     }
 
     fn is_loopback(self) -> bool {

@@ -84,6 +84,16 @@ pub(crate) struct NewRow {
     pub(crate) checksum: u128,
 }
 
+/// A file whose row is to be marked as being deleted.
+#[derive(Debug, Clone)]
+pub(crate) struct Deletion {
+    pub(crate) key: FileKey,
+    /// A row of the same file id with another path is not marked.
+    pub(crate) path: String,
+    /// The group that deletes the file.
+    pub(crate) group: GroupName,
+}
+
 /// The tables `t_file_01` to `t_file_03` (docs/protocol.md, Tables). One suite of tests holds for every
 /// engine.
 pub(crate) trait Files: Send + Sync {
@@ -100,15 +110,9 @@ pub(crate) trait Files: Send + Sync {
     /// [`DbError::Conflict`] when there is one with this file id.
     fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError>;
 
-    /// Marks the row of a file at this path as being deleted by `group`, durably, if that is still
-    /// wanted; from then on it is not found. A row that is marked already is [`Change::Done`].
-    fn begin_delete(
-        &self,
-        key: &FileKey,
-        path: &str,
-        group: &GroupName,
-        wanted: StillWanted,
-    ) -> Result<Change, DbError>;
+    /// Marks the row of a file as being deleted, durably, if that is still wanted; from then on it
+    /// is not found. A row that is marked already is [`Change::Done`].
+    fn begin_delete(&self, deletion: Deletion, wanted: StillWanted) -> Result<Change, DbError>;
 
     /// Removes the row of a file at this path if it was marked.
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError>;

@@ -7,7 +7,7 @@ use daemon::db::{
 };
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
-use super::{Change, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
+use super::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
 use inserts::Inserter;
 
 mod expiry;
@@ -113,13 +113,8 @@ impl Files for MysqlFiles {
 
     /// A statement that reaches the server late finds the row at this path or none: a file that was
     /// stored since then under the same id has another path.
-    fn begin_delete(
-        &self,
-        key: &FileKey,
-        path: &str,
-        group: &GroupName,
-        wanted: StillWanted,
-    ) -> Result<Change, DbError> {
+    fn begin_delete(&self, deletion: Deletion, wanted: StillWanted) -> Result<Change, DbError> {
+        let Deletion { key, path, group } = &deletion;
         let sql = format!(
             "UPDATE {} SET status = {DELETING}, group_name = ? WHERE id = ? AND file_path = ?",
             table(&key.user)
@@ -127,7 +122,7 @@ impl Files for MysqlFiles {
         let id = key.file.as_str();
         let mut was_sent = false;
         let mark = |session: &mut Session| {
-            let row = row_of(session, key)?.filter(|row| row.file.path == path);
+            let row = row_of(session, key)?.filter(|row| row.file.path == *path);
             let Some(row) = row else {
                 return Ok(None);
             };

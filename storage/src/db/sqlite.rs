@@ -6,7 +6,7 @@ use daemon::db::{Availability, DbError, Sqlite};
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Change, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
+use super::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
 use crate::config::Durability;
 
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
@@ -116,25 +116,19 @@ impl Files for SqliteFiles {
         })
     }
 
-    fn begin_delete(
-        &self,
-        key: &FileKey,
-        path: &str,
-        group: &GroupName,
-        wanted: StillWanted,
-    ) -> Result<Change, DbError> {
-        let (key, path, group) = (key.clone(), path.to_owned(), group.clone());
+    fn begin_delete(&self, deletion: Deletion, wanted: StillWanted) -> Result<Change, DbError> {
         self.0.write(move |connection| {
             if !wanted() {
                 return Ok(Change::NotWanted);
             }
+            let Deletion { key, path, group } = &deletion;
             let sql = format!(
                 "UPDATE {} SET status = {DELETING}, group_name = ?5, \
                  update_time = current_timestamp \
                  WHERE id = ?1 AND appid = ?2 AND userid = ?3 AND file_path = ?4",
                 table(&key.user)
             );
-            let [id, app, user] = of_key(&key);
+            let [id, app, user] = of_key(key);
             let params = params![id, app, user, path, group.as_str()];
             let n_marked = connection.prepare_cached(&sql)?.execute(params)?;
             Ok(if n_marked > 0 {

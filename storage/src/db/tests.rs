@@ -5,7 +5,7 @@ use std::sync::Arc;
 use daemon::db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
-use super::{Change, Files, NewRow, StillWanted, StoredRow, init, open};
+use super::{Change, Deletion, Files, NewRow, StoredRow, init, open};
 use crate::config::{Config, Durability};
 
 fn key(user: &str, file: &str) -> FileKey {
@@ -38,14 +38,24 @@ fn insert(files: &dyn Files, row: NewRow) -> Result<Change, DbError> {
     files.insert(row, Arc::new(|| true))
 }
 
+/// Marks the row of a file at a path, if `wanted`.
+fn mark(files: &dyn Files, key: &FileKey, path: &str, wanted: bool) -> Change {
+    let deletion = Deletion {
+        key: key.clone(),
+        path: path.to_owned(),
+        group: group("group001"),
+    };
+    let marked = files.begin_delete(deletion, Arc::new(move || wanted));
+    marked.unwrap()
+}
+
 /// Marks the row of a file, wherever that lies.
-fn begin_delete(files: &dyn Files, key: &FileKey, group: &GroupName) -> Change {
+fn begin_delete(files: &dyn Files, key: &FileKey) -> Change {
     let path = files
         .holder(key)
         .unwrap()
         .map_or_else(String::new, |row| row.path);
-    let wanted: StillWanted = Arc::new(|| true);
-    files.begin_delete(key, &path, group, wanted).unwrap()
+    mark(files, key, &path, true)
 }
 
 fn end_delete(files: &dyn Files, key: &FileKey) {
@@ -93,8 +103,7 @@ fn rows_are_listed_in_pages(files: &dyn Files) {
     for key in &keys {
         insert(files, new_row(key.clone())).unwrap();
     }
-    let group = group("group001");
-    assert_eq!(begin_delete(files, &keys[4], &group), Change::Done);
+    assert_eq!(begin_delete(files, &keys[4]), Change::Done);
     keys.push(key("tnv001", "atnv001"));
     let mut listed = Vec::new();
     let table = proto::file_table(&keys[0].user);
@@ -118,7 +127,7 @@ fn rows_are_listed_in_pages(files: &dyn Files) {
     assert_eq!(last.path, new_row(keys[4].clone()).path);
     assert_eq!(last.group.as_deref(), Some("group001"));
     for key in &keys[..5] {
-        assert_eq!(begin_delete(files, key, &group), Change::Done);
+        assert_eq!(begin_delete(files, key), Change::Done);
         end_delete(files, key);
     }
 }
@@ -151,17 +160,15 @@ fn deletes_have_two_steps(files: &dyn Files) {
     let key = key("tnv001", "atnv001");
     let (mine, other) = (group("group001"), group("group002"));
     let path = files.find(&key).unwrap().unwrap().path;
-    let elsewhere = files.begin_delete(&key, "elsewhere", &mine, Arc::new(|| true));
-    assert_eq!(elsewhere.unwrap(), Change::NoRow);
-    let unwanted = files.begin_delete(&key, &path, &mine, Arc::new(|| false));
-    assert_eq!(unwanted.unwrap(), Change::NotWanted);
+    assert_eq!(mark(files, &key, "elsewhere", true), Change::NoRow);
+    assert_eq!(mark(files, &key, &path, false), Change::NotWanted);
     assert!(files.find(&key).unwrap().is_some());
-    assert_eq!(begin_delete(files, &key, &mine), Change::Done);
+    assert_eq!(begin_delete(files, &key), Change::Done);
     assert_eq!(files.find(&key).unwrap(), None);
     let holder = files.holder(&key).unwrap().unwrap();
     assert!(holder.is_deleting && holder.is_of(&key));
     assert_eq!((holder.path.as_str(), holder.size), (path.as_str(), 56));
-    assert_eq!(begin_delete(files, &key, &mine), Change::Done);
+    assert_eq!(begin_delete(files, &key), Change::Done);
     let unfinished = vec![(key.clone(), path)];
     assert_eq!(files.unfinished_deletes(&mine, "", 10).unwrap(), unfinished);
     assert_eq!(files.unfinished_deletes(&other, "", 10).unwrap(), vec![]);
@@ -204,7 +211,7 @@ fn users_without_files_are_told_from_those_with(files: &dyn Files) {
     };
     insert(files, elsewhere).unwrap();
     assert_eq!(any_of("tnvideo", "carol"), None);
-    begin_delete(files, &others[3], &group("group001"));
+    begin_delete(files, &others[3]);
     assert_eq!(any_of("tnvideo", "alice"), None);
     end_delete(files, &others[3]);
     assert_eq!(any_of("tnvideo", "alice"), None);

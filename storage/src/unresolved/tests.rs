@@ -1,25 +1,25 @@
 //! Commits whose outcome is not known, after an upload over a database that says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use daemon::config::ServerConfig;
 use daemon::db::{Availability, DatabaseUrl, DbError};
-use daemon::metrics::Metrics;
 use daemon::net::Server;
 use daemon::units::ByteSize;
-use daemon::wire::{Caller, Content, PeerProbe, Reply, Service, Wire};
-use proto::idserver::{IdRequest, encode_id, encode_ids};
+use daemon::wire::{Content, PeerProbe};
 use proto::storage::Upload;
 use proto::{AppId, ErrorCode, Fault, FileId, GroupName, UserId};
 use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
-use crate::db::{Change, FileRow, Files, NewRow, StillWanted, StoredRow};
+use crate::db::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow};
 use crate::requester::Requester;
 use crate::reserve::Reserve;
 use crate::upload;
+use idserver::idserver;
+
+#[path = "../../tests/it/idserver.rs"]
+mod idserver;
 
 /// A database that never tells what becomes of an insert.
 struct Silent {
@@ -43,14 +43,8 @@ impl Files for Silent {
         self.files.holder(key)
     }
 
-    fn begin_delete(
-        &self,
-        key: &FileKey,
-        path: &str,
-        group: &GroupName,
-        wanted: StillWanted,
-    ) -> Result<Change, DbError> {
-        self.files.begin_delete(key, path, group, wanted)
+    fn begin_delete(&self, deletion: Deletion, wanted: StillWanted) -> Result<Change, DbError> {
+        self.files.begin_delete(deletion, wanted)
     }
 
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError> {
@@ -88,25 +82,6 @@ impl Files for Silent {
     }
 }
 
-struct Counting(AtomicU64);
-
-impl Service for Counting {
-    type Request = IdRequest;
-    type Session = ();
-
-    fn call(&self, request: IdRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
-        let take = |count| self.0.fetch_add(count, Ordering::Relaxed);
-        Ok(Reply::Body(match request {
-            IdRequest::Probe => Vec::new(),
-            IdRequest::GetId(_) => encode_id(take(1)),
-            IdRequest::GetIds(_, count) => {
-                let first = take(count.into());
-                encode_ids(&(first..first + u64::from(count)))
-            }
-        }))
-    }
-}
-
 struct Setting {
     globals: Arc<Globals>,
     idserver: Option<Server>,
@@ -123,10 +98,7 @@ impl Drop for Setting {
 impl Setting {
     fn new(inserts: bool) -> Setting {
         let folder = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::of_wire::<IdRequest>());
-        let wire = Wire::new(Counting(AtomicU64::new(0)), "ids", metrics);
-        let (any, server) = (([127, 0, 0, 1], 0).into(), ServerConfig::default());
-        let idserver = Server::start("ids", any, &server, wire).unwrap();
+        let idserver = idserver();
         let config = Config {
             state_file: folder.path().join("storage.state"),
             idservers: vec![idserver.addr().into()],

@@ -1,10 +1,8 @@
 //! A storage with an idserver that counts, and the client's side of each command.
 
-use daemon::metrics::Metrics;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,49 +11,19 @@ use daemon::db::DatabaseUrl;
 use daemon::net::Server;
 use daemon::status::StatusConfig;
 use daemon::units::{ByteSize, Period};
-use daemon::wire::{Caller, Reply, Service, Wire};
-use proto::idserver::{IdRequest, encode_id, encode_ids};
 use proto::storage::{Download, FileStat, StorageRequest, Upload, decode_file_size};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use storage::config::{CacheConfig, Durability};
 use storage::{Config, Reserve, Storage};
 use tempfile::TempDir;
 
+pub(crate) use idserver::idserver;
+
+// The unit tests use this file too, and other test programs use `support.rs`.
+#[path = "idserver.rs"]
+mod idserver;
+
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Counting(AtomicU64);
-
-impl Service for Counting {
-    type Request = IdRequest;
-    type Session = ();
-
-    fn call(&self, request: IdRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
-        let take = |count| self.0.fetch_add(count, Ordering::Relaxed);
-        Ok(Reply::Body(match request {
-            IdRequest::Probe => Vec::new(),
-            IdRequest::GetId(_) => encode_id(take(1)),
-            IdRequest::GetIds(_, count) => {
-                let first = take(count.into());
-                encode_ids(&(first..first + u64::from(count)))
-            }
-        }))
-    }
-}
-
-pub fn idserver() -> Server {
-    let wire = Wire::new(
-        Counting(AtomicU64::new(0)),
-        "ids",
-        Arc::new(Metrics::of_wire::<IdRequest>()),
-    );
-    Server::start(
-        "ids",
-        ([127, 0, 0, 1], 0).into(),
-        &ServerConfig::default(),
-        wire,
-    )
-    .unwrap()
-}
 
 pub fn config(folder: &Path, idserver: SocketAddr) -> Config {
     Config {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use daemon::quota::network_of;
+use daemon::peer_host::one_host;
 use proto::{ErrorCode, Fault, GroupName};
 
 use super::{Groups, Member, Now, State};
@@ -39,7 +39,7 @@ impl Groups {
 
     /// The limit that leaves no room, in words, and the member that can make some.
     fn full_limit(&self, peer: IpAddr, group: &GroupName) -> Option<(String, Option<Found>)> {
-        let of_peer = self.by_peer.get(&network_of(peer));
+        let of_peer = self.by_peer.get(&one_host(peer));
         let n_of_peer = of_peer.map_or(0, |members| members.len());
         if n_of_peer >= self.limits.per_address {
             let members = of_peer.into_iter().flatten();

@@ -99,9 +99,8 @@ fn tables_of_the_cpp_system_are_used() {
     // The collation of their table finds these; they are other files.
     for (user, file) in [("tnv001", "oldfile"), ("TNV001", "OldFile")] {
         assert_eq!(files.find(&key(user, file)).unwrap(), None);
-        let (other, mine) = (key(user, file), group("group001"));
-        let begun = files.begin_delete(&other, &row.path, &mine, Arc::new(|| true));
-        assert_eq!(begun.unwrap(), Change::NoRow);
+        let other = key(user, file);
+        assert_eq!(mark(&*files, &other, &row.path, true), Change::NoRow);
         let holder = files.holder(&other).unwrap();
         let holder = holder.unwrap_or_else(|| panic!("{other}"));
         assert!(!holder.is_of(&other) && holder.group.is_none());
@@ -115,8 +114,8 @@ fn tables_of_the_cpp_system_are_used() {
         WHERE id='new' AND appid='tnvideo' AND userid='tnv001'";
     let found = server.query("of_cpp", theirs);
     assert_eq!(found, ["../data/000/000/000/5F9E3FA7_003 56 0"]);
-    let (old, mine) = (key("tnv001", "OldFile"), group("group001"));
-    assert_eq!(begin_delete(&*files, &old, &mine), Change::Done);
+    let old = key("tnv001", "OldFile");
+    assert_eq!(begin_delete(&*files, &old), Change::Done);
     end_delete(&*files, &old);
     assert_eq!(files.holder(&old).unwrap(), None);
 }
@@ -140,8 +139,7 @@ fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
             let refused = insert(&*files, new_row(key.clone())).unwrap_err();
             assert!(matches!(refused, DbError::Unfit { .. }), "{refused:?}");
             let mine = group("group001");
-            let begun = files.begin_delete(&key, "path", &mine, Arc::new(|| true));
-            assert_eq!(begun.unwrap(), Change::NoRow, "{key}");
+            assert_eq!(mark(&*files, &key, "path", true), Change::NoRow, "{key}");
             files.end_delete(&key, "path").unwrap();
             let holder = files.holder(&key).unwrap();
             assert!(holder.is_none_or(|row| !row.is_of(&key)), "{key}");
