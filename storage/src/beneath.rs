@@ -142,6 +142,15 @@ impl Root {
         }
     }
 
+    /// Renames a file whose new name nobody else uses.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`].
+    pub(crate) fn rename_to(&self, from: &str, to: &str) -> io::Result<()> {
+        let ((old, from), (new, to)) = (self.parent(from)?, self.parent(to)?);
+        Ok(rustix::fs::renameat(&old, from, &new, to)?)
+    }
+
     /// Reads attributes of what a path names. What the kernel remembers of a network file system
     /// is passed over: a peer may have removed the file.
     ///

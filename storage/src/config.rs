@@ -16,6 +16,7 @@ use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use proto::{Address, GroupName, Hostname, IdKey};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::{self, Identity};
 use crate::reserve::Reserve;
 use crate::{orphans, store_path};
 
@@ -272,21 +273,38 @@ impl DaemonConfig for Config {
     }
 }
 
-/// Marks every store path; tells what it did.
+/// Marks every store path, and has the state file know the folders there instead of others; tells
+/// what it did.
 fn init_store(config: &Config) -> anyhow::Result<Vec<String>> {
-    let init = |path: &String| {
-        let is_new = store_path::init(path, &config.group).with_context(|| path.clone())?;
+    let known = identity::known_folders(&config.state_file)?;
+    let mut folders = known.clone();
+    let mut done = Vec::new();
+    for path in &config.store_paths {
+        let init = store_path::init(path, &config.group);
+        let (is_new, tag) = init.with_context(|| path.clone())?;
         let what = if is_new {
             "marked"
         } else {
             "was marked before"
         };
-        Ok(format!(
+        done.push(format!(
             "{path}: {what} as a store path of {}",
             config.group
-        ))
-    };
-    config.store_paths.iter().map(init).collect()
+        ));
+        // A store path that was never in use is remembered by the storage itself.
+        if let Some(known) = folders.get_mut(folder_of(path))
+            && known != tag.as_text()
+        {
+            tag.as_text().clone_into(known);
+            done.push(format!("{path}: this folder replaces the one before"));
+        }
+    }
+    if folders != known {
+        let remembered = Identity::open(&config.state_file)?.know_folders(folders);
+        let state_file = &config.state_file;
+        remembered.with_context(|| format!("state_file {}", state_file.display()))?;
+    }
+    Ok(done)
 }
 
 /// The folder of a store path, as rows spell it. A slash at the end belongs to the key of the numbers

@@ -48,7 +48,8 @@ fn check_place(globals: &Globals, key: &FileKey, row: &StoredRow) -> Result<(), 
     let place = place.map_err(|e| upload::disk_fault(&row.path, &e))?;
     match file::size(&place) {
         Err(e) if e.kind() == std::io::ErrorKind::IsADirectory => {
-            Err(damaged(globals, key, &format!("{}: {e}", row.path)))
+            let what = format!("{}: {e}", row.path);
+            Err(damaged(globals, key, &row.path, &what))
         }
         _ => Ok(()),
     }

@@ -48,6 +48,16 @@ impl DiskError {
     }
 }
 
+/// Whether an error met when content was read says that this content is lost: the disk cannot read
+/// it, or a checksum of the file system is wrong.
+pub(crate) fn is_of_content(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::IO | Errno::UCLEAN | Errno::BADMSG | Errno::NODATA | Errno::ILSEQ)
+    )
+}
+
 /// Whether an error met when a file was begun may be of its folder alone: other folders of the store
 /// path may take files.
 pub(crate) fn may_be_of_the_folder(error: &io::Error) -> bool {

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use rustix::fs::{FileType, Mode, OFlags, StatxFlags};
 
@@ -22,6 +22,15 @@ pub(crate) fn open(place: &Place) -> io::Result<(GatedFile, u64)> {
     check_regular(FileType::from_raw_mode(metadata.mode()))?;
     let gate = place.pass.gate().clone();
     Ok((GatedFile::new(file, gate), metadata.len()))
+}
+
+/// Reads one byte of a stored file.
+///
+/// # Errors
+/// As [`open`]; the file ends before the byte, or the disk cannot read it.
+pub(crate) fn read_byte(place: &Place, offset: u64) -> io::Result<()> {
+    let (file, _) = open(place)?;
+    file.file().read_exact_at(&mut [0], offset)
 }
 
 /// A symbolic link, a socket and some devices cannot be opened; what stands there says more than the

@@ -120,6 +120,33 @@ impl Tag {
         }
     }
 
+    /// The tag as the state file has it.
+    pub(crate) fn from_text(text: String) -> Tag {
+        Tag(text)
+    }
+
+    /// As the state file has it, and the file in the folder.
+    pub(crate) fn as_text(&self) -> &str {
+        &self.0
+    }
+
+    /// Checks that a folder has this tag.
+    ///
+    /// # Errors
+    /// It has none or another one: it is another folder. Or it cannot be read.
+    pub(crate) fn check(&self, root: &Root) -> io::Result<()> {
+        let what = match Tag::read(root)? {
+            Some(tag) if tag == *self => return Ok(()),
+            Some(_) => "another",
+            None => "no",
+        };
+        let text = format!(
+            "another folder is in its place than before, with {what} {NAME}: mount or rename it \
+             back, or take this one with tnv-storage --config FILE --init-store"
+        );
+        Err(io::Error::other(text))
+    }
+
     fn write(&self, root: &Root, name: &str) -> io::Result<()> {
         let mut file = root.create_new(name, Mode::from_raw_mode(0o444))?;
         file.write_all(self.0.as_bytes())?;

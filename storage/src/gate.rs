@@ -280,7 +280,7 @@ impl Drop for Pass {
 
 /// An open file behind a gate.
 pub(crate) struct GatedFile {
-    /// Absent only while it is dropped.
+    /// Absent when it is closed.
     file: Option<File>,
     gate: Gate,
 }
@@ -309,9 +309,20 @@ impl GatedFile {
         self.gate.enter_now(Lane::Slow)
     }
 
-    /// The file; only for those inside.
+    /// The file; only for those inside, and not after [`GatedFile::close`].
     pub(crate) fn file(&self) -> &File {
-        self.file.as_ref().expect("it is there until it is dropped")
+        self.file.as_ref().expect("nobody has closed it")
+    }
+
+    /// Closes the file and tells what the file system says to that; only for those inside.
+    ///
+    /// # Errors
+    /// What was written may be lost. The file is closed nevertheless.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        match self.file.take() {
+            Some(file) => Ok(nix::unistd::close(file)?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 use daemon::admin::Guard;
 use daemon::allowed::Allowed;
+use log::warn;
 
 use crate::barred::Barred;
 use crate::cache::Rows;
@@ -22,6 +23,7 @@ use crate::last_errors::LastErrors;
 use crate::metrics::StorageMetrics;
 use crate::path::StorePaths;
 use crate::store_path::Access;
+use crate::taken_paths::TakenPaths;
 use crate::ties::Ties;
 use crate::unresolved::Unresolved;
 use crate::warnings::Warnings;
@@ -41,6 +43,7 @@ pub(crate) struct Globals {
     pub(crate) writer: FileWriter,
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
+    pub(crate) taken_paths: TakenPaths,
     pub(crate) errors: LastErrors,
     pub(crate) warnings: Warnings,
     pub(crate) ties: Ties,
@@ -59,6 +62,9 @@ impl Globals {
         // Before the state file is made, which tells that there are rows.
         let files = db::open(&config).context("cannot open the database")?;
         let identity = Identity::open(&config.state_file)?;
+        if let Err(e) = identity.know_folders(paths.known_folders()) {
+            warn!("a replaced store path may go unnoticed, its folder is not remembered: {e}");
+        }
         Ok(Arc::new(Globals {
             identity,
             guard: Guard::new(config.admin_key_file.clone()),
@@ -69,6 +75,7 @@ impl Globals {
             writer: FileWriter::new(config.durability),
             files,
             rows: Rows::new(&config.cache),
+            taken_paths: TakenPaths::default(),
             errors: LastErrors::default(),
             warnings: Warnings::default(),
             ties: Ties::default(),

@@ -1,6 +1,7 @@
 //! Who this storage is: an id that stays the same when its address changes, kept in a file of its
 //! own. Never in a store path: all storages of a group may see that.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 /// Longest state file that is read, in bytes.
-const LEN_MAX: u64 = 4096;
+const LEN_MAX: u64 = 1 << 20;
 
 /// The id, as long as this process has it: a lock keeps other storages of this machine from it.
 #[derive(Debug)]
@@ -37,6 +38,22 @@ struct State {
     /// The cluster whose trackers this storage joined first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cluster: Option<ClusterId>,
+    /// The tag of the folder at each store path.
+    #[serde(default, skip_serializing_if = "KnownFolders::is_empty")]
+    folders: KnownFolders,
+}
+
+/// The tags of the folders that a storage knows, by store path.
+pub(crate) type KnownFolders = BTreeMap<String, String>;
+
+/// The folders that a state file remembers; none when there is no state file. The state file may be
+/// in use.
+///
+/// # Errors
+/// It cannot be read, or is of something else.
+pub(crate) fn known_folders(path: &Path) -> anyhow::Result<KnownFolders> {
+    let state = read(path).with_context(|| format!("state_file {}", path.display()))?;
+    Ok(state.map(|state| state.folders).unwrap_or_default())
 }
 
 impl Identity {
@@ -95,6 +112,17 @@ impl Identity {
         })
     }
 
+    /// Remembers these folders and no others.
+    ///
+    /// # Errors
+    /// The state file cannot be written; then nothing has changed.
+    pub(crate) fn know_folders(&self, folders: KnownFolders) -> io::Result<()> {
+        if self.state.lock().folders == folders {
+            return Ok(());
+        }
+        self.change(|state| state.folders = folders)
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
         let _alone = self.writing.lock();
         let mut changed = self.state.lock().clone();
@@ -137,6 +165,7 @@ fn make(path: &Path) -> anyhow::Result<State> {
         node: NodeId::new(format!("{:032x}", rand::random::<u128>()))?,
         drain: Drain::None,
         cluster: None,
+        folders: KnownFolders::new(),
     };
     write(path, &state)?;
     info!("this storage is node {} from now on", state.node.digest());

@@ -27,6 +27,7 @@ mod probe;
 mod reserve;
 mod space;
 mod store_path;
+mod taken_paths;
 
 mod cache;
 mod conflict;
@@ -44,6 +45,7 @@ mod sweep;
 mod writer;
 
 mod metrics;
+mod sent_file;
 mod service;
 mod upload;
 

@@ -20,6 +20,7 @@ pub(crate) struct StorageMetrics {
     pub(crate) late_requests: IntCounter,
     pub(crate) foreign_rows: IntCounter,
     pub(crate) damage_found: IntCounter,
+    pub(crate) taken_paths: IntCounter,
     /// Beats that a tracker refused because it knew this storage no more.
     pub(crate) forgotten: IntCounter,
 }
@@ -40,6 +41,10 @@ impl Default for StorageMetrics {
             damage_found: frame.counter(
                 "tnv_storage_damage_found_total",
                 "Requests that met a damaged file.",
+            ),
+            taken_paths: frame.counter(
+                "tnv_storage_taken_paths_total",
+                "New files whose path was taken, so that they got that of another number.",
             ),
             forgotten: frame.counter(
                 "tnv_storage_forgotten_total",

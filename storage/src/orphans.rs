@@ -10,21 +10,23 @@ use std::fs::{self, DirEntry};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use proto::FileKey;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::config::Config;
+use crate::config::{Config, folder_of};
 use crate::db::{self, Files, StoredRow, TABLES};
 use crate::file;
 use crate::gate::Visitor;
 use crate::path::StorePaths;
 use crate::store_path::Access;
 use crate::sweep::is_folder_name;
+use age::Clock;
 use slice::Slice;
 
+mod age;
 mod slice;
 
 /// The exit code when there are orphans.
@@ -33,7 +35,7 @@ const FOUND: u8 = 4;
 const PAGE: u32 = 1000;
 /// Most rows of a slice: of each its hash and its size are in memory, 16 bytes.
 const SLICE_MAX: usize = 2 << 20;
-/// A file that was written to since then may be of an upload whose row is yet to come.
+/// A younger file may be of an upload whose row is yet to come.
 const YOUNG: Duration = Duration::from_secs(3600);
 
 /// Writes a line for each: `file` and its path; `row`, its path and whose it is (`APP/USER/ID`); or
@@ -48,8 +50,10 @@ pub(crate) fn list(config: &Config, out: &mut dyn Write) -> anyhow::Result<ExitC
             "store path {path}: no such folder"
         );
     }
+    let clock = |path: &String| Clock::of(folder_of(path)).with_context(|| path.clone());
+    let clocks = config.store_paths.iter().map(clock);
     let mut search = Search {
-        began: SystemTime::now(),
+        clocks: clocks.collect::<anyhow::Result<_>>()?,
         paths: StorePaths::open(config, Access::Read)?,
         files: db::open_present(config).context("cannot open the database")?,
         config,
@@ -79,7 +83,8 @@ enum Wrong {
 
 struct Search<'a> {
     config: &'a Config,
-    began: SystemTime,
+    /// One for each store path.
+    clocks: Vec<Clock>,
     paths: StorePaths,
     files: Box<dyn Files>,
     out: &'a mut dyn Write,
@@ -122,7 +127,7 @@ impl Search<'_> {
 
     fn walk(&mut self, slice: &mut Slice) -> anyhow::Result<()> {
         let store_paths: Vec<_> = self.paths.iter().cloned().collect();
-        for store_path in store_paths {
+        for (idx, store_path) in store_paths.iter().enumerate() {
             let root = &store_path.text;
             let mut folders = vec![root.clone()];
             while let Some(folder) = folders.pop() {
@@ -136,7 +141,7 @@ impl Search<'_> {
                     if is_folder_of_ours(&entry) {
                         folders.push(path_of(&folder, &entry));
                     } else if folder != *root {
-                        self.meet(slice, &path_of(&folder, &entry), &entry)?;
+                        self.meet(slice, idx, &path_of(&folder, &entry), &entry)?;
                     }
                 }
             }
@@ -148,7 +153,13 @@ impl Search<'_> {
     }
 
     /// Temporary files are the sweep's business.
-    fn meet(&mut self, slice: &mut Slice, path: &str, entry: &DirEntry) -> anyhow::Result<()> {
+    fn meet(
+        &mut self,
+        slice: &mut Slice,
+        store_path: usize,
+        path: &str,
+        entry: &DirEntry,
+    ) -> anyhow::Result<()> {
         let is_temporary = entry.file_name().as_encoded_bytes().starts_with(b".");
         let hash = hash(path);
         if is_temporary || !slice.covers(hash) {
@@ -162,8 +173,7 @@ impl Search<'_> {
         if slice.tick_off(hash, size) {
             return Ok(());
         }
-        let age = self.began.duration_since(metadata.modified()?);
-        if age.is_ok_and(|age| age > YOUNG) {
+        if self.clocks[store_path].age(&metadata)? > YOUNG {
             self.tell(format_args!("file\t{path}"))?;
         }
         Ok(())

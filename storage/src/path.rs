@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context;
 
 use crate::beneath::{Root, outside};
-use crate::config::Config;
+use crate::config::{Config, folder_of};
+use crate::folder_id::Tag;
 use crate::gate::{Gates, Pass, Visitor};
+use crate::identity::{KnownFolders, known_folders};
 use crate::store_path::{Access, StorePath};
 
 /// All store paths, in the order of the configuration.
@@ -42,8 +44,10 @@ impl StorePaths {
             &config.server,
             config.disk_timeout.duration(),
         );
+        let known = known_folders(&config.state_file)?;
         let open = |(idx, text): (usize, &String)| {
-            StorePath::open(text, config, access, gates.gate(idx))
+            let known = known.get(folder_of(text)).cloned().map(Tag::from_text);
+            StorePath::open(text, config, access, known, gates.gate(idx))
                 .map(Arc::new)
                 .with_context(|| format!("store path {text}"))
         };
@@ -64,6 +68,15 @@ impl StorePaths {
             former: all(former, &open_former)?,
             turn: AtomicUsize::new(0),
         })
+    }
+
+    /// The tags of the folders of those that take files.
+    pub(crate) fn known_folders(&self) -> KnownFolders {
+        let tagged = self.paths.iter().filter_map(|path| {
+            let tag = path.tag()?.as_text().to_owned();
+            Some((path.text.clone(), tag))
+        });
+        tagged.collect()
     }
 
     /// All of them, each time from another one on: the next upload goes to the first that takes it.

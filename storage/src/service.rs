@@ -20,6 +20,7 @@ use crate::gate::{GatedFile, Visitor};
 use crate::globals::Globals;
 use crate::path::Place;
 use crate::requester::Requester;
+use crate::sent_file::SentFile;
 use crate::{file, upload};
 
 pub(crate) struct StorageService {
@@ -59,6 +60,7 @@ impl StorageService {
     fn download(&self, download: &Download) -> Result<Reply, Fault> {
         let (row, (file, size)) = self.with_file(&download.key, Lane::Slow, file::open)?;
         self.check_size(&download.key, &row, size)?;
+        let file = self.sent(file, &download.key, row);
         let Download {
             offset,
             size: wanted,
@@ -78,7 +80,17 @@ impl StorageService {
         let (row, (file, size)) = self.with_file(key, Lane::Slow, file::open)?;
         self.check_size(key, &row, size)?;
         let (offset, len) = span.within(size);
-        Ok(send(file, offset, len, stat_of(&row, size).encode()))
+        let stat = stat_of(&row, size).encode();
+        Ok(send(self.sent(file, key, row), offset, len, stat))
+    }
+
+    fn sent(&self, file: GatedFile, key: &FileKey, row: FileRow) -> SentFile {
+        SentFile {
+            globals: Arc::clone(&self.globals),
+            file,
+            key: key.clone(),
+            path: row.path,
+        }
     }
 
     fn stat(&self, key: &FileKey) -> Result<FileStat, Fault> {
@@ -127,11 +139,11 @@ impl StorageService {
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let what = format!("{} is missing", row.path);
-                Err(damaged(&self.globals, key, &what))
+                Err(damaged(&self.globals, key, &row.path, &what))
             }
             Err(e) if file::is_not_a_file(&e) => {
                 let what = format!("{}: {e}", row.path);
-                Err(damaged(&self.globals, key, &what))
+                Err(damaged(&self.globals, key, &row.path, &what))
             }
             Err(e) => Err(upload::disk_fault(&row.path, &e)),
         }
@@ -150,11 +162,11 @@ impl StorageService {
 
     fn check_size(&self, key: &FileKey, row: &FileRow, actual: u64) -> Result<(), Fault> {
         if row.size == actual {
-            self.globals.damage.forget(&self.globals, key);
+            self.globals.damage.forget_size(&self.globals, key);
             return Ok(());
         }
         let what = format!("{} has {actual} bytes, not {}", row.path, row.size);
-        Err(damaged(&self.globals, key, &what))
+        Err(damaged(&self.globals, key, &row.path, &what))
     }
 }
 
@@ -202,7 +214,7 @@ impl Service for StorageService {
     }
 }
 
-fn send(file: GatedFile, offset: u64, len: u64, before: Vec<u8>) -> Reply {
+fn send(file: SentFile, offset: u64, len: u64, before: Vec<u8>) -> Reply {
     Reply::File {
         file: Box::new(file),
         offset,
@@ -227,8 +239,8 @@ pub(crate) fn not_found(key: &FileKey) -> Fault {
 }
 
 /// Tells the client, and takes note of it for the operator.
-pub(crate) fn damaged(globals: &Globals, key: &FileKey, what: &str) -> Fault {
-    globals.damage.note(globals, key, what);
+pub(crate) fn damaged(globals: &Globals, key: &FileKey, path: &str, what: &str) -> Fault {
+    globals.damage.note(globals, key, path, what);
     Fault::new(
         ErrorCode::Damaged,
         format!("stored file is damaged, fileid: {}: {what}", key.file),

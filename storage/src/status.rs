@@ -64,7 +64,13 @@ impl Jobs {
             numbered.numbers.probe();
             numbered.numbers.retry();
         })?;
-        self.repeat("checks", CHECK_INTERVAL, move || check(&checked))?;
+        let checking = self.stop.clone();
+        self.repeat("checks", CHECK_INTERVAL, move || {
+            checked.foreign.forget_old(&checked, Instant::now());
+            // Below no store path: no disk is asked for these.
+            let is_stray = |path: &str| !checked.paths.is_below_any(path);
+            check(&checked, &is_stray, &|| !checking.is_tripped());
+        })?;
         self.repeat("heal", heal_interval, move || {
             round.go(&healed.heal, &asking);
             healed.warnings.set("gluster", healed.heal.warning());
@@ -73,15 +79,20 @@ impl Jobs {
 
     /// Those of one store path.
     fn start_for(&mut self, idx: usize, path: &Arc<StorePath>) -> std::io::Result<()> {
-        let [looked, finished] = std::array::from_fn(|_| Arc::clone(&self.globals));
-        let [disk, closed, swept] = std::array::from_fn(|_| Arc::clone(path));
+        let [looked, finished, checked] = std::array::from_fn(|_| Arc::clone(&self.globals));
+        let [disk, closed, swept, held] = std::array::from_fn(|_| Arc::clone(path));
         let mut deletions = Deletions::new(path, idx == 0, RETRY_FIRST, SWEEP_INTERVAL);
-        let [deleting, sweeping] = std::array::from_fn(|_| self.stop.clone());
+        let [deleting, sweeping, checking] = std::array::from_fn(|_| self.stop.clone());
         self.repeat(&format!("disk-{idx}"), PROBE_INTERVAL, move || {
             look_after(&looked, &disk);
         })?;
         self.repeat(&format!("deletions-{idx}"), RETRY_FIRST, move || {
             deletions.run(&finished, &deleting);
+        })?;
+        self.repeat(&format!("checks-{idx}"), CHECK_INTERVAL, move || {
+            let is_held = |path: &str| checked.paths.is_below(path, &held);
+            let go_on = || !checking.is_tripped() && !held.hangs();
+            check(&checked, &is_held, &go_on);
         })?;
         let mut sweep = Sweep::default();
         self.repeat(&format!("sweep-{idx}"), SWEEP_INTERVAL, move || {
@@ -137,8 +148,9 @@ fn look_after(globals: &Globals, path: &StorePath) {
     });
 }
 
-fn check(globals: &Globals) {
-    globals.foreign.forget_old(globals, Instant::now());
-    globals.damage.look_again(globals);
-    globals.unresolved.look_again(globals, boot_time());
+/// Looks again at files that are damaged, or whose rows may be missing.
+fn check(globals: &Globals, is_chosen: &dyn Fn(&str) -> bool, go_on: &dyn Fn() -> bool) {
+    globals.damage.look_again(globals, is_chosen, go_on);
+    let unresolved = &globals.unresolved;
+    unresolved.look_again(globals, boot_time(), is_chosen, go_on);
 }

@@ -14,7 +14,7 @@ use crate::beneath::{Lookup, Root, split};
 use crate::config::{Config, folder_of};
 use crate::disk_error::{DiskError, may_be_of_the_folder};
 use crate::expected::Expected;
-use crate::folder_id::FolderId;
+use crate::folder_id::{FolderId, Tag};
 use crate::gate::{Gate, Pass, Visitor};
 use crate::health::Health;
 use crate::marker::Marker;
@@ -59,8 +59,11 @@ pub(crate) enum Access {
 }
 
 impl StorePath {
-    /// A store path that is there. For writing and without `require_marker` it is made when
-    /// missing; with `require_marker` its volume must be mounted.
+    /// A store path whose folder had the tag `known` when it was last in use.
+    ///
+    /// One that was never in use is made when it is missing, for writing and without
+    /// `require_marker`. One that was and is another folder now, or none, is away: it comes into use
+    /// when its folder is back. With `require_marker`, or for reading, that is an error.
     ///
     /// # Errors
     /// It cannot be made, or is not the volume it should be.
@@ -68,25 +71,41 @@ impl StorePath {
         text: &str,
         config: &Config,
         access: Access,
+        known: Option<Tag>,
         gate: Gate,
     ) -> anyhow::Result<StorePath> {
-        let marked = config.require_marker;
-        if !marked && access == Access::Write {
+        let lookup = Lookup::of_this_system();
+        let must_be_there = config.require_marker || access == Access::Read;
+        let may_be_away = known.is_some() && !must_be_there;
+        if known.is_none() && !must_be_there {
             daemon::folders::create_all(text.as_ref())?;
         }
-        let lookup = Lookup::of_this_system();
-        let expected = if marked {
-            Expected::Marked(Marker::new(&config.group, folder_of(text)))
-        } else {
-            Expected::of_start(&Root::open(text, lookup)?, text, access)
+        let marker = config
+            .require_marker
+            .then(|| Marker::new(&config.group, folder_of(text)));
+        let expected = match known {
+            Some(tag) => Expected::Folder {
+                marker,
+                tag: Some(tag),
+            },
+            None => Expected::at_first_sight(&Root::open(text, lookup)?, text, access, marker)?,
         };
         let store_path = StorePath::new(text, config, lookup, expected, gate)?;
-        let root = store_path.folder()?;
-        store_path.measure(&root)?;
-        if access == Access::Write {
-            store_path.write_probes(&root);
+        match store_path.measured() {
+            Ok(root) if access == Access::Write => store_path.write_probes(&root),
+            Ok(_) => {}
+            Err(e) if may_be_away => store_path.turn(Health::Away(e.to_string()), ""),
+            Err(e) => return Err(e.into()),
         }
         Ok(store_path)
+    }
+
+    /// The tag of its folder, if that has one.
+    pub(crate) fn tag(&self) -> Option<&Tag> {
+        match &self.expected {
+            Expected::Folder { tag, .. } => tag.as_ref(),
+            Expected::Any => None,
+        }
     }
 
     /// A folder of files that an earlier configuration, or the C++ system, has stored.
@@ -288,7 +307,10 @@ impl StorePath {
     }
 
     fn is_marked(&self) -> bool {
-        matches!(self.expected, Expected::Marked(_))
+        let Expected::Folder { marker, .. } = &self.expected else {
+            return false;
+        };
+        marker.is_some()
     }
 
     /// Finds out what it can do now.
@@ -358,12 +380,15 @@ impl StorePath {
     }
 }
 
-/// Marks a mounted volume as the store path of a group. Tells whether it was not marked before.
+/// Marks a mounted volume as the store path of a group. Tells whether it was not marked before, and
+/// the tag of its folder.
 ///
 /// # Errors
 /// It is not there, belongs to another store, or refuses.
-pub(crate) fn init(text: &str, group: &GroupName) -> io::Result<bool> {
-    Marker::new(group, folder_of(text)).write(Root::open(text, Lookup::of_this_system())?)
+pub(crate) fn init(text: &str, group: &GroupName) -> io::Result<(bool, Tag)> {
+    let root = Root::open(text, Lookup::of_this_system())?;
+    let is_new = Marker::new(group, folder_of(text)).write(&root)?;
+    Ok((is_new, Tag::make(&root)?))
 }
 
 #[cfg(test)]

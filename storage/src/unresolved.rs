@@ -103,11 +103,20 @@ impl Unresolved {
         self.files.lock().len()
     }
 
-    /// Looks for the rows. May wait for the database or a disk.
-    pub(crate) fn look_again(&self, globals: &Globals, now: Duration) {
-        let pending = self.files.lock().clone();
+    /// Looks for the rows of the files whose paths are chosen, while `go_on` says so. May wait for
+    /// the database or the disk of these files.
+    pub(crate) fn look_again(
+        &self,
+        globals: &Globals,
+        now: Duration,
+        is_chosen: &dyn Fn(&str) -> bool,
+        go_on: &dyn Fn() -> bool,
+    ) {
+        let mut pending = self.files.lock().clone();
+        pending.retain(|pending| is_chosen(&pending.file.path));
         let settled: Vec<StoredFile> = pending
             .into_iter()
+            .take_while(|_| go_on())
             .filter(|pending| is_settled(globals, pending, now))
             .map(|pending| pending.file)
             .collect();

@@ -28,6 +28,8 @@ use crate::writer::{NewFile, WriteError};
 /// Whether an upload of at most this many bytes is of a file that exists is found out when its row
 /// is written: looking before saves less than it costs.
 const SMALL: u64 = 64 << 10;
+/// Most paths that are tried for a file.
+const PATHS_MAX: usize = 16;
 const WORKER: Visitor = Visitor::Worker(Lane::Slow);
 
 /// Content that comes in. Dropping it before the end removes what was written.
@@ -170,15 +172,12 @@ impl Incoming {
             size,
             requester,
             store_path,
-            path,
             file,
             hash,
+            ..
         } = self;
         let _storing = globals.barred.store(user_of(&key), Instant::now())?;
-        globals
-            .writer
-            .commit(file)
-            .map_err(|e| write_fault(&store_path, &path, &e))?;
+        let path = make_final(&globals, &store_path, file)?;
         let row = NewRow {
             key: key.clone(),
             group: globals.config.group.clone(),
@@ -208,6 +207,33 @@ impl Incoming {
             }
         }
     }
+}
+
+/// Makes a whole file final; tells its path. A path that is taken is passed over for that of the next
+/// number: an idserver that was set back, or a clock, gives paths again.
+fn make_final(
+    globals: &Globals,
+    store_path: &StorePath,
+    mut file: NewFile,
+) -> Result<String, Fault> {
+    let writer = &globals.writer;
+    let fault = |file: &NewFile, e| write_fault(store_path, &file.path(), &e);
+    writer.end_content(&mut file).map_err(|e| fault(&file, e))?;
+    for _ in 1..PATHS_MAX {
+        match writer.make_final(&mut file) {
+            Err(WriteError::Refused(e)) if e.kind() == ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| file.path()).map_err(|e| fault(&file, e)),
+        }
+        let next = next_path(globals, store_path)?;
+        globals
+            .taken_paths
+            .note(&globals.metrics, &file.path(), &next);
+        writer
+            .redirect(&mut file, &next)
+            .map_err(|e| fault(&file, e))?;
+    }
+    let made = writer.make_final(&mut file);
+    made.map(|()| file.path()).map_err(|e| fault(&file, e))
 }
 
 fn user_of(key: &FileKey) -> User {

@@ -83,9 +83,6 @@ impl FileWriter {
 
     /// Begins a file of the promised size at a place; makes the folders on the way.
     ///
-    /// The temporary is `.<name>.<random>` beside it: GlusterFS takes that for `<name>` when it
-    /// chooses a brick, so that the rename stays where the bytes are.
-    ///
     /// # Errors
     /// The disk is full, or refuses.
     pub(crate) fn create(&self, place: Place, promise: Promise) -> Result<NewFile, WriteError> {
@@ -95,8 +92,8 @@ impl FileWriter {
             prefix,
             pass,
         } = place;
-        let (folder, name) = split(&path);
-        let temporary = join(folder, &format!(".{name}.{:016x}", rand::random::<u64>()));
+        let folder = split(&path).0;
+        let temporary = temporary_of(&path);
         let mode = Mode::from_raw_mode(0o644);
         let folder_key = self.make_folder(&root, folder)?;
         let file = match root.create_new(&temporary, mode) {
@@ -134,17 +131,45 @@ impl FileWriter {
         Ok(new)
     }
 
-    /// Makes a whole file final and, as far as the durability promises, safe.
+    /// Ends the content of a whole file: it is as safe as the durability promises, and closed.
+    ///
+    /// A file system may write, or say that it could not, when a file is closed. Without a sync
+    /// before, nothing else tells.
     ///
     /// # Errors
-    /// The disk refuses, or does not sync; the file is gone then.
-    pub(crate) fn commit(&self, mut new: NewFile) -> Result<(), WriteError> {
+    /// The disk refuses, or does not sync.
+    pub(crate) fn end_content(&self, new: &mut NewFile) -> Result<(), WriteError> {
         let _pass = new.file.enter()?;
         if self.durability.syncs_content() {
             new.file.file().sync_data().map_err(WriteError::Sync)?;
         } else {
             new.check_len()?;
         }
+        Ok(new.file.close()?)
+    }
+
+    /// Gives a file that is not final yet another path, in the same store path.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(crate) fn redirect(&self, new: &mut NewFile, path: &str) -> Result<(), WriteError> {
+        let _pass = new.file.enter()?;
+        let path = path.strip_prefix(&new.prefix).unwrap_or(path);
+        let folder = self.make_folder(&new.root, split(path).0)?;
+        let temporary = temporary_of(path);
+        new.root.rename_to(&new.temporary, &temporary)?;
+        path.clone_into(&mut new.path);
+        (new.temporary, new.folder) = (temporary, folder);
+        Ok(())
+    }
+
+    /// Makes a file final whose content was ended, and its name as safe as the durability promises.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the path is taken: [`FileWriter::redirect`] gives it another one. The
+    /// disk refuses, or does not sync.
+    pub(crate) fn make_final(&self, new: &mut NewFile) -> Result<(), WriteError> {
+        let _pass = new.file.enter()?;
         // Opened before the rename: running out of descriptors is no reason to distrust a disk.
         let folder = new.root.folder(split(&new.path).0)?;
         let (from, to) = (split(&new.temporary).1, split(&new.path).1);
@@ -218,7 +243,19 @@ impl FileWriter {
     }
 }
 
+/// The path that a file has until it is final: `.<name>.<random>` beside it. GlusterFS takes that for
+/// `<name>` when it chooses a brick, so that the rename stays where the bytes are.
+fn temporary_of(path: &str) -> String {
+    let (folder, name) = split(path);
+    join(folder, &format!(".{name}.{:016x}", rand::random::<u64>()))
+}
+
 impl NewFile {
+    /// Its path from now on, spelled as in rows.
+    pub(crate) fn path(&self) -> String {
+        format!("{}{}", self.prefix, self.path)
+    }
+
     /// Appends.
     ///
     /// # Errors

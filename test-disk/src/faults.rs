@@ -8,10 +8,14 @@ use parking_lot::{Condvar, Mutex};
 pub enum Operation {
     /// Looks at names, attributes and content.
     Read,
+    /// Looks at content; names and attributes are seen.
+    Content,
     /// Changes any of them.
     Write,
     /// Syncs any of them.
     Sync,
+    /// Closes a file.
+    Close,
 }
 
 /// Faults that are switched on and off while the disk is in use.

@@ -27,6 +27,7 @@ const HANDLE: FileHandle = FileHandle(0);
 pub struct FaultyDisk {
     at: PathBuf,
     faults: Arc<Faults>,
+    files: Arc<Mutex<Files>>,
     session: Option<BackgroundSession>,
 }
 
@@ -37,9 +38,10 @@ impl FaultyDisk {
     /// The system refuses, as it does to everybody but root.
     pub fn mount(at: &Path, size: u64) -> anyhow::Result<FaultyDisk> {
         let faults = Arc::new(Faults::default());
+        let files = Arc::new(Mutex::new(Files::new(size)));
         let served = Served {
             faults: Arc::clone(&faults),
-            files: Mutex::new(Files::new(size)),
+            files: Arc::clone(&files),
         };
         let session = fuser::spawn_mount(served, at, &Config::default()).with_context(|| {
             let at = at.display();
@@ -48,6 +50,7 @@ impl FaultyDisk {
         Ok(FaultyDisk {
             at: at.to_owned(),
             faults,
+            files,
             session: Some(session),
         })
     }
@@ -60,6 +63,16 @@ impl FaultyDisk {
     /// From now on it answers, what waited first.
     pub fn answer(&self) {
         self.faults.set_hanging(false);
+    }
+
+    /// Loses whatever was not synced, as a power cut does. Nobody may use the disk meanwhile.
+    pub fn cut_power(&self) {
+        self.files.lock().lose_unsynced();
+    }
+
+    /// From now on its clock is this far behind that of the machine.
+    pub fn set_behind(&self, behind: Duration) {
+        self.files.lock().set_behind(behind);
     }
 
     /// From now on these operations fail with these error numbers, and all others do not.
@@ -81,7 +94,7 @@ impl Drop for FaultyDisk {
 
 struct Served {
     faults: Arc<Faults>,
-    files: Mutex<Files>,
+    files: Arc<Mutex<Files>>,
 }
 
 impl Served {
@@ -93,6 +106,11 @@ impl Served {
     fn write<T>(&self, act: impl FnOnce(&mut Files) -> Result<T, Errno>) -> Result<T, Errno> {
         self.faults.pass(Operation::Write)?;
         act(&mut self.files.lock())
+    }
+
+    fn sync(&self, ino: INodeNo) -> Result<(), Errno> {
+        self.faults.pass(Operation::Sync)?;
+        self.files.lock().sync(ino.0)
     }
 
     /// Makes a folder, or an empty file.
@@ -216,7 +234,9 @@ impl Filesystem for Served {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match self.read(|files| files.read(ino.0, offset, size).map(<[u8]>::to_vec)) {
+        let passed = self.faults.pass(Operation::Content);
+        let read = || self.read(|files| files.read(ino.0, offset, size).map(<[u8]>::to_vec));
+        match passed.and_then(|()| read()) {
             Ok(bytes) => reply.data(&bytes),
             Err(e) => reply.error(e),
         }
@@ -242,11 +262,11 @@ impl Filesystem for Served {
 
     /// Whoever closes a file waits for this.
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        answer(reply, self.read(|_| Ok(())));
+        answer(reply, self.faults.pass(Operation::Close));
     }
 
-    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        answer(reply, self.faults.pass(Operation::Sync));
+    fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        answer(reply, self.sync(ino));
     }
 
     fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -273,8 +293,8 @@ impl Filesystem for Served {
         reply.ok();
     }
 
-    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        answer(reply, self.faults.pass(Operation::Sync));
+    fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        answer(reply, self.sync(ino));
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {

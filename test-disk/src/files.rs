@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use fuser::{Errno, FileAttr, FileType, INodeNo};
 
@@ -15,16 +15,20 @@ pub(crate) struct Files {
     nodes: HashMap<u64, Node>,
     next: u64,
     size: u64,
+    /// How far its clock is behind that of the machine.
+    behind: Duration,
 }
 
 #[derive(Debug)]
 struct Node {
     kind: Kind,
+    /// As it was when it was last synced, or made: what a power cut leaves of it.
+    synced: Kind,
     perm: u16,
     modified: SystemTime,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kind {
     Folder(BTreeMap<OsString, u64>),
     File(Vec<u8>),
@@ -33,11 +37,12 @@ enum Kind {
 impl Files {
     /// An empty disk of `size` bytes.
     pub(crate) fn new(size: u64) -> Files {
-        let root = Node::new(Kind::Folder(BTreeMap::new()), 0o755);
+        let root = Node::new(Kind::Folder(BTreeMap::new()), 0o755, SystemTime::now());
         Files {
             nodes: HashMap::from([(INodeNo::ROOT.0, root)]),
             next: INodeNo::ROOT.0 + 1,
             size,
+            behind: Duration::ZERO,
         }
     }
 
@@ -90,7 +95,8 @@ impl Files {
         } else {
             Kind::File(Vec::new())
         };
-        self.nodes.insert(ino, Node::new(kind, perm));
+        let now = self.now();
+        self.nodes.insert(ino, Node::new(kind, perm, now));
         Ok(ino)
     }
 
@@ -104,10 +110,12 @@ impl Files {
 
     /// Nobody knows the file any more; without a name it is gone.
     pub(crate) fn forget(&mut self, ino: u64) {
-        let is_named = self.nodes.values().any(|node| match &node.kind {
+        let names_it = |kind: &Kind| match kind {
             Kind::Folder(names) => names.values().any(|named| *named == ino),
             Kind::File(_) => false,
-        });
+        };
+        let mut nodes = self.nodes.values();
+        let is_named = nodes.any(|node| names_it(&node.kind) || names_it(&node.synced));
         if !is_named && ino != INodeNo::ROOT.0 {
             self.nodes.remove(&ino);
         }
@@ -142,14 +150,37 @@ impl Files {
         if end.saturating_sub(len) as u64 > free {
             return Err(Errno::ENOSPC);
         }
+        let now = self.now();
         let node = self.nodes.get_mut(&ino).ok_or(Errno::ESTALE)?;
         let Kind::File(bytes) = &mut node.kind else {
             return Err(Errno::EISDIR);
         };
         bytes.resize(len.max(end), 0);
         bytes[start..end].copy_from_slice(new);
-        node.modified = SystemTime::now();
+        node.modified = now;
         Ok(())
+    }
+
+    /// What a file or folder is now outlasts a power cut.
+    pub(crate) fn sync(&mut self, ino: u64) -> Result<(), Errno> {
+        let node = self.nodes.get_mut(&ino).ok_or(Errno::ESTALE)?;
+        node.synced = node.kind.clone();
+        Ok(())
+    }
+
+    /// Goes back to what was synced.
+    pub(crate) fn lose_unsynced(&mut self) {
+        for node in self.nodes.values_mut() {
+            node.kind = node.synced.clone();
+        }
+    }
+
+    pub(crate) fn set_behind(&mut self, behind: Duration) {
+        self.behind = behind;
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now() - self.behind
     }
 
     /// Bytes that are not taken.
@@ -189,21 +220,25 @@ impl Files {
         }
     }
 
+    /// The names in a folder, to be changed.
     fn names_mut(&mut self, folder: u64) -> Result<&mut BTreeMap<OsString, u64>, Errno> {
-        match self.nodes.get_mut(&folder).map(|node| &mut node.kind) {
-            Some(Kind::Folder(names)) => Ok(names),
-            Some(Kind::File(_)) => Err(Errno::ENOTDIR),
-            None => Err(Errno::ESTALE),
+        let now = self.now();
+        let node = self.nodes.get_mut(&folder).ok_or(Errno::ESTALE)?;
+        node.modified = now;
+        match &mut node.kind {
+            Kind::Folder(names) => Ok(names),
+            Kind::File(_) => Err(Errno::ENOTDIR),
         }
     }
 }
 
 impl Node {
-    fn new(kind: Kind, perm: u16) -> Node {
+    fn new(kind: Kind, perm: u16, modified: SystemTime) -> Node {
         Node {
+            synced: kind.clone(),
             kind,
             perm,
-            modified: SystemTime::now(),
+            modified,
         }
     }
 }

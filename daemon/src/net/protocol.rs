@@ -187,6 +187,10 @@ pub trait OpenFile: Send {
     /// # Errors
     /// The disk is not to be had now; nothing was done.
     fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()>;
+
+    /// Hears that the file cannot be read at a byte, or ends before it. The client gets a part of
+    /// the content, or none.
+    fn cannot_read(&self, _offset: u64, _error: &io::Error) {}
 }
 
 impl OpenFile for File {

@@ -154,10 +154,14 @@ impl Sending {
                 let mut moved = Ok(0);
                 file.visit(&mut |file| moved = sendfile(stream, file, Some(offset), step))
                     .map_err(SendError::Source)?;
-                let moved = moved.map_err(of_sendfile)?;
-                if moved == 0 {
-                    return Err(short("file", *len));
+                let moved = match moved.map_err(of_sendfile) {
+                    Ok(0) => Err(short("file", *len)),
+                    moved => moved,
+                };
+                if let Err(SendError::Source(e)) = &moved {
+                    file.cannot_read(*offset, e);
                 }
+                let moved = moved?;
                 *len -= moved as u64;
                 Ok(Moved::Bytes(moved as u64))
             }

@@ -1,6 +1,7 @@
 //! How a store path finds out what it can do.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info, warn};
@@ -21,11 +22,7 @@ impl StorePath {
     /// failure, or when a request has been at the disk for long. To open a folder alone shows
     /// nothing, the kernel remembers it.
     pub(super) fn probe(&self) {
-        let entered = self.folder().and_then(|root| {
-            self.measure(&root)?;
-            Ok(root)
-        });
-        match entered {
+        match self.measured() {
             // Nothing is known of the disk then.
             Err(e) if DiskError::of(&e) == DiskError::Exhausted => {
                 warn!("{} was not looked at: {e}", self.text);
@@ -40,8 +37,9 @@ impl StorePath {
         let is_well = self.health() == Health::Writable && self.avoided.folders().is_empty();
         match self.expected {
             Expected::Any => false,
-            Expected::Marked(_) => true,
-            Expected::OfStart(_) => !is_well || self.gate.is_slow(SUSPICIOUS),
+            Expected::Folder { .. } => {
+                self.is_marked() || !is_well || self.gate.is_slow(SUSPICIOUS)
+            }
         }
     }
 
@@ -71,8 +69,15 @@ impl StorePath {
         }
     }
 
+    /// The folder, after a look how much room there is.
+    pub(super) fn measured(&self) -> io::Result<Arc<Root>> {
+        let root = self.folder()?;
+        self.measure(&root)?;
+        Ok(root)
+    }
+
     /// Sees how much room there is.
-    pub(super) fn measure(&self, folder: &Root) -> io::Result<()> {
+    fn measure(&self, folder: &Root) -> io::Result<()> {
         let changed = self.ledger.measure(folder)?;
         let Space { free, reserved, .. } = self.space();
         match changed {

@@ -10,7 +10,7 @@ pub(crate) fn open(text: &str) -> StorePath {
         ..Config::default()
     };
     let gates = Gates::new(1, &config.server, config.disk_timeout.duration());
-    StorePath::open(text, &config, Access::Write, gates.gate(0)).unwrap()
+    StorePath::open(text, &config, Access::Write, None, gates.gate(0)).unwrap()
 }
 
 #[test]
@@ -24,8 +24,8 @@ fn a_slash_at_the_end_belongs_to_the_key_of_the_numbers_alone() {
         .unwrap();
     // With a marker, too: storages with and without the slash share the volume.
     let group = Config::default().group;
-    assert!(init(&format!("{text}/"), &group).unwrap());
-    assert!(!init(text, &group).unwrap());
+    assert!(init(&format!("{text}/"), &group).unwrap().0);
+    assert!(!init(text, &group).unwrap().0);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Disks that refuse.
 
+use std::io::{Read, Write};
+
 use proto::ErrorCode;
+use proto::storage::{Download, StorageRequest};
 use test_disk::{FaultyDisk, Operation};
 
 use super::node::{Node, content, folder};
-use super::support::code;
+use super::support::{code, key};
 use test_support::until;
 
 const EIO: i32 = 5;
@@ -13,9 +16,14 @@ const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 
 fn on_one_disk() -> (Node, FaultyDisk) {
+    on_one_disk_with("")
+}
+
+fn on_one_disk_with(more: &str) -> (Node, FaultyDisk) {
     let folder = folder();
     let disk = FaultyDisk::mount(&folder.path().join("a"), 64 << 20).unwrap();
-    let node = Node::start(folder, &["a"], "0B");
+    let more = format!("state_file = \"state\"\n{more}");
+    let node = Node::start_with(folder, &["a"], "0B", &more);
     node.client().upload("kept", &content(100_000)).unwrap();
     (node, disk)
 }
@@ -144,4 +152,75 @@ fn of_two_disks_the_one_that_works_is_used_at_once() {
     assert_eq!((node.files("a").len(), node.files("b").len()), (0, 4));
     assert!(!node.tracker.none_takes_uploads());
     drop((disk, node));
+}
+
+#[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
+fn content_that_cannot_be_read_in_the_middle_of_a_transfer_is_damage() {
+    let (node, disk) = on_one_disk();
+    // Not yet read, so the kernel has nothing of it. One leaves with the head of its reply.
+    node.client().upload("large", &content(5 << 20)).unwrap();
+    node.client().upload("small", &content(1000)).unwrap();
+    disk.fail(&[(Operation::Content, EIO)]);
+    assert_eq!(
+        code(node.client().download("small", 0, 0)),
+        ErrorCode::Damaged
+    );
+    read_to_the_end(&node, "large");
+    let warning = |text: &str| {
+        let warnings = node.tracker.warnings();
+        warnings.iter().any(|warning| warning.contains(text))
+    };
+    until("the tracker hears of both", || {
+        warning("2 files are damaged")
+    });
+    let log = node.log();
+    assert!(log.contains("tnv001/large is damaged: "), "{log}");
+    assert!(log.contains("cannot be read at byte 0: "), "{log}");
+    // The size is right, which says nothing.
+    assert_eq!(node.client().size("large").unwrap(), 5 << 20);
+    until("it is told still", || warning("2 files are damaged"));
+    node.client().delete("small").unwrap();
+    until("one is left", || {
+        warning("a file is damaged: tnvideo/tnv001/large")
+    });
+    drop((disk, node));
+}
+
+#[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
+fn a_write_that_fails_when_the_file_is_closed_is_no_success() {
+    let (node, disk) = on_one_disk_with("durability = \"none\"\n");
+    for (errno, refusal) in [(EIO, ErrorCode::Unavailable), (ENOSPC, ErrorCode::NoSpace)] {
+        disk.fail(&[(Operation::Close, errno)]);
+        assert_eq!(code(node.client().upload("new", b"x")), refusal);
+        assert_eq!(code(node.client().size("new")), ErrorCode::NotFound);
+        disk.fail(&[]);
+        until("uploads succeed again", || {
+            node.client().upload("new", b"x").is_ok()
+        });
+        node.client().delete("new").unwrap();
+        assert_eq!(node.files("a").len(), 1);
+    }
+    drop((disk, node));
+}
+
+/// Downloads a file whose content does not come to its end.
+fn read_to_the_end(node: &Node, file: &str) {
+    let mut client = node.client();
+    let request = StorageRequest::Download(Download {
+        key: key(file),
+        offset: 0,
+        size: 0,
+    });
+    client.0.write_all(&request.encode()).unwrap();
+    let mut reply = Vec::new();
+    client.0.read_to_end(&mut reply).unwrap();
+    assert!(reply.len() < 5 << 20, "all of it came");
 }

@@ -8,10 +8,13 @@
     unreachable_pub
 )]
 
+mod clock;
+mod descriptors;
 mod failing;
 mod full;
 mod hung;
 mod node;
+mod power;
 #[allow(dead_code)]
 #[path = "../it/support.rs"]
 mod support;

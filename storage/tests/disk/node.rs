@@ -1,7 +1,8 @@
 //! A storage process with two store paths, `a` and `b`, and a tracker that hears its reports.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,11 +14,15 @@ use test_support::{until, wait_for};
 use super::support::{Client, idserver};
 use super::tracker::Tracker;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tnv-storage");
+
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Node {
     pub tracker: Tracker,
     pub addr: SocketAddr,
+    /// The status port.
+    pub status: SocketAddr,
     daemon: Child,
     idserver: Option<Server>,
     folder: TempDir,
@@ -35,22 +40,29 @@ pub fn folder() -> TempDir {
 impl Node {
     /// On the store paths `paths` of a folder.
     pub fn start(folder: TempDir, paths: &[&str], reserved: &str) -> Node {
+        Node::start_with(folder, paths, reserved, "state_file = \"state\"\n")
+    }
+
+    /// The same with further settings, the state file among them.
+    pub fn start_with(folder: TempDir, paths: &[&str], reserved: &str, more: &str) -> Node {
         let (tracker, idserver) = (Tracker::start(), idserver());
+        let status = free_port();
         let text = format!(
             "listen = \"127.0.0.1:0\"\nhostname = \"vm\"\ntrackers = [\"{}\"]\n\
              idservers = [\"{}\"]\nstore_paths = {paths:?}\ndatabase = \"sqlite:storage.db\"\n\
              reserved_space = \"{reserved}\"\ndisk_timeout = \"1s\"\nbeat_interval = \"1s\"\n\
-             state_file = \"state\"\n\
-             [status]\nlisten = \"off\"\n\
+             {more}\
+             [status]\nlisten = \"{status}\"\n\
              [server]\nworkers = 8\nfast_workers = 4\n",
             tracker.server.as_ref().unwrap().addr(),
             idserver.addr()
         );
         fs::write(folder.path().join("storage.toml"), text).unwrap();
-        let daemon = spawn(folder.path());
+        let daemon = spawn(folder.path(), command());
         let mut node = Node {
             tracker,
             addr: ([127, 0, 0, 1], 0).into(),
+            status,
             daemon,
             idserver: Some(idserver),
             folder,
@@ -61,9 +73,39 @@ impl Node {
     }
 
     pub fn restart(&mut self) {
+        self.restart_as(command());
+    }
+
+    /// The same, in a process that may have so many files open.
+    pub fn restart_with_files(&mut self, n_files: u32) {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {n_files}; exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(PROGRAM);
+        self.restart_as(shell);
+    }
+
+    fn restart_as(&mut self, command: Command) {
         self.kill();
-        self.daemon = spawn(self.folder.path());
+        self.daemon = spawn(self.folder.path(), command);
         self.addr = serving(self.folder.path());
+    }
+
+    /// A page of the status port, with its head.
+    pub fn page(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.status).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        std::io::read_to_string(stream).unwrap()
+    }
+
+    /// What `--list-orphans` prints.
+    pub fn list_orphans(&self) -> String {
+        let listed = command()
+            .args(["--config", "storage.toml", "--list-orphans"])
+            .current_dir(self.folder.path())
+            .output();
+        String::from_utf8(listed.unwrap().stdout).unwrap()
     }
 
     pub fn kill(&mut self) {
@@ -126,8 +168,18 @@ impl Drop for Node {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_tnv-storage"))
+fn command() -> Command {
+    Command::new(PROGRAM)
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+fn spawn(folder: &Path, mut command: Command) -> Child {
+    command
         .args(["--config", "storage.toml"])
         .current_dir(folder)
         .env_remove("RUST_LOG")

@@ -17,4 +17,5 @@ mod reads;
 #[allow(dead_code)]
 #[path = "../it/support.rs"]
 mod support;
+#[allow(dead_code)]
 mod tracker;

@@ -8,9 +8,11 @@ use daemon::config::ServerConfig;
 use daemon::net::Server;
 use daemon::wire::{Caller, Reply, Service, Wire};
 use proto::Fault;
+use proto::report::Report;
 use proto::tracker::TrackerRequest;
 
-type Told = Arc<Mutex<HashMap<String, (bool, bool)>>>;
+/// The latest report of each storage, by the name of its host.
+type Told = Arc<Mutex<HashMap<String, Report>>>;
 
 struct Listening(Told);
 
@@ -22,11 +24,10 @@ impl Service for Listening {
         let mut told = self.0.lock().unwrap();
         match request {
             TrackerRequest::Join(join) => {
-                told.insert(join.member.hostname.to_string(), (true, true));
+                told.insert(join.member.hostname.to_string(), able());
             }
             TrackerRequest::Report(member, report) => {
-                let flags = (report.uploads, report.downloads);
-                told.insert(member.hostname.to_string(), flags);
+                told.insert(member.hostname.to_string(), *report);
             }
             _ => {}
         }
@@ -58,12 +59,24 @@ impl Tracker {
     /// Whether every storage that joined says it takes uploads, and at least one did.
     pub fn all_take_uploads(&self) -> bool {
         let told = self.told.lock().unwrap();
-        !told.is_empty() && told.values().all(|(takes, _)| *takes)
+        !told.is_empty() && told.values().all(|report| report.uploads)
     }
 
     /// Whether none of them does.
     pub fn none_takes_uploads(&self) -> bool {
-        self.told.lock().unwrap().values().all(|(takes, _)| !takes)
+        self.told
+            .lock()
+            .unwrap()
+            .values()
+            .all(|report| !report.uploads)
+    }
+
+    /// What all of them warn of.
+    pub fn warnings(&self) -> Vec<String> {
+        let told = self.told.lock().unwrap();
+        told.values()
+            .flat_map(|report| report.warnings.clone())
+            .collect()
     }
 
     /// Whether all of them serve downloads.
@@ -72,7 +85,16 @@ impl Tracker {
             .lock()
             .unwrap()
             .values()
-            .all(|(_, serves)| *serves)
+            .all(|report| report.downloads)
+    }
+}
+
+/// What a storage is taken for before its first report.
+fn able() -> Report {
+    Report {
+        uploads: true,
+        downloads: true,
+        ..Report::default()
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fs::{self, FileTimes};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use daemon::DaemonConfig;
+use daemon::status::StatusConfig;
 use proto::ErrorCode;
+use proto::storage_path::storage_path;
 use storage::Config;
 use test_support::until;
 
@@ -140,6 +142,124 @@ fn a_replaced_store_path_is_neither_read_nor_written_until_the_folder_is_back() 
 }
 
 #[test]
+fn a_store_path_that_was_replaced_while_the_storage_was_stopped_is_noticed() {
+    let mut node = Node::start_with(|config| {
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+    });
+    node.client().upload("a", b"content").unwrap();
+    let (data, away) = (store(&node), node.folder.path().join("away"));
+    node.storage.take().unwrap().shutdown();
+    fs::rename(&data, &away).unwrap();
+    let start = |node: &mut Node| {
+        node.storage = Some(storage::Storage::start(node.config.clone()).unwrap());
+    };
+    let refuses = |node: &Node| {
+        let mut client = node.client();
+        assert_eq!(code(client.upload("b", b"x")), ErrorCode::ReadOnly);
+        assert_eq!(code(client.download("a", 0, 0)), ErrorCode::Unavailable);
+        node.page("/healthz")
+    };
+    // Nothing is in its place, as when a volume is not mounted and its mount point is gone.
+    start(&mut node);
+    refuses(&node);
+    assert!(!data.exists(), "it was made");
+    node.storage.take().unwrap().shutdown();
+    // An empty folder, and one of another storage.
+    for tag in [None, Some("tnv folder 1\nid 00\n")] {
+        fs::create_dir(&data).unwrap();
+        if let Some(tag) = tag {
+            fs::write(data.join(".tnv-folder"), tag).unwrap();
+        }
+        start(&mut node);
+        let health = refuses(&node);
+        assert!(
+            health.contains("another folder is in its place"),
+            "{health}"
+        );
+        assert!(health.contains("--init-store"), "{health}");
+        assert_eq!(node.files().len(), 0);
+        node.restart();
+        refuses(&node);
+        node.storage.take().unwrap().shutdown();
+        fs::remove_dir_all(&data).unwrap();
+    }
+    // The right one comes back to a storage that runs.
+    fs::create_dir(&data).unwrap();
+    start(&mut node);
+    refuses(&node);
+    fs::remove_dir(&data).unwrap();
+    fs::rename(&away, &data).unwrap();
+    until("the folder is back", || {
+        node.client().upload("back", b"x").is_ok()
+    });
+    assert_eq!(node.client().download("a", 0, 0).unwrap(), b"content");
+}
+
+#[test]
+fn an_operator_replaces_a_store_path_with_init_store() {
+    let mut node = Node::start();
+    node.client().upload("a", b"content").unwrap();
+    let data = store(&node);
+    let init = |node: &Node| {
+        let mut out = Vec::new();
+        let done = (Config::jobs()[0].work)(&node.config, &mut out);
+        done.map(|_| String::from_utf8(out).unwrap())
+    };
+    let marked = init(&node).unwrap();
+    assert!(!marked.contains("replaces"), "{marked}");
+    fs::rename(&data, node.folder.path().join("away")).unwrap();
+    fs::create_dir(&data).unwrap();
+    let running = format!("{:#}", init(&node).unwrap_err());
+    assert!(running.contains("another storage uses it"), "{running}");
+    node.storage.take().unwrap().shutdown();
+    let replaced = init(&node).unwrap();
+    assert!(replaced.contains("replaces the one before"), "{replaced}");
+    node.storage = Some(storage::Storage::start(node.config.clone()).unwrap());
+    node.client().upload("b", b"content").unwrap();
+    // With require_marker the folder must be the one that is known, too.
+    node.config.require_marker = true;
+    node.restart();
+    node.client().upload("c", b"content").unwrap();
+    node.storage.take().unwrap().shutdown();
+    fs::remove_file(data.join(".tnv-folder")).unwrap();
+    let refused = storage::Storage::start(node.config.clone()).err().unwrap();
+    let refused = format!("{refused:#}");
+    assert!(
+        refused.contains("another folder is in its place"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_path_that_is_taken_is_passed_over_and_its_file_left_as_it_is() {
+    let node = Node::start_with(|config| {
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+    });
+    // The first two numbers, whatever second it is.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    let data = store(&node);
+    let mut taken = Vec::new();
+    for number in [0, 1] {
+        for time in now..now + 120 {
+            let path = storage_path(data.to_str().unwrap(), number, time);
+            fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+            fs::write(&path, b"another's").unwrap();
+            taken.push(path);
+        }
+    }
+    node.client().upload("a", b"content").unwrap();
+    assert_eq!(node.client().download("a", 0, 0).unwrap(), b"content");
+    for path in &taken {
+        assert_eq!(fs::read(path).unwrap(), b"another's");
+    }
+    assert_eq!(node.files().len(), taken.len() + 1, "temporary files stay");
+    let metrics = node.page("/metrics");
+    let counted = "tnv_storage_taken_paths_total 2";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[test]
 fn a_folder_that_refuses_files_leaves_the_store_path_in_use() {
     let node = Node::start();
     let mut client = node.client();
@@ -172,6 +292,8 @@ fn a_job_that_only_looks_writes_nothing() {
     node.storage.take().unwrap().shutdown();
     let data = store(&node);
     fs::remove_file(data.join(".tnv-folder")).unwrap();
+    // It would miss the tag that it knows.
+    fs::remove_file(&node.config.state_file).unwrap();
     // A file that is made and removed shows in the time of its folder.
     let past = SystemTime::now() - Duration::from_secs(3600);
     let times = FileTimes::new().set_modified(past);

@@ -1,0 +1,46 @@
+//! A stored file that is sent to a client.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use daemon::net::OpenFile;
+use proto::{ErrorCode, Fault, FileKey};
+
+use crate::clock::epoch_secs;
+use crate::disk_error::is_of_content;
+use crate::gate::GatedFile;
+use crate::globals::Globals;
+
+/// An open file that takes note of the damage that is met while it is sent.
+pub(crate) struct SentFile {
+    pub(crate) globals: Arc<Globals>,
+    pub(crate) file: GatedFile,
+    pub(crate) key: FileKey,
+    /// Spelled as in its row.
+    pub(crate) path: String,
+}
+
+impl OpenFile for SentFile {
+    fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()> {
+        self.file.visit(act)
+    }
+
+    /// The head of the reply is out, so nobody but the storage knows why the reply ends early.
+    fn cannot_read(&self, offset: u64, error: &io::Error) {
+        let SentFile {
+            globals, key, path, ..
+        } = self;
+        if error.kind() == ErrorKind::UnexpectedEof {
+            let what = format!("{path} became shorter while it was sent from byte {offset} on");
+            globals.damage.note(globals, key, path, &what);
+        } else if is_of_content(error) {
+            let what = format!("{path} cannot be read at byte {offset}: {error}");
+            let damage = &globals.damage;
+            damage.note_unreadable(globals, key, path, &what, offset);
+        }
+        let text = format!("{path} cannot be read at byte {offset}: {error}");
+        let fault = Fault::new(ErrorCode::Damaged, text);
+        globals.errors.note(&fault, epoch_secs());
+    }
+}
