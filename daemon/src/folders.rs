@@ -10,11 +10,16 @@ use std::path::Path;
 /// # Errors
 /// A folder cannot be made or synced.
 pub fn create_all(folder: &Path) -> io::Result<()> {
+    create_all_and(folder, &mut sync_holder)
+}
+
+/// The same; `sync` is called for each new folder, behind the call that makes it.
+fn create_all_and(folder: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
     if let Some(parent) = folder.parent() {
-        create_all(parent)?;
+        create_all_and(parent, sync)?;
     }
     match fs::create_dir(folder) {
         // Another process may make it at the same moment: it is synced here too, because this
@@ -22,7 +27,7 @@ pub fn create_all(folder: &Path) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         made => made?,
     }
-    sync_holder(folder)
+    sync(folder)
 }
 
 /// Syncs the folder that holds `path`, so that the name of `path` survives a power cut.
@@ -50,5 +55,27 @@ mod tests {
         create_all(Path::new("")).unwrap();
         fs::write(deep.join("file"), "").unwrap();
         assert!(create_all(&deep.join("file/d")).is_err());
+    }
+
+    #[test]
+    fn the_name_of_each_new_folder_is_synced_and_a_sync_that_fails_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b/c");
+        let mut synced = Vec::new();
+        let mut sync = |path: &Path| {
+            synced.push(path.to_owned());
+            assert!(path.is_dir());
+            sync_holder(path)
+        };
+        create_all_and(&deep, &mut sync).unwrap();
+        create_all_and(&deep, &mut sync).unwrap();
+        assert_eq!(
+            synced,
+            ["a", "a/b", "a/b/c"].map(|new| folder.path().join(new))
+        );
+        let mut fails = |_: &Path| Err(io::ErrorKind::StorageFull.into());
+        assert!(create_all_and(&deep.join("d"), &mut fails).is_err());
+        // It opens the folder that it syncs.
+        assert!(sync_holder(&deep.join("missing/name")).is_err());
     }
 }

@@ -8,6 +8,7 @@ mod support;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use daemon::config::ServerConfig;
@@ -137,6 +138,14 @@ fn uploads_leave_descriptors_for_everything_else() {
         let mut stream = connect(server.addr());
         upload_whole(&mut stream);
         drop(stream);
+        // When something else has taken many, the last ones are not given to connections.
+        let others = open_all_but_the_last();
+        let refused = metrics.net.refused.get();
+        let stream = connect(server.addr());
+        wait_until(|| metrics.net.refused.get() > refused);
+        assert!(livez(&port).starts_with("HTTP/1.1 200 "));
+        drop((stream, others));
+        upload_whole(&mut connect(server.addr()));
         server.shutdown();
         port.shutdown();
         vec![child]
@@ -144,6 +153,16 @@ fn uploads_leave_descriptors_for_everything_else() {
     for child in &mut children {
         child.wait().unwrap();
     }
+}
+
+/// The kernel gives the lowest number that is free.
+fn open_all_but_the_last() -> Vec<File> {
+    let last = i32::try_from(N_FILES - N_FILES / 8).unwrap();
+    let mut files = vec![File::open("/").unwrap()];
+    while files.last().unwrap().as_raw_fd() < last {
+        files.push(File::open("/").unwrap());
+    }
+    files
 }
 
 fn upload_whole(stream: &mut TcpStream) {
