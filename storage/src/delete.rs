@@ -1,6 +1,7 @@
 //! Removing a file. The row is marked first, then the file is unlinked, then the row goes: see the
 //! crate's description.
 
+use daemon::db::DbError;
 use daemon::wire::Lane;
 use log::error;
 use proto::{ErrorCode, Fault, FileKey};
@@ -66,8 +67,15 @@ fn mark(
         path: row.path.clone(),
         group: globals.config.group.clone(),
     };
-    let wanted = requester.into_question();
-    match globals.files.begin_delete(deletion, wanted)? {
+    let marked = globals
+        .files
+        .begin_delete(deletion, requester.into_question());
+    if let Err(DbError::UnknownOutcome { .. }) = &marked {
+        // The row may be marked: then no storage serves the file any more, and the sweep ends this.
+        globals.rows.forget(key);
+        globals.half_deleted.note();
+    }
+    match marked? {
         Change::Done => Ok(()),
         Change::NotWanted => {
             globals.metrics.late_requests.inc();

@@ -51,6 +51,7 @@ impl Marker {
                 let mut file = File::from(file);
                 file.write_all(self.0.as_bytes())?;
                 file.sync_all()?;
+                rustix::fs::fsync(folder)?;
                 Ok(true)
             }
             Err(rustix::io::Errno::EXIST) => self.check(folder).map(|()| false),

@@ -209,10 +209,7 @@ fn write(record: &Path, files: &[Pending]) -> io::Result<()> {
     }
     file.sync_all()?;
     fs::rename(&new, record)?;
-    let folder = record
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    daemon::folders::sync_holder(record)
 }
 
 #[cfg(test)]

@@ -68,6 +68,22 @@ fn a_write_that_is_refused_or_finds_no_room_counts_until_a_probe_succeeds() {
 }
 
 #[test]
+fn all_share_one_descriptor_and_notice_that_another_folder_is_in_its_place() {
+    let parent = tempfile::tempdir().unwrap();
+    let (here, away) = (parent.path().join("data"), parent.path().join("away"));
+    let path = open(here.to_str().unwrap());
+    let enter = || path.enter(Visitor::Chore).map(|(root, _pass)| root);
+    let held = enter().unwrap();
+    assert!(Arc::ptr_eq(&held, &enter().unwrap()));
+    std::fs::rename(&here, &away).unwrap();
+    std::fs::create_dir(&here).unwrap();
+    assert!(enter().is_err(), "the old folder is still open");
+    std::fs::remove_dir(&here).unwrap();
+    std::fs::rename(&away, &here).unwrap();
+    assert!(Arc::ptr_eq(&held, &enter().unwrap()));
+}
+
+#[test]
 fn what_failed_in_a_folder_is_tried_again_in_that_folder() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().to_str().unwrap();

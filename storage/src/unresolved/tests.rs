@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use daemon::Stop;
 use daemon::db::{Availability, DatabaseUrl, DbError};
 use daemon::net::Server;
 use daemon::units::ByteSize;
@@ -13,6 +14,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::Config;
 use crate::db::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow};
+use crate::delete;
+use crate::deletions::Deletions;
 use crate::requester::Requester;
 use crate::reserve::Reserve;
 use crate::upload;
@@ -21,7 +24,7 @@ use idserver::idserver;
 #[path = "../../tests/it/idserver.rs"]
 mod idserver;
 
-/// A database that never tells what becomes of an insert.
+/// A database that never tells what becomes of an insert or of a deletion that begins.
 struct Silent {
     files: Box<dyn Files>,
     inserts: bool,
@@ -43,8 +46,9 @@ impl Files for Silent {
         self.files.holder(key)
     }
 
-    fn begin_delete(&self, deletion: Deletion, wanted: StillWanted) -> Result<Change, DbError> {
-        self.files.begin_delete(deletion, wanted)
+    fn begin_delete(&self, deletion: Deletion, _: StillWanted) -> Result<Change, DbError> {
+        self.files.begin_delete(deletion, Arc::new(|| true))?;
+        Err(DbError::UnknownOutcome { source: None })
     }
 
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError> {
@@ -192,6 +196,27 @@ fn a_file_whose_row_was_made_stays() {
     setting.look(MISSING_FOR);
     assert!(path.exists());
     assert!(setting.globals.files.find(&key()).unwrap().is_some());
+}
+
+#[test]
+fn a_deletion_of_unknown_outcome_is_finished_soon_and_the_row_is_not_remembered() {
+    let setting = Setting::new(true);
+    setting.upload().unwrap_err();
+    let (globals, path) = (&setting.globals, setting.path());
+    let row = globals.files.find(&key()).unwrap().unwrap();
+    globals.rows.put(key(), row);
+    let requester = Requester::new(PeerProbe::default(), std::net::Ipv4Addr::LOCALHOST.into());
+    let told = delete::delete(globals, &key(), requester).unwrap_err();
+    assert_eq!(told.code, ErrorCode::Unknown);
+    assert!(globals.rows.get(&key()).is_none());
+    assert!(path.exists());
+    let hour = Duration::from_secs(3600);
+    let store_path = globals.paths.iter().next().unwrap();
+    let mut deletions = Deletions::new(store_path, true, hour, hour);
+    // The first look is due in any case, and the deletion was begun before it.
+    deletions.run(globals, &Stop::new());
+    assert!(!path.exists());
+    assert!(globals.half_deleted.is_new(&mut 0));
 }
 
 #[test]
