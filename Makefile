@@ -9,7 +9,7 @@ ENGINE := embedded
 ENGINES := $(if $(filter full,$(ENGINE)),engines)
 # Code that may open sockets: the frame, the client, httpd, and these tests.
 NO_SOCKETS := proto tracker/src idserver/src storage/src
-CRATES := proto daemon client cli tracker idserver storage httpd manual test-cluster
+CRATES := proto daemon client bench cli tracker idserver storage httpd manual test-cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help build test test-embedded engines all-tests lint lint-code lint-greps lint-shell test-package doc \

@@ -141,6 +141,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(mistake) = cause.downcast_ref::<Mistake>() {
         return Some(mistake.exit);
     }
+    if cause.is::<::bench::UsageError>() {
+        return Some(Exit::Usage);
+    }
     if let Some(error) = cause.downcast_ref::<client::Error>() {
         return Some(of_error(error));
     }

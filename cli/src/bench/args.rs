@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::mix::Mix;
 use crate::units::{parse_duration, parse_duration_or_zero, parse_size};
+use ::bench::Mix;
 
 /// How `tnv bench` explains itself at the end of its help.
 pub(crate) const HELP: &str = "\

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use load::Figures;
+use ::bench::Figures;
 use serde::Serialize;
 
 /// A line of JSON that says when the measured time begins and ends, so that another program can

@@ -1,6 +1,6 @@
 //! One round of one contestant, and what may be looked at of it.
 
-use load::Figures;
+use bench::Figures;
 
 use super::stats::Summary;
 use crate::proc;
@@ -95,12 +95,12 @@ impl CpuClock {
         }
     }
 
-    /// What [`load::drive`] tells.
-    pub(super) fn note(&mut self, moment: load::Moment) {
+    /// What [`bench::drive`] tells.
+    pub(super) fn note(&mut self, moment: bench::Moment) {
         let now = self.pids.iter().map(|&pid| proc::cpu_seconds(pid)).sum();
         match moment {
-            load::Moment::Begun => self.begun = now,
-            load::Moment::Ended => self.ended = now,
+            bench::Moment::Begun => self.begun = now,
+            bench::Moment::Ended => self.ended = now,
         }
     }
 
@@ -113,7 +113,7 @@ impl CpuClock {
 mod tests {
     use std::collections::BTreeMap;
 
-    use load::{Latency, OperationFigures};
+    use bench::{Latency, OperationFigures};
 
     use super::*;
 

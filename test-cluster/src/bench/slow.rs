@@ -6,8 +6,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use bench::Content;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use load::Content;
 use socket2::{Domain, Socket, Type};
 
 use super::limits::File;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail, ensure};
-use load::{Figures, Moment};
+use bench::{Figures, Moment};
 use serde::Deserialize;
 
 use super::limits::Round;

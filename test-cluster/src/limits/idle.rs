@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use bench::Content;
 use client::{Client, ClientConfig, new_file_id};
-use load::Content;
 use proto::idserver::IdRequest;
 use proto::storage::StorageRequest;
 use proto::tracker::{Saddrs, TrackerRequest};

@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::plan::{APP, Role, USER};
 use crate::proc;
 use crate::terminal::tell;
-use load::Content;
+use bench::Content;
 
 /// Most memory a storage or httpd may ever have taken.
 pub const RSS_MAX_KIB: u64 = 64 << 10;

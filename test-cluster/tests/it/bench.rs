@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::process::Output;
 
-use load::Figures;
+use bench::Figures;
 use test_cluster::Role;
 
 use crate::support::Fixture;

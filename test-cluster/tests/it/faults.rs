@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use load::Content;
+use bench::Content;
 use test_cluster::http::Browser;
 use test_cluster::{Layout, Role};
 

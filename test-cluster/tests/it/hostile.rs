@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use load::Content;
+use bench::Content;
 use test_cluster::{Layout, Node, Role, proc};
 
 use crate::hostile_bytes::{honest, hostile};

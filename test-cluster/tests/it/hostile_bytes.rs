@@ -1,6 +1,6 @@
 //! What nobody in his right mind sends.
 
-use load::content::next_random;
+use bench::content::next_random;
 use proto::idserver::IdRequest;
 use proto::storage::{Download, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Saddrs, TrackerRequest};

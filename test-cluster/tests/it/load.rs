@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bench::Content;
 use client::{Client, ClientConfig, Error, ErrorKind, new_file_id};
-use load::Content;
 use proto::{FileKey, UserId};
 use test_cluster::APP;
 

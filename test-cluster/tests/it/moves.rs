@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bench::Content;
 use client::{Client, Uploaded};
-use load::Content;
 use proto::FileKey;
 use rusqlite::Connection;
 use test_cluster::{Layout, Role, USER};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use load::Content;
+use bench::Content;
 use proto::report::Drain;
 use test_cluster::{Layout, Node, Role};
 

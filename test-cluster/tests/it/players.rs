@@ -9,8 +9,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use bench::Content;
 use crossbeam_channel::never;
-use load::Content;
 
 use crate::support::PATIENCE;
 

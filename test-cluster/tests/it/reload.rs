@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use load::Content;
+use bench::Content;
 use rustix::process::Signal;
 use test_cluster::{Layout, Node, Role, probe};
 

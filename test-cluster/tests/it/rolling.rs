@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use bench::Content;
 use client::{Client, ClientConfig};
-use load::Content;
 use test_cluster::tnv::Tnv;
 use test_cluster::{Layout, Plan, Ports, Process, Role, probe};
 

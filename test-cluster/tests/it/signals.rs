@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-use load::Content;
+use bench::Content;
 use proto::storage::{StorageRequest, Upload};
 use proto::{FileKey, HEAD_LEN, Head};
 use rustix::process::Signal;

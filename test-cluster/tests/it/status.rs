@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use load::Content;
+use bench::Content;
 use serde_json::Value;
 use test_cluster::{Layout, Node, Role};
 

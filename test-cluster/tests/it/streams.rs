@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use load::Content;
+use bench::Content;
 use test_cluster::{APP, Layout, Role, USER};
 
 use crate::support::{Fixture, MIB};

@@ -9,8 +9,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bench::Content;
 use client::{Client, ClientConfig, new_file_id};
-use load::Content;
 use proto::{FileKey, UserId};
 use rustix::process::Signal;
 use tempfile::TempDir;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use load::Content;
+use bench::Content;
 use proto::group_list::Storage;
 use test_cluster::{Layout, Node, Role, probe};
 

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use load::{Content, Done, Meter, Worker};
+use bench::{Content, Done, Meter, Worker};
 
 use super::done;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use load::{Done, Meter, Worker};
+use bench::{Done, Meter, Worker};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Opts, OptsBuilder};
 use test_mariadb::{Mariadb, PASSWORD, USER};
@@ -54,8 +54,8 @@ impl Inserter {
     }
 
     fn insert(&mut self) -> mysql::Result<()> {
-        let high = load::content::next_random(&mut self.random);
-        let low = load::content::next_random(&mut self.random);
+        let high = bench::content::next_random(&mut self.random);
+        let low = bench::content::next_random(&mut self.random);
         let id = format!("{high:016x}{low:016x}0000");
         self.connection.exec_drop(INSERT, (id,))
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, path::Path};
 
 use anyhow::ensure;
-use load::{Content, Done, Failure, Length, Pace, Worker, drive};
+use bench::{Content, Done, Failure, Length, Pace, Worker, drive};
 use serde::Deserialize;
 
 pub use plain::{Plain, serve};

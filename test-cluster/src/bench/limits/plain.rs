@@ -13,8 +13,8 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
-use load::content::next_random;
-use load::{BUFFER_LEN, Content, Done, Meter, Worker};
+use bench::content::next_random;
+use bench::{BUFFER_LEN, Content, Done, Meter, Worker};
 use rustix::fs::{FallocateFlags, fallocate, sendfile};
 
 use super::{File as Listed, done};

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use load::content::next_random;
-use load::{Content, Done, Meter, Worker};
+use bench::content::next_random;
+use bench::{Content, Done, Meter, Worker};
 
 use super::super::child::Companion;
 use super::super::measured::Measured;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use load::{Done, Meter, Worker};
+use bench::{Done, Meter, Worker};
 use rusqlite::{Connection, params};
 
 use super::done;

@@ -6,10 +6,37 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::drive::{Done, Window};
-
 /// Longest time that is told from longer ones, in nanoseconds: an hour.
 const LONGEST: u64 = 3_600_000_000_000;
+
+/// One operation that ended.
+#[derive(Debug)]
+pub struct Done {
+    /// Which one: an index into the names given to [`drive`](crate::drive).
+    pub operation: usize,
+    /// How long it took, or how long until what counts of it.
+    pub took: Duration,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// An operation that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What failures are counted by, such as `network` or `wrong bytes`.
+    pub kind: String,
+    /// The whole story.
+    pub message: String,
+}
+
+/// The measured time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) elapsed: Duration,
+    pub(crate) bytes: u64,
+    /// Processor time of this process.
+    pub(crate) cpu: Duration,
+}
 
 /// All figures of one measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 /// One kind of operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     Upload,
     Download,
     Range,
@@ -19,7 +19,7 @@ pub(super) enum Operation {
 
 impl Operation {
     /// In the order of the table of results.
-    pub(super) const ALL: [Operation; 10] = [
+    pub(crate) const ALL: [Operation; 10] = [
         Operation::Upload,
         Operation::Download,
         Operation::Range,
@@ -33,7 +33,7 @@ impl Operation {
     ];
 
     /// As it is typed and shown.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Operation::Upload => "upload",
             Operation::Download => "download",
@@ -49,7 +49,7 @@ impl Operation {
     }
 
     /// Whether it reads files that were stored beforehand.
-    pub(super) fn reads(self) -> bool {
+    pub(crate) fn reads(self) -> bool {
         match self {
             Operation::Download | Operation::Range | Operation::Stat => true,
             Operation::Upload | Operation::Delete | Operation::Saddrs | Operation::Id => false,
@@ -58,7 +58,7 @@ impl Operation {
     }
 
     /// Whether it goes to an HTTP server.
-    pub(super) fn is_http(self) -> bool {
+    pub(crate) fn is_http(self) -> bool {
         matches!(
             self,
             Operation::Http | Operation::HttpRange | Operation::HttpSeek
@@ -68,14 +68,14 @@ impl Operation {
 
 /// Operations with their weights, at least one and none of weight zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mix {
+pub struct Mix {
     parts: Vec<(Operation, u32)>,
     total: u64,
 }
 
 impl Mix {
     /// The operation that a random number stands for.
-    pub(super) fn pick(&self, random: u64) -> Operation {
+    pub(crate) fn pick(&self, random: u64) -> Operation {
         let mut at = random % self.total;
         for &(operation, weight) in &self.parts {
             match at.checked_sub(u64::from(weight)) {
@@ -86,9 +86,11 @@ impl Mix {
         self.parts[0].0
     }
 
-    /// Whether an operation of it is such a one.
-    pub(super) fn any(&self, is_such: impl Fn(Operation) -> bool) -> bool {
-        self.parts.iter().any(|&(operation, _)| is_such(operation))
+    /// Whether one of its operations satisfies the predicate.
+    pub(crate) fn any(&self, predicate: impl Fn(Operation) -> bool) -> bool {
+        self.parts
+            .iter()
+            .any(|&(operation, _)| predicate(operation))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::figures::{Figures, Tally};
+use crate::figures::{Done, Figures, Tally, Window};
 
 /// Failures in succession after which a thread gives up: nothing is there any more.
 const FAILURES_MAX: u32 = 20;
@@ -16,26 +16,6 @@ const FAILURES_MAX: u32 = 20;
 pub trait Worker: Send {
     /// One operation. Bytes that it moves are told to `meter` as they move.
     fn step(&mut self, meter: &Meter) -> Done;
-}
-
-/// One operation that ended.
-#[derive(Debug)]
-pub struct Done {
-    /// Which one: an index into the names given to [`drive`].
-    pub operation: usize,
-    /// How long it took, or how long until what counts of it.
-    pub took: Duration,
-    /// Why it failed, if it did.
-    pub failure: Option<Failure>,
-}
-
-/// An operation that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// What failures are counted by, such as `network` or `wrong bytes`.
-    pub kind: String,
-    /// The whole story.
-    pub message: String,
 }
 
 /// Counts the bytes that one thread moves.
@@ -153,15 +133,6 @@ pub fn drive<W: Worker>(
     })
 }
 
-/// What the measured time was like.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
-    pub(crate) elapsed: Duration,
-    pub(crate) bytes: u64,
-    /// Processor time of this process.
-    pub(crate) cpu: Duration,
-}
-
 /// Leads the threads through the phases.
 fn watch(
     shared: &Shared,
@@ -235,6 +206,7 @@ fn cpu_time() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Failure;
 
     struct Counter {
         steps: u64,

@@ -6,18 +6,17 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use client::{Connection, ConnectionConfig};
-use load::{Content, Failure, Meter};
 use proto::Address;
 
-use super::failure;
-use crate::exit::Mistake;
+use crate::failure::{self, UsageError};
+use crate::{Content, Failure, Meter};
 
 /// Most header lines of a reply.
 const HEADERS_MAX: usize = 64;
 
 /// Where files are to be had over HTTP.
 #[derive(Debug, Clone)]
-pub(super) struct Site {
+pub(crate) struct Site {
     address: Address,
     /// With no slash at its end.
     folder: String,
@@ -27,12 +26,12 @@ pub(super) struct Site {
 impl Site {
     /// What a URL such as `http://10.0.0.3:8080/files/tnvideo/alice` means; `folder` where it
     /// names none.
-    pub(super) fn parse(
+    pub(crate) fn parse(
         url: &str,
         folder: &str,
         connection: ConnectionConfig,
-    ) -> Result<Site, Mistake> {
-        let no_url = || Mistake::usage(format!("{url:?} is no URL such as http://10.0.0.3:8080"));
+    ) -> Result<Site, UsageError> {
+        let no_url = || UsageError(format!("{url:?} is no URL such as http://10.0.0.3:8080"));
         let rest = url.strip_prefix("http://").ok_or_else(no_url)?;
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| {
@@ -54,7 +53,7 @@ impl Site {
 
 /// One thread's connection to a site.
 #[derive(Debug)]
-pub(super) struct Player {
+pub(crate) struct Player {
     site: Site,
     connection: Option<Connection>,
     request: Vec<u8>,
@@ -62,7 +61,7 @@ pub(super) struct Player {
 
 /// The part of a file that is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Whole,
     /// So many bytes from an offset on, at least one.
     Range(u64, u64),
@@ -80,7 +79,7 @@ struct Head {
 }
 
 impl Player {
-    pub(super) fn new(site: Site) -> Player {
+    pub(crate) fn new(site: Site) -> Player {
         Player {
             site,
             connection: None,
@@ -89,7 +88,7 @@ impl Player {
     }
 
     /// Gets a part of a file and compares it. Returns when the first byte of content was there.
-    pub(super) fn get(
+    pub(crate) fn get(
         &mut self,
         id: &str,
         part: Part,

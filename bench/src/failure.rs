@@ -3,12 +3,19 @@
 use std::io;
 
 use client::Error;
-use load::Failure;
 
-/// The kind of content that is not what was stored.
-pub(super) const WRONG_BYTES: &str = "wrong bytes";
+use crate::Failure;
 
-pub(super) fn new(kind: &str, message: impl Into<String>) -> Failure {
+/// The kind of failures under which [`Figures`](crate::Figures) count content that differs from
+/// what was stored.
+pub const WRONG_BYTES: &str = "wrong bytes";
+
+/// An option that cannot be used, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+pub(crate) fn new(kind: &str, message: impl Into<String>) -> Failure {
     Failure {
         kind: kind.to_owned(),
         message: message.into(),
@@ -16,12 +23,12 @@ pub(super) fn new(kind: &str, message: impl Into<String>) -> Failure {
 }
 
 /// A failure that the library reports, under its kind.
-pub(super) fn of(error: &Error) -> Failure {
+pub(crate) fn of(error: &Error) -> Failure {
     new(&words(&format!("{:?}", error.kind())), error.chain())
 }
 
 /// A failure while content is read: the library's, the comparison's or the system's.
-pub(super) fn of_io(error: &io::Error) -> Failure {
+pub(crate) fn of_io(error: &io::Error) -> Failure {
     if let Some(error) = Error::of_io(error) {
         return of(error);
     }
@@ -57,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_told_from_a_broken_connection() {
-        let mut content = load::Content::new(1, 10);
+        let mut content = crate::Content::new(1, 10);
         let difference = content.check(b"x").unwrap_err();
         assert_eq!(of_io(&difference).kind, WRONG_BYTES);
         let broken = io::Error::from(io::ErrorKind::ConnectionReset);

@@ -5,47 +5,47 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use client::{Connection, ConnectionConfig};
-use load::content::next_random;
-use load::{BUFFER_LEN, Done, Failure, Meter, Worker};
 use proto::idserver::IdRequest;
 use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, idserver};
 
-use super::failure::{self, WRONG_BYTES};
-use super::files::{Shelf, Stored};
-use super::http::{Part, Player};
-use super::mix::{Mix, Operation};
+use crate::content::next_random;
+use crate::failure::{self, WRONG_BYTES};
+use crate::files::{FilePool, Stored};
+use crate::http::{Part, Player};
+use crate::mix::{Mix, Operation};
+use crate::{BUFFER_LEN, Done, Failure, Meter, Worker};
 
 /// Most files a thread leaves stored at a time; beyond it, the oldest one makes room.
 const OWN_MAX: usize = 100_000;
 
 /// What all threads are told.
 #[derive(Debug)]
-pub(super) struct Task {
-    pub(super) mix: Mix,
+pub(crate) struct Task {
+    pub(crate) mix: Mix,
     /// Sizes of files to store; not empty.
-    pub(super) sizes: Vec<u64>,
-    pub(super) range_len: u64,
+    pub(crate) sizes: Vec<u64>,
+    pub(crate) range_len: u64,
     /// Files to read; not empty if the mix reads.
-    pub(super) files: Vec<Stored>,
-    pub(super) connection: ConnectionConfig,
-    pub(super) id_request: IdRequest,
+    pub(crate) files: Vec<Stored>,
+    pub(crate) connection: ConnectionConfig,
+    pub(crate) id_request: IdRequest,
 }
 
 /// The servers that a thread asks without the library's pools.
 #[derive(Debug)]
-pub(super) struct Peers {
-    pub(super) tracker: Address,
-    pub(super) idserver: Option<Address>,
-    pub(super) player: Option<Player>,
+pub(crate) struct Peers {
+    pub(crate) tracker: Address,
+    pub(crate) idserver: Option<Address>,
+    pub(crate) player: Option<Player>,
 }
 
 /// One thread.
 #[derive(Debug)]
-pub(super) struct Hand {
+pub(crate) struct BenchWorker {
     task: Arc<Task>,
     /// Absent if nobody said whose files; then nothing of the mix needs them.
-    shelf: Option<Shelf>,
+    pool: Option<FilePool>,
     tracker: Raw,
     idserver: Option<Raw>,
     player: Option<Player>,
@@ -64,20 +64,25 @@ struct Raw {
     request: Vec<u8>,
 }
 
-impl Hand {
-    pub(super) fn new(task: Arc<Task>, shelf: Option<Shelf>, peers: Peers, seed: u64) -> Hand {
-        let saddrs = shelf.as_ref().map(|shelf| {
+impl BenchWorker {
+    pub(crate) fn new(
+        task: Arc<Task>,
+        pool: Option<FilePool>,
+        peers: Peers,
+        seed: u64,
+    ) -> BenchWorker {
+        let saddrs = pool.as_ref().map(|pool| {
             TrackerRequest::Saddrs(Saddrs {
-                app: shelf.app.clone(),
-                user: shelf.user.clone(),
+                app: pool.app.clone(),
+                user: pool.user.clone(),
                 file: None,
             })
         });
         let saddrs = saddrs.map(|request| request.encode()).unwrap_or_default();
         let id_request = task.id_request.encode();
-        Hand {
+        BenchWorker {
             task,
-            shelf,
+            pool,
             tracker: Raw::new(peers.tracker, saddrs),
             idserver: peers.idserver.map(|address| Raw::new(address, id_request)),
             player: peers.player,
@@ -89,42 +94,42 @@ impl Hand {
     }
 
     /// The files it has stored and not removed.
-    pub(super) fn own(&self) -> &VecDeque<Stored> {
+    pub(crate) fn own(&self) -> &VecDeque<Stored> {
         &self.own
     }
 
     /// Reads every file of its own back, and compares it.
-    pub(super) fn read_back(&mut self) -> Vec<Failure> {
+    pub(crate) fn read_back(&mut self) -> Vec<Failure> {
         let meter = Meter::default();
-        let Some(shelf) = &self.shelf else {
+        let Some(pool) = &self.pool else {
             return Vec::new();
         };
-        let read = |file| shelf.read(file, None, &mut self.buffer, &meter).err();
+        let read = |file| pool.read(file, None, &mut self.buffer, &meter).err();
         self.own.iter().filter_map(read).collect()
     }
 
     /// Removes every file of its own.
-    pub(super) fn remove(&mut self) -> Vec<Failure> {
-        let Some(shelf) = &self.shelf else {
+    pub(crate) fn remove(&mut self) -> Vec<Failure> {
+        let Some(pool) = &self.pool else {
             return Vec::new();
         };
         let own = std::mem::take(&mut self.own);
-        own.iter().filter_map(|f| shelf.delete(f).err()).collect()
+        own.iter().filter_map(|f| pool.delete(f).err()).collect()
     }
 
     /// Stores one file of its own.
-    pub(super) fn upload(&mut self, meter: &Meter) -> Result<(), Failure> {
+    pub(crate) fn upload(&mut self, meter: &Meter) -> Result<(), Failure> {
         let seed = self.next_random();
         let size = self.one_of(self.task.sizes.len());
         let size = self.task.sizes[size];
-        let stored = self.shelf()?.upload(seed, size, meter)?;
+        let stored = self.pool()?.upload(seed, size, meter)?;
         self.own.push_back(stored);
         Ok(())
     }
 
-    fn shelf(&self) -> Result<&Shelf, Failure> {
+    fn pool(&self) -> Result<&FilePool, Failure> {
         let no_user = || failure::new("usage", "no user is given");
-        self.shelf.as_ref().ok_or_else(no_user)
+        self.pool.as_ref().ok_or_else(no_user)
     }
 
     fn next_random(&mut self) -> u64 {
@@ -154,7 +159,7 @@ impl Hand {
 
     fn delete(&mut self) -> Result<(), Failure> {
         match self.own.pop_front() {
-            Some(file) => self.shelf()?.delete(&file),
+            Some(file) => self.pool()?.delete(&file),
             None => Err(failure::new("usage", "nothing to delete")),
         }
     }
@@ -163,12 +168,12 @@ impl Hand {
         let task = Arc::clone(&self.task);
         let file = &task.files[self.one_of(task.files.len())];
         if operation == Operation::Stat {
-            return self.shelf()?.stat(file);
+            return self.pool()?.stat(file);
         }
         let range = (operation == Operation::Range).then(|| self.range_of(file));
         let mut buffer = std::mem::take(&mut self.buffer);
-        let result = match self.shelf() {
-            Ok(shelf) => shelf.read(file, range, &mut buffer, meter),
+        let result = match self.pool() {
+            Ok(pool) => pool.read(file, range, &mut buffer, meter),
             Err(failure) => Err(failure),
         };
         self.buffer = buffer;
@@ -239,8 +244,8 @@ impl Hand {
             Operation::Delete if self.own.is_empty() => Operation::Upload,
             Operation::Upload if self.own.len() >= OWN_MAX => {
                 // What remains is reported when it cannot be removed at the end either.
-                if let (Some(shelf), Some(file)) = (&self.shelf, self.own.pop_front())
-                    && shelf.delete(&file).is_err()
+                if let (Some(pool), Some(file)) = (&self.pool, self.own.pop_front())
+                    && pool.delete(&file).is_err()
                 {
                     self.own.push_back(file);
                 }
@@ -251,7 +256,7 @@ impl Hand {
     }
 }
 
-impl Worker for Hand {
+impl Worker for BenchWorker {
     fn step(&mut self, meter: &Meter) -> Done {
         let random = self.next_random();
         let picked = self.task.mix.pick(random);

@@ -7,23 +7,22 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use client::{Client, new_file_id};
-use load::{Content, Failure, Meter};
 use proto::{AppId, FileId, FileKey, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::failure::{self, WRONG_BYTES};
-use crate::exit::Mistake;
+use crate::failure::{self, UsageError, WRONG_BYTES};
+use crate::{Content, Failure, Meter};
 
 /// A file and what is in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Stored {
-    pub(super) id: String,
-    pub(super) seed: u64,
-    pub(super) size: u64,
+pub(crate) struct Stored {
+    pub(crate) id: String,
+    pub(crate) seed: u64,
+    pub(crate) size: u64,
 }
 
 impl Stored {
-    pub(super) fn content(&self) -> Content {
+    pub(crate) fn content(&self) -> Content {
         Content::new(self.seed, self.size)
     }
 }
@@ -31,8 +30,8 @@ impl Stored {
 /// Reads the list of an earlier run.
 ///
 /// # Errors
-/// A [`Mistake`] of usage in the chain: it cannot be read, or lists nothing.
-pub(super) fn load_list(path: &Path) -> anyhow::Result<Vec<Stored>> {
+/// A [`UsageError`] in the chain: it cannot be read, or lists nothing.
+pub(crate) fn load_list(path: &Path) -> anyhow::Result<Vec<Stored>> {
     let read = || -> anyhow::Result<Vec<Stored>> {
         let files: Vec<Stored> = serde_json::from_slice(&fs::read(path)?)?;
         anyhow::ensure!(!files.is_empty(), "it lists no file");
@@ -40,7 +39,7 @@ pub(super) fn load_list(path: &Path) -> anyhow::Result<Vec<Stored>> {
     };
     read().map_err(|error| {
         let path = path.display();
-        Mistake::usage(format!("cannot use the list {path}: {error:#}")).into()
+        UsageError(format!("cannot use the list {path}: {error:#}")).into()
     })
 }
 
@@ -48,22 +47,22 @@ pub(super) fn load_list(path: &Path) -> anyhow::Result<Vec<Stored>> {
 ///
 /// # Errors
 /// It cannot be written.
-pub(super) fn save_list(path: &Path, files: &[Stored]) -> anyhow::Result<()> {
+pub(crate) fn save_list(path: &Path, files: &[Stored]) -> anyhow::Result<()> {
     fs::write(path, serde_json::to_vec(files)?)
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A user's files at the storages.
 #[derive(Debug, Clone)]
-pub(super) struct Shelf {
-    pub(super) client: Client,
-    pub(super) app: AppId,
-    pub(super) user: UserId,
+pub(crate) struct FilePool {
+    pub(crate) client: Client,
+    pub(crate) app: AppId,
+    pub(crate) user: UserId,
 }
 
-impl Shelf {
+impl FilePool {
     /// Stores a file of this content.
-    pub(super) fn upload(&self, seed: u64, size: u64, meter: &Meter) -> Result<Stored, Failure> {
+    pub(crate) fn upload(&self, seed: u64, size: u64, meter: &Meter) -> Result<Stored, Failure> {
         let id = new_file_id(&self.user);
         let stored = Stored {
             id: id.as_str().to_owned(),
@@ -82,7 +81,7 @@ impl Shelf {
     }
 
     /// Reads `len` bytes from `offset` on, or the whole file, and compares them.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         file: &Stored,
         range: Option<(u64, u64)>,
@@ -113,7 +112,7 @@ impl Shelf {
         Ok(())
     }
 
-    pub(super) fn stat(&self, file: &Stored) -> Result<(), Failure> {
+    pub(crate) fn stat(&self, file: &Stored) -> Result<(), Failure> {
         let key = self.key_of(file)?;
         let stat = self.client.stat(&key).map_err(|e| failure::of(&e))?;
         if stat.size != file.size {
@@ -123,7 +122,7 @@ impl Shelf {
         Ok(())
     }
 
-    pub(super) fn delete(&self, file: &Stored) -> Result<(), Failure> {
+    pub(crate) fn delete(&self, file: &Stored) -> Result<(), Failure> {
         let key = self.key_of(file)?;
         self.client.delete(&key).map_err(|e| failure::of(&e))
     }
