@@ -33,14 +33,14 @@ test-embedded: lint all-tests doc ## The same without MariaDB and GlusterFS: nee
 # Built like the tests' programs: what is tested is the package, not the compiler.
 test-package: ## Install, drive, upgrade and purge the Debian package in a Debian of its own (as root)
 	cargo build --workspace --bins --locked
-	@test-package/run.sh $(TARGET)/debug
+	@test-cluster/package/run.sh $(TARGET)/debug
 
 engines:
 	@test-cluster/engines.sh
 
 all-tests:
 	cargo build --workspace --bins --locked
-	@test-support/run_tests.sh
+	@test-cluster/support/run_tests.sh
 
 lint: lint-greps lint-shell lint-code ## Check format, warnings and the rules of the house
 
@@ -56,7 +56,7 @@ lint-greps:
 		| grep -v '/db/' || { echo 'database engines are named under db/ only'; exit 1; }
 
 # Where shellcheck is at hand; the test of the package installs it.
-SCRIPTS := .ci/run $(wildcard etc/init.d/* etc/init.sh etc/tnv-rolling-restart package/*.sh package/debian/p* test-*/*.sh test-cluster/media/*.sh)
+SCRIPTS := .ci/run $(wildcard etc/init.d/* etc/init.sh etc/tnv-rolling-restart package/*.sh package/debian/p* test-cluster/*.sh test-cluster/*/*.sh)
 lint-shell:
 	@! command -v shellcheck >/dev/null || shellcheck -x $(SCRIPTS)
 

@@ -1,5 +1,5 @@
 //! Tells the crate what it was built from, for `tnv_build_info`: the commit and the compiler; and
-//! its tests whether they may start servers, as `test-support/engines.rs` does.
+//! its tests whether they may start servers, as `test-cluster/support/engines.rs` does.
 //!
 //! `TNV_COMMIT` in the environment has precedence, for packages built without a repository.
 //! Development builds do not name a commit: they would have to be made anew after each.

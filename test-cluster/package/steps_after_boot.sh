@@ -1,7 +1,7 @@
 #!/bin/sh
 # The rest of the package's life, after the machine lost its power: started by init, removed, purged.
 set -eu
-# shellcheck source=test-package/lib.sh
+# shellcheck source=test-cluster/package/lib.sh
 . /test/lib.sh
 export TNV_USER=alice
 

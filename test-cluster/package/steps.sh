@@ -2,7 +2,7 @@
 # The life of the package inside the root: installed, driven, upgraded. What comes after a restart of
 # the machine is in steps_after_boot.sh.
 set -eu
-# shellcheck source=test-package/lib.sh
+# shellcheck source=test-cluster/package/lib.sh
 . /test/lib.sh
 export TNV_USER=alice
 

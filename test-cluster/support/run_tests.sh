@@ -2,7 +2,7 @@
 # Runs the tests of the workspace and adds up their results. A test that was left out counts as a
 # failure, unless TNV_TEST_ENGINES=embedded asks for it.
 set -uo pipefail
-cd "$(dirname "$0")/.." || exit
+cd "$(dirname "$0")/../.." || exit
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -5,7 +5,7 @@
 # temporary folder, and there lives the life of the package: see steps.sh. All of it runs in
 # namespaces of its own, the root lies in memory: whatever happens, it is gone when this ends.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 built=$1
 PATH=$PATH:/usr/sbin:/sbin
@@ -39,17 +39,17 @@ folder=$(mktemp -d)
 trap 'rm -rf --one-file-system "$folder"' EXIT
 
 echo "== make install"
-test-package/install.sh "$built"
+test-cluster/package/install.sh "$built"
 echo "== make the package"
 deb=$(make -s deb BUILT="$built")
 ls -l "$deb"
-test-package/check.sh "$deb"
-test-package/second_version.sh "$deb" "$folder/second.deb"
+test-cluster/package/check.sh "$deb"
+test-cluster/package/second_version.sh "$deb" "$folder/second.deb"
 cp "$deb" "$folder/first.deb"
 
 # Its first process takes all others with it when it ends.
 unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-    test-package/root.sh "$folder" &
+    test-cluster/package/root.sh "$folder" &
 test=$!
 trap 'kill -KILL "$test"; exit 1' INT TERM HUP
 wait "$test"

@@ -7,7 +7,7 @@
 #![allow(clippy::print_stdout)]
 
 fn main() {
-    println!("cargo::rerun-if-changed=../test-support/engines.rs");
+    println!("cargo::rerun-if-changed=../test-cluster/support/engines.rs");
     println!("cargo::rerun-if-env-changed=TNV_TEST_ENGINES");
     println!("cargo::rustc-check-cfg=cfg(engines)");
     if std::env::var("TNV_TEST_ENGINES").as_deref() != Ok("embedded") {
