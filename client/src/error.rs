@@ -180,15 +180,13 @@ impl Error {
         text
     }
 
-    /// Whether the next address may do better: not if every server would say the same.
+    /// True if another server may answer: each one has an `allow_hosts` of its own, for example. False
+    /// for a refusal that all servers share.
     pub(crate) fn moves_on(&self) -> bool {
         match self {
             Error::Fault { source, .. } => !matches!(
                 source.code,
-                ErrorCode::BadRequest
-                    | ErrorCode::NotFound
-                    | ErrorCode::Exists
-                    | ErrorCode::Forbidden
+                ErrorCode::BadRequest | ErrorCode::NotFound | ErrorCode::Exists
             ),
             Error::Source(_) | Error::SourceSize { .. } | Error::OutcomeUnknown { .. } => false,
             _ => true,

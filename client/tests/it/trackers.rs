@@ -191,14 +191,63 @@ fn reasons_of_one_kind_keep_it_and_mixed_ones_do_not() {
     }
 }
 
+/// Every server has an `allow_hosts` of its own.
 #[test]
-fn numbers_come_from_the_first_idserver_that_answers() {
-    let refusing = Fake::start(|_, stream| {
-        while let Some(IdRequest::GetId(_)) = read_request(stream) {
-            let fault = Fault::new(ErrorCode::Unavailable, "no database");
-            let _ = std::io::Write::write_all(&mut &*stream, &fault.encode(idserver::REPLY, "h"));
+fn a_server_that_forbids_is_passed_over_and_all_of_them_are_an_answer() {
+    let memory = memory_with(&key("f"), b"x");
+    let closed_tracker = Fake::start(|_, stream| {
+        while read_request::<TrackerRequest>(stream).is_some() {
+            refuse(
+                stream,
+                &Fault::new(ErrorCode::Forbidden, "not in allow_hosts"),
+            );
         }
     });
+    let closed = FakeStorage::start(&memory, |_, _| Act::Refuse(ErrorCode::Forbidden));
+    let open = FakeStorage::good(&memory);
+    let tracker = FakeTracker::start(&[&closed.fake.address, &open.fake.address]);
+    let config = |trackers: &[&Fake]| {
+        let trackers = trackers.iter().map(|tracker| tracker.address.clone());
+        ClientConfig::new(trackers.collect())
+    };
+    // The first tracker and the first storage are chosen by chance. The fake serves nothing more on a
+    // connection on which it has refused: each question has a client of its own.
+    for n in 0..8 {
+        let client = || Client::new(config(&[&closed_tracker, &tracker.fake]));
+        assert_eq!(client().file_size(&key("f")).unwrap(), 1);
+        let mut content = std::io::Cursor::new(b"y");
+        let new = key(&format!("new{n}"));
+        client().upload(&new, &mut content, 1, &mut |_| {}).unwrap();
+    }
+    let client = Client::new(config(&[&closed_tracker]));
+    assert_eq!(client.groups().unwrap_err().kind(), ErrorKind::Forbidden);
+    tracker.set_storages(&[&closed.fake.address]);
+    let mut content = std::io::Cursor::new(b"y");
+    let refused = [
+        Client::new(config(&[&tracker.fake]))
+            .file_size(&key("f"))
+            .unwrap_err(),
+        Client::new(config(&[&tracker.fake]))
+            .upload(&key("g"), &mut content, 1, &mut |_| {})
+            .unwrap_err(),
+    ];
+    for refused in refused {
+        assert_eq!(refused.kind(), ErrorKind::Forbidden, "{refused}");
+    }
+}
+
+#[test]
+fn numbers_come_from_the_first_idserver_that_answers() {
+    let refusing = |code| {
+        Fake::start(move |_, stream| {
+            while let Some(IdRequest::GetId(_)) = read_request(stream) {
+                let fault = Fault::new(code, "not now").encode(idserver::REPLY, "h");
+                let _ = std::io::Write::write_all(&mut &*stream, &fault);
+            }
+        })
+    };
+    let without_database = refusing(ErrorCode::Unavailable);
+    let for_others = refusing(ErrorCode::Forbidden);
     let good = Fake::start(|_, stream| {
         let mut next = 7;
         while let Some(IdRequest::GetId(key)) = read_request(stream) {
@@ -209,7 +258,8 @@ fn numbers_come_from_the_first_idserver_that_answers() {
     });
     let ids = vec![
         dead_address(),
-        refusing.address.clone(),
+        without_database.address.clone(),
+        for_others.address.clone(),
         good.address.clone(),
     ];
     let pools = PoolManager::new(ConnectionConfig::default(), PoolConfig::default());
@@ -222,8 +272,10 @@ fn numbers_come_from_the_first_idserver_that_answers() {
     let n_connections = good.n_connections();
     assert_eq!(client.next_ids(&key, 50).unwrap(), 8..9);
     assert_eq!(good.n_connections(), n_connections);
-    assert!(
-        refusing.n_connections() <= 1,
-        "the last good one is asked first"
-    );
+    for refusing in [&without_database, &for_others] {
+        assert!(
+            refusing.n_connections() <= 1,
+            "the last good one is asked first"
+        );
+    }
 }
