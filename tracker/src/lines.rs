@@ -4,7 +4,7 @@
 use daemon::logging::Seldom;
 
 /// Lines of a kind that may come at once.
-const BURST: u32 = 100;
+pub(crate) const BURST: u32 = 100;
 
 /// What a line tells.
 #[derive(Debug, PartialEq)]

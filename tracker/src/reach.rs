@@ -58,7 +58,8 @@ fn work(globals: &Globals, stop: &Stop) {
     }
 }
 
-fn try_one(globals: &Globals, ticket: &Ticket, addr: SocketAddr) {
+/// Tries one address, and takes note of the outcome.
+pub(crate) fn try_one(globals: &Globals, ticket: &Ticket, addr: SocketAddr) {
     let failure = connect(globals, addr).err().map(|error| reason(&error));
     let now = globals.now().elapsed;
     let turned = globals.groups.lock().tried(ticket, failure, now);

@@ -130,21 +130,17 @@ impl TrackerService {
     }
 
     fn beat(&self, name: &Member, peer: SocketAddr, session: &Session) -> Result<(), Fault> {
-        let unknown = || {
-            let message = format!("{}/{} has not joined", name.group, name.hostname);
-            Fault::new(ErrorCode::NotFound, message)
-        };
         let mut groups = self.globals.groups.lock();
         let ticket = match &session.ticket {
             Some(ticket) => {
                 check_group(name, ticket)?;
-                ticket.clone()
+                Some(ticket.clone())
             }
-            None => groups.find(name, ip_of(peer)).ok_or_else(unknown)?,
+            None => groups.find(name, ip_of(peer)),
         };
-        let before = groups.beat(&ticket, self.globals.now());
+        let before = ticket.and_then(|ticket| groups.beat(&ticket, self.globals.now()));
         drop(groups);
-        let before = before.ok_or_else(unknown)?;
+        let before = before.ok_or_else(|| self.not_joined(name, session))?;
         if before.state != State::Active
             && let Some(more) = self.globals.lines.due(Line::Active)
         {
@@ -155,14 +151,14 @@ impl TrackerService {
     }
 
     fn report(&self, name: &Member, report: Report, session: &Session) -> Result<(), Fault> {
-        let elsewhere = || Fault::new(ErrorCode::NotFound, "no member joined on this connection");
-        let ticket = session.ticket.as_ref().ok_or_else(elsewhere)?;
+        let not_joined = || self.not_joined(name, session);
+        let ticket = session.ticket.as_ref().ok_or_else(not_joined)?;
         check_group(name, ticket)?;
         let now = Arc::new(report);
         let mut groups = self.globals.groups.lock();
         let before = groups.report(ticket, Arc::clone(&now), self.globals.now());
         drop(groups);
-        let before = before.ok_or_else(elsewhere)?;
+        let before = before.ok_or_else(not_joined)?;
         let text = format!("{} {}/{}", before.addr, name.group, name.hostname);
         self.tell_of_report(&text, &before.report.unwrap_or_default(), &now);
         Ok(())
@@ -196,20 +192,37 @@ impl TrackerService {
     }
 
     fn leave(&self, name: &Member, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
-        if let Some(ticket) = &session.ticket {
-            check_group(name, ticket)?;
-            let left = self.globals.groups.lock().leave(ticket);
-            session.ticket = None;
-            if let Some(member) = left {
-                if let Some(more) = self.globals.lines.due(Line::Left) {
-                    let Member { group, hostname } = name;
-                    info!("{peer} leave: {group}/{hostname} at {}{more}", member.addr);
-                }
-                return Ok(());
-            }
+        let not_joined = |session: &Session| self.not_joined(name, session);
+        let ticket = session.ticket.as_ref().ok_or_else(|| not_joined(session))?;
+        check_group(name, ticket)?;
+        let left = self.globals.groups.lock().leave(ticket);
+        let left = left.ok_or_else(|| not_joined(session));
+        session.ticket = None;
+        let member = left?;
+        if let Some(more) = self.globals.lines.due(Line::Left) {
+            let Member { group, hostname } = name;
+            info!("{peer} leave: {group}/{hostname} at {}{more}", member.addr);
         }
-        let message = "not the connection that this member joined on last";
-        Err(Fault::new(ErrorCode::NotFound, message))
+        Ok(())
+    }
+
+    /// Why a connection does not speak for a member.
+    fn not_joined(&self, name: &Member, session: &Session) -> Fault {
+        let node = session.hello.as_ref().map(|hello| &hello.node);
+        let groups = self.globals.groups.lock();
+        let successor = session.ticket.as_ref();
+        let successor = successor.and_then(|ticket| groups.successor(ticket, node));
+        let successor = successor.map(|member| (member.peer, member.addr));
+        drop(groups);
+        let Member { group, hostname } = name;
+        let message = match (successor, &session.ticket) {
+            (Some((peer, addr)), _) => format!(
+                "another connection, from {peer}, joined as this member since: {group}/{hostname} at {addr}"
+            ),
+            (None, Some(_)) => format!("{group}/{hostname} is no member any more"),
+            (None, None) => format!("{group}/{hostname} has not joined on this connection"),
+        };
+        Fault::new(ErrorCode::NotFound, message)
     }
 
     /// The reply's body: everybody as of now or, when there are many, of just before.

@@ -12,7 +12,7 @@ use log::{debug, info, warn};
 use crate::globals::Globals;
 use crate::lines::Line;
 
-/// Looks in one check interval: a lost member is sent to for an eighth of it longer at most.
+/// Looks in one check interval: clients may be sent to a lost member for up to one eighth of it longer.
 const LOOKS: u32 = 8;
 /// Longest time between two looks: the interval may become shorter.
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -39,7 +39,8 @@ pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<[Ticker; 
     Ok([status, groups])
 }
 
-fn look(globals: &Globals) {
+/// Finds members that have fallen silent, once.
+pub(crate) fn look(globals: &Globals) {
     let now = globals.now();
     let mut groups = globals.groups.lock();
     let (lost, expired) = (groups.check(now), groups.expire(now));

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
+use proto::tracker::Member as Name;
 
 use super::*;
 

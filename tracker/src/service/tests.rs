@@ -513,4 +513,5 @@ fn a_reload_waits_for_no_database() {
 mod addresses;
 mod clocks;
 mod clusters;
+mod log_lines;
 mod routing;

@@ -5,6 +5,7 @@ use daemon::status::{Health, Subject};
 use proto::hello::Welcome;
 
 use super::*;
+use crate::groups::Now;
 
 /// A hello of node `node` that remembers `cluster`.
 fn hello(node: &str, cluster: Option<&ClusterId>) -> TrackerRequest {
@@ -134,6 +135,61 @@ fn a_storage_of_an_earlier_version_is_told_nothing_and_keeps_its_name() {
     let nodes: Vec<_> = nodes.map(|storage| storage.node.clone()).collect();
     let digest = NodeId::new("bb").unwrap().digest();
     assert_eq!(nodes, ["aa", digest.as_str()]);
+}
+
+#[test]
+fn a_connection_that_another_one_replaced_is_told_by_which() {
+    let setting = Setting::new();
+    let report = || TrackerRequest::Report(member("g1", "h"), Box::default());
+    let refusals = |connection: &mut Connection<'_>| {
+        let refused = [
+            connection.beat("g1", "h"),
+            connection.call(report()),
+            connection.leave("g1", "h"),
+        ];
+        refused.map(|refused| {
+            let fault = refused.unwrap_err();
+            assert_eq!(fault.code, ErrorCode::NotFound);
+            fault.message
+        })
+    };
+    let mut never = setting.connect("10.0.0.1");
+    let text = "g1/h has not joined on this connection";
+    assert_eq!(refusals(&mut never), [text; 3]);
+
+    // One without a node id, at the same address.
+    let mut old = setting.active("g1", "10.0.0.1", 1);
+    let mut new = setting.active("g1", "::ffff:10.0.0.1", 1);
+    let text = "another connection, from 10.0.0.1, joined as this member since: g1/h at 10.0.0.1:1";
+    assert_eq!(refusals(&mut old), [text; 3]);
+    new.call(report()).unwrap();
+
+    // The same node, at another port.
+    let join = |port| {
+        let mut connection = setting.connect("10.0.0.2");
+        connection.call(hello("aa", None)).unwrap();
+        connection.join("g1", "h", port).unwrap();
+        connection
+    };
+    let (mut old, mut new) = (join(2), join(3));
+    let text = "another connection, from 10.0.0.2, joined as this member since: g1/h at 10.0.0.2:3";
+    assert_eq!(refusals(&mut old), [text; 3]);
+    let mut latest = join(4);
+    latest.beat("g1", "h").unwrap();
+    assert!(new.beat("g1", "h").is_err());
+
+    // Nobody is this member any more.
+    let globals = &setting.service.globals;
+    let mut groups = globals.groups.lock();
+    let later = Now {
+        elapsed: globals.now().elapsed + globals.config.check_interval.duration(),
+        ..globals.now()
+    };
+    assert!(!groups.check(later).is_empty());
+    groups.forget("10.0.0.2:4").unwrap();
+    drop(groups);
+    let text = "g1/h is no member any more";
+    assert_eq!(refusals(&mut latest), [text; 3]);
 }
 
 #[test]
