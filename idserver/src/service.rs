@@ -88,7 +88,9 @@ impl IdService {
         };
         let metrics = &self.globals.metrics;
         metrics.steps.inc();
-        metrics.failed_steps.inc_by(u64::from(reserved.is_err()));
+        let is_failure = |error: &DbError| !matches!(error, DbError::Unfit { .. });
+        let has_failed = reserved.as_ref().is_err_and(is_failure);
+        metrics.failed_steps.inc_by(u64::from(has_failed));
         let reserved = reserved.map_err(db_fault)?;
         reserved.ok_or_else(|| unavailable(&format!("the numbers of key {key} are used up")))
     }
@@ -105,11 +107,15 @@ fn fault(error: NextError<Fault>) -> Fault {
     }
 }
 
-/// Whatever is wrong with the database, another idserver or a later try may do better.
+/// Another idserver or a later try may do better, whatever is wrong with the database; but not with a
+/// key that its column cannot hold.
 fn db_fault(error: DbError) -> Fault {
-    Fault {
-        code: ErrorCode::Unavailable,
-        ..Fault::from(error)
+    match error {
+        DbError::Unfit { .. } => error.into(),
+        error => Fault {
+            code: ErrorCode::Unavailable,
+            ..Fault::from(error)
+        },
     }
 }
 

@@ -94,9 +94,10 @@ impl Ids for MysqlIds {
     }
 
     fn has(&self, key: &IdKey) -> Result<bool, DbError> {
-        let found: Option<u32> = self.mysql.run("look for a key", Effect::Read, |session| {
-            session.first(HAS, (key.as_str(),))
-        })?;
+        let found: Option<u32> =
+            DbError::found(self.mysql.run("look for a key", Effect::Read, |session| {
+                session.first(HAS, (key.as_str(),))
+            }))?;
         Ok(found.is_some())
     }
 

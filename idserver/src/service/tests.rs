@@ -126,6 +126,17 @@ fn what_is_reserved_is_handed_out_while_the_database_is_away() {
 }
 
 #[test]
+fn a_key_that_the_database_cannot_hold_is_no_outage() {
+    let source = Arc::new(std::io::Error::other("1366"));
+    assert_eq!(
+        db_fault(DbError::Unfit { source }).code,
+        ErrorCode::BadRequest
+    );
+    let unknown = DbError::UnknownOutcome { source: None };
+    assert_eq!(db_fault(unknown).code, ErrorCode::Unavailable);
+}
+
+#[test]
 fn used_up_numbers_are_told_as_such() {
     let Setting { service, ids, .. } = setting(1);
     ids.left.store(0, Ordering::SeqCst);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use daemon::db::DbError;
 use test_mariadb::{Galera, Mariadb};
 
 use super::*;
@@ -59,6 +60,33 @@ fn a_table_of_the_cpp_system_is_used() {
     assert_eq!(ids.reserve(&key("../DATA"), 100).unwrap(), Some(600..700));
     let read = "SELECT id_value FROM t_id_gen WHERE id='../data'";
     assert_eq!(server.query("of_cpp", read), ["700"]);
+}
+
+/// Tables in a character set that has no emoji, as old servers make them.
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
+fn a_key_that_the_table_cannot_hold_is_refused_for_good() {
+    let server = test_mariadb::shared();
+    for charset in ["utf8mb3", "latin1"] {
+        let name = format!("of_{charset}");
+        server.create_database(&name);
+        let table = format!(
+            "CREATE TABLE t_id_gen (id varchar(64) primary key, id_value bigint,
+            create_time timestamp default current_timestamp,
+            update_time timestamp default current_timestamp on update current_timestamp)
+            ENGINE=InnoDB DEFAULT CHARSET={charset}"
+        );
+        server.execute(&name, &table);
+        let config = mysql_config(&server.url(&name), server);
+        init(&config).unwrap();
+        let ids = open(&config).unwrap();
+        let emoji = key("\u{1f4a5}");
+        assert!(!ids.has(&emoji).unwrap());
+        let refused = ids.reserve(&emoji, 100);
+        assert!(matches!(refused, Err(DbError::Unfit { .. })), "{refused:?}");
+        assert_eq!(ids.reserve(&key("../data"), 100).unwrap(), Some(0..100));
+        ids.availability().full().unwrap();
+    }
 }
 
 /// Steps one key with two idservers that prefer different nodes while a node is killed.
