@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use client::{Admin, StorageTarget, may_be_unknown};
+use client::{Admin, StorageTarget};
 use proto::admin::{FilePlace, StorageOrder, TrackerOrder, UserPlace, decode_reply};
 use proto::cluster::Storage;
 use proto::report::Drain;
@@ -133,19 +133,8 @@ impl Orders<'_> {
     }
 
     /// The answer of the first tracker that can be asked: all share the database.
-    fn ask(&self, order: &TrackerOrder) -> anyhow::Result<(&Address, Vec<u8>)> {
-        let mut failure = None;
-        for tracker in self.trackers() {
-            match self.admin.tell_tracker(tracker, order) {
-                Ok(body) => return Ok((tracker, body)),
-                // A C++ tracker knows no orders, another one may.
-                Err(error) if error.kind().is_transient() || may_be_unknown(&error) => {
-                    failure = Some(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(failure.map_or_else(|| anyhow!("there is no tracker"), Into::into))
+    fn ask(&self, order: &TrackerOrder) -> Result<(&Address, Vec<u8>), client::Error> {
+        self.admin.tell_any_tracker(self.trackers(), order)
     }
 
     fn any_tracker(&self, name: &str, target: &str, order: &TrackerOrder) -> anyhow::Result<()> {
@@ -157,31 +146,21 @@ impl Orders<'_> {
 
     /// The storages that trackers know, each with its group.
     fn storages(&self) -> anyhow::Result<Vec<(String, Storage)>> {
-        let mut failure = None;
-        let mut storages: Vec<(String, Storage)> = Vec::new();
-        for tracker in self.trackers() {
-            match self.context.client.cluster_of(tracker) {
-                Ok(cluster) => {
-                    for group in cluster.groups {
-                        let of_group = group.storages.into_iter();
-                        storages.extend(of_group.map(|storage| (group.name.clone(), storage)));
-                    }
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        match failure {
-            Some(error) if storages.is_empty() => Err(error.into()),
-            _ => {
-                // What tells most comes first, and stays: a C++ tracker knows no node ids.
-                storages.sort_by(|(_, a), (_, b)| {
-                    let by_address = a.address.cmp(&b.address);
-                    by_address.then_with(|| fullness(b).cmp(&fullness(a)))
-                });
-                storages.dedup_by(|a, b| a.1.address == b.1.address);
-                Ok(storages)
-            }
-        }
+        let clusters = self.context.client.clusters()?;
+        let groups = clusters.into_iter().flat_map(|cluster| cluster.groups);
+        let storages = groups.flat_map(|group| {
+            let name = group.name;
+            let of_group = group.storages.into_iter();
+            of_group.map(move |storage| (name.clone(), storage))
+        });
+        let mut storages: Vec<(String, Storage)> = storages.collect();
+        // What tells most comes first, and stays: a C++ tracker knows no node ids.
+        storages.sort_by(|(_, a), (_, b)| {
+            let by_address = a.address.cmp(&b.address);
+            by_address.then_with(|| fullness(b).cmp(&fullness(a)))
+        });
+        storages.dedup_by(|a, b| a.1.address == b.1.address);
+        Ok(storages)
     }
 
     /// Goes to the storage itself, which tells every tracker and remembers it.

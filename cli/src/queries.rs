@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat};
 use client::Stat;
 use proto::Escaped;
-use proto::cluster::{Cluster, Group};
+use proto::cluster::Group;
 use serde::Serialize;
 
 use super::Context;
@@ -89,23 +89,11 @@ fn delete_one(context: &Context, id: &str) -> anyhow::Result<()> {
 }
 
 pub(super) fn groups(context: &Context) -> anyhow::Result<()> {
-    let cluster = cluster(context).context("groups")?;
+    let cluster = context.client.cluster().context("groups")?;
     for group in &cluster.groups {
         context.output.result(&line_of(group), &text_of(group))?;
     }
     Ok(())
-}
-
-/// What the first tracker that answers knows.
-fn cluster(context: &Context) -> Result<Cluster, client::Error> {
-    let mut errors = Vec::new();
-    for tracker in &context.settings.client.trackers {
-        match context.client.cluster_of(tracker) {
-            Ok(cluster) => return Ok(cluster),
-            Err(error) => errors.push(error),
-        }
-    }
-    Err(client::Error::all_failed("asking the trackers", errors))
 }
 
 fn line_of(group: &Group) -> GroupLine<'_> {

@@ -9,7 +9,8 @@ use proto::storage::{self, StorageRequest};
 use proto::tracker::{self, TrackerRequest};
 use proto::{Address, DecodeError, NodeId};
 
-use crate::{Connection, ConnectionConfig, Error};
+use crate::turns::Turns;
+use crate::{Connection, ConnectionConfig, Error, may_be_unknown};
 
 /// A storage to give orders to, and the one that is meant: whoever answers at the address obeys
 /// only if it is that one.
@@ -53,12 +54,19 @@ impl Admin {
 
     /// The same, for orders that take up to `time`.
     pub fn patient(&self, time: Duration) -> Admin {
+        self.within(self.connection.io_timeout.max(time))
+    }
+
+    /// The same with another longest wait for an answer.
+    fn within(&self, io_timeout: Duration) -> Admin {
+        let connection = ConnectionConfig {
+            io_timeout,
+            connect_timeout: self.connection.connect_timeout.min(io_timeout),
+            ..self.connection.clone()
+        };
         Admin {
             key: self.key.clone(),
-            connection: ConnectionConfig {
-                io_timeout: self.connection.io_timeout.max(time),
-                ..self.connection.clone()
-            },
+            connection,
         }
     }
 
@@ -70,6 +78,39 @@ impl Admin {
         let challenge = TrackerRequest::Challenge.encode();
         let admin = |signed| TrackerRequest::Admin(Box::new(signed)).encode();
         self.tell((address, &()), order, &challenge, admin, tracker::REPLY)
+    }
+
+    /// Has the first tracker that can carry out an order which may be carried out twice; that tracker
+    /// and the reply's body. A silent tracker costs 2 s while another one can be asked. A C++ tracker,
+    /// which knows no orders, and one that has another key are passed over.
+    ///
+    /// # Errors
+    /// A tracker refused for a reason that all share, or none could be asked.
+    pub fn tell_any_tracker<'a>(
+        &self,
+        trackers: &'a [Address],
+        order: &TrackerOrder,
+    ) -> Result<(&'a Address, Vec<u8>), Error> {
+        let mut errors = Vec::new();
+        let mut turns = Turns::new(trackers.to_vec(), self.connection.io_timeout);
+        while let Some((address, time)) = turns.next() {
+            match self.within(time).tell_tracker(&address, order) {
+                Ok(body) => {
+                    let found = trackers.iter().find(|tracker| **tracker == address);
+                    return Ok((found.expect("turns are given to these only"), body));
+                }
+                Err(error) if error.moves_on() || may_be_unknown(&error) => {
+                    log::debug!("asking {address}: {}", error.chain());
+                    turns.failed(&address, &error);
+                    errors.push(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if errors.is_empty() {
+            return Err(Error::NoServer("tracker"));
+        }
+        Err(Error::all_failed("asking the trackers", errors))
     }
 
     /// Has a storage carry out an order; the reply's body.

@@ -306,6 +306,11 @@ impl Client {
         }
     }
 
+    /// The trackers to ask.
+    pub(crate) fn trackers(&self) -> &Rotation {
+        &self.inner.trackers
+    }
+
     /// The trackers that do not know CLUSTER.
     pub(crate) fn no_cluster(&self) -> &Lacking {
         &self.inner.no_cluster

@@ -1,4 +1,4 @@
-//! What one tracker knows of the whole cluster.
+//! What trackers know of the whole cluster.
 
 use chrono::{Local, NaiveDateTime};
 use proto::Address;
@@ -6,7 +6,8 @@ use proto::cluster::{self, Cluster};
 use proto::group_list;
 use proto::tracker::{self, TrackerRequest};
 
-use crate::turns::Peer;
+use crate::lacking::Way;
+use crate::turns::{Peer, TRY_TIME, Turns};
 use crate::{Client, Error, PoolManager};
 
 impl Client {
@@ -17,23 +18,70 @@ impl Client {
     /// # Errors
     /// It refused, or could not be asked.
     pub fn cluster_of(&self, address: &Address) -> Result<Cluster, Error> {
+        self.cluster_at(Peer::new(address, self.pools().io_timeout()))
+    }
+
+    /// The same of the first tracker that answers. A silent tracker costs 2 s while another one can be
+    /// asked.
+    ///
+    /// # Errors
+    /// No tracker answered.
+    pub fn cluster(&self) -> Result<Cluster, Error> {
+        let pools = self.pools();
+        self.trackers()
+            .ask("asking the trackers", pools, |peer| self.cluster_at(peer))
+    }
+
+    /// The same of each tracker that answers. A silent tracker costs 2 s if another one answers.
+    ///
+    /// # Errors
+    /// No tracker answered.
+    pub fn clusters(&self) -> Result<Vec<Cluster>, Error> {
+        let pools = self.pools();
+        let trackers = pools.order(self.trackers().addresses());
+        let mut turns = Turns::new(trackers, pools.io_timeout());
+        let (mut clusters, mut errors) = (Vec::new(), Vec::new());
+        while let Some((address, time)) = turns.next() {
+            // The silent ones are waited for longer if nobody else knows anything.
+            let time = match clusters.is_empty() {
+                true => time,
+                false => time.min(TRY_TIME),
+            };
+            match self.cluster_at(Peer::new(&address, time)) {
+                Ok(cluster) => clusters.push(cluster),
+                Err(error) => {
+                    log::debug!("asking {address}: {}", error.chain());
+                    turns.failed(&address, &error);
+                    errors.push(error);
+                }
+            }
+            if turns.all_had_one() && !clusters.is_empty() {
+                break;
+            }
+        }
+        match clusters.is_empty() {
+            true => Err(Error::all_failed("asking the trackers", errors)),
+            false => Ok(clusters),
+        }
+    }
+
+    fn cluster_at(&self, peer: Peer<'_>) -> Result<Cluster, Error> {
         let pools = self.pools();
         let request = TrackerRequest::Cluster.encode();
-        let peer = Peer::new(address, pools.io_timeout());
         let ask = |way| {
             let (max, decode) = (cluster::CLUSTER_REPLY_MAX, Cluster::decode);
             pools.call_on(way, peer, &request, tracker::REPLY, max, decode)
         };
         self.no_cluster()
-            .ask(address, ask, || list_of(pools, address))
+            .ask(peer.address, ask, || list_of(pools, peer))
     }
 }
 
-fn list_of(pools: &PoolManager, address: &Address) -> Result<Cluster, Error> {
+fn list_of(pools: &PoolManager, peer: Peer<'_>) -> Result<Cluster, Error> {
     let request = TrackerRequest::Groups.encode();
     let max = tracker::GROUPS_REPLY_MAX;
     let decode = group_list::decode;
-    let groups = pools.call(address, &request, tracker::REPLY, max, decode)?;
+    let groups = pools.call_on(Way::Any, peer, &request, tracker::REPLY, max, decode)?;
     Ok(Cluster {
         groups: groups.into_iter().map(group).collect(),
         ..Cluster::default()

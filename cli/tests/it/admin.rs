@@ -2,6 +2,8 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+use std::time::{Duration, Instant};
 
 use proto::admin::NONCE_LEN;
 use proto::cluster::{Cluster, Group, Storage};
@@ -9,14 +11,14 @@ use proto::storage::{self, StorageRequest};
 use proto::tracker::{self, TrackerRequest};
 use proto::{ErrorCode, Fault};
 use tempfile::TempDir;
-use test_peers::fake::{Fake, read_request, reply};
+use test_peers::fake::{Fake, read_request, reply, silent};
 use test_peers::tracker::{FakeTracker, refuse};
 
-use crate::support::{code, stderr, stdout, tnv};
+use crate::support::{SLACK, code, stderr, stdout, tnv};
 
-#[test]
-fn a_cpp_tracker_in_front_hides_no_storage_and_takes_no_orders() {
-    let storage = Fake::start(|_, stream| {
+/// A storage that obeys.
+fn obedient_storage() -> Fake {
+    Fake::start(|_, stream| {
         while let Some(request) = read_request::<StorageRequest>(stream) {
             let body: &[u8] = match request {
                 StorageRequest::Challenge => &[7; NONCE_LEN],
@@ -25,7 +27,11 @@ fn a_cpp_tracker_in_front_hides_no_storage_and_takes_no_orders() {
             };
             reply(stream, storage::REPLY, body);
         }
-    });
+    })
+}
+
+/// A tracker that obeys and knows one storage.
+fn obedient_tracker(storage: &Fake) -> Fake {
     let known = Cluster {
         groups: vec![Group {
             name: "group001".to_owned(),
@@ -40,7 +46,7 @@ fn a_cpp_tracker_in_front_hides_no_storage_and_takes_no_orders() {
         }],
         ..Cluster::default()
     };
-    let ours = Fake::start(move |_, stream| {
+    Fake::start(move |_, stream| {
         while let Some(request) = read_request::<TrackerRequest>(stream) {
             let body = match request {
                 TrackerRequest::Cluster => known.encode(),
@@ -49,7 +55,37 @@ fn a_cpp_tracker_in_front_hides_no_storage_and_takes_no_orders() {
             };
             reply(stream, tracker::REPLY, &body);
         }
-    });
+    })
+}
+
+/// Runs `tnv admin` with a key.
+fn admin(trackers: [&Fake; 2], args: &[&str]) -> Output {
+    let dir = TempDir::new().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "a key of some length\n").unwrap();
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let trackers = trackers
+        .map(|tracker| tracker.address.to_string())
+        .join(";");
+    let args = [&["admin", "--key-file", "key"], args].concat();
+    tnv(dir.path(), &trackers, &args).output().unwrap()
+}
+
+/// Drains the storage and opens a group, by way of the second tracker.
+fn assert_obeyed(trackers: [&Fake; 2], storage: &Fake) {
+    let output = admin(trackers, &["drain", storage.address.as_str()]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let told = format!("drain {0}: done at {0}\n", storage.address);
+    assert_eq!(stdout(&output), told);
+    let output = admin(trackers, &["open-group", "group001"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let at = format!("done at {}\n", trackers[1].address);
+    assert!(stdout(&output).ends_with(&at));
+}
+
+#[test]
+fn a_cpp_tracker_in_front_hides_no_storage_and_takes_no_orders() {
+    let storage = obedient_storage();
     let list = FakeTracker::start(&[&storage.address]);
     let cpp = Fake::start(move |_, stream| {
         while let Some(request) = read_request::<TrackerRequest>(stream) {
@@ -59,20 +95,32 @@ fn a_cpp_tracker_in_front_hides_no_storage_and_takes_no_orders() {
             reply(stream, tracker::REPLY, &list.answer(&request));
         }
     });
-    let dir = TempDir::new().unwrap();
-    let key = dir.path().join("key");
-    std::fs::write(&key, "a key of some length\n").unwrap();
-    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
-    let trackers = format!("{};{}", cpp.address, ours.address);
-    let admin = |args: &[&str]| {
-        let args = [&["admin", "--key-file", "key"], args].concat();
-        tnv(dir.path(), &trackers, &args).output().unwrap()
-    };
-    let output = admin(&["drain", storage.address.as_str()]);
-    assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let told = format!("drain {0}: done at {0}\n", storage.address);
-    assert_eq!(stdout(&output), told);
-    let output = admin(&["open-group", "group001"]);
-    assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert!(stdout(&output).ends_with(&format!("done at {}\n", ours.address)));
+    assert_obeyed([&cpp, &obedient_tracker(&storage)], &storage);
+}
+
+#[test]
+fn a_silent_tracker_costs_an_order_little() {
+    let storage = obedient_storage();
+    let tracker = obedient_tracker(&storage);
+    let began = Instant::now();
+    assert_obeyed([&silent::<TrackerRequest>(), &tracker], &storage);
+    // Three questions; the time-out of the command line is 30 s.
+    assert!(began.elapsed() < 3 * Duration::from_secs(2) + SLACK);
+}
+
+#[test]
+fn a_tracker_without_the_key_leaves_an_order_to_the_next_one() {
+    let storage = obedient_storage();
+    let tracker = obedient_tracker(&storage);
+    let without_key = Fake::start(|_, stream| {
+        while let Some(request) = read_request::<TrackerRequest>(stream) {
+            if request != TrackerRequest::Challenge {
+                return refuse(stream, &Fault::new(ErrorCode::Forbidden, "no key"));
+            }
+            reply(stream, tracker::REPLY, &[7; NONCE_LEN]);
+        }
+    });
+    assert_obeyed([&without_key, &tracker], &storage);
+    let output = admin([&without_key, &without_key], &["open-group", "group001"]);
+    assert_eq!(code(&output), 9, "{}", stderr(&output));
 }

@@ -8,11 +8,9 @@ use test_peers::fake::silent;
 use test_peers::storage::{Act, FakeStorage, damaged_storage};
 use test_peers::support::{content, key, memory_with};
 
-use crate::support::{Setup, code, stderr, stdout};
+use crate::support::{SLACK, Setup, code, stderr, stdout};
 
 const LEN: usize = 700_000;
-/// Longest delay that a loaded machine adds to a time-out.
-const SLACK: Duration = Duration::from_secs(5);
 
 fn damaged() -> FakeStorage {
     damaged_storage(&key("f"), &content(LEN))
@@ -62,9 +60,10 @@ fn a_silent_tracker_costs_a_command_little() {
     let setup = Setup::new(&[&storage]);
     let silent = silent::<TrackerRequest>();
     let trackers = format!("{};{}", silent.address, setup.tracker.fake.address);
-    for _ in 0..4 {
+    let commands: [&[&str]; 2] = [&["stat", "f"], &["groups"]];
+    for command in [commands; 3].into_iter().flatten() {
         let began = Instant::now();
-        let output = setup.run(&["--trackers", &trackers, "stat", "f"]);
+        let output = setup.run(&[&["--trackers", &trackers], command].concat());
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         // The time-out of the command line is 30 s.
         assert!(began.elapsed() < Duration::from_secs(2) + SLACK);

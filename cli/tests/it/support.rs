@@ -3,11 +3,15 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use test_peers::storage::FakeStorage;
 use test_peers::support::cluster;
 use test_peers::tracker::FakeTracker;
+
+/// Longest delay that a loaded machine adds to a time-out.
+pub(crate) const SLACK: Duration = Duration::from_secs(5);
 
 /// `tnv` in an empty directory, with no settings but these.
 pub(crate) fn tnv(dir: &Path, trackers: &str, args: &[&str]) -> Command {
