@@ -1,5 +1,5 @@
-//! What a download is written to that is no file to be made: standard output, devices, FIFOs and
-//! open descriptors. It is written as a stream, and never replaced.
+//! Targets of a download that are written as a stream and never replaced: standard output, devices,
+//! FIFOs and open descriptors.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ const DESCRIPTORS: [&str; 3] = ["/dev/fd", "/proc/self/fd", "/proc/thread-self/f
 /// An open stream.
 #[derive(Debug)]
 pub(super) enum Stream {
-    /// Its reader may go away, which is no error.
+    /// The standard output. A reader that closes it is no error.
     Stdout,
     Stderr,
     /// With its path.
@@ -33,7 +33,7 @@ impl Stream {
         match descriptor(path) {
             Some(1) => return Ok(Some(Stream::Stdout)),
             Some(2) => return Ok(Some(Stream::Stderr)),
-            // What was written before, to a file that was redirected, must stay.
+            // Keep the earlier content of a redirected file.
             Some(_) => options.append(true),
             None if is_special(path) => options.write(true),
             None => return Ok(None),
@@ -47,7 +47,7 @@ impl Stream {
     /// Writes all of it.
     ///
     /// # Errors
-    /// [`StdoutClosed`](super::output::StdoutClosed), or what the system says.
+    /// [`StdoutClosed`](super::output::StdoutClosed), or the error of the system.
     pub(super) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         match self {
             Stream::Stdout => write_stdout(bytes),
@@ -74,7 +74,7 @@ fn descriptor(path: &Path) -> Option<u32> {
     number.filter(|_| is_one)
 }
 
-/// Whether there is something that is neither a regular file nor a folder.
+/// True if the path names something other than a regular file or a folder.
 fn is_special(path: &Path) -> bool {
     let there = path.metadata();
     there.is_ok_and(|there| !there.is_file() && !there.is_dir())

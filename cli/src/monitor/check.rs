@@ -11,13 +11,13 @@ use super::view::{self, View};
 /// Most reasons in the line.
 const REASONS_MAX: usize = 5;
 
-/// What is told.
+/// The result of a check.
 pub(super) struct Verdict {
     pub(super) exit: u8,
     pub(super) line: String,
 }
 
-/// What speaks against the cluster.
+/// The problems found.
 #[derive(Default)]
 struct Findings {
     critical: Vec<String>,
@@ -117,7 +117,8 @@ fn of_servers(group: &Group, findings: &mut Findings) {
     }
 }
 
-/// Idservers and what answers at status ports. Others of its kind stand in for one.
+/// Notes the problems of idservers and of status ports. A failing server is a warning while another of
+/// its kind works.
 fn of_helpers(view: &View, findings: &mut Findings) {
     for role in ["idserver", "httpd"] {
         let all = || view.status_ports.iter().filter(|page| page.role == role);
@@ -139,7 +140,7 @@ fn why(group: &Group, of: fn(&Report) -> &String) -> String {
     first.map_or_else(String::new, |why| format!(": {why}"))
 }
 
-/// What one storage cannot do while others of its group can.
+/// The commands that a storage cannot serve, each with the reason that it reports.
 fn lacks(group: &Group, storage: &Storage) -> Vec<String> {
     let Some(report) = &storage.report else {
         return Vec::new();

@@ -12,9 +12,9 @@ use super::view;
 pub(super) struct Idserver {
     /// As the storages' configurations have it.
     pub(super) address: String,
-    /// How many storages that live ask it.
+    /// Number of living storages that ask it.
     pub(super) asked_by: usize,
-    /// Those of them that it gives no numbers.
+    /// The storages that get no numbers from it.
     pub(super) failing: Vec<Failing>,
 }
 
@@ -23,11 +23,11 @@ pub(super) struct Idserver {
 pub(super) struct Failing {
     /// Its address.
     pub(super) storage: String,
-    /// Why not.
+    /// The reason that the storage reports.
     pub(super) why: String,
 }
 
-/// What the storages that live report of idservers, by address.
+/// Collects what the living storages report of idservers, by address.
 pub(super) fn of(groups: &[Group]) -> Vec<Idserver> {
     let mut found: BTreeMap<&str, Idserver> = BTreeMap::new();
     let storages = groups.iter().flat_map(|group| &group.storages);
@@ -50,7 +50,7 @@ pub(super) fn of(groups: &[Group]) -> Vec<Idserver> {
 }
 
 impl Idserver {
-    /// What is wrong, in a line.
+    /// The problem, as one line.
     pub(super) fn trouble(&self) -> Option<String> {
         let Failing { storage, why } = self.failing.first()?;
         let address = &self.address;
@@ -62,7 +62,7 @@ impl Idserver {
         Some(format!("idserver {address} gives no numbers{whom}: {why}"))
     }
 
-    /// How it is, in a line.
+    /// The state, as one line.
     pub(super) fn text(&self) -> String {
         let well = self.asked_by - self.failing.len();
         self.trouble().unwrap_or_else(|| {

@@ -23,7 +23,7 @@ use status_page::StatusPage;
 use view::View;
 pub(super) use view::fullness;
 
-/// How a check ends that cannot tell: as Nagios has it.
+/// The exit code of a check without a result, as Nagios defines it.
 pub(super) const UNKNOWN: u8 = 3;
 
 pub(super) fn run(context: &Context, args: &MonitorArgs) -> anyhow::Result<ExitCode> {
@@ -53,15 +53,15 @@ pub(super) fn run(context: &Context, args: &MonitorArgs) -> anyhow::Result<ExitC
     Ok(context.output.exit(Exit::Ok).into())
 }
 
-/// What a check says that could not even begin: a line on the standard output, and 3.
+/// Ends a check that could not begin: prints one line to the standard output and returns 3.
 pub(super) fn unknown(error: &anyhow::Error) -> ExitCode {
     let text = check::line("UNKNOWN", &[format!("{error:#}")], "");
-    // Nobody is left to be told when this fails.
+    // There is no other output for an error of this write.
     let _ = write_stdout(format!("{text}\n").as_bytes());
     ExitCode::from(UNKNOWN)
 }
 
-/// Whom to ask besides the trackers: the command line's lists go before the settings file's.
+/// The status ports to ask. A list of the command line replaces that of the settings file.
 fn ports(context: &Context, args: &MonitorArgs) -> Result<StatusPorts, Mistake> {
     let of_file = &context.settings.monitor;
     let list = |typed: &Option<String>, of_file: &Vec<Address>| match typed {
@@ -74,7 +74,7 @@ fn ports(context: &Context, args: &MonitorArgs) -> Result<StatusPorts, Mistake> 
     })
 }
 
-/// Asks every tracker and status port, all at once: one that is silent costs its own time only.
+/// Asks all trackers and status ports in parallel, so that silent ones share one time-out.
 fn gather(context: &Context, ports: &StatusPorts) -> View {
     let client = &context.client;
     let trackers = &context.settings.client.trackers;

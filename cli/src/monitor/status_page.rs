@@ -1,5 +1,5 @@
-//! What idservers and httpds, which no tracker knows, say at their status ports: `/healthz` by a
-//! GET of HTTP/1.1.
+//! Asks the status ports of idservers and httpds, which no tracker knows, for `/healthz`, by a GET of
+//! HTTP/1.1.
 
 use std::io::{self, Read, Write};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use serde::Serialize;
 const REPLY_MAX: usize = 64 << 10;
 /// Most reasons that are kept of one server.
 const REASONS_MAX: usize = 8;
-/// How a server of ours may be: the first line of its `/healthz`.
+/// The states of a server: the first line of `/healthz` is one of them.
 const STATES: [&str; 3] = ["ok", "degraded", "failing"];
 
 /// One server.
@@ -24,7 +24,7 @@ pub(super) struct StatusPage {
     pub(super) address: Address,
     /// `ok`, `degraded`, `failing`, or `unknown` if it gave no answer.
     pub(super) state: String,
-    /// What is wrong, the worst first.
+    /// The problems, the worst first.
     pub(super) reasons: Vec<String>,
 }
 
@@ -45,12 +45,12 @@ impl StatusPage {
         }
     }
 
-    /// Whether it does what it is there for.
+    /// True if the server can serve requests.
     pub(super) fn serves(&self) -> bool {
         matches!(self.state.as_str(), "ok" | "degraded")
     }
 
-    /// In a line.
+    /// The state, as one line.
     pub(super) fn text(&self) -> String {
         let StatusPage {
             role,

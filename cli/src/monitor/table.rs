@@ -6,8 +6,8 @@ use proto::cluster::{Group, Storage};
 use super::text::{size, time};
 use super::view::{self, View};
 
-/// The lines, most important first: what is wrong, then the groups. What came over the network makes
-/// no lines of its own.
+/// The lines, the most important first: the problems, then the groups. Text from the network adds no
+/// lines.
 pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
     let n_storages: usize = view.groups.iter().map(|group| group.storages.len()).sum();
     let mut lines = vec![format!(

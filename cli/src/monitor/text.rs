@@ -1,5 +1,5 @@
-//! The page that people read, laid out and worded as FastDFS's `fdfs_monitor` where the thing is
-//! the same.
+//! The page for people, with the layout and words of FastDFS's `fdfs_monitor` where both show the same
+//! thing.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use proto::report::{Drain, Report, Space};
 
 use super::view::{self, View};
 
-/// All that is known.
+/// The whole page.
 pub(super) fn page(view: &View) -> String {
     let mut page = String::new();
     let current = view.trackers.iter().position(|t| t.error.is_none());
@@ -191,8 +191,8 @@ fn of_space(page: &mut String, indent: &str, space: Space) {
     }
 }
 
-/// What came over the network must neither steer a terminal nor make lines of its own: the layout
-/// stands before the first word.
+/// Escapes text from the network, so that it neither controls the terminal nor adds lines. The leading
+/// white space is layout and stays.
 fn line(page: &mut String, text: &str) {
     let words = text.trim_start_matches(['\n', '\t']);
     let layout = &text[..text.len() - words.len()];

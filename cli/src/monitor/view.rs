@@ -1,4 +1,4 @@
-//! What all trackers say, put together; and where they differ. Pure.
+//! Merges the answers of all trackers and finds their differences. Pure.
 
 use std::collections::BTreeMap;
 
@@ -15,26 +15,26 @@ use super::status_page::StatusPage;
 #[derive(Debug, Default, Serialize)]
 pub(super) struct View {
     pub(super) trackers: Vec<Answer>,
-    /// The groups by name. Of a member that several trackers know, what one says that has it ACTIVE;
-    /// of several the one that knows most, of equals the one that heard of it last.
+    /// The groups by name. If several trackers know a member, an ACTIVE entry goes first, then the
+    /// fuller entry, then the one with the latest beat.
     pub(super) groups: Vec<Group>,
-    /// Where trackers do not say the same, a line for each thing.
+    /// The differences between trackers, one line each.
     pub(super) differences: Vec<String>,
     /// Storages that a tracker refused.
     pub(super) refused: Vec<String>,
     /// The idservers as the storages find them.
     pub(super) idservers: Vec<Idserver>,
-    /// What servers say that no tracker knows.
+    /// The answers of status ports.
     pub(super) status_ports: Vec<StatusPage>,
 }
 
-/// What became of the question to one tracker.
+/// The answer of one tracker, or its failure.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
     pub(super) address: Address,
     /// About itself; a C++ tracker tells nothing.
     pub(super) tracker: Option<Tracker>,
-    /// Why it did not answer.
+    /// The error, if the tracker did not answer.
     pub(super) error: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl View {
         answered.count()
     }
 
-    /// What is wrong with idservers and with what answers at status ports, a line for each.
+    /// The problems of idservers and status ports, one line each.
     pub(super) fn troubles(&self) -> Vec<String> {
         let pages = self.status_ports.iter();
         let pages = pages.filter(|page| page.state != "ok");
@@ -83,7 +83,7 @@ impl View {
         idservers.chain(pages.map(StatusPage::text)).collect()
     }
 
-    /// What is wrong with trackers: those that did not answer, or have no database, or warn.
+    /// The problems of trackers: no answer, no database, or a warning of their own.
     pub(super) fn errors(&self) -> Vec<String> {
         let error = |answer: &Answer| {
             let address = &answer.address;
@@ -187,19 +187,19 @@ fn difference(
     Some(format!("{name} is {}", said.collect::<Vec<_>>().join(", ")))
 }
 
-/// Whether a tracker heard of it lately.
+/// True if a tracker heard of the storage lately.
 pub(super) fn is_active(storage: &Storage) -> bool {
     storage.status == group_list::Storage::ACTIVE
 }
 
-/// Whether clients are sent there.
+/// True if clients are sent to the storage and can read there.
 pub(super) fn is_readable(storage: &Storage) -> bool {
     let serves = storage.report.as_ref();
     let serves = serves.is_none_or(|report| report.downloads);
     is_active(storage) && storage.offered && serves
 }
 
-/// Whether uploads have a chance there.
+/// True if the storage can take uploads.
 pub(super) fn is_writable(storage: &Storage) -> bool {
     let takes = storage.report.as_ref().is_none_or(|report| report.uploads);
     is_readable(storage) && takes && drain(storage) == Drain::None
@@ -210,7 +210,7 @@ pub(super) fn drain(storage: &Storage) -> Drain {
     report.map_or(Drain::None, |report| report.drain)
 }
 
-/// What a storage reports that an operator should look after, with its name.
+/// The problems that a storage reports, each with the name of the storage.
 pub(super) fn warnings(group: &Group, storage: &Storage) -> Vec<String> {
     let reported = storage.report.iter().flat_map(|report| &report.warnings);
     reported
@@ -218,8 +218,8 @@ pub(super) fn warnings(group: &Group, storage: &Storage) -> Vec<String> {
         .collect()
 }
 
-/// Room in a group: its storages see the same files, so that the one with the least counts. Nothing
-/// when none of those that live reports.
+/// Room in a group. Its storages see the same files, so the smallest value counts. None if no living
+/// storage reports.
 pub(super) fn space(group: &Group) -> Option<Space> {
     let live = group.storages.iter().filter(|storage| is_readable(storage));
     live.filter_map(|storage| Some(storage.report.as_ref()?.space))

@@ -19,15 +19,15 @@ use super::view::View;
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
-/// Draws what `gather` finds every `interval`, and again when the window changes its size. Without a
-/// terminal it prints one table after another. Ends by a signal only, or with its reader.
+/// Draws the result of `gather` every `interval`, and after each change of the window's size. Without a
+/// terminal it prints one table after another. It ends by a signal or when its reader closes.
 pub(super) fn run(interval: Duration, gather: impl Fn() -> View) -> anyhow::Result<()> {
     if !io::stdout().is_terminal() {
         let resized = crossbeam_channel::never::<()>();
         loop {
             let lines = table::lines(&gather(), Utc::now().timestamp());
             write_stdout(format!("{}\n\n", lines.join("\n")).as_bytes())?;
-            // Nothing is ever sent: this is a wait.
+            // The channel carries no message: the receive is a wait with a deadline.
             let _ = resized.recv_timeout(interval);
         }
     }
@@ -55,11 +55,11 @@ fn watch_signals() -> io::Result<Receiver<()>> {
         .spawn(move || {
             for signal in signals.forever() {
                 if signal == SIGWINCH {
-                    // One that waits already says the same.
+                    // A queued message has the same effect.
                     let _ = sender.try_send(());
                     continue;
                 }
-                // Nobody is left to be told when these fail.
+                // There is no other output for an error of these writes.
                 let _ = write_stdout(LEAVE.as_bytes());
                 let _ = emulate_default_handler(signal);
             }
@@ -75,8 +75,8 @@ fn size() -> (usize, usize) {
     }
 }
 
-/// One write for the whole screen: each line over the old one, then what is left of it cleared, so
-/// that nothing flickers.
+/// Writes the whole screen at once, which avoids flicker: each line over the old one, then the rest of
+/// the old line cleared.
 fn frame(lines: &[String], (columns, rows): (usize, usize)) -> String {
     let mut frame = String::from("\x1b[H");
     let shown = if lines.len() > rows {
