@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::process::{free_ports, require};
-use crate::recipe::{self, PROVIDER, WsrepPorts};
+use crate::recipe::{self, LOST_LATE, LOST_SOON, PROVIDER, WsrepPorts};
 use crate::server::Mariadb;
 
 /// Some nodes of one cluster. Dropping it kills them.
@@ -36,6 +36,10 @@ impl Galera {
         }
         let cluster = Galera { nodes };
         cluster.wait_for_size(count);
+        let soon = format!("SET GLOBAL wsrep_provider_options = '{LOST_SOON}'");
+        for node in &cluster.nodes {
+            node.execute("mysql", &soon);
+        }
         cluster
     }
 
@@ -69,6 +73,6 @@ fn is_in_cluster_of(node: &Mariadb, size: usize) -> bool {
 fn wsrep_args(n: usize, cluster: u16, all: &[u16]) -> Vec<OsString> {
     let [ist, sst] = free_ports();
     let ports = WsrepPorts { cluster, ist, sst };
-    let args = recipe::wsrep(&format!("node{n}"), ports, all);
+    let args = recipe::wsrep(&format!("node{n}"), ports, all, LOST_LATE);
     args.into_iter().map(Into::into).collect()
 }

@@ -34,6 +34,12 @@ pub const INSTALL: [&str; 5] = [
     "--innodb-use-native-aio=0",
 ];
 
+/// How long a Galera node may be silent until the others take it for lost: sooner than by default.
+pub const LOST_SOON: &str = "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT5S";
+/// The same by default. A node that the others give up while it joins does not come back by itself,
+/// and on a loaded machine it may be silent for seconds.
+pub const LOST_LATE: &str = "evs.suspect_timeout=PT5S;evs.inactive_timeout=PT15S";
+
 /// The ports of a Galera node, on 127.0.0.1, beside the one that speaks SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WsrepPorts {
@@ -45,8 +51,9 @@ pub struct WsrepPorts {
     pub sst: u16,
 }
 
-/// More arguments of the mariadbd that is node `name` among those whose cluster ports are `all`.
-pub fn wsrep(name: &str, ports: WsrepPorts, all: &[u16]) -> Vec<String> {
+/// More arguments of the mariadbd that is node `name` among those whose cluster ports are `all`;
+/// `lost` is [`LOST_SOON`] or [`LOST_LATE`].
+pub fn wsrep(name: &str, ports: WsrepPorts, all: &[u16], lost: &str) -> Vec<String> {
     let WsrepPorts { cluster, ist, sst } = ports;
     let all: Vec<_> = all.iter().map(|p| format!("127.0.0.1:{p}")).collect();
     vec![
@@ -59,11 +66,10 @@ pub fn wsrep(name: &str, ports: WsrepPorts, all: &[u16]) -> Vec<String> {
         "--wsrep-sst-method=rsync".to_owned(),
         format!("--wsrep-sst-receive-address=127.0.0.1:{sst}"),
         "--wsrep-slave-threads=2".to_owned(),
-        // A node that is gone is taken for lost sooner than by default (5 s, 15 s).
         format!(
             "--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{cluster};\
-             ist.recv_addr=127.0.0.1:{ist};gcache.size=16M;evs.suspect_timeout=PT2S;\
-             evs.inactive_timeout=PT5S;evs.keepalive_period=PT0.5S"
+             ist.recv_addr=127.0.0.1:{ist};gcache.size=16M;{lost};\
+             evs.keepalive_period=PT0.5S"
         ),
     ]
 }

@@ -227,7 +227,8 @@ impl<'a> Server<'a> {
             sst: self.node.sst_port,
         };
         let all = self.plan.galera.iter().map(|other| other.cluster_port);
-        args.extend(recipe::wsrep(self.name(), ports, &all.collect::<Vec<_>>()));
+        let all: Vec<_> = all.collect();
+        args.extend(recipe::wsrep(self.name(), ports, &all, recipe::LOST_SOON));
         args.push(self.mark());
         Ok(args)
     }
