@@ -1,11 +1,12 @@
 //! Numbers for the paths of new files, from the idservers. They are had some at a time: a small
 //! upload would else spend half its time on the way to an idserver.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
 
-use client::IdClient;
+use client::{Error, IdClient};
 use log::warn;
 use parking_lot::{Mutex, RwLock};
 use proto::report::Idserver;
@@ -23,6 +24,8 @@ pub(crate) struct Numbers {
     failed: Mutex<Option<(IdKey, String)>>,
     /// The idservers as they were found when they were last probed.
     found: Mutex<Vec<Idserver>>,
+    /// Those that did not answer the last probe in time.
+    late: Mutex<HashSet<String>>,
 }
 
 /// Numbers of one key at hand.
@@ -46,6 +49,7 @@ impl Numbers {
             stocks: Mutex::default(),
             failed: Mutex::default(),
             found: Mutex::default(),
+            late: Mutex::default(),
         }
     }
 
@@ -115,17 +119,35 @@ impl Numbers {
     pub(crate) fn probe(&self) {
         let ids = Arc::clone(&self.ids.read());
         let probe = |address: &Address| {
-            let probed = ids.probe(address);
-            let why = probed
-                .err()
-                .map(|e| format!("{:#}", anyhow::Error::from(e)));
-            Idserver {
-                address: address.to_string(),
-                why: why.unwrap_or_default(),
-            }
+            let (probed, address) = (ids.probe(address), address.to_string());
+            let why = self.why(&address, probed);
+            Idserver { address, why }
         };
         let found = ids.addresses().iter().map(probe).collect();
         *self.found.lock() = found;
+    }
+
+    /// Why an idserver would give no numbers; empty if it would. One that is late for the first time
+    /// is as it was before: on a loaded machine every server is late now and then.
+    fn why(&self, address: &str, probed: Result<(), Error>) -> String {
+        let mut late = self.late.lock();
+        match probed {
+            Err(e) if is_late(&e) && late.insert(address.to_owned()) => {
+                let found = self.found.lock();
+                let before = found.iter().find(|idserver| idserver.address == address);
+                before.map_or_else(String::new, |before| before.why.clone())
+            }
+            Err(e) => {
+                if !is_late(&e) {
+                    late.remove(address);
+                }
+                format!("{:#}", anyhow::Error::from(e))
+            }
+            Ok(()) => {
+                late.remove(address);
+                String::new()
+            }
+        }
     }
 
     /// Asks again if the last time failed: perhaps no upload comes that would.
@@ -162,6 +184,18 @@ impl Stock {
     }
 }
 
+/// Whether a server did not answer in time.
+fn is_late(error: &Error) -> bool {
+    match error {
+        Error::Timeout { .. } => true,
+        Error::Connect { source, .. } => source.kind() == ErrorKind::TimedOut,
+        _ => false,
+    }
+}
+
 fn unavailable() -> Fault {
     Fault::new(ErrorCode::Unavailable, "no idserver gives a number")
 }
+
+#[cfg(test)]
+mod tests;
