@@ -116,9 +116,35 @@ mod tests {
         signals.close();
     }
 
-    fn start() -> (Child, impl FnMut(&str)) {
+    /// Not a test by itself: a process whose hook never returns.
+    #[test]
+    fn held_child() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let hooks: Vec<Hook> = vec![Box::new(|| {
+            println!("\nheld");
+            loop {
+                std::thread::park();
+            }
+        })];
+        let signals = install(&Stop::new(), hooks).unwrap();
+        println!("\nready");
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).unwrap();
+        let (closed, is_closed) = crossbeam_channel::bounded(1);
+        std::thread::spawn(move || {
+            signals.close();
+            closed.send(()).unwrap();
+        });
+        let limit = HOOK_END + Duration::from_secs(30);
+        is_closed.recv_timeout(limit).unwrap();
+    }
+
+    fn start(name: &str) -> (Child, impl FnMut(&str)) {
+        let name = format!("signals::tests::{name}");
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["signals::tests::child", "--exact", "--nocapture"])
+            .args([name.as_str(), "--exact", "--nocapture"])
             .env(CHILD, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -138,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_signal_stops_and_a_hangup_calls_every_hook() {
-        let (mut child, mut wait_for) = start();
+        let (mut child, mut wait_for) = start("child");
         wait_for("ready");
         send(&child, Signal::HUP);
         wait_for("reloaded");
@@ -152,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_second_signal_exits_at_once() {
-        let (mut child, mut wait_for) = start();
+        let (mut child, mut wait_for) = start("child");
         wait_for("ready");
         // Kept open here, or `wait` would close it and the child end by itself.
         let stdin = child.stdin.take();
@@ -161,5 +187,15 @@ mod tests {
         send(&child, Signal::TERM);
         assert_eq!(child.wait().unwrap().code(), Some(1));
         drop(stdin);
+    }
+
+    #[test]
+    fn a_stop_leaves_a_hook_behind_that_does_not_return() {
+        let (mut child, mut wait_for) = start("held_child");
+        wait_for("ready");
+        send(&child, Signal::HUP);
+        wait_for("held");
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
     }
 }
