@@ -142,12 +142,14 @@ impl Sqlite {
             folders::create_all(folder).map_err(|e| unavailable("make its folder", e))?;
         }
         let lock = FairLock::open(path).map_err(|e| unavailable("open its lock files", e))?;
-        let (connection, placed) = {
+        let (connection, placed, written) = {
             let _turn = lock.acquire(&Stop::new())?;
             let mut connection = connect_writer(path, synchronous)?;
             schema::migrate(&mut connection, component, migrations, lost.as_ref())?;
             let placed = Placed::of(path).map_err(|e| unavailable("look at its files", e))?;
-            (connection, placed)
+            // On a full disk all that is above succeeds: tables that are there cost no write.
+            let written = watch::touch(&connection);
+            (connection, placed, written)
         };
         if let Err(e) = Mark::new(path, component).make() {
             log::warn!("no file remembers that {} was made: {e}", path.display());
@@ -157,6 +159,10 @@ impl Sqlite {
             seen: Seen::default(),
             placed,
         });
+        if let Err(e) = shared.seen.note_write(written) {
+            let why = anyhow::Error::from(e);
+            log::warn!("{} takes no writes: {why:#}; trying on", path.display());
+        }
         Sqlite::start(connection, lock, shared)
     }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use super::Shared;
 use super::writer::Writer;
 use crate::Stop;
@@ -24,6 +26,12 @@ const QUIET_LOOKS: u32 = if cfg!(test) { 150 } else { 6 };
 
 /// Writes a page without changing anything; nothing else uses the number.
 const TOUCH: &str = "user_version";
+
+/// Writes to the database without changing anything.
+pub(super) fn touch(connection: &Connection) -> Result<(), DbError> {
+    let version: u32 = connection.pragma_query_value(None, TOUCH, |row| row.get(0))?;
+    Ok(connection.pragma_update(None, TOUCH, version)?)
+}
 
 /// Looks at the database until the stop; writes where writing failed, and where nobody else does.
 pub(super) fn start(shared: &Arc<Shared>, writer: &Arc<Writer>, stop: Stop) -> io::Result<Ticker> {
@@ -73,10 +81,7 @@ impl Watch {
         let mut found = seen.note_read(self.shared.read_afresh());
         let is_quiet = self.quiet.is_long(seen.n_written());
         if seen.writing_failed() || (is_quiet && seen.check_damage().is_ok()) {
-            let written = self.writer.submit(|connection| {
-                let version: u32 = connection.pragma_query_value(None, TOUCH, |row| row.get(0))?;
-                Ok(connection.pragma_update(None, TOUCH, version)?)
-            });
+            let written = self.writer.submit(touch);
             found = seen.note_write(written.and_then(|pending| pending.wait()));
         }
         if let Err(e) = found {

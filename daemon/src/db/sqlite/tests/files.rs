@@ -1,6 +1,7 @@
 //! Files that are lost, moved, replaced or damaged.
 
 use std::io::{Seek, Write};
+use std::process::Command;
 use std::thread;
 
 use super::*;
@@ -197,4 +198,41 @@ fn a_value_that_a_column_refuses_is_no_outage() {
         .unwrap_err();
     assert!(matches!(error, DbError::Unfit { .. }), "{error:?}");
     db.availability().full().unwrap();
+}
+
+const CRAMPED: &str = "TNV_TEST_CRAMPED_DATABASE";
+
+/// Not a test by itself: a process whose files cannot grow.
+#[test]
+fn cramped_process() {
+    let Some(path) = std::env::var_os(CRAMPED) else {
+        return;
+    };
+    let db = Sqlite::open(Path::new(&path), Synchronous::Full, "test", &[TABLE]).unwrap();
+    let found = db.availability();
+    assert!(found.reads.is_ok() && found.writes.is_err(), "{found:?}");
+    assert_eq!(names(&db).len(), 20);
+}
+
+#[test]
+fn a_database_without_room_is_opened_and_known_to_take_no_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(&folder);
+    for n in 0..20 {
+        let name = format!("{n}{}", "x".repeat(8192));
+        db.write(move |c| insert(c, &name)).unwrap();
+    }
+    // Room for the index of the log, and none behind the rows in the log.
+    let opened = Command::new("bash")
+        .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "-"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["sqlite::tests::files::cramped_process", "--nocapture"])
+        .env(CRAMPED, path_in(&folder))
+        .output()
+        .unwrap();
+    assert!(opened.status.success(), "{opened:?}");
+    let said = String::from_utf8_lossy(&opened.stdout);
+    assert!(said.contains("1 passed"), "{said}");
+    // It is full for that process only.
+    db.write(|c| insert(c, "more")).unwrap();
 }
