@@ -79,7 +79,7 @@ pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
     let len = match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(len)) if len <= HEAD_MAX => len,
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => return Ok(Parsed::Partial),
-        Ok(_) => return Err(refusal(status::HEAD_TOO_LARGE, "request head too large")),
+        Ok(_) => return Err(too_large(bytes)),
         Err(httparse::Error::Version) if let Some(known) = as_known_version(bytes) => {
             return parse(&known, peer);
         }
@@ -90,6 +90,18 @@ pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
     }
     let request = from_parsed(&parsed, peer)?;
     Ok(Parsed::Head(request, len))
+}
+
+/// The refusal of a head that is longer than [`HEAD_MAX`]: of its target, if its first line is (RFC
+/// 9112, 3).
+fn too_large(head: &[u8]) -> Refusal {
+    let head = head[..head.len().min(HEAD_MAX)].trim_ascii_start();
+    let is_in_first_line = !head.contains(&b'\n');
+    if is_in_first_line {
+        refusal(status::URI_TOO_LONG, "request target too long")
+    } else {
+        refusal(status::HEAD_TOO_LARGE, "request head too large")
+    }
 }
 
 /// The same head as one of HTTP/1.1, if it is of a later minor version: it is understood as one of
@@ -167,12 +179,39 @@ fn join_lists(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     joined
 }
 
-/// RFC 9112, 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
+/// RFC 9112, 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0, and no invalid one.
 fn check_host(request: &Request) -> Result<(), Refusal> {
-    match (request.minor_version, request.values("host").count()) {
-        (_, 1) | (0, 0) => Ok(()),
+    let mut hosts = request.values("host");
+    match (request.minor_version, hosts.next(), hosts.next()) {
+        (0, None, None) => Ok(()),
+        (_, Some(host), None) if is_host(host) => Ok(()),
+        (_, Some(_), None) => Err(refusal(status::BAD_REQUEST, "invalid Host")),
         _ => Err(refusal(status::BAD_REQUEST, "exactly one Host is required")),
     }
+}
+
+/// True for a host, which may be empty, and perhaps a port (RFC 9110, 7.2; RFC 3986, 3.2.2).
+fn is_host(value: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
+    let is_literal = |byte: u8| is_name(byte) || byte == b':';
+    let (is_valid, rest) = match value.strip_prefix('[') {
+        Some(literal) => {
+            let Some((address, rest)) = literal.split_once(']') else {
+                return false;
+            };
+            (address.bytes().all(is_literal), rest)
+        }
+        None => {
+            let end = value.find(':').unwrap_or(value.len());
+            let (name, rest) = value.split_at(end);
+            (name.bytes().all(is_name), rest)
+        }
+    };
+    let port = match rest {
+        "" => Some(""),
+        rest => rest.strip_prefix(':'),
+    };
+    is_valid && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// RFC 9112, 6: a body is refused where none belongs, and any doubt about its length.

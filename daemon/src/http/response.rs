@@ -17,6 +17,7 @@ pub mod status {
     pub const NOT_FOUND: u16 = 404;
     pub const METHOD_NOT_ALLOWED: u16 = 405;
     pub const PRECONDITION_FAILED: u16 = 412;
+    pub const URI_TOO_LONG: u16 = 414;
     pub const RANGE_NOT_SATISFIABLE: u16 = 416;
     pub const HEAD_TOO_LARGE: u16 = 431;
     pub const INTERNAL_ERROR: u16 = 500;
@@ -25,7 +26,7 @@ pub mod status {
     pub const VERSION: u16 = 505;
 
     /// All of them.
-    pub(crate) const ALL: [u16; 13] = [
+    pub(crate) const ALL: [u16; 14] = [
         OK,
         PARTIAL_CONTENT,
         NOT_MODIFIED,
@@ -33,6 +34,7 @@ pub mod status {
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         PRECONDITION_FAILED,
+        URI_TOO_LONG,
         RANGE_NOT_SATISFIABLE,
         HEAD_TOO_LARGE,
         INTERNAL_ERROR,

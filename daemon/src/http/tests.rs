@@ -74,6 +74,34 @@ fn what_two_parsers_could_read_differently_is_refused() {
     assert!(read("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").is_ok());
 }
 
+/// RFC 9112, 3.2.
+#[test]
+fn an_invalid_host_is_refused() {
+    let with_host = |host: &str| read(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    for host in [
+        "",
+        "a",
+        "a:",
+        "a_b.c.:80",
+        "127.0.0.1:8080",
+        "[::1]",
+        "[fe80::1%25eth0]:80",
+        "%41",
+    ] {
+        assert!(with_host(host).is_ok(), "{host}");
+    }
+    for host in [
+        "a b", "u@a", "a:b", "a:1:2", "a/b", "a?b", "http://a", "[::1", "[::1]a", "[/]", "\u{e4}",
+        "a, b:1",
+    ] {
+        assert_eq!(with_host(host).unwrap_err(), 400, "{host}");
+    }
+    assert_eq!(
+        read("GET / HTTP/1.0\r\nHost: a b\r\n\r\n").unwrap_err(),
+        400
+    );
+}
+
 #[test]
 fn a_head_without_end_is_refused_at_its_limit() {
     let head = format!("GET / HTTP/1.1\r\nX: {}", "y".repeat(HEAD_MAX));
@@ -83,6 +111,13 @@ fn a_head_without_end_is_refused_at_its_limit() {
         "X: y\r\n".repeat(200)
     );
     assert_eq!(read(&many).unwrap_err(), 431);
+    // RFC 9112, 3: the target alone is too long.
+    for start in ["GET /", "\r\nGET /files/"] {
+        let target = format!("{start}{}", "y".repeat(HEAD_MAX));
+        assert_eq!(read(&target).unwrap_err(), 414);
+        let whole = format!("{target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(read(&whole).unwrap_err(), 414);
+    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn a_refused_head_is_told_by_its_beginning() {
     let endless = [&b"GET /"[..], &[b'"'; 20 << 10]].concat();
     let mut stream = client(5, &server);
     ask(&mut stream, &endless[..16 << 10]);
-    expect_line("127.0.2.5", &["\"GET /%22%22", "%22\" 431 "]);
+    expect_line("127.0.2.5", &["\"GET /%22%22", "%22\" 414 "]);
 }
 
 #[test]

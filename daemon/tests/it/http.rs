@@ -177,7 +177,11 @@ fn refusals_and_panics_are_answered_and_close() {
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400"),
         ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), "400"),
         ("GET / HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(), "505"),
-        (format!("GET /{} HTTP/1.1\r\n", "x".repeat(20_000)), "431"),
+        (format!("GET /{} HTTP/1.1\r\n", "x".repeat(20_000)), "414"),
+        (
+            format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(20_000)),
+            "431",
+        ),
         ("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "500"),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
