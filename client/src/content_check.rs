@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_128;
 
 /// The XXH3-128 of the content that passed so far, and the one it is to have at the end.
 pub struct ContentCheck {
-    hash: Box<Xxh3>,
+    hash: Box<XxHash3_128>,
     expected: u128,
 }
 
@@ -14,19 +14,19 @@ impl ContentCheck {
     /// For content with this checksum; nothing of it has passed yet.
     pub fn new(expected: u128) -> ContentCheck {
         ContentCheck {
-            hash: Box::default(),
+            hash: Box::new(XxHash3_128::new()),
             expected,
         }
     }
 
     /// The next bytes of the content.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.hash.update(bytes);
+        self.hash.write(bytes);
     }
 
     /// Whether all of the content has passed, and nothing else.
     pub fn is_good(&self) -> bool {
-        self.hash.digest128() == self.expected
+        self.hash.finish_128() == self.expected
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use proto::storage::UPLOAD_LEN;
 use proto::{Address, ErrorCode, FileKey, HEAD_LEN};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_128;
 
 use crate::client::Purpose;
 use crate::storages::Candidates;
@@ -78,12 +78,12 @@ impl Client {
 /// # Errors
 /// What reading `source` returns.
 pub fn checksum_of(source: &mut dyn Read) -> std::io::Result<u128> {
-    let mut hash = Xxh3::new();
+    let mut hash = XxHash3_128::new();
     let mut buffer = vec![0; BUFFER_LEN];
     loop {
         match source.read(&mut buffer) {
-            Ok(0) => return Ok(hash.digest128()),
-            Ok(n) => hash.update(&buffer[..n]),
+            Ok(0) => return Ok(hash.finish_128()),
+            Ok(n) => hash.write(&buffer[..n]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

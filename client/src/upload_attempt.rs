@@ -4,7 +4,7 @@ use std::io::{ErrorKind as IoKind, Read};
 
 use proto::storage::{self, StorageRequest, Upload};
 use proto::{ErrorCode, FileKey};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_128;
 
 use crate::{Connection, Error, ProtocolError};
 
@@ -57,7 +57,7 @@ pub(crate) fn attempt(
     let mut sender = Sender {
         connection,
         content,
-        hash: Xxh3::new(),
+        hash: XxHash3_128::new(),
         left: 0,
     };
     sender.left = sender.content.size;
@@ -85,7 +85,7 @@ enum Stop {
 struct Sender<'a, 'b> {
     connection: &'a mut Connection,
     content: &'a mut Content<'b>,
-    hash: Xxh3,
+    hash: XxHash3_128,
     /// Bytes of content not read from the source yet.
     left: u64,
 }
@@ -124,7 +124,7 @@ impl Sender<'_, '_> {
         let wanted = buffer_len(self.left);
         let piece = &mut self.content.buffer[start..start + wanted];
         let n = read_up_to(self.content.source, piece).map_err(source_error)?;
-        self.hash.update(&piece[..n]);
+        self.hash.write(&piece[..n]);
         self.left -= n as u64;
         if n < wanted {
             return Err(self.wrong_size("fewer"));
@@ -141,7 +141,7 @@ impl Sender<'_, '_> {
 
     /// The content was read whole: it must be that of the earlier attempts.
     fn compare(&mut self) -> Result<(), Stop> {
-        let checksum = self.hash.digest128();
+        let checksum = self.hash.finish_128();
         if *self.content.checksum.get_or_insert(checksum) == checksum {
             return Ok(());
         }

@@ -288,11 +288,8 @@ impl Whole {
 impl Source for Whole {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.current().read(buffer)?;
-        self.check.update(&buffer[..n]);
         self.left -= n as u64;
-        if self.left == 0 && !self.check.is_good() {
-            return Err(self.damaged());
-        }
+        self.inspect(&buffer[..n])?;
         Ok(n)
     }
 
@@ -304,13 +301,29 @@ impl Source for Whole {
         }
     }
 
-    /// All bytes are looked at.
     fn may_splice(&self) -> bool {
-        false
+        if self.first.download.remaining() > 0 {
+            self.first.may_splice()
+        } else {
+            self.rest.may_splice()
+        }
     }
 
     fn taken(&mut self, len: usize) {
         self.current().taken(len);
+        self.left -= len as u64;
+    }
+
+    fn inspects(&self) -> bool {
+        true
+    }
+
+    fn inspect(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.check.update(bytes);
+        if self.left == 0 && !self.check.is_good() {
+            return Err(self.damaged());
+        }
+        Ok(())
     }
 
     fn abandon_socket(&mut self) {

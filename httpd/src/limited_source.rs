@@ -69,6 +69,14 @@ impl Source for LimitedSource {
         self.source.taken(len);
     }
 
+    fn inspects(&self) -> bool {
+        self.source.inspects()
+    }
+
+    fn inspect(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.source.inspect(bytes)
+    }
+
     fn abandon_socket(&mut self) {
         self.source.abandon_socket();
     }

@@ -11,7 +11,7 @@ use log::warn;
 use proto::storage::Upload;
 use proto::storage_path::storage_path;
 use proto::{ErrorCode, Fault, FileKey};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_128;
 
 use crate::admin;
 use crate::barred::User;
@@ -41,7 +41,7 @@ pub(crate) struct Incoming {
     store_path: Arc<StorePath>,
     path: String,
     file: NewFile,
-    hash: Box<Xxh3>,
+    hash: Box<XxHash3_128>,
 }
 
 /// Checks all that can be checked before the first byte, and begins the file.
@@ -77,7 +77,7 @@ pub(crate) fn begin(
         store_path,
         path,
         file,
-        hash: Box::default(),
+        hash: Box::new(XxHash3_128::new()),
     })
 }
 
@@ -146,7 +146,7 @@ fn next_path(globals: &Globals, store_path: &StorePath) -> Result<String, Fault>
 impl Content for Incoming {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.requester.hear();
-        self.hash.update(bytes);
+        self.hash.write(bytes);
         let written = self.file.write(bytes);
         written.map_err(|e| {
             let fault = write_fault(&self.store_path, &self.path, &e);
@@ -183,7 +183,7 @@ impl Incoming {
             group: globals.config.group.clone(),
             path: path.clone(),
             size,
-            checksum: hash.digest128(),
+            checksum: hash.finish_128(),
         };
         match globals.files.insert(row, requester.into_question()) {
             Ok(Change::Done) => Ok(()),

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::sendfile;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::pipe::Pipe;
 use super::protocol::{Outgoing, Part, Sent, Then};
+use super::source::Source;
 use super::starvation::Starvation;
 use super::unsent::{UnsentHold, UnsentLimit};
 use super::wait::{Interest, is_writable, ready};
@@ -207,7 +208,7 @@ impl Sending {
         let Some(socket) = source.socket() else {
             return Ok(Moved::Bytes(0));
         };
-        let taken = match tools.pipe.fill(socket, (*len).min(tools.at_once)) {
+        let taken = match take(source.as_ref(), socket, tools, *len) {
             Ok(taken) if taken > 0 => taken,
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
                 return Ok(Moved::Bytes(0));
@@ -221,6 +222,12 @@ impl Sending {
         self.starvation.moved(taken as u64, source.patience());
         source.taken(taken);
         *len -= taken as u64;
+        if source.inspects()
+            && let Err(e) = source.inspect(&tools.scratch[..taken])
+        {
+            tools.pipe.discard();
+            return Err(SendError::Source(e));
+        }
         let more = !last || *len > 0;
         self.drain(stream, tools, more)
     }
@@ -361,6 +368,25 @@ impl Part {
             Part::File { len, .. } | Part::Stream { len, .. } => *len,
         }
     }
+}
+
+/// Takes bytes off the socket of a source into the pipe; 0 at the end of its stream. What the source
+/// inspects is at the start of the scratch buffer, too: a look into the socket costs one copy, and a
+/// read that is sent on costs two.
+fn take(
+    source: &dyn Source,
+    socket: &TcpStream,
+    tools: &mut Tools<'_>,
+    len: u64,
+) -> io::Result<usize> {
+    let at_once = len.min(tools.at_once);
+    if !source.inspects() {
+        return tools.pipe.fill(socket, at_once);
+    }
+    let room = at_once.min(tools.scratch.len() as u64) as usize;
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let (seen, _) = recv(socket, &mut tools.scratch[..room], flags)?;
+    tools.pipe.fill(socket, seen as u64)
 }
 
 /// Sends what the peer takes of the bytes from `start` on, and moves `start` behind it.

@@ -20,12 +20,24 @@ pub trait Source: Send {
     /// where to go on, such as from another server.
     fn socket(&self) -> Option<&TcpStream>;
 
-    /// Whether bytes may be taken off the socket instead of being read: none is buffered here, and
-    /// nobody has to look at them.
+    /// True if bytes may be taken off the socket instead of being read: none is buffered here.
     fn may_splice(&self) -> bool;
 
     /// Takes note that `len` bytes were taken from the socket.
     fn taken(&mut self, len: usize);
+
+    /// True if [`Source::inspect`] must see the bytes that are taken from the socket.
+    fn inspects(&self) -> bool {
+        false
+    }
+
+    /// Looks at the bytes that were taken last, before any of them is sent.
+    ///
+    /// # Errors
+    /// The bytes must not be sent: the reply is broken off.
+    fn inspect(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
 
     /// The socket broke, or was silent for too long: a read finds out where to go on.
     fn abandon_socket(&mut self);
