@@ -40,10 +40,15 @@ impl Ability {
 }
 
 fn numbers(globals: &Globals) -> Result<(), String> {
-    let lack = globals.numbers.lack();
-    lack.map_or(Ok(()), |why| {
+    lack_of_numbers(globals).map_or(Ok(()), |why| {
         Err(format!("no idserver gives a number: {why}"))
     })
+}
+
+/// Why uploads get no numbers, if so. Numbers of a store path that takes no uploads are of no use.
+pub(crate) fn lack_of_numbers(globals: &Globals) -> Option<String> {
+    let taking = globals.paths.iter().filter(|path| path.takes_uploads());
+    globals.numbers.lack(taking.map(|path| &path.key))
 }
 
 /// What is wrong with the first store path that is not writable, as an addition to a reason.

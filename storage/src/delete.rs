@@ -35,8 +35,10 @@ pub(crate) fn delete(globals: &Globals, key: &FileKey, requester: Requester) -> 
     unlink(globals, key, &row.path)?;
     if let Err(e) = globals.files.end_delete(key, &row.path) {
         globals.half_deleted.note();
-        let e = anyhow::Error::from(e);
-        error!("row of {key} cannot be removed now: {e:#}");
+        if let Some(more) = globals.half_deleted.log.due(()) {
+            let e = anyhow::Error::from(e);
+            error!("row of {key} cannot be removed now: {e:#}{more}");
+        }
     }
     Ok(())
 }
@@ -93,7 +95,9 @@ fn unlink(globals: &Globals, key: &FileKey, path: &str) -> Result<(), Fault> {
         .and_then(|place| globals.writer.remove(&place));
     removed.map_err(|e| {
         globals.half_deleted.note();
-        error!("{path} of {key} cannot be removed now: {e}");
+        if let Some(more) = globals.half_deleted.log.due(()) {
+            error!("{path} of {key} cannot be removed now: {e}{more}");
+        }
         let text = format!(
             "the file is marked as deleted, but cannot be removed now and will be later, \
              fileid: {}: {path}: {e}",

@@ -3,20 +3,26 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use daemon::logging::Seldom;
+
 /// Counts how often somebody met a deletion that was begun and not ended: then the job that finishes
 /// deletions does not wait for its hour.
 #[derive(Debug, Default)]
-pub(crate) struct HalfDeleted(AtomicU64);
+pub(crate) struct HalfDeleted {
+    met: AtomicU64,
+    /// Bounds the log lines: each DELETE may cause one while the disk or the database refuses.
+    pub(crate) log: Seldom<()>,
+}
 
 impl HalfDeleted {
     /// There is one.
     pub(crate) fn note(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.met.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether there was one since the caller last asked; `seen` is the caller's memory of that.
     pub(crate) fn is_new(&self, seen: &mut u64) -> bool {
-        let count = self.0.load(Ordering::Relaxed);
+        let count = self.met.load(Ordering::Relaxed);
         std::mem::replace(seen, count) != count
     }
 }

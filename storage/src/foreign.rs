@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use daemon::logging::Seldom;
 use log::warn;
 use parking_lot::Mutex;
 use proto::{ErrorCode, Fault, FileKey};
@@ -14,7 +15,11 @@ const WARNING_TIME: Duration = Duration::from_secs(3600);
 
 /// The latest request for a file of another group.
 #[derive(Debug, Default)]
-pub(crate) struct Foreign(Mutex<Option<Found>>);
+pub(crate) struct Foreign {
+    latest: Mutex<Option<Found>>,
+    /// Bounds the log lines: requests for files of two other groups may alternate.
+    log: Seldom<()>,
+}
 
 #[derive(Debug)]
 struct Found {
@@ -54,9 +59,11 @@ impl Foreign {
             "files of group {other} are asked for here, such as {key}: is the trackers' routing the \
              one that these files were stored by?"
         );
-        let mut found = self.0.lock();
-        if found.as_ref().is_none_or(|found| found.group != other) {
-            warn!("files of group {other} are asked for here, such as {key}");
+        let mut found = self.latest.lock();
+        if found.as_ref().is_none_or(|found| found.group != other)
+            && let Some(more) = self.log.due(())
+        {
+            warn!("files of group {other} are asked for here, such as {key}{more}");
         }
         *found = Some(Found {
             when: Instant::now(),
@@ -67,7 +74,7 @@ impl Foreign {
 
     /// Ends the warning when there was no such request for an hour.
     pub(crate) fn forget_old(&self, globals: &Globals, now: Instant) {
-        let mut found = self.0.lock();
+        let mut found = self.latest.lock();
         let is_old = |found: &mut Found| now.saturating_duration_since(found.when) >= WARNING_TIME;
         if found.take_if(is_old).is_some() {
             globals.warnings.set("groups", None);

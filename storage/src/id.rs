@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use client::{Error, IdClient};
+use daemon::logging::Seldom;
 use log::warn;
 use parking_lot::{Mutex, RwLock};
 use proto::report::Idserver;
@@ -26,6 +27,8 @@ pub(crate) struct Numbers {
     found: Mutex<Vec<Idserver>>,
     /// Those that did not answer the last probe in time.
     late: Mutex<HashSet<String>>,
+    /// Bounds the log lines: each upload may cause one while no idserver answers.
+    log: Seldom<()>,
 }
 
 /// Numbers of one key at hand.
@@ -50,6 +53,7 @@ impl Numbers {
             failed: Mutex::default(),
             found: Mutex::default(),
             late: Mutex::default(),
+            log: Seldom::default(),
         }
     }
 
@@ -84,7 +88,9 @@ impl Numbers {
             }
             Err(e) => {
                 state.n_failed += 1;
-                warn!("no number for {key}: {e}");
+                if let Some(more) = self.log.due(()) {
+                    warn!("no number for {key}: {e}{more}");
+                }
                 Err(unavailable())
             }
         }
@@ -101,13 +107,16 @@ impl Numbers {
         })
     }
 
-    /// Why the next upload gets no number, as far as is known: no idserver gave any, and none is
-    /// left.
-    pub(crate) fn lack(&self) -> Option<String> {
+    /// Why an upload to a store path with one of these keys gets no number, as far as is known: no
+    /// idserver gave any, and none is left.
+    pub(crate) fn lack<'a>(&self, keys: impl IntoIterator<Item = &'a IdKey>) -> Option<String> {
         let trouble = self.trouble()?;
         let stocks = self.stocks.lock();
-        let is_empty = |stock: &Arc<Stock>| stock.state.lock().numbers.is_empty();
-        stocks.values().all(is_empty).then_some(trouble)
+        let has_none = |key| {
+            let stock: Option<&Arc<Stock>> = stocks.get(key);
+            stock.is_none_or(|stock| stock.state.lock().numbers.is_empty())
+        };
+        keys.into_iter().all(has_none).then_some(trouble)
     }
 
     /// The idservers as they were found when they were last probed.

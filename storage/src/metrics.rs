@@ -9,8 +9,8 @@ use proto::report::{Drain, Idserver, Report, Space, StorePath};
 use proto::storage::StorageRequest;
 use serde_json::{Value, json};
 
+use crate::ability::lack_of_numbers;
 use crate::globals::Globals;
-use crate::id::Numbers;
 use crate::report::{PATH_STATES, report};
 
 pub(crate) struct StorageMetrics {
@@ -74,7 +74,7 @@ impl Subject for Shown {
         health.needs_database(&self.globals.files.availability());
         self.globals.ties.health(health);
         self.globals.warnings.health(health);
-        of_numbers(health, &self.globals.numbers);
+        of_numbers(health, &self.globals);
         let paths = &self.globals.paths;
         let able = (paths.take_uploads(), paths.serve_downloads());
         of_paths(health, able, &self.report());
@@ -132,11 +132,11 @@ impl Subject for Shown {
 }
 
 /// While numbers are left the storage can do its work, though not for long.
-fn of_numbers(health: &mut Health, numbers: &Numbers) {
-    if let Some(why) = numbers.lack() {
+fn of_numbers(health: &mut Health, globals: &Globals) {
+    if let Some(why) = lack_of_numbers(globals) {
         health.fail(format!("no idserver gives a number: {why}"));
     }
-    for Idserver { address, why } in numbers.idservers() {
+    for Idserver { address, why } in globals.numbers.idservers() {
         if !why.is_empty() {
             health.degrade(format!("idserver {address}: {why}"));
         }

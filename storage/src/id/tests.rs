@@ -16,13 +16,31 @@ fn an_idserver_that_is_late_once_keeps_no_upload_away() {
     let pools = Arc::new(PoolManager::new(connection, PoolConfig::default()));
     let numbers = Numbers::new(IdClient::new(vec![address.into()], pools));
     numbers.probe();
-    assert_eq!(numbers.lack(), None);
+    assert_eq!(numbers.lack([]), None);
     numbers.probe();
-    let why = numbers.lack().unwrap();
+    let why = numbers.lack([]).unwrap();
     assert!(why.contains("timed out"), "{why}");
     // One that refuses says so at once.
     drop(listener);
     numbers.probe();
-    let why = numbers.lack().unwrap();
+    let why = numbers.lack([]).unwrap();
     assert!(why.contains("cannot connect"), "{why}");
+}
+
+#[test]
+fn numbers_left_count_for_the_store_path_that_has_them() {
+    let dead: Address = "127.0.0.9:1".parse().unwrap();
+    let pools = PoolManager::new(ConnectionConfig::default(), PoolConfig::default());
+    let numbers = Numbers::new(IdClient::new(vec![dead], Arc::new(pools)));
+    let [full, taking]: [IdKey; 2] = ["/full", "/taking"].map(|key| key.parse().unwrap());
+    assert_eq!(numbers.lack([&full, &taking]), None);
+    numbers.stock(&full).state.lock().numbers = 1..3;
+    assert_eq!(
+        numbers.next(&taking).unwrap_err().code,
+        ErrorCode::Unavailable
+    );
+    assert_eq!(numbers.lack([&full, &taking]), None);
+    let why = numbers.lack([&taking]).unwrap();
+    assert!(why.contains("127.0.0.9:1"), "{why}");
+    assert_eq!(numbers.next(&full).unwrap(), 1);
 }
