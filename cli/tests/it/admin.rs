@@ -2,7 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use proto::admin::NONCE_LEN;
@@ -61,6 +61,11 @@ fn obedient_tracker(storage: &Fake) -> Fake {
 /// Runs `tnv admin` with a key.
 fn admin(trackers: [&Fake; 2], args: &[&str]) -> Output {
     let dir = TempDir::new().unwrap();
+    command(&dir, trackers, args).output().unwrap()
+}
+
+/// The command of `tnv admin` with a key in `dir`.
+fn command(dir: &TempDir, trackers: [&Fake; 2], args: &[&str]) -> Command {
     let key = dir.path().join("key");
     std::fs::write(&key, "a key of some length\n").unwrap();
     std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
@@ -68,7 +73,7 @@ fn admin(trackers: [&Fake; 2], args: &[&str]) -> Output {
         .map(|tracker| tracker.address.to_string())
         .join(";");
     let args = [&["admin", "--key-file", "key"], args].concat();
-    tnv(dir.path(), &trackers, &args).output().unwrap()
+    tnv(dir.path(), &trackers, &args)
 }
 
 /// Drains the storage and opens a group, by way of the second tracker.
@@ -123,4 +128,23 @@ fn a_tracker_without_the_key_leaves_an_order_to_the_next_one() {
     assert_obeyed([&without_key, &tracker], &storage);
     let output = admin([&without_key, &without_key], &["open-group", "group001"]);
     assert_eq!(code(&output), 9, "{}", stderr(&output));
+}
+
+/// That it is done cannot be asked for again.
+#[test]
+fn that_an_order_is_done_is_told_though_nobody_reads_stdout() {
+    let storage = obedient_storage();
+    let tracker = obedient_tracker(&storage);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let dir = TempDir::new().unwrap();
+    let mut command = command(&dir, [&tracker, &tracker], &["open-group", "group001"]);
+    command.stdout(writer).stderr(Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let told = format!(
+        "tnv: not printed on standard output: open-group group001: done at {}",
+        tracker.address
+    );
+    assert!(stderr(&output).lines().any(|line| line == told));
 }

@@ -163,12 +163,15 @@ fn a_flood_of_connections_does_not_delay_a_stop() {
     );
     let addr = server.addr();
     let connections = server.connections();
+    let end = Instant::now() + 3 * PATIENCE;
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            // Until the listener is closed.
+            // Until the listener is closed, or the test has failed.
             scope.spawn(|| {
                 let mut streams = std::collections::VecDeque::new();
-                while let Ok(stream) = TcpStream::connect(addr) {
+                while Instant::now() < end
+                    && let Ok(stream) = TcpStream::connect(addr)
+                {
                     streams.push_back(stream);
                     if streams.len() > MAX as usize {
                         streams.pop_front();
@@ -180,5 +183,6 @@ fn a_flood_of_connections_does_not_delay_a_stop() {
         let began = Instant::now();
         server.shutdown();
         assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(TcpStream::connect(addr).is_err());
     });
 }

@@ -62,7 +62,13 @@ fn no_name_makes_a_file_a_page_of_this_site() {
 
 #[test]
 fn media_and_text_are_shown() {
-    let front = Front::with(&[("x", MP4), ("t", b"text"), ("p", PLAYLIST), ("m", MANIFEST)]);
+    let front = Front::with(&[
+        ("x", MP4),
+        ("t", b"text"),
+        ("p", PLAYLIST),
+        ("m", MANIFEST),
+        ("id.mkv", b"text"),
+    ]);
     for (path, media_type) in [
         ("/files/x/a.mp4", "video/mp4"),
         ("/files/x/a.jpg", "image/jpeg"),
@@ -81,6 +87,9 @@ fn media_and_text_are_shown() {
     }
     let answer = front.get("/files/x", &[]);
     assert_eq!(display(&answer), ("video/mp4", None, false));
+    // Without a name the extension of the id counts before the content.
+    let answer = front.get("/files/id.mkv", &[]);
+    assert_eq!(display(&answer), ("video/x-matroska", None, false));
     // Players take it; a browser that shows it as a document runs nothing of it.
     let answer = front.get("/files/m/a.mpd", &[]);
     assert_eq!(

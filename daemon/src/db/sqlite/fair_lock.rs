@@ -30,7 +30,7 @@ use crate::thread::{self, Thread};
 const LOCK_FILE_MODE: u32 = 0o660;
 /// How long a writer waits for its turn: as long as a statement waits for a lock inside SQLite.
 pub(super) const LOCK_TIMEOUT: Duration = if cfg!(test) {
-    Duration::from_secs(3)
+    Duration::from_secs(6)
 } else {
     BUSY_TIMEOUT
 };
