@@ -7,9 +7,9 @@ TNV_CLUSTER := $(TARGET)/release/tnv-cluster
 # What keeps the rows and files of a cluster: embedded (SQLite and folders), or full.
 ENGINE := embedded
 ENGINES := $(if $(filter full,$(ENGINE)),engines)
-# Code that may open sockets: the frame, the client, httpd, and these tests.
-NO_SOCKETS := proto tracker/src idserver/src storage/src
-CRATES := proto daemon client bench cli tracker idserver storage httpd manual test-cluster
+# Code without sockets: those belong to net, the client, httpd and tests.
+NO_SOCKETS := proto base db tracker/src idserver/src storage/src
+CRATES := proto base db net daemon client bench cli tracker idserver storage httpd manual test-cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help build test test-embedded engines all-tests lint lint-code lint-greps lint-shell test-package doc \
@@ -51,7 +51,7 @@ lint-code:
 # Two rules that Cargo cannot see.
 lint-greps:
 	@! grep -rnE '\b(TcpStream|TcpListener|UdpSocket)\b' --include='*.rs' $(NO_SOCKETS) \
-		| grep -v '/tests' || { echo 'sockets belong to daemon, client and httpd'; exit 1; }
+		| grep -v '/tests' || { echo 'sockets belong to net, client and httpd'; exit 1; }
 	@! grep -rnE '\bdb::(sqlite|mysql)\b' --include='*.rs' $(addsuffix /src,$(CRATES)) \
 		| grep -v '/db/' || { echo 'database engines are named under db/ only'; exit 1; }
 

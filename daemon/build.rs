@@ -1,5 +1,4 @@
-//! Tells the crate what it was built from, for `tnv_build_info`: the commit and the compiler; and
-//! its tests whether they may start servers, as `test-cluster/support/engines.rs` does.
+//! Tells the crate what it was built from, for `tnv_build_info`: the commit and the compiler.
 //!
 //! `TNV_COMMIT` in the environment has precedence, for packages built without a repository.
 //! Development builds do not name a commit: they would have to be made anew after each.
@@ -14,11 +13,6 @@ fn main() {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let version = output(&rustc, &["--version"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=TNV_RUSTC={version}");
-    println!("cargo::rerun-if-env-changed=TNV_TEST_ENGINES");
-    println!("cargo::rustc-check-cfg=cfg(engines)");
-    if env::var("TNV_TEST_ENGINES").as_deref() != Ok("embedded") {
-        println!("cargo::rustc-cfg=engines");
-    }
 }
 
 fn commit() -> String {

@@ -26,7 +26,7 @@ pub(crate) fn dial_any(address: &Address, config: &ConnectionConfig) -> Result<T
         source,
     };
     let deadline = Instant::now() + config.connect_timeout;
-    let resolved = resolve::resolve(address.as_str(), deadline).map_err(resolve_error)?;
+    let resolved = base::resolve::resolve(address.as_str(), deadline).map_err(resolve_error)?;
     let same_family =
         |peer: &SocketAddr| config.bind.is_none_or(|ip| ip.is_ipv4() == peer.is_ipv4());
     let peers: Vec<SocketAddr> = resolved.into_iter().filter(same_family).collect();

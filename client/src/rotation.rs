@@ -21,7 +21,7 @@ pub(crate) struct Rotation {
 
 impl Rotation {
     pub(crate) fn new(role: &'static str, mut addresses: Vec<Address>) -> Rotation {
-        let is_name = |address: &Address| !resolve::is_numeric(address.as_str());
+        let is_name = |address: &Address| !base::resolve::is_numeric(address.as_str());
         addresses.sort_by_key(is_name);
         let n_numeric = addresses.partition_point(|address| !is_name(address));
         let n_first = if n_numeric > 0 {
@@ -79,7 +79,7 @@ impl Rotation {
         let mut addresses = self.addresses.clone();
         if start < addresses.len() {
             addresses.rotate_left(start);
-            addresses[1..].sort_by_key(|address| !resolve::is_numeric(address.as_str()));
+            addresses[1..].sort_by_key(|address| !base::resolve::is_numeric(address.as_str()));
         }
         addresses
     }
@@ -105,7 +105,7 @@ mod tests {
         for _ in 0..20 {
             let rotation = Rotation::new("tracker", mixed.clone());
             let order = rotation.rotated();
-            let is_numeric = |address: &Address| resolve::is_numeric(address.as_str());
+            let is_numeric = |address: &Address| base::resolve::is_numeric(address.as_str());
             assert!(order[..2].iter().all(is_numeric), "{order:?}");
             assert_eq!(order.len(), 4);
         }

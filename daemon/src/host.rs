@@ -10,11 +10,6 @@ pub fn hostname() -> Hostname {
         .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
 }
 
-/// How many files this process may have open at a time.
-pub(crate) fn open_files_max() -> u64 {
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
-}
-
 /// Raises the limit of open files to `wanted`, else to the most this process may have: the usual
 /// soft limit of 1024 is for programs that use `select`. Only root may have more than the hard
 /// limit. Tells what the log should know: not as many as were wanted.

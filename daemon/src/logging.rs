@@ -1,5 +1,5 @@
 //! Where log lines go: the main log to the standard error, a file or syslog, the access log (records
-//! with the target [`ACCESS_TARGET`]) to a place of its own. Any thread logs, and none waits for the
+//! with the target [`net::ACCESS_TARGET`]) to a place of its own. Any thread logs, and none waits for the
 //! disk: a thread of each log writes. A disk that fails or stands still costs lines, which are counted,
 //! never the daemon. Each line of the main log is written at once; a file of the access log gets its
 //! lines within a second.
@@ -9,32 +9,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use log::{LevelFilter, Metadata, Record};
+use net::ACCESS_TARGET;
 use parking_lot::RwLock;
 use thiserror::Error;
 
-use crate::config::LogConfig;
 use crate::metrics::IntCounter;
 
 use buffered::Kind;
 use sink::Sink;
 
 mod buffered;
+mod config;
 mod output;
-mod second;
-mod seldom;
 mod sink;
 mod syslog;
 mod target;
 
-pub(crate) use second::{LastSecond, with_second};
-pub use seldom::Seldom;
+pub use config::{Level, LogConfig};
 pub use target::{Facility, LogTarget};
-
-/// The target of access records: `log::info!(target: ACCESS_TARGET, ...)`. They do not depend on
-/// the level.
-pub const ACCESS_TARGET: &str = "access";
 
 /// Why the log cannot be set up.
 #[derive(Debug, Error)]
@@ -209,22 +203,6 @@ impl log::Log for Log {
             sink.flush(deadline);
         }
     }
-}
-
-/// UTC with milliseconds, as in `2026-11-21T20:41:42.123Z`.
-pub(crate) fn timestamp(now: DateTime<Utc>) -> String {
-    thread_local! {
-        static LAST_SECOND: LastSecond = const { LastSecond::new() };
-    }
-    let to_the_second = |now| {
-        DateTime::<Utc>::from(now)
-            .format("%Y-%m-%dT%H:%M:%S")
-            .to_string()
-    };
-    let millis = now.timestamp_subsec_millis().min(999);
-    with_second(&LAST_SECOND, now.into(), to_the_second, |second| {
-        format!("{second}.{millis:03}Z")
-    })
 }
 
 #[cfg(test)]

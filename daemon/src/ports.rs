@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use net::Port;
 use rustix::io::Errno;
 
-use crate::net::Port;
 use crate::status::StatusConfig;
 
 /// All ports of a daemon, bound before it makes or changes anything and before it serves anybody: a

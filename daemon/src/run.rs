@@ -6,14 +6,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use base::Stop;
+use base::config::ConfigError;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use net::ServerConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Stop;
 use crate::args::{self, Args, JobFlag};
-use crate::config::{self, ConfigError, LogConfig, ServerConfig};
-use crate::logging::Log;
+use crate::config;
+use crate::logging::{Log, LogConfig};
 use crate::metrics::IntCounter;
 use crate::process::background::{self, Started};
 use crate::process::{self, AlreadyRuns, Notifier, ProcessConfig};

@@ -7,11 +7,10 @@ use std::io;
 use std::process;
 use std::time::{Duration, Instant};
 
+use base::Stop;
+use base::thread::{self, Thread};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
-
-use crate::Stop;
-use crate::thread::{self, Thread};
 
 /// What a SIGHUP calls, on the signal thread. It must not take long: a stop waits behind it.
 pub type Hook = Box<dyn Fn() + Send>;

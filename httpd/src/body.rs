@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, ContentCheck, Download, Error};
-use daemon::net::{Part, Source};
+use net::{Part, Source};
 use proto::FileKey;
 
 use crate::entity::Entity;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use daemon::http::Request;
+use net::http::Request;
 
 use crate::entity::Entity;
 

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
-use daemon::allowed::Network;
-use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
+use base::config::{ConfigError, check_nonzero};
+use base::units::Period;
+use daemon::logging::LogConfig;
 use daemon::status::StatusConfig;
-use daemon::units::Period;
 use daemon::{DaemonConfig, ProcessConfig};
+use net::ServerConfig;
+use net::allowed::Network;
 use proto::{Address, AppId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where HTTP clients connect.
-    #[serde(deserialize_with = "daemon::listen::deserialize")]
+    #[serde(deserialize_with = "net::listen::deserialize")]
     pub listen: SocketAddr,
     /// Proxies whose X-Forwarded-For names the client in the access log.
     pub trusted_proxies: Vec<Network>,

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daemon::net::{Part, Source};
+use net::{Part, Source};
 
 use crate::limiter::{Limiter, Servers};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use base::LogThrottle;
 use client::Error;
-use daemon::logging::Seldom;
 use daemon::metrics::{CacheMetrics, IntCounter, Metrics, Page};
 use daemon::status::{Health, Subject};
 use log::warn;
@@ -28,7 +28,7 @@ impl Default for HttpMetrics {
                     "tnv_http_damaged_answers_total",
                     "Answers broken off because the content did not match its checksum.",
                 ),
-                log: Seldom::default(),
+                log: LogThrottle::default(),
             },
             frame: Arc::new(frame),
         }
@@ -38,7 +38,7 @@ impl Default for HttpMetrics {
 /// Answers with content that did not match its checksum.
 pub(crate) struct Damage {
     answers: IntCounter,
-    log: Seldom<()>,
+    log: LogThrottle<()>,
 }
 
 impl Damage {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::{Client, Error, Opening};
-use daemon::http::{Answer, Method, Request, Response};
-use daemon::net::{Pending, Resumed, Wake};
+use net::http::{Answer, Method, Request, Response};
+use net::{Pending, Resumed, Wake};
 use proto::GroupName;
 use proto::storage::Span;
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daemon::http::{Http, TrustedProxies};
-use daemon::net::Server;
+use base::{Stop, Ticker, thread};
 use daemon::status::StatusPort;
-use daemon::thread;
-use daemon::ticker::Ticker;
-use daemon::{Life, Ports, Stop};
+use daemon::{Life, Ports};
+use net::Server;
+use net::http::{Http, TrustedProxies};
 
 use crate::config::Config;
 use crate::globals::Current;

@@ -4,11 +4,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::LogThrottle;
 use client::{Download, Error, ErrorKind};
-use daemon::http::{Answer, Handler, Method, Request, Response, status};
-use daemon::logging::Seldom;
-use daemon::net::Part;
 use log::{debug, error, warn};
+use net::Part;
+use net::http::{Answer, Handler, Method, Request, Response, status};
 use proto::GroupName;
 use proto::storage::Span;
 
@@ -44,7 +44,7 @@ pub(crate) struct Service {
     boundaries: RandomState,
     pub(crate) limits: Limits,
     /// Failures in the log, in bounds: while storages are away every request fails.
-    faults: Seldom<u16>,
+    faults: LogThrottle<u16>,
 }
 
 /// What one group may take of an httpd.
@@ -97,7 +97,7 @@ impl HttpService {
             globals,
             limits,
             boundaries: RandomState::new(),
-            faults: Seldom::default(),
+            faults: LogThrottle::default(),
         }))
     }
 }

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::{Stop, Ticker};
 use client::Error;
-use daemon::Stop;
 use daemon::metrics::Page;
 use daemon::status::Health;
-use daemon::ticker::Ticker;
 use parking_lot::Mutex;
 use proto::Address;
 use serde_json::{Value, json};

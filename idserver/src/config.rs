@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
-use daemon::allowed::{Allowed, Network};
+use base::config::{ConfigError, check_nonzero};
 use daemon::args::INIT_DATABASE;
-use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
-use daemon::db::{DatabaseUrl, MysqlConfig};
+use daemon::logging::LogConfig;
 use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
+use db::{DatabaseUrl, MysqlConfig};
+use net::ServerConfig;
+use net::allowed::{Allowed, Network};
 use proto::Hostname;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +21,7 @@ pub const STEP_MAX: u32 = 1_000_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where storages connect.
-    #[serde(deserialize_with = "daemon::listen::deserialize")]
+    #[serde(deserialize_with = "net::listen::deserialize")]
     pub listen: SocketAddr,
     /// The name it goes by.
     pub hostname: Hostname,

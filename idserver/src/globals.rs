@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use daemon::allowed::Allowed;
+use net::allowed::Allowed;
 
 use crate::config::Config;
 use crate::db::{self, Ids};

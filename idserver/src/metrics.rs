@@ -45,11 +45,12 @@ pub(crate) struct Shown(pub(crate) Arc<Globals>);
 
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
-        health.needs_database(&self.0.ids.availability());
+        health.needs_database(self.0.ids.availability().full());
     }
 
     fn measure(&self, page: &mut Page) {
-        measure_database(page, &self.0.ids.availability());
+        let database = self.0.ids.availability();
+        measure_database(page, database.full().is_ok(), database.reads.is_ok());
         page.gauge("tnv_idserver_keys", "Keys in memory.")
             .sample(&[], self.0.keys.len() as f64);
         let help = "Most keys in memory, see keys_max.";

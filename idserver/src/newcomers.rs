@@ -8,8 +8,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use daemon::db::DbError;
-use daemon::quota::{Exhausted, Limits, Quota};
+use db::DbError;
+use net::quota::{Exhausted, Limits, Quota};
 use parking_lot::Mutex;
 use proto::{ErrorCode, Fault, IdKey};
 

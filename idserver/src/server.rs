@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use daemon::net::Server;
 use daemon::status::StatusPort;
-use daemon::wire::Wire;
 use daemon::{Life, Ports};
+use net::Server;
+use net::wire::Wire;
 
 use crate::config::Config;
 use crate::globals::Globals;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use daemon::db::DbError;
-use daemon::wire::{Caller, Reply, Service};
+use db::DbError;
+use net::wire::{Caller, Reply, Service};
 use proto::idserver::{IdRequest, encode_id, encode_ids};
 use proto::{ErrorCode, Fault, IdKey};
 

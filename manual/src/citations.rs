@@ -7,8 +7,9 @@ use crate::messages::collect;
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
 const CITATION: &str = "(docs/protocol.md, ";
-const CRATES: [&str; 8] = [
-    "proto", "daemon", "tracker", "idserver", "storage", "httpd", "client", "cli",
+const CRATES: [&str; 11] = [
+    "proto", "base", "db", "net", "daemon", "tracker", "idserver", "storage", "httpd", "client",
+    "cli",
 ];
 
 #[test]

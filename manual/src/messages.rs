@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const DOCUMENT: &str = include_str!("../../docs/operations.md");
 
 /// The crates whose lines an operator reads.
-const CRATES: [&str; 7] = [
-    "daemon", "tracker", "idserver", "storage", "httpd", "client", "cli",
+const CRATES: [&str; 10] = [
+    "base", "db", "net", "daemon", "tracker", "idserver", "storage", "httpd", "client", "cli",
 ];
 
 #[test]

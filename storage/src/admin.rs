@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use daemon::wire::{Lane, Reply};
 use log::{info, warn};
+use net::Lane;
+use net::wire::Reply;
 use proto::admin::{FilePlace, StorageOrder, UserBarred, UserFile, encode_reply};
 use proto::report::Drain;
 use proto::{ErrorCode, Fault, FileKey, file_table};

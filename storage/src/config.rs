@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use daemon::admin::Guard;
-use daemon::allowed::{Allowed, Network};
+use base::config::{ConfigError, check_nonzero};
+use base::units::{ByteSize, Period};
 use daemon::args::{INIT_DATABASE, JobFlag};
-use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
-use daemon::db::{DatabaseUrl, MysqlConfig, Synchronous};
+use daemon::logging::LogConfig;
 use daemon::status::StatusConfig;
-use daemon::units::{ByteSize, Period};
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
+use db::{DatabaseUrl, MysqlConfig, Synchronous};
+use net::ServerConfig;
+use net::admin::Guard;
+use net::allowed::{Allowed, Network};
 use proto::{Address, GroupName, Hostname, IdKey};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +28,7 @@ use crate::{orphans, store_path};
 pub struct Config {
     /// Where clients connect. A specific address is also the one connections to trackers and
     /// idservers are made from, so that members on one host differ.
-    #[serde(deserialize_with = "daemon::listen::deserialize")]
+    #[serde(deserialize_with = "net::listen::deserialize")]
     pub listen: SocketAddr,
     /// Where clients are sent, if that is not where connections to trackers come from.
     #[serde(skip_serializing_if = "Option::is_none")]

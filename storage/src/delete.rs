@@ -1,9 +1,9 @@
 //! Removing a file. The row is marked first, then the file is unlinked, then the row goes: see the
 //! crate's description.
 
-use daemon::db::DbError;
-use daemon::wire::Lane;
+use db::DbError;
 use log::error;
+use net::Lane;
 use proto::{ErrorCode, Fault, FileKey};
 
 use crate::db::{Change, Deletion, StoredRow};

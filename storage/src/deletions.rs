@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daemon::Stop;
-use daemon::db::DbError;
+use base::Stop;
+use db::DbError;
 use log::{info, warn};
 use proto::FileKey;
 

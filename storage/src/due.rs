@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use daemon::logging::Seldom;
+use base::LogThrottle;
 
 /// Counts how often somebody met a deletion that was begun and not ended: then the job that finishes
 /// deletions does not wait for its hour.
@@ -11,7 +11,7 @@ use daemon::logging::Seldom;
 pub(crate) struct HalfDeleted {
     met: AtomicU64,
     /// Bounds the log lines: each DELETE may cause one while the disk or the database refuses.
-    pub(crate) log: Seldom<()>,
+    pub(crate) log: LogThrottle<()>,
 }
 
 impl HalfDeleted {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use daemon::logging::Seldom;
+use base::LogThrottle;
 use log::warn;
 use parking_lot::Mutex;
 use proto::{ErrorCode, Fault, FileKey};
@@ -18,7 +18,7 @@ const WARNING_TIME: Duration = Duration::from_secs(3600);
 pub(crate) struct Foreign {
     latest: Mutex<Option<Found>>,
     /// Bounds the log lines: requests for files of two other groups may alternate.
-    log: Seldom<()>,
+    log: LogThrottle<()>,
 }
 
 #[derive(Debug)]

@@ -8,8 +8,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daemon::config::ServerConfig;
-use daemon::wire::Lane;
+use net::{Lane, ServerConfig};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Files that wait to be closed; more are closed by whoever drops them.
@@ -326,7 +325,7 @@ impl GatedFile {
     }
 }
 
-impl daemon::net::OpenFile for GatedFile {
+impl net::OpenFile for GatedFile {
     fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()> {
         let _pass = self.enter()?;
         act(self.file());

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
-use daemon::admin::Guard;
-use daemon::allowed::Allowed;
 use log::warn;
+use net::admin::Guard;
+use net::allowed::Allowed;
 
 use crate::barred::Barred;
 use crate::cache::Rows;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use daemon::Stop;
+use base::Stop;
 use daemon::metrics::Page;
 use log::info;
 use parking_lot::Mutex;

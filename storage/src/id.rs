@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
 
+use base::LogThrottle;
 use client::{Error, IdClient};
-use daemon::logging::Seldom;
 use log::warn;
 use parking_lot::{Mutex, RwLock};
 use proto::report::Idserver;
@@ -28,7 +28,7 @@ pub(crate) struct Numbers {
     /// Those that did not answer the last probe in time.
     late: Mutex<HashSet<String>>,
     /// Bounds the log lines: each upload may cause one while no idserver answers.
-    log: Seldom<()>,
+    log: LogThrottle<()>,
 }
 
 /// Numbers of one key at hand.
@@ -53,7 +53,7 @@ impl Numbers {
             failed: Mutex::default(),
             found: Mutex::default(),
             late: Mutex::default(),
-            log: Seldom::default(),
+            log: LogThrottle::default(),
         }
     }
 

@@ -64,7 +64,7 @@ impl Identity {
     pub(crate) fn open(path: &Path) -> anyhow::Result<Identity> {
         let open = || -> anyhow::Result<Identity> {
             if let Some(folder) = path.parent() {
-                daemon::folders::create_all(folder)?;
+                base::folders::create_all(folder)?;
             }
             let lock = lock(&beside(path, ".lock"))?;
             let state = match read(path)? {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use daemon::metrics::{CacheMetrics, IntCounter, Metrics, Page};
-use daemon::net::Connections;
 use daemon::status::{Health, Subject, measure_database};
+use net::Connections;
 use proto::report::{Drain, Idserver, Report, Space, StorePath};
 use proto::storage::StorageRequest;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ impl Shown {
 
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
-        health.needs_database(&self.globals.files.availability());
+        health.needs_database(self.globals.files.availability().full());
         self.globals.ties.health(health);
         self.globals.warnings.health(health);
         of_numbers(health, &self.globals);
@@ -81,7 +81,8 @@ impl Subject for Shown {
     }
 
     fn measure(&self, page: &mut Page) {
-        measure_database(page, &self.globals.files.availability());
+        let database = self.globals.files.availability();
+        measure_database(page, database.full().is_ok(), database.reads.is_ok());
         self.globals.ties.measure(page);
         self.globals.heal.measure(page);
         let help =

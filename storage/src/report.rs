@@ -2,7 +2,7 @@
 //! said when they were last looked after.
 
 use daemon::metrics::Requests;
-use daemon::net::Connections;
+use net::Connections;
 use proto::report::{Counters, Report, Space, StorePath};
 use proto::storage::{DELETE, DOWNLOAD, FILESIZE, READ, STAT, UPLOAD};
 

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::peer_host::one_host;
-use daemon::wire::PeerProbe;
+use net::PeerProbe;
+use net::peer_host::one_host;
 use proto::{ErrorCode, Fault};
 
 use crate::clock::boot_time;

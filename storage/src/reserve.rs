@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use daemon::units::{ByteSize, UnitError};
+use base::units::{ByteSize, UnitError};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use daemon::net::OpenFile;
+use net::OpenFile;
 use proto::{ErrorCode, Fault, FileKey};
 
 use crate::clock::epoch_secs;

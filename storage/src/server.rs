@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daemon::net::Server;
+use base::thread;
 use daemon::status::StatusPort;
-use daemon::thread;
-use daemon::wire::Wire;
 use daemon::{Life, Ports};
+use net::Server;
+use net::wire::Wire;
 
 use crate::clock::epoch_secs;
 use crate::config::Config;

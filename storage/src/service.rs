@@ -3,8 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use daemon::admin::{Challenge, Guard};
-use daemon::wire::{Caller, Lane, Reply, Service};
+use net::Lane;
+use net::admin::{Challenge, Guard};
+use net::wire::{Caller, Reply, Service};
 use proto::storage::{
     ADMIN, DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD,
     encode_file_size,

@@ -9,9 +9,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daemon::Stop;
-use daemon::thread::{self, Thread};
-use daemon::ticker::Ticker;
+use base::thread::{self, Thread};
+use base::{Stop, Ticker};
 
 use crate::clock::boot_time;
 use crate::deletions::Deletions;

@@ -4,8 +4,8 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
-use daemon::wire::Lane;
 use log::{error, info, warn};
+use net::Lane;
 use parking_lot::Mutex;
 use proto::{ErrorCode, Fault, GroupName, IdKey};
 
@@ -78,7 +78,7 @@ impl StorePath {
         let must_be_there = config.require_marker || access == Access::Read;
         let may_be_away = known.is_some() && !must_be_there;
         if known.is_none() && !must_be_there {
-            daemon::folders::create_all(text.as_ref())?;
+            base::folders::create_all(text.as_ref())?;
         }
         let marker = config
             .require_marker

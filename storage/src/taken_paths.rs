@@ -1,13 +1,13 @@
 //! Paths of new files that are taken by other files.
 
-use daemon::logging::Seldom;
+use base::LogThrottle;
 use log::warn;
 
 use crate::metrics::StorageMetrics;
 
 /// Tells of paths that are taken, now and then.
 #[derive(Debug, Default)]
-pub(crate) struct TakenPaths(Seldom<()>);
+pub(crate) struct TakenPaths(LogThrottle<()>);
 
 impl TakenPaths {
     /// Counts a path that is taken, and tells the log which one is used instead.

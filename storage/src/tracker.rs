@@ -6,10 +6,10 @@ mod tie;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::Stop;
+use base::thread::{self, Thread};
 use client::ConnectionConfig;
-use daemon::Stop;
-use daemon::net::Server;
-use daemon::thread::{self, Thread};
+use net::Server;
 use parking_lot::Mutex;
 use proto::Address;
 use proto::tracker::Member;

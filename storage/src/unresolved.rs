@@ -170,7 +170,7 @@ fn is_settled(globals: &Globals, pending: &Pending, now: Duration) -> bool {
     }
 }
 
-fn has_row(globals: &Globals, key: &FileKey, path: &str) -> Result<bool, daemon::db::DbError> {
+fn has_row(globals: &Globals, key: &FileKey, path: &str) -> Result<bool, db::DbError> {
     // SQLite: this write waits for the end of a commit that hangs. It changes nothing but a row at
     // this path whose deletion is under way.
     globals.files.end_delete(key, path)?;
@@ -209,7 +209,7 @@ fn write(record: &Path, files: &[Pending]) -> io::Result<()> {
     }
     file.sync_all()?;
     fs::rename(&new, record)?;
-    daemon::folders::sync_holder(record)
+    base::folders::sync_holder(record)
 }
 
 #[cfg(test)]

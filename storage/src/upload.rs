@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use daemon::db::DbError;
-use daemon::wire::{Content, Lane};
+use db::DbError;
 use log::warn;
+use net::Lane;
+use net::wire::Content;
 use proto::storage::Upload;
 use proto::storage_path::storage_path;
 use proto::{ErrorCode, Fault, FileKey};

@@ -111,7 +111,7 @@ impl Bindings {
 
 #[cfg(test)]
 mod tests {
-    use daemon::units::Period;
+    use base::units::Period;
 
     use super::*;
 

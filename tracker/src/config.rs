@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use daemon::admin::Guard;
-use daemon::allowed::{Allowed, Network};
+use base::config::{ConfigError, check_nonzero};
+use base::units::Period;
 use daemon::args::{INIT_DATABASE, JobFlag};
-use daemon::config::{ConfigError, LogConfig, ServerConfig, check_nonzero};
-use daemon::db::{DatabaseUrl, MysqlConfig};
-use daemon::quota::Limits;
+use daemon::logging::LogConfig;
 use daemon::status::StatusConfig;
-use daemon::units::Period;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
+use db::{DatabaseUrl, MysqlConfig};
+use net::ServerConfig;
+use net::admin::Guard;
+use net::allowed::{Allowed, Network};
+use net::quota::Limits;
 use proto::{AppId, GroupName, Hostname};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +23,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where storages and clients connect.
-    #[serde(deserialize_with = "daemon::listen::deserialize")]
+    #[serde(deserialize_with = "net::listen::deserialize")]
     pub listen: SocketAddr,
     /// The name it goes by.
     pub hostname: Hostname,

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::db::DbError;
 use anyhow::Context;
-use daemon::admin::Guard;
-use daemon::allowed::Allowed;
-use daemon::db::DbError;
-use daemon::quota::Quota;
 use log::{debug, info};
+use net::admin::Guard;
+use net::allowed::Allowed;
+use net::quota::Quota;
 use parking_lot::{Mutex, RwLock};
 use proto::{AppId, ClusterId, GroupName};
 

@@ -19,12 +19,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use net::peer_host::one_host;
 use proto::tracker::Join;
 use proto::{ClusterId, ErrorCode, Fault, GroupName, NodeId};
 
 pub(crate) use allegiance::Rival;
 pub(crate) use connections::Ticket;
-use daemon::peer_host::one_host;
 use group::Group;
 pub(crate) use member::{Member, State};
 pub(crate) use place::Place;

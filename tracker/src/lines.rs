@@ -1,7 +1,7 @@
 //! The log lines that peers can cause: as many as there may be storages to start at once, then one a
 //! second of each kind.
 
-use daemon::logging::Seldom;
+use base::LogThrottle;
 
 /// Lines of a kind that may come at once.
 pub(crate) const BURST: u32 = 100;
@@ -24,16 +24,16 @@ pub(crate) enum Line {
 }
 
 /// Which lines are due.
-pub(crate) struct Lines(Seldom<Line>);
+pub(crate) struct Lines(LogThrottle<Line>);
 
 impl Default for Lines {
     fn default() -> Lines {
-        Lines(Seldom::with_burst(BURST))
+        Lines(LogThrottle::with_burst(BURST))
     }
 }
 
 impl Lines {
-    /// Whether a line is due now, and what to end it with: see [`Seldom::due`].
+    /// Whether a line is due now, and what to end it with: see [`LogThrottle::due`].
     pub(crate) fn due(&self, line: Line) -> Option<String> {
         self.0.due(line)
     }

@@ -48,14 +48,15 @@ pub(crate) struct Shown(pub(crate) Arc<Globals>);
 
 impl Subject for Shown {
     fn health(&self, health: &mut Health) {
-        health.needs_database(&self.0.routes.availability());
+        health.needs_database(self.0.routes.availability().full());
         if let Some(why) = self.0.foreign_database() {
             health.degrade(format!("users without a group are refused: {why}"));
         }
     }
 
     fn measure(&self, page: &mut Page) {
-        measure_database(page, &self.0.routes.availability());
+        let database = self.0.routes.availability();
+        measure_database(page, database.full().is_ok(), database.reads.is_ok());
         let counts = self.counts();
         let help = "Storages by group and state.";
         let mut members = page.gauge("tnv_tracker_members", help);

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use daemon::allowed::Network;
+use net::allowed::Network;
 use proto::hello::Hello;
 use proto::{ErrorCode, Fault};
 

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::Stop;
+use base::thread::{self, Thread};
 use client::{Connection, ConnectionConfig, Error};
-use daemon::Stop;
-use daemon::thread::{self, Thread};
 use log::{debug, info, warn};
 
 use crate::globals::Globals;

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use daemon::db::DbError;
-use daemon::logging::Seldom;
-use daemon::quota::Exhausted;
+use base::LogThrottle;
+use db::DbError;
 use log::warn;
+use net::quota::Exhausted;
 use proto::tracker::{Saddrs, SaddrsReply};
 use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId};
 use rand::seq::IndexedRandom;
@@ -27,7 +27,7 @@ pub(crate) enum Purpose {
 /// Answers SADDRS and LOOKUP.
 pub(crate) struct Router {
     globals: Arc<Globals>,
-    log: Seldom<Kind>,
+    log: LogThrottle<Kind>,
 }
 
 /// What the log tells about.
@@ -48,7 +48,7 @@ impl Router {
     pub(crate) fn new(globals: Arc<Globals>) -> Router {
         Router {
             globals,
-            log: Seldom::default(),
+            log: LogThrottle::default(),
         }
     }
 

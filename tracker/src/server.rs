@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daemon::net::Server;
+use base::thread::{self, Thread};
+use base::{Stop, Ticker};
 use daemon::status::StatusPort;
-use daemon::thread::{self, Thread};
-use daemon::ticker::Ticker;
-use daemon::wire::Wire;
-use daemon::{Life, Ports, Stop};
+use daemon::{Life, Ports};
+use net::Server;
+use net::wire::Wire;
 
 use crate::config::Config;
 use crate::globals::Globals;

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use daemon::admin::{Challenge, Guard};
-use daemon::wire::{Caller, Lane, Reply, Service};
 use log::{info, warn};
+use net::Lane;
+use net::admin::{Challenge, Guard};
+use net::wire::{Caller, Reply, Service};
 use proto::hello::{Hello, Welcome};
 use proto::report::Report;
 use proto::tracker::{ADMIN, CLUSTER, GROUPS, Join, LOOKUP, Member, SADDRS, TrackerRequest};

@@ -5,8 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::Stop;
-use daemon::ticker::Ticker;
+use base::{Stop, Ticker};
 use log::{debug, info, warn};
 
 use crate::globals::Globals;

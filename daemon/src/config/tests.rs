@@ -1,4 +1,10 @@
+use base::secret::Secret;
+use base::units::{ByteSize, Period};
+use net::ServerConfig;
+use serde::Deserialize;
+
 use super::*;
+use crate::logging::{Level, LogConfig};
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::LogThrottle;
+use base::thread::{self, Thread};
 use chrono::Utc;
 use log::{error, warn};
+use net::timestamp;
 use parking_lot::{Condvar, Mutex};
 
+use super::LogError;
 use super::output::{Lost, Output};
-use super::{LogError, Seldom, timestamp};
 use crate::metrics::IntCounter;
-use crate::thread::{self, Thread};
 
 /// Lines of the access log are written when there are so many bytes of them,
 const WRITE_AT: usize = 64 << 10;
@@ -83,7 +85,7 @@ impl Buffered {
             shared: Arc::clone(&shared),
             output,
             losses: Losses::new(lost),
-            seldom: Seldom::default(),
+            seldom: LogThrottle::default(),
         };
         let name = match kind {
             Kind::Main => "log",
@@ -208,7 +210,7 @@ struct Writer {
     shared: Arc<Shared>,
     output: Output,
     losses: Losses,
-    seldom: Seldom<()>,
+    seldom: LogThrottle<()>,
 }
 
 /// What a round of the writer does.

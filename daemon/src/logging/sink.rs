@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use log::{Level, Record};
+use net::timestamp;
 use parking_lot::Mutex;
 use proto::Escaped;
 
+use super::LogError;
 use super::buffered::{Buffered, Kind, Losses};
 use super::syslog::Syslog;
 use super::target::LogTarget;
-use super::{LogError, timestamp};
 use crate::metrics::IntCounter;
 
 /// Room for a usual line.

@@ -193,7 +193,7 @@ fn the_log_changes_where_it_writes_and_what() {
     let log = Log::open(&old, None).unwrap();
     send(&log, Level::Debug, "t", "too quiet");
     let new = LogConfig {
-        level: crate::config::Level::Debug,
+        level: super::Level::Debug,
         file: Some(folder.path().join("new.log").into()),
         ..old.clone()
     };

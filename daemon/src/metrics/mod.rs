@@ -4,23 +4,23 @@
 //! Names and units follow the conventions of Prometheus. Counting is a relaxed atomic addition:
 //! no lock, no allocation.
 
-mod net;
+mod connections;
 mod page;
 mod requests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use net::{Lane, NetEvent, NetLevel, Observer, RequestEnd};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use proto::Request;
 
-pub use net::NetMetrics;
+pub use connections::NetMetrics;
 pub use page::{Family, Page};
 pub use prometheus::{IntCounter, IntGauge};
-pub(crate) use requests::Tally;
 pub use requests::{Requests, Total};
 
 /// The version of this build.
@@ -104,7 +104,7 @@ impl Metrics {
     }
 
     /// How long the daemon has been running.
-    pub fn uptime(&self) -> std::time::Duration {
+    pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
@@ -121,6 +121,24 @@ impl Metrics {
     /// All that is counted, as of now.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
+    }
+}
+
+impl Observer for Metrics {
+    fn event(&self, event: NetEvent) {
+        self.net.count(event);
+    }
+
+    fn changed(&self, level: NetLevel, change: i64) {
+        self.net.gauge(level).add(change);
+    }
+
+    fn queue_wait(&self, lane: Lane, time: Duration) {
+        self.net.lane(lane).wait.observe(time.as_secs_f64());
+    }
+
+    fn request(&self, end: &RequestEnd) {
+        self.requests.count(end);
     }
 }
 

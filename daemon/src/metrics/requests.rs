@@ -1,16 +1,11 @@
 //! What is counted of requests: how each ended, how long it took, and its content in bytes.
 
-use std::sync::Arc;
-use std::thread;
-use std::time::Instant;
-
+use net::http::status;
+use net::{Outcome, RequestEnd, RequestName};
 use prometheus::{Histogram, IntCounter, Registry};
 use proto::ErrorCode;
-use tiny_http::Method;
 
 use super::{counters, histograms};
-use crate::http::status;
-use crate::net::Sent;
 
 /// Upper bounds of the durations, in seconds: from a number in memory to a film sent to a player.
 const BOUNDS: [f64; 17] = [
@@ -21,7 +16,7 @@ const BOUNDS: [f64; 17] = [
 /// How a request ends, first the ones of every language: with its client gone before the reply.
 const ABORTED: usize = 0;
 /// With success, of those of the wire.
-pub(crate) const OK: usize = 1;
+const OK: usize = 1;
 
 /// The ends of requests of the wire; from the third on in the order of [`ERRORS`].
 const WIRE_OUTCOMES: [&str; 12] = [
@@ -59,14 +54,17 @@ const HTTP_ABORTED: &str = "aborted";
 /// The ends of requests in the middle of which the service panicked.
 const PANICKED: [&str; 2] = ["unknown", "500"];
 
+/// The methods of HTTP that are served.
+const METHODS: [&str; 2] = ["get", "head"];
+
 /// A request that names nothing known.
 const OTHER: &str = "other";
 
 /// The requests of one server.
 pub struct Requests {
-    /// By their place in `commands`; the last is for all others.
-    rows: Vec<Arc<Row>>,
-    commands: Vec<u8>,
+    /// By their place in `names`; the last is for all others.
+    rows: Vec<Row>,
+    names: Vec<RequestName>,
 }
 
 /// What was counted of one command.
@@ -132,11 +130,11 @@ const HTTP_NAMES: Names = Names {
 impl Requests {
     pub(super) fn of_wire(registry: &Registry, commands: &[(u8, &'static str)]) -> Requests {
         let outcomes = WIRE_OUTCOMES.map(str::to_owned);
-        let names = commands.iter().map(|(_, name)| *name);
-        let commands = commands.iter().map(|(command, _)| *command).collect();
+        let labels = commands.iter().map(|(_, label)| *label);
+        let names = commands.iter().map(|(command, _)| *command);
         Requests {
-            rows: rows(registry, &WIRE_NAMES, names, &outcomes),
-            commands,
+            rows: rows(registry, &WIRE_NAMES, labels, &outcomes),
+            names: names.map(RequestName::Command).collect(),
         }
     }
 
@@ -144,42 +142,24 @@ impl Requests {
         let codes = status::ALL.iter().map(u16::to_string);
         let outcomes: Vec<String> = [HTTP_ABORTED.to_owned()].into_iter().chain(codes).collect();
         Requests {
-            rows: rows(
-                registry,
-                &HTTP_NAMES,
-                ["get", "head"].into_iter(),
-                &outcomes,
-            ),
-            commands: vec![b'G', b'H'],
+            rows: rows(registry, &HTTP_NAMES, METHODS.into_iter(), &outcomes),
+            names: METHODS.map(RequestName::Method).into(),
         }
     }
 
-    /// A request of the wire that begins now.
-    pub(crate) fn begin(&self, command: u8) -> Tally {
-        let known = self.commands.iter().position(|known| *known == command);
-        let idx = known.unwrap_or(self.commands.len());
-        Tally {
-            row: Arc::clone(&self.rows[idx]),
-            began: Instant::now(),
-            outcome: ABORTED,
-            content_start: 0,
-            received: 0,
-            sent: None,
-        }
+    /// Counts a request that is over.
+    pub(super) fn count(&self, end: &RequestEnd) {
+        let known = self.position(end.name);
+        self.rows[known.unwrap_or(self.names.len())].count(end);
     }
 
-    /// An HTTP request that begins now; without a method when it was not understood.
-    pub(crate) fn begin_http(&self, method: Option<&Method>) -> Tally {
-        self.begin(match method {
-            Some(Method::Get) => b'G',
-            Some(Method::Head) => b'H',
-            _ => 0,
-        })
+    fn position(&self, name: RequestName) -> Option<usize> {
+        self.names.iter().position(|known| *known == name)
     }
 
     /// What was counted of a command of the wire: the requests that are over.
     pub fn total(&self, command: u8) -> Total {
-        let idx = self.commands.iter().position(|known| *known == command);
+        let idx = self.position(RequestName::Command(command));
         idx.map_or(Total::default(), |idx| self.rows[idx].total())
     }
 
@@ -200,7 +180,7 @@ fn rows(
     names: &Names,
     commands: impl Iterator<Item = &'static str>,
     outcomes: &[String],
-) -> Vec<Arc<Row>> {
+) -> Vec<Row> {
     let label = &names.labels[..1];
     let counter = |name, help| counters(registry, name, help, label);
     let [name, help] = names.requests;
@@ -222,19 +202,52 @@ fn rows(
             let counter = requests.with_label_values(&[name, outcome.as_str()]);
             (outcome.clone(), counter)
         });
-        Arc::new(Row {
+        Row {
             name,
             outcomes: outcomes.collect(),
             cut: cut.with_label_values(&label),
             duration: duration.with_label_values(&label),
             received: received.with_label_values(&label),
             sent: sent.with_label_values(&label),
-        })
+        }
     };
     commands.chain([OTHER]).map(row).collect()
 }
 
 impl Row {
+    fn count(&self, end: &RequestEnd) {
+        let outcome = self.outcome(end.outcome);
+        self.duration.observe(end.took.as_secs_f64());
+        self.outcomes[outcome].1.inc();
+        if outcome == OK {
+            self.received.inc_by(end.received);
+        }
+        if let Some(sent) = end.sent {
+            self.sent.inc_by(sent.bytes);
+            self.cut.inc_by(u64::from(!sent.complete));
+        }
+    }
+
+    /// The place of an outcome in `outcomes`.
+    fn outcome(&self, outcome: Outcome) -> usize {
+        match outcome {
+            Outcome::Aborted => ABORTED,
+            Outcome::Ok => OK,
+            Outcome::Failed(code) => {
+                let idx = ERRORS.iter().position(|known| *known == code);
+                OK + 1 + idx.unwrap_or(ERRORS.len() - 1)
+            }
+            Outcome::Status(code) => {
+                let idx = status::ALL.iter().position(|known| *known == code);
+                idx.map_or(ABORTED, |idx| ABORTED + 1 + idx)
+            }
+            Outcome::Panicked => {
+                let panicked = |(name, _): &(String, _)| PANICKED.contains(&name.as_str());
+                self.outcomes.iter().position(panicked).unwrap_or(ABORTED)
+            }
+        }
+    }
+
     fn total(&self) -> Total {
         // In this order: never more done than asked for.
         let ok = self.outcomes[OK].1.get();
@@ -263,71 +276,5 @@ impl Row {
             "content_received_bytes": self.received.get(),
             "content_sent_bytes": self.sent.get(),
         })
-    }
-}
-
-/// One request under way; counted when it is dropped.
-pub(crate) struct Tally {
-    row: Arc<Row>,
-    began: Instant,
-    outcome: usize,
-    /// What is behind this in the reply is content.
-    content_start: u64,
-    received: u64,
-    sent: Option<Sent>,
-}
-
-impl Tally {
-    /// Its content, taken in so far.
-    pub(crate) fn receive(&mut self, bytes: u64) {
-        self.received += bytes;
-    }
-
-    /// It was served; behind so many bytes the reply is content.
-    pub(crate) fn succeed(mut self, content_start: usize) -> Tally {
-        self.outcome = OK;
-        self.content_start = content_start as u64;
-        self
-    }
-
-    /// It failed; what the reply says is not content.
-    pub(crate) fn fail(mut self, code: ErrorCode) -> Tally {
-        let idx = ERRORS.iter().position(|known| *known == code);
-        self.outcome = OK + 1 + idx.unwrap_or(ERRORS.len() - 1);
-        self.content_start = u64::MAX;
-        self
-    }
-
-    /// It is answered with this status; behind so many bytes, its head, the reply is content.
-    pub(crate) fn answer(mut self, code: u16, content_start: usize) -> Tally {
-        let idx = status::ALL.iter().position(|known| *known == code);
-        self.outcome = idx.map_or(ABORTED, |idx| ABORTED + 1 + idx);
-        self.content_start = content_start as u64;
-        self
-    }
-
-    /// Its reply is out, or was given up.
-    pub(crate) fn end(mut self, sent: Sent) {
-        self.sent = Some(sent);
-    }
-}
-
-impl Drop for Tally {
-    fn drop(&mut self) {
-        let row = &self.row;
-        if thread::panicking() {
-            let panicked = |(name, _): &(String, _)| PANICKED.contains(&name.as_str());
-            self.outcome = row.outcomes.iter().position(panicked).unwrap_or(ABORTED);
-        }
-        row.duration.observe(self.began.elapsed().as_secs_f64());
-        row.outcomes[self.outcome].1.inc();
-        if self.outcome == OK {
-            row.received.inc_by(self.received);
-        }
-        if let Some(sent) = self.sent {
-            row.sent
-                .inc_by(sent.bytes.saturating_sub(self.content_start));
-            row.cut.inc_by(u64::from(!sent.complete));
-        }
     }
 }

@@ -1,37 +1,44 @@
 //! Figures are what was counted, and the page is what Prometheus reads.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
+use net::{Outcome, RequestName, Sent};
 use proto::ErrorCode;
 use proto::idserver::{GET_ID, IdRequest};
 
 use super::*;
-use crate::net::Sent;
 
 fn text(metrics: &Metrics) -> String {
     Page::new(metrics.gather()).text().unwrap()
 }
 
-fn sent(bytes: u64, complete: bool) -> Sent {
-    Sent { bytes, complete }
+/// Counts a request, of whose reply so many bytes of content were sent, and whether that was all.
+fn count(metrics: &Metrics, name: RequestName, outcome: Outcome, sent: Option<(u64, bool)>) {
+    metrics.request(&RequestEnd {
+        name,
+        outcome,
+        took: Duration::from_millis(1),
+        received: 120,
+        sent: sent.map(|(bytes, complete)| Sent { bytes, complete }),
+    });
 }
+
+const GET: RequestName = RequestName::Command(GET_ID);
 
 #[test]
 fn a_request_is_counted_once_by_how_it_ended() {
     let metrics = Metrics::of_wire::<IdRequest>();
-    let begin = |command| metrics.requests.begin(command);
-    begin(GET_ID).succeed(10).end(sent(18, true));
-    begin(GET_ID).succeed(10).end(sent(9, false));
-    begin(GET_ID)
-        .fail(ErrorCode::Unavailable)
-        .end(sent(40, true));
-    drop(begin(GET_ID));
-    drop(begin(GET_ID).succeed(10));
-    begin(77).fail(ErrorCode::BadRequest).end(sent(40, true));
+    let unavailable = Outcome::Failed(ErrorCode::Unavailable);
+    count(&metrics, GET, Outcome::Ok, Some((8, true)));
+    count(&metrics, GET, Outcome::Ok, Some((0, false)));
+    count(&metrics, GET, unavailable, Some((0, true)));
+    count(&metrics, GET, Outcome::Aborted, None);
+    count(&metrics, GET, Outcome::Ok, None);
+    let unknown = RequestName::Command(77);
+    let refused = Outcome::Failed(ErrorCode::BadRequest);
+    count(&metrics, unknown, refused, Some((0, true)));
     let total = Total {
         requests: 5,
         ok: 3,
-        received: 0,
+        received: 360,
         sent: 8,
     };
     assert_eq!(metrics.requests.total(GET_ID), total);
@@ -54,15 +61,8 @@ fn a_request_is_counted_once_by_how_it_ended() {
 #[test]
 fn content_counts_when_the_request_succeeded() {
     let metrics = Metrics::of_wire::<IdRequest>();
-    for code in [None, Some(ErrorCode::NoSpace)] {
-        let mut tally = metrics.requests.begin(GET_ID);
-        tally.receive(100);
-        tally.receive(20);
-        let tally = match code {
-            None => tally.succeed(10),
-            Some(code) => tally.fail(code),
-        };
-        tally.end(sent(10, true));
+    for outcome in [Outcome::Ok, Outcome::Failed(ErrorCode::NoSpace)] {
+        count(&metrics, GET, outcome, Some((0, true)));
     }
     let line = "tnv_content_received_bytes_total{command=\"get-id\"} 120\n";
     assert!(text(&metrics).contains(line));
@@ -71,11 +71,10 @@ fn content_counts_when_the_request_succeeded() {
 #[test]
 fn http_is_counted_by_method_and_status() {
     let metrics = Metrics::of_http();
-    let begin = |method| metrics.requests.begin_http(method);
-    begin(Some(&tiny_http::Method::Get))
-        .answer(206, 200)
-        .end(sent(1200, true));
-    begin(None).answer(400, 100).end(sent(110, true));
+    let partial = Some((1000, true));
+    let [get, other] = ["get", "other"].map(RequestName::Method);
+    count(&metrics, get, Outcome::Status(206), partial);
+    count(&metrics, other, Outcome::Status(400), Some((10, true)));
     let text = text(&metrics);
     for line in [
         "tnv_http_requests_total{code=\"206\",method=\"get\"} 1",
@@ -89,19 +88,13 @@ fn http_is_counted_by_method_and_status() {
 
 #[test]
 fn a_request_whose_service_panics_is_a_failure_of_ours() {
-    let panic_in = |tally: Tally| {
-        let serve = AssertUnwindSafe(|| {
-            let _tally = tally;
-            panic!("as the test wants it");
-        });
-        catch_unwind(serve).unwrap_err();
-    };
     let http = Metrics::of_http();
-    panic_in(http.requests.begin_http(Some(&tiny_http::Method::Get)));
+    let get = RequestName::Method("get");
+    count(&http, get, Outcome::Panicked, None);
     let line = "tnv_http_requests_total{code=\"500\",method=\"get\"} 1";
     assert!(text(&http).contains(line));
     let wire = Metrics::of_wire::<IdRequest>();
-    panic_in(wire.requests.begin(GET_ID));
+    count(&wire, GET, Outcome::Panicked, None);
     let line = "tnv_requests_total{command=\"get-id\",outcome=\"unknown\"} 1";
     assert!(text(&wire).contains(line));
 }

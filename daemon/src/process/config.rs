@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use base::config::{ConfigError, check_nonzero};
 use serde::{Deserialize, Serialize};
 
 use super::user::Identity;
-use crate::config::{ConfigError, check_nonzero};
 
 /// Section `[process]`: whom the process belongs to and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

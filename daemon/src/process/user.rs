@@ -3,10 +3,9 @@
 use std::ffi::CString;
 
 use anyhow::{Context, ensure};
+use base::config::ConfigError;
 use nix::unistd::{Gid, Group, Uid, User, initgroups, setgid, setuid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
-
-use crate::config::ConfigError;
 
 /// Who to become.
 #[derive(Debug)]

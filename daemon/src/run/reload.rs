@@ -6,11 +6,13 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::config::ConfigError;
 use log::{error, info, warn};
+use net::ServerConfig;
 use toml::{Table, Value};
 
 use super::{DaemonConfig, check_log};
-use crate::config::{self, ConfigError, ServerConfig};
+use crate::config;
 use crate::logging::Log;
 use crate::process::background;
 
@@ -141,7 +143,8 @@ fn is_below(key: &str, name: &str) -> bool {
 /// All settings in one table, by their keys with sections.
 fn flat<C: DaemonConfig>(config: &C) -> Result<Table, ConfigError> {
     let mut settings = Table::new();
-    flatten("", Table::try_from(config)?, &mut settings);
+    let table = Table::try_from(config).map_err(config::not_printed)?;
+    flatten("", table, &mut settings);
     Ok(settings)
 }
 

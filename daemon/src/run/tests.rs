@@ -2,6 +2,7 @@ use anyhow::ensure;
 use serde::Deserialize;
 
 use super::*;
+use crate::logging::Level;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -15,7 +16,7 @@ struct Config {
 impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         match self.log.level {
-            config::Level::Off => Err(ConfigError::invalid("log.level", "too quiet")),
+            Level::Off => Err(ConfigError::invalid("log.level", "too quiet")),
             _ => Ok(()),
         }
     }
@@ -50,7 +51,7 @@ fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
     let first = config(false);
     let log = Log::start(first.log()).unwrap();
     let serve = |config: Config, life: &mut Life<Config>| {
-        log::info!(target: crate::logging::ACCESS_TARGET, "asked");
+        log::info!(target: net::ACCESS_TARGET, "asked");
         ensure!(!config.fail, "on purpose");
         life.stop.trip();
         life.serve(|_| Ok(()));

@@ -3,11 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
+use net::{Port, listen};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::listen;
-use crate::net::Port;
 
 /// What switches the port off.
 const OFF: &str = "off";

@@ -1,6 +1,5 @@
 //! Whether a daemon can do its work.
 
-use crate::db::Availability;
 use crate::metrics::Page;
 
 /// What is wrong with a daemon.
@@ -27,10 +26,10 @@ impl Health {
         self.notes.push(text.into());
     }
 
-    /// Nothing can be done for long without the database.
-    pub fn needs_database(&mut self, availability: &Availability) {
-        if let Err(e) = availability.full() {
-            self.fail(format!("{:#}", anyhow::Error::from(e)));
+    /// Fails unless rows can be read and written: nothing can be done for long without that.
+    pub fn needs_database(&mut self, usable: Result<(), impl Into<anyhow::Error>>) {
+        if let Err(e) = usable {
+            self.fail(format!("{:#}", e.into()));
         }
     }
 
@@ -59,13 +58,12 @@ impl Health {
     }
 }
 
-/// Shows whether the database can be used.
-pub fn measure_database(page: &mut Page, availability: &Availability) {
+/// Shows whether rows of the database can be read and written, and whether they can be read at least.
+pub fn measure_database(page: &mut Page, is_usable: bool, is_readable: bool) {
     let help = "Whether the database could be used when it was last asked.";
-    let is = |state: bool| f64::from(u8::from(state));
     page.gauge("tnv_database_up", help)
-        .sample(&[], is(availability.full().is_ok()));
+        .sample(&[], f64::from(u8::from(is_usable)));
     let help = "Whether rows could be read when that was last tried.";
     page.gauge("tnv_database_readable", help)
-        .sample(&[], is(availability.reads.is_ok()));
+        .sample(&[], f64::from(u8::from(is_readable)));
 }

@@ -11,12 +11,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use base::units::Period;
+use net::http::Http;
+use net::{Port, Server, ServerConfig};
 
-use crate::config::ServerConfig;
-use crate::http::Http;
 use crate::metrics::{Metrics, Page};
-use crate::net::{Port, Server};
-use crate::units::Period;
 
 pub use config::StatusConfig;
 pub use health::{Health, measure_database};

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use log::error;
+use net::http::{Answer, Handler, Method, Request, Response, status};
+use net::{Lane, Part, timestamp};
 use serde_json::{Value, json};
 
 use super::{Health, Subject};
-use crate::http::{Answer, Handler, Method, Request, Response, status};
-use crate::logging::timestamp;
 use crate::metrics::{COMMIT, Metrics, Page, RUSTC, VERSION};
-use crate::net::{Lane, Part};
 
 /// The format of [`Page::text`].
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

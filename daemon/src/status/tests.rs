@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use net::http::Handler;
+use net::{Lane, NetEvent, Observer};
 use proto::idserver::IdRequest;
 use serde_json::{Value, json};
 
@@ -16,7 +18,9 @@ struct Patient(Health);
 
 impl Subject for Patient {
     fn health(&self, health: &mut Health) {
-        *health = self.0.clone();
+        if self.0 != Health::default() {
+            *health = self.0.clone();
+        }
     }
 
     fn measure(&self, page: &mut Page) {
@@ -75,6 +79,25 @@ fn health_is_a_code_for_machines_and_reasons_for_people() {
     health.fail("no bed");
     let text = "failing\nno bed\none of two doctors is away\n";
     assert_eq!(ask(&health), (503, text.to_owned()));
+}
+
+#[test]
+fn a_pool_without_a_free_worker_is_degraded_until_one_comes() {
+    for lane in [Lane::Slow, Lane::Fast] {
+        let (port, metrics) = start(Health::default());
+        metrics.event(NetEvent::Stuck(lane, true));
+        let (code, text) = get(&port, "/healthz");
+        assert_eq!(code, 200);
+        assert!(text.starts_with("degraded\nrequests wait"), "{text}");
+        metrics.event(NetEvent::Stuck(lane, false));
+        assert_eq!(get(&port, "/healthz"), (200, "ok\n".to_owned()));
+        port.shutdown();
+    }
+}
+
+#[test]
+fn pages_are_shown_while_hardly_a_descriptor_is_left() {
+    const { assert!(<Pages<Patient> as Handler>::USES_LAST_DESCRIPTORS) };
 }
 
 #[test]

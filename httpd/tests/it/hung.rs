@@ -6,12 +6,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use daemon::config::ServerConfig;
-use daemon::net::Server;
+use base::units::Period;
 use daemon::status::StatusConfig;
-use daemon::units::Period;
-use daemon::wire::{Caller, Reply, Service};
 use httpd::{Config, Httpd};
+use net::wire::{Caller, Reply, Service};
+use net::{Server, ServerConfig};
 use proto::storage::{self, FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};

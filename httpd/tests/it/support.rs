@@ -9,11 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use daemon::config::ServerConfig;
-use daemon::net::Server;
-use daemon::units::Period;
-use daemon::wire::{Caller, Reply, Service, Wire};
+use base::units::Period;
 use httpd::{Config, Httpd};
+use net::wire::{Caller, Reply, Service, Wire};
+use net::{Server, ServerConfig};
 use proto::storage::{FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{Address, ErrorCode, Fault, Request as _};

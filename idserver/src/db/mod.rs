@@ -5,7 +5,7 @@ mod sqlite;
 
 use std::ops::Range;
 
-use daemon::db::{Availability, DatabaseUrl, DbError, Mysql};
+use db::{Availability, DatabaseUrl, DbError, Mysql};
 use proto::IdKey;
 
 use crate::config::Config;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use daemon::db::{
+use db::{
     Availability, DbError, Effect, Failure, Mysql, MysqlSchema, MysqlTable, MysqlUrl, Session,
 };
 use proto::IdKey;

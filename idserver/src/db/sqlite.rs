@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use daemon::db::{Availability, DbError, Sqlite, Synchronous};
+use db::{Availability, DbError, Sqlite, Synchronous};
 use proto::IdKey;
 use rusqlite::{OptionalExtension, params};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::thread;
 
-use daemon::db::DatabaseUrl;
+use db::DatabaseUrl;
 use proto::IdKey;
 use rusqlite::Connection;
 

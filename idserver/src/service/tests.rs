@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use daemon::db::Availability;
+use db::Availability;
 use parking_lot::Mutex;
 
 use super::*;

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use daemon::db::DatabaseUrl;
 use daemon::status::StatusConfig;
+use db::DatabaseUrl;
 use idserver::{Config, Idserver};
 use proto::idserver::{IdRequest, decode_id, decode_ids};
 use proto::{Fault, HEAD_LEN, Head};

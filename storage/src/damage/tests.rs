@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use daemon::db::DatabaseUrl;
+use db::DatabaseUrl;
 use tempfile::TempDir;
 
 use super::*;

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use daemon::db::{Availability, DatabaseUrl, DbError, Mysql};
+use db::{Availability, DatabaseUrl, DbError, Mysql};
 use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
 use crate::config::Config;

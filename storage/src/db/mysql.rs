@@ -1,7 +1,7 @@
 //! The rows in MySQL, MariaDB or Galera. Ids compare byte for byte here, whatever the collation of
 //! a table says: a row found under a different spelling is not the file.
 
-use daemon::db::{
+use db::{
     Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
     Session,
 };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use daemon::db::{Availability, DbError, Sqlite};
+use db::{Availability, DbError, Sqlite};
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use daemon::db::{DatabaseUrl, DbError};
+use db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
 use super::{Change, Deletion, Files, NewRow, StoredRow, init, open};

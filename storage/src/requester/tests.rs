@@ -1,6 +1,6 @@
 use std::net::{TcpListener, TcpStream};
 
-use daemon::net::Peer;
+use net::Peer;
 use test_support::until;
 
 use super::*;

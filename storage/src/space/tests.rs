@@ -1,6 +1,6 @@
 use std::fs::File;
 
-use daemon::units::ByteSize;
+use base::units::ByteSize;
 
 use super::*;
 

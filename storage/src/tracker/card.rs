@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::{Connection, ConnectionConfig, Error};
-use daemon::net::Connections;
 use log::{debug, warn};
+use net::Connections;
 use parking_lot::Mutex;
 use proto::hello::{Hello, WELCOME_MAX, Welcome};
 use proto::report::{Drain, Report};
@@ -113,7 +113,7 @@ impl Card {
             source,
         };
         let deadline = Instant::now() + self.connection.connect_timeout;
-        let addrs = resolve::resolve(advertise.as_str(), deadline).map_err(failed)?;
+        let addrs = base::resolve::resolve(advertise.as_str(), deadline).map_err(failed)?;
         let ipv4 = addrs.iter().find(|addr| addr.is_ipv4());
         let first = ipv4.or(addrs.first()).copied();
         let nothing = || failed(io::ErrorKind::NotFound.into());

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::{LogThrottle, Stop};
 use client::{Connection, Error, may_be_unknown};
-use daemon::Stop;
-use daemon::logging::Seldom;
 use log::{debug, info, warn};
 use proto::Address;
 use proto::tracker::TrackerRequest;
@@ -28,7 +27,7 @@ pub(super) struct Tie {
     /// Since when the tracker is known not to know hellos and reports.
     refused: Option<Instant>,
     /// Says that the tracker forgot this storage.
-    forgotten: Seldom<()>,
+    forgotten: LogThrottle<()>,
 }
 
 impl Tie {
@@ -38,7 +37,7 @@ impl Tie {
             tracker,
             complaint: None,
             refused: None,
-            forgotten: Seldom::default(),
+            forgotten: LogThrottle::default(),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use daemon::Stop;
-use daemon::db::{Availability, DatabaseUrl, DbError};
-use daemon::net::Server;
-use daemon::units::ByteSize;
-use daemon::wire::{Content, PeerProbe};
+use base::Stop;
+use base::units::ByteSize;
+use db::{Availability, DatabaseUrl, DbError};
+use net::wire::Content;
+use net::{PeerProbe, Server};
 use proto::storage::Upload;
 use proto::{AppId, ErrorCode, Fault, FileId, GroupName, UserId};
 use tempfile::TempDir;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use daemon::net::Server;
+use net::Server;
 use tempfile::TempDir;
 use test_support::{until, wait_for};
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use daemon::net::Server;
+use net::Server;
 use tempfile::TempDir;
 use test_glusterfs::{Gluster, Mount, Volume};
 use test_support::{until, wait_for};

@@ -4,9 +4,8 @@ use daemon::metrics::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use daemon::config::ServerConfig;
-use daemon::net::Server;
-use daemon::wire::{Caller, Reply, Service, Wire};
+use net::wire::{Caller, Reply, Service, Wire};
+use net::{Server, ServerConfig};
 use proto::Fault;
 use proto::report::Report;
 use proto::tracker::TrackerRequest;

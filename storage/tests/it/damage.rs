@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
+use base::units::ByteSize;
 use daemon::DaemonConfig;
 use daemon::status::StatusConfig;
-use daemon::units::ByteSize;
 use proto::ErrorCode;
 use storage::Reserve;
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use daemon::config::ServerConfig;
 use daemon::metrics::Metrics;
-use daemon::net::Server;
-use daemon::wire::{Caller, Reply, Service, Wire};
+use net::wire::{Caller, Reply, Service, Wire};
+use net::{Server, ServerConfig};
 use proto::Fault;
 use proto::idserver::{IdRequest, encode_id, encode_ids};
 

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use base::units::Period;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use daemon::config::ServerConfig;
-use daemon::net::Server;
 use daemon::status::StatusConfig;
-use daemon::units::Period;
-use daemon::wire::{Caller, Reply, Service, Wire};
+use net::wire::{Caller, Reply, Service, Wire};
+use net::{Server, ServerConfig};
 use proto::hello::Welcome;
 use proto::report::Report;
 use proto::tracker::TrackerRequest;

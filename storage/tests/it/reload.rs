@@ -1,6 +1,6 @@
 //! What a running storage takes on of a new configuration.
 
-use daemon::units::{ByteSize, Period};
+use base::units::{ByteSize, Period};
 use proto::ErrorCode;
 use storage::{Config, Reserve};
 

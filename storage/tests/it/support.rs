@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use daemon::config::ServerConfig;
-use daemon::db::DatabaseUrl;
-use daemon::net::Server;
+use base::units::{ByteSize, Period};
 use daemon::status::StatusConfig;
-use daemon::units::{ByteSize, Period};
+use db::DatabaseUrl;
+use net::{Server, ServerConfig};
 use proto::storage::{Download, FileStat, StorageRequest, Upload, decode_file_size};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use storage::config::{CacheConfig, Durability};

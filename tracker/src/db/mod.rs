@@ -6,8 +6,8 @@ mod sqlite;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daemon::Stop;
-use daemon::db::{Availability, DatabaseUrl, DbError, Mysql};
+use base::Stop;
+use db::{Availability, DatabaseUrl, DbError, Mysql};
 use log::debug;
 use proto::{AppId, ClusterId, GroupName, UserId};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use daemon::db::{
+use db::{
     Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
     Session,
 };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use daemon::db::{Availability, DbError, Sqlite, Synchronous};
+use db::{Availability, DbError, Sqlite, Synchronous};
 use proto::{AppId, ClusterId, GroupName, UserId};
 use rusqlite::{Connection, OptionalExtension};
 

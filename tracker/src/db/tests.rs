@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use daemon::db::{DatabaseUrl, DbError};
+use db::{DatabaseUrl, DbError};
 use proto::{AppId, GroupName, UserId};
 use rusqlite::Connection;
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use daemon::peer_host::one_host;
+use net::peer_host::one_host;
 use proto::{ErrorCode, Fault, GroupName};
 
 use super::{Groups, Member, Now, State};

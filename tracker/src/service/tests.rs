@@ -1,10 +1,10 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use daemon::db::{DatabaseUrl, DbError};
+use ::db::{DatabaseUrl, DbError};
+use base::units::Period;
 use daemon::status::{StatusConfig, StatusPort};
-use daemon::units::Period;
-use daemon::wire::PeerProbe;
+use net::PeerProbe;
 use proto::admin::TrackerOrder;
 use proto::cluster::Cluster;
 use proto::group_list;

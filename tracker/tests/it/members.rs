@@ -1,6 +1,6 @@
 //! Members come and go.
 
-use daemon::units::Period;
+use base::units::Period;
 use proto::ErrorCode;
 use proto::group_list::Group;
 use proto::report::{Drain, Report, Space};

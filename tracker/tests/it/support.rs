@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use daemon::db::DatabaseUrl;
 use daemon::status::StatusConfig;
+use db::DatabaseUrl;
 use proto::cluster::Cluster;
 use proto::group_list::{self, Group};
 use proto::report::Report;

@@ -1,9 +1,11 @@
 use std::fs;
 
+use base::config::check_nonzero;
+use net::ServerConfig;
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::config::{LogConfig, ServerConfig, check_nonzero};
+use crate::logging::LogConfig;
 use crate::process::ProcessConfig;
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use daemon::db::DbError;
+use db::DbError;
 use test_mariadb::{Galera, Mariadb};
 
 use super::*;

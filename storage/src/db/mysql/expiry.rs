@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use daemon::db::{Failure, Session};
+use db::{Failure, Session};
 use parking_lot::Mutex;
 
 use crate::clock::boot_time;

@@ -1,6 +1,6 @@
 //! Making rows: several at a time, each only while its client waits.
 
-use daemon::db::{DbError, Effect, Failure, Mysql, MysqlValue, Session};
+use db::{DbError, Effect, Failure, Mysql, MysqlValue, Session};
 use proto::file_table;
 
 use super::expiry::{IS_IN_TIME, ServerClock};

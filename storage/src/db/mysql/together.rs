@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use daemon::db::DbError;
+use db::DbError;
 use parking_lot::Mutex;
 
 /// Statements at a time. One alone would leave the server idle between two of them.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base::units::Period;
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
-use daemon::units::Period;
 use test_mariadb::Mariadb;
 use test_support::until;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use daemon::db::Availability;
-use daemon::quota::Limits;
+use ::db::Availability;
+use net::quota::Limits;
 
 use super::*;
 use crate::cache::Known;

@@ -1,0 +1,58 @@
+//! Why settings cannot be used, whichever section or daemon they belong to.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a configuration cannot be used. The messages name the file, and the line or the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("invalid configuration {}: {reason}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The line and what was expected there, on one line.
+        reason: String,
+    },
+    /// A value that can be read but not used.
+    #[error("invalid setting {key}: {reason}")]
+    Invalid {
+        /// The key with its section, as in `server.workers`.
+        key: String,
+        /// What is wrong with the value.
+        reason: String,
+    },
+    /// Settings that cannot be printed as TOML.
+    #[error("cannot print the settings")]
+    Print(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl ConfigError {
+    /// The value of `key` (with its section) cannot be used.
+    pub fn invalid(key: impl Into<String>, reason: impl Into<String>) -> ConfigError {
+        ConfigError::Invalid {
+            key: key.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Refuses the value of `key` when it `is_zero`.
+///
+/// # Errors
+/// It is zero.
+pub fn check_nonzero(key: &str, is_zero: bool) -> Result<(), ConfigError> {
+    if is_zero {
+        return Err(ConfigError::invalid(key, "must not be zero"));
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! Small things that several crates share and that know none of them: the ground floor beside
+//! `proto`. A module stands here only while two crates use it.
+//!
+//! It owns no state but the lookups in progress of [`resolve`], whose number is limited for the whole
+//! process. It starts threads for others ([`thread::spawn`], [`Ticker`]) and one for each name that is
+//! looked up; all else runs on the threads of its callers.
+//!
+//! In reading order: [`Stop`], which ends every wait; [`thread`] and [`Ticker`], which run work until
+//! then; [`units`], [`config`] and [`secret`] of settings; [`LogThrottle`]; [`folders`] that survive
+//! a power cut; [`resolve`].
+
+pub mod config;
+pub mod folders;
+mod log_throttle;
+pub mod resolve;
+pub mod secret;
+mod stop;
+pub mod thread;
+mod ticker;
+pub mod units;
+
+pub use log_throttle::LogThrottle;
+pub use stop::Stop;
+pub use ticker::Ticker;

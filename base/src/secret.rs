@@ -1,0 +1,64 @@
+//! Secrets: read from files that nobody but their owner may use, and shown nowhere.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// A text that no log, error or printed configuration shows.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+/// Longest file of a secret that is read, in bytes.
+const SECRET_MAX: u64 = 4096;
+
+/// The first line of a file that nobody but its owner may use.
+///
+/// # Errors
+/// It cannot be read, others may use it, or it is too long for a secret.
+pub fn read_secret(path: &Path) -> io::Result<Secret> {
+    let metadata = fs::metadata(path)?;
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(io::Error::other(format!(
+            "its mode {mode:03o} lets others than its owner use it: run chmod 600 {}",
+            path.display()
+        )));
+    }
+    if metadata.len() > SECRET_MAX {
+        return Err(io::Error::other("too long for a secret"));
+    }
+    let text = fs::read_to_string(path)?;
+    Ok(Secret::new(text.lines().next().unwrap_or_default()))
+}
+
+/// What is shown in place of a secret.
+const MASK: &str = "********";
+
+impl Secret {
+    /// Keeps `text` from view.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for whoever needs it to prove something.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(MASK)
+    }
+}

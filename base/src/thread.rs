@@ -1,0 +1,164 @@
+//! Threads with names, whose panics reach the log, and which can be joined until a deadline.
+//! Nothing here is shared: each handle is owned by whoever has to join it.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+/// A running thread. Dropping the handle detaches the thread, so keep it and join it.
+#[derive(Debug)]
+#[must_use = "a thread that nobody joins outlives the stop"]
+pub struct Thread {
+    name: String,
+    handle: JoinHandle<()>,
+    /// Disconnects when the thread's work has ended, also by a panic.
+    ended: Receiver<Infallible>,
+}
+
+impl Thread {
+    /// Whether its work has ended.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Waits for its end until `deadline`; tells the name of a thread that has not ended by then.
+    fn join_until(self, deadline: Instant) -> Result<(), String> {
+        let Err(RecvTimeoutError::Disconnected) = self.ended.recv_deadline(deadline) else {
+            return Err(self.name);
+        };
+        if self.handle.join().is_err() {
+            // The work's own panics are caught and logged: this one came from a destructor of a
+            // thread local.
+            log::error!("thread {} panicked while it ended", self.name);
+        }
+        Ok(())
+    }
+}
+
+/// Starts a thread. A panic in `work` is logged with the thread's name and ends that thread only.
+/// The kernel shows the first 15 bytes of `name`.
+///
+/// # Errors
+/// The system refuses another thread.
+pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+    let (ending, ended) = crossbeam_channel::bounded(0);
+    let name = name.to_owned();
+    let handle = Builder::new().name(name.clone()).spawn(move || {
+        // Lives until the work has ended and its panic has been logged.
+        let _ending = ending;
+        catch("the thread ends", work);
+    })?;
+    Ok(Thread {
+        name,
+        handle,
+        ended,
+    })
+}
+
+/// Joins threads until `deadline`; returns the names of those that had not ended by then, which
+/// are left running.
+pub fn join_until(threads: impl IntoIterator<Item = Thread>, deadline: Instant) -> Vec<String> {
+    threads
+        .into_iter()
+        .filter_map(|thread| thread.join_until(deadline).err())
+        .collect()
+}
+
+/// Joins threads until `deadline`. Those that have not ended by then are named in a warning and left
+/// running.
+pub fn join_or_leave(threads: impl IntoIterator<Item = Thread>, deadline: Instant) {
+    for name in join_until(threads, deadline) {
+        log::warn!("thread {name} did not end, it is left behind");
+    }
+}
+
+/// Runs `work`; a panic is logged with the running thread's name and `consequence`. `None` after
+/// a panic.
+pub fn catch<T>(consequence: &str, work: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            let current = std::thread::current();
+            let name = current.name().unwrap_or("unnamed");
+            let text = panic_text(panic.as_ref());
+            log::error!("thread {name} panicked, {consequence}: {text}");
+            None
+        }
+    }
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "no message"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn threads_have_their_name() {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let thread = spawn("named", move || {
+            let name = std::thread::current().name().map(str::to_owned);
+            sender.send(name).unwrap();
+        })
+        .unwrap();
+        assert_eq!(receiver.recv().unwrap().as_deref(), Some("named"));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        assert_eq!(join_until([thread], deadline), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_panic_ends_the_thread_and_no_other() {
+        let thread = spawn("panics", || panic!("on purpose")).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        assert_eq!(join_until([thread], deadline), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_deadline_names_who_still_runs() {
+        let (release, wait) = crossbeam_channel::bounded::<()>(0);
+        let quick = spawn("quick", || {}).unwrap();
+        let ended = quick.ended.clone();
+        let stuck = spawn("stuck", move || assert!(wait.recv().is_err())).unwrap();
+        assert!(ended.recv().is_err());
+        assert_eq!(join_until([stuck, quick], Instant::now()), ["stuck"]);
+        drop(release);
+    }
+
+    #[test]
+    fn who_does_not_end_in_time_is_left_running() {
+        let (release, wait) = crossbeam_channel::bounded::<()>(0);
+        let stuck = spawn("stuck", move || assert!(wait.recv().is_err())).unwrap();
+        let ended = stuck.ended.clone();
+        join_or_leave([stuck], Instant::now() + Duration::from_millis(10));
+        assert!(ended.try_recv().unwrap_err().is_empty());
+        drop(release);
+        assert!(ended.recv().is_err());
+    }
+
+    #[test]
+    fn panics_are_told_by_their_text() {
+        let text = |work: fn()| {
+            let panic = catch_unwind(work).unwrap_err();
+            panic_text(panic.as_ref()).to_owned()
+        };
+        assert_eq!(text(|| panic!("plain")), "plain");
+        assert_eq!(text(|| panic!("number {}", 7)), "number 7");
+        assert_eq!(text(|| std::panic::panic_any(7)), "no message");
+    }
+}

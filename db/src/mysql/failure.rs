@@ -1,0 +1,226 @@
+//! What went wrong in one try of a call, sorted by what can be done about it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use mysql::MySqlError;
+
+use super::Effect;
+use crate::DbError;
+
+/// Why a statement failed. Only [`super::Mysql::run`] decides what becomes of it.
+#[derive(Debug)]
+pub struct Failure {
+    pub(super) kind: Kind,
+    source: Source,
+}
+
+type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// The server undid it for the sake of others; the connection is good.
+    Undone,
+    /// It did not reach a server that serves; nothing was done.
+    Refused,
+    /// It was sent, and what became of it is not known.
+    Lost,
+    /// The account may not do it; nothing was done.
+    Denied,
+    /// The server has no room for rows; nothing was done.
+    Full,
+    /// A column cannot hold the value, nor be compared with it; nothing was done.
+    Unfit,
+    /// A value is missing that a column needs; nothing was done.
+    Null,
+    /// A unique key exists.
+    Conflict,
+    /// Tables or columns are missing.
+    Schema,
+    /// A table, column or index that was to be made exists.
+    Made,
+    /// Nothing can be done.
+    Other,
+    /// Not one of the engine's.
+    Error(DbError),
+}
+
+impl Failure {
+    /// Whether a row with the same unique key exists.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.kind, Kind::Conflict)
+    }
+
+    /// Whether a column that needs a value was given none.
+    pub fn is_null(&self) -> bool {
+        matches!(self.kind, Kind::Null)
+    }
+
+    /// Not a failure of the engine: the row written by somebody else is not to be seen yet.
+    pub fn not_yet_visible() -> Failure {
+        Failure {
+            kind: Kind::Undone,
+            source: Arc::new(io::Error::other("a row that exists is not to be seen yet")),
+        }
+    }
+
+    /// Whether the server has no room for rows.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.kind, Kind::Full)
+    }
+
+    /// It happened while connecting, so nothing had been sent.
+    pub(super) fn while_connecting(self) -> Failure {
+        let kind = match self.kind {
+            Kind::Error(error) => Kind::Error(error),
+            _ => Kind::Refused,
+        };
+        Failure { kind, ..self }
+    }
+
+    /// Whether the connection, or its server, is of no more use to calls of this effect.
+    pub(super) fn is_of_the_server(&self, effect: Effect) -> bool {
+        match self.kind {
+            Kind::Refused | Kind::Lost | Kind::Schema => true,
+            Kind::Denied => effect != Effect::Read,
+            _ => false,
+        }
+    }
+
+    /// Whether a server that was asked to write nothing refuses to write at all.
+    pub(super) fn is_no_to_writes(&self) -> bool {
+        matches!(self.kind, Kind::Refused | Kind::Denied)
+    }
+
+    pub(super) fn into_error(self, what: &'static str) -> DbError {
+        let source = self.source;
+        match self.kind {
+            Kind::Conflict => DbError::Conflict { source },
+            Kind::Unfit => DbError::Unfit { source },
+            Kind::Lost | Kind::Refused | Kind::Undone | Kind::Denied | Kind::Full => {
+                DbError::Unavailable { what, source }
+            }
+            Kind::Schema | Kind::Made | Kind::Null | Kind::Other => DbError::Other { what, source },
+            Kind::Error(error) => error,
+        }
+    }
+
+    /// What was found wrong with a server, without saying once more that it is unavailable.
+    pub(super) fn into_cause(self) -> Source {
+        match self.kind {
+            Kind::Error(DbError::Unavailable { what, source }) => {
+                Arc::new(io::Error::other(format!("cannot {what}: {source}")))
+            }
+            _ => self.source,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_code(code: u16) -> Failure {
+        let (state, message) = ("HY000".to_owned(), String::new());
+        mysql::Error::from(MySqlError {
+            state,
+            message,
+            code,
+        })
+        .into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Failure {
+        Failure {
+            kind: Kind::Error(error.clone()),
+            source: Arc::new(error),
+        }
+    }
+}
+
+impl From<mysql::Error> for Failure {
+    fn from(error: mysql::Error) -> Failure {
+        use mysql::Error as E;
+        let kind = match &error {
+            E::MySqlError(error) => kind_of(error),
+            E::IoError(_) | E::CodecError(_) | E::DriverError(_) | E::TlsError(_) => Kind::Lost,
+            E::UrlError(_) | E::FromValueError(_) | E::FromRowError(_) => Kind::Other,
+        };
+        // The driver's errors are not all `Send`; their text is all that is wanted, and not the names
+        // of its types around it.
+        let text = match error {
+            E::MySqlError(error) => error.to_string(),
+            E::IoError(error) => error.to_string(),
+            E::CodecError(error) => error.to_string(),
+            E::DriverError(error) => error.to_string(),
+            E::TlsError(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        let source = Arc::new(io::Error::other(text));
+        Failure { kind, source }
+    }
+}
+
+/// Error numbers of MySQL and MariaDB.
+fn kind_of(error: &MySqlError) -> Kind {
+    match error.code {
+        // A row with this key exists, in both spellings of the message.
+        1062 | 1586 => Kind::Conflict,
+        1048 => Kind::Null,
+        // Lock wait timed out; deadlock, which is what Galera says when a certification fails;
+        // the row changed since it was read. A statement that commits by itself is undone whole.
+        1205 | 1213 | 1020 => Kind::Undone,
+        // Galera outside of the primary component ("unknown command"); read-only for some reason;
+        // too many connections, of all or of this user.
+        1047 | 1290 | 1792 | 1836 | 1874 | 1040 | 1203 => Kind::Refused,
+        // No right to the database, a table, a column, or to something else.
+        1044 | 1142 | 1143 | 1227 => Kind::Denied,
+        // The disk or the table space is full.
+        1021 | 1026 | 1030 | 1114 | 1878 => Kind::Full,
+        // Characters that the character set does not have, in a comparison or in a row; too long;
+        // out of range. 3854 and 3988 are MySQL's, 1977 is MariaDB's.
+        1264 | 1265 | 1267 | 1270 | 1271 | 1292 | 1300 | 1366 | 1406 | 1977 | 3854 | 3988 => {
+            Kind::Unfit
+        }
+        // Shutting down, killed, interrupted, or failed in the middle of COMMIT: on Galera the
+        // others may have committed it.
+        1053 | 1180 | 1317 | 1927 | 4031 | 3169 => Kind::Lost,
+        // No such database, table or column.
+        1049 | 1054 | 1146 => Kind::Schema,
+        1050 | 1060 | 1061 => Kind::Made,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the log has it.
+    fn told(failure: Failure) -> String {
+        let source = failure.into_cause();
+        format!("{:#}", anyhow::Error::from(DbError::Away { source }))
+    }
+
+    #[test]
+    fn why_a_server_is_not_used_is_told_once_and_in_words() {
+        let driver = mysql::DriverError::CouldNotConnect(None);
+        assert_eq!(
+            told(mysql::Error::DriverError(driver).into()),
+            "database unavailable: away: Could not connect: address not specified"
+        );
+        let error = DbError::Unavailable {
+            what: "use the server",
+            source: Arc::new(io::Error::other("the server is read-only")),
+        };
+        assert_eq!(
+            told(error.into()),
+            "database unavailable: away: cannot use the server: the server is read-only"
+        );
+    }
+}

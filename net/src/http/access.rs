@@ -1,0 +1,203 @@
+//! The access log of HTTP: the combined format and the seconds the request took.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::{Instant, SystemTime};
+
+use chrono::{DateTime, Local};
+use log::{Level, info, log_enabled};
+
+use super::request::Request;
+use super::response::status;
+use crate::access_log::{ACCESS_TARGET, LastSecond, with_second};
+use crate::transport::Sent;
+
+thread_local! {
+    static LAST_SECOND: LastSecond = const { LastSecond::new() };
+}
+
+/// Longest field of a line that a client can choose, in bytes.
+const FIELD_MAX: usize = 2 << 10;
+/// As much of a head that was not understood is in its line, in bytes as they came.
+const EXCERPT_MAX: usize = 512;
+/// Stands for the status of a request whose client left before it was answered, as in nginx.
+const CLIENT_LEFT: u16 = 499;
+
+/// One request's line.
+pub(super) struct Access(Option<Line>);
+
+struct Line {
+    client: IpAddr,
+    request: String,
+    referer: String,
+    agent: String,
+    began: Instant,
+    time: SystemTime,
+}
+
+impl Access {
+    /// The line of a request of `client` that begins now.
+    pub(super) fn of(request: &Request, client: IpAddr) -> Access {
+        let quoted = |name: &str| field(request.header(name).unwrap_or("-").as_bytes());
+        Access::begin(client, || {
+            let Request {
+                method,
+                target,
+                minor_version,
+                ..
+            } = request;
+            let text = format!("{method} {target} HTTP/1.{minor_version}");
+            (
+                field(text.as_bytes()),
+                quoted("referer"),
+                quoted("user-agent"),
+            )
+        })
+    }
+
+    /// The line of a request that was not read, or not understood: how its first line begins stands
+    /// for it.
+    pub(super) fn of_unread(peer: SocketAddr, head: &[u8]) -> Access {
+        let unknown = || "-".to_owned();
+        Access::begin(peer.ip().to_canonical(), || {
+            (excerpt(head), unknown(), unknown())
+        })
+    }
+
+    fn begin(client: IpAddr, texts: impl FnOnce() -> (String, String, String)) -> Access {
+        let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info);
+        Access(wanted.then(|| {
+            let (request, referer, agent) = texts();
+            let (began, time) = (Instant::now(), SystemTime::now());
+            Line {
+                client,
+                request,
+                referer,
+                agent,
+                began,
+                time,
+            }
+        }))
+    }
+
+    /// Writes the line when the answer is out.
+    pub(super) fn report(
+        mut self,
+        status: u16,
+        head_len: u64,
+    ) -> Option<Box<dyn FnOnce(Sent) + Send>> {
+        let line = self.0.take()?;
+        Some(Box::new(move |sent: Sent| {
+            line.write(status, sent.bytes.saturating_sub(head_len));
+        }))
+    }
+}
+
+impl Drop for Access {
+    /// Of a request whose service panicked, or that was dropped before it was answered.
+    fn drop(&mut self) {
+        if let Some(line) = self.0.take() {
+            let status = match thread::panicking() {
+                true => status::INTERNAL_ERROR,
+                false => CLIENT_LEFT,
+            };
+            line.write(status, 0);
+        }
+    }
+}
+
+impl Line {
+    fn write(&self, status: u16, body: u64) {
+        let Line {
+            client,
+            request,
+            referer,
+            agent,
+            ..
+        } = self;
+        let secs = self.began.elapsed().as_secs_f64();
+        with_second(&LAST_SECOND, self.time, clock_text, |time| {
+            info!(
+                target: ACCESS_TARGET,
+                "{client} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3}"
+            );
+        });
+    }
+}
+
+fn clock_text(time: SystemTime) -> String {
+    let local = DateTime::<Local>::from(time);
+    local.format("%d/%b/%Y:%H:%M:%S %z").to_string()
+}
+
+/// The first line of a head, which may be anything.
+fn excerpt(head: &[u8]) -> String {
+    let head = head.trim_ascii_start();
+    let end = head.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    let line = &head[..end.unwrap_or(head.len()).min(EXCERPT_MAX)];
+    if line.is_empty() {
+        return "-".to_owned();
+    }
+    field(line)
+}
+
+/// A text as it stands between quotes, of at most [`FIELD_MAX`] bytes: a longer one ends in `...`.
+fn field(text: &[u8]) -> String {
+    const CUT: &str = "...";
+    let mut field = String::new();
+    let chunks = text.utf8_chunks().flat_map(|chunk| {
+        let valid = chunk.valid().chars().map(Ok);
+        valid.chain(chunk.invalid().iter().copied().map(Err))
+    });
+    for piece in chunks {
+        let len = field.len();
+        // Writing to a String cannot fail.
+        let _ = match piece {
+            Ok('"') => field.write_str("%22"),
+            Ok(c) if c.is_control() => write!(field, "{}", c.escape_default()),
+            Ok(c) => field.write_char(c),
+            Err(byte) => write!(field, "\\x{byte:02x}"),
+        };
+        if field.len() > FIELD_MAX - CUT.len() {
+            field.truncate(len);
+            field.push_str(CUT);
+            break;
+        }
+    }
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_short_and_cannot_end_its_quotes_or_its_line() {
+        assert_eq!(field(b"a \"b\"\xc3\xbc\xfc"), "a %22b%22\u{fc}\\xfc");
+        assert_eq!(
+            field("a\n\u{85}\u{1b}[0m".as_bytes()),
+            "a\\n\\u{85}\\u{1b}[0m"
+        );
+        for text in ["\"", "\u{1}", "a", "影", "\u{85}"] {
+            let field = field(text.repeat(16 << 10).as_bytes());
+            assert!(
+                field.len() <= FIELD_MAX && field.len() > FIELD_MAX - 16,
+                "{text:?}"
+            );
+            assert!(field.ends_with("..."));
+        }
+        assert_eq!(field(&[0xff; 4096]).len(), FIELD_MAX - 1);
+    }
+
+    #[test]
+    fn a_head_that_was_not_understood_is_told_by_its_beginning() {
+        assert_eq!(excerpt(b"\r\nBREW /pot\r\nHost: a\r\n\r\n"), "BREW /pot");
+        assert_eq!(
+            excerpt(b"\x16\x03\x01\x02\xfe"),
+            "\\u{16}\\u{3}\\u{1}\\u{2}\\xfe"
+        );
+        assert_eq!(excerpt(&[b'a'; 9999]).len(), EXCERPT_MAX);
+        assert_eq!(excerpt(b""), "-");
+    }
+}

@@ -1,0 +1,19 @@
+//! HTTP/1.1 on top of [`transport`](crate::transport), for GET and HEAD.
+//!
+//! Heads are parsed strictly here (httparse and rules of our own); tiny_http's response types write
+//! them. Its server is not used: see ARCHITECTURE.md.
+
+mod access;
+mod protocol;
+mod proxies;
+mod request;
+mod response;
+
+pub use protocol::{Answer, Handler, Http};
+pub use proxies::TrustedProxies;
+pub use request::Request;
+pub use response::{Response, status};
+pub use tiny_http::Method;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The answer to a request.
+
+use std::io;
+
+use log::error;
+use tiny_http::{HTTPVersion, Header, StatusCode};
+
+use crate::transport::Part;
+
+/// Status codes this server sends (RFC 9110, 15).
+#[allow(missing_docs)]
+pub mod status {
+    pub const OK: u16 = 200;
+    pub const PARTIAL_CONTENT: u16 = 206;
+    pub const NOT_MODIFIED: u16 = 304;
+    pub const BAD_REQUEST: u16 = 400;
+    pub const NOT_FOUND: u16 = 404;
+    pub const METHOD_NOT_ALLOWED: u16 = 405;
+    pub const PRECONDITION_FAILED: u16 = 412;
+    pub const URI_TOO_LONG: u16 = 414;
+    pub const RANGE_NOT_SATISFIABLE: u16 = 416;
+    pub const HEAD_TOO_LARGE: u16 = 431;
+    pub const INTERNAL_ERROR: u16 = 500;
+    pub const BAD_GATEWAY: u16 = 502;
+    pub const UNAVAILABLE: u16 = 503;
+    pub const VERSION: u16 = 505;
+
+    /// All of them.
+    pub const ALL: [u16; 14] = [
+        OK,
+        PARTIAL_CONTENT,
+        NOT_MODIFIED,
+        BAD_REQUEST,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        PRECONDITION_FAILED,
+        URI_TOO_LONG,
+        RANGE_NOT_SATISFIABLE,
+        HEAD_TOO_LARGE,
+        INTERNAL_ERROR,
+        BAD_GATEWAY,
+        UNAVAILABLE,
+        VERSION,
+    ];
+}
+
+/// Name of the software in every answer.
+const SERVER: &str = concat!("tnv/", env!("CARGO_PKG_VERSION"));
+
+/// An answer: head and body. The body may be left out (HEAD, 304) while its length is told.
+pub struct Response {
+    /// See [`status`].
+    pub status: u16,
+    /// Header fields beyond Server, Date, Connection and Content-Length, which are added.
+    pub headers: Vec<(&'static str, String)>,
+    /// Length of the body in bytes, whether it is sent or not.
+    pub length: u64,
+    /// The body, or nothing.
+    pub body: Vec<Part>,
+}
+
+impl Response {
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Response {
+        Response {
+            status,
+            headers: Vec::new(),
+            length: 0,
+            body: Vec::new(),
+        }
+    }
+
+    /// A line of plain text.
+    pub fn text(status: u16, text: &str) -> Response {
+        let body = format!("{text}\n").into_bytes();
+        Response {
+            status,
+            headers: vec![
+                ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+                ("X-Content-Type-Options", "nosniff".to_owned()),
+            ],
+            length: body.len() as u64,
+            body: vec![Part::Bytes(body)],
+        }
+    }
+
+    /// With one more header field.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The bytes of the head. tiny_http writes it, all but `Connection`, which it does not let pass.
+    pub(crate) fn head(&self, minor_version: u8, keep_alive: bool) -> Vec<u8> {
+        let headers = std::iter::once(("Server", SERVER))
+            .chain(
+                self.headers
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str())),
+            )
+            .filter_map(|(name, value)| header(name, value))
+            .collect();
+        let length = usize::try_from(self.length).unwrap_or(usize::MAX);
+        let response = tiny_http::Response::new(
+            StatusCode(self.status),
+            headers,
+            io::empty(),
+            Some(length),
+            None,
+        )
+        .with_chunked_threshold(usize::MAX);
+        let mut head = Vec::with_capacity(512);
+        response
+            .raw_print(&mut head, HTTPVersion(1, minor_version), &[], true, None)
+            .expect("a Vec takes every write");
+        head.truncate(head.len() - 2);
+        let connection = if keep_alive { "keep-alive" } else { "close" };
+        head.extend_from_slice(format!("Connection: {connection}\r\n\r\n").as_bytes());
+        head
+    }
+}
+
+/// A header field, unless its value could end the line: that is a fault of ours, not worth a
+/// header injection.
+fn header(name: &str, value: &str) -> Option<Header> {
+    let clean = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    let header = clean
+        .then(|| Header::from_bytes(name, value).ok())
+        .flatten();
+    if header.is_none() {
+        error!("header {name} left out, its value is not fit to send: {value:?}");
+    }
+    header
+}

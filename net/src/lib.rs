@@ -1,0 +1,37 @@
+//! Connections: from the listening socket to a service and back, in the two protocols of tnv.
+//!
+//! ```text
+//!  socket ─► transport::Server ─┬► wire::Wire(Service)   tracker, idserver, storage
+//!                │              └► http::Http(Handler)   httpd, status ports
+//!                └► Observer: whoever counts
+//! ```
+//!
+//! It owns the sockets of clients, the limits on them and on their requests, and the access logs' lines,
+//! which go to the logger of the process under [`ACCESS_TARGET`]. It knows no metrics: an [`Observer`]
+//! is told what happens.
+//!
+//! Threads of a [`Server`]: `accept`, `park` (the event loop), `worker-N` and `fast-N`. Services and
+//! handlers are called on the workers. A shutdown joins all of them.
+//!
+//! In reading order: [`config`] (section `[server]`), [`listen`] (addresses to listen on); [`transport`]
+//! (connections, whatever is spoken on them); [`wire`] and [`http`]; [`peer_host`], [`allowed`],
+//! [`quota`] and [`admin`] (who may connect, how often, and who may give orders).
+
+mod access_log;
+pub mod admin;
+pub mod allowed;
+pub mod config;
+pub mod http;
+pub mod listen;
+pub mod peer_host;
+pub mod quota;
+pub mod transport;
+pub mod wire;
+
+pub use access_log::{ACCESS_TARGET, timestamp};
+pub use config::ServerConfig;
+pub use transport::{
+    Action, Connections, Inbox, Lane, NetEvent, NetLevel, Observer, OpenFile, Outcome, Outgoing,
+    Part, Peer, PeerProbe, Pending, Port, Protocol, Readiness, Receive, RequestEnd, RequestName,
+    Resumed, Sent, Server, Source, Then, Wake,
+};

@@ -1,0 +1,171 @@
+//! The accept thread.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeFrom;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::LogThrottle;
+use log::{debug, error, warn};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{SockFilter, SockRef};
+
+use super::congestion::Congestion;
+use super::connection::Connection;
+use super::limit::Client;
+use super::observer::NetEvent;
+use super::protocol::Protocol;
+use super::refuse::say_busy;
+use super::shared::Shared;
+use super::watch;
+
+/// Time for connections that are being made when the server stops.
+pub(crate) const HANDSHAKES: Duration = Duration::from_millis(250);
+/// Drops segments that open a connection (SYN without ACK, RFC 9293, 3.1) and no others: the filter
+/// of a listening socket sees each segment from its TCP header on.
+const NO_NEW: [SockFilter; 5] = [
+    // The flags are the byte at offset 13.
+    SockFilter::new(LOAD_BYTE, 0, 0, 13),
+    SockFilter::new(AND, 0, 0, 0x12),
+    SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0x02),
+    SockFilter::new(RETURN, 0, 0, 0),
+    SockFilter::new(RETURN, 0, 0, u32::MAX),
+];
+/// Instructions of the classic packet filter (linux/filter.h).
+const LOAD_BYTE: u16 = 0x30;
+const AND: u16 = 0x54;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+/// Wait after running out of descriptors or memory.
+const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
+
+/// Accepts until the server stops; then those who are connected already, and closes the door.
+pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
+    let mut desk = Desk {
+        shared,
+        listener,
+        congestion: Congestion::of_system(),
+        ids: 1..,
+        scratch: vec![0; P::REQUEST_MAX],
+        seldom: LogThrottle::default(),
+    };
+    while !shared.is_stopping() {
+        wait(&desk.listener, Some(shared.bell.as_fd()), None);
+        desk.accept_until(|| shared.is_stopping());
+    }
+    desk.drain();
+}
+
+/// Until somebody connects, the bell is rung or the time has passed.
+fn wait(listener: &TcpListener, bell: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> bool {
+    let timeout = limit.map(|limit| Timespec {
+        tv_sec: limit.as_secs().cast_signed(),
+        tv_nsec: limit.subsec_nanos().into(),
+    });
+    let mut fds = vec![PollFd::new(listener, PollFlags::IN)];
+    fds.extend(bell.map(|bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)));
+    // An error is one of the listener's, which the next accept tells; a signal, none.
+    !matches!(poll(&mut fds, timeout.as_ref()), Ok(0))
+}
+
+struct Desk<'a, P: Protocol> {
+    shared: &'a Arc<Shared<P>>,
+    listener: TcpListener,
+    congestion: Congestion,
+    ids: RangeFrom<u64>,
+    /// Room for a request.
+    scratch: Vec<u8>,
+    seldom: LogThrottle<&'static str>,
+}
+
+impl<P: Protocol> Desk<'_, P> {
+    /// Accepts whoever is connected. In a flood there is always somebody: `is_over` is asked before
+    /// each.
+    fn accept_until(&mut self, is_over: impl Fn() -> bool) {
+        while !is_over() {
+            match self.listener.accept() {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if is_of_the_connection(&e) => debug!("accept: {e}"),
+                Err(e) => return self.make_room(&e),
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        self.shared.observer().event(NetEvent::Accepted);
+        self.congestion.assign(&stream, peer);
+        let id = self.ids.next().unwrap_or(u64::MAX);
+        match admit(self.shared, stream, peer, id) {
+            Ok(connection) => self.begin(connection),
+            Err(e) => {
+                if let Some(more) = self.seldom.due("crowded") {
+                    warn!("{peer}: not admitted: {e}{more}");
+                }
+            }
+        }
+    }
+
+    /// Most clients ask at once: their first request is there when they are accepted, and need not
+    /// wake the parking thread.
+    fn begin(&mut self, connection: Box<Connection<P>>) {
+        let advanced = watch::guard(|| watch::advance(self.shared, connection, &mut self.scratch));
+        if let Some(connection) = advanced.flatten() {
+            self.shared.hand_over(connection);
+        }
+    }
+
+    /// Descriptors or memory have run out. Somebody who only sits there may have what is missing.
+    fn make_room(&self, error: &io::Error) {
+        if let Some(more) = self.seldom.due("exhausted") {
+            error!("accept: {error}{more}");
+        }
+        if !self.shared.make_room(None) {
+            self.shared.stop.wait(EXHAUSTED_WAIT);
+        }
+    }
+
+    /// A listener that is closed resets those whom the kernel has connected and nobody has
+    /// accepted. So nobody new is let in, those who are in the middle of it get time, and then it
+    /// is closed. Who was not let in tries again after a second by itself, and is refused.
+    fn drain(mut self) {
+        if let Err(e) = SockRef::from(&self.listener).attach_filter(&NO_NEW) {
+            debug!("new connections come in until the end: {e}");
+        }
+        let end = Instant::now() + HANDSHAKES;
+        loop {
+            self.accept_until(|| Instant::now() >= end);
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || !wait(&self.listener, None, Some(left)) {
+                return;
+            }
+        }
+    }
+}
+
+/// The error is of the connection that was to be accepted, not of this process (accept(2)).
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | TimedOut
+    )
+}
+
+fn admit<P: Protocol>(
+    shared: &Arc<Shared<P>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    id: u64,
+) -> io::Result<Box<Connection<P>>> {
+    stream.set_nonblocking(true)?;
+    let has_room = !shared.limit.is_last(&stream) || shared.make_room(Some(Client::of(peer)));
+    let Some(permit) = has_room.then(|| shared.enter(peer)).flatten() else {
+        shared.observer().event(NetEvent::Refused);
+        say_busy(shared, &stream, peer, &[]);
+        return Err(io::Error::other("too many connections"));
+    };
+    Ok(Box::new(Connection::new(stream, peer, id, permit)))
+}

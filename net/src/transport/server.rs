@@ -1,0 +1,196 @@
+//! A running server: its threads, from the start to the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use base::thread::{self, Thread};
+use log::{info, warn};
+
+use super::lane::Lane;
+use super::limit::Connections;
+use super::observer::NetLevel;
+use super::port::Port;
+use super::protocol::Protocol;
+use super::shared::{Shared, limits};
+use super::worker::Worker;
+use super::{listener, watch};
+use crate::config::ServerConfig;
+
+/// After the deadline of a stop, how long threads get to notice.
+const ABORT_TIME: Duration = Duration::from_secs(2);
+
+/// A server that accepts connections until it is shut down.
+pub struct Server {
+    name: &'static str,
+    addr: SocketAddr,
+    control: Box<dyn Control>,
+    accepter: Thread,
+    threads: Vec<Thread>,
+}
+
+/// What [`Server`] does to its threads, whatever protocol they speak.
+trait Control: Send + Sync {
+    fn begin_stop(&self);
+    fn wake(&self);
+    fn wait_empty(&self, deadline: Instant) -> bool;
+    fn end(&self);
+    fn connections(&self) -> Connections;
+    fn reload(&self, config: &ServerConfig);
+    fn stop_timeout(&self) -> Duration;
+}
+
+impl Server {
+    /// Binds `addr` (port 0: any free one) and starts the threads. When this returns, clients are
+    /// served.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or a thread or descriptor is not to be had.
+    pub fn start<P: Protocol>(
+        name: &'static str,
+        addr: SocketAddr,
+        config: &ServerConfig,
+        protocol: P,
+    ) -> io::Result<Server> {
+        Server::serve(name, Port::bind(addr)?, config, protocol)
+    }
+
+    /// [`Server::start`] on a port that was bound before.
+    ///
+    /// # Errors
+    /// A thread or descriptor is not to be had, or another process listens on the port since.
+    pub fn serve<P: Protocol>(
+        name: &'static str,
+        port: Port,
+        config: &ServerConfig,
+        protocol: P,
+    ) -> io::Result<Server> {
+        let addr = port.addr();
+        let listener = port.listen()?;
+        let shared = Arc::new(Shared::new(config, protocol)?);
+        let threads = start_threads(&shared)?;
+        let accepter = Arc::clone(&shared);
+        let accepter = thread::spawn("accept", move || listener::run(&accepter, listener))?;
+        info!("{name} serving on {addr}");
+        Ok(Server {
+            name,
+            addr,
+            control: Box::new(shared),
+            accepter,
+            threads,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// How many connections it has.
+    pub fn connections(&self) -> Connections {
+        self.control.connections()
+    }
+
+    /// Takes on the [`ServerConfig::RELOADED`] of `config`: all but the numbers of threads. More
+    /// connections than a lowered limit allows stay until they end.
+    pub fn reload(&self, config: &ServerConfig) {
+        self.control.reload(config);
+    }
+
+    /// Stops accepting, closes idle connections, lets requests in flight finish until the
+    /// configured `stop_timeout`, breaks off the rest and joins every thread.
+    pub fn shutdown(self) {
+        let deadline = Instant::now() + self.control.stop_timeout();
+        self.control.begin_stop();
+        // The accept thread lets in who is connected already: they are waited for below.
+        let accept_end = Instant::now() + listener::HANDSHAKES + ABORT_TIME;
+        let mut stuck = thread::join_until([self.accepter], accept_end);
+        self.control.wake();
+        if !self.control.wait_empty(deadline) {
+            warn!(
+                "{}: breaking off {} connections",
+                self.name,
+                self.control.connections().now()
+            );
+        }
+        self.control.end();
+        stuck.extend(thread::join_until(
+            self.threads,
+            Instant::now() + ABORT_TIME,
+        ));
+        for name in stuck {
+            warn!("{}: thread {name} did not end", self.name);
+        }
+    }
+}
+
+fn start_threads<P: Protocol>(shared: &Arc<Shared<P>>) -> io::Result<Vec<Thread>> {
+    let mut threads = Vec::new();
+    let config = shared.config();
+    let lanes = [
+        (Lane::Slow, "worker", config.workers),
+        (Lane::Fast, "fast", config.fast_workers),
+    ];
+    for (lane, name, count) in lanes {
+        let workers = NetLevel::Workers(lane);
+        shared.observer().changed(workers, count.into());
+        for i in 0..count {
+            let worker = Worker::new(Arc::clone(shared), lane);
+            threads.push(thread::spawn(&format!("{name}-{i}"), move || worker.run())?);
+        }
+    }
+    let parker = Arc::clone(shared);
+    threads.push(thread::spawn("park", move || watch::run(&parker))?);
+    Ok(threads)
+}
+
+impl<P: Protocol> Control for Arc<Shared<P>> {
+    fn begin_stop(&self) {
+        let _ = self.stop_began.set(Instant::now());
+        self.stop.trip();
+        // The counter of an eventfd can only be full when it was rung before.
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        self.parking.wake();
+    }
+
+    fn wake(&self) {
+        self.parking.wake();
+    }
+
+    fn wait_empty(&self, deadline: Instant) -> bool {
+        self.limit.wait_empty(deadline)
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.parking.wake();
+        let config = self.config();
+        for (lane, count) in [
+            (Lane::Slow, config.workers),
+            (Lane::Fast, config.fast_workers),
+        ] {
+            self.queue(lane).halt(count);
+        }
+    }
+
+    fn connections(&self) -> Connections {
+        Connections(Arc::clone(&self.limit))
+    }
+
+    fn reload(&self, config: &ServerConfig) {
+        let mut current = self.config.write();
+        *current = ServerConfig {
+            workers: current.workers,
+            fast_workers: current.fast_workers,
+            ..config.clone()
+        };
+        self.limit.set(limits::<P>(&current));
+        self.unsent.set(current.connections_max);
+    }
+
+    fn stop_timeout(&self) -> Duration {
+        self.config.read().stop_timeout.duration()
+    }
+}

@@ -1,0 +1,186 @@
+//! Which connections make room for others.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::units::Period;
+use net::{NetEvent, Server, ServerConfig};
+use proto::storage::{StorageRequest, Upload};
+use proto::{ErrorCode, HEAD_LEN};
+
+use super::support::*;
+
+const ONE: [u8; 4] = [127, 0, 0, 2];
+const OTHER: [u8; 4] = [127, 0, 0, 3];
+const MAX: u32 = 12;
+
+fn upload(file: &str) -> Vec<u8> {
+    StorageRequest::Upload(Upload {
+        key: key(file),
+        size: 1 << 20,
+    })
+    .encode()
+}
+
+/// An upload of which a byte has come.
+fn stall(mut stream: TcpStream, probe: &Probe) -> TcpStream {
+    stream.write_all(&upload("told")).unwrap();
+    stream.write_all(b"x").unwrap();
+    probe.expect("taken");
+    stream
+}
+
+/// Connects and asks until the answer is one; false when it is that the server is busy.
+fn is_served(mut stream: TcpStream) -> bool {
+    // A busy server may have answered and closed before it was asked.
+    let asked = stream.write_all(&StorageRequest::FileSize(key("f")).encode());
+    let mut head = [0; HEAD_LEN];
+    let answered = std::io::Read::read_exact(&mut stream, &mut head);
+    asked.is_ok() && answered.is_ok() && proto::Head::decode(&head).is_ok()
+}
+
+fn end(server: Server) {
+    server.reload(&ServerConfig {
+        stop_timeout: Period::from_millis(1),
+        ..config()
+    });
+    server.shutdown();
+}
+
+#[test]
+fn a_client_at_its_limit_makes_room_for_itself() {
+    let server = start(
+        &ServerConfig {
+            connections_per_address: Some(3),
+            ..config()
+        },
+        &Probe::new(),
+    );
+    let mut others: Vec<_> = (0..2).map(|_| connect_from(OTHER, server.addr())).collect();
+    let mut streams: Vec<_> = (0..3).map(|_| connect_from(ONE, server.addr())).collect();
+    for stream in others.iter_mut().chain(&mut streams) {
+        assert_eq!(ask_size(stream), 1);
+    }
+    let mut fourth = connect_from(ONE, server.addr());
+    assert_eq!(ask_size(&mut fourth), 1);
+    assert_closed(&mut streams[0]);
+    assert_eq!(ask_size(&mut streams[2]), 2);
+    for stream in &mut others {
+        assert_eq!(ask_size(stream), 2);
+    }
+    assert_eq!(server.connections().now(), 5);
+    server.shutdown();
+}
+
+#[test]
+fn a_client_whose_connections_all_work_is_refused_at_its_limit() {
+    let probe = Probe::new();
+    let server = start(
+        &ServerConfig {
+            connections_per_address: Some(2),
+            ..config()
+        },
+        &probe,
+    );
+    let mut held: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = connect_from(ONE, server.addr());
+            let delete = StorageRequest::Delete(key("f")).encode();
+            stream.write_all(&delete).unwrap();
+            probe.expect("waiting");
+            stream
+        })
+        .collect();
+    assert_eq!(
+        fault(&mut connect_from(ONE, server.addr())).code,
+        ErrorCode::Busy
+    );
+    assert!(is_served(connect_from(OTHER, server.addr())));
+    // Either of the workers takes what is sent first.
+    for _ in &held {
+        probe.gate.0.send(()).unwrap();
+    }
+    for stream in &mut held {
+        assert!(receive(stream).0.is_ok());
+    }
+    server.shutdown();
+}
+
+#[test]
+fn slow_transfers_of_one_client_do_not_keep_others_out() {
+    let probe = Probe::new();
+    let counts = Arc::new(Counts::default());
+    let config = ServerConfig {
+        connections_max: MAX,
+        ..config()
+    };
+    let server = start_counted(&config, &probe, &counts);
+    let slow: Vec<_> = (0..MAX)
+        .map(|_| stall(connect_from(ONE, server.addr()), &probe))
+        .collect();
+    // As soon as the transfers have had time to show that they are slow.
+    wait_until(|| is_served(connect_from(OTHER, server.addr())));
+    assert!(counts.of(NetEvent::Evicted) >= 1);
+    probe.expect("undone");
+    // Its own connections take no room of each other here.
+    assert!(server.connections().now() >= slow.len() - 2);
+    end(server);
+}
+
+#[test]
+fn the_slowest_of_a_client_makes_room_at_its_limit() {
+    let probe = Probe::new();
+    let server = start(
+        &ServerConfig {
+            connections_per_address: Some(2),
+            ..config()
+        },
+        &probe,
+    );
+    let mut slow = stall(connect_from(ONE, server.addr()), &probe);
+    let mut quick = stall(connect_from(ONE, server.addr()), &probe);
+    quick.write_all(&vec![7; 512 << 10]).unwrap();
+    wait_until(|| is_served(connect_from(ONE, server.addr())));
+    probe.expect("undone");
+    assert_closed(&mut slow);
+    quick.write_all(&vec![7; (512 << 10) - 1]).unwrap();
+    assert_eq!(number(&mut quick), 1 << 20);
+    server.shutdown();
+}
+
+#[test]
+fn a_flood_of_connections_does_not_delay_a_stop() {
+    let server = start(
+        &ServerConfig {
+            connections_max: MAX,
+            ..config()
+        },
+        &Probe::new(),
+    );
+    let addr = server.addr();
+    let connections = server.connections();
+    let end = Instant::now() + 3 * PATIENCE;
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            // Until the listener is closed, or the test has failed.
+            scope.spawn(|| {
+                let mut streams = std::collections::VecDeque::new();
+                while Instant::now() < end
+                    && let Ok(stream) = TcpStream::connect(addr)
+                {
+                    streams.push_back(stream);
+                    if streams.len() > MAX as usize {
+                        streams.pop_front();
+                    }
+                }
+            });
+        }
+        wait_until(|| connections.most() == MAX as usize);
+        let began = Instant::now();
+        server.shutdown();
+        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(TcpStream::connect(addr).is_err());
+    });
+}

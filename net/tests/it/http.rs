@@ -1,0 +1,229 @@
+//! The frame with HTTP on it.
+
+use std::io::{Cursor, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use net::http::{Answer, Handler, Http, Method, Request, Response, TrustedProxies, status};
+use net::{Part, Server, ServerConfig, Source};
+
+use super::support::{PATIENCE, assert_closed, config, connect, connect_from};
+
+/// `/text` is a line, `/stream` 3 MiB from a reader, `/short` a reader that ends early, `/panic` one.
+struct Toy;
+
+const STREAM_LEN: u64 = 3 << 20;
+
+/// A source without a socket.
+struct Reading(Cursor<Vec<u8>>);
+
+impl Source for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+
+    fn may_splice(&self) -> bool {
+        false
+    }
+
+    fn taken(&mut self, _len: usize) {}
+
+    fn abandon_socket(&mut self) {}
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+}
+
+impl Handler for Toy {
+    fn handle(&self, request: Request) -> Answer {
+        let stream = |available: u64| {
+            let reader = Cursor::new(vec![7u8; available as usize]);
+            let body = vec![Part::Stream {
+                source: Box::new(Reading(reader)),
+                len: STREAM_LEN,
+            }];
+            Response {
+                length: STREAM_LEN,
+                body,
+                ..Response::empty(status::OK)
+            }
+        };
+        Answer::Now(match (&request.method, request.path()) {
+            (Method::Get | Method::Head, "/text") => Response::text(status::OK, "hello"),
+            (_, "/stream") => stream(STREAM_LEN),
+            (_, "/short") => stream(1000),
+            (_, "/panic") => panic!("as the test wants it"),
+            _ => Response::text(status::METHOD_NOT_ALLOWED, "no").with("Allow", "GET, HEAD"),
+        })
+    }
+}
+
+fn start() -> Server {
+    start_behind(&config(), TrustedProxies::default())
+}
+
+fn start_behind(config: &ServerConfig, proxies: TrustedProxies) -> Server {
+    let http = Http::new(Toy, Arc::new(())).behind(proxies);
+    Server::start("toy", ([127, 0, 0, 1], 0).into(), config, http).unwrap()
+}
+
+#[test]
+fn a_trusted_proxy_has_no_limit_of_its_own() {
+    const PROXY: [u8; 4] = [127, 0, 0, 9];
+    const OTHER: [u8; 4] = [127, 0, 0, 10];
+    let limited = ServerConfig {
+        connections_per_address: Some(2),
+        ..config()
+    };
+    let proxies = TrustedProxies::new(&["127.0.0.9".parse().unwrap()]);
+    let server = start_behind(&limited, proxies.clone());
+    let ask = |stream: &mut TcpStream| {
+        stream
+            .write_all(b"GET /text HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        assert!(head(stream).starts_with("HTTP/1.1 200 "));
+        stream.read_exact(&mut [0; 6]).unwrap();
+    };
+    let open = |ip| {
+        let mut stream = connect_from(ip, server.addr());
+        ask(&mut stream);
+        stream
+    };
+    let mut of_proxy: Vec<_> = (0..3).map(|_| open(PROXY)).collect();
+    of_proxy.iter_mut().for_each(ask);
+    let mut of_other: Vec<_> = (0..3).map(|_| open(OTHER)).collect();
+    assert_closed(&mut of_other[0]);
+    of_other[1..].iter_mut().for_each(ask);
+    // Who is no longer trusted has the limit for its next connections.
+    proxies.reload(&[]);
+    open(PROXY);
+    assert_closed(&mut of_proxy[0]);
+    server.shutdown();
+}
+
+fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn body(stream: &mut TcpStream, len: usize) -> Vec<u8> {
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).unwrap();
+    body
+}
+
+fn get(stream: &mut TcpStream, path: &str) -> String {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    head(stream)
+}
+
+#[test]
+fn a_connection_carries_many_requests() {
+    let server = start();
+    let mut stream = connect(server.addr());
+    for _ in 0..3 {
+        assert!(get(&mut stream, "/text").starts_with("HTTP/1.1 200 OK\r\n"));
+        assert_eq!(body(&mut stream, 6), b"hello\n");
+        let head = get(&mut stream, "/stream");
+        assert!(
+            head.contains(&format!("\r\nContent-Length: {STREAM_LEN}\r\n")),
+            "{head}"
+        );
+        assert!(
+            body(&mut stream, STREAM_LEN as usize)
+                .iter()
+                .all(|&byte| byte == 7)
+        );
+    }
+    server.shutdown();
+}
+
+#[test]
+fn head_has_the_head_of_get_and_nothing_more() {
+    let server = start();
+    let mut stream = connect(server.addr());
+    let without_date = |head: String| {
+        let lines: Vec<_> = head
+            .lines()
+            .filter(|line| !line.starts_with("Date:"))
+            .collect();
+        lines.join("\n")
+    };
+    let of_get = without_date(get(&mut stream, "/text"));
+    body(&mut stream, 6);
+    write!(stream, "HEAD /text HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    assert_eq!(without_date(head(&mut stream)), of_get);
+    assert!(get(&mut stream, "/text").starts_with("HTTP/1.1 200"));
+    server.shutdown();
+}
+
+#[test]
+fn refusals_and_panics_are_answered_and_close() {
+    let server = start();
+    let cases = [
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), "400"),
+        ("GET / HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(), "505"),
+        (format!("GET /{} HTTP/1.1\r\n", "x".repeat(20_000)), "414"),
+        (
+            format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(20_000)),
+            "431",
+        ),
+        ("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "500"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
+            "405",
+        ),
+    ];
+    for (request, status) in cases {
+        let mut stream = connect(server.addr());
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request:?}: {answer}"
+        );
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    }
+    server.shutdown();
+}
+
+#[test]
+fn a_stream_that_ends_early_cuts_the_connection() {
+    let server = start();
+    let mut stream = connect(server.addr());
+    assert!(get(&mut stream, "/short").contains("200"));
+    body(&mut stream, 1000);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_closed(&mut stream);
+    server.shutdown();
+}
+
+#[test]
+fn a_request_of_another_protocol_is_refused_without_waiting_for_its_end() {
+    let server = start();
+    for bytes in [
+        &[0, 0, 0, 0, 0, 0, 1, 0x90, 12, 0][..],
+        &[0x16, 3, 1],
+        b"\r\n\x00x",
+    ] {
+        let mut stream = connect(server.addr());
+        stream.write_all(bytes).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 400");
+    }
+    server.shutdown();
+}

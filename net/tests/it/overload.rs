@@ -1,0 +1,236 @@
+//! What a server does when its workers or its threads are held up.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::units::Period;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use net::wire::Wire;
+use net::{
+    Action, Inbox, Lane, NetEvent, NetLevel, Observer, Outgoing, Peer, Protocol, Readiness, Server,
+    ServerConfig,
+};
+use proto::storage::{StorageRequest, Upload};
+use proto::{ErrorCode, HEAD_LEN};
+
+use super::support::*;
+
+/// Between two bytes of a peer that sends too little.
+const DRIP: Duration = Duration::from_millis(9);
+
+#[test]
+fn requests_are_told_busy_in_time_though_no_worker_is_free() {
+    for (lane, held) in [
+        (Lane::Slow, StorageRequest::Delete(key("f"))),
+        (Lane::Fast, StorageRequest::FileSize(key("held"))),
+    ] {
+        let probe = Probe::new();
+        let counts = Arc::new(Counts::default());
+        let config = ServerConfig {
+            workers: 1,
+            fast_workers: 1,
+            queue_timeout: Period::from_millis(300),
+            ..config()
+        };
+        let server = start_counted(&config, &probe, &counts);
+
+        let mut first = connect(server.addr());
+        first.write_all(&held.encode()).unwrap();
+        probe.expect("waiting");
+        assert!(!counts.is_stuck(lane));
+        let mut others: Vec<_> = (0..3).map(|_| connect(server.addr())).collect();
+        for stream in &mut others {
+            stream.write_all(&held.encode()).unwrap();
+        }
+        // The worker is held all the time.
+        for stream in &mut others {
+            assert_eq!(fault(stream).code, ErrorCode::Busy);
+            assert_closed(stream);
+        }
+        assert_eq!(counts.of(NetEvent::Late), 3);
+        wait_until(|| counts.is_stuck(lane));
+        assert_eq!(counts.now(NetLevel::Queued(lane)), 0);
+
+        probe.gate.0.send(()).unwrap();
+        assert!(receive(&mut first).0.is_ok());
+        wait_until(|| !counts.is_stuck(lane));
+        server.shutdown();
+    }
+}
+
+#[test]
+fn a_connection_outlives_an_upload_longer_than_a_head_may_take() {
+    let probe = Probe::new();
+    let server = start(
+        &ServerConfig {
+            head_timeout: Period::from_secs(1),
+            ..config()
+        },
+        &probe,
+    );
+    let mut stream = connect(server.addr());
+    let mut request = StorageRequest::Upload(Upload {
+        key: key("told"),
+        size: 6,
+    })
+    .encode();
+    request.extend(b"abc");
+    stream.write_all(&request).unwrap();
+    probe.expect("taken");
+    // Other connections show how time passes: one that sends a part of a head is closed late.
+    let pass_head_timeout = || {
+        let mut half = connect(server.addr());
+        half.write_all(&[0; 5]).unwrap();
+        assert_closed(&mut half);
+    };
+    pass_head_timeout();
+    stream.write_all(b"def").unwrap();
+    assert_eq!(number(&mut stream), 6);
+    pass_head_timeout();
+    assert_eq!(ask_size(&mut stream), 1);
+    server.shutdown();
+}
+
+#[test]
+fn long_replies_that_nobody_reads_are_bounded_together() {
+    const N_FITTING: usize = (64 << 20) / LIST_LEN;
+    const N_ASKING: usize = 2 * N_FITTING;
+    let counts = Arc::new(Counts::default());
+    let config = ServerConfig {
+        connections_max: 2 * N_ASKING as u32,
+        ..config()
+    };
+    let server = start_counted(&config, &Probe::new(), &counts);
+    let ask = |file: &str| {
+        let mut stream = connect(server.addr());
+        let request = StorageRequest::FileSize(key(file)).encode();
+        stream.write_all(&request).unwrap();
+        stream
+    };
+    let copies: Vec<_> = (0..N_ASKING).map(|_| ask("copy")).collect();
+    wait_until(|| counts.of(NetEvent::Unsent) == N_ASKING - N_FITTING);
+    wait_until(|| server.connections().now() == N_FITTING);
+    let whole = copies.into_iter().filter_map(|mut stream| {
+        let mut reply = vec![0; HEAD_LEN + LIST_LEN];
+        stream.read_exact(&mut reply).ok()
+    });
+    assert_eq!(whole.count(), N_FITTING);
+    server.shutdown();
+}
+
+#[test]
+fn a_dripping_upload_is_dropped_though_a_worker_is_free_for_it() {
+    let probe = Probe::new();
+    let counts = Arc::new(Counts::default());
+    let config = ServerConfig {
+        workers: 1,
+        fast_workers: 1,
+        ..impatient()
+    };
+    let server = start_counted(&config, &probe, &counts);
+    let mut stream = connect(server.addr());
+    let upload = StorageRequest::Upload(Upload {
+        key: key("told"),
+        size: 1 << 20,
+    });
+    stream.write_all(&upload.encode()).unwrap();
+    let (ended, end) = unbounded::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // Until the server closes, or the test has failed.
+            while stream.write_all(b"x").is_ok()
+                && end.recv_timeout(DRIP) == Err(RecvTimeoutError::Timeout)
+            {}
+        });
+        probe.expect("taken");
+        let undone = probe.events.1.recv_timeout(PATIENCE);
+        drop(ended);
+        assert_eq!(undone, Ok("undone"));
+    });
+    assert_eq!(counts.of(NetEvent::Stalled), 1);
+    server.shutdown();
+}
+
+/// Speaks for a [`Toy`]; panics at a first byte of [`PANIC`] and waits at one of [`BLOCK`].
+struct Touchy {
+    wire: Wire<Toy>,
+    blocked: Sender<()>,
+    release: Receiver<()>,
+}
+
+const PANIC: u8 = 0xfe;
+const BLOCK: u8 = 0xff;
+
+impl Protocol for Touchy {
+    type Session = u64;
+
+    const REQUEST_MAX: usize = <Wire<Toy> as Protocol>::REQUEST_MAX;
+
+    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
+        match inbox.bytes().first() {
+            Some(&PANIC) => panic!("as the test wants it"),
+            Some(&BLOCK) => {
+                self.blocked.send(()).unwrap();
+                self.release.recv_timeout(PATIENCE).unwrap();
+                Readiness::More
+            }
+            _ => self.wire.readiness(inbox),
+        }
+    }
+
+    fn serve(
+        &self,
+        inbox: &mut Inbox,
+        session: &mut u64,
+        peer: Peer<'_>,
+        stopping: bool,
+    ) -> Action {
+        self.wire.serve(inbox, session, peer, stopping)
+    }
+
+    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
+        self.wire.busy(peer, request)
+    }
+
+    fn panicked(&self) -> Outgoing {
+        self.wire.panicked()
+    }
+
+    fn observer(&self) -> &Arc<dyn Observer> {
+        self.wire.observer()
+    }
+}
+
+#[test]
+fn a_panic_over_one_connection_loses_no_event_of_another() {
+    const N_OTHERS: usize = 64;
+    let counts = Arc::new(Counts::default());
+    let (blocked, is_blocked) = unbounded();
+    let (release, released) = unbounded();
+    let touchy = Touchy {
+        wire: Wire::new(Toy(Probe::new()), "toy", Arc::clone(&counts)),
+        blocked,
+        release: released,
+    };
+    let server = Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), touchy).unwrap();
+    let connect = || connect(server.addr());
+    let (mut blocking, mut panicking) = (connect(), connect());
+    let mut others: Vec<TcpStream> = (0..N_OTHERS).map(|_| connect()).collect();
+    wait_until(|| server.connections().now() == N_OTHERS + 2);
+    // While the parking thread is held, events gather.
+    blocking.write_all(&[BLOCK]).unwrap();
+    is_blocked.recv_timeout(PATIENCE).unwrap();
+    panicking.write_all(&[PANIC]).unwrap();
+    for stream in &mut others {
+        let request = StorageRequest::FileSize(key("f")).encode();
+        stream.write_all(&request).unwrap();
+    }
+    release.send(()).unwrap();
+    for stream in &mut others {
+        assert_eq!(number(stream), 1);
+    }
+    assert_closed(&mut panicking);
+    server.shutdown();
+}

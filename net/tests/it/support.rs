@@ -1,0 +1,287 @@
+//! A small service and handler, and clients that misbehave.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use base::units::{ByteSize, Period};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use net::wire::{Caller, Content, Reply, Service, Wire};
+use net::{Lane, NetEvent, NetLevel, Observer, Server, ServerConfig};
+use proto::storage::{DELETE, StorageRequest, Upload};
+use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
+use socket2::{Domain, Socket, Type};
+
+/// What a service call does that a test wants to see or hold up.
+#[derive(Clone)]
+pub struct Probe {
+    /// Requests that hold their worker wait for a message here.
+    pub gate: (Sender<()>, Receiver<()>),
+    /// Told when a request began to wait there, when an UPLOAD of the file "told" was taken, and when
+    /// content was dropped unfinished.
+    pub events: (Sender<&'static str>, Receiver<&'static str>),
+    /// The body that all who ask for the size of the file "list" share.
+    pub list: Arc<[u8]>,
+}
+
+impl Probe {
+    pub fn new() -> Arc<Probe> {
+        Arc::new(Probe {
+            gate: unbounded(),
+            events: unbounded(),
+            list: (0..LIST_LEN).map(|at| at as u8).collect(),
+        })
+    }
+
+    pub fn expect(&self, event: &str) {
+        assert_eq!(self.events.1.recv_timeout(PATIENCE).unwrap(), event);
+    }
+}
+
+/// Longest any of these tests waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// More than the buffers of a connection take of it.
+pub const LIST_LEN: usize = 16 << 20;
+
+/// FILESIZE answers how often this connection asked; UPLOAD answers the number of bytes it took;
+/// DELETE, and FILESIZE of the file "held", wait for the gate; DOWNLOAD sends a file of zeros; STAT panics.
+pub struct Toy(pub Arc<Probe>);
+
+impl Service for Toy {
+    type Request = StorageRequest;
+    type Session = u64;
+
+    fn lane(&self, command: u8) -> Lane {
+        if command == DELETE {
+            Lane::Slow
+        } else {
+            Lane::Fast
+        }
+    }
+
+    fn call(&self, request: StorageRequest, caller: &mut Caller<'_, u64>) -> Result<Reply, Fault> {
+        match request {
+            StorageRequest::FileSize(key) if key.file.as_str() == "list" => {
+                Ok(Reply::Shared(Arc::clone(&self.0.list)))
+            }
+            StorageRequest::FileSize(key) if key.file.as_str() == "copy" => {
+                Ok(Reply::Body(self.0.list.to_vec()))
+            }
+            StorageRequest::FileSize(key) if key.file.as_str() == "held" => self.held(),
+            StorageRequest::FileSize(_) => {
+                *caller.session += 1;
+                Ok(Reply::Body(caller.session.to_be_bytes().to_vec()))
+            }
+            StorageRequest::Upload(Upload { key, .. }) if key.file.as_str() == "refused" => {
+                Err(Fault::new(ErrorCode::Exists, "refused"))
+            }
+            StorageRequest::Upload(Upload { key, .. }) => {
+                if key.file.as_str() == "told" {
+                    self.0.events.0.send("taken").unwrap();
+                }
+                Ok(Reply::Content(Box::new(Counting {
+                    bytes: 0,
+                    probe: Some(self.0.clone()),
+                })))
+            }
+            StorageRequest::Delete(_) => self.held(),
+            StorageRequest::Download(download) => {
+                let file = tempfile::tempfile().unwrap();
+                file.set_len(download.offset).unwrap();
+                Ok(Reply::File {
+                    file: Box::new(file),
+                    offset: 0,
+                    len: download.size,
+                    before: Vec::new(),
+                })
+            }
+            _ => panic!("as the test wants it"),
+        }
+    }
+}
+
+impl Toy {
+    /// Holds its worker until the test says so.
+    fn held(&self) -> Result<Reply, Fault> {
+        self.0.events.0.send("waiting").unwrap();
+        self.0.gate.1.recv_timeout(PATIENCE).unwrap();
+        Ok(Reply::Body(Vec::new()))
+    }
+}
+
+struct Counting {
+    bytes: u64,
+    probe: Option<Arc<Probe>>,
+}
+
+impl Content for Counting {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Vec<u8>, Fault> {
+        self.probe = None;
+        Ok(self.bytes.to_be_bytes().to_vec())
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        if let Some(probe) = &self.probe {
+            let _ = probe.events.0.send("undone");
+        }
+    }
+}
+
+/// Counts what a server tells.
+#[derive(Default)]
+pub struct Counts {
+    events: Mutex<Vec<NetEvent>>,
+    levels: Mutex<Vec<(NetLevel, i64)>>,
+}
+
+impl Observer for Counts {
+    fn event(&self, event: NetEvent) {
+        if !matches!(event, NetEvent::Received(_) | NetEvent::Sent(_)) {
+            self.events.lock().unwrap().push(event);
+        }
+    }
+
+    fn changed(&self, level: NetLevel, change: i64) {
+        self.levels.lock().unwrap().push((level, change));
+    }
+}
+
+impl Counts {
+    /// How often something has happened.
+    pub fn of(&self, event: NetEvent) -> usize {
+        let events = self.events.lock().unwrap();
+        events.iter().filter(|told| **told == event).count()
+    }
+
+    /// How many there are now.
+    pub fn now(&self, level: NetLevel) -> i64 {
+        let levels = self.levels.lock().unwrap();
+        let changes = levels.iter().filter(|(told, _)| *told == level);
+        changes.map(|(_, change)| change).sum()
+    }
+
+    /// What was told last of the workers of a lane.
+    pub fn is_stuck(&self, lane: Lane) -> bool {
+        let told = |event: &NetEvent| match event {
+            NetEvent::Stuck(of, is_stuck) => (*of == lane).then_some(*is_stuck),
+            _ => None,
+        };
+        let events = self.events.lock().unwrap();
+        events.iter().rev().find_map(told).unwrap_or(false)
+    }
+}
+
+pub fn config() -> ServerConfig {
+    ServerConfig {
+        workers: 2,
+        fast_workers: 2,
+        ..ServerConfig::default()
+    }
+}
+
+/// A configuration in which everything that is slow is soon too slow.
+pub fn impatient() -> ServerConfig {
+    ServerConfig {
+        head_timeout: Period::from_millis(300),
+        idle_timeout: Period::from_millis(300),
+        stall_timeout: Period::from_secs(1),
+        min_rate: ByteSize::from_kib(1),
+        ..config()
+    }
+}
+
+pub fn start(config: &ServerConfig, probe: &Arc<Probe>) -> Server {
+    start_counted(config, probe, &Arc::default())
+}
+
+pub fn start_counted(config: &ServerConfig, probe: &Arc<Probe>, counts: &Arc<Counts>) -> Server {
+    let protocol = Wire::new(Toy(Arc::clone(probe)), "toy", Arc::clone(counts));
+    Server::start("toy", ([127, 0, 0, 1], 0).into(), config, protocol).unwrap()
+}
+
+pub fn key(file: &str) -> FileKey {
+    FileKey {
+        app: "app".parse().unwrap(),
+        user: "user".parse().unwrap(),
+        file: file.parse().unwrap(),
+    }
+}
+
+pub fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Connects from another loopback address than the usual one: a client of its own.
+pub fn connect_from(ip: [u8; 4], addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+pub fn receive(stream: &mut TcpStream) -> (Head, Vec<u8>) {
+    let mut head = [0; HEAD_LEN];
+    stream.read_exact(&mut head).unwrap();
+    let head = Head::decode(&head);
+    let mut body = vec![0; head.body_len as usize];
+    stream.read_exact(&mut body).unwrap();
+    (head, body)
+}
+
+pub fn fault(stream: &mut TcpStream) -> Fault {
+    let (head, body) = receive(stream);
+    assert!(!head.is_ok());
+    Fault::decode(&body).unwrap()
+}
+
+pub fn number(stream: &mut TcpStream) -> u64 {
+    let (head, body) = receive(stream);
+    assert!(head.is_ok());
+    u64::from_be_bytes(body.try_into().unwrap())
+}
+
+pub fn ask_size(stream: &mut TcpStream) -> u64 {
+    stream
+        .write_all(&StorageRequest::FileSize(key("f")).encode())
+        .unwrap();
+    number(stream)
+}
+
+/// The server closed: the end of the stream, or a reset.
+pub fn assert_closed(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => assert!(rest.is_empty(), "{rest:?}"),
+        Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::ConnectionReset, "{e}"),
+    }
+}
+
+pub fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Waits for something that happens by itself.
+pub fn wait_until(fact: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !fact() {
+        assert!(Instant::now() < deadline, "waited too long");
+        std::thread::yield_now();
+    }
+}
