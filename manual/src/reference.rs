@@ -26,7 +26,10 @@ pub(crate) fn reference() -> anyhow::Result<String> {
          of the sample in `etc/`. How to run a cluster with them: [operations.md](operations.md).\n"
     );
     for sample in &SAMPLES {
-        let defaults = sample.defaults.map(|defaults| defaults()).transpose()?;
+        let defaults = sample
+            .effective
+            .map(|effective| effective(""))
+            .transpose()?;
         add_file(&mut text, sample, defaults.as_ref());
     }
     Ok(text)

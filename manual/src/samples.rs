@@ -1,6 +1,8 @@
 //! The configuration files: their samples in `etc/`, and the defaults of the code.
 
 use daemon::config::effective;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::Table;
 
 /// A configuration file.
@@ -12,8 +14,8 @@ pub(crate) struct Sample {
     pub(crate) about: &'static str,
     pub(crate) see_also: &'static str,
     pub(crate) text: &'static str,
-    /// What is in force without a file; absent where only the sample tells.
-    pub(crate) defaults: Option<fn() -> anyhow::Result<Table>>,
+    /// The settings in force with a file of this text; absent where only the sample tells.
+    pub(crate) effective: Option<fn(&str) -> anyhow::Result<Table>>,
 }
 
 pub(crate) const SAMPLES: [Sample; 5] = [
@@ -23,7 +25,7 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the tracker of tnv",
         see_also: "tnv-tracker(8)",
         text: include_str!("../../etc/tracker.toml"),
-        defaults: Some(defaults::<tracker::Config>),
+        effective: Some(effective_with::<tracker::Config>),
     },
     Sample {
         name: "tnv-idserver.toml",
@@ -31,7 +33,7 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the idserver of tnv",
         see_also: "tnv-idserver(8)",
         text: include_str!("../../etc/idserver.toml"),
-        defaults: Some(defaults::<idserver::Config>),
+        effective: Some(effective_with::<idserver::Config>),
     },
     Sample {
         name: "tnv-storage.toml",
@@ -39,7 +41,7 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the storage of tnv",
         see_also: "tnv-storage(8)",
         text: include_str!("../../etc/storage.toml"),
-        defaults: Some(defaults::<storage::Config>),
+        effective: Some(effective_with::<storage::Config>),
     },
     Sample {
         name: "tnv-httpd.toml",
@@ -47,7 +49,7 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the HTTP server of tnv",
         see_also: "tnv-httpd(8)",
         text: include_str!("../../etc/httpd.toml"),
-        defaults: Some(defaults::<httpd::Config>),
+        effective: Some(effective_with::<httpd::Config>),
     },
     Sample {
         name: "tnv.toml",
@@ -55,13 +57,14 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the command line of tnv",
         see_also: "tnv(1)",
         text: include_str!("../../etc/client.toml"),
-        defaults: None,
+        effective: None,
     },
 ];
 
-/// The settings in force without a file, but for those that depend on the machine.
-fn defaults<C: serde::Serialize + Default>() -> anyhow::Result<Table> {
-    let mut table: Table = toml::from_str(&effective(&C::default())?)?;
+/// The settings in force with a file of this text, but for those that depend on the machine.
+fn effective_with<C: Serialize + DeserializeOwned>(text: &str) -> anyhow::Result<Table> {
+    let config: C = toml::from_str(text)?;
+    let mut table: Table = toml::from_str(&effective(&config)?)?;
     table.remove("hostname");
     Ok(table)
 }

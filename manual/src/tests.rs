@@ -1,5 +1,9 @@
 //! Every program, subcommand and setting has its place in the manual.
 
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
 use super::*;
 
 /// A page as it is read, without what is for the formatter.
@@ -151,7 +155,7 @@ fn the_reference_has_every_setting_of_the_code() {
     for sample in &samples::SAMPLES {
         let (_, file) = text.split_once(&format!("\n## {}\n", sample.path)).unwrap();
         let file = file.split("\n## ").next().unwrap();
-        let Some(defaults) = sample.defaults else {
+        let Some(effective) = sample.effective else {
             continue;
         };
         let has = |part: &str, key: &str, value: &toml::Value| {
@@ -159,7 +163,7 @@ fn the_reference_has_every_setting_of_the_code() {
             assert!(part.contains(&row), "{}: no {row}", sample.path);
         };
         let mut n_keys = 0;
-        for (key, value) in defaults().unwrap() {
+        for (key, value) in effective("").unwrap() {
             let Some(section) = value.as_table() else {
                 has(file.split("\n### ").next().unwrap(), &key, &value);
                 continue;
@@ -172,5 +176,77 @@ fn the_reference_has_every_setting_of_the_code() {
             }
         }
         assert!(n_keys > 5, "{}", sample.path);
+    }
+}
+
+/// Settings that have no default; the samples show an example.
+const EXAMPLES: [&str; 11] = [
+    "user",
+    "server.connections_per_address",
+    "process.user",
+    "process.group",
+    "process.pid_file",
+    "process.working_directory",
+    "process.open_files",
+    "log.file",
+    "log.access_file",
+    "mysql.password_file",
+    "mysql.tls_ca",
+];
+
+/// A sample with its settings in force: the mark in front of them has no blank behind it.
+fn in_force(sample: &str) -> String {
+    let bare = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    sample.lines().map(bare).collect()
+}
+
+/// Values by `key` or `section.key`.
+fn flat(table: &Table) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    for (key, value) in table {
+        match value.as_table() {
+            Some(section) => all.extend(
+                section
+                    .iter()
+                    .map(|(name, value)| (format!("{key}.{name}"), value.clone())),
+            ),
+            None => drop(all.insert(key.clone(), value.clone())),
+        }
+    }
+    all
+}
+
+#[test]
+fn samples_show_every_setting_with_its_default() {
+    for sample in &samples::SAMPLES {
+        let Some(effective) = sample.effective else {
+            continue;
+        };
+        let (path, text) = (sample.path, in_force(sample.text));
+        let defaults = effective("").unwrap();
+        assert_eq!(effective(sample.text).unwrap(), defaults, "{path}");
+        let (defaults, shown) = (flat(&defaults), flat(&effective(&text).unwrap()));
+        for (key, value) in &shown {
+            let is_example = EXAMPLES.contains(&key.as_str());
+            assert!(
+                is_example || defaults.get(key) == Some(value),
+                "{path}: {key} = {value}, by default {:?}",
+                defaults.get(key)
+            );
+        }
+        let raw = flat(&toml::from_str(&text).unwrap());
+        let sections = raw.keys().filter_map(|key| key.split_once('.'));
+        let sections: Vec<&str> = sections.map(|(section, _)| section).collect();
+        let has_section = |key: &&str| {
+            key.split_once('.')
+                .is_some_and(|(section, _)| sections.contains(&section))
+        };
+        let examples = EXAMPLES.into_iter().filter(has_section);
+        for key in defaults.keys().map(String::as_str).chain(examples) {
+            assert!(raw.contains_key(key), "{path} does not show {key}");
+        }
     }
 }

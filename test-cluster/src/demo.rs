@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use test_support::http::{self, Answer};
 
 use crate::binaries::Binaries;
-use crate::http::{Browser, Page};
 use crate::plan::{APP, Plan, Role, USER};
 use crate::terminal::{checked, tell};
 use crate::tnv::Tnv;
@@ -21,7 +21,6 @@ const NOT_FOUND: i32 = 3;
 /// What every step works with.
 struct Demo<'a> {
     tnv: Tnv,
-    browser: Browser,
     httpds: Vec<SocketAddr>,
     media: &'a Path,
 }
@@ -47,7 +46,6 @@ struct Range {
 pub fn run(plan: &Plan, binaries: &Binaries, media: &Path) -> anyhow::Result<()> {
     let demo = Demo {
         tnv: Tnv::new(plan, binaries),
-        browser: Browser::new(ANSWER),
         httpds: plan.addrs(Role::Httpd),
         media,
     };
@@ -96,7 +94,7 @@ impl Demo<'_> {
         for httpd in &self.httpds {
             for form in &forms {
                 let url = format!("http://{httpd}{form}");
-                let page = self.browser.get(&url, None)?;
+                let page = http::get(&url, None, ANSWER)?;
                 check_page(&url, &page, 200, content)?;
             }
             checked(format_args!(
@@ -117,14 +115,14 @@ impl Demo<'_> {
     }
 
     fn check_range(&self, url: &str, range: &Range, content: &[u8]) -> anyhow::Result<()> {
-        let page = self.browser.get(url, Some(&range.header))?;
+        let page = http::get(url, Some(&range.header), ANSWER)?;
         let asked = format!("{url} with {}", range.header);
         check_page(&asked, &page, 206, &content[range.first..range.end])?;
         let (first, last, all) = (range.first, range.end - 1, content.len());
         let expected = format!("bytes {first}-{last}/{all}");
-        let actual = page.content_range.as_deref();
+        let actual = page.field("content-range");
         ensure!(
-            actual == Some(&expected),
+            actual == Some(expected.as_str()),
             "{asked}: Content-Range is {actual:?}, expected {expected:?}"
         );
         Ok(())
@@ -139,13 +137,13 @@ impl Demo<'_> {
             .map(|httpd| format!("http://{httpd}/files/{}", copy.id));
         let urls: Vec<String> = urls.collect();
         for url in &urls {
-            let page = self.browser.get(url, None)?;
+            let page = http::get(url, None, ANSWER)?;
             check_page(url, &page, 200, &copy.content)?;
         }
         self.tnv.say(["delete", &copy.id])?;
         checked(format_args!("tnv delete {}", copy.id));
         for url in &urls {
-            let page = self.browser.get(url, None)?;
+            let page = http::get(url, None, ANSWER)?;
             ensure!(
                 page.status == 404,
                 "{url} after the delete: status {}, expected 404",
@@ -178,7 +176,7 @@ impl Demo<'_> {
     }
 }
 
-fn check_page(asked: &str, page: &Page, status: u16, content: &[u8]) -> anyhow::Result<()> {
+fn check_page(asked: &str, page: &Answer, status: u16, content: &[u8]) -> anyhow::Result<()> {
     ensure!(
         page.status == status,
         "{asked}: status {}, expected {status}",

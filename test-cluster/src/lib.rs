@@ -17,7 +17,6 @@ mod config;
 mod database;
 pub mod demo;
 mod engines;
-pub mod http;
 mod layout;
 pub mod limits;
 mod manifest;

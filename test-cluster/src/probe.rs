@@ -7,10 +7,9 @@ use client::{Connection, ConnectionConfig, Error};
 use proto::group_list::{self, Storage};
 use proto::tracker::{self, TrackerRequest};
 use proto::{Address, Head, idserver, storage};
+use test_support::{Seen, http, try_wait_for};
 
-use crate::http;
 use crate::plan::{Node, Plan, Role};
-use test_support::{Seen, try_wait_for};
 
 /// Longest wait for one answer.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -110,8 +109,7 @@ fn answers(server: &Address, reply_command: u8) -> anyhow::Result<()> {
 
 fn httpd_answers(node: &Node) -> anyhow::Result<()> {
     let url = format!("http://{}/", node.addr);
-    http::Browser::new(ANSWER)
-        .get(&url, None)
+    http::get(&url, None, ANSWER)
         .map(drop)
         .with_context(|| format!("no answer from {url}"))
 }

@@ -1,14 +1,13 @@
 //! `tnv download`: files that appear whole or not at all.
 
 use std::process::Stdio;
-use std::time::Instant;
 
 use proto::ErrorCode;
 use proto::storage::StorageRequest;
 use serde_json::Value;
-use test_peers::fake::DEADLINE;
 use test_peers::storage::{Act, FakeStorage};
 use test_peers::support::{content, key, memory_with};
+use test_support::until;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::support::{Setup, code, stderr, stdout};
@@ -127,11 +126,10 @@ fn a_killed_download_leaves_nothing_under_its_name() {
     });
     let setup = Setup::new(&[&slow]);
     let mut child = setup.command(&["download", "f"]).spawn().unwrap();
-    let deadline = Instant::now() + DEADLINE;
-    while setup.read(&part("f")).is_none_or(|part| part.len() < 5000) {
-        assert!(Instant::now() < deadline, "nothing arrives");
-        std::thread::yield_now();
-    }
+    until("content arrives", || {
+        let part = setup.read(&part("f"));
+        part.is_some_and(|part| part.len() >= 5000)
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(setup.read("f"), None);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use client::{ErrorKind, Stat, checksum_of};
 use proto::ErrorCode;
 use proto::storage::StorageRequest;
+use test_peers::recorded::exchange;
 use test_peers::storage::{Act, FakeStorage, Memory};
 use test_peers::support::{cluster, content, key, memory_with};
 
@@ -84,14 +85,7 @@ fn a_restart_between_two_stats_does_not_mean_that_it_lacks_stat() {
 
 #[test]
 fn what_a_cpp_storage_says_of_a_missing_file_is_not_found() {
-    let frames: Vec<serde_json::Value> =
-        serde_json::from_str(include_str!("../../../proto/tests/frames.json")).unwrap();
-    let missing = |command: &str| {
-        let frame = frames
-            .iter()
-            .find(|frame| (&frame["command"], &frame["ok"]) == (&command.into(), &false.into()));
-        bytes_of(frame.unwrap()["response"].as_str().unwrap())
-    };
+    let missing = |command| exchange("storage", command, false).response;
     let (size, delete) = (missing("filesize"), missing("delete"));
     let cpp = FakeStorage::start(
         &Arc::new(Memory::default()),
@@ -119,13 +113,6 @@ fn what_a_cpp_storage_says_of_a_missing_file_is_not_found() {
         kind(client.download(&key("f")).unwrap_err()),
         ErrorKind::NotFound
     );
-}
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digits = (0..hex.len()).step_by(2).map(|i| &hex[i..i + 2]);
-    digits
-        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
-        .collect()
 }
 
 #[test]

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use client::{Client, Error, ErrorKind, Opening, RemoteFile};
 use proto::ErrorCode;
 use proto::storage::{Span, StorageRequest};
-use test_peers::fake::{DEADLINE, dead_address};
+use test_peers::fake::dead_address;
 use test_peers::storage::{Act, FakeStorage, Memory};
 use test_peers::support::{cluster, config, content, key, memory_with};
 use test_peers::tracker::FakeTracker;
+use test_support::until;
 
 const LEN: usize = 1_300_000;
 
@@ -242,11 +243,7 @@ fn a_download_that_is_nearly_finished_leaves_its_connection() {
 /// Until so many bytes can be read.
 fn wait_come(stream: &TcpStream, len: usize) {
     let mut bytes = vec![0; len];
-    let give_up = Instant::now() + DEADLINE;
-    while stream.peek(&mut bytes).unwrap() < len {
-        assert!(Instant::now() < give_up, "{len} bytes do not come");
-        std::thread::yield_now();
-    }
+    until("the bytes", || stream.peek(&mut bytes).unwrap() >= len);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use proto::{ErrorCode, Fault};
 use test_peers::fake::{DEADLINE, Fake, dead_address, drain, read_request, reply};
 use test_peers::storage::{Act, FakeStorage};
 use test_peers::support::{cluster, config, content, key, memory_with};
+use test_support::until;
 
 fn pools(idle_max: usize) -> PoolManager {
     let config = PoolConfig {
@@ -185,10 +186,7 @@ fn idle_connections_are_bounded() {
     // A connect returns before the server has accepted.
     drop(again);
     drop(pools);
-    let deadline = Instant::now() + DEADLINE;
-    while fake.n_connections() < 3 && Instant::now() < deadline {
-        std::thread::yield_now();
-    }
+    until("three connections", || fake.n_connections() >= 3);
     assert_eq!(fake.n_connections(), 3);
 }
 

@@ -1,6 +1,8 @@
 //! Heads, validators, types and refusals.
 
-use super::support::{Answer, Front, LAST_MODIFIED, checksum_of};
+use test_support::http::Answer;
+
+use super::support::{Front, LAST_MODIFIED, checksum_of};
 
 const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\0\0isommp42 and so on";
 

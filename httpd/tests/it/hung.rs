@@ -14,8 +14,9 @@ use net::{Server, ServerConfig};
 use proto::storage::{self, FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};
+use test_support::http::{Browser, browse};
 
-use super::support::{Browser, MODIFIED, PATIENCE, Storage, browse, checksum_of, content, serve};
+use super::support::{MODIFIED, PATIENCE, Storage, checksum_of, content, serve};
 
 const WORKERS: u32 = 8;
 /// Of eight workers, what one group may take.

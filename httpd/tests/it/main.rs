@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod answers;
-mod config;
 mod faults;
 mod hung;
 mod ranges;

@@ -1,10 +1,10 @@
-//! A tracker that names two storages, the storages, and an HTTP client that hides nothing.
+//! A tracker that names two storages, and the storages.
 
 use daemon::metrics::Metrics;
 use daemon::status::StatusConfig;
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use net::{Server, ServerConfig};
 use proto::storage::{FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{Address, ErrorCode, Fault, Request as _};
+use test_support::http::{Answer, Browser, browse};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const MODIFIED: i64 = 1_600_000_000;
@@ -228,113 +229,6 @@ impl Front {
     /// One GET on a connection of its own.
     pub fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.connect().ask("GET", path, fields)
-    }
-}
-
-/// A connection of its own.
-pub fn browse(addr: SocketAddr) -> Browser {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    Browser(stream)
-}
-
-pub struct Browser(TcpStream);
-
-/// An answer, its header names in lower case.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    pub fields: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    pub fn field(&self, name: &str) -> Option<&str> {
-        let mut values = self.fields.iter().filter(|(n, _)| n == name);
-        let value = values.next().map(|(_, value)| value.as_str());
-        assert!(values.next().is_none(), "{name} twice");
-        value
-    }
-}
-
-impl Browser {
-    pub fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
-        self.send(method, path, fields);
-        self.answer(method)
-    }
-
-    pub fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) {
-        let fields: String = fields
-            .iter()
-            .map(|(n, v)| format!("{n}: {v}\r\n"))
-            .collect();
-        write!(
-            self.0,
-            "{method} {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"
-        )
-        .unwrap();
-    }
-
-    /// Asks for a file and reads so much of the answer, or all up to its end.
-    pub fn glance(mut self, path: &str, len: u64) -> Vec<u8> {
-        write!(self.0, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
-        let mut read = Vec::new();
-        self.0.take(len).read_to_end(&mut read).unwrap();
-        read
-    }
-
-    /// Takes all bytes until the server closes the connection.
-    pub fn rest(mut self) -> Vec<u8> {
-        let mut read = Vec::new();
-        self.0.read_to_end(&mut read).unwrap();
-        read
-    }
-
-    pub fn answer(&mut self, method: &str) -> Answer {
-        let mut answer = self.begin_answer();
-        let len: usize = answer.field("content-length").unwrap().parse().unwrap();
-        if method != "HEAD" && answer.status != 304 {
-            answer.body = self.read(len);
-        }
-        answer
-    }
-
-    /// The next bytes of a body.
-    pub fn read(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes = vec![0; len];
-        self.0.read_exact(&mut bytes).unwrap();
-        bytes
-    }
-
-    /// The head of an answer.
-    pub fn begin_answer(&mut self) -> Answer {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            self.0.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        let head = String::from_utf8(head).unwrap();
-        let mut lines = head.trim_end().split("\r\n");
-        let status = lines
-            .next()
-            .unwrap()
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap();
-        let fields = lines.map(|line| {
-            let (name, value) = line.split_once(": ").unwrap();
-            (name.to_lowercase(), value.to_owned())
-        });
-        let answer = Answer {
-            status,
-            fields: fields.collect(),
-            body: Vec::new(),
-        };
-        assert_eq!(answer.field("transfer-encoding"), None);
-        answer
     }
 }
 

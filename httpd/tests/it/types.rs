@@ -1,6 +1,8 @@
 //! Types of answers, and what a browser is told to do with them.
 
-use super::support::{Answer, Front, LAST_MODIFIED, Storage};
+use test_support::http::Answer;
+
+use super::support::{Front, LAST_MODIFIED, Storage};
 
 const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\0\0isommp42 and so on";
 const PAGE: &[u8] = b"<script>alert(origin)</script>";

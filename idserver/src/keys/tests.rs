@@ -87,9 +87,7 @@ fn a_failed_step_is_one_for_all_who_waited_and_the_next_call_tries_again() {
             })
             .collect();
         // Whoever waits for long holds a seat, and there is one for each.
-        while gate.n_seats() > 0 {
-            thread::yield_now();
-        }
+        test_support::until("all seats are taken", || gate.n_seats() == 0);
         drop(release);
         let first = [first].into_iter();
         first

@@ -1,30 +1,19 @@
 //! The exchange recorded from the C++ programs, against a running idserver.
 
-use serde_json::Value;
+use test_peers::recorded::exchange;
 
 use super::support::*;
 
-fn bytes(hex: &Value) -> Vec<u8> {
-    let hex = hex.as_str().unwrap();
-    (0..hex.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
-        .collect()
-}
-
 #[test]
 fn the_recorded_exchange_is_answered_alike() {
-    let frames = include_str!("../../../proto/tests/frames.json");
-    let frames: Vec<Value> = serde_json::from_str(frames).unwrap();
-    let recorded = frames.iter().find(|frame| frame["command"] == "get-id");
-    let recorded = recorded.unwrap();
+    let recorded = exchange("idserver", "get-id", true);
     let folder = tempfile::tempdir().unwrap();
     let idserver = start(config(&folder.path().join("ids.db")));
     let mut client = Client::connect(idserver.addr());
     // It was the second request for the key.
     assert_eq!(client.get_id("../data"), Ok(0));
-    let reply = client.exchange(&bytes(&recorded["request"]));
-    assert_eq!(reply, bytes(&recorded["response"]));
+    let reply = client.exchange(&recorded.request);
+    assert_eq!(reply, recorded.response);
     idserver.shutdown();
 }
 

@@ -4,27 +4,7 @@ use proto::idserver::{self, IdRequest};
 use proto::storage::{self, StorageRequest};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request, group_list};
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct Exchange {
-    server: String,
-    command: String,
-    ok: bool,
-    request: String,
-    response: String,
-}
-
-fn exchanges() -> Vec<Exchange> {
-    serde_json::from_str(include_str!("../frames.json")).unwrap()
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
-        .collect()
-}
+use test_peers::recorded::exchanges;
 
 fn split(frame: &[u8]) -> (Head, &[u8]) {
     let (head, body) = frame.split_at(HEAD_LEN);
@@ -51,7 +31,7 @@ fn assert_same_but_for_junk(ours: &[u8], recorded: &[u8]) {
 #[test]
 fn every_recorded_request_is_understood_and_written_alike() {
     for exchange in exchanges() {
-        let recorded = bytes(&exchange.request);
+        let recorded = exchange.request;
         let ours = match exchange.server.as_str() {
             "tracker" => decode::<TrackerRequest>(&recorded).encode(),
             "idserver" => decode::<IdRequest>(&recorded).encode(),
@@ -67,7 +47,7 @@ fn every_recorded_failure_is_read_and_written_alike() {
     let failures: Vec<_> = exchanges().into_iter().filter(|e| !e.ok).collect();
     assert_eq!(failures.len(), 5);
     for exchange in failures {
-        let recorded = bytes(&exchange.response);
+        let recorded = exchange.response;
         let (head, body) = split(&recorded);
         assert!(!head.is_ok());
         let fault = Fault::decode(body).unwrap();
@@ -81,7 +61,7 @@ fn every_recorded_failure_is_read_and_written_alike() {
 #[test]
 fn every_recorded_success_is_read_and_written_alike() {
     for exchange in exchanges().into_iter().filter(|e| e.ok) {
-        let recorded = bytes(&exchange.response);
+        let recorded = exchange.response;
         let (head, body) = split(&recorded);
         let again = match (exchange.server.as_str(), exchange.command.as_str()) {
             ("tracker", "groups") => group_list::encode(&group_list::decode(body).unwrap()),
@@ -102,7 +82,7 @@ fn every_recorded_success_is_read_and_written_alike() {
 fn the_recorded_values_are_what_was_sent() {
     let find = |command: &str| {
         let exchange = exchanges().into_iter().find(|e| e.command == command);
-        bytes(&exchange.unwrap().request)
+        exchange.unwrap().request
     };
     let TrackerRequest::Join(join) = decode(&find("join")) else {
         panic!("not a join")

@@ -1,3 +1,5 @@
+use test_support::until;
+
 use super::*;
 
 /// Long enough for what must happen; nothing here waits for it to pass.
@@ -33,9 +35,7 @@ fn some_workers_always_stay_outside() {
 /// Waits until a worker waits to be let in.
 fn until_waiting(gate: &Gate) {
     let waiting = || gate.gates.rooms.lock()[gate.idx].waiting[index(Lane::Slow)];
-    while waiting() == 0 {
-        std::thread::yield_now();
-    }
+    until("a worker waits", || waiting() > 0);
 }
 
 #[test]
@@ -109,9 +109,7 @@ fn who_waits_is_sent_away_when_the_disk_hangs() {
         waiting.enter_until(Visitor::Worker(Lane::Slow), far).err()
     });
     until_waiting(&gate);
-    while !gate.watch() {
-        std::thread::yield_now();
-    }
+    until("the disk is out of bounds", || gate.watch());
     let refused = waiter.join().unwrap().unwrap();
     assert!(refused.to_string().contains("does not answer"), "{refused}");
     assert_eq!(gate.n_inside(), 1);
@@ -132,7 +130,7 @@ fn files_of_a_disk_that_is_only_busy_are_closed_meanwhile() {
     assert_eq!(waiting(), 1);
     let closer = gate.clone();
     let closer = std::thread::spawn(move || closer.close_files());
-    test_support::until("the file is closed", || waiting() == 0);
+    until("the file is closed", || waiting() == 0);
     gate.end();
     closer.join().unwrap();
     drop(inside);

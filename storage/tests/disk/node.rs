@@ -1,29 +1,27 @@
 //! A storage process with two store paths, `a` and `b`, and a tracker that hears its reports.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use net::Server;
 use tempfile::TempDir;
-use test_support::{until, wait_for};
+use test_support::http::{Answer, page};
+use test_support::process::Daemon;
+use test_support::until;
 
 use super::support::{Client, idserver};
 use super::tracker::Tracker;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tnv-storage");
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
 pub struct Node {
     pub tracker: Tracker,
     pub addr: SocketAddr,
     /// The status port.
     pub status: SocketAddr,
-    daemon: Child,
+    daemon: Daemon,
     idserver: Option<Server>,
     folder: TempDir,
 }
@@ -67,7 +65,7 @@ impl Node {
             idserver: Some(idserver),
             folder,
         };
-        node.addr = serving(node.folder.path());
+        node.addr = node.daemon.serving("storage");
         until("the tracker was told", || node.tracker.all_take_uploads());
         node
     }
@@ -87,16 +85,12 @@ impl Node {
     fn restart_as(&mut self, command: Command) {
         self.kill();
         self.daemon = spawn(self.folder.path(), command);
-        self.addr = serving(self.folder.path());
+        self.addr = self.daemon.serving("storage");
     }
 
-    /// A page of the status port, with its head.
-    pub fn page(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.status).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        std::io::read_to_string(stream).unwrap()
+    /// What the status port answers.
+    pub fn page(&self, path: &str) -> Answer {
+        page(self.status, path)
     }
 
     /// What `--list-orphans` prints.
@@ -109,8 +103,7 @@ impl Node {
     }
 
     pub fn kill(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
+        self.daemon.kill();
     }
 
     pub fn client(&self) -> Client {
@@ -178,25 +171,8 @@ fn free_port() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-fn spawn(folder: &Path, mut command: Command) -> Child {
-    command
-        .args(["--config", "storage.toml"])
-        .current_dir(folder)
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::null())
-        .stderr(File::create(folder.join("log")).unwrap())
-        .spawn()
-        .unwrap()
-}
-
-fn serving(folder: &Path) -> SocketAddr {
-    let look = || {
-        let text = fs::read_to_string(folder.join("log")).unwrap_or_default();
-        let mut lines = text.lines();
-        let line = lines.find_map(|line| line.split("serving on ").nth(1));
-        line.and_then(|addr| addr.trim().parse().ok()).ok_or(text)
-    };
-    wait_for("the storage to serve", PATIENCE, look).unwrap()
+fn spawn(folder: &Path, mut command: Command) -> Daemon {
+    Daemon::start(&mut command, folder, "storage.toml")
 }
 
 pub fn content(len: usize) -> Vec<u8> {

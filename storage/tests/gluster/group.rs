@@ -1,23 +1,24 @@
 //! A volume with two storages on it: as on two hosts, each is a process with a mount of its own in
 //! its working folder, so that both write the same paths.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
 
 use net::Server;
 use tempfile::TempDir;
 use test_glusterfs::{Gluster, Mount, Volume};
-use test_support::{until, wait_for};
+use test_support::http::page;
+use test_support::process::Daemon;
+use test_support::until;
 
 use super::support::{Client, idserver};
 use super::tracker::Tracker;
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tnv-storage");
+const CONFIG: &str = "storage.toml";
 
 /// The glusterd of all tests that run at this moment.
 pub struct Shared {
@@ -119,7 +120,7 @@ impl Drop for Group {
 pub struct Node {
     pub folder: PathBuf,
     pub mount: Option<Mount>,
-    daemon: Option<Child>,
+    daemon: Option<Daemon>,
     addr: SocketAddr,
     status: SocketAddr,
 }
@@ -142,40 +143,20 @@ impl Node {
 
     /// Starts the daemon and waits until it serves.
     pub fn spawn(&mut self) {
-        let log = self.folder.join("log");
-        self.daemon = Some(
-            command(&self.folder)
-                .stderr(File::create(&log).unwrap())
-                .spawn()
-                .unwrap(),
-        );
-        let serving = |words: &str| {
-            let look = || {
-                let text = fs::read_to_string(&log).unwrap_or_default();
-                let line = text.lines().find_map(|line| line.split(words).nth(1));
-                line.and_then(|addr| addr.trim().parse().ok()).ok_or(text)
-            };
-            wait_for("the storage to serve", PATIENCE, look).unwrap()
-        };
-        self.addr = serving("storage serving on ");
-        self.status = serving("status serving on ");
+        let daemon = Daemon::start(&mut Command::new(PROGRAM), &self.folder, CONFIG);
+        self.addr = daemon.serving("storage");
+        self.status = daemon.serving("status");
+        self.daemon = Some(daemon);
     }
 
     /// A page of the status port.
     pub fn page(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.status).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        std::io::read_to_string(stream).unwrap()
+        page(self.status, path).text().to_owned()
     }
 
     /// As by the system when memory is short, or by a power cut of its host.
     pub fn kill(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            daemon.kill().unwrap();
-            daemon.wait().unwrap();
-        }
+        self.daemon = None;
     }
 
     pub fn client(&self) -> Client {
@@ -201,17 +182,9 @@ impl Node {
 
 /// Runs the program to its end.
 pub fn run(folder: &Path, args: &[&str]) -> Output {
-    command(folder).args(args).output().unwrap()
-}
-
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tnv-storage"));
-    command
-        .args(["--config", "storage.toml"])
-        .current_dir(folder)
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::null());
-    command
+    let mut command = Command::new(PROGRAM);
+    let command = Daemon::configure(&mut command, folder, CONFIG);
+    command.args(args).output().unwrap()
 }
 
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {

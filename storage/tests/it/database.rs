@@ -1,7 +1,6 @@
 //! A database that is lost, and one that takes no rows.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 
 use daemon::DaemonConfig;
 use daemon::status::StatusConfig;
@@ -11,24 +10,9 @@ use storage::Storage;
 use super::support::{Node, code, upload_head};
 use test_support::until;
 
-fn page(node: &Node, path: &str) -> String {
-    let addr = node.storage.as_ref().unwrap().status_addr().unwrap();
-    let mut stream = TcpStream::connect(addr).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
-}
-
 /// What the trackers are told.
 fn report(node: &Node) -> serde_json::Value {
-    let text = page(node, "/status");
-    let (_, body) = text.split_once("\r\n\r\n").unwrap();
-    let status: serde_json::Value = serde_json::from_str(body).unwrap();
+    let status: serde_json::Value = serde_json::from_str(&node.page("/status")).unwrap();
     find(&status, "report").unwrap().clone()
 }
 
@@ -57,9 +41,10 @@ fn a_database_file_removed_under_a_storage_ends_uploads_and_is_not_made_anew() {
     let large = upload_head("large", 1 << 20);
     assert_eq!(code(node.client().send(&large)), ErrorCode::Unavailable);
     assert_eq!(report(&node)["uploads"], false);
-    let health = page(&node, "/healthz");
+    let answer = node.ask_status("/healthz");
+    let health = answer.text();
     assert!(health.contains("removed, moved or replaced"), "{health}");
-    assert!(health.starts_with("HTTP/1.1 503"), "{health}");
+    assert_eq!(answer.status, 503, "{health}");
     assert_eq!(node.files().len(), 1);
 
     node.storage.take().unwrap().shutdown();
@@ -99,6 +84,6 @@ fn a_damaged_database_ends_uploads() {
     log.unwrap().set_len(0).unwrap();
     until("the damage is found", || report(&node)["uploads"] == false);
     assert_eq!(code(client.upload("b", b"x")), ErrorCode::Unavailable);
-    let health = page(&node, "/healthz");
+    let health = node.page("/healthz");
     assert!(health.contains("it is damaged"), "{health}");
 }

@@ -1,6 +1,6 @@
 //! A storage with an idserver that counts, and the client's side of each command.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +10,13 @@ use base::units::{ByteSize, Period};
 use daemon::status::StatusConfig;
 use db::DatabaseUrl;
 use net::{Server, ServerConfig};
-use proto::storage::{Download, FileStat, StorageRequest, Upload, decode_file_size};
-use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
+use proto::storage::{Download, FileStat, REPLY, StorageRequest, Upload, decode_file_size};
+use proto::{ErrorCode, Fault, FileKey};
 use storage::config::{CacheConfig, Durability};
 use storage::{Config, Reserve, Storage};
 use tempfile::TempDir;
+use test_peers::wire;
+use test_support::http::{Answer, page};
 
 pub(crate) use idserver::idserver;
 
@@ -88,14 +90,14 @@ impl Node {
         Client::connect(self.storage.as_ref().unwrap().addr())
     }
 
-    /// A page of the status port, with its head.
+    /// What the status port answers.
+    pub fn ask_status(&self, path: &str) -> Answer {
+        page(self.storage.as_ref().unwrap().status_addr().unwrap(), path)
+    }
+
+    /// A page of the status port.
     pub fn page(&self, path: &str) -> String {
-        let addr = self.storage.as_ref().unwrap().status_addr().unwrap();
-        let mut stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        std::io::read_to_string(stream).unwrap()
+        self.ask_status(path).text().to_owned()
     }
 
     pub fn restart(&mut self) {
@@ -155,10 +157,7 @@ pub struct Client(pub TcpStream);
 
 impl Client {
     pub fn connect(addr: SocketAddr) -> Client {
-        let stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Client(stream)
+        Client(wire::connect(addr))
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -167,17 +166,9 @@ impl Client {
     }
 
     pub fn receive(&mut self) -> Result<Vec<u8>, Fault> {
-        let mut head = [0; HEAD_LEN];
-        self.0.read_exact(&mut head).unwrap();
-        let head = Head::decode(&head);
-        assert_eq!(head.command, 102);
-        let mut body = vec![0; head.body_len as usize];
-        self.0.read_exact(&mut body).unwrap();
-        if head.is_ok() {
-            Ok(body)
-        } else {
-            Err(Fault::decode(&body).unwrap())
-        }
+        let reply = wire::receive(&mut self.0);
+        assert_eq!(wire::head_of(&reply).command, REPLY);
+        wire::result_of(&reply)
     }
 
     pub fn upload(&mut self, file: &str, content: &[u8]) -> Result<(), Fault> {

@@ -1,8 +1,7 @@
 //! The command line `gluster`.
 
-use std::process::Command;
-
-use anyhow::{Context, ensure};
+use anyhow::Context;
+use test_support::process::run;
 
 use crate::host::{Host, socket};
 
@@ -26,23 +25,4 @@ impl Host {
             .args(args);
         run(&mut command).with_context(|| format!("gluster {}", args.join(" ")))
     }
-}
-
-/// Runs a command to its end; tells what it printed.
-///
-/// # Errors
-/// It failed; the message has its words.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {:?}", command.get_program()))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(
-        output.status.success(),
-        "{}: {} {}",
-        output.status,
-        text.trim(),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(text)
 }

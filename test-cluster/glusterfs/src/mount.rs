@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::cli::run;
 use crate::host::{ADDRESS, Host};
 use crate::process::{self, Found};
 use crate::volume::Volume;
+use test_support::process::run;
 use test_support::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rustix::fs::{FileType, Mode, OFlags, mknodat};
+use test_support::process::run;
 
-use crate::cli::run;
 use crate::host::{Gluster, Host, definition, prepare, spawn};
 use crate::mount;
 use crate::process::{self, Found};

@@ -15,6 +15,7 @@ use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 use rustix::process::Signal;
 use tempfile::TempDir;
+use test_support::process::run;
 
 use crate::process::{Process, free_ports, require, server_pid};
 use crate::recipe;
@@ -289,17 +290,14 @@ impl Drop for Mariadb {
 fn install(data: &Path, scratch: &Path, user: Option<&str>) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = Command::new("mariadb-install-db")
+    let mut command = Command::new("mariadb-install-db");
+    command
         .args(recipe::INSTALL)
         .arg("--auth-root-authentication-method=normal")
         .args(user)
         .arg(with_path("--datadir=", data))
-        .arg(with_path("--tmpdir=", scratch))
-        .output()
-        .expect("mariadb-install-db");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "mariadb-install-db: {said}");
+        .arg(with_path("--tmpdir=", scratch));
+    run(&mut command).expect("mariadb-install-db");
 }
 
 pub(crate) fn with_path(option: &str, path: &Path) -> OsString {

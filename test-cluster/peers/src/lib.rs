@@ -1,10 +1,12 @@
-//! Scripted trackers and storages in the process of a test, for tests of the client and of the
-//! command line.
+//! Scripted trackers and storages in the process of a test, recorded exchanges of the
+//! C++ programs, and the client's side of frames.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 pub mod cpp;
 pub mod fake;
+pub mod recorded;
 pub mod storage;
 pub mod support;
 pub mod tracker;
+pub mod wire;

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::thread;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 
 use crate::binaries::Binaries;
 use crate::plan::{Node, Plan, Role};
@@ -125,17 +125,13 @@ pub(crate) fn parts(plan: &Plan) -> anyhow::Result<Vec<Part>> {
 }
 
 pub(crate) fn run(plan: &Plan, node: &Node, binaries: &Binaries, job: &str) -> anyhow::Result<()> {
-    let output = Command::new(binaries.daemon(node.role))
+    let mut command = Command::new(binaries.daemon(node.role));
+    command
         .arg("--config")
         .arg(plan.config(node))
         .arg(job)
-        .current_dir(plan.work_folder(node))
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{} {job}: {}",
-        node.name,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(())
+        .current_dir(plan.work_folder(node));
+    let said = test_support::process::run(&mut command);
+    said.map(drop)
+        .with_context(|| format!("{} {job}", node.name))
 }

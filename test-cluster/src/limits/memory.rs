@@ -5,19 +5,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use bench::Content;
 use client::{Client, ClientConfig, new_file_id};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use proto::{FileKey, UserId};
+use test_support::http;
 
 use super::scratch;
 use crate::binaries::Binaries;
 use crate::cluster::Cluster;
-use crate::http::Browser;
 use crate::layout::Layout;
 use crate::plan::{APP, Role, USER};
 use crate::proc;
 use crate::terminal::tell;
-use bench::Content;
 
 /// Most memory a storage or httpd may ever have taken.
 pub const RSS_MAX_KIB: u64 = 64 << 10;
@@ -119,7 +119,6 @@ pub fn run(cluster: &mut Cluster, n_clients: usize, size: u64) -> anyhow::Result
 /// The files of all clients, and how they are moved.
 struct Load {
     client: Client,
-    browser: Browser,
     httpd: String,
     files: Vec<(FileKey, Content)>,
 }
@@ -140,7 +139,6 @@ impl Load {
         };
         Ok(Load {
             client: Client::new(config),
-            browser: Browser::new(ANSWER),
             httpd: cluster.addresses(Role::Httpd)[0].to_string(),
             files: (0..n_clients).map(file).collect::<anyhow::Result<_>>()?,
         })
@@ -195,15 +193,9 @@ impl Load {
 
     fn browse(&self, key: &FileKey, content: &Content) -> anyhow::Result<()> {
         let url = format!("http://{}/files/{}", self.httpd, key.file);
-        let mut response = self.browser.open(&url, None)?;
-        ensure!(
-            response.status() == 200,
-            "{url}: status {}",
-            response.status()
-        );
-        content
-            .clone()
-            .compare(&mut response.body_mut().as_reader())?;
+        let (answer, mut body) = http::open(&url, None, ANSWER)?;
+        ensure!(answer.status == 200, "{url}: status {}", answer.status);
+        content.clone().compare(&mut body)?;
         self.client.delete(key)?;
         Ok(())
     }

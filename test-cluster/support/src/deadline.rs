@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, never};
 /// Pause between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Longest wait of a test for a fact.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A look at a condition: what was waited for, or what is there instead.
 pub type Seen<T> = Result<T, String>;

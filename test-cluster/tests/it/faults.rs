@@ -4,8 +4,8 @@ use std::io::Read;
 use std::process::Stdio;
 
 use bench::Content;
-use test_cluster::http::Browser;
 use test_cluster::{Layout, Role};
+use test_support::http::open;
 
 use crate::support::{Fixture, MIB, PATIENCE, wait_for};
 
@@ -19,8 +19,7 @@ fn a_stream_goes_on_when_its_storage_is_killed() {
     let id = fixture.upload(&content).file.as_str().to_owned();
     for _ in 0..2 {
         let url = fixture.url(&id);
-        let mut response = Browser::new(PATIENCE).open(&url, None).unwrap();
-        let mut body = response.body_mut().as_reader();
+        let (_, mut body) = open(&url, None, PATIENCE).unwrap();
         let mut start = vec![0; MIB as usize];
         body.read_exact(&mut start).unwrap();
         let serving = wait_for("the storage that serves", || fixture.storage_at_work(false));

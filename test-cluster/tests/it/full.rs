@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
-use test_cluster::http::Browser;
 use test_cluster::{DATABASE_USER, Plan, Role};
 use test_glusterfs::{Gluster, mounted};
+use test_support::http::get;
 
 use crate::load::Load;
 use crate::standing::{MEDIA, Standing};
@@ -49,7 +49,7 @@ fn a_cluster_on_galera_and_glusterfs_loses_nothing() {
     cluster.0.succeed(&UP);
     let httpd = cluster.plan().addrs(Role::Httpd)[0];
     let url = format!("http://{httpd}/{path}");
-    let page = Browser::new(PATIENCE).get(&url, None).unwrap();
+    let page = get(&url, None, PATIENCE).unwrap();
     assert_eq!(page.status, 200, "{url}");
     cluster.0.succeed(&["stop"]);
     cluster.assert_is_gone();

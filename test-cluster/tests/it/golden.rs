@@ -1,42 +1,11 @@
 //! What C++ programs sent, byte for byte, is understood by our programs, and answered alike.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
-use proto::{HEAD_LEN, Head};
-use serde::Deserialize;
+use proto::HEAD_LEN;
 use test_cluster::Role;
+use test_peers::recorded::{Exchange, exchanges};
+use test_peers::wire;
 
 use crate::support::{Fixture, connect};
-
-#[derive(Deserialize)]
-struct Exchange {
-    server: String,
-    command: String,
-    ok: bool,
-    request: String,
-    response: String,
-}
-
-fn exchanges() -> Vec<Exchange> {
-    serde_json::from_str(include_str!("../../../proto/tests/frames.json")).unwrap()
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let digits = hex.as_bytes().chunks(2);
-    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    digits.map(byte).collect()
-}
-
-fn exchange(stream: &mut TcpStream, request: &[u8]) -> (Head, Vec<u8>) {
-    stream.write_all(request).unwrap();
-    let mut head = [0; HEAD_LEN];
-    stream.read_exact(&mut head).unwrap();
-    let head = Head::decode(&head);
-    let mut body = vec![0; usize::try_from(head.body_len).unwrap()];
-    stream.read_exact(&mut body).unwrap();
-    (head, body)
-}
 
 #[test]
 fn recorded_requests_get_the_recorded_replies() {
@@ -51,14 +20,14 @@ fn recorded_requests_get_the_recorded_replies() {
             "storage" => &mut storage,
             other => panic!("no server is a {other}"),
         };
-        let (head, body) = exchange(connection, &bytes(&recorded.request));
-        check(&recorded, head, &body);
+        check(&recorded, &wire::exchange(connection, &recorded.request));
     }
 }
 
-fn check(recorded: &Exchange, head: Head, body: &[u8]) {
+fn check(recorded: &Exchange, reply: &[u8]) {
+    let (head, body) = (wire::head_of(reply), &reply[HEAD_LEN..]);
     let what = format!("{} {}", recorded.server, recorded.command);
-    let response = bytes(&recorded.response);
+    let response = &recorded.response;
     assert_eq!(head.command, response[8], "{what}");
     assert_eq!(
         head.is_ok(),

@@ -8,8 +8,8 @@ use bench::Content;
 use proto::storage::{StorageRequest, Upload};
 use proto::{FileKey, HEAD_LEN, Head};
 use rustix::process::Signal;
-use test_cluster::http::Browser;
 use test_cluster::{Exit, Layout, Node, Role, probe};
+use test_support::http::open;
 
 use crate::support::{Fixture, MIB, PATIENCE, connect, new_key, wait_for};
 
@@ -109,8 +109,7 @@ fn sigterm_lets_a_player_have_the_rest_of_its_video() {
     let content = Content::new(6, 64 * MIB);
     let key = fixture.upload(&content);
     let url = fixture.url(key.file.as_str());
-    let mut response = Browser::new(PATIENCE).open(&url, None).unwrap();
-    let mut body = response.body_mut().as_reader();
+    let (_, mut body) = open(&url, None, PATIENCE).unwrap();
     body.read_exact(&mut vec![0; MIB as usize]).unwrap();
     let nodes = [
         fixture.cluster.node("httpd-1"),

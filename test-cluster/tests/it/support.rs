@@ -14,10 +14,10 @@ use client::{Client, ClientConfig, new_file_id};
 use proto::{FileKey, UserId};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use test_cluster::http::{Browser, Page};
 use test_cluster::tnv::Tnv;
 use test_cluster::{APP, Binaries, Cluster, Layout, Node, Plan, Process, Role, USER, proc};
 use test_support::Seen;
+use test_support::http::{Answer, get, open};
 
 pub const MIB: u64 = 1 << 20;
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,19 +62,17 @@ impl Fixture {
 
     /// A page, as soon as its server listens: a daemon's status port does so a moment after the
     /// port that the start waits for.
-    pub fn get(&self, url: &str, range: Option<&str>) -> Page {
+    pub fn get(&self, url: &str, range: Option<&str>) -> Answer {
         wait_for("the page", || {
-            let page = Browser::new(PATIENCE).get(url, range);
-            page.map_err(|e| format!("{e:#}"))
+            get(url, range, PATIENCE).map_err(|e| format!("{e:#}"))
         })
     }
 
     /// What HTTP serves of a file is this content.
     pub fn assert_streams(&self, id: &str, content: &Content) {
         let url = self.url(id);
-        let mut response = Browser::new(PATIENCE).open(&url, None).unwrap();
-        assert_eq!(response.status(), 200, "{url}");
-        let mut body = response.body_mut().as_reader();
+        let (answer, mut body) = open(&url, None, PATIENCE).unwrap();
+        assert_eq!(answer.status, 200, "{url}");
         content.clone().compare(&mut body).unwrap();
     }
 

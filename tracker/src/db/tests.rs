@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use db::{DatabaseUrl, DbError};
 use proto::{AppId, GroupName, UserId};

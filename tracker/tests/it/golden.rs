@@ -1,26 +1,13 @@
 //! The exchanges recorded from the C++ programs, against a running tracker.
 
-use serde_json::Value;
+use test_peers::recorded::exchange;
 
 use super::support::*;
 
-/// Request and response, recorded; the first of a command with such an outcome.
+/// Request and response, recorded.
 fn recorded(command: &str, ok: bool) -> (Vec<u8>, Vec<u8>) {
-    let frames = include_str!("../../../proto/tests/frames.json");
-    let frames: Vec<Value> = serde_json::from_str(frames).unwrap();
-    let is_it = |frame: &&Value| {
-        frame["server"] == "tracker" && frame["command"] == command && frame["ok"] == ok
-    };
-    let frame = frames.iter().find(is_it).unwrap();
-    (bytes(&frame["request"]), bytes(&frame["response"]))
-}
-
-fn bytes(hex: &Value) -> Vec<u8> {
-    let hex = hex.as_str().unwrap();
-    (0..hex.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
-        .collect()
+    let exchange = exchange("tracker", command, ok);
+    (exchange.request, exchange.response)
 }
 
 /// Label with its place, and value, of each line.

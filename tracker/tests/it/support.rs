@@ -1,22 +1,19 @@
 //! A tracker in this process, and clients that speak frames from addresses of their own.
 
-use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use daemon::status::StatusConfig;
 use db::DatabaseUrl;
+use proto::Fault;
 use proto::cluster::Cluster;
 use proto::group_list::{self, Group};
 use proto::report::Report;
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
-use proto::{Fault, HEAD_LEN, Head};
 use socket2::{Domain, Socket, Type};
+use test_peers::wire;
+use test_support::{PATIENCE, wait_for};
 use tracker::{Config, Tracker};
-
-/// Longest any of these tests waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn config(database: &Path) -> Config {
     Config {
@@ -50,31 +47,16 @@ impl Client {
         let ip = IpAddr::from([127, 0, 0, host]);
         socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
         socket.connect(&addr.into()).unwrap();
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client(stream)
+        Client(wire::with_timeouts(socket.into()))
     }
 
     /// Sends these bytes and takes one reply, head and body.
     pub fn exchange(&mut self, request: &[u8]) -> Vec<u8> {
-        self.0.write_all(request).unwrap();
-        let mut reply = vec![0; HEAD_LEN];
-        self.0.read_exact(&mut reply).unwrap();
-        let head = Head::decode(reply.first_chunk().unwrap());
-        reply.resize(HEAD_LEN + head.body_len as usize, 0);
-        self.0.read_exact(&mut reply[HEAD_LEN..]).unwrap();
-        reply
+        wire::exchange(&mut self.0, request)
     }
 
     pub fn call(&mut self, request: &TrackerRequest) -> Result<Vec<u8>, Fault> {
-        let reply = self.exchange(&request.encode());
-        let (head, body) = reply.split_at(HEAD_LEN);
-        if Head::decode(head.first_chunk().unwrap()).is_ok() {
-            Ok(body.to_vec())
-        } else {
-            Err(Fault::decode(body).unwrap())
-        }
+        wire::result_of(&self.exchange(&request.encode()))
     }
 
     pub fn join(&mut self, group: &str, port: u16) -> Result<Vec<u8>, Fault> {
@@ -119,14 +101,11 @@ impl Client {
         mut again: impl FnMut(&mut Client),
         wanted: impl Fn(&[Group]) -> bool,
     ) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let look = || {
             again(self);
             let groups = self.groups();
-            if wanted(&groups) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "still {groups:?}");
-        }
+            wanted(&groups).then_some(()).ok_or(format!("{groups:?}"))
+        };
+        wait_for("the groups", PATIENCE, look).unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use test_mariadb::Mariadb;
+use test_support::{PATIENCE, wait_for};
 
 use super::*;
 use crate::db::Binding;
@@ -75,14 +76,13 @@ fn tables_of_the_cpp_system_are_used() {
     );
     let done = init(&config).unwrap();
     assert_eq!(done.len(), 4, "{done:?}");
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let listed = loop {
-        match routes.groups() {
-            Ok(listed) => break listed,
-            Err(e) => assert!(e.is_awaited() && Instant::now() < deadline, "{e:?}"),
-        }
-        thread::park_timeout(Duration::from_millis(20));
-    };
+    let listed = wait_for("the groups", PATIENCE, || {
+        routes.groups().map_err(|e| {
+            assert!(e.is_awaited(), "{e:?}");
+            e.to_string()
+        })
+    });
+    let listed = listed.unwrap();
     // The group that could not be entered before is there.
     assert_eq!(listed, [group001.clone(), group002.clone()]);
     let bind = |name: &str| routes.bind(&app(), &user(name), &group002);

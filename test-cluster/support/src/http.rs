@@ -1,0 +1,229 @@
+//! An HTTP client: a connection that is kept, and answers as they come. [`get`] and [`open`] report
+//! failures; the methods of [`Browser`] panic on them.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use crate::PATIENCE;
+
+/// A connection to an HTTP server.
+#[derive(Debug)]
+pub struct Browser(TcpStream);
+
+/// An answer, its header names in lower case.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Such as 206.
+    pub status: u16,
+    /// Names and values of the header fields.
+    pub fields: Vec<(String, String)>,
+    /// The content, as far as it was read.
+    pub body: Vec<u8>,
+}
+
+/// The content of an answer, to be read piece by piece. An early end is an error.
+#[derive(Debug)]
+pub struct Body {
+    stream: TcpStream,
+    left: u64,
+}
+
+/// One GET of a path on a connection of its own.
+///
+/// # Panics
+/// There is no whole answer within a minute.
+pub fn page(addr: SocketAddr, path: &str) -> Answer {
+    browse(addr).ask("GET", path, &[])
+}
+
+/// A connection of its own.
+///
+/// # Panics
+/// The server does not listen.
+pub fn browse(addr: SocketAddr) -> Browser {
+    Browser::connect(addr, PATIENCE).expect("a connection")
+}
+
+/// Gets `http://ADDR/PATH`, or the `range` (`bytes=0-99`) of it. A status is no error. `patience`
+/// limits each wait.
+///
+/// # Errors
+/// No answer, or one that breaks off.
+pub fn get(url: &str, range: Option<&str>, patience: Duration) -> anyhow::Result<Answer> {
+    let (mut answer, mut body) = open(url, range, patience)?;
+    body.read_to_end(&mut answer.body)
+        .with_context(|| format!("{url} breaks off after {} bytes", answer.body.len()))?;
+    Ok(answer)
+}
+
+/// As [`get`], but leaves the content to be read.
+///
+/// # Errors
+/// No answer.
+pub fn open(url: &str, range: Option<&str>, patience: Duration) -> anyhow::Result<(Answer, Body)> {
+    let rest = url.strip_prefix("http://").context("an HTTP URL")?;
+    let (addr, path) = rest.split_at(rest.find('/').context("a path")?);
+    let ask = || -> anyhow::Result<(Answer, Body)> {
+        let mut browser = Browser::connect(addr.parse()?, patience)?;
+        let range: Vec<_> = range.map(|range| ("Range", range)).into_iter().collect();
+        browser.try_send("GET", path, &range)?;
+        let answer = browser.try_begin_answer()?;
+        let left = answer
+            .field("content-length")
+            .context("a length")?
+            .parse()?;
+        let stream = browser.0;
+        Ok((answer, Body { stream, left }))
+    };
+    ask().with_context(|| format!("GET {url}"))
+}
+
+impl Answer {
+    /// The value of a header field.
+    ///
+    /// # Panics
+    /// The field is there twice.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(n, _)| n == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} twice");
+        value
+    }
+
+    /// The content as text.
+    ///
+    /// # Panics
+    /// It is none.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+}
+
+impl Browser {
+    /// Connects. `patience` limits each wait for the server.
+    ///
+    /// # Errors
+    /// The server does not listen.
+    pub fn connect(addr: SocketAddr, patience: Duration) -> io::Result<Browser> {
+        let stream = TcpStream::connect_timeout(&addr, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        Ok(Browser(stream))
+    }
+
+    /// Sends a request and takes the answer.
+    ///
+    /// # Panics
+    /// As [`Browser::send`] and [`Browser::answer`].
+    pub fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send(method, path, fields);
+        self.answer(method)
+    }
+
+    /// Sends a request.
+    ///
+    /// # Panics
+    /// The connection is closed.
+    pub fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) {
+        self.try_send(method, path, fields).expect("a connection");
+    }
+
+    fn try_send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> io::Result<()> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n");
+        for (name, value) in fields {
+            request += &format!("{name}: {value}\r\n");
+        }
+        self.0.write_all((request + "\r\n").as_bytes())
+    }
+
+    /// Asks for a file and reads `len` bytes of the answer with its head, or all up to its end.
+    ///
+    /// # Panics
+    /// The connection breaks.
+    pub fn glance(mut self, path: &str, len: u64) -> Vec<u8> {
+        self.send("GET", path, &[]);
+        self.up_to(len)
+    }
+
+    /// Takes all bytes until the server closes the connection.
+    ///
+    /// # Panics
+    /// The connection breaks.
+    pub fn rest(self) -> Vec<u8> {
+        self.up_to(u64::MAX)
+    }
+
+    fn up_to(self, len: u64) -> Vec<u8> {
+        let mut read = Vec::new();
+        self.0.take(len).read_to_end(&mut read).expect("bytes");
+        read
+    }
+
+    /// Takes the answer to a request.
+    ///
+    /// # Panics
+    /// It is not whole, or has no length.
+    pub fn answer(&mut self, method: &str) -> Answer {
+        let mut answer = self.begin_answer();
+        let len = answer.field("content-length").expect("a length").parse();
+        if method != "HEAD" && answer.status != 304 {
+            answer.body = self.read(len.expect("a number"));
+        }
+        answer
+    }
+
+    /// Takes the next bytes of a body.
+    ///
+    /// # Panics
+    /// The connection breaks.
+    pub fn read(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.0.read_exact(&mut bytes).expect("the body");
+        bytes
+    }
+
+    /// Takes the head of an answer.
+    ///
+    /// # Panics
+    /// It is not whole.
+    pub fn begin_answer(&mut self) -> Answer {
+        self.try_begin_answer().expect("the head of an answer")
+    }
+
+    fn try_begin_answer(&mut self) -> anyhow::Result<Answer> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head)?;
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1));
+        let field = |line: &str| -> anyhow::Result<(String, String)> {
+            let (name, value) = line.split_once(": ").context("a header field")?;
+            Ok((name.to_lowercase(), value.to_owned()))
+        };
+        let answer = Answer {
+            status: status.context("a status")?.parse()?,
+            fields: lines.map(field).collect::<anyhow::Result<_>>()?,
+            body: Vec::new(),
+        };
+        ensure!(answer.field("transfer-encoding").is_none(), "it is chunked");
+        Ok(answer)
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let n = self.stream.read(&mut buffer[..len])?;
+        if n == 0 && len > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
