@@ -345,7 +345,14 @@ mod tests {
         let log = open(Kind::Access, &path);
         let line = [&[b'x'; 99][..], b"\n"].concat();
         let count = 3 * KEPT_MAX / line.len();
-        for _ in 0..count {
+        // More than a pipe holds: with these the thread that writes stands still.
+        let first = (128 << 10) / line.len();
+        for _ in 0..first {
+            log.push(&line);
+        }
+        let is_taken = || log.shared.pending.lock().lines.is_empty();
+        test_support::until("the thread takes the first lines", is_taken);
+        for _ in first..count {
             log.push(&line);
         }
         let pending = log.shared.pending.lock();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proto::{ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 
 use super::access::{Access, FaultLog, Status};
-use super::{Caller, Content, Reply, Service};
+use super::service::{Caller, Content, Reply, Service};
 use crate::transport::{
     Action, Inbox, Lane, Observer, OpenFile, Outgoing, Part, Peer, Protocol, Readiness, Receive,
     RequestName, Sent, Tally, Then,

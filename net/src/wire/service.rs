@@ -1,0 +1,82 @@
+//! What a daemon gives the protocol: a service, and what it returns.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use proto::{Fault, Request};
+
+use crate::transport::{Lane, OpenFile, PeerProbe};
+
+/// What a daemon does with its requests. Called on worker threads, many at a time.
+pub trait Service: Send + Sync + 'static {
+    /// The requests it takes.
+    type Request: Request;
+    /// What is remembered between the requests of one connection.
+    type Session: Default + Send + 'static;
+
+    /// File descriptors that a request may need besides its connection's.
+    const DESCRIPTORS: usize = 0;
+
+    /// Which workers serve a command.
+    fn lane(&self, _command: u8) -> Lane {
+        Lane::Slow
+    }
+
+    /// Serves one request. The frame turns what comes back into exactly one reply.
+    ///
+    /// # Errors
+    /// Goes to the client as a failure reply; the connection stays open.
+    fn call(
+        &self,
+        request: Self::Request,
+        caller: &mut Caller<'_, Self::Session>,
+    ) -> Result<Reply, Fault>;
+}
+
+/// Who asks.
+pub struct Caller<'a, S> {
+    /// The address of the other end.
+    pub peer: SocketAddr,
+    /// Tells whether that end still waits for the reply.
+    pub probe: PeerProbe,
+    /// What was remembered of the connection.
+    pub session: &'a mut S,
+}
+
+/// The answer of a service that succeeded.
+pub enum Reply {
+    /// A body of these bytes, or none.
+    Body(Vec<u8>),
+    /// A body that many replies share, such as a long list: a reply holds a reference to it, not a
+    /// copy, however slowly its client reads.
+    Shared(Arc<[u8]>),
+    /// A stretch of a file; `offset + len` must not be beyond its end.
+    File {
+        /// The open file.
+        file: Box<dyn OpenFile>,
+        /// First byte.
+        offset: u64,
+        /// Number of bytes.
+        len: u64,
+        /// What stands in front of it in the body.
+        before: Vec<u8>,
+    },
+    /// The content of the request has to be taken in first.
+    Content(Box<dyn Content>),
+}
+
+/// Takes the content of a request. Dropped without [`Content::finish`] when the client goes away in
+/// the middle: undo everything then.
+pub trait Content: Send {
+    /// The next bytes, in order; usually a mebibyte.
+    ///
+    /// # Errors
+    /// Ends the request: the client gets the fault, the rest of the content is not taken.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
+
+    /// All content is there: the reply's body.
+    ///
+    /// # Errors
+    /// Goes to the client as a failure reply; the connection stays open.
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, Fault>;
+}
