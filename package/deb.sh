@@ -40,7 +40,7 @@ sed -e "s/@VERSION@/$version/" \
     -e "s/@DATE@/$(LC_ALL=C date -uRd "@$SOURCE_DATE_EPOCH")/" package/debian/changelog |
     gzip -9nc >"$doc/changelog.gz"
 # README.md links to the other documents.
-cp -r package/debian/copyright README.md README.zh-CN.md ARCHITECTURE.md CHANGELOG.md docs "$doc"
+cp -r package/debian/copyright README.md README.zh-CN.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md docs "$doc"
 cp package/debian/README.Debian "$doc"
 ln -s CHANGELOG.md "$doc/NEWS"
 mkdir -p "$root/usr/share/lintian/overrides"
