@@ -297,6 +297,7 @@ mod tests {
     use std::fs::{self, OpenOptions};
     use std::io::{BufRead, BufReader};
 
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
@@ -350,8 +351,11 @@ mod tests {
         for _ in 0..first {
             log.push(&line);
         }
-        let is_taken = || log.shared.pending.lock().lines.is_empty();
-        test_support::until("the thread takes the first lines", is_taken);
+        let is_full = || {
+            let mut fds = [PollFd::new(pipe.as_ref().unwrap(), PollFlags::OUT)];
+            poll(&mut fds, Some(&Timespec::default())).unwrap() == 0
+        };
+        test_support::until("the pipe is full", is_full);
         for _ in first..count {
             log.push(&line);
         }
