@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use base::LogThrottle;
 use log::{debug, error, warn};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::{SockFilter, SockRef};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::congestion::Congestion;
 use super::connection::Connection;
@@ -21,23 +20,8 @@ use super::refuse::say_busy;
 use super::shared::Shared;
 use super::watch;
 
-/// Time for connections that are being made when the server stops.
-pub(crate) const HANDSHAKES: Duration = Duration::from_millis(250);
-/// Drops segments that open a connection (SYN without ACK, RFC 9293, 3.1) and no others: the filter
-/// of a listening socket sees each segment from its TCP header on.
-const NO_NEW: [SockFilter; 5] = [
-    // The flags are the byte at offset 13.
-    SockFilter::new(LOAD_BYTE, 0, 0, 13),
-    SockFilter::new(AND, 0, 0, 0x12),
-    SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0x02),
-    SockFilter::new(RETURN, 0, 0, 0),
-    SockFilter::new(RETURN, 0, 0, u32::MAX),
-];
-/// Instructions of the classic packet filter (linux/filter.h).
-const LOAD_BYTE: u16 = 0x30;
-const AND: u16 = 0x54;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
+/// Limit on accepting the backlog after a stop: a flood of connections must not delay the stop.
+pub(crate) const BACKLOG_TIME: Duration = Duration::from_millis(250);
 /// Wait after running out of descriptors or memory.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
@@ -52,22 +36,20 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
         seldom: LogThrottle::default(),
     };
     while !shared.is_stopping() {
-        wait(&desk.listener, Some(shared.bell.as_fd()), None);
+        wait(&desk.listener, shared.bell.as_fd());
         desk.accept_until(|| shared.is_stopping());
     }
     desk.drain();
 }
 
-/// Until somebody connects, the bell is rung or the time has passed.
-fn wait(listener: &TcpListener, bell: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> bool {
-    let timeout = limit.map(|limit| Timespec {
-        tv_sec: limit.as_secs().cast_signed(),
-        tv_nsec: limit.subsec_nanos().into(),
-    });
-    let mut fds = vec![PollFd::new(listener, PollFlags::IN)];
-    fds.extend(bell.map(|bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)));
-    // An error is one of the listener's, which the next accept tells; a signal, none.
-    !matches!(poll(&mut fds, timeout.as_ref()), Ok(0))
+/// Waits until a client connects or the server stops.
+fn wait(listener: &TcpListener, bell: BorrowedFd<'_>) {
+    let mut fds = [
+        PollFd::new(listener, PollFlags::IN),
+        PollFd::from_borrowed_fd(bell, PollFlags::IN),
+    ];
+    // The next accept reports an error of the listener; a signal is not an error.
+    let _ = poll(&mut fds, None);
 }
 
 struct Desk<'a, P: Protocol> {
@@ -127,21 +109,12 @@ impl<P: Protocol> Desk<'_, P> {
         }
     }
 
-    /// A listener that is closed resets those whom the kernel has connected and nobody has
-    /// accepted. So nobody new is let in, those who are in the middle of it get time, and then it
-    /// is closed. Who was not let in tries again after a second by itself, and is refused.
+    /// Accepts the connections in the backlog, then closes the listener. The kernel resets a
+    /// connection that it completes in between; its client then asks another server, as it does
+    /// after a refusal.
     fn drain(mut self) {
-        if let Err(e) = SockRef::from(&self.listener).attach_filter(&NO_NEW) {
-            debug!("new connections come in until the end: {e}");
-        }
-        let end = Instant::now() + HANDSHAKES;
-        loop {
-            self.accept_until(|| Instant::now() >= end);
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || !wait(&self.listener, None, Some(left)) {
-                return;
-            }
-        }
+        let end = Instant::now() + BACKLOG_TIME;
+        self.accept_until(|| Instant::now() >= end);
     }
 }
 

@@ -104,8 +104,8 @@ impl Server {
     pub fn shutdown(self) {
         let deadline = Instant::now() + self.control.stop_timeout();
         self.control.begin_stop();
-        // The accept thread lets in who is connected already: they are waited for below.
-        let accept_end = Instant::now() + listener::HANDSHAKES + ABORT_TIME;
+        // The accept thread first accepts the backlog; those connections are waited for below.
+        let accept_end = Instant::now() + listener::BACKLOG_TIME + ABORT_TIME;
         let mut stuck = thread::join_until([self.accepter], accept_end);
         self.control.wake();
         if !self.control.wait_empty(deadline) {
