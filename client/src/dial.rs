@@ -9,12 +9,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{ConnectionConfig, Error};
 
-/// What begins like this paces, with a timer for every 64 KiB or so, which costs more than sending
-/// them.
-const PACING: &[u8] = b"bbr";
-/// Does not pace, is in every kernel, and may be used by everybody.
-const UNPACED: &[u8] = b"reno";
-
 /// The least time for one of several addresses, as far as there is so much.
 const ADDRESS_TIME_MIN: Duration = Duration::from_secs(1);
 
@@ -60,9 +54,6 @@ fn share(left: Duration, n: usize) -> Duration {
 
 fn dial(peer: SocketAddr, time: Duration, config: &ConnectionConfig) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
-    if peer.ip().to_canonical().is_loopback() {
-        stop_pacing(&socket);
-    }
     if let Some(ip) = config.bind {
         socket.bind(&local(ip, peer).into())?;
     }
@@ -85,16 +76,5 @@ fn local(ip: IpAddr, peer: SocketAddr) -> SocketAddr {
             SocketAddrV6::new(ip, 0, 0, peer.scope_id()).into()
         }
         (ip, _) => SocketAddr::new(ip, 0),
-    }
-}
-
-/// For a connection that will not leave this machine: it has no network to be gentle to.
-fn stop_pacing(socket: &Socket) {
-    if socket
-        .tcp_congestion()
-        .is_ok_and(|name| name.starts_with(PACING))
-    {
-        // Where it is refused it is slower, and no worse.
-        let _ = socket.set_tcp_congestion(UNPACED);
     }
 }

@@ -11,7 +11,6 @@ use base::LogThrottle;
 use log::{debug, error, warn};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::congestion::Congestion;
 use super::connection::Connection;
 use super::limit::Client;
 use super::observer::NetEvent;
@@ -30,7 +29,6 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
     let mut desk = Desk {
         shared,
         listener,
-        congestion: Congestion::of_system(),
         ids: 1..,
         scratch: vec![0; P::REQUEST_MAX],
         seldom: LogThrottle::default(),
@@ -55,7 +53,6 @@ fn wait(listener: &TcpListener, bell: BorrowedFd<'_>) {
 struct Desk<'a, P: Protocol> {
     shared: &'a Arc<Shared<P>>,
     listener: TcpListener,
-    congestion: Congestion,
     ids: RangeFrom<u64>,
     /// Room for a request.
     scratch: Vec<u8>,
@@ -78,7 +75,6 @@ impl<P: Protocol> Desk<'_, P> {
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.shared.observer().event(NetEvent::Accepted);
-        self.congestion.assign(&stream, peer);
         let id = self.ids.next().unwrap_or(u64::MAX);
         match admit(self.shared, stream, peer, id) {
             Ok(connection) => self.begin(connection),

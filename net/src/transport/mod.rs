@@ -18,7 +18,6 @@
 
 mod admission;
 mod ahead;
-mod congestion;
 mod connection;
 mod evict;
 mod lane;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
-use super::{ahead, congestion};
+use super::ahead;
 
 /// Connections the kernel completes before they are accepted.
 const BACKLOG: i32 = 4096;
@@ -37,7 +37,6 @@ impl Port {
             .with_interval(KEEPALIVE_EVERY);
         socket.set_tcp_keepalive(&keepalive)?;
         socket.set_tcp_notsent_lowat(ahead::LITTLE)?;
-        congestion::prepare(&socket);
         socket.bind(&addr.into())?;
         let addr = socket.local_addr()?.as_socket();
         let addr = addr.ok_or_else(|| io::Error::other("the socket has no IP address"))?;
