@@ -34,4 +34,4 @@ pub mod status;
 pub use host::hostname;
 pub use ports::Ports;
 pub use process::{ProcessConfig, Umask};
-pub use run::{DaemonConfig, Job, Life, command, job_done, run};
+pub use run::{DaemonConfig, DaemonHandle, Job, command, job_done, run};

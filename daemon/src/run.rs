@@ -83,14 +83,14 @@ pub fn job_done(lines: Vec<String>, out: &mut dyn Write) -> anyhow::Result<ExitC
 }
 
 /// What a daemon is told by its operator while it runs, and tells whoever started it.
-pub struct Life<C> {
+pub struct DaemonHandle<C> {
     stop: Stop,
     hangups: Receiver<()>,
     notifier: Notifier,
     reloader: Reloader<C>,
 }
 
-impl<C: DaemonConfig> Life<C> {
+impl<C: DaemonConfig> DaemonHandle<C> {
     /// Tells whoever started the daemon that it serves, and returns when it has to stop (SIGTERM,
     /// SIGINT). On SIGHUP the configuration is read anew, and `reload` takes on what of it is
     /// [`DaemonConfig::RELOADED`]; when that fails the daemon goes on as it was.
@@ -137,7 +137,7 @@ fn job_flags<C: DaemonConfig>() -> Vec<JobFlag> {
     C::jobs().iter().map(|job| job.flag).collect()
 }
 
-/// Runs the daemon `name`. `serve` gets the checked settings, starts, calls [`Life::serve`] and
+/// Runs the daemon `name`. `serve` gets the checked settings, starts, calls [`DaemonHandle::serve`] and
 /// closes everything when that returns. Errors are logged and told to the standard error. The exit
 /// code is
 /// - 0: stopped in order (with `--daemon`: it serves in the background);
@@ -147,7 +147,7 @@ fn job_flags<C: DaemonConfig>() -> Vec<JobFlag> {
 pub fn run<C: DaemonConfig>(
     name: &'static str,
     about: &'static str,
-    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
+    serve: impl FnOnce(C, &mut DaemonHandle<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
     let flags = job_flags::<C>();
     match Args::parse_for(name, about, env!("CARGO_PKG_VERSION"), &flags) {
@@ -171,7 +171,7 @@ fn run_in_background(name: &str) -> ExitCode {
 fn run_with<C: DaemonConfig>(
     name: &str,
     args: &Args,
-    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
+    serve: impl FnOnce(C, &mut DaemonHandle<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
     if background::is_background() {
         background::leave_terminal();
@@ -235,7 +235,7 @@ fn live<C: DaemonConfig>(
     name: &str,
     config: C,
     args: &Args,
-    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
+    serve: impl FnOnce(C, &mut DaemonHandle<C>) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     check_log(config.log(), background::is_background())?;
     // Before the working folder changes.
@@ -269,7 +269,7 @@ fn run_logged<C: DaemonConfig>(
     name: &str,
     config: C,
     reloader: Reloader<C>,
-    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
+    serve: impl FnOnce(C, &mut DaemonHandle<C>) -> anyhow::Result<()>,
 ) -> ExitCode {
     let log = reloader.log();
     let ended = run_signalled(config, reloader, serve);
@@ -295,20 +295,20 @@ fn run_logged<C: DaemonConfig>(
 fn run_signalled<C: DaemonConfig>(
     config: C,
     reloader: Reloader<C>,
-    serve: impl FnOnce(C, &mut Life<C>) -> anyhow::Result<()>,
+    serve: impl FnOnce(C, &mut DaemonHandle<C>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let stop = Stop::new();
     // Two that come before one was served are one.
     let (hangup, hangups) = bounded(1);
     let hooks = on_hangup(reloader.log(), hangup);
     let signals = signals::install(&stop, hooks).context("cannot handle signals")?;
-    let mut life = Life {
+    let mut handle = DaemonHandle {
         stop,
         hangups,
         notifier: Notifier::from_env(),
         reloader,
     };
-    let result = serve(config, &mut life);
+    let result = serve(config, &mut handle);
     // Open until here: a second signal ends a stop that hangs.
     signals.close();
     result

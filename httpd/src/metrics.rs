@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::LogThrottle;
 use client::Error;
 use daemon::metrics::{CacheMetrics, IntCounter, Metrics, Page};
-use daemon::status::{Health, Subject};
+use daemon::status::{Health, StatusSource};
 use log::warn;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ pub(crate) struct Shown {
     pub(crate) trackers: Trackers,
 }
 
-impl Subject for Shown {
+impl StatusSource for Shown {
     fn health(&self, health: &mut Health) {
         self.trackers.health(health);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use base::{Stop, Ticker, thread};
 use daemon::status::StatusPort;
-use daemon::{Life, Ports};
+use daemon::{DaemonHandle, Ports};
 use net::Server;
 use net::http::{Http, TrustedProxies};
 
@@ -36,10 +36,10 @@ pub struct Httpd {
 ///
 /// # Errors
 /// It cannot start; the error says why.
-pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
+pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
     let httpd = Httpd::start(&config)?;
-    httpd.metrics.frame.adopt(life.lost_log_lines());
-    life.serve(|config| {
+    httpd.metrics.frame.adopt(handle.lost_log_lines());
+    handle.serve(|config| {
         httpd.reload(config);
         Ok(())
     });

@@ -9,7 +9,7 @@ use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use db::{DatabaseUrl, MysqlConfig};
 use net::ServerConfig;
-use net::allowed::{Allowed, Network};
+use net::allowed::{AllowedHosts, Network};
 use proto::Hostname;
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,7 @@ impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
-        Allowed::check_list(&self.allow_hosts)?;
+        AllowedHosts::check_list(&self.allow_hosts)?;
         check_nonzero("keys_max", self.keys_max == 0)?;
         check_nonzero("rows_max", self.rows_max == 0)?;
         check_nonzero("new_keys_per_address", self.new_keys_per_address == 0)?;

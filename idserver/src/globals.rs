@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use net::allowed::Allowed;
+use net::allowed::AllowedHosts;
 
 use crate::config::Config;
 use crate::db::{self, Ids};
@@ -14,7 +14,7 @@ use crate::newcomers::Newcomers;
 pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
-    pub(crate) allowed: Allowed,
+    pub(crate) allowed: AllowedHosts,
     pub(crate) newcomers: Newcomers,
     pub(crate) ids: Box<dyn Ids>,
     pub(crate) metrics: IdMetrics,
@@ -31,7 +31,7 @@ impl Globals {
     pub(crate) fn new(config: Config, ids: Box<dyn Ids>) -> Globals {
         Globals {
             keys: Keys::new(config.keys_max),
-            allowed: Allowed::new(config.allow_hosts.clone()),
+            allowed: AllowedHosts::new(config.allow_hosts.clone()),
             newcomers: Newcomers::new(&config),
             ids,
             metrics: IdMetrics::default(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daemon::metrics::{IntCounter, Metrics, Page};
-use daemon::status::{Health, Subject, measure_database};
+use daemon::status::{Health, StatusSource, measure_database};
 use proto::idserver::IdRequest;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ impl Default for IdMetrics {
 /// What the status port shows.
 pub(crate) struct Shown(pub(crate) Arc<Globals>);
 
-impl Subject for Shown {
+impl StatusSource for Shown {
     fn health(&self, health: &mut Health) {
         health.needs_database(self.0.ids.availability().full());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use daemon::status::StatusPort;
-use daemon::{Life, Ports};
+use daemon::{DaemonHandle, Ports};
 use net::Server;
 use net::wire::Wire;
 
@@ -25,10 +25,14 @@ pub struct Idserver {
 ///
 /// # Errors
 /// It cannot start; the error says why.
-pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
+pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
     let idserver = Idserver::start(config)?;
-    idserver.globals.metrics.frame.adopt(life.lost_log_lines());
-    life.serve(|config| {
+    idserver
+        .globals
+        .metrics
+        .frame
+        .adopt(handle.lost_log_lines());
+    handle.serve(|config| {
         idserver.reload(config);
         Ok(())
     });

@@ -17,7 +17,7 @@ const KEY_MIN: usize = 16;
 
 /// The key of the administrators, read from its file for each order: a new one counts at once.
 #[derive(Debug)]
-pub struct Guard {
+pub struct OrderVerifier {
     key_file: RwLock<Option<PathBuf>>,
     /// Anybody may try.
     log: LogThrottle<Refused>,
@@ -34,10 +34,10 @@ enum Refused {
 #[derive(Debug, Default)]
 pub struct Challenge(Option<Nonce>);
 
-impl Guard {
+impl OrderVerifier {
     /// Reads the key from this file; without one every order is refused.
-    pub fn new(key_file: Option<PathBuf>) -> Guard {
-        Guard {
+    pub fn new(key_file: Option<PathBuf>) -> OrderVerifier {
+        OrderVerifier {
             key_file: RwLock::new(key_file),
             log: LogThrottle::default(),
         }
@@ -139,8 +139,8 @@ mod tests {
         let path = folder.path().join("key");
         fs::write(&path, [KEY, b"\n"].concat()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        Guard::check(Some(&path)).unwrap();
-        let guard = Guard::new(Some(path.clone()));
+        OrderVerifier::check(Some(&path)).unwrap();
+        let guard = OrderVerifier::new(Some(path.clone()));
         let order = StorageOrder::Drain {
             level: Drain::Uploads,
         };
@@ -152,16 +152,16 @@ mod tests {
             assert_eq!(result.unwrap_err().code, ErrorCode::Forbidden);
         };
         refused(guard.open(&early, &names, &mut challenge, peer()));
-        let nonce = Guard::challenge(&mut challenge);
+        let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         assert_eq!(
             guard.open(&signed, &names, &mut challenge, peer()),
             Ok(order.clone())
         );
         refused(guard.open(&signed, &names, &mut challenge, peer()));
-        Guard::challenge(&mut challenge);
+        OrderVerifier::challenge(&mut challenge);
         refused(guard.open(&signed, &names, &mut challenge, peer()));
-        let nonce = Guard::challenge(&mut challenge);
+        let nonce = OrderVerifier::challenge(&mut challenge);
         refused(guard.open(
             &Signed::new(&order, &me, b"0123456789abcdeX", &nonce),
             &names,
@@ -169,33 +169,33 @@ mod tests {
             peer(),
         ));
         // What trackers tell of it is as good a name.
-        let nonce = Guard::challenge(&mut challenge);
+        let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me.digest(), KEY, &nonce);
         assert_eq!(
             guard.open(&signed, &names, &mut challenge, peer()),
             Ok(order.clone())
         );
         // Nor is one obeyed that another storage was told and passes on.
-        let nonce = Guard::challenge(&mut challenge);
+        let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &another, KEY, &nonce);
         refused(guard.open(&signed, &names, &mut challenge, peer()));
         // An order for another kind of server is none.
-        let nonce = Guard::challenge(&mut challenge);
+        let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         let other: Result<TrackerOrder, Fault> = guard.open(&signed, &[()], &mut challenge, peer());
         assert_eq!(other.unwrap_err().code, ErrorCode::Forbidden);
-        let nonce = Guard::challenge(&mut challenge);
+        let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         guard.reload(None);
         refused(guard.open(&signed, &names, &mut challenge, peer()));
         guard.reload(Some(path.clone()));
-        let nonce = Guard::challenge(&mut challenge);
+        let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         assert_eq!(
             guard.open(&signed, &names, &mut challenge, peer()),
             Ok(order.clone())
         );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
-        assert!(Guard::check(Some(&path)).is_err());
+        assert!(OrderVerifier::check(Some(&path)).is_err());
     }
 }

@@ -92,12 +92,12 @@ impl fmt::Display for Network {
 
 /// The `allow_hosts` of a running daemon.
 #[derive(Debug)]
-pub struct Allowed(RwLock<Vec<Network>>);
+pub struct AllowedHosts(RwLock<Vec<Network>>);
 
-impl Allowed {
+impl AllowedHosts {
     /// These are in it.
-    pub fn new(networks: Vec<Network>) -> Allowed {
-        Allowed(RwLock::new(networks))
+    pub fn new(networks: Vec<Network>) -> AllowedHosts {
+        AllowedHosts(RwLock::new(networks))
     }
 
     /// Refuses a list that lets nobody in.
@@ -139,7 +139,7 @@ mod tests {
         let list = ["10.1.2.0/23", "192.0.2.7", "2001:db8::/33"];
         let networks: [Network; 3] = list.map(|text| text.parse().unwrap());
         assert_eq!(networks.clone().map(|n: Network| n.to_string()), list);
-        let allowed = Allowed::new(networks.to_vec());
+        let allowed = AllowedHosts::new(networks.to_vec());
         let is = |ip: &str| allowed.check(ip.parse().unwrap()).is_ok();
         for ip in [
             "10.1.2.0",
@@ -192,6 +192,6 @@ mod tests {
             let told = text.parse::<Network>().unwrap_err();
             assert!(told.contains(text), "{told}");
         }
-        assert!(Allowed::check_list(&[]).is_err());
+        assert!(AllowedHosts::check_list(&[]).is_err());
     }
 }

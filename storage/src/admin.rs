@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
-use net::Lane;
+use net::WorkerPool;
 use net::wire::Reply;
 use proto::admin::{FilePlace, StorageOrder, UserBarred, UserFile, encode_reply};
 use proto::report::Drain;
@@ -96,7 +96,9 @@ fn find(globals: &Globals, key: &FileKey) -> Result<FilePlace, Fault> {
         Fault::new(ErrorCode::NotFound, message)
     })?;
     globals.foreign.check(globals, key, row.group.as_deref())?;
-    let on_disk = globals.paths.find(&row.path, Visitor::Worker(Lane::Slow));
+    let on_disk = globals
+        .paths
+        .find(&row.path, Visitor::Worker(WorkerPool::Slow));
     Ok(FilePlace {
         table: format!("t_file_{:02}", file_table(&key.user)),
         size: row.size,

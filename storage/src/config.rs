@@ -13,8 +13,8 @@ use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use db::{DatabaseUrl, MysqlConfig, Synchronous};
 use net::ServerConfig;
-use net::admin::Guard;
-use net::allowed::{Allowed, Network};
+use net::admin::OrderVerifier;
+use net::allowed::{AllowedHosts, Network};
 use proto::{Address, GroupName, Hostname, IdKey};
 use serde::{Deserialize, Serialize};
 
@@ -215,8 +215,8 @@ impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
-        Guard::check(self.admin_key_file.as_deref())?;
-        Allowed::check_list(&self.allow_hosts)?;
+        OrderVerifier::check(self.admin_key_file.as_deref())?;
+        AllowedHosts::check_list(&self.allow_hosts)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;

@@ -3,7 +3,7 @@
 
 use db::DbError;
 use log::error;
-use net::Lane;
+use net::WorkerPool;
 use proto::{ErrorCode, Fault, FileKey};
 
 use crate::db::{Change, Deletion, StoredRow};
@@ -14,7 +14,7 @@ use crate::requester::{Requester, not_wanted};
 use crate::service::{damaged, not_found};
 use crate::upload;
 
-const WORKER: Visitor = Visitor::Worker(Lane::Slow);
+const WORKER: Visitor = Visitor::Worker(WorkerPool::Slow);
 
 /// Removes a file, or finishes a deletion that was cut short.
 ///

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use net::{Lane, ServerConfig};
+use net::{ServerConfig, WorkerPool};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Files that wait to be closed; more are closed by whoever drops them.
@@ -18,7 +18,7 @@ const CLOSING_MAX: usize = 65_536;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visitor {
     /// A worker: only so many are let in.
-    Worker(Lane),
+    Worker(WorkerPool),
     /// A thread that serves nobody.
     Chore,
 }
@@ -104,10 +104,10 @@ fn admitted(workers: u32) -> usize {
     (workers - (workers / 4).max(1).min(workers)).max(1)
 }
 
-fn index(lane: Lane) -> usize {
+fn index(lane: WorkerPool) -> usize {
     match lane {
-        Lane::Slow => 0,
-        Lane::Fast => 1,
+        WorkerPool::Slow => 0,
+        WorkerPool::Fast => 1,
     }
 }
 
@@ -121,7 +121,7 @@ impl Gate {
     }
 
     /// Lets a worker in if that takes no waiting.
-    fn enter_now(&self, lane: Lane) -> io::Result<Pass> {
+    fn enter_now(&self, lane: WorkerPool) -> io::Result<Pass> {
         self.enter_until(Visitor::Worker(lane), Instant::now())
     }
 
@@ -210,7 +210,7 @@ impl Gate {
     /// Closes a file without waiting for the disk: some file systems write on closing. What would
     /// have to wait is left to the thread in [`Gate::close_files`].
     fn close(&self, file: File) {
-        if let Ok(_pass) = self.enter_now(Lane::Slow) {
+        if let Ok(_pass) = self.enter_now(WorkerPool::Slow) {
             drop(file);
             return;
         }
@@ -297,7 +297,7 @@ impl GatedFile {
     /// # Errors
     /// As [`Gate::enter`].
     pub(crate) fn enter(&self) -> io::Result<Pass> {
-        self.gate.enter(Visitor::Worker(Lane::Slow))
+        self.gate.enter(Visitor::Worker(WorkerPool::Slow))
     }
 
     /// The same if that takes no waiting.
@@ -305,7 +305,7 @@ impl GatedFile {
     /// # Errors
     /// As [`Gate::enter`].
     pub(crate) fn enter_now(&self) -> io::Result<Pass> {
-        self.gate.enter_now(Lane::Slow)
+        self.gate.enter_now(WorkerPool::Slow)
     }
 
     /// The file; only for those inside, and not after [`GatedFile::close`].

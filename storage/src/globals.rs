@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 use log::warn;
-use net::admin::Guard;
-use net::allowed::Allowed;
+use net::admin::OrderVerifier;
+use net::allowed::AllowedHosts;
 
 use crate::barred::Barred;
 use crate::cache::Rows;
@@ -35,8 +35,8 @@ const NUMBER_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
-    pub(crate) guard: Guard,
-    pub(crate) allowed: Allowed,
+    pub(crate) guard: OrderVerifier,
+    pub(crate) allowed: AllowedHosts,
     pub(crate) barred: Barred,
     pub(crate) paths: StorePaths,
     pub(crate) numbers: Numbers,
@@ -67,8 +67,8 @@ impl Globals {
         }
         Ok(Arc::new(Globals {
             identity,
-            guard: Guard::new(config.admin_key_file.clone()),
-            allowed: Allowed::new(config.allow_hosts.clone()),
+            guard: OrderVerifier::new(config.admin_key_file.clone()),
+            allowed: AllowedHosts::new(config.allow_hosts.clone()),
             barred: Barred::default(),
             paths,
             numbers: Numbers::new(ids(&config)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daemon::metrics::{CacheMetrics, IntCounter, Metrics, Page};
-use daemon::status::{Health, Subject, measure_database};
+use daemon::status::{Health, StatusSource, measure_database};
 use net::Connections;
 use proto::report::{Drain, Idserver, Report, Space, StorePath};
 use proto::storage::StorageRequest;
@@ -69,7 +69,7 @@ impl Shown {
     }
 }
 
-impl Subject for Shown {
+impl StatusSource for Shown {
     fn health(&self, health: &mut Health) {
         health.needs_database(self.globals.files.availability().full());
         self.globals.ties.health(health);

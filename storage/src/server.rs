@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use base::thread;
 use daemon::status::StatusPort;
-use daemon::{Life, Ports};
+use daemon::{DaemonHandle, Ports};
 use net::Server;
 use net::wire::Wire;
 
@@ -35,10 +35,10 @@ pub struct Storage {
 ///
 /// # Errors
 /// It cannot start; the error says why.
-pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
+pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
     let mut storage = Storage::start(config)?;
-    storage.globals.metrics.frame.adopt(life.lost_log_lines());
-    life.serve(|config| storage.reload(config));
+    storage.globals.metrics.frame.adopt(handle.lost_log_lines());
+    handle.serve(|config| storage.reload(config));
     storage.shutdown();
     Ok(())
 }

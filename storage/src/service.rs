@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use net::Lane;
-use net::admin::{Challenge, Guard};
+use net::WorkerPool;
+use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
 use proto::storage::{
     ADMIN, DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD,
@@ -59,7 +59,7 @@ impl StorageService {
 
     /// 'Up to the end' and the rest of a file that has none are both a length of 0.
     fn download(&self, download: &Download) -> Result<Reply, Fault> {
-        let (row, (file, size)) = self.with_file(&download.key, Lane::Slow, file::open)?;
+        let (row, (file, size)) = self.with_file(&download.key, WorkerPool::Slow, file::open)?;
         self.check_size(&download.key, &row, size)?;
         let file = self.sent(file, &download.key, row);
         let Download {
@@ -78,7 +78,7 @@ impl StorageService {
     }
 
     fn read(&self, Read { key, span }: &Read) -> Result<Reply, Fault> {
-        let (row, (file, size)) = self.with_file(key, Lane::Slow, file::open)?;
+        let (row, (file, size)) = self.with_file(key, WorkerPool::Slow, file::open)?;
         self.check_size(key, &row, size)?;
         let (offset, len) = span.within(size);
         let stat = stat_of(&row, size).encode();
@@ -95,7 +95,7 @@ impl StorageService {
     }
 
     fn stat(&self, key: &FileKey) -> Result<FileStat, Fault> {
-        let (row, size) = self.with_file(key, Lane::Fast, file::size)?;
+        let (row, size) = self.with_file(key, WorkerPool::Fast, file::size)?;
         self.check_size(key, &row, size)?;
         Ok(stat_of(&row, size))
     }
@@ -106,7 +106,7 @@ impl StorageService {
     fn with_file<T>(
         &self,
         key: &FileKey,
-        lane: Lane,
+        lane: WorkerPool,
         act: impl Fn(&Place) -> io::Result<T>,
     ) -> Result<(FileRow, T), Fault> {
         let act = |path: &str| match self.globals.paths.find(path, Visitor::Worker(lane)) {
@@ -178,10 +178,10 @@ impl Service for StorageService {
     /// A file, and the folder it is made in.
     const DESCRIPTORS: usize = 2;
 
-    fn lane(&self, command: u8) -> Lane {
+    fn pool(&self, command: u8) -> WorkerPool {
         match command {
-            UPLOAD | DOWNLOAD | DELETE | READ | ADMIN => Lane::Slow,
-            _ => Lane::Fast,
+            UPLOAD | DOWNLOAD | DELETE | READ | ADMIN => WorkerPool::Slow,
+            _ => WorkerPool::Fast,
         }
     }
 
@@ -193,7 +193,7 @@ impl Service for StorageService {
         self.globals.allowed.check(caller.peer.ip())?;
         let reply = match request {
             StorageRequest::Challenge => {
-                let nonce = Guard::challenge(caller.session);
+                let nonce = OrderVerifier::challenge(caller.session);
                 Ok(Reply::Body(nonce.to_vec()))
             }
             StorageRequest::Admin(signed) => {

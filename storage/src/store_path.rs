@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use log::{error, info, warn};
-use net::Lane;
+use net::WorkerPool;
 use parking_lot::Mutex;
 use proto::{ErrorCode, Fault, GroupName, IdKey};
 
@@ -230,7 +230,7 @@ impl StorePath {
             return Err(Fault::new(code, text));
         }
         let promised = self
-            .enter(Visitor::Worker(Lane::Slow))
+            .enter(Visitor::Worker(WorkerPool::Slow))
             .and_then(|(folder, _pass)| self.ledger.promise(folder, size, address));
         match promised {
             Ok(Ok(promise)) => Ok(promise),

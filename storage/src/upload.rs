@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use db::DbError;
 use log::warn;
-use net::Lane;
+use net::WorkerPool;
 use net::wire::Content;
 use proto::storage::Upload;
 use proto::storage_path::storage_path;
@@ -31,7 +31,7 @@ use crate::writer::{NewFile, WriteError};
 const SMALL: u64 = 64 << 10;
 /// Most paths that are tried for a file.
 const PATHS_MAX: usize = 16;
-const WORKER: Visitor = Visitor::Worker(Lane::Slow);
+const WORKER: Visitor = Visitor::Worker(WorkerPool::Slow);
 
 /// Content that comes in. Dropping it before the end removes what was written.
 pub(crate) struct Incoming {

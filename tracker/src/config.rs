@@ -12,8 +12,8 @@ use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use db::{DatabaseUrl, MysqlConfig};
 use net::ServerConfig;
-use net::admin::Guard;
-use net::allowed::{Allowed, Network};
+use net::admin::OrderVerifier;
+use net::allowed::{AllowedHosts, Network};
 use net::quota::Limits;
 use proto::{AppId, GroupName, Hostname};
 use serde::{Deserialize, Serialize};
@@ -156,8 +156,8 @@ impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
-        Guard::check(self.admin_key_file.as_deref())?;
-        Allowed::check_list(&self.allow_hosts)?;
+        OrderVerifier::check(self.admin_key_file.as_deref())?;
+        AllowedHosts::check_list(&self.allow_hosts)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("check_interval", self.check_interval.is_zero())?;
         check_nonzero("members_max", self.members_max == 0)?;

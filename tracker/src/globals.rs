@@ -7,8 +7,8 @@ use std::time::Instant;
 use ::db::DbError;
 use anyhow::Context;
 use log::{debug, info};
-use net::admin::Guard;
-use net::allowed::Allowed;
+use net::admin::OrderVerifier;
+use net::allowed::AllowedHosts;
 use net::quota::Quota;
 use parking_lot::{Mutex, RwLock};
 use proto::{AppId, ClusterId, GroupName};
@@ -35,8 +35,8 @@ pub(crate) struct Globals {
     /// Storages that may not join.
     pub(crate) refusals: Mutex<Refusals>,
     /// In front of the orders of administrators.
-    pub(crate) guard: Guard,
-    pub(crate) allowed: Allowed,
+    pub(crate) guard: OrderVerifier,
+    pub(crate) allowed: AllowedHosts,
     pub(crate) routes: Box<dyn Routes>,
     /// In front of the database.
     pub(crate) gate: Gate,
@@ -106,8 +106,8 @@ impl Globals {
             }),
             wanted: Mutex::default(),
             refusals: Mutex::default(),
-            guard: Guard::new(config.admin_key_file.clone()),
-            allowed: Allowed::new(config.allow_hosts.clone()),
+            guard: OrderVerifier::new(config.admin_key_file.clone()),
+            allowed: AllowedHosts::new(config.allow_hosts.clone()),
             routes,
             gate: Gate::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use daemon::metrics::{CacheMetrics, IntCounter, Metrics, Page};
-use daemon::status::{Health, Subject, measure_database};
+use daemon::status::{Health, StatusSource, measure_database};
 use proto::GroupName;
 use proto::tracker::TrackerRequest;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Default for TrackerMetrics {
 /// What the status port shows.
 pub(crate) struct Shown(pub(crate) Arc<Globals>);
 
-impl Subject for Shown {
+impl StatusSource for Shown {
     fn health(&self, health: &mut Health) {
         health.needs_database(self.0.routes.availability().full());
         if let Some(why) = self.0.foreign_database() {

@@ -8,7 +8,7 @@ use anyhow::Context;
 use base::thread::{self, Thread};
 use base::{Stop, Ticker};
 use daemon::status::StatusPort;
-use daemon::{Life, Ports};
+use daemon::{DaemonHandle, Ports};
 use net::Server;
 use net::wire::Wire;
 
@@ -35,10 +35,10 @@ pub struct Tracker {
 ///
 /// # Errors
 /// It cannot start; the error says why.
-pub fn run(config: Config, life: &mut Life<Config>) -> anyhow::Result<()> {
+pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
     let tracker = Tracker::start(config)?;
-    tracker.globals.metrics.frame.adopt(life.lost_log_lines());
-    life.serve(|config| {
+    tracker.globals.metrics.frame.adopt(handle.lost_log_lines());
+    handle.serve(|config| {
         tracker.reload(config);
         Ok(())
     });

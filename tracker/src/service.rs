@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use log::{info, warn};
-use net::Lane;
-use net::admin::{Challenge, Guard};
+use net::WorkerPool;
+use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
 use proto::hello::{Hello, Welcome};
 use proto::report::Report;
@@ -269,10 +269,10 @@ impl Service for TrackerService {
     type Session = Session;
 
     /// SADDRS and LOOKUP may wait for the database, and the lists may be long.
-    fn lane(&self, command: u8) -> Lane {
+    fn pool(&self, command: u8) -> WorkerPool {
         match command {
-            SADDRS | LOOKUP | GROUPS | CLUSTER | ADMIN => Lane::Slow,
-            _ => Lane::Fast,
+            SADDRS | LOOKUP | GROUPS | CLUSTER | ADMIN => WorkerPool::Slow,
+            _ => WorkerPool::Fast,
         }
     }
 
@@ -303,7 +303,9 @@ impl Service for TrackerService {
                 let reply = self.router.route(saddrs, ip_of(peer), Purpose::Look);
                 reply.map(|reply| reply.encode())
             }
-            TrackerRequest::Challenge => Ok(Guard::challenge(&mut session.challenge).to_vec()),
+            TrackerRequest::Challenge => {
+                Ok(OrderVerifier::challenge(&mut session.challenge).to_vec())
+            }
             TrackerRequest::Admin(signed) => {
                 let challenge = &mut session.challenge;
                 let order = self.globals.guard.open(&signed, &[()], challenge, peer);

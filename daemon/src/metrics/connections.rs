@@ -1,66 +1,48 @@
-//! What is counted of connections, workers and queues.
+//! Metrics of connections, workers and queues.
 
-use net::{Lane, NetEvent, NetLevel};
+use net::{NetEvent, NetLevel, WorkerPool};
 use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 
 use super::{counters, gauges, histograms};
 
-/// Upper bounds of the time a request waits for a worker, in seconds: up to the usual
+/// Upper bounds of the time that a request waits for a worker, in seconds, up to the default of
 /// `queue_timeout`.
 const WAIT_BOUNDS: [f64; 9] = [0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 10.0];
 
-/// Connections, workers and queues of one server.
-pub struct NetMetrics {
-    /// Connections that are open.
-    pub open: IntGauge,
-    /// Connections that were accepted, those that were refused then among them.
-    pub accepted: IntCounter,
-    /// Connections, and requests, that were refused for want of room.
-    pub refused: IntCounter,
-    /// Connections that were closed to make room.
-    pub evicted: IntCounter,
-    /// Connections closed because they were idle for too long.
-    pub idle: IntCounter,
-    /// Connections closed because a request came too slowly.
-    pub slow_head: IntCounter,
-    /// Connections closed because a transfer moved too few bytes.
-    pub stalled: IntCounter,
-    /// Connections closed because too many replies waited in memory.
-    pub unsent: IntCounter,
-    /// Bytes that came.
-    pub received: IntCounter,
-    /// Bytes that went out.
-    pub sent: IntCounter,
-    /// Requests that waited too long for a worker and were answered 'busy'.
-    pub late: IntCounter,
-    /// Requests that wait for another server.
-    pub waiting: IntGauge,
-    /// Requests that panicked.
-    pub panics: IntCounter,
-    /// Replies broken off because what was to be sent could not be had.
-    pub broken_off: IntCounter,
-    slow: LaneMetrics,
-    fast: LaneMetrics,
+/// Connections, workers and queues of one server. [`NetMetrics::new`] has the help text of each.
+pub(crate) struct NetMetrics {
+    pub(crate) open: IntGauge,
+    pub(crate) accepted: IntCounter,
+    pub(crate) refused: IntCounter,
+    pub(crate) evicted: IntCounter,
+    idle: IntCounter,
+    slow_head: IntCounter,
+    stalled: IntCounter,
+    unsent: IntCounter,
+    pub(crate) received: IntCounter,
+    pub(crate) sent: IntCounter,
+    late: IntCounter,
+    waiting: IntGauge,
+    panics: IntCounter,
+    broken_off: IntCounter,
+    slow: PoolMetrics,
+    fast: PoolMetrics,
 }
 
-/// One pool of workers and the queue in front of it.
-pub struct LaneMetrics {
-    /// Threads.
-    pub workers: IntGauge,
-    /// Threads at work.
-    pub busy: IntGauge,
-    /// Connections that wait for a worker.
-    pub queued: IntGauge,
-    /// How long they waited, in seconds.
-    pub wait: Histogram,
-    /// 1 while requests wait and no worker has come for one within `queue_timeout`.
-    pub stuck: IntGauge,
+/// One pool of workers and its queue. [`pools`] has the help text of each.
+pub(crate) struct PoolMetrics {
+    pub(crate) workers: IntGauge,
+    pub(crate) busy: IntGauge,
+    pub(crate) queued: IntGauge,
+    pub(super) wait: Histogram,
+    pub(crate) stuck: IntGauge,
 }
 
 impl NetMetrics {
     pub(super) fn new(registry: &Registry) -> NetMetrics {
         let counter =
             |name, help| counters(registry, name, help, &[]).with_label_values::<&str>(&[]);
+        let gauge = |name, help| gauges(registry, name, help, &[]).with_label_values::<&str>(&[]);
         let dropped = counters(
             registry,
             "tnv_connections_dropped_total",
@@ -70,10 +52,9 @@ impl NetMetrics {
             &["reason"],
         );
         let dropped = |reason: &str| dropped.with_label_values(&[reason]);
-        let lane = lanes(registry);
+        let pool = pools(registry);
         NetMetrics {
-            open: gauges(registry, "tnv_connections_open", "Open connections.", &[])
-                .with_label_values::<&str>(&[]),
+            open: gauge("tnv_connections_open", "Open connections."),
             accepted: counter("tnv_connections_accepted_total", "Connections accepted."),
             refused: counter(
                 "tnv_connections_refused_total",
@@ -91,13 +72,10 @@ impl NetMetrics {
                 "tnv_queue_timeouts_total",
                 "Requests answered busy after waiting longer than queue_timeout for a worker.",
             ),
-            waiting: gauges(
-                registry,
+            waiting: gauge(
                 "tnv_requests_waiting",
                 "Requests that wait for another server's answer and hold no worker.",
-                &[],
-            )
-            .with_label_values::<&str>(&[]),
+            ),
             panics: counter(
                 "tnv_panics_total",
                 "Requests that panicked: faults of the program.",
@@ -106,22 +84,18 @@ impl NetMetrics {
                 "tnv_replies_broken_off_total",
                 "Replies broken off because their source could not be read to its end.",
             ),
-            slow: lane("slow"),
-            fast: lane("fast"),
+            slow: pool("slow"),
+            fast: pool("fast"),
         }
     }
 
-    /// One of the two lanes.
-    pub fn lane(&self, lane: Lane) -> &LaneMetrics {
-        match lane {
-            Lane::Slow => &self.slow,
-            Lane::Fast => &self.fast,
+    pub(crate) fn pool(&self, pool: WorkerPool) -> &PoolMetrics {
+        match pool {
+            WorkerPool::Slow => &self.slow,
+            WorkerPool::Fast => &self.fast,
         }
     }
-}
 
-impl NetMetrics {
-    /// Counts what happened.
     pub(super) fn count(&self, event: NetEvent) {
         match event {
             NetEvent::Accepted => self.accepted.inc(),
@@ -136,24 +110,23 @@ impl NetMetrics {
             NetEvent::BrokenOff => self.broken_off.inc(),
             NetEvent::Received(bytes) => self.received.inc_by(bytes),
             NetEvent::Sent(bytes) => self.sent.inc_by(bytes),
-            NetEvent::Stuck(lane, is_stuck) => self.lane(lane).stuck.set(is_stuck.into()),
+            NetEvent::Stuck(pool, is_stuck) => self.pool(pool).stuck.set(is_stuck.into()),
         }
     }
 
-    /// The gauge of what there are more and fewer of.
     pub(super) fn gauge(&self, level: NetLevel) -> &IntGauge {
         match level {
             NetLevel::Open => &self.open,
             NetLevel::Waiting => &self.waiting,
-            NetLevel::Workers(lane) => &self.lane(lane).workers,
-            NetLevel::Busy(lane) => &self.lane(lane).busy,
-            NetLevel::Queued(lane) => &self.lane(lane).queued,
+            NetLevel::Workers(pool) => &self.pool(pool).workers,
+            NetLevel::Busy(pool) => &self.pool(pool).busy,
+            NetLevel::Queued(pool) => &self.pool(pool).queued,
         }
     }
 }
 
-/// Makes the metrics of a lane by its name.
-fn lanes(registry: &Registry) -> impl Fn(&str) -> LaneMetrics {
+/// Makes the metrics of a pool by its name.
+fn pools(registry: &Registry) -> impl Fn(&str) -> PoolMetrics {
     let label = ["lane"];
     let gauge = |name, help| gauges(registry, name, help, &label);
     let workers = gauge("tnv_workers", "Worker threads.");
@@ -170,7 +143,7 @@ fn lanes(registry: &Registry) -> impl Fn(&str) -> LaneMetrics {
         &label,
         &WAIT_BOUNDS,
     );
-    move |name| LaneMetrics {
+    move |name| PoolMetrics {
         workers: workers.with_label_values(&[name]),
         busy: busy.with_label_values(&[name]),
         queued: queued.with_label_values(&[name]),

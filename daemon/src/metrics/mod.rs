@@ -11,14 +11,14 @@ mod requests;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use net::{Lane, NetEvent, NetLevel, Observer, RequestEnd};
+use net::{NetEvent, NetLevel, Observer, RequestEnd, WorkerPool};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use proto::Request;
 
-pub use connections::NetMetrics;
+use connections::NetMetrics;
 pub use page::{Family, Page};
 pub use prometheus::{IntCounter, IntGauge};
 pub use requests::{Requests, Total};
@@ -37,8 +37,7 @@ pub struct Metrics {
     stopping: AtomicBool,
     cache_hits: IntCounterVec,
     cache_misses: IntCounterVec,
-    /// Connections, workers and queues.
-    pub net: NetMetrics,
+    pub(crate) net: NetMetrics,
     /// Requests.
     pub requests: Requests,
 }
@@ -133,8 +132,8 @@ impl Observer for Metrics {
         self.net.gauge(level).add(change);
     }
 
-    fn queue_wait(&self, lane: Lane, time: Duration) {
-        self.net.lane(lane).wait.observe(time.as_secs_f64());
+    fn queue_wait(&self, pool: WorkerPool, time: Duration) {
+        self.net.pool(pool).wait.observe(time.as_secs_f64());
     }
 
     fn request(&self, end: &RequestEnd) {

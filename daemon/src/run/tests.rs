@@ -50,11 +50,11 @@ fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
     // The logger of the process is set once, so both lives share it.
     let first = config(false);
     let log = Log::start(first.log()).unwrap();
-    let serve = |config: Config, life: &mut Life<Config>| {
+    let serve = |config: Config, handle: &mut DaemonHandle<Config>| {
         log::info!(target: net::ACCESS_TARGET, "asked");
         ensure!(!config.fail, "on purpose");
-        life.stop.trip();
-        life.serve(|_| Ok(()));
+        handle.stop.trip();
+        handle.serve(|_| Ok(()));
         Ok(())
     };
     let code = |config: Config| {
@@ -102,7 +102,7 @@ fn checking_a_configuration_serves_nothing() {
             check_config: true,
             ..Args::default()
         };
-        let serve = |_: Config, _: &mut Life<Config>| panic!("nobody asked for it");
+        let serve = |_: Config, _: &mut DaemonHandle<Config>| panic!("nobody asked for it");
         format!("{:?}", run_with("test", &args, serve))
     };
     assert_eq!(code("fail = true"), format!("{:?}", ExitCode::SUCCESS));

@@ -28,7 +28,7 @@ const CONNECTIONS_MAX: u32 = 64;
 const STOP_TIMEOUT: Period = Period::from_secs(1);
 
 /// What a daemon knows of itself beyond what the frame counts. Nothing here may wait.
-pub trait Subject: Send + Sync + 'static {
+pub trait StatusSource: Send + Sync + 'static {
     /// Says what is wrong.
     fn health(&self, health: &mut Health);
 
@@ -53,7 +53,7 @@ impl StatusPort {
         name: &'static str,
         port: Option<Port>,
         metrics: &Arc<Metrics>,
-        subject: impl Subject,
+        source: impl StatusSource,
     ) -> anyhow::Result<StatusPort> {
         let Some(port) = port else {
             return Ok(StatusPort { server: None });
@@ -66,7 +66,7 @@ impl StatusPort {
             stop_timeout: STOP_TIMEOUT,
             ..ServerConfig::default()
         };
-        let pages = Pages::new(name, Arc::clone(metrics), subject);
+        let pages = Pages::new(name, Arc::clone(metrics), source);
         let http = Http::new(pages, Arc::new(Metrics::of_http()));
         let server = Server::serve("status", port, &limits, http)
             .with_context(|| format!("cannot listen on {addr}, the status port"))?;

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use log::error;
 use net::http::{Answer, Handler, Method, Request, Response, status};
-use net::{Lane, Part, timestamp};
+use net::{Part, WorkerPool, timestamp};
 use serde_json::{Value, json};
 
-use super::{Health, Subject};
+use super::{Health, StatusSource};
 use crate::metrics::{COMMIT, Metrics, Page, RUSTC, VERSION};
 
 /// The format of [`Page::text`].
@@ -23,10 +23,10 @@ const INDEX: &str = "/status   JSON: what is to be known of this daemon
 pub(super) struct Pages<S> {
     name: &'static str,
     metrics: Arc<Metrics>,
-    subject: S,
+    source: S,
 }
 
-impl<S: Subject> Handler for Pages<S> {
+impl<S: StatusSource> Handler for Pages<S> {
     const USES_LAST_DESCRIPTORS: bool = true;
 
     fn handle(&self, request: Request) -> Answer {
@@ -34,12 +34,12 @@ impl<S: Subject> Handler for Pages<S> {
     }
 }
 
-impl<S: Subject> Pages<S> {
-    pub(super) fn new(name: &'static str, metrics: Arc<Metrics>, subject: S) -> Pages<S> {
+impl<S: StatusSource> Pages<S> {
+    pub(super) fn new(name: &'static str, metrics: Arc<Metrics>, source: S) -> Pages<S> {
         Pages {
             name,
             metrics,
-            subject,
+            source,
         }
     }
 
@@ -63,14 +63,14 @@ impl<S: Subject> Pages<S> {
         if self.metrics.is_stopping() {
             health.fail("stopping");
         }
-        for (lane, name) in [(Lane::Slow, "slow"), (Lane::Fast, "fast")] {
-            if self.metrics.net.lane(lane).stuck.get() > 0 {
+        for (pool, name) in [(WorkerPool::Slow, "slow"), (WorkerPool::Fast, "fast")] {
+            if self.metrics.net.pool(pool).stuck.get() > 0 {
                 health.degrade(format!(
                     "requests wait, and no {name} worker has taken one for queue_timeout"
                 ));
             }
         }
-        self.subject.health(&mut health);
+        self.source.health(&mut health);
         health
     }
 
@@ -91,7 +91,7 @@ impl<S: Subject> Pages<S> {
     fn metrics(&self) -> Response {
         let mut page = Page::new(self.metrics.gather());
         self.measure(&mut page);
-        self.subject.measure(&mut page);
+        self.source.measure(&mut page);
         match page.text() {
             Ok(text) => content(METRICS_TYPE, text),
             Err(e) => {
@@ -134,11 +134,10 @@ impl<S: Subject> Pages<S> {
             "uptime_seconds": uptime.as_secs(),
             "health": { "state": health.state(), "reasons": reasons },
             "connections": self.connections(),
-            "workers": { "slow": self.lane(Lane::Slow), "fast": self.lane(Lane::Fast) },
+            "workers": { "slow": self.pool(WorkerPool::Slow), "fast": self.pool(WorkerPool::Fast) },
             "requests": self.metrics.requests.describe(),
         });
-        if let (Some(whole), Value::Object(own)) = (whole.as_object_mut(), self.subject.describe())
-        {
+        if let (Some(whole), Value::Object(own)) = (whole.as_object_mut(), self.source.describe()) {
             whole.extend(own);
         }
         content("application/json", format!("{whole:#}\n"))
@@ -156,12 +155,12 @@ impl<S: Subject> Pages<S> {
         })
     }
 
-    fn lane(&self, lane: Lane) -> Value {
-        let lane = self.metrics.net.lane(lane);
+    fn pool(&self, pool: WorkerPool) -> Value {
+        let pool = self.metrics.net.pool(pool);
         json!({
-            "threads": lane.workers.get(),
-            "busy": lane.busy.get(),
-            "queue_length": lane.queued.get(),
+            "threads": pool.workers.get(),
+            "busy": pool.busy.get(),
+            "queue_length": pool.queued.get(),
         })
     }
 }

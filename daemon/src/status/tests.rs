@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use net::http::Handler;
-use net::{Lane, NetEvent, Observer};
+use net::{NetEvent, Observer, WorkerPool};
 use proto::idserver::IdRequest;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A daemon with something wrong.
 struct Patient(Health);
 
-impl Subject for Patient {
+impl StatusSource for Patient {
     fn health(&self, health: &mut Health) {
         if self.0 != Health::default() {
             *health = self.0.clone();
@@ -83,13 +83,13 @@ fn health_is_a_code_for_machines_and_reasons_for_people() {
 
 #[test]
 fn a_pool_without_a_free_worker_is_degraded_until_one_comes() {
-    for lane in [Lane::Slow, Lane::Fast] {
+    for pool in [WorkerPool::Slow, WorkerPool::Fast] {
         let (port, metrics) = start(Health::default());
-        metrics.event(NetEvent::Stuck(lane, true));
+        metrics.event(NetEvent::Stuck(pool, true));
         let (code, text) = get(&port, "/healthz");
         assert_eq!(code, 200);
         assert!(text.starts_with("degraded\nrequests wait"), "{text}");
-        metrics.event(NetEvent::Stuck(lane, false));
+        metrics.event(NetEvent::Stuck(pool, false));
         assert_eq!(get(&port, "/healthz"), (200, "ok\n".to_owned()));
         port.shutdown();
     }

@@ -12,8 +12,8 @@ use super::proxies::TrustedProxies;
 use super::request::{HEAD_MAX, Parsed, Refusal, Request, parse};
 use super::response::{Response, status};
 use crate::transport::{
-    Action, Inbox, Lane, Observer, Outgoing, Part, Peer, Pending, Protocol, Readiness, RequestName,
-    Resumed, Tally, Then, Wake,
+    Action, Inbox, Observer, Outgoing, Part, Peer, Pending, Protocol, Readiness, RequestName,
+    Resumed, Tally, Then, Wake, WorkerPool,
 };
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
@@ -105,7 +105,7 @@ impl<H: Handler> Protocol for Http<H> {
         // The end may have begun in what was searched before.
         let from = inbox.searched().saturating_sub(END_MAX - 1);
         if bytes.len() >= HEAD_MAX || is_foreign(bytes) || has_end(&bytes[from..]) {
-            return Readiness::Serve(Lane::Slow);
+            return Readiness::Serve(WorkerPool::Slow);
         }
         inbox.set_searched();
         Readiness::More
@@ -131,7 +131,9 @@ impl<H: Handler> Protocol for Http<H> {
                 };
                 match self.handler.handle(request) {
                     Answer::Now(response) => Action::Send(exchange.end(response)),
-                    Answer::Later(pending) => Action::Wait(Box::new(Asked { exchange, pending })),
+                    Answer::Later(pending) => {
+                        Action::Wait(Box::new(PendingAnswer { exchange, pending }))
+                    }
                 }
             }
             // Readiness saw its end: nothing that follows makes it whole.
@@ -150,7 +152,7 @@ impl<H: Handler> Protocol for Http<H> {
         alone(Response::text(status::INTERNAL_ERROR, "internal error"))
     }
 
-    fn stands_for_many(&self, peer: IpAddr) -> bool {
+    fn is_proxy(&self, peer: IpAddr) -> bool {
         self.proxies.has(peer)
     }
 
@@ -209,12 +211,12 @@ impl Exchange {
 }
 
 /// A request whose answer depends on another server's.
-struct Asked {
+struct PendingAnswer {
     exchange: Exchange,
     pending: Box<dyn Pending<Response>>,
 }
 
-impl Pending<Outgoing> for Asked {
+impl Pending<Outgoing> for PendingAnswer {
     fn socket(&self) -> Option<&TcpStream> {
         self.pending.socket()
     }
@@ -228,7 +230,7 @@ impl Pending<Outgoing> for Asked {
     }
 
     fn resume(self: Box<Self>, wake: Wake) -> Resumed<Outgoing> {
-        let Asked {
+        let PendingAnswer {
             mut exchange,
             pending,
         } = *self;
@@ -237,7 +239,9 @@ impl Pending<Outgoing> for Asked {
                 exchange.keep_alive &= !wake.stopping;
                 Resumed::Done(exchange.end(response))
             }
-            Resumed::Again(pending) => Resumed::Again(Box::new(Asked { exchange, pending })),
+            Resumed::Again(pending) => {
+                Resumed::Again(Box::new(PendingAnswer { exchange, pending }))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::request::{HEAD_MAX, Parsed, Request, parse};
 use super::response::{Response, status};
 use crate::http::Answer;
 use crate::transport::{
-    Inbox, Lane, Observer, Outcome, Protocol, Readiness, RequestEnd, RequestName,
+    Inbox, Observer, Outcome, Protocol, Readiness, RequestEnd, RequestName, WorkerPool,
 };
 
 fn read(head: &str) -> Result<Option<Request>, u16> {
@@ -190,7 +190,7 @@ fn a_head_is_served_when_its_last_line_has_come() {
         assert_eq!(readiness(&http, early), Readiness::More, "{text:?}");
         assert_eq!(
             readiness(&http, all),
-            Readiness::Serve(Lane::Slow),
+            Readiness::Serve(WorkerPool::Slow),
             "{text:?}"
         );
     }

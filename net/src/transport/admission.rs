@@ -1,29 +1,29 @@
-//! Lets connections and their requests in as far as there is room, and makes room for them.
+//! Admits connections and requests below the limits, and evicts connections at a limit.
 
 use std::net::SocketAddr;
 
 use log::{debug, warn};
 
 use super::connection::Connection;
+use super::connection_limit::{Client, Full, Permit};
 use super::evict::Victim;
-use super::limit::{Client, Full, Permit};
 use super::observer::NetEvent;
-use super::park::Parked;
+use super::parking::Parked;
 use super::protocol::Protocol;
 use super::shared::Shared;
 
-/// A transfer that moves less, in bytes a second, makes room for another connection of its client.
+/// A transfer below this rate, in bytes per second, may be evicted for another connection of its client.
 const SLOW_RATE: u64 = 16 << 10;
-/// A client with more than one of so many connections of a full server loses its slowest transfer to
-/// other clients.
+/// A client with more than one in this many connections of a full server loses its slowest transfer to
+/// another client.
 const LARGE_SHARE: usize = 4;
-/// Other threads may take the room that was made.
+/// Attempts to admit a connection: another thread may take the permit that an eviction released.
 const TRIES: usize = 4;
-/// Most connections that wait for a worker to close them, and whose room is used already.
+/// Most evicted connections that wait for a worker to close them.
 const LEAVING_MAX: usize = 64;
 
 impl<P: Protocol> Shared<P> {
-    /// Takes the descriptors that a request may need, if need be from a connection that is idle.
+    /// Takes the descriptors of a request, and evicts idle connections for them.
     pub(crate) fn may_open(&self, connection: &mut Connection<P>) -> bool {
         if connection.permit.hold(P::DESCRIPTORS) {
             return true;
@@ -43,12 +43,12 @@ impl<P: Protocol> Shared<P> {
         false
     }
 
-    /// Counts a connection in; at a limit another one may have to make room.
+    /// Admits a connection; at a limit another connection may be evicted for it.
     pub(crate) fn enter(&self, peer: SocketAddr) -> Option<Permit> {
         let client = Client::of(peer);
-        let stands_for_many = self.protocol.stands_for_many(peer.ip());
+        let is_proxy = self.protocol.is_proxy(peer.ip());
         for _ in 0..TRIES {
-            match self.limit.enter(client, stands_for_many) {
+            match self.limit.enter(client, is_proxy) {
                 Ok(permit) => return Some(permit),
                 Err(Full::Client) if self.make_room_of(client) => {}
                 Err(Full::Server) if self.make_room(Some(client)) => {}
@@ -58,13 +58,13 @@ impl<P: Protocol> Shared<P> {
         None
     }
 
-    /// Closes a connection of the client, unless all of them move.
+    /// Evicts an idle or slow connection of the client.
     fn make_room_of(&self, client: Client) -> bool {
         self.evict_idle(Some(client)) || self.break_off(client, SLOW_RATE)
     }
 
-    /// Closes a connection for one of `newcomer`, or for want of descriptors: one that is idle, first
-    /// of the client that has most; or a transfer of that client if it has a large part of them all.
+    /// Evicts a connection for one of `newcomer`, or for descriptors: an idle one of the client with the
+    /// most connections, a transfer of that client if it has a large share, or any idle one.
     pub(crate) fn make_room(&self, newcomer: Option<Client>) -> bool {
         let Some((count, largest)) = self.limit.largest() else {
             return false;
@@ -75,8 +75,8 @@ impl<P: Protocol> Shared<P> {
             || self.evict_idle(None)
     }
 
-    /// Closes the connection, of a client or of any, that has been idle for longest; false when none
-    /// is.
+    /// Closes the connection of a client, or of any, that has been idle for longest; false if none is
+    /// idle.
     fn evict_idle(&self, of: Option<Client>) -> bool {
         let evicted = self.evictor.take(Victim::Idle(of), &self.parking);
         if let Some(parked) = &evicted {
@@ -86,8 +86,8 @@ impl<P: Protocol> Shared<P> {
         evicted.is_some()
     }
 
-    /// Ends the slowest transfer of a client that moves less than `below`. A worker closes it: it may
-    /// hold a file. False when there is none.
+    /// Closes the slowest transfer of a client that moves less than `below`. A worker does that: closing
+    /// a file may block. False if there is none.
     fn break_off(&self, client: Client, below: u64) -> bool {
         if self.limit.leaving() >= LEAVING_MAX {
             return false;

@@ -1,45 +1,45 @@
-//! One client's connection and what it is at.
+//! One client connection and its current activity.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ahead::Ahead;
-use super::lane::Lane;
-use super::limit::Permit;
+use super::connection_limit::Permit;
+use super::kernel_buffers::KernelBuffers;
 use super::protocol::{Inbox, Protocol};
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::wait::{Interest, read_now};
 use super::waiting::Waiting;
+use super::worker_pool::WorkerPool;
 
-/// How long a peer that was answered for the last time may take to close.
+/// How long a peer may take to close after its last reply.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 pub(crate) struct Connection<P: Protocol> {
-    /// Non-blocking; waiting is the parking thread's work. Shared with the probes of its requests.
+    /// Non-blocking: the event loop waits for it. Shared with the probes of its requests.
     pub(crate) stream: Arc<TcpStream>,
     pub(crate) peer: SocketAddr,
-    /// Names the connection in the log and in epoll; never used twice.
+    /// Identifies the connection in the log and in epoll; never reused.
     pub(crate) id: u64,
     pub(crate) inbox: Inbox,
     pub(crate) session: P::Session,
     pub(crate) activity: Activity,
-    pub(crate) lane: Lane,
+    pub(crate) pool: WorkerPool,
     /// When the first byte of an unfinished request came.
     pub(crate) head_since: Option<Instant>,
-    /// When its last request was whole, or it was accepted.
+    /// When its latest request was whole, or when it was accepted.
     pub(crate) last_request: Instant,
-    /// When the connection was handed to a lane.
+    /// When the connection was queued for a worker.
     pub(crate) queued_at: Instant,
-    /// A request was taken and nothing of its reply is out.
+    /// True if a request was taken and no byte of its reply is sent.
     pub(crate) owes_reply: bool,
-    /// Is to be closed by a worker: what it holds, such as a file, may take long to drop.
+    /// True if a worker is to close it: dropping what it holds, such as a file, may block.
     pub(crate) ended: bool,
-    pub(crate) pace: Pace,
-    pub(crate) ahead: Ahead,
-    /// Bytes of content and reply that its last request has moved.
+    pub(crate) stall: StallDetector,
+    pub(crate) buffers: KernelBuffers,
+    /// Bytes of content and reply that its latest request has moved.
     pub(crate) moved: u64,
     pub(crate) permit: Permit,
 }
@@ -49,17 +49,17 @@ pub(crate) enum Activity {
     Idle,
     /// Waits for another server.
     Waiting(Waiting),
-    /// Takes content in.
+    /// Receives content.
     Receiving(Receiving),
     /// Sends a reply.
     Sending(Sending),
-    /// Was answered for the last time; see [`super::Then::Close`].
+    /// The last reply is sent; see [`super::Then::Close`].
     Lingering { until: Instant },
 }
 
-/// How the reading of what has come ended.
+/// Result of [`Connection::fill_inbox`].
 pub(crate) enum Filled {
-    /// So many bytes.
+    /// Number of bytes read.
     Some(usize),
     Nothing,
     Eof,
@@ -79,20 +79,20 @@ impl<P: Protocol> Connection<P> {
             inbox: Inbox::default(),
             session: P::Session::default(),
             activity: Activity::Idle,
-            lane: Lane::Slow,
+            pool: WorkerPool::Slow,
             head_since: None,
             last_request: Instant::now(),
             queued_at: Instant::now(),
             owes_reply: false,
             ended: false,
-            pace: Pace::default(),
-            ahead: Ahead::default(),
+            stall: StallDetector::default(),
+            buffers: KernelBuffers::default(),
             moved: 0,
             permit,
         }
     }
 
-    /// The socket that is waited for.
+    /// The socket to wait for.
     pub(crate) fn socket(&self, interest: Interest) -> &TcpStream {
         match (&self.activity, interest) {
             (Activity::Waiting(waiting), Interest::Source) => {
@@ -105,33 +105,33 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Its request has moved so many bytes more.
+    /// Counts bytes that its request has moved.
     pub(crate) fn moved(&mut self, bytes: u64) {
         self.moved += bytes;
-        self.pace.moved(bytes);
+        self.stall.moved(bytes);
     }
 
-    /// True if the request or the reply goes on after a time, whatever becomes ready before.
+    /// True if the request or the reply continues at a time and not at an event.
     pub(crate) fn waits_for_time(&self) -> bool {
         match &self.activity {
             Activity::Waiting(waiting) => waiting.interest() == Some(Interest::Time),
             Activity::Sending(sending) => {
-                sending.starved_until().is_some() && sending.source_socket().is_none()
+                sending.source_deadline().is_some() && sending.source_socket().is_none()
             }
             _ => false,
         }
     }
 
-    /// The peer is waited for: kernels are not to be far ahead of it.
-    pub(crate) fn slow_down(&mut self) {
+    /// Shrinks the kernel's buffers, because the peer is slow.
+    pub(crate) fn throttle(&mut self) {
         let source = match &self.activity {
             Activity::Sending(sending) => sending.source_socket(),
             _ => None,
         };
-        self.ahead.waited_for(&self.stream, source);
+        self.buffers.throttle(&self.stream, source);
     }
 
-    /// Reads what has come into the inbox, through `scratch`, without waiting.
+    /// Reads available bytes into the inbox, through `scratch`, without waiting.
     pub(crate) fn fill_inbox(&mut self, scratch: &mut [u8]) -> io::Result<Filled> {
         let room = P::REQUEST_MAX
             .saturating_sub(self.inbox.bytes().len())
@@ -149,14 +149,14 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
-/// Tells a slow peer from a slow disk: only time spent waiting for the peer counts.
+/// Detects a stalled peer. Only time spent waiting for the peer counts, not that of a slow disk.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct StallDetector {
     waited: Duration,
     moved: u64,
 }
 
-impl Pace {
+impl StallDetector {
     pub(crate) fn moved(&mut self, bytes: u64) {
         self.moved += bytes;
     }
@@ -165,13 +165,13 @@ impl Pace {
         self.waited += time;
     }
 
-    /// How much longer to wait before judging.
-    pub(crate) fn patience(&self, stall_timeout: Duration) -> Duration {
+    /// Time until the next measurement is due.
+    pub(crate) fn time_left(&self, stall_timeout: Duration) -> Duration {
         stall_timeout.saturating_sub(self.waited)
     }
 
-    /// Whether fewer than `bytes_min` moved in a whole `stall_timeout` of waiting. Starts the next
-    /// measure when enough did.
+    /// True if fewer than `bytes_min` moved within `stall_timeout` of waiting. Otherwise starts the next
+    /// measurement.
     pub(crate) fn too_slow(&mut self, stall_timeout: Duration, bytes_min: u64) -> bool {
         if self.waited < stall_timeout {
             return false;
@@ -179,7 +179,7 @@ impl Pace {
         if self.moved < bytes_min {
             return true;
         }
-        *self = Pace::default();
+        *self = StallDetector::default();
         false
     }
 }

@@ -1,58 +1,58 @@
-//! Which connection is closed to make room for another one.
+//! Chooses the connection to close for another one.
 //!
-//! At a limit of one client its own connections make room, at a limit of the server those of the
-//! client that has most. Finding the best ones looks at all connections that wait; so many are
-//! remembered at a time, and never is more than a small part of the time spent looking.
+//! At the limit of a client its own connections are candidates, at the limit of the server those of the
+//! client with the most. A search looks at all parked connections and keeps several candidates;
+//! searches take only a small part of the time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::limit::Client;
-use super::park::{Parked, Parking};
+use super::connection_limit::Client;
+use super::parking::{Parked, Parking};
 use super::protocol::Protocol;
 
-/// Candidates that are remembered of one look.
+/// Candidates that one search keeps.
 const CANDIDATES: usize = 256;
-/// Kinds of victims of which candidates are remembered.
+/// Searches whose candidates are kept.
 const SEARCHES: usize = 64;
-/// After a look the next one of its kind waits this many times as long as it took.
+/// The pause after a search, as a multiple of its duration.
 const PAUSE: u32 = 20;
-/// A transfer has this long before it can be found slow.
+/// Age at which a transfer may count as slow.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// Which connections are looked for.
+/// What a search looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Victim {
-    /// Without a request, of a client or of any.
+    /// A connection without a request, of one client or of any.
     Idle(Option<Client>),
-    /// A transfer of a client that moves less than this.
+    /// A transfer of a client below this rate, in bytes per second.
     Slow(Client, u64),
 }
 
-/// What earlier looks found.
+/// The candidates of earlier searches.
 #[derive(Default)]
 pub(crate) struct Evictor(Mutex<HashMap<Victim, Search>>);
 
 struct Search {
-    /// The best is last.
+    /// The best candidate is at the end.
     candidates: Vec<Candidate>,
-    /// No other look before this.
+    /// The earliest time of another search.
     next: Instant,
 }
 
-/// Orders by what is to be evicted first.
+/// The least candidate is evicted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    /// Bytes a second; 0 of one that is idle.
+    /// Bytes per second; 0 for an idle connection.
     rate: u64,
     last_request: Instant,
     id: u64,
 }
 
 impl Victim {
-    /// What a connection that waits is as a victim of this kind.
+    /// The candidate that a parked connection is, if it is one.
     fn look<P: Protocol>(self, parked: &Parked<P>) -> Option<Candidate> {
         let connection = &parked.connection;
         let client = || Client::of(connection.peer);
@@ -72,7 +72,7 @@ fn is_slow<P: Protocol>(parked: &Parked<P>, below: u64) -> bool {
     parked.connection.last_request.elapsed() >= SETTLED && rate(parked) < below
 }
 
-/// Bytes a second since the request came.
+/// Bytes per second since its request.
 fn rate<P: Protocol>(parked: &Parked<P>) -> u64 {
     let connection = &parked.connection;
     let millis = connection.last_request.elapsed().as_millis().max(1);
@@ -96,10 +96,10 @@ impl Search {
         }
     }
 
-    /// Takes the best of the candidates that are still what they were.
+    /// Takes out the best candidate that is unchanged.
     fn take<P: Protocol>(&mut self, victim: Victim, parking: &Parking<P>) -> Option<Parked<P>> {
         while let Some(candidate) = self.candidates.pop() {
-            // Another thread may serve it, or has served it, since the look.
+            // Another thread may have served the connection since the search.
             let is_same = |parked: &Parked<P>| {
                 let now = victim.look(parked);
                 now.is_some_and(|now| now.last_request == candidate.last_request)
@@ -113,7 +113,7 @@ impl Search {
 }
 
 impl Evictor {
-    /// Takes the best victim of a kind out of the parking.
+    /// Takes out the best victim of a kind.
     pub(crate) fn take<P: Protocol>(
         &self,
         victim: Victim,

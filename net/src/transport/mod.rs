@@ -10,41 +10,41 @@
 //!    │          │ a whole request,   │
 //!    └──────────┤ or ready to go on  │
 //!               ▼                    │
-//!             lanes ──────────────► workers: Protocol::serve, content in and out
+//!             pools ──────────────► workers: Protocol::serve, content in and out
 //! ```
 //!
 //! A connection belongs to one thread at a time and moves by value. A worker holds one only while
 //! bytes move; half a request costs a small buffer and a deadline, never a thread.
 
+mod acceptor;
 mod admission;
-mod ahead;
+mod busy;
 mod connection;
+mod connection_limit;
+mod event_loop;
 mod evict;
-mod lane;
-mod limit;
-mod listener;
+mod kernel_buffers;
 mod observer;
-mod park;
+mod parking;
 mod peer;
 mod pipe;
 mod port;
 mod protocol;
 mod queue;
 mod receiving;
-mod refuse;
+mod reply_memory;
 mod sending;
 mod server;
 mod shared;
 mod source;
-mod starvation;
-mod unsent;
+mod source_stall;
+mod time_slice;
 mod wait;
 mod waiting;
-mod watch;
 mod worker;
+mod worker_pool;
 
-pub use lane::Lane;
-pub use limit::Connections;
+pub use connection_limit::Connections;
 pub(crate) use observer::Tally;
 pub use observer::{NetEvent, NetLevel, Observer, Outcome, RequestEnd, RequestName, Sent};
 pub use peer::{Peer, PeerProbe};
@@ -55,3 +55,4 @@ pub use protocol::{
 };
 pub use server::Server;
 pub use source::Source;
+pub use worker_pool::WorkerPool;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proto::ErrorCode;
 
-use super::lane::Lane;
+use super::worker_pool::WorkerPool;
 
 /// Counts what happens in a server. All threads of the server call it, in the middle of their work, so
 /// it must not block. A method that is not implemented does nothing.
@@ -17,8 +17,8 @@ pub trait Observer: Send + Sync + 'static {
     /// There are `change` more of something, or fewer.
     fn changed(&self, _level: NetLevel, _change: i64) {}
 
-    /// A request, or a transfer that goes on, has waited for a worker of the lane.
-    fn queue_wait(&self, _lane: Lane, _time: Duration) {}
+    /// A request, or a transfer that goes on, has waited for a worker of the pool.
+    fn queue_wait(&self, _lane: WorkerPool, _time: Duration) {}
 
     /// A request is over.
     fn request(&self, _end: &RequestEnd) {}
@@ -54,9 +54,9 @@ pub enum NetEvent {
     Received(u64),
     /// Bytes went out.
     Sent(u64),
-    /// Told at intervals: whether requests wait and no worker of the lane has come for one within
+    /// Told at intervals: whether requests wait and no worker of the pool has come for one within
     /// `queue_timeout`.
-    Stuck(Lane, bool),
+    Stuck(WorkerPool, bool),
 }
 
 /// What there are more and fewer of.
@@ -66,12 +66,12 @@ pub enum NetLevel {
     Open,
     /// Requests that wait for another server without a worker.
     Waiting,
-    /// Workers of a lane.
-    Workers(Lane),
-    /// Workers of a lane that are at work.
-    Busy(Lane),
-    /// Connections that wait for a worker of a lane.
-    Queued(Lane),
+    /// Workers of a pool.
+    Workers(WorkerPool),
+    /// Workers of a pool that are at work.
+    Busy(WorkerPool),
+    /// Connections that wait for a worker of a pool.
+    Queued(WorkerPool),
 }
 
 /// What a request asked for.

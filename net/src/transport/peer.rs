@@ -1,25 +1,25 @@
-//! The other end of a connection, as a request sees it.
+//! The peer of a request.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
 
 use super::wait::has_left;
 
-/// Who sent a request.
+/// The peer that sent a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer<'a> {
-    /// The address of the other end.
+    /// Its address.
     pub addr: SocketAddr,
     stream: &'a Arc<TcpStream>,
 }
 
 impl<'a> Peer<'a> {
-    /// The other end of a connection.
+    /// The peer of `stream`.
     pub fn new(addr: SocketAddr, stream: &'a Arc<TcpStream>) -> Peer<'a> {
         Peer { addr, stream }
     }
 
-    /// Tells later whether the peer still waits.
+    /// A probe that tells later whether the peer is still connected.
     pub fn probe(&self) -> PeerProbe {
         PeerProbe(Arc::downgrade(self.stream))
     }
@@ -31,10 +31,10 @@ impl<'a> Peer<'a> {
 pub struct PeerProbe(Weak<TcpStream>);
 
 impl PeerProbe {
-    /// Whether the peer is connected, as far as this host's kernel knows. Never waits.
+    /// True if the peer is connected, as far as this host's kernel knows. Does not wait.
     ///
-    /// A peer that has closed its sending side counts as gone: the kernel does not tell that from a
-    /// closed connection. A peer that waits for a reply must keep both directions open.
+    /// A peer that has closed its sending side counts as gone: the kernel does not distinguish it from a
+    /// closed connection. A client must keep both directions open until the reply.
     pub fn is_connected(&self) -> bool {
         self.0.upgrade().is_some_and(|stream| !has_left(&stream))
     }

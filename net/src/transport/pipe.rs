@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
-/// Bytes a pipe should hold. A system that allows less costs more calls.
+/// Wanted capacity of a pipe, in bytes. A smaller one needs more system calls.
 const SIZE: usize = 1 << 20;
 
-/// A pipe, made when it is first needed, and how much is in it. It is empty between two uses.
+/// A pipe, made on first use, and the number of bytes in it. It is empty between two uses.
 #[derive(Default)]
 pub(crate) struct Pipe {
     ends: Option<Ends>,
@@ -22,15 +22,15 @@ struct Ends {
     /// Not blocking.
     read: File,
     write: OwnedFd,
-    /// Takes what nobody wants.
+    /// /dev/null, for bytes to discard.
     nowhere: File,
 }
 
 impl Pipe {
-    /// Takes up to `len` bytes off a socket that has some; 0 at the end of its stream.
+    /// Moves up to `len` bytes from a readable socket into the pipe; 0 at the end of its stream.
     ///
     /// # Errors
-    /// The socket broke, or there is no pipe to be had.
+    /// The socket broke, or no pipe can be made.
     pub(crate) fn fill(&mut self, socket: &TcpStream, len: u64) -> io::Result<usize> {
         let ends = match &self.ends {
             Some(ends) => ends,
@@ -43,12 +43,11 @@ impl Pipe {
         Ok(taken)
     }
 
-    /// Whether nothing is in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Sends what the peer takes without waiting; `more` tells that more follows soon.
+    /// Sends as many bytes as the peer takes without waiting; `more` means that more follow soon.
     ///
     /// # Errors
     /// The peer takes nothing now, or is gone.
@@ -63,7 +62,7 @@ impl Pipe {
         Ok(sent)
     }
 
-    /// Takes out what is left, for a peer that takes nothing now.
+    /// Takes out the bytes that the peer does not take now.
     pub(crate) fn take_rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = vec![0; self.len];
         if let Some(ends) = &mut self.ends {
@@ -73,13 +72,13 @@ impl Pipe {
         Ok(rest)
     }
 
-    /// Throws away what is left.
+    /// Discards the bytes that are left.
     pub(crate) fn discard(&mut self) {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         while let Some(ends) = self.ends.as_ref().filter(|_| self.len > 0) {
             match splice(&ends.read, None, &ends.nowhere, None, self.len, flags) {
                 Ok(gone) if gone > 0 => self.len -= gone,
-                // A new one is empty.
+                // A new pipe is empty.
                 _ => *self = Pipe::default(),
             }
         }
@@ -89,7 +88,7 @@ impl Pipe {
 impl Ends {
     fn open() -> io::Result<Ends> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // More than an unprivileged process may have: it goes on with less.
+        // Fails above /proc/sys/fs/pipe-max-size: a smaller pipe works, too.
         let _ = fcntl_setpipe_size(&write, SIZE);
         Ok(Ends {
             read: read.into(),

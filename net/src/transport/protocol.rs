@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane::Lane;
 use super::observer::{Observer, Sent, Tally};
 use super::peer::Peer;
 use super::source::Source;
+use super::worker_pool::WorkerPool;
 
 /// Whether the bytes that came make a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Readiness {
     /// Not yet.
     More,
     /// A request, or bytes that can never become one: [`Protocol::serve`] answers either.
-    Serve(Lane),
+    Serve(WorkerPool),
 }
 
 /// A language spoken on connections. Called by many threads at once.
@@ -68,7 +68,7 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// Whether many clients connect from this address: it may have as many connections as there may
     /// be at all.
-    fn stands_for_many(&self, _peer: IpAddr) -> bool {
+    fn is_proxy(&self, _peer: IpAddr) -> bool {
         false
     }
 
@@ -205,6 +205,17 @@ pub enum Part {
         /// Number of bytes; an end before that breaks the connection.
         len: u64,
     },
+}
+
+impl Part {
+    /// Bytes that are still to be sent.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::Shared(bytes) => bytes.len() as u64,
+            Part::File { len, .. } | Part::Stream { len, .. } => *len,
+        }
+    }
 }
 
 /// What becomes of a connection after a reply.

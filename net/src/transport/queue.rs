@@ -1,5 +1,4 @@
-//! The queue in front of a pool of workers. Any thread may look into it: what waits for too long is
-//! answered by a thread that is no worker.
+//! The queue of a pool of workers. The event loop answers entries that wait too long.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// A first-in, first-out queue. It has no bound of its own: each entry is a connection, whose number
-/// is limited.
+/// A first-in, first-out queue. It needs no bound of its own: each entry is a connection, and their
+/// number is limited.
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
-    /// An entry or a halt is there for one worker.
+    /// Signals an entry or a halt.
     ready: Condvar,
     /// The number of entries, readable without the lock.
     len: AtomicUsize,
@@ -23,16 +22,16 @@ struct State<T> {
     halts: usize,
     /// Workers that wait for an entry.
     idle: usize,
-    /// When a worker last came for an entry, or the queue last became non-empty.
+    /// Latest time that a worker took an entry, or that the queue became non-empty.
     moved: Instant,
-    /// An entry expired, and no worker has come since.
+    /// An entry has expired and no worker has taken one since.
     has_expired: bool,
 }
 
 struct Entry<T> {
     item: T,
     since: Instant,
-    /// Nothing was done for it yet: it can be refused.
+    /// No work is done for it yet: it can be refused.
     is_new: bool,
 }
 
@@ -68,7 +67,7 @@ impl<T> Queue<T> {
         self.ready.notify_one();
     }
 
-    /// Waits for the next entry; `None` tells a worker to end.
+    /// Waits for the next entry; `None` ends the worker.
     pub(crate) fn pop(&self) -> Option<T> {
         let mut state = self.state.lock();
         state.idle += 1;
@@ -89,7 +88,7 @@ impl<T> Queue<T> {
         item
     }
 
-    /// Has `count` workers end, as soon as they find no entry.
+    /// Ends `count` workers once the queue is empty.
     pub(crate) fn halt(&self, count: u32) {
         self.state.lock().halts += count as usize;
         self.ready.notify_all();
@@ -99,7 +98,7 @@ impl<T> Queue<T> {
         self.len.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes out the new entries that have waited for `limit`.
+    /// Takes out new entries that have waited for `limit`.
     pub(crate) fn expire(&self, limit: Duration) -> Vec<T> {
         if self.is_empty() {
             return Vec::new();
@@ -121,7 +120,7 @@ impl<T> Queue<T> {
         expired.into_iter().map(|entry| entry.item).collect()
     }
 
-    /// Whether entries wait or have expired, and no worker has come for `limit`.
+    /// True if entries wait or have expired and no worker has taken one for `limit`.
     pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
         let state = self.state.lock();
         let is_wanted = state.has_expired || !state.entries.is_empty();

@@ -1,27 +1,24 @@
-//! Takes content in as far as it has come.
+//! Receives content as far as it is available.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::protocol::{Inbox, Outgoing, Receive};
+use super::time_slice::{self, TimeSlice};
 use super::wait::{Interest, read_now, ready};
 
-/// After this much, or this long, a worker looks whether others wait.
-const TURN: u64 = 8 << 20;
-const TURN_TIME: Duration = Duration::from_millis(50);
-
-/// A peer that sends less than this while a worker waits for it is not waited for again.
+/// If the peer sends less than this during a wait of a worker, the next wait is left to the event loop.
 const DRIP: u64 = 4 << 10;
 
 pub(crate) struct Receiving {
     remaining: u64,
     sink: Box<dyn Receive>,
-    /// The last wait of a worker brought less than [`DRIP`].
+    /// The latest wait brought less than [`DRIP`].
     drips: bool,
 }
 
-/// How long a worker waits for more content, and how long it did.
+/// How long a worker may wait for more content, and how long it has waited.
 struct Stay<'a> {
     patience: &'a dyn Fn() -> Duration,
     left: Duration,
@@ -40,13 +37,13 @@ impl Stay<'_> {
     }
 }
 
-/// How far it went. Bytes may have moved in each case.
+/// Result of [`Receiving::advance`]. Bytes may have moved in each case.
 pub(crate) enum Progress {
-    /// Content that is not there yet.
+    /// More content has to come.
     Blocked(Receiving),
-    /// Could go on, but has had its turn.
-    Turn(Receiving),
-    /// All there, or refused: the reply.
+    /// The time slice is over.
+    Yield(Receiving),
+    /// The content is complete or refused: the reply.
     Done(Outgoing),
 }
 
@@ -59,10 +56,10 @@ impl Receiving {
         }
     }
 
-    /// Moves content from the inbox and the socket to the sink, a buffer at a time: the buffer is
-    /// filled before it goes on, since few large writes cost far less than many small ones. Waits
-    /// up to `patience` for each piece, and in all for one turn, before handing over a buffer that is
-    /// not full. Adds what it moved to `moved`, and how long it waited to `waited`.
+    /// Moves content from the inbox and the socket to the sink. Fills the buffer before each write, since
+    /// few large writes cost far less than many small ones: waits up to `patience` for each piece, and one
+    /// time slice in all, before it writes a partial buffer. Adds the bytes to `moved` and the time spent
+    /// waiting to `waited`.
     ///
     /// # Errors
     /// The peer is gone. Dropping the sink undoes what it did.
@@ -74,13 +71,13 @@ impl Receiving {
         patience: impl Fn() -> Duration,
         (moved, waited): (&mut u64, &mut Duration),
     ) -> io::Result<Progress> {
-        let began = Instant::now();
+        let slice = TimeSlice::begin();
         let mut stay = Stay {
             patience: &patience,
             left: if self.drips {
                 Duration::ZERO
             } else {
-                TURN_TIME
+                time_slice::TIME
             },
             waited: Duration::ZERO,
         };
@@ -88,8 +85,8 @@ impl Receiving {
             if self.remaining == 0 {
                 return Ok(Progress::Done(self.sink.finish()));
             }
-            if *moved >= TURN || (*moved > 0 && began.elapsed() >= TURN_TIME) {
-                return Ok(Progress::Turn(self));
+            if *moved > 0 && slice.is_over(*moved) {
+                return Ok(Progress::Yield(self));
             }
             let (filled, blocked) = fill(inbox, stream, self.window(buffer), &mut stay)?;
             *waited = stay.waited;
@@ -113,7 +110,7 @@ impl Receiving {
     }
 }
 
-/// Fills the buffer; tells how far, and whether it ended for want of bytes.
+/// Fills the buffer. Returns the number of bytes, and true if more have to come.
 fn fill(
     inbox: &mut Inbox,
     stream: &TcpStream,

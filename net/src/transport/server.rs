@@ -1,4 +1,4 @@
-//! A running server: its threads, from the start to the end.
+//! Starts and stops the threads of a server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use base::thread::{self, Thread};
 use log::{info, warn};
 
-use super::lane::Lane;
-use super::limit::Connections;
+use super::connection_limit::Connections;
 use super::observer::NetLevel;
 use super::port::Port;
 use super::protocol::Protocol;
 use super::shared::{Shared, limits};
 use super::worker::Worker;
-use super::{listener, watch};
+use super::worker_pool::WorkerPool;
+use super::{acceptor, event_loop};
 use crate::config::ServerConfig;
 
-/// After the deadline of a stop, how long threads get to notice.
+/// Time for threads to end after the deadline of a stop.
 const ABORT_TIME: Duration = Duration::from_secs(2);
 
 /// A server that accepts connections until it is shut down.
@@ -27,11 +27,11 @@ pub struct Server {
     name: &'static str,
     addr: SocketAddr,
     control: Box<dyn Control>,
-    accepter: Thread,
+    acceptor: Thread,
     threads: Vec<Thread>,
 }
 
-/// What [`Server`] does to its threads, whatever protocol they speak.
+/// The operations of [`Server`] on its threads, independent of the protocol.
 trait Control: Send + Sync {
     fn begin_stop(&self);
     fn wake(&self);
@@ -47,7 +47,7 @@ impl Server {
     /// served.
     ///
     /// # Errors
-    /// The address cannot be bound, or a thread or descriptor is not to be had.
+    /// The address cannot be bound, or the system refuses a thread or a descriptor.
     pub fn start<P: Protocol>(
         name: &'static str,
         addr: SocketAddr,
@@ -71,42 +71,42 @@ impl Server {
         let listener = port.listen()?;
         let shared = Arc::new(Shared::new(config, protocol)?);
         let threads = start_threads(&shared)?;
-        let accepter = Arc::clone(&shared);
-        let accepter = thread::spawn("accept", move || listener::run(&accepter, listener))?;
+        let acceptor = Arc::clone(&shared);
+        let acceptor = thread::spawn("accept", move || acceptor::run(&acceptor, listener))?;
         info!("{name} serving on {addr}");
         Ok(Server {
             name,
             addr,
             control: Box::new(shared),
-            accepter,
+            acceptor,
             threads,
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// How many connections it has.
+    /// The number of its connections.
     pub fn connections(&self) -> Connections {
         self.control.connections()
     }
 
-    /// Takes on the [`ServerConfig::RELOADED`] of `config`: all but the numbers of threads. More
-    /// connections than a lowered limit allows stay until they end.
+    /// Applies the [`ServerConfig::RELOADED`] settings of `config`: all but the numbers of threads.
+    /// Connections above a lowered limit stay open.
     pub fn reload(&self, config: &ServerConfig) {
         self.control.reload(config);
     }
 
-    /// Stops accepting, closes idle connections, lets requests in flight finish until the
-    /// configured `stop_timeout`, breaks off the rest and joins every thread.
+    /// Stops accepting, closes idle connections, waits up to `stop_timeout` for requests in flight,
+    /// closes the other connections and joins every thread.
     pub fn shutdown(self) {
         let deadline = Instant::now() + self.control.stop_timeout();
         self.control.begin_stop();
         // The accept thread first accepts the backlog; those connections are waited for below.
-        let accept_end = Instant::now() + listener::BACKLOG_TIME + ABORT_TIME;
-        let mut stuck = thread::join_until([self.accepter], accept_end);
+        let accept_end = Instant::now() + acceptor::BACKLOG_TIME + ABORT_TIME;
+        let mut stuck = thread::join_until([self.acceptor], accept_end);
         self.control.wake();
         if !self.control.wait_empty(deadline) {
             warn!(
@@ -129,20 +129,20 @@ impl Server {
 fn start_threads<P: Protocol>(shared: &Arc<Shared<P>>) -> io::Result<Vec<Thread>> {
     let mut threads = Vec::new();
     let config = shared.config();
-    let lanes = [
-        (Lane::Slow, "worker", config.workers),
-        (Lane::Fast, "fast", config.fast_workers),
+    let pools = [
+        (WorkerPool::Slow, "worker", config.workers),
+        (WorkerPool::Fast, "fast", config.fast_workers),
     ];
-    for (lane, name, count) in lanes {
-        let workers = NetLevel::Workers(lane);
+    for (pool, name, count) in pools {
+        let workers = NetLevel::Workers(pool);
         shared.observer().changed(workers, count.into());
         for i in 0..count {
-            let worker = Worker::new(Arc::clone(shared), lane);
+            let worker = Worker::new(Arc::clone(shared), pool);
             threads.push(thread::spawn(&format!("{name}-{i}"), move || worker.run())?);
         }
     }
     let parker = Arc::clone(shared);
-    threads.push(thread::spawn("park", move || watch::run(&parker))?);
+    threads.push(thread::spawn("park", move || event_loop::run(&parker))?);
     Ok(threads)
 }
 
@@ -150,8 +150,8 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
     fn begin_stop(&self) {
         let _ = self.stop_began.set(Instant::now());
         self.stop.trip();
-        // The counter of an eventfd can only be full when it was rung before.
-        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        // A full counter means that the event is signalled already.
+        let _ = rustix::io::write(&self.stop_event, &1u64.to_ne_bytes());
         self.parking.wake();
     }
 
@@ -167,11 +167,11 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
         self.over.store(true, Ordering::Relaxed);
         self.parking.wake();
         let config = self.config();
-        for (lane, count) in [
-            (Lane::Slow, config.workers),
-            (Lane::Fast, config.fast_workers),
+        for (pool, count) in [
+            (WorkerPool::Slow, config.workers),
+            (WorkerPool::Fast, config.fast_workers),
         ] {
-            self.queue(lane).halt(count);
+            self.queue(pool).halt(count);
         }
     }
 

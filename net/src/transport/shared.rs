@@ -1,4 +1,4 @@
-//! What the threads of one server share, and where connections go next: to a worker, or to wait.
+//! State that the threads of one server share; hands connections to workers or parks them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,27 +13,26 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Resource, getrlimit};
 
 use super::connection::{Activity, Connection};
+use super::connection_limit::{ConnectionLimit, Limits};
 use super::evict::Evictor;
-use super::lane::Lane;
-use super::limit::{ConnectionLimit, Limits};
 use super::observer::{NetEvent, NetLevel, Observer};
-use super::park::Parking;
+use super::parking::Parking;
 use super::protocol::Protocol;
 use super::queue::Queue;
-use super::unsent::UnsentLimit;
+use super::reply_memory::ReplyMemory;
 use super::wait::Interest;
 use super::waiting::WaitingCount;
+use super::worker_pool::WorkerPool;
 use crate::config::ServerConfig;
 
-/// Descriptors that are kept for all but connections and their requests: those of a status port, of
-/// a pool of database connections, of the log and of the periodic jobs.
+/// File descriptors reserved for the status port, database connections, the log and periodic jobs.
 const RESERVED_DESCRIPTORS: usize = 192;
 
 /// Limit on requests that wait for another server: 16 per worker.
 const WAITING_PER_WORKER: usize = 16;
 
-/// The limits of these settings. Connections and their requests get the descriptors that are left by
-/// the rest of the process: the status port, the database, probes and logs must never want for one.
+/// The limits that follow from the settings. Connections and requests get the descriptors that are not
+/// reserved.
 pub(crate) fn limits<P: Protocol>(config: &ServerConfig) -> Limits {
     let files = usize::try_from(open_files_max()).unwrap_or(usize::MAX);
     let workers = (config.workers + config.fast_workers) as usize;
@@ -58,32 +57,31 @@ pub(crate) fn limits<P: Protocol>(config: &ServerConfig) -> Limits {
     }
 }
 
-type LaneQueue<P> = Queue<Box<Connection<P>>>;
+type PoolQueue<P> = Queue<Box<Connection<P>>>;
 
-/// What the threads of one server share.
 pub(crate) struct Shared<P: Protocol> {
     pub(crate) protocol: P,
-    /// All but the numbers of threads may change.
+    /// A reload changes all but the numbers of threads.
     pub(crate) config: RwLock<ServerConfig>,
     pub(crate) parking: Parking<P>,
     /// Trips when the server begins to stop.
     pub(crate) stop: Stop,
-    slow: LaneQueue<P>,
-    fast: LaneQueue<P>,
+    slow: PoolQueue<P>,
+    fast: PoolQueue<P>,
     pub(crate) limit: Arc<ConnectionLimit>,
     pub(crate) evictor: Evictor,
-    pub(crate) unsent: Arc<UnsentLimit>,
-    /// Requests that wait for other servers.
+    pub(crate) unsent: Arc<ReplyMemory>,
+    /// Number of requests that wait for other servers.
     pub(crate) upstream: Arc<WaitingCount>,
-    /// Warnings that no descriptor was left.
+    /// Limits warnings that no descriptor is left.
     pub(crate) scarce: LogThrottle<()>,
-    /// Readable from the stop on, for the accept thread.
-    pub(crate) bell: OwnedFd,
+    /// Readable after a stop; wakes the accept thread.
+    pub(crate) stop_event: OwnedFd,
     pub(crate) stop_began: OnceLock<Instant>,
     pub(crate) over: AtomicBool,
-    /// Requests that waited too long for a worker.
+    /// Limits warnings of requests that waited too long for a worker.
     pub(crate) late: LogThrottle<()>,
-    /// Replies whose content could not be had to its end.
+    /// Limits errors of replies whose content cannot be read to its end.
     pub(crate) broken_off: LogThrottle<()>,
 }
 
@@ -91,10 +89,8 @@ impl<P: Protocol> Shared<P> {
     pub(crate) fn new(config: &ServerConfig, protocol: P) -> io::Result<Shared<P>> {
         let limit = ConnectionLimit::new(Arc::clone(protocol.observer()));
         limit.set(limits::<P>(config));
-        let unsent = Arc::new(UnsentLimit::default());
+        let unsent = Arc::new(ReplyMemory::default());
         unsent.set(config.connections_max);
-        // A connection is in one place at a time: a lane never holds more than all there are, whose
-        // number is limited.
         Ok(Shared {
             limit: Arc::new(limit),
             evictor: Evictor::default(),
@@ -107,7 +103,7 @@ impl<P: Protocol> Shared<P> {
             stop: Stop::new(),
             slow: Queue::new(),
             fast: Queue::new(),
-            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            stop_event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             stop_began: OnceLock::new(),
             over: AtomicBool::new(false),
             late: LogThrottle::default(),
@@ -115,7 +111,7 @@ impl<P: Protocol> Shared<P> {
         })
     }
 
-    /// The settings as they are now.
+    /// The current settings.
     pub(crate) fn config(&self) -> ServerConfig {
         self.config.read().clone()
     }
@@ -124,14 +120,14 @@ impl<P: Protocol> Shared<P> {
         self.stop.is_tripped()
     }
 
-    /// Whether connections without a request are closed: the server stops, and they have had the
-    /// time to send one more that the protocol leaves them.
+    /// True if connections without a request are closed: the server stops, and the time for a last
+    /// request ([`Protocol::LAST_REQUEST`]) is over.
     pub(crate) fn closes_idle(&self) -> bool {
         let began = self.stop_began.get();
         self.is_stopping() && began.is_none_or(|began| began.elapsed() >= P::LAST_REQUEST)
     }
 
-    /// Whether everything is to be dropped at once.
+    /// True if all connections are to be dropped at once.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
@@ -140,41 +136,41 @@ impl<P: Protocol> Shared<P> {
         self.protocol.observer().as_ref()
     }
 
-    /// Gives a connection to the workers of its lane.
+    /// Queues a connection for a worker of its pool.
     pub(crate) fn hand_over(&self, mut connection: Box<Connection<P>>) {
         connection.queued_at = Instant::now();
-        let queued = NetLevel::Queued(connection.lane);
+        let queued = NetLevel::Queued(connection.pool);
         self.observer().changed(queued, 1);
         let is_new = matches!(connection.activity, Activity::Idle);
-        let lane = connection.lane;
-        self.queue(lane).push(connection, is_new);
+        let pool = connection.pool;
+        self.queue(pool).push(connection, is_new);
     }
 
-    /// Waits for the next connection of the lane; `None` ends its worker.
-    pub(crate) fn next_work(&self, lane: Lane) -> Option<Box<Connection<P>>> {
-        let connection = self.queue(lane).pop()?;
-        self.observer().changed(NetLevel::Queued(lane), -1);
+    /// Waits for the next connection of the pool; `None` ends the worker.
+    pub(crate) fn next_work(&self, pool: WorkerPool) -> Option<Box<Connection<P>>> {
+        let connection = self.queue(pool).pop()?;
+        self.observer().changed(NetLevel::Queued(pool), -1);
         Some(connection)
     }
 
-    /// Whether a connection waits for a worker of the lane.
-    pub(crate) fn waiting(&self, lane: Lane) -> bool {
-        !self.queue(lane).is_empty()
+    /// True if a connection waits for a worker of the pool.
+    pub(crate) fn waiting(&self, pool: WorkerPool) -> bool {
+        !self.queue(pool).is_empty()
     }
 
-    /// Takes out the requests that have waited `queue_timeout` for a worker of the lane, and notes
-    /// whether its workers move at all.
-    pub(crate) fn take_late(&self, lane: Lane) -> Vec<Box<Connection<P>>> {
+    /// Takes out requests that have waited `queue_timeout` for a worker of the pool, and reports whether
+    /// the pool is stuck.
+    pub(crate) fn take_late(&self, pool: WorkerPool) -> Vec<Box<Connection<P>>> {
         let limit = self.config.read().queue_timeout.duration();
-        let queue = self.queue(lane);
+        let queue = self.queue(pool);
         let late = queue.expire(limit);
         let observer = self.observer();
-        observer.changed(NetLevel::Queued(lane), -(late.len() as i64));
-        observer.event(NetEvent::Stuck(lane, queue.is_stuck(limit)));
+        observer.changed(NetLevel::Queued(pool), -(late.len() as i64));
+        observer.event(NetEvent::Stuck(pool, queue.is_stuck(limit)));
         late
     }
 
-    /// Counts a request that is answered 'busy' because it has waited too long for a worker.
+    /// Logs and counts a request that is answered 'busy' because it waited too long for a worker.
     pub(crate) fn note_late(&self, connection: &Connection<P>) {
         let waited = connection.queued_at.elapsed();
         if let Some(more) = self.late.due(()) {
@@ -186,8 +182,8 @@ impl<P: Protocol> Shared<P> {
         self.observer().event(NetEvent::Late);
     }
 
-    /// Takes note of what a reply that has to wait holds in memory; false when there is too much of
-    /// that, and the connection is to be closed.
+    /// Counts the memory of a reply that has to wait; false at the limit, then the connection is to be
+    /// closed.
     pub(crate) fn may_wait(&self, connection: &mut Connection<P>) -> bool {
         let Activity::Sending(sending) = &mut connection.activity else {
             return true;
@@ -203,18 +199,18 @@ impl<P: Protocol> Shared<P> {
         may_wait
     }
 
-    /// Lets a connection wait, for as long as what it is at allows.
+    /// Parks a connection until the deadline of its activity.
     pub(crate) fn park(&self, mut connection: Box<Connection<P>>, interest: Interest) {
         if !self.may_wait(&mut connection) {
             return;
         }
         if interest == Interest::Write {
-            connection.slow_down();
+            connection.throttle();
         }
         let (now, config) = (Instant::now(), self.config());
         let deadline = match &connection.activity {
             Activity::Sending(sending) if matches!(interest, Interest::Source | Interest::Time) => {
-                sending.starved_until().unwrap_or(now)
+                sending.source_deadline().unwrap_or(now)
             }
             Activity::Idle => match connection.head_since {
                 Some(since) => since + config.head_timeout.duration(),
@@ -223,32 +219,31 @@ impl<P: Protocol> Shared<P> {
             Activity::Lingering { until } => *until,
             Activity::Waiting(waiting) => waiting.until(),
             Activity::Receiving(_) | Activity::Sending(_) => {
-                now + connection.pace.patience(config.stall_timeout.duration())
+                now + connection.stall.time_left(config.stall_timeout.duration())
             }
         };
         self.parking.park(connection, interest, deadline);
         if self.is_stopping() {
-            // The parking thread may have looked for idle connections just before.
+            // The event loop may have closed the idle connections just before.
             self.parking.wake();
         }
     }
 
-    /// Whether so many requests wait for other servers that one more is to hold its worker: what a
-    /// slow server has been asked must not grow without bound.
-    pub(crate) fn is_crowded(&self) -> bool {
+    /// True at the limit of parked upstream requests. Further ones block their worker, which bounds the
+    /// load on a slow server.
+    pub(crate) fn is_upstream_full(&self) -> bool {
         let max = self.config.read().workers as usize * WAITING_PER_WORKER;
         self.upstream.now() >= max
     }
 
-    /// Whether a transfer has moved too few bytes for the time that its peer was waited for: it is to
-    /// be closed.
+    /// True if a transfer is below `min_rate` and is to be closed.
     pub(crate) fn is_stalled(&self, connection: &mut Connection<P>) -> bool {
         let config = self.config();
         let stall_timeout = config.stall_timeout.duration();
         let rate = u128::from(config.min_rate.bytes());
         let bytes_min = rate * stall_timeout.as_millis() / 1000;
         let bytes_min = u64::try_from(bytes_min).unwrap_or(u64::MAX).max(1);
-        let is_stalled = connection.pace.too_slow(stall_timeout, bytes_min);
+        let is_stalled = connection.stall.too_slow(stall_timeout, bytes_min);
         if is_stalled {
             self.observer().event(NetEvent::Stalled);
             debug!("#{}: closed, moves too few bytes", connection.id);
@@ -256,15 +251,15 @@ impl<P: Protocol> Shared<P> {
         is_stalled
     }
 
-    pub(crate) fn queue(&self, lane: Lane) -> &LaneQueue<P> {
-        match lane {
-            Lane::Slow => &self.slow,
-            Lane::Fast => &self.fast,
+    pub(crate) fn queue(&self, pool: WorkerPool) -> &PoolQueue<P> {
+        match pool {
+            WorkerPool::Slow => &self.slow,
+            WorkerPool::Fast => &self.fast,
         }
     }
 }
 
-/// How many files this process may have open at a time.
+/// The limit of open files of this process.
 fn open_files_max() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

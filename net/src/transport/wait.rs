@@ -9,17 +9,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// The peer to send.
+    /// The peer sends.
     Read,
-    /// The peer to take.
+    /// The peer takes bytes.
     Write,
-    /// The server behind a reply to send.
+    /// The source of a reply sends.
     Source,
-    /// A time to pass, or the connection to end.
+    /// A deadline, or the end of the connection.
     Time,
 }
 
-/// Whether the socket becomes ready (or breaks, which the next read or write tells) within `time`.
+/// True if the socket becomes ready within `time`, or breaks, which the next read or write reports.
 pub(crate) fn ready(stream: &TcpStream, interest: Interest, time: Duration) -> bool {
     let flags = match interest {
         Interest::Read | Interest::Source => PollFlags::IN,
@@ -34,8 +34,8 @@ pub(crate) fn ready(stream: &TcpStream, interest: Interest, time: Duration) -> b
     matches!(poll(&mut fds, Some(&timeout)), Ok(n) if n > 0)
 }
 
-/// Whether the peer has closed the connection, or at least its sending side, or has reset it.
-/// Bytes that are still to be read do not hide that.
+/// True if the peer has closed or reset the connection, or has closed its sending side, even if
+/// unread bytes are left.
 pub(crate) fn has_left(stream: &TcpStream) -> bool {
     let now = Timespec {
         tv_sec: 0,
@@ -46,10 +46,10 @@ pub(crate) fn has_left(stream: &TcpStream) -> bool {
     poll(&mut fds, Some(&now)).is_err() || fds[0].revents().intersects(gone)
 }
 
-/// Whether the peer takes bytes now.
+/// True if the peer takes bytes now.
 ///
 /// # Errors
-/// It is gone.
+/// The peer is gone.
 pub(crate) fn is_writable(stream: &TcpStream) -> io::Result<bool> {
     let now = Timespec {
         tv_sec: 0,
@@ -64,7 +64,7 @@ pub(crate) fn is_writable(stream: &TcpStream) -> io::Result<bool> {
     Ok(events.contains(PollFlags::OUT))
 }
 
-/// One read that does not wait: `None` when nothing has come, 0 at the end of the stream.
+/// Reads without waiting: `None` when no bytes are available, 0 at the end of the stream.
 pub(crate) fn read_now(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     loop {
         match stream.read(buffer) {

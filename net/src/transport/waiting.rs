@@ -9,21 +9,21 @@ use super::observer::{NetLevel, Observer};
 use super::protocol::{Outgoing, Pending};
 use super::wait::{Interest, ready};
 
-/// A question that is out, and until when its answer is waited for.
+/// A request to another server and the deadline of its answer.
 pub(crate) struct Waiting {
     pub(crate) pending: Box<dyn Pending<Outgoing>>,
     until: Instant,
-    /// Absent for one that has asked no server yet.
+    /// Absent while no server is asked.
     _counted: Option<Counted>,
 }
 
-/// How many requests of a server wait for other servers.
+/// Number of requests that wait for other servers.
 pub(crate) struct WaitingCount {
     count: AtomicUsize,
     observer: Arc<dyn Observer>,
 }
 
-/// One of them; dropping it counts it out.
+/// One request of the [`WaitingCount`] until it is dropped.
 struct Counted(Arc<WaitingCount>);
 
 impl Waiting {
@@ -41,7 +41,7 @@ impl Waiting {
         }
     }
 
-    /// What the connection waits for, if there is anything to wait for.
+    /// The event to wait for; `None` when the request can be resumed now.
     pub(crate) fn interest(&self) -> Option<Interest> {
         if self.socket().is_some() {
             return Some(Interest::Source);
@@ -57,8 +57,8 @@ impl Waiting {
         self.until
     }
 
-    /// Waits for up to `time`. Tells whether the server was silent; `None` when there is time left
-    /// for it.
+    /// Waits for up to `time`. True if the server has timed out, false if it has answered, `None` if
+    /// neither has happened.
     pub(crate) fn outcome(&self, time: Duration) -> Option<bool> {
         let left = self.until.saturating_duration_since(Instant::now());
         let Some(socket) = self.socket() else {
@@ -72,7 +72,6 @@ impl Waiting {
 }
 
 impl WaitingCount {
-    /// None waits.
     pub(crate) fn new(observer: Arc<dyn Observer>) -> Arc<WaitingCount> {
         Arc::new(WaitingCount {
             count: AtomicUsize::new(0),
@@ -80,7 +79,6 @@ impl WaitingCount {
         })
     }
 
-    /// Those that wait now.
     pub(crate) fn now(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }

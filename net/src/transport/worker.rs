@@ -1,4 +1,4 @@
-//! A worker: takes connections from its lane and moves each as far as it goes.
+//! A worker: takes connections from the queue of its pool and serves each until it has to wait.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use log::{debug, error};
 
 use super::connection::{Activity, Connection, Filled, LINGER};
-use super::lane::Lane;
+use super::event_loop;
 use super::observer::{NetEvent, NetLevel};
 use super::peer::Peer;
 use super::pipe::Pipe;
@@ -17,68 +17,68 @@ use super::sending::Sending;
 use super::shared::Shared;
 use super::wait::{Interest, ready};
 use super::waiting::Waiting;
-use super::watch;
+use super::worker_pool::WorkerPool;
 
 mod transfer;
 
-/// Content is gathered to this size before it is written.
+/// Size of the buffer that content is read into, and so of a write.
 const BUFFER: usize = 256 << 10;
-/// How long a worker that nobody waits for stays with a connection: handing it to the parking
-/// thread and back costs a quarter of the throughput.
-const STAY: Duration = Duration::from_millis(1);
-/// A request that was decided after less than this waited for nothing but the processor.
-/// Behind one a worker waits for any connection, not for the same one again: few workers that are
-/// awake serve more than many that are woken for each request.
-const QUICK: Duration = Duration::from_micros(200);
-/// Requests of one connection before a worker looks whether others wait.
-const REQUESTS_A_TURN: u32 = 32;
+/// How long a worker waits for a connection before parking it, while the queue is empty: parking each
+/// time costs a quarter of the throughput.
+const POLL_TIME: Duration = Duration::from_millis(1);
+/// A request that was served in less than this did not block. After one the worker polls for any
+/// connection and not for the same one: few workers that stay awake serve more requests than many that
+/// are woken for each.
+const SHORT_REQUEST: Duration = Duration::from_micros(200);
+/// Requests of one connection that a worker serves before it yields to queued connections.
+const REQUESTS_BEFORE_YIELD: u32 = 32;
 
-/// What to do with a connection next.
+/// What a worker does next with a connection.
 enum Step {
-    /// The next step at once.
+    /// Take the next step at once.
     Go,
-    /// Wait for the peer.
+    /// Wait for an event.
     Wait(Interest),
-    /// Behind the others of the lane.
+    /// Queue behind the other connections of the pool.
     Yield,
-    /// It is not for this lane.
-    Move(Lane),
+    /// Hand over to the other pool.
+    Move(WorkerPool),
     Close,
 }
 
 pub(crate) struct Worker<P: Protocol> {
     shared: Arc<Shared<P>>,
-    lane: Lane,
+    pool: WorkerPool,
     buffer: Vec<u8>,
     pipe: Pipe,
-    /// Its last request was [`QUICK`].
-    quick: bool,
+    /// Its latest request took less than [`SHORT_REQUEST`].
+    was_short: bool,
 }
 
 impl<P: Protocol> Worker<P> {
-    pub(crate) fn new(shared: Arc<Shared<P>>, lane: Lane) -> Worker<P> {
-        // Content goes to the slow lane only; the fast one needs room for a request.
-        let len = if lane == Lane::Slow {
+    pub(crate) fn new(shared: Arc<Shared<P>>, pool: WorkerPool) -> Worker<P> {
+        // Only the slow pool moves content.
+        let len = if pool == WorkerPool::Slow {
             BUFFER
         } else {
             P::REQUEST_MAX
         };
         Worker {
             shared,
-            lane,
+            pool,
             buffer: vec![0; len],
             pipe: Pipe::default(),
-            quick: false,
+            was_short: false,
         }
     }
 
-    /// Serves the lane until it is told to halt.
+    /// Serves connections until the queue is halted.
     pub(crate) fn run(mut self) {
         while let Some(connection) = self.next_connection() {
             let id = connection.id;
-            let busy = NetLevel::Busy(self.lane);
+            let busy = NetLevel::Busy(self.pool);
             self.shared.observer().changed(busy, 1);
-            // Requests that panic are answered further in; this is for what a connection drops.
+            // `drive` answers requests that panic; this catches panics in destructors.
             if catch_unwind(AssertUnwindSafe(|| self.drive(connection))).is_err() {
                 error!("#{id}: closing it panicked");
             }
@@ -87,21 +87,21 @@ impl<P: Protocol> Worker<P> {
     }
 
     fn next_connection(&mut self) -> Option<Box<Connection<P>>> {
-        if std::mem::take(&mut self.quick)
-            && let Some(connection) = watch::guard(|| self.help()).flatten()
+        if std::mem::take(&mut self.was_short)
+            && let Some(connection) = event_loop::catch_panic(|| self.poll_for_work()).flatten()
         {
             return Some(connection);
         }
-        self.shared.next_work(self.lane)
+        self.shared.next_work(self.pool)
     }
 
-    /// Does the parking thread's work for a moment, unless somebody waits for this worker: finds a
-    /// connection to serve.
-    fn help(&mut self) -> Option<Box<Connection<P>>> {
-        while !self.shared.is_stopping() && !self.shared.waiting(self.lane) {
-            let connection = self.shared.parking.help(STAY)?;
-            match watch::advance(&self.shared, connection, &mut self.buffer) {
-                Some(mut connection) if connection.lane == self.lane => {
+    /// Polls for a ready connection on behalf of the event loop. `None` when a queued connection needs
+    /// this worker, or none is ready in time.
+    fn poll_for_work(&mut self) -> Option<Box<Connection<P>>> {
+        while !self.shared.is_stopping() && !self.shared.waiting(self.pool) {
+            let connection = self.shared.parking.poll_from_worker(POLL_TIME)?;
+            match event_loop::on_ready(&self.shared, connection, &mut self.buffer) {
+                Some(mut connection) if connection.pool == self.pool => {
                     connection.queued_at = Instant::now();
                     return Some(connection);
                 }
@@ -126,12 +126,12 @@ impl<P: Protocol> Worker<P> {
                 .unwrap_or_else(|_| self.after_panic(&mut connection));
             match step {
                 Step::Go => {}
-                Step::Wait(interest) if self.stay(&mut connection, interest) => {}
+                Step::Wait(interest) if self.wait_briefly(&mut connection, interest) => {}
                 Step::Wait(interest) => return self.shared.park(connection, interest),
                 Step::Yield if !self.shared.may_wait(&mut connection) => return,
                 Step::Yield => return self.shared.hand_over(connection),
-                Step::Move(lane) => {
-                    connection.lane = lane;
+                Step::Move(pool) => {
+                    connection.pool = pool;
                     return self.shared.hand_over(connection);
                 }
                 Step::Close => return,
@@ -139,11 +139,11 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    /// Answers 'busy' to a request that waited too long for a worker and that the parking thread has
-    /// not noticed yet.
+    /// Answers 'busy' to a request that waited too long for a worker, unless the event loop did so
+    /// already.
     fn refuse_if_late(&self, connection: &mut Connection<P>) {
         let waited = connection.queued_at.elapsed();
-        self.shared.observer().queue_wait(self.lane, waited);
+        self.shared.observer().queue_wait(self.pool, waited);
         let idle = matches!(connection.activity, Activity::Idle);
         if idle && waited > self.shared.config().queue_timeout.duration() {
             self.shared.note_late(connection);
@@ -166,7 +166,7 @@ impl<P: Protocol> Worker<P> {
 
     fn next_request(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
         match self.shared.protocol.readiness(&mut connection.inbox) {
-            Readiness::Serve(lane) if lane != self.lane => return Step::Move(lane),
+            Readiness::Serve(pool) if pool != self.pool => return Step::Move(pool),
             Readiness::Serve(_) => {}
             Readiness::More => {
                 let at_rest = connection.inbox.is_empty();
@@ -182,7 +182,7 @@ impl<P: Protocol> Worker<P> {
                 };
             }
         }
-        if *served >= REQUESTS_A_TURN && self.shared.waiting(self.lane) {
+        if *served >= REQUESTS_BEFORE_YIELD && self.shared.waiting(self.pool) {
             return Step::Yield;
         }
         *served += 1;
@@ -207,11 +207,11 @@ impl<P: Protocol> Worker<P> {
         } = connection;
         let peer = Peer::new(*peer, stream);
         let action = self.shared.protocol.serve(inbox, session, peer, stopping);
-        self.quick = connection.last_request.elapsed() < QUICK;
+        self.was_short = connection.last_request.elapsed() < SHORT_REQUEST;
         match action {
             Action::Send(outgoing) => reply(connection, outgoing),
             Action::Receive { len, sink } => {
-                self.quick = false;
+                self.was_short = false;
                 connection.activity = Activity::Receiving(Receiving::new(len, sink));
             }
             Action::Wait(pending) => return self.wait_for(connection, pending),
@@ -219,13 +219,14 @@ impl<P: Protocol> Worker<P> {
         Step::Go
     }
 
-    /// Has a request wait for another server; here, if too many wait elsewhere.
+    /// Parks a request until another server answers. At the limit of parked requests the worker waits
+    /// here.
     fn wait_for(
         &self,
         connection: &mut Connection<P>,
         pending: Box<dyn Pending<Outgoing>>,
     ) -> Step {
-        let crowded = self.shared.is_crowded();
+        let crowded = self.shared.is_upstream_full();
         let waiting = Waiting::new(pending, &self.shared.upstream);
         let step = match waiting.interest() {
             None => Step::Go,
@@ -239,7 +240,7 @@ impl<P: Protocol> Worker<P> {
         step
     }
 
-    /// Another server has answered, or its time is over. Who was woken for anything else waits on.
+    /// Resumes a request when another server has answered or has timed out; any other event is ignored.
     fn resume(&mut self, connection: &mut Connection<P>, waiting: Waiting) -> Step {
         let Some(silent) = waiting.outcome(Duration::ZERO) else {
             let interest = waiting.interest();
@@ -249,7 +250,7 @@ impl<P: Protocol> Worker<P> {
         let began = Instant::now();
         let stopping = self.shared.is_stopping();
         let resumed = waiting.pending.resume(Wake { silent, stopping });
-        self.quick = began.elapsed() < QUICK;
+        self.was_short = began.elapsed() < SHORT_REQUEST;
         match resumed {
             Resumed::Done(outgoing) => reply(connection, outgoing),
             Resumed::Again(pending) => return self.wait_for(connection, pending),
@@ -257,27 +258,27 @@ impl<P: Protocol> Worker<P> {
         Step::Go
     }
 
-    /// Waits a moment for the peer, unless somebody else waits for this worker or may come sooner.
-    fn stay(&self, connection: &mut Connection<P>, interest: Interest) -> bool {
+    /// Waits up to [`POLL_TIME`] for an event of this connection. False when it must be parked.
+    fn wait_briefly(&self, connection: &mut Connection<P>, interest: Interest) -> bool {
         let leave = match connection.activity {
-            // A head that comes in pieces has a deadline, which the parking thread minds.
-            Activity::Idle => self.quick || !connection.inbox.is_empty(),
+            // Only the event loop checks the deadline of a partial head.
+            Activity::Idle => self.was_short || !connection.inbox.is_empty(),
             Activity::Waiting(_) | Activity::Lingering { .. } => true,
             Activity::Receiving(_) | Activity::Sending(_) => false,
         };
         let leave = leave || interest == Interest::Time;
-        if leave || self.shared.is_stopping() || self.shared.waiting(self.lane) {
+        if leave || self.shared.is_stopping() || self.shared.waiting(self.pool) {
             return false;
         }
         let began = Instant::now();
-        let is_ready = ready(connection.socket(interest), interest, STAY);
+        let is_ready = ready(connection.socket(interest), interest, POLL_TIME);
         if interest != Interest::Source {
-            connection.pace.waited(began.elapsed());
+            connection.stall.waited(began.elapsed());
         }
         is_ready
     }
 
-    /// A panic costs the request, not the worker.
+    /// Answers a request whose service panicked.
     fn after_panic(&self, connection: &mut Connection<P>) -> Step {
         self.shared.observer().event(NetEvent::Panicked);
         error!(
@@ -287,7 +288,7 @@ impl<P: Protocol> Worker<P> {
         if !connection.owes_reply {
             return Step::Close;
         }
-        // Whatever it was, it must not come here twice.
+        // A second panic closes the connection.
         connection.owes_reply = false;
         reply(connection, self.shared.protocol.panicked());
         Step::Go
@@ -306,9 +307,9 @@ fn reply<P: Protocol>(connection: &mut Connection<P>, outgoing: Outgoing) {
 }
 
 fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step {
-    connection.pace = Default::default();
+    connection.stall = Default::default();
     connection.permit.release();
-    // What came behind a request begins the next one now, however long the reply took.
+    // The deadline of a pipelined request starts now, however long the reply took.
     connection.head_since = (!connection.inbox.is_empty()).then(Instant::now);
     if then == Then::Close {
         if connection
@@ -322,7 +323,7 @@ fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step 
             until: Instant::now() + LINGER,
         };
     }
-    // Who asks one thing after the other has not asked for the next one yet.
+    // A client without pipelining has not sent its next request yet: a read would find nothing.
     if connection.inbox.is_empty() {
         Step::Wait(Interest::Read)
     } else {
@@ -330,7 +331,7 @@ fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step 
     }
 }
 
-/// A peer that leaves in mid-request is normal for a store behind players.
+/// Logs at debug: players often close a connection in the middle of a transfer.
 fn close<P: Protocol>(connection: &Connection<P>, error: &std::io::Error) -> Step {
     if error.kind() == std::io::ErrorKind::UnexpectedEof {
         debug!(

@@ -9,8 +9,8 @@ use proto::{ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 use super::access::{Access, FaultLog, Status};
 use super::service::{Caller, Content, Reply, Service};
 use crate::transport::{
-    Action, Inbox, Lane, Observer, OpenFile, Outgoing, Part, Peer, Protocol, Readiness, Receive,
-    RequestName, Sent, Tally, Then,
+    Action, Inbox, Observer, OpenFile, Outgoing, Part, Peer, Protocol, Readiness, Receive,
+    RequestName, Sent, Tally, Then, WorkerPool,
 };
 
 /// A refused upload of at most this many bytes is read to its end, so that the connection stays in
@@ -23,12 +23,12 @@ const SMALL: u64 = 32 << 10;
 /// The tnv protocol, spoken for a service.
 pub struct Wire<S> {
     service: S,
-    voice: Arc<Voice>,
+    replies: Arc<ReplyEncoder>,
     observer: Arc<dyn Observer>,
 }
 
 /// How replies are put.
-struct Voice {
+struct ReplyEncoder {
     reply_command: u8,
     hostname: String,
     faults: FaultLog,
@@ -42,7 +42,7 @@ impl<S: Service> Wire<S> {
         Wire {
             service,
             observer,
-            voice: Arc::new(Voice {
+            replies: Arc::new(ReplyEncoder {
                 reply_command,
                 hostname: hostname.to_owned(),
                 faults: FaultLog::default(),
@@ -57,7 +57,7 @@ impl<S: Service> Wire<S> {
     /// A head that cannot be followed leaves nothing to go on with.
     fn refuse(&self, head: &Head, fault: &Fault, peer: SocketAddr) -> Action {
         let access = self.unread(head, peer);
-        Action::Send(self.voice.failure(fault, Then::Close, access))
+        Action::Send(self.replies.failure(fault, Then::Close, access))
     }
 
     fn call(
@@ -94,12 +94,12 @@ impl<S: Service> Wire<S> {
 
     /// The service has answered before the content came, or there is none.
     fn answer(&self, answer: Result<Reply, Fault>, content_len: u64, access: Access) -> Action {
-        let voice = &self.voice;
+        let replies = &self.replies;
         let reply = match answer {
             Ok(Reply::Content(content)) => {
-                let sink = Taking {
+                let sink = ContentReceiver {
                     content,
-                    voice: Arc::clone(voice),
+                    replies: Arc::clone(replies),
                     access,
                 };
                 return Action::Receive {
@@ -107,19 +107,19 @@ impl<S: Service> Wire<S> {
                     sink: Box::new(sink),
                 };
             }
-            Ok(Reply::Body(body)) => voice.body(&body, access),
-            Ok(Reply::Shared(body)) => voice.shared(body, access),
+            Ok(Reply::Body(body)) => replies.body(&body, access),
+            Ok(Reply::Shared(body)) => replies.shared(body, access),
             Ok(Reply::File {
                 file,
                 offset,
                 len,
                 before,
             }) if len <= SMALL => {
-                let mut bytes = voice.head(&before, len);
+                let mut bytes = replies.head(&before, len);
                 let start = bytes.len();
                 match read(&*file, offset, len as usize, &mut bytes) {
-                    Ok(()) => voice.success(vec![Part::Bytes(bytes)], start, access),
-                    Err(fault) => voice.failure(&fault, Then::Keep, access),
+                    Ok(()) => replies.success(vec![Part::Bytes(bytes)], start, access),
+                    Err(fault) => replies.failure(&fault, Then::Keep, access),
                 }
             }
             Ok(Reply::File {
@@ -128,20 +128,20 @@ impl<S: Service> Wire<S> {
                 len,
                 before,
             }) => {
-                let head = voice.head(&before, len);
+                let head = replies.head(&before, len);
                 let start = head.len();
                 let parts = vec![Part::Bytes(head), Part::File { file, offset, len }];
-                voice.success(parts, start, access)
+                replies.success(parts, start, access)
             }
-            Err(fault) if content_len > DISCARD_MAX => voice.failure(&fault, Then::Close, access),
-            Err(fault) => voice.failure(&fault, Then::Keep, access),
+            Err(fault) if content_len > DISCARD_MAX => replies.failure(&fault, Then::Close, access),
+            Err(fault) => replies.failure(&fault, Then::Keep, access),
         };
         if content_len == 0 || reply.then == Then::Close {
             return Action::Send(reply);
         }
         Action::Receive {
             len: content_len,
-            sink: Box::new(Discarding(Some(reply))),
+            sink: Box::new(ContentDiscarder(Some(reply))),
         }
     }
 }
@@ -160,8 +160,8 @@ impl<S: Service> Protocol for Wire<S> {
         };
         match S::Request::fixed_len(&head) {
             Ok(len) if bytes.len() < HEAD_LEN + len => Readiness::More,
-            Ok(_) => Readiness::Serve(self.service.lane(head.command)),
-            Err(_) => Readiness::Serve(Lane::Fast),
+            Ok(_) => Readiness::Serve(self.service.pool(head.command)),
+            Err(_) => Readiness::Serve(WorkerPool::Fast),
         }
     }
 
@@ -187,14 +187,14 @@ impl<S: Service> Protocol for Wire<S> {
     fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
         let fault = Fault::new(ErrorCode::Busy, "too many requests, try again");
         let command = Self::head(request).map(|head| head.command);
-        let mut reply = self.voice.encode(&fault, Then::Close);
+        let mut reply = self.replies.encode(&fault, Then::Close);
         reply.report = Access::begin_unread(peer, command).end(Status::Error(fault.code));
         reply
     }
 
     fn panicked(&self) -> Outgoing {
         let fault = Fault::new(ErrorCode::Unknown, "internal error");
-        self.voice.encode(&fault, Then::Close)
+        self.replies.encode(&fault, Then::Close)
     }
 
     fn observer(&self) -> &Arc<dyn Observer> {
@@ -202,7 +202,7 @@ impl<S: Service> Protocol for Wire<S> {
     }
 }
 
-impl Voice {
+impl ReplyEncoder {
     /// The head of a reply and the first bytes of its body, which `more` bytes follow.
     fn head(&self, body: &[u8], more: u64) -> Vec<u8> {
         let len = body.len() as u64 + more;
@@ -256,31 +256,34 @@ impl Voice {
 }
 
 /// Content on its way to the service.
-struct Taking {
+struct ContentReceiver {
     content: Box<dyn Content>,
-    voice: Arc<Voice>,
+    replies: Arc<ReplyEncoder>,
     access: Access,
 }
 
-impl Receive for Taking {
+impl Receive for ContentReceiver {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Outgoing> {
         self.access.received(bytes.len());
         let written = self.content.write(bytes);
-        written.map_err(|fault| self.voice.failure(&fault, Then::Close, self.access.take()))
+        written.map_err(|fault| {
+            self.replies
+                .failure(&fault, Then::Close, self.access.take())
+        })
     }
 
     fn finish(self: Box<Self>) -> Outgoing {
         match self.content.finish() {
-            Ok(body) => self.voice.body(&body, self.access),
-            Err(fault) => self.voice.failure(&fault, Then::Keep, self.access),
+            Ok(body) => self.replies.body(&body, self.access),
+            Err(fault) => self.replies.failure(&fault, Then::Keep, self.access),
         }
     }
 }
 
 /// Content that nobody wants, in front of a reply that is made already.
-struct Discarding(Option<Outgoing>);
+struct ContentDiscarder(Option<Outgoing>);
 
-impl Receive for Discarding {
+impl Receive for ContentDiscarder {
     fn take(&mut self, _bytes: &[u8]) -> Result<(), Outgoing> {
         Ok(())
     }
@@ -290,7 +293,7 @@ impl Receive for Discarding {
     }
 }
 
-impl Drop for Discarding {
+impl Drop for ContentDiscarder {
     /// A client that left before it had sent what nobody wants gets no reply, but its line.
     fn drop(&mut self) {
         if let Some(report) = self.0.take().and_then(|reply| reply.report) {

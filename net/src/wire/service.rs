@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proto::{Fault, Request};
 
-use crate::transport::{Lane, OpenFile, PeerProbe};
+use crate::transport::{OpenFile, PeerProbe, WorkerPool};
 
 /// What a daemon does with its requests. Called on worker threads, many at a time.
 pub trait Service: Send + Sync + 'static {
@@ -18,8 +18,8 @@ pub trait Service: Send + Sync + 'static {
     const DESCRIPTORS: usize = 0;
 
     /// Which workers serve a command.
-    fn lane(&self, _command: u8) -> Lane {
-        Lane::Slow
+    fn pool(&self, _command: u8) -> WorkerPool {
+        WorkerPool::Slow
     }
 
     /// Serves one request. The frame turns what comes back into exactly one reply.

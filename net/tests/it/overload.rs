@@ -9,8 +9,8 @@ use base::units::Period;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use net::wire::Wire;
 use net::{
-    Action, Inbox, Lane, NetEvent, NetLevel, Observer, Outgoing, Peer, Protocol, Readiness, Server,
-    ServerConfig,
+    Action, Inbox, NetEvent, NetLevel, Observer, Outgoing, Peer, Protocol, Readiness, Server,
+    ServerConfig, WorkerPool,
 };
 use proto::storage::{StorageRequest, Upload};
 use proto::{ErrorCode, HEAD_LEN};
@@ -22,9 +22,9 @@ const DRIP: Duration = Duration::from_millis(9);
 
 #[test]
 fn requests_are_told_busy_in_time_though_no_worker_is_free() {
-    for (lane, held) in [
-        (Lane::Slow, StorageRequest::Delete(key("f"))),
-        (Lane::Fast, StorageRequest::FileSize(key("held"))),
+    for (pool, held) in [
+        (WorkerPool::Slow, StorageRequest::Delete(key("f"))),
+        (WorkerPool::Fast, StorageRequest::FileSize(key("held"))),
     ] {
         let probe = Probe::new();
         let counts = Arc::new(Counts::default());
@@ -39,7 +39,7 @@ fn requests_are_told_busy_in_time_though_no_worker_is_free() {
         let mut first = connect(server.addr());
         first.write_all(&held.encode()).unwrap();
         probe.expect("waiting");
-        assert!(!counts.is_stuck(lane));
+        assert!(!counts.is_stuck(pool));
         let mut others: Vec<_> = (0..3).map(|_| connect(server.addr())).collect();
         for stream in &mut others {
             stream.write_all(&held.encode()).unwrap();
@@ -50,12 +50,12 @@ fn requests_are_told_busy_in_time_though_no_worker_is_free() {
             assert_closed(stream);
         }
         assert_eq!(counts.of(NetEvent::Late), 3);
-        wait_until(|| counts.is_stuck(lane));
-        assert_eq!(counts.now(NetLevel::Queued(lane)), 0);
+        wait_until(|| counts.is_stuck(pool));
+        assert_eq!(counts.now(NetLevel::Queued(pool)), 0);
 
         probe.gate.0.send(()).unwrap();
         assert!(receive(&mut first).0.is_ok());
-        wait_until(|| !counts.is_stuck(lane));
+        wait_until(|| !counts.is_stuck(pool));
         server.shutdown();
     }
 }

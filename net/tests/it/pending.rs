@@ -23,7 +23,7 @@ struct Asking {
     patience: Duration,
 }
 
-struct Asked {
+struct PendingAnswer {
     other: SocketAddr,
     stream: Option<TcpStream>,
     patience: Duration,
@@ -33,7 +33,7 @@ struct Asked {
 impl Handler for Asking {
     fn handle(&self, request: Request) -> Answer {
         let asked = |stream, again| {
-            Answer::Later(Box::new(Asked {
+            Answer::Later(Box::new(PendingAnswer {
                 other: self.other,
                 stream,
                 patience: self.patience,
@@ -57,7 +57,7 @@ impl Handler for Asking {
     }
 }
 
-impl Pending<Response> for Asked {
+impl Pending<Response> for PendingAnswer {
     fn socket(&self) -> Option<&TcpStream> {
         self.stream.as_ref()
     }

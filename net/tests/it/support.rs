@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base::units::{ByteSize, Period};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use net::wire::{Caller, Content, Reply, Service, Wire};
-use net::{Lane, NetEvent, NetLevel, Observer, Server, ServerConfig};
+use net::{NetEvent, NetLevel, Observer, Server, ServerConfig, WorkerPool};
 use proto::storage::{DELETE, StorageRequest, Upload};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use socket2::{Domain, Socket, Type};
@@ -53,11 +53,11 @@ impl Service for Toy {
     type Request = StorageRequest;
     type Session = u64;
 
-    fn lane(&self, command: u8) -> Lane {
+    fn pool(&self, command: u8) -> WorkerPool {
         if command == DELETE {
-            Lane::Slow
+            WorkerPool::Slow
         } else {
-            Lane::Fast
+            WorkerPool::Fast
         }
     }
 
@@ -169,10 +169,10 @@ impl Counts {
         changes.map(|(_, change)| change).sum()
     }
 
-    /// What was told last of the workers of a lane.
-    pub fn is_stuck(&self, lane: Lane) -> bool {
+    /// What was told last of the workers of a pool.
+    pub fn is_stuck(&self, pool: WorkerPool) -> bool {
         let told = |event: &NetEvent| match event {
-            NetEvent::Stuck(of, is_stuck) => (*of == lane).then_some(*is_stuck),
+            NetEvent::Stuck(of, is_stuck) => (*of == pool).then_some(*is_stuck),
             _ => None,
         };
         let events = self.events.lock().unwrap();

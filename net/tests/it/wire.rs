@@ -162,7 +162,7 @@ fn workers_that_take_what_is_ready_leave_nobody_out() {
         for _ in 0..16 {
             scope.spawn(quick);
         }
-        // Meanwhile a request for the other lane is found by workers who must not serve it.
+        // Meanwhile a request for the other pool is found by workers who must not serve it.
         let mut slow = connect(addr);
         let delete = StorageRequest::Delete(key("f")).encode();
         for _ in 0..SLOW_REQUESTS {
@@ -197,7 +197,7 @@ fn who_waits_too_long_for_a_worker_is_told_busy() {
     second
         .write_all(&StorageRequest::Delete(key("f")).encode())
         .unwrap();
-    // A later answer on the fast lane shows that the second request is in its queue by now.
+    // A later answer on the fast pool shows that the second request is in its queue by now.
     let began = Instant::now();
     let mut third = connect(server.addr());
     while began.elapsed() < Duration::from_millis(1100) {

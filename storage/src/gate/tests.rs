@@ -15,7 +15,7 @@ fn gates(count: usize, workers: u32, patience: Duration) -> Arc<Gates> {
 }
 
 /// Goes in until nobody is let in any more.
-fn fill(gate: &Gate, lane: Lane) -> Vec<Pass> {
+fn fill(gate: &Gate, lane: WorkerPool) -> Vec<Pass> {
     std::iter::from_fn(|| gate.enter_now(lane).ok()).collect()
 }
 
@@ -23,18 +23,18 @@ fn fill(gate: &Gate, lane: Lane) -> Vec<Pass> {
 fn some_workers_always_stay_outside() {
     for (workers, let_in) in [(1, 1), (2, 1), (4, 3), (16, 12), (1024, 768)] {
         let gate = gates(1, workers, LONG).gate(0);
-        let inside = fill(&gate, Lane::Slow);
+        let inside = fill(&gate, WorkerPool::Slow);
         assert_eq!(inside.len(), let_in, "of {workers}");
         // The lanes have workers of their own.
-        assert_eq!(fill(&gate, Lane::Fast).len(), 3);
+        assert_eq!(fill(&gate, WorkerPool::Fast).len(), 3);
         drop(inside);
-        assert!(gate.enter_now(Lane::Slow).is_ok());
+        assert!(gate.enter_now(WorkerPool::Slow).is_ok());
     }
 }
 
 /// Waits until a worker waits to be let in.
 fn until_waiting(gate: &Gate) {
-    let waiting = || gate.gates.rooms.lock()[gate.idx].waiting[index(Lane::Slow)];
+    let waiting = || gate.gates.rooms.lock()[gate.idx].waiting[index(WorkerPool::Slow)];
     until("a worker waits", || waiting() > 0);
 }
 
@@ -42,7 +42,7 @@ fn until_waiting(gate: &Gate) {
 fn one_disk_leaves_workers_for_the_others() {
     let gates = gates(3, 16, LONG);
     let passes: Vec<_> = (0..3)
-        .map(|idx| fill(&gates.gate(idx), Lane::Slow))
+        .map(|idx| fill(&gates.gate(idx), WorkerPool::Slow))
         .collect();
     let counts: Vec<_> = passes.iter().map(Vec::len).collect();
     assert_eq!(counts, [8, 3, 1]);
@@ -51,9 +51,10 @@ fn one_disk_leaves_workers_for_the_others() {
 #[test]
 fn who_waits_goes_in_when_another_comes_back() {
     let gate = gates(1, 2, LONG).gate(0);
-    let inside = gate.enter_now(Lane::Slow).unwrap();
+    let inside = gate.enter_now(WorkerPool::Slow).unwrap();
     let waiting = gate.clone();
-    let waiter = std::thread::spawn(move || waiting.enter(Visitor::Worker(Lane::Slow)).map(drop));
+    let waiter =
+        std::thread::spawn(move || waiting.enter(Visitor::Worker(WorkerPool::Slow)).map(drop));
     until_waiting(&gate);
     drop(inside);
     waiter.join().unwrap().unwrap();
@@ -63,12 +64,13 @@ fn who_waits_goes_in_when_another_comes_back() {
 fn who_waits_for_another_disk_goes_in_too() {
     // Of three workers two may be inside, and at one of two disks one of them.
     let gates = gates(2, 3, LONG);
-    let inside = [gates.gate(0), gates.gate(1)].map(|gate| gate.enter_now(Lane::Slow).unwrap());
+    let inside =
+        [gates.gate(0), gates.gate(1)].map(|gate| gate.enter_now(WorkerPool::Slow).unwrap());
     let waiters = [0, 1].map(|idx| {
         let gate = gates.gate(idx);
         let waiting = gate.clone();
         let waiter =
-            std::thread::spawn(move || waiting.enter(Visitor::Worker(Lane::Slow)).map(drop));
+            std::thread::spawn(move || waiting.enter(Visitor::Worker(WorkerPool::Slow)).map(drop));
         until_waiting(&gate);
         waiter
     });
@@ -86,7 +88,7 @@ fn a_disk_that_does_not_answer_lets_nobody_in_until_it_does() {
     gate.ask();
     assert!(gate.watch());
     assert!(!gate.watch(), "it is news once");
-    for visitor in [Visitor::Worker(Lane::Fast), Visitor::Chore] {
+    for visitor in [Visitor::Worker(WorkerPool::Fast), Visitor::Chore] {
         let refused = gate.enter(visitor).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::TimedOut);
     }
@@ -101,12 +103,14 @@ fn a_disk_that_does_not_answer_lets_nobody_in_until_it_does() {
 fn who_waits_is_sent_away_when_the_disk_hangs() {
     let gates = gates(1, 2, Duration::from_millis(100));
     let gate = gates.gate(0);
-    let _inside = gate.enter_now(Lane::Slow).unwrap();
+    let _inside = gate.enter_now(WorkerPool::Slow).unwrap();
     gate.ask();
     let waiting = gate.clone();
     let waiter = std::thread::spawn(move || {
         let far = Instant::now() + LONG;
-        waiting.enter_until(Visitor::Worker(Lane::Slow), far).err()
+        waiting
+            .enter_until(Visitor::Worker(WorkerPool::Slow), far)
+            .err()
     });
     until_waiting(&gate);
     until("the disk is out of bounds", || gate.watch());
@@ -125,7 +129,7 @@ fn files_of_a_disk_that_is_only_busy_are_closed_meanwhile() {
     drop(open());
     assert_eq!(waiting(), 0);
     let file = open();
-    let inside = fill(&gate, Lane::Slow);
+    let inside = fill(&gate, WorkerPool::Slow);
     drop(file);
     assert_eq!(waiting(), 1);
     let closer = gate.clone();

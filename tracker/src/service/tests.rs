@@ -158,10 +158,10 @@ fn row(address: &str, status: &str) -> (String, String) {
 fn what_may_take_long_takes_the_slow_lane() {
     let setting = Setting::new();
     for command in [SADDRS, LOOKUP, GROUPS] {
-        assert_eq!(setting.service.lane(command), Lane::Slow);
+        assert_eq!(setting.service.pool(command), WorkerPool::Slow);
     }
     for command in [JOIN, BEAT, LEAVE] {
-        assert_eq!(setting.service.lane(command), Lane::Fast);
+        assert_eq!(setting.service.pool(command), WorkerPool::Fast);
     }
 }
 

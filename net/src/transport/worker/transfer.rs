@@ -1,4 +1,4 @@
-//! Content on its way in or out: one step of a transfer, as far as it goes now.
+//! One step of a transfer, in or out.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use log::error;
 
 use super::{Step, Worker, after_reply, close, reply};
 use crate::transport::connection::{Activity, Connection};
-use crate::transport::lane::Lane;
 use crate::transport::observer::NetEvent;
 use crate::transport::protocol::Protocol;
 use crate::transport::receiving::{self, Receiving};
 use crate::transport::sending::{self, SendError, Sending, Tools};
 use crate::transport::shared::Shared;
 use crate::transport::wait::Interest;
+use crate::transport::worker_pool::WorkerPool;
 
-/// How long a worker stays with a transfer that is not ready: parking it costs a small write.
+/// How long a worker waits for a transfer before parking it; a parked upload has to write a partial
+/// buffer.
 const STAY_FOR_CONTENT: Duration = Duration::from_millis(10);
 
 impl<P: Protocol> Worker<P> {
     pub(super) fn receive(&mut self, connection: &mut Connection<P>, receiving: Receiving) -> Step {
         let (mut moved, mut waited) = (0, Duration::ZERO);
         let known = connection.inbox.bytes().len();
-        let (shared, lane) = (&self.shared, self.lane);
-        let patience = || patience(shared, lane);
+        let (shared, pool) = (&self.shared, self.pool);
+        let patience = || patience(shared, pool);
         let progress = receiving.advance(
             &mut connection.inbox,
             &connection.stream,
@@ -31,8 +32,8 @@ impl<P: Protocol> Worker<P> {
             (&mut moved, &mut waited),
         );
         connection.moved(moved);
-        connection.pace.waited(waited);
-        // What lay in the inbox was counted when it came.
+        connection.stall.waited(waited);
+        // The bytes of the inbox were counted when they were read.
         let taken = (known - connection.inbox.bytes().len()) as u64;
         let received = NetEvent::Received(moved.saturating_sub(taken));
         shared.observer().event(received);
@@ -41,9 +42,9 @@ impl<P: Protocol> Worker<P> {
                 reply(connection, outgoing);
                 Step::Go
             }
-            Ok(receiving::Progress::Turn(receiving)) => {
+            Ok(receiving::Progress::Yield(receiving)) => {
                 connection.activity = Activity::Receiving(receiving);
-                self.turn()
+                self.yield_or_go()
             }
             Ok(receiving::Progress::Blocked(receiving)) => {
                 connection.activity = Activity::Receiving(receiving);
@@ -55,34 +56,34 @@ impl<P: Protocol> Worker<P> {
 
     pub(super) fn send(&mut self, connection: &mut Connection<P>, mut sending: Sending) -> Step {
         let before = sending.sent();
-        // From here on a panic finds a part of the reply out: nothing can be said any more.
+        // A panic from here on may find a part of the reply sent: no other reply can follow.
         connection.owes_reply = false;
-        let (shared, lane) = (&self.shared, self.lane);
+        let (shared, pool) = (&self.shared, self.pool);
         let mut tools = Tools {
             scratch: &mut self.buffer,
             pipe: &mut self.pipe,
-            at_once: connection.ahead.taken_at_once(),
-            patience: &|| patience(shared, lane),
+            take_max: connection.buffers.take_max(),
+            patience: &|| patience(shared, pool),
             waited: Duration::ZERO,
         };
         let progress = sending.advance(&connection.stream, &mut tools);
-        connection.pace.waited(tools.waited);
+        connection.stall.waited(tools.waited);
         let moved = sending.sent() - before;
         connection.moved(moved);
         let source = sending.source_socket();
-        connection.ahead.moved(moved, &connection.stream, source);
+        connection.buffers.moved(moved, &connection.stream, source);
         self.shared.observer().event(NetEvent::Sent(moved));
         match progress {
             Ok(sending::Progress::Done) => after_reply(connection, sending.then),
-            Ok(sending::Progress::Turn) => {
+            Ok(sending::Progress::Yield) => {
                 connection.activity = Activity::Sending(sending);
-                self.turn()
+                self.yield_or_go()
             }
             Ok(sending::Progress::Blocked) => {
                 connection.activity = Activity::Sending(sending);
                 self.wait_for_peer(connection, Interest::Write)
             }
-            Ok(sending::Progress::Starved) => {
+            Ok(sending::Progress::SourceBlocked) => {
                 let interest = match sending.source_socket() {
                     Some(_) => Interest::Source,
                     None => Interest::Time,
@@ -104,7 +105,7 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    /// Lets a transfer wait, unless it has moved too few bytes for the time that it was waited for.
+    /// Parks a transfer, or closes it if it has stalled.
     fn wait_for_peer(&self, connection: &mut Connection<P>, interest: Interest) -> Step {
         if self.shared.is_stalled(connection) {
             return Step::Close;
@@ -112,8 +113,8 @@ impl<P: Protocol> Worker<P> {
         Step::Wait(interest)
     }
 
-    fn turn(&self) -> Step {
-        if self.shared.waiting(self.lane) {
+    fn yield_or_go(&self) -> Step {
+        if self.shared.waiting(self.pool) {
             Step::Yield
         } else {
             Step::Go
@@ -121,9 +122,9 @@ impl<P: Protocol> Worker<P> {
     }
 }
 
-/// How long a worker stays with a transfer that is not ready.
-fn patience<P: Protocol>(shared: &Shared<P>, lane: Lane) -> Duration {
-    if shared.waiting(lane) {
+/// How long a worker waits for a transfer that is not ready.
+fn patience<P: Protocol>(shared: &Shared<P>, pool: WorkerPool) -> Duration {
+    if shared.waiting(pool) {
         Duration::ZERO
     } else {
         STAY_FOR_CONTENT

@@ -1,9 +1,9 @@
-//! Where connections wait that nobody works on: in an epoll set, watched by the parking thread
-//! ([`super::watch`]) and by workers that have nothing else to do.
+//! Connections that wait for an event, in an epoll set. The event loop ([`super::event_loop`]) and idle
+//! workers poll it.
 //!
-//! A socket stays registered from the first time to its close, armed for one event at a time
-//! (`EPOLLONESHOT`): whoever gets the event takes the connection out. The socket of another server
-//! may have served several connections: an event may be of an earlier wait.
+//! A socket stays registered until it is closed, armed for one event at a time (`EPOLLONESHOT`): the
+//! thread that gets the event takes the connection out. The socket of another server may serve several
+//! connections in turn, so an event may belong to an earlier wait.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,24 +24,24 @@ use super::connection::{Activity, Connection};
 use super::protocol::Protocol;
 use super::wait::Interest;
 
-/// So many threads park and take out at a time.
+/// Number of maps, and so of threads that park and take out at the same time.
 const MAPS: usize = 16;
-/// Stands for no connection: whoever waits shall look around.
+/// The event of `wake_event`, which belongs to no connection.
 const WAKE: u64 = u64::MAX;
 
 type Map<P> = Mutex<HashMap<u64, Parked<P>>>;
 
 pub(crate) struct Parking<P: Protocol> {
     epoll: OwnedFd,
-    wake: OwnedFd,
-    /// By their ids, in several maps: each is locked while a connection of it is armed.
+    wake_event: OwnedFd,
+    /// Connections by id. A map is locked while one of its connections is armed.
     parked: [Map<P>; MAPS],
-    /// Workers that wait for events now.
-    helpers: AtomicUsize,
-    /// More of them than processors would only wake each other.
-    helpers_max: usize,
+    /// Workers that poll now.
+    pollers: AtomicUsize,
+    /// Number of processors: more pollers would only wake each other.
+    pollers_max: usize,
     /// Events that workers took.
-    helped: AtomicU64,
+    taken_by_workers: AtomicU64,
 }
 
 pub(crate) struct Parked<P: Protocol> {
@@ -52,7 +52,7 @@ pub(crate) struct Parked<P: Protocol> {
 }
 
 impl<P: Protocol> Parked<P> {
-    /// Whether it has no request in hand.
+    /// True if the connection has no request.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(
             self.connection.activity,
@@ -60,10 +60,10 @@ impl<P: Protocol> Parked<P> {
         )
     }
 
-    /// The connection, with the time that it waited for its peer.
+    /// Returns the connection, and adds to it the time that it waited for its peer.
     pub(crate) fn take(mut self) -> Box<Connection<P>> {
         if matches!(self.interest, Interest::Read | Interest::Write) {
-            self.connection.pace.waited(self.since.elapsed());
+            self.connection.stall.waited(self.since.elapsed());
         }
         self.connection
     }
@@ -72,19 +72,24 @@ impl<P: Protocol> Parked<P> {
 impl<P: Protocol> Parking<P> {
     pub(crate) fn new() -> io::Result<Parking<P>> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        let wake_event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(
+            &epoll,
+            &wake_event,
+            EventData::new_u64(WAKE),
+            EventFlags::IN,
+        )?;
         Ok(Parking {
             epoll,
-            wake,
+            wake_event,
             parked: Default::default(),
-            helpers: AtomicUsize::new(0),
-            helpers_max: available_parallelism().map_or(1, usize::from),
-            helped: AtomicU64::new(0),
+            pollers: AtomicUsize::new(0),
+            pollers_max: available_parallelism().map_or(1, usize::from),
+            taken_by_workers: AtomicU64::new(0),
         })
     }
 
-    /// Lets a connection wait until it is ready or its deadline has passed.
+    /// Parks a connection until it is ready or its deadline has passed.
     pub(crate) fn park(
         &self,
         connection: Box<Connection<P>>,
@@ -96,7 +101,7 @@ impl<P: Protocol> Parking<P> {
             | match interest {
                 Interest::Read | Interest::Source => EventFlags::IN | EventFlags::RDHUP,
                 Interest::Write => EventFlags::OUT,
-                // The end of a connection is told whether it is asked for or not.
+                // epoll reports the end of a connection without being asked.
                 Interest::Time => EventFlags::empty(),
             };
         let parked = Parked {
@@ -117,8 +122,7 @@ impl<P: Protocol> Parking<P> {
         }
     }
 
-    /// Watches a socket for one event. It may be known or not, that of a source from an earlier
-    /// connection.
+    /// Arms a socket for one event. The socket of a source may be registered already.
     fn arm(&self, socket: &TcpStream, id: u64, flags: EventFlags) -> io::Result<()> {
         let data = EventData::new_u64(id);
         match epoll::modify(&self.epoll, socket, data, flags) {
@@ -127,7 +131,7 @@ impl<P: Protocol> Parking<P> {
         }
     }
 
-    /// Waits for events, as many as `events` has room for.
+    /// Waits for events, at most as many as `events` has capacity for.
     pub(crate) fn wait(&self, events: &mut Vec<Event>, time: Duration) {
         let buffer = rustix::buffer::spare_capacity(events);
         match epoll::wait(&self.epoll, buffer, Some(&timespec(time))) {
@@ -136,54 +140,53 @@ impl<P: Protocol> Parking<P> {
         }
     }
 
-    /// Waits for one event.
-    pub(crate) fn next(&self, time: Duration) -> Option<Event> {
+    pub(crate) fn wait_one(&self, time: Duration) -> Option<Event> {
         let mut buffer = [MaybeUninit::uninit()];
         let events = epoll::wait(&self.epoll, &mut buffer, Some(&timespec(time)));
         events.ok()?.0.first().copied()
     }
 
-    /// The connection that has this event, if it still waits. A wake-up has none.
+    /// Takes out the connection of an event, if it is still parked.
     pub(crate) fn take(&self, event: &Event) -> Option<Box<Connection<P>>> {
         let id = event.data.u64();
         if id == WAKE {
-            drain(&self.wake);
+            drain(&self.wake_event);
         }
         self.remove(id).map(Parked::take)
     }
 
-    /// Waits as one of a few workers for a connection that becomes ready; `None` when there are
-    /// enough of them, or none became ready in this time. Of all who wait the kernel wakes the one
-    /// that came last: the parking thread gets what comes while no worker waits.
-    pub(crate) fn help(&self, time: Duration) -> Option<Box<Connection<P>>> {
-        let place = self.helpers.fetch_add(1, Ordering::Relaxed);
-        let event = (place < self.helpers_max).then(|| self.next(time));
-        self.helpers.fetch_sub(1, Ordering::Relaxed);
+    /// Polls for a ready connection on a worker. `None` when enough workers poll already, or no
+    /// connection becomes ready within `time`. The kernel wakes the latest poller, so the event loop
+    /// gets an event only while no worker polls.
+    pub(crate) fn poll_from_worker(&self, time: Duration) -> Option<Box<Connection<P>>> {
+        let place = self.pollers.fetch_add(1, Ordering::Relaxed);
+        let event = (place < self.pollers_max).then(|| self.wait_one(time));
+        self.pollers.fetch_sub(1, Ordering::Relaxed);
         let id = event??.data.u64();
-        // A wake-up is for the parking thread, and comes again until that has seen it.
-        self.helped.fetch_add(1, Ordering::Relaxed);
+        // A wake-up is level-triggered: the event loop still gets it.
+        self.taken_by_workers.fetch_add(1, Ordering::Relaxed);
         self.remove(id).map(Parked::take)
     }
 
-    /// How many events workers took so far.
-    pub(crate) fn helped(&self) -> u64 {
-        self.helped.load(Ordering::Relaxed)
+    /// Number of events that workers have taken so far.
+    pub(crate) fn taken_by_workers(&self) -> u64 {
+        self.taken_by_workers.load(Ordering::Relaxed)
     }
 
-    /// Waits until it is woken, but for no connection.
-    pub(crate) fn nap(&self, time: Duration) {
-        let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
+    /// Waits for `time` or a wake-up, and for no connection.
+    pub(crate) fn backoff(&self, time: Duration) {
+        let mut fds = [PollFd::new(&self.wake_event, PollFlags::IN)];
         // A signal ends it early.
         let _ = poll(&mut fds, Some(&timespec(time)));
     }
 
-    /// Ends the wait of the parking thread.
+    /// Wakes the event loop.
     pub(crate) fn wake(&self) {
-        // The counter of an eventfd can only be full when a wake-up is due anyway.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        // A full counter means that a wake-up is pending anyway.
+        let _ = rustix::io::write(&self.wake_event, &1u64.to_ne_bytes());
     }
 
-    /// Looks at all that wait, and gathers what `look` makes of them.
+    /// Applies `look` to all parked connections and collects the results.
     pub(crate) fn find<T>(&self, look: impl Fn(&Parked<P>) -> Option<T>) -> Vec<T> {
         let mut found = Vec::new();
         for map in &self.parked {
@@ -192,7 +195,7 @@ impl<P: Protocol> Parking<P> {
         found
     }
 
-    /// Takes a connection out if it still waits and is as wanted.
+    /// Takes out one connection if it is still parked and `is_wanted`.
     pub(crate) fn remove_if(
         &self,
         id: u64,
@@ -211,7 +214,7 @@ impl<P: Protocol> Parking<P> {
         self.map(id).lock().remove(&id)
     }
 
-    /// Takes out all that are wanted.
+    /// Takes out all connections that are `wanted`.
     pub(crate) fn take_if(&self, wanted: impl Fn(&Parked<P>) -> bool) -> Vec<Box<Connection<P>>> {
         let wanted = |_: &u64, parked: &mut Parked<P>| wanted(parked);
         let of_map = |map: &Map<P>| {
@@ -224,7 +227,7 @@ impl<P: Protocol> Parking<P> {
         parked.map(Parked::take).collect()
     }
 
-    /// Closes all.
+    /// Closes all parked connections.
     pub(crate) fn clear(&self) {
         drop(self.take_if(|_| true));
     }

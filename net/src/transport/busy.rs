@@ -1,4 +1,4 @@
-//! Replies that say 'busy', sent by threads that must never wait for a peer.
+//! 'Busy' replies, sent by threads that must not wait for a peer.
 
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use super::sending::{Progress, Sending, Tools};
 use super::shared::Shared;
 use super::wait::Interest;
 
-/// Says 'busy' as far as the peer takes it at once; tells whether that was all of it.
-/// `request` is what has come of one.
+/// Sends 'busy' as far as the peer takes it at once; true if that was all of it. `request` holds the
+/// bytes of the request that were read.
 pub(crate) fn say_busy<P: Protocol>(
     shared: &Shared<P>,
     stream: &TcpStream,
@@ -24,7 +24,7 @@ pub(crate) fn say_busy<P: Protocol>(
     let mut tools = Tools {
         scratch: &mut [],
         pipe: &mut Pipe::default(),
-        at_once: 0,
+        take_max: 0,
         patience: &|| Duration::ZERO,
         waited: Duration::ZERO,
     };
@@ -34,7 +34,7 @@ pub(crate) fn say_busy<P: Protocol>(
     is_out
 }
 
-/// Ends a request that has waited too long for a worker: its client has better places to ask by now.
+/// Answers a request that has waited too long for a worker.
 pub(crate) fn refuse_late<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P>>) {
     shared.note_late(&connection);
     let Connection {

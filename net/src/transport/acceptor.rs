@@ -11,22 +11,22 @@ use base::LogThrottle;
 use log::{debug, error, warn};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::busy::say_busy;
 use super::connection::Connection;
-use super::limit::Client;
+use super::connection_limit::Client;
+use super::event_loop;
 use super::observer::NetEvent;
 use super::protocol::Protocol;
-use super::refuse::say_busy;
 use super::shared::Shared;
-use super::watch;
 
 /// Limit on accepting the backlog after a stop: a flood of connections must not delay the stop.
 pub(crate) const BACKLOG_TIME: Duration = Duration::from_millis(250);
-/// Wait after running out of descriptors or memory.
+/// Wait after accept(2) has run out of descriptors or memory.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
-/// Accepts until the server stops; then those who are connected already, and closes the door.
+/// Accepts connections until the server stops, then those in the backlog, and closes the listener.
 pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
-    let mut desk = Desk {
+    let mut acceptor = Acceptor {
         shared,
         listener,
         ids: 1..,
@@ -34,34 +34,34 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
         seldom: LogThrottle::default(),
     };
     while !shared.is_stopping() {
-        wait(&desk.listener, shared.bell.as_fd());
-        desk.accept_until(|| shared.is_stopping());
+        wait(&acceptor.listener, shared.stop_event.as_fd());
+        acceptor.accept_until(|| shared.is_stopping());
     }
-    desk.drain();
+    acceptor.drain();
 }
 
 /// Waits until a client connects or the server stops.
-fn wait(listener: &TcpListener, bell: BorrowedFd<'_>) {
+fn wait(listener: &TcpListener, stop_event: BorrowedFd<'_>) {
     let mut fds = [
         PollFd::new(listener, PollFlags::IN),
-        PollFd::from_borrowed_fd(bell, PollFlags::IN),
+        PollFd::from_borrowed_fd(stop_event, PollFlags::IN),
     ];
     // The next accept reports an error of the listener; a signal is not an error.
     let _ = poll(&mut fds, None);
 }
 
-struct Desk<'a, P: Protocol> {
+struct Acceptor<'a, P: Protocol> {
     shared: &'a Arc<Shared<P>>,
     listener: TcpListener,
     ids: RangeFrom<u64>,
-    /// Room for a request.
+    /// Holds one request.
     scratch: Vec<u8>,
     seldom: LogThrottle<&'static str>,
 }
 
-impl<P: Protocol> Desk<'_, P> {
-    /// Accepts whoever is connected. In a flood there is always somebody: `is_over` is asked before
-    /// each.
+impl<P: Protocol> Acceptor<'_, P> {
+    /// Accepts until the backlog is empty or `is_over`, which is checked before each connection: a
+    /// flood of connections never leaves the backlog empty.
     fn accept_until(&mut self, is_over: impl Fn() -> bool) {
         while !is_over() {
             match self.listener.accept() {
@@ -86,16 +86,18 @@ impl<P: Protocol> Desk<'_, P> {
         }
     }
 
-    /// Most clients ask at once: their first request is there when they are accepted, and need not
-    /// wake the parking thread.
+    /// Reads the first request, which most clients have sent by now: then the event loop need not be
+    /// woken.
     fn begin(&mut self, connection: Box<Connection<P>>) {
-        let advanced = watch::guard(|| watch::advance(self.shared, connection, &mut self.scratch));
+        let advanced = event_loop::catch_panic(|| {
+            event_loop::on_ready(self.shared, connection, &mut self.scratch)
+        });
         if let Some(connection) = advanced.flatten() {
             self.shared.hand_over(connection);
         }
     }
 
-    /// Descriptors or memory have run out. Somebody who only sits there may have what is missing.
+    /// Frees descriptors or memory by closing an idle connection, or waits.
     fn make_room(&self, error: &io::Error) {
         if let Some(more) = self.seldom.due("exhausted") {
             error!("accept: {error}{more}");
@@ -114,7 +116,7 @@ impl<P: Protocol> Desk<'_, P> {
     }
 }
 
-/// The error is of the connection that was to be accepted, not of this process (accept(2)).
+/// True if the error belongs to the new connection and not to this process (accept(2)).
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
     matches!(

@@ -1,5 +1,5 @@
-//! The parking thread: hands connections that have become ready to workers, as far as those do not
-//! take them by themselves, and closes what is past its deadline.
+//! The event loop, on the thread `park`: hands ready connections to workers, unless polling workers
+//! take them, and closes connections whose deadline has passed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -7,49 +7,48 @@ use std::time::{Duration, Instant};
 use log::{debug, error};
 use rustix::event::epoll::Event;
 
+use super::busy::refuse_late;
 use super::connection::{Activity, Connection, Filled};
-use super::lane::Lane;
 use super::observer::NetEvent;
-use super::park::Parked;
+use super::parking::Parked;
 use super::protocol::{Protocol, Readiness};
-use super::refuse::refuse_late;
 use super::shared::Shared;
 use super::wait::{Interest, read_now, ready};
+use super::worker_pool::WorkerPool;
 
-/// How often deadlines are looked at: how late one may be noticed.
+/// Interval of the deadline check, and so the most that a deadline is exceeded.
 const SWEEP: Duration = Duration::from_millis(500);
-/// How long workers that serve what becomes ready by themselves are left alone. Then one more
-/// connection is handed over, and with it a worker woken: as long as it pays they become more.
-const NAP: Duration = Duration::from_millis(1);
+/// How long the event loop leaves ready connections to polling workers. Then it hands over one
+/// connection, which wakes one worker more.
+const BACKOFF: Duration = Duration::from_millis(1);
 const EVENTS: usize = 512;
-/// What is read of a peer that was answered for the last time, at once.
+/// Bytes read at once from a peer that is lingering.
 const SCRATCH: usize = 64 << 10;
 
-/// What the thread remembers from round to round.
-struct Watch {
+struct EventLoop {
     events: Vec<Event>,
     scratch: Vec<u8>,
     swept: Instant,
-    /// Events that workers had taken at the last look.
-    helped: u64,
+    /// Events that workers had taken at the previous round.
+    taken_by_workers: u64,
 }
 
-/// The parking thread. Ends when the last connection is closed after a stop, or at its deadline.
+/// Runs the event loop until the server has ended.
 pub(crate) fn run<P: Protocol>(shared: &Shared<P>) {
-    let mut watch = Watch {
+    let mut event_loop = EventLoop {
         events: Vec::with_capacity(EVENTS),
         scratch: vec![0; SCRATCH],
         swept: Instant::now(),
-        helped: 0,
+        taken_by_workers: 0,
     };
     while !shared.is_over() {
-        guard(|| watch.round(shared));
+        catch_panic(|| event_loop.round(shared));
     }
     shared.parking.clear();
 }
 
-/// One connection must not cost all others their watchman.
-pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
+/// Runs `work`; a panic ends the connection that it works on, not the event loop.
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(work));
     if done.is_err() {
         error!("watching a connection panicked, it is closed");
@@ -57,21 +56,21 @@ pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
     done.ok()
 }
 
-impl Watch {
+impl EventLoop {
     fn round<P: Protocol>(&mut self, shared: &Shared<P>) {
-        let Watch {
+        let EventLoop {
             events, scratch, ..
         } = self;
         events.clear();
-        let helped = shared.parking.helped();
-        if std::mem::replace(&mut self.helped, helped) == helped {
+        let taken_by_workers = shared.parking.taken_by_workers();
+        if std::mem::replace(&mut self.taken_by_workers, taken_by_workers) == taken_by_workers {
             shared.parking.wait(events, SWEEP);
         } else {
-            shared.parking.nap(NAP);
-            events.extend(shared.parking.next(Duration::ZERO));
+            shared.parking.backoff(BACKOFF);
+            events.extend(shared.parking.wait_one(Duration::ZERO));
         }
         for event in events.iter() {
-            guard(|| on_event(shared, event, scratch));
+            catch_panic(|| on_event(shared, event, scratch));
         }
         if shared.closes_idle() {
             close_idle(shared, scratch);
@@ -84,26 +83,25 @@ impl Watch {
     }
 }
 
-/// A connection may have become ready.
 fn on_event<P: Protocol>(shared: &Shared<P>, event: &Event, scratch: &mut [u8]) {
     if let Some(connection) = shared.parking.take(event)
-        && let Some(connection) = advance(shared, connection, scratch)
+        && let Some(connection) = on_ready(shared, connection, scratch)
     {
         shared.hand_over(connection);
     }
 }
 
-/// Answers the requests that have waited too long for a worker, also when none ever comes.
+/// Answers requests that have waited too long for a worker, even when all workers hang.
 fn refuse_late_requests<P: Protocol>(shared: &Shared<P>) {
-    for lane in [Lane::Slow, Lane::Fast] {
-        for connection in shared.take_late(lane) {
-            guard(|| refuse_late(shared, connection));
+    for pool in [WorkerPool::Slow, WorkerPool::Fast] {
+        for connection in shared.take_late(pool) {
+            catch_panic(|| refuse_late(shared, connection));
         }
     }
 }
 
-/// Something has come, or can be sent. What comes back is for a worker of its lane.
-pub(crate) fn advance<P: Protocol>(
+/// Handles an event of a connection. Returns the connection when a worker of its pool has to serve it.
+pub(crate) fn on_ready<P: Protocol>(
     shared: &Shared<P>,
     connection: Box<Connection<P>>,
     scratch: &mut [u8],
@@ -115,7 +113,7 @@ pub(crate) fn advance<P: Protocol>(
             None
         }
         Activity::Waiting(_) | Activity::Sending(_) if connection.waits_for_time() => {
-            // Its socket is watched for its end only.
+            // Its socket is watched only for the end of the connection.
             let ended = ready(&connection.stream, Interest::Time, Duration::ZERO);
             (!ended).then_some(connection)
         }
@@ -150,21 +148,21 @@ fn read_request<P: Protocol>(
             shared.park(connection, Interest::Read);
             None
         }
-        Readiness::Serve(lane) => {
-            connection.lane = lane;
+        Readiness::Serve(pool) => {
+            connection.pool = pool;
             Some(connection)
         }
     }
 }
 
-/// Throws away what a peer still sends after its last reply.
+/// Discards bytes that a peer sends after its last reply.
 fn discard<P: Protocol>(
     shared: &Shared<P>,
     connection: Box<Connection<P>>,
     until: Instant,
     scratch: &mut [u8],
 ) {
-    // A peer that never stops sending has until `until`, and this thread other work: one read.
+    // One read per event: a peer that never stops sending must not hold the event loop.
     match read_now(&connection.stream, scratch) {
         Ok(Some(0)) | Err(_) => {}
         Ok(_) if Instant::now() < until => shared.park(connection, Interest::Read),
@@ -172,10 +170,10 @@ fn discard<P: Protocol>(
     }
 }
 
-/// On a stop: connections without a request in hand are closed, after a last look for one.
+/// On a stop: closes connections without a request, after one more read.
 fn close_idle<P: Protocol>(shared: &Shared<P>, scratch: &mut [u8]) {
     for connection in shared.parking.take_if(Parked::is_idle) {
-        guard(|| close_or_serve(shared, connection, scratch));
+        catch_panic(|| close_or_serve(shared, connection, scratch));
     }
 }
 
@@ -187,18 +185,18 @@ fn close_or_serve<P: Protocol>(
     let idle = matches!(connection.activity, Activity::Idle);
     if idle
         && let Ok(Filled::Some(len)) = connection.fill_inbox(scratch)
-        && let Readiness::Serve(lane) = shared.protocol.readiness(&mut connection.inbox)
+        && let Readiness::Serve(pool) = shared.protocol.readiness(&mut connection.inbox)
     {
         shared.observer().event(NetEvent::Received(len as u64));
-        connection.lane = lane;
+        connection.pool = pool;
         shared.hand_over(connection);
     }
 }
 
-/// Closes what is past its deadline.
+/// Handles every connection whose deadline has passed.
 fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
     for connection in shared.parking.take_if(|parked| parked.deadline <= now) {
-        guard(|| on_deadline(shared, connection));
+        catch_panic(|| on_deadline(shared, connection));
     }
 }
 
@@ -214,12 +212,12 @@ fn on_deadline<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P
         }
         Activity::Lingering { .. } => {}
         Activity::Waiting(_) => shared.hand_over(connection),
-        Activity::Sending(sending) if sending.starved_until().is_some() => {
+        Activity::Sending(sending) if sending.source_deadline().is_some() => {
             sending.abandon_source();
             shared.hand_over(connection);
         }
         Activity::Receiving(_) | Activity::Sending(_) => {
-            // Back to a worker in any case: to go on measuring, or to drop what it holds.
+            // A worker continues the transfer, or drops it: the drop may block on a file.
             connection.ended = shared.is_stalled(&mut connection);
             shared.hand_over(connection);
         }

@@ -1,5 +1,5 @@
-//! Limits on connections and on the file descriptors that they and their requests use. A stop waits
-//! here for the last connection.
+//! Limits on connections and on the file descriptors of connections and requests. A stop waits here
+//! until no connection is open.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use super::observer::{NetLevel, Observer};
 use crate::peer_host::one_host;
 
-/// Whom connections are counted by: one host, see [`one_host`].
+/// The host that connections are counted by, see [`one_host`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Client(IpAddr);
 
@@ -27,18 +27,18 @@ impl Client {
     }
 }
 
-/// The most there may be at a time.
+/// Limits of one server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
-    /// Of one client.
+    /// Connections of one client.
     pub(crate) per_client: usize,
-    /// Of this host, where a proxy may stand for many clients.
+    /// Connections from the loopback address, where a proxy may run.
     pub(crate) loopback: usize,
-    /// Of connections and their requests.
+    /// File descriptors of connections and their requests.
     pub(crate) descriptors: usize,
-    /// A connection whose descriptor has this number or a higher one has to take the place of
-    /// another: the kernel gives the lowest that is free.
+    /// A new connection with this descriptor number or a higher one has to evict another: the kernel
+    /// assigns the lowest free number.
     pub(crate) last_descriptors: usize,
 }
 
@@ -52,12 +52,12 @@ impl Limits {
     }
 }
 
-/// Which limit keeps a connection out.
+/// The limit that refuses a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// The client has as many connections as one may have.
+    /// The limit of connections of the client.
     Client,
-    /// The server has as many connections, or descriptors, as it may have.
+    /// The limit of connections or descriptors of the server.
     Server,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct ConnectionLimit {
     /// Descriptors in use by connections and their requests.
     descriptors: AtomicUsize,
     descriptors_max: AtomicUsize,
-    /// Told of every connection that opens or closes.
+    /// Counts open connections.
     observer: Arc<dyn Observer>,
 }
 
@@ -76,45 +76,45 @@ struct Open {
     limits: Limits,
     now: usize,
     most: usize,
-    /// Connections that are counted out already and not closed yet.
+    /// Evicted connections that are not closed yet.
     leaving: usize,
     clients: HashMap<Client, usize>,
-    /// The clients by their numbers of connections.
+    /// Clients in order of their number of connections.
     ranking: BTreeSet<(usize, Client)>,
 }
 
-/// How many connections a server has; outlives it.
+/// The number of connections of a server; outlives the server.
 #[derive(Clone)]
 pub struct Connections(pub(crate) Arc<ConnectionLimit>);
 
 impl Connections {
-    /// Those that are open now.
+    /// Open connections.
     pub fn now(&self) -> usize {
         self.0.open.lock().now
     }
 
-    /// The most that were open at a time.
+    /// The most connections that were open at a time.
     pub fn most(&self) -> usize {
         self.0.open.lock().most
     }
 
-    /// The most that there may be.
+    /// The limit.
     pub fn max(&self) -> usize {
         self.0.open.lock().limits.connections
     }
 }
 
-/// One open connection; dropping it counts it out.
+/// One open connection; dropping the permit releases it.
 pub(crate) struct Permit {
     limit: Arc<ConnectionLimit>,
     client: Client,
-    /// Descriptors that a request may use besides the connection's own.
+    /// Descriptors of its request, besides the connection's own.
     held: usize,
     is_leaving: bool,
 }
 
 impl ConnectionLimit {
-    /// Lets nobody in until it is told how many it may.
+    /// Refuses all connections until [`ConnectionLimit::set`].
     pub(crate) fn new(observer: Arc<dyn Observer>) -> ConnectionLimit {
         ConnectionLimit {
             open: Mutex::default(),
@@ -131,21 +131,16 @@ impl ConnectionLimit {
         self.open.lock().limits = limits;
     }
 
-    /// Whether a new connection got one of the last descriptors of the process.
+    /// True if a new connection has one of the last descriptors of the process.
     pub(crate) fn is_last(&self, stream: &TcpStream) -> bool {
         let number = usize::try_from(stream.as_raw_fd()).unwrap_or(usize::MAX);
         number >= self.open.lock().limits.last_descriptors
     }
 
-    /// Counts a connection in, unless there are as many as may be. A client that stands for many has
-    /// no limit of its own.
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        client: Client,
-        stands_for_many: bool,
-    ) -> Result<Permit, Full> {
+    /// Admits a connection below the limits. A proxy has no limit per client.
+    pub(crate) fn enter(self: &Arc<Self>, client: Client, is_proxy: bool) -> Result<Permit, Full> {
         let mut open = self.open.lock();
-        if !stands_for_many && open.count_of(client) >= open.limits.of(client) {
+        if !is_proxy && open.count_of(client) >= open.limits.of(client) {
             return Err(Full::Client);
         }
         if open.now >= open.limits.connections || !self.take_descriptors(1) {
@@ -161,7 +156,7 @@ impl ConnectionLimit {
         })
     }
 
-    /// The client with the most connections, and their number.
+    /// The client with the most connections, and the number of them.
     pub(crate) fn largest(&self) -> Option<(usize, Client)> {
         self.open.lock().ranking.last().copied()
     }
@@ -176,12 +171,12 @@ impl ConnectionLimit {
         self.open.lock().count_of(client)
     }
 
-    /// Connections that are counted out already and not closed yet.
+    /// Evicted connections that are not closed yet.
     pub(crate) fn leaving(&self) -> usize {
         self.open.lock().leaving
     }
 
-    /// Waits until no connection is open; false when some still are at the deadline.
+    /// Waits until no connection is open; false if one is open at the deadline.
     pub(crate) fn wait_empty(&self, deadline: Instant) -> bool {
         let mut open = self.open.lock();
         while open.now + open.leaving > 0 {
@@ -236,7 +231,7 @@ impl Open {
 }
 
 impl Permit {
-    /// Takes `count` descriptors for a request; false when so many are not left.
+    /// Takes `count` descriptors for a request; false if fewer are left.
     pub(crate) fn hold(&mut self, count: usize) -> bool {
         let is_held = self.held >= count || self.limit.take_descriptors(count - self.held);
         if is_held {
@@ -245,7 +240,7 @@ impl Permit {
         is_held
     }
 
-    /// Gives back what a request took.
+    /// Releases the descriptors of a request.
     pub(crate) fn release(&mut self) {
         let held = std::mem::take(&mut self.held);
         if held > 0 {
@@ -253,7 +248,7 @@ impl Permit {
         }
     }
 
-    /// Counts the connection out before it is closed, so that another one finds room.
+    /// Releases the permit before the connection is closed, so that another connection is admitted.
     pub(crate) fn leave(&mut self) {
         if !std::mem::replace(&mut self.is_leaving, true) {
             let mut open = self.limit.open.lock();

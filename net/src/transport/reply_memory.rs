@@ -1,4 +1,4 @@
-//! Bounds the replies in memory that wait for their peers.
+//! Limits the memory of replies that wait for their peers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 
 use super::protocol::Part;
 
-/// Bytes that any server may hold, and those more that it may for each connection.
+/// The limit of a server: this many bytes, and more for each connection.
 const BASE: usize = 64 << 20;
 const PER_CONNECTION: usize = 32 << 10;
 
-/// How much replies that wait hold in memory together. A body that many share counts once.
+/// The memory of all parked replies. A body that several replies share counts once.
 #[derive(Default)]
-pub(crate) struct UnsentLimit {
+pub(crate) struct ReplyMemory {
     max: AtomicUsize,
     held: Mutex<Held>,
 }
@@ -22,29 +22,29 @@ pub(crate) struct UnsentLimit {
 #[derive(Default)]
 struct Held {
     bytes: usize,
-    /// How many replies hold a shared body, by where it lies.
+    /// Number of replies that hold a shared body, by its address.
     shared: HashMap<usize, usize>,
 }
 
-/// What one reply holds; dropping it counts it out.
-pub(crate) struct UnsentHold {
-    limit: Arc<UnsentLimit>,
+/// The memory of one reply; dropping the hold releases it.
+pub(crate) struct ReplyMemoryHold {
+    limit: Arc<ReplyMemory>,
     own: usize,
-    /// As long as these are here, nothing else lies where they do.
+    /// Keeps the addresses in [`Held::shared`] in use.
     shared: Vec<Arc<[u8]>>,
 }
 
-impl UnsentLimit {
-    /// Sets the bound for a server of so many connections.
+impl ReplyMemory {
+    /// Sets the limit for a server of `connections_max`.
     pub(crate) fn set(&self, connections_max: u32) {
         let max = BASE + PER_CONNECTION * connections_max as usize;
         self.max.store(max, Ordering::Relaxed);
     }
 
-    /// Counts the parts of a reply in. `None` when they are too much: of a reply no larger than the
-    /// part of a connection they never are.
-    pub(crate) fn hold(self: &Arc<Self>, parts: &VecDeque<Part>) -> Option<UnsentHold> {
-        let mut hold = UnsentHold {
+    /// Counts the parts of a reply. `None` above the limit; a reply of at most [`PER_CONNECTION`] bytes
+    /// is always admitted.
+    pub(crate) fn hold(self: &Arc<Self>, parts: &VecDeque<Part>) -> Option<ReplyMemoryHold> {
+        let mut hold = ReplyMemoryHold {
             limit: Arc::clone(self),
             own: 0,
             shared: Vec::new(),
@@ -68,7 +68,7 @@ impl UnsentLimit {
 }
 
 impl Held {
-    fn add(&mut self, hold: &UnsentHold) {
+    fn add(&mut self, hold: &ReplyMemoryHold) {
         self.bytes += hold.own;
         for body in &hold.shared {
             let holders = self.shared.entry(address(body)).or_default();
@@ -79,7 +79,7 @@ impl Held {
         }
     }
 
-    fn remove(&mut self, hold: &UnsentHold) {
+    fn remove(&mut self, hold: &ReplyMemoryHold) {
         self.bytes -= hold.own;
         for body in &hold.shared {
             let holders = self.shared.entry(address(body)).or_default();
@@ -96,7 +96,7 @@ fn address(body: &Arc<[u8]>) -> usize {
     body.as_ptr().addr()
 }
 
-impl Drop for UnsentHold {
+impl Drop for ReplyMemoryHold {
     fn drop(&mut self) {
         self.limit.held.lock().remove(self);
     }
@@ -106,8 +106,8 @@ impl Drop for UnsentHold {
 mod tests {
     use super::*;
 
-    fn limit() -> Arc<UnsentLimit> {
-        let limit = Arc::new(UnsentLimit::default());
+    fn limit() -> Arc<ReplyMemory> {
+        let limit = Arc::new(ReplyMemory::default());
         limit.set(0);
         limit
     }
