@@ -1,19 +1,19 @@
-//! Whether a database can be used: read and write apart, because a full disk, a damaged file or a
-//! server made read-only still serves reads.
+//! Whether a database can be used. Reads and writes are separate: a full disk, a damaged file or a
+//! read-only server still serves reads.
 
 use super::DbError;
 
-/// What was found when the database was used last.
+/// The state of the database at its latest use.
 #[derive(Debug, Clone)]
 pub struct Availability {
-    /// Whether rows can be read, else why not.
+    /// The error of reads, if there is one.
     pub reads: Result<(), DbError>,
-    /// Whether rows can be written, else why not.
+    /// The error of writes, if there is one.
     pub writes: Result<(), DbError>,
 }
 
 impl Availability {
-    /// A database that is in the same state for reads and writes.
+    /// The same state for reads and writes.
     pub fn of_both(state: Result<(), DbError>) -> Availability {
         Availability {
             reads: state.clone(),
@@ -21,10 +21,10 @@ impl Availability {
         }
     }
 
-    /// Whether everything can be done.
+    /// True if rows can be read and written.
     ///
     /// # Errors
-    /// Why not. That rows cannot be read counts for more than that they cannot be written.
+    /// The error of reads, or else that of writes.
     pub fn full(&self) -> Result<(), DbError> {
         self.reads.clone().and_then(|()| self.writes.clone())
     }

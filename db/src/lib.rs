@@ -4,12 +4,12 @@
 //! ([`MysqlConfig`]), the errors of both engines ([`DbError`]) and the engines ([`Sqlite`], [`Mysql`]).
 //! Tables and statements belong to the servers, in their own `db` folders.
 //!
-//! Threads: for each SQLite database one that writes, one that waits for locks and one that looks
-//! whether the database can be used; for each MySQL database one that looks for a server that can be
-//! used. Reads, and statements of MySQL, run on the threads of the callers. Closing joins all of them.
+//! Threads: for each SQLite database a writer, one that waits for locks and a monitor; for each MySQL
+//! database a monitor that chooses the server. Reads, and statements of MySQL, run on the threads of
+//! the callers. Closing joins all of them.
 //!
 //! In reading order: `url`, `error`, `availability`; `sqlite` with its `writer`, `fair_lock`, `readers`
-//! and `watch`; `mysql` with its `connect`, `pool`, `failure` and `watch`.
+//! and `file_monitor`; `mysql` with its `connect`, `pool`, `failure` and `server_monitor`.
 
 use std::time::Duration;
 
@@ -29,5 +29,5 @@ pub use mysql::{
 pub use sqlite::{Sqlite, Synchronous};
 pub use url::{DatabaseUrl, DatabaseUrlError, MysqlHost, MysqlUrl};
 
-/// How long closing a database waits for its threads: a disk or a server may hold them for ever.
+/// How long closing a database waits for its threads: a disk or a server may block them for ever.
 const CLOSE_TIME: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
 //! MySQL, MariaDB and Galera: one database on one or several servers, shared by the threads of
-//! this process. A bounded pool of connections to the server chosen, and a watcher thread that
+//! this process. A bounded pool of connections to the server chosen, and a monitor thread that
 //! chooses it: the first of the list that takes writes, else the first that can be read. While there
 //! is none every call fails at once.
 //!
@@ -14,20 +14,20 @@ use super::{Availability, DbError, MysqlUrl};
 
 use base::Stop;
 use connect::Connector;
+use disk_full::DiskFull;
 use failure::Kind;
 use pool::Pool;
-use room::Room;
-use watch::Watcher;
+use server_monitor::ServerMonitor;
 
 mod connect;
 mod dial;
+mod disk_full;
 mod failure;
 mod pool;
-mod room;
 mod schema;
+mod server_monitor;
 mod session;
 mod settings;
-mod watch;
 
 pub use failure::Failure;
 pub use schema::{Schema, Table};
@@ -58,10 +58,10 @@ pub enum Effect {
 /// A database. All threads share it; `close` it before the process ends.
 pub struct Mysql {
     pool: Arc<Pool>,
-    room: Room,
-    watcher: Watcher,
+    disk_full: DiskFull,
+    monitor: ServerMonitor,
     /// Longest time in which a call is repeated that the server undid.
-    patience: Duration,
+    retry_time: Duration,
     closing: Stop,
 }
 
@@ -79,12 +79,12 @@ impl Mysql {
         let connector = Arc::new(Connector::new(url, config));
         let pool = Arc::new(Pool::new(Arc::clone(&connector)));
         let closing = Stop::new();
-        let watcher = Watcher::start(Arc::clone(&pool), connector, schema, closing.clone())?;
+        let monitor = ServerMonitor::start(Arc::clone(&pool), connector, schema, closing.clone())?;
         Ok(Mysql {
             pool,
-            room: Room::default(),
-            watcher,
-            patience: config.read_timeout.duration(),
+            disk_full: DiskFull::default(),
+            monitor,
+            retry_time: config.read_timeout.duration(),
             closing,
         })
     }
@@ -120,13 +120,13 @@ impl Mysql {
             tries: 0,
             losses: 0,
             is_unknown: false,
-            until: Instant::now() + self.patience,
+            until: Instant::now() + self.retry_time,
         };
         loop {
             let failure = match self.pool.with_session(effect, &mut work) {
                 Ok(value) => {
                     if effect != Effect::Read {
-                        self.room.note_written();
+                        self.disk_full.note_written();
                     }
                     return Ok(value);
                 }
@@ -135,7 +135,7 @@ impl Mysql {
             let is_full = failure.is_full();
             let wait = call.after(failure).inspect_err(|error| {
                 if is_full {
-                    self.room.note_lack(error);
+                    self.disk_full.note_full(error);
                 }
             })?;
             if self.closing.wait(wait) {
@@ -149,7 +149,7 @@ impl Mysql {
         let found = self.pool.availability();
         Availability {
             reads: found.reads,
-            writes: found.writes.and_then(|()| self.room.check()),
+            writes: found.writes.and_then(|()| self.disk_full.check()),
         }
     }
 
@@ -158,7 +158,7 @@ impl Mysql {
     pub fn close(&self) {
         self.closing.trip();
         self.pool.close();
-        self.watcher.join();
+        self.monitor.join();
     }
 }
 

@@ -1,7 +1,7 @@
-//! SQLite in one file, shared by the threads of this process and by other processes: any number
-//! of readers beside one writer (WAL). Rows are read on the caller's thread and written on one
-//! writer thread, where writes that wait together share one commit. Never put the file on a
-//! network file system: WAL needs shared memory.
+//! SQLite in one file, shared by the threads of this process and by other processes: any number of
+//! readers beside one writer (WAL). Rows are read on the caller's thread. One writer thread writes
+//! them, and commits waiting writes together. The file must not be on a network file system: WAL needs
+//! shared memory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,21 +16,21 @@ use parking_lot::Mutex;
 use super::{Availability, CLOSE_TIME, DbError};
 
 use fair_lock::FairLock;
-use mark::Mark;
-use placed::Placed;
+use file_identities::FileIdentities;
+use latest_outcomes::LatestOutcomes;
 use readers::Readers;
 use schema::Lost;
-use seen::Seen;
+use tables_marker::TablesMarker;
 use writer::Writer;
 
 mod fair_lock;
+mod file_identities;
+mod file_monitor;
 mod job;
-mod mark;
-mod placed;
+mod latest_outcomes;
 mod readers;
 mod schema;
-mod seen;
-mod watch;
+mod tables_marker;
 mod writer;
 
 /// How long a statement waits for a lock inside SQLite. Writers of this program queue before
@@ -55,30 +55,29 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     writer: Arc<Writer>,
     shared: Arc<Shared>,
-    watcher: Mutex<Option<Ticker>>,
+    monitor: Mutex<Option<Ticker>>,
     closing: Stop,
 }
 
-/// What readers, the writer and the watcher know together.
+/// State that readers, the writer and the monitor share.
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    seen: Seen,
-    placed: Placed,
+    outcomes: LatestOutcomes,
+    files: FileIdentities,
 }
 
 impl Shared {
-    /// Reads with a connection of its own: one that is kept has pages in memory, and does not find
-    /// out what became of the file.
+    /// Reads with a new connection: one with cached pages does not notice changes of the file.
     fn read_afresh(&self) -> Result<(), DbError> {
         let connection = self.connect_reader()?;
         let sql = "select count(*) from sqlite_schema";
         Ok(connection.query_row(sql, [], |_| Ok(()))?)
     }
 
-    /// A new connection, to the files that the others have open and to no others.
+    /// A new connection, which fails if the files are not those that other connections have open.
     fn connect_reader(&self) -> Result<Connection, DbError> {
-        self.placed.check()?;
+        self.files.check()?;
         connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 }
@@ -117,8 +116,8 @@ impl Sqlite {
         migrations: &[&str],
         evidence: Option<String>,
     ) -> Result<Sqlite, DbError> {
-        let mark = Mark::new(path, component);
-        let evidence = mark.evidence().or(evidence);
+        let marker = TablesMarker::new(path, component);
+        let evidence = marker.evidence().or(evidence);
         let lost = evidence.as_deref().map(|evidence| Lost {
             path,
             component,
@@ -141,24 +140,25 @@ impl Sqlite {
             folders::create_all(folder).map_err(|e| unavailable("make its folder", e))?;
         }
         let lock = FairLock::open(path).map_err(|e| unavailable("open its lock files", e))?;
-        let (connection, placed, written) = {
-            let _turn = lock.acquire(&Stop::new())?;
+        let (connection, files, written) = {
+            let _guard = lock.acquire(&Stop::new())?;
             let mut connection = connect_writer(path, synchronous)?;
             schema::migrate(&mut connection, component, migrations, lost.as_ref())?;
-            let placed = Placed::of(path).map_err(|e| unavailable("look at its files", e))?;
-            // On a full disk all that is above succeeds: tables that are there cost no write.
-            let written = watch::touch(&connection);
-            (connection, placed, written)
+            let files =
+                FileIdentities::of(path).map_err(|e| unavailable("look at its files", e))?;
+            // A full disk is noticed only here: existing tables need no write.
+            let written = file_monitor::touch(&connection);
+            (connection, files, written)
         };
-        if let Err(e) = Mark::new(path, component).make() {
+        if let Err(e) = TablesMarker::new(path, component).make() {
             log::warn!("no file remembers that {} was made: {e}", path.display());
         }
         let shared = Arc::new(Shared {
             path: path.to_owned(),
-            seen: Seen::default(),
-            placed,
+            outcomes: LatestOutcomes::default(),
+            files,
         });
-        if let Err(e) = shared.seen.note_write(written) {
+        if let Err(e) = shared.outcomes.note_write(written) {
             let why = anyhow::Error::from(e);
             log::warn!("{} takes no writes: {why:#}; trying on", path.display());
         }
@@ -175,13 +175,13 @@ impl Sqlite {
         let closing = Stop::new();
         let writer = Writer::start(connection, lock, Arc::clone(&shared), closing.clone())?;
         let writer = Arc::new(writer);
-        let watcher = watch::start(&shared, &writer, closing.clone())
-            .map_err(|e| unavailable("start its watcher thread", e))?;
+        let monitor = file_monitor::start(&shared, &writer, closing.clone())
+            .map_err(|e| unavailable("start its monitor thread", e))?;
         Ok(Sqlite {
             readers,
             writer,
             shared,
-            watcher: Mutex::new(Some(watcher)),
+            monitor: Mutex::new(Some(monitor)),
             closing,
         })
     }
@@ -212,9 +212,8 @@ impl Sqlite {
         Ok(done)
     }
 
-    /// Reads on this thread. What was written before is seen, what is written meanwhile may be
-    /// seen from one statement to the next. Use `prepare_cached`. Waits when too many threads
-    /// read at once.
+    /// Reads on this thread. Sees all writes that are committed; each statement sees newer ones. Use
+    /// `prepare_cached`. Waits when too many threads read at once.
     ///
     /// # Errors
     /// Those of `work`; no connection comes free in time; or the database is closed.
@@ -222,13 +221,13 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        self.shared.seen.note_read(self.readers.read(work))
+        self.shared.outcomes.note_read(self.readers.read(work))
     }
 
-    /// Runs `work` on the writer thread and returns when its changes are committed, together with
-    /// those of others. When `work` fails or panics its changes are undone and nobody else's.
-    /// It must not end the transaction, call this database again, or do anything slow; what it
-    /// returns is not yet committed while it runs, so let nothing else out of it.
+    /// Runs `work` on the writer thread and returns when its changes are committed, together with other
+    /// writes. If `work` fails or panics, only its own changes are undone. `work` must not end the
+    /// transaction, call this database again, or be slow. Nothing is committed while it runs, so it must
+    /// pass on results only by returning them.
     ///
     /// # Errors
     /// Those of `work`; the commit fails or its outcome is unknown; the writer is not free in
@@ -238,31 +237,32 @@ impl Sqlite {
         work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
         let pending = self.writer.submit(work);
-        self.shared.seen.note_write(pending.and_then(|p| p.wait()))
+        self.shared
+            .outcomes
+            .note_write(pending.and_then(|p| p.wait()))
     }
 
-    /// How many commits there were: fewer than writes when writes shared them.
+    /// Number of commits; fewer than writes if writes share commits.
     pub fn commits(&self) -> u64 {
         self.writer.commits()
     }
 
-    /// Tells from memory whether the database can be used, as it was found last.
+    /// Whether the database can be used, from the latest outcomes. Does not access it.
     pub fn availability(&self) -> Availability {
-        self.shared.seen.availability()
+        self.shared.outcomes.availability()
     }
 
-    /// Finishes the writes that wait, unless another process or the disk keeps them from it for long,
-    /// and closes every connection as soon as its reader is done. Reads and writes that come later
-    /// fail with [`DbError::Closed`]. Closing again does nothing.
+    /// Finishes waiting writes within a deadline and closes every connection when its reader is done.
+    /// Later reads and writes fail with [`DbError::Closed`]. Closing again does nothing.
     pub fn close(&self) {
         let start = Instant::now();
         self.closing.trip();
         self.readers.close();
         {
             // The lock is held while joining, so that a second closer returns after the end too.
-            let mut watcher = self.watcher.lock();
+            let mut monitor = self.monitor.lock();
             thread::join_or_leave(
-                watcher.take().map(Ticker::into_thread),
+                monitor.take().map(Ticker::into_thread),
                 start + CLOSE_TIME / 2,
             );
         }
@@ -277,7 +277,7 @@ impl Drop for Sqlite {
     }
 }
 
-/// Whether a file is there and more than an empty one.
+/// True if the file exists and is not empty.
 fn has_content(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
@@ -318,7 +318,7 @@ impl From<rusqlite::Error> for DbError {
     }
 }
 
-/// Sorts what SQLite says by what a caller can do about it.
+/// Maps an error of SQLite to what a caller can do about it.
 fn engine_error(what: &'static str, error: rusqlite::Error) -> DbError {
     let unique = [
         ffi::SQLITE_CONSTRAINT_UNIQUE,
@@ -334,7 +334,7 @@ fn engine_error(what: &'static str, error: rusqlite::Error) -> DbError {
     match code {
         _ if is_unique => DbError::Conflict { source },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DbError::Damaged { source },
-        // The log is shorter than its index says: somebody has cut it off.
+        // The log is shorter than its index says: it was truncated.
         _ if extended == Some(ffi::SQLITE_IOERR_SHORT_READ) => DbError::Damaged { source },
         Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {
             DbError::Unfit { source }

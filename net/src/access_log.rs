@@ -1,5 +1,5 @@
-//! What the access logs of both protocols share: their target, and the text of the current second. To
-//! make that costs a third of a line, so each thread makes it once a second.
+//! Shared by the access logs of both protocols: the log target, and the text of the current second.
+//! Formatting it takes a third of the time of a line, so each thread formats it once per second.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -11,17 +11,16 @@ use chrono::{DateTime, Utc};
 /// the level.
 pub const ACCESS_TARGET: &str = "access";
 
-/// The second that was shown last, since the epoch, and its text.
+/// The latest second, since the epoch, and its text.
 pub(crate) struct LastSecond(RefCell<(u64, String)>);
 
 impl LastSecond {
-    /// None yet.
     pub(crate) const fn new() -> LastSecond {
         LastSecond(RefCell::new((u64::MAX, String::new())))
     }
 }
 
-/// Shows a time to the second, in a text that `make` makes of it.
+/// Calls `show` with the text of the second of `time`, which `make` formats if it is new.
 pub(crate) fn with_second<T>(
     last: &'static LocalKey<LastSecond>,
     time: SystemTime,

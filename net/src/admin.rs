@@ -1,5 +1,4 @@
-//! Whether an order may be obeyed: who gives it has to have the key. Without a key file no order
-//! is.
+//! Verifies orders of administrators, who share a key. Without a key file every order is refused.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,30 +11,30 @@ use parking_lot::RwLock;
 use proto::admin::{Nonce, Order, Signed};
 use proto::{ErrorCode, Fault};
 
-/// Shortest key, in bytes: one that is guessed is none.
+/// Shortest key, in bytes: a shorter one could be guessed.
 const KEY_MIN: usize = 16;
 
-/// The key of the administrators, read from its file for each order: a new one counts at once.
+/// Verifies orders. Reads the key from its file for each order, so that a new key is effective at once.
 #[derive(Debug)]
 pub struct OrderVerifier {
     key_file: RwLock<Option<PathBuf>>,
-    /// Anybody may try.
+    /// Limits the log: any peer may send orders.
     log: LogThrottle<Refused>,
 }
 
-/// Why an order is refused, as far as the log is told.
+/// Why an order is refused, if that is logged.
 #[derive(Debug, PartialEq)]
 enum Refused {
     NoKey,
     WrongKey,
 }
 
-/// What a connection remembers: the nonce it was given last.
+/// The state of a connection: its latest nonce.
 #[derive(Debug, Default)]
 pub struct Challenge(Option<Nonce>);
 
 impl OrderVerifier {
-    /// Reads the key from this file; without one every order is refused.
+    /// Reads the key from this file. Without a file every order is refused.
     pub fn new(key_file: Option<PathBuf>) -> OrderVerifier {
         OrderVerifier {
             key_file: RwLock::new(key_file),
@@ -60,13 +59,13 @@ impl OrderVerifier {
         checked.map_err(|text| ConfigError::invalid("admin_key_file", text))
     }
 
-    /// A nonce for the next order on a connection; earlier ones are of no use any more.
+    /// A nonce for the next order on a connection; replaces an earlier one.
     pub fn challenge(challenge: &mut Challenge) -> Nonce {
         *challenge.0.insert(rand::random())
     }
 
-    /// The order, if whoever gave it has the key and meant this server, which goes by `names`. The
-    /// connection's nonce is used up. The log tells of a wrong key and from where it came.
+    /// Verifies that an order is signed with the key, for this server, which has these `names`. Consumes the
+    /// nonce of the connection. Logs a wrong key with the address of the peer.
     ///
     /// # Errors
     /// Forbidden without the right key, with none configured, or meant for another server; bad

@@ -1,4 +1,4 @@
-//! Who may connect: a list of addresses and networks.
+//! The list of addresses and networks that may connect.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,20 +18,20 @@ pub struct Network {
 }
 
 impl Network {
-    /// Everybody, as two networks.
+    /// All addresses, as two networks.
     pub fn everybody() -> Vec<Network> {
         let ips: [IpAddr; 2] = [[0; 4].into(), [0u8; 16].into()];
         ips.map(|ip| Network { ip, bits: 0 }).into()
     }
 
-    /// The network that a host is taken to be in: 24 bits of an IPv4 address, 64 of an IPv6 address.
+    /// The assumed network of a host: 24 bits of an IPv4 address, 64 of an IPv6 address.
     pub fn around(ip: IpAddr) -> Network {
         let ip = ip.to_canonical();
         let bits = if ip.is_ipv4() { 24 } else { 64 };
         Network { ip, bits }
     }
 
-    /// Whether an address is in it. An IPv4 address may come over IPv6.
+    /// True if the network contains the address, which may be an IPv4-mapped IPv6 address.
     pub fn has(&self, ip: IpAddr) -> bool {
         match (self.ip, ip.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(ip)) => {
@@ -95,12 +95,12 @@ impl fmt::Display for Network {
 pub struct AllowedHosts(RwLock<Vec<Network>>);
 
 impl AllowedHosts {
-    /// These are in it.
+    /// Allows these networks.
     pub fn new(networks: Vec<Network>) -> AllowedHosts {
         AllowedHosts(RwLock::new(networks))
     }
 
-    /// Refuses a list that lets nobody in.
+    /// Refuses a list that allows no address.
     ///
     /// # Errors
     /// It is empty.
@@ -112,7 +112,7 @@ impl AllowedHosts {
         Ok(())
     }
 
-    /// Others count from now on.
+    /// Replaces the list.
     pub fn reload(&self, networks: &[Network]) {
         *self.0.write() = networks.to_vec();
     }

@@ -18,17 +18,17 @@ pub struct ServerConfig {
     pub workers: u32,
     /// Threads kept for small requests, 1 to [`WORKERS_MAX`].
     pub fast_workers: u32,
-    /// Most connections at a time; at the limit those of the address that has most make room.
+    /// Most connections at a time; at the limit one of the address with the most is closed.
     pub connections_max: u32,
     /// Most connections of one address (of IPv6, of one network of 64 bits) at a time; absent: the
     /// protocol's share of `connections_max`, and no limit for this host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections_per_address: Option<u32>,
-    /// From the first byte of a request until its head and fixed part are whole.
+    /// Time from the first byte of a request until its head and fixed part are complete.
     pub head_timeout: Period,
-    /// How long a connection may stay without a request.
+    /// How long a connection may be idle.
     pub idle_timeout: Period,
-    /// A request that waited longer for a worker is answered that the server is busy.
+    /// A request that waits longer for a worker gets the reply 'busy'.
     pub queue_timeout: Period,
     /// A transfer that moves less than `min_rate` times this within this time is dropped.
     pub stall_timeout: Period,
@@ -56,7 +56,7 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// What [`Server::reload`](crate::Server::reload) takes on.
+    /// The keys that [`Server::reload`](crate::Server::reload) applies.
     pub const RELOADED: &'static [&'static str] = &[
         "connections_max",
         "connections_per_address",
@@ -68,7 +68,7 @@ impl ServerConfig {
         "stop_timeout",
     ];
 
-    /// Refuses what could not serve.
+    /// Refuses unusable values.
     ///
     /// # Errors
     /// A zero, or a number of threads out of range; the error names the key.

@@ -1,5 +1,5 @@
-//! The address of a listener as it is configured: `ip:port`, of an IPv6 address with its zone if it
-//! has a meaning in one only (RFC 4007, 11: `[fe80::1%eth0]:21000`).
+//! Configured listen addresses: `ip:port`, with a zone for a link-local IPv6 address (RFC 4007, 11:
+//! `[fe80::1%eth0]:21000`).
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -8,10 +8,10 @@ use proto::Address;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// Reads the address. A zone is a network interface of this machine, by name or number.
+/// Parses the address. A zone is a network interface of this machine, by name or number.
 ///
 /// # Errors
-/// It is none, or there is no such interface; the message says so.
+/// It is no address, or there is no such interface; the message says so.
 pub fn parse(text: &str) -> Result<SocketAddr, String> {
     if let Ok(addr) = text.parse() {
         return Ok(addr);

@@ -1,4 +1,4 @@
-//! What counts as one host among the peers of a server.
+//! Maps the address of a peer to its host.
 
 use std::net::{IpAddr, Ipv6Addr};
 

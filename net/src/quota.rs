@@ -1,4 +1,4 @@
-//! Limits how often peers cause something that stays, such as a row in a database.
+//! Limits how often peers cause a lasting change, such as a row in a database.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::peer_host::one_host;
 
-/// Peers whose count is remembered before the map is looked through for those that can be dropped.
+/// Number of peers at which the map is first swept.
 const SWEEP_AT: usize = 1024;
 
 /// How much is allowed within [`Limits::period`].
@@ -18,21 +18,21 @@ pub struct Limits {
     pub per_peer: u32,
     /// For all peers together.
     pub in_all: u32,
-    /// The time within which a used-up limit is whole again.
+    /// Time until an exhausted limit is whole again.
     pub period: Duration,
 }
 
-/// Which limit is used up.
+/// The exhausted limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exhausted {
-    /// That of the peer.
+    /// The limit of the peer.
     Peer,
-    /// That of all peers together.
+    /// The limit of all peers together.
     All,
 }
 
-/// Counts what peers cause, as token buckets: a limit may be used at once and then comes back evenly
-/// over the period. Memory is bounded by [`Limits::in_all`].
+/// Token buckets: a limit may be used at once and is regained evenly over the period. Memory is bounded
+/// by [`Limits::in_all`].
 #[derive(Debug)]
 pub struct Quota(Mutex<State>);
 
@@ -44,16 +44,16 @@ struct State {
     sweep_at: usize,
 }
 
-/// What is used of one limit.
+/// The used part of one limit.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     used: f64,
-    /// When `used` was true.
+    /// Time of `used`.
     at: Instant,
 }
 
 impl Quota {
-    /// Nothing is used yet.
+    /// An unused quota.
     pub fn new(limits: Limits) -> Quota {
         Quota(Mutex::new(State {
             limits,
@@ -66,7 +66,7 @@ impl Quota {
         }))
     }
 
-    /// Takes on other limits; what is used stays used.
+    /// Replaces the limits; the used parts stay.
     pub fn reload(&self, limits: Limits) {
         self.0.lock().limits = limits;
     }
@@ -74,7 +74,7 @@ impl Quota {
     /// Counts one more for `peer`.
     ///
     /// # Errors
-    /// The limit that is used up; then nothing is counted.
+    /// The exhausted limit; nothing is counted then.
     pub fn take(&self, peer: IpAddr) -> Result<(), Exhausted> {
         self.take_at(peer, Instant::now())
     }
@@ -97,7 +97,7 @@ impl Quota {
 }
 
 impl State {
-    /// Drops peers that have used nothing of late.
+    /// Drops peers whose bucket is unused.
     fn sweep(&mut self, now: Instant) {
         if self.peers.len() < self.sweep_at {
             return;

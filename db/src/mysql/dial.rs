@@ -1,4 +1,4 @@
-//! Connecting with the driver, against a deadline also where the driver resolves a name.
+//! Connects with the driver, within a deadline even if the driver resolves a name.
 
 use std::io;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::DbError;
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) enum NotConnected {
-    /// The server answered and refused: its other addresses are no better.
+    /// The server answered and refused: its other addresses need not be tried.
     Refused(Failure),
-    /// No server answered as one.
+    /// No server answered.
     Unreached(Failure),
 }
 
@@ -36,10 +36,10 @@ pub(super) fn dial(opts: OptsBuilder) -> Result<Conn, NotConnected> {
     })
 }
 
-/// Connects to a name, until `deadline`. The driver resolves the name without a limit of time, and
-/// takes no address apart from the name that the certificate has to be valid for. So it works on
-/// a thread of its own. Nothing joins a thread that is late: it ends when the system's resolver
-/// returns. The caller resolves the name first, so that a name server that is away holds no thread.
+/// Connects to a name, until `deadline`. The driver resolves the name without a time-out, and accepts no
+/// address beside the name of the certificate. So it runs on its own thread. A late thread is not
+/// joined: it ends when the system's resolver returns. The caller resolves the name first, so that an
+/// unreachable name server blocks no thread.
 pub(super) fn dial_name(opts: OptsBuilder, deadline: Instant) -> Result<Conn, NotConnected> {
     let dialled = until(deadline, move || dial(opts));
     dialled.unwrap_or_else(|error| {
@@ -51,7 +51,7 @@ pub(super) fn dial_name(opts: OptsBuilder, deadline: Instant) -> Result<Conn, No
     })
 }
 
-/// What `work` returns on a thread of its own.
+/// Runs `work` on a new thread and returns its result.
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] at the deadline; `work` panics; or the system refuses a thread.
@@ -60,7 +60,7 @@ fn until<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
     let (sender, result) = crossbeam_channel::bounded(1);
-    // After the deadline nobody receives.
+    // After the deadline the receiver is gone.
     let thread = thread::spawn("db-connect", move || drop(sender.send(work())))?;
     drop(thread);
     result.recv_deadline(deadline).map_err(|error| match error {

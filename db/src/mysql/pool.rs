@@ -1,6 +1,6 @@
-//! The connections, and the gate in front of them: open while a server serves, shut while none
-//! does, so that calls fail at once instead of waiting for time-outs one after the other. The lock
-//! is held for an instant only, never while connecting or closing a connection.
+//! The pool of connections to the server in use. While no server serves, calls fail at once instead of
+//! waiting for time-outs one after the other. The lock is never held while connecting or closing a
+//! connection.
 
 use std::io;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use super::session::Session;
 use crate::{Availability, DbError};
 
 /// How long a call waits for a free connection.
-const PLACE_PATIENCE: Duration = Duration::from_secs(3);
-/// How long a call waits for the watcher to find a server in place of one just lost.
-const SEARCH_PATIENCE: Duration = Duration::from_secs(1);
-/// An idle connection may have been closed by the server. A statement that must not be sent twice
-/// asks one that was idle for longer than this whether it is alive.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How long a call waits for the monitor to find another server.
+const SEARCH_WAIT_MAX: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer is pinged before a statement that must not be sent twice: the
+/// server may have closed it.
 const TRUSTED_FOR: Duration = Duration::from_millis(500);
-/// Connections idle for longer are replaced: firewalls forget them without telling anybody.
+/// Connections that were idle for longer are replaced: firewalls drop them silently.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 
-/// The server in use. The generation tells connections of earlier times from those of now.
+/// The server in use. The generation distinguishes old connections from current ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chosen {
     pub(super) host: usize,
@@ -33,28 +33,28 @@ pub(super) struct Chosen {
 }
 
 #[derive(Debug)]
-pub(super) enum Gate {
-    /// The watcher looks for a server; it will be known soon.
+pub(super) enum ServerStatus {
+    /// The monitor is looking for a server.
     Searching,
     Open(Chosen),
-    /// No server can be used; this is what calls are told.
-    Shut(DbError),
+    /// No server can be used; the error of all calls.
+    Unavailable(DbError),
     Closed,
 }
 
 pub(super) struct Pool {
     connector: Arc<Connector>,
     state: Mutex<State>,
-    /// The gate moved, or a place came free.
+    /// Signals a changed status or a returned connection.
     changed: Condvar,
-    /// Wakes the watcher; disconnected by closing.
+    /// Wakes the monitor; disconnected by closing.
     wake: Mutex<Option<Sender<()>>>,
     woken: Receiver<()>,
 }
 
 struct State {
-    gate: Gate,
-    /// Why the server in use takes no writes; none when it does.
+    status: ServerStatus,
+    /// Why the server in use takes no writes, if it takes none.
     reads_only: Option<DbError>,
     generation: u64,
     idle: Vec<Idle>,
@@ -70,7 +70,7 @@ impl Pool {
     pub(super) fn new(connector: Arc<Connector>) -> Pool {
         let (wake, woken) = crossbeam_channel::bounded(1);
         let state = State {
-            gate: Gate::Searching,
+            status: ServerStatus::Searching,
             reads_only: None,
             generation: 0,
             idle: Vec::new(),
@@ -85,15 +85,15 @@ impl Pool {
         }
     }
 
-    /// Runs `work` with a connection, an idle one or a new one. A connection that failed is not
-    /// used again, nor is one of a panic.
+    /// Runs `work` with a connection, an idle one or a new one. The connection is not reused after a
+    /// failure of the server or a panic.
     pub(super) fn with_session<T>(
         &self,
         effect: Effect,
         work: impl FnOnce(&mut Session) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let (chosen, idle) = self.take(effect)?;
-        let mut place = Place {
+        let mut permit = ConnectionPermit {
             pool: self,
             generation: chosen.generation,
             session: None,
@@ -104,12 +104,12 @@ impl Pool {
         let result = work(&mut session);
         match &result {
             Err(failure) if failure.is_of_the_server(effect) => self.note(chosen, failure),
-            _ => place.session = Some(session),
+            _ => permit.session = Some(session),
         }
         result
     }
 
-    /// The idle connection, if it can be relied upon, or a new one.
+    /// The idle connection, if it is alive, or a new one.
     fn ready(
         &self,
         chosen: Chosen,
@@ -128,15 +128,15 @@ impl Pool {
         connected.map_err(Failure::while_connecting)
     }
 
-    /// A server failed: unless that is known already, the watcher looks which one serves now.
+    /// Records that a server failed, and wakes the monitor to choose another.
     fn note(&self, chosen: Chosen, failure: &Failure) {
         let mut state = self.state.lock();
-        if !matches!(state.gate, Gate::Open(now) if now == chosen) {
+        if !matches!(state.status, ServerStatus::Open(now) if now == chosen) {
             return;
         }
         let host = &self.connector.hosts()[chosen.host];
         log::debug!("database server {host} failed: {failure}");
-        state.gate = Gate::Searching;
+        state.status = ServerStatus::Searching;
         state.reads_only = None;
         let idle = std::mem::take(&mut state.idle);
         drop(state);
@@ -146,39 +146,37 @@ impl Pool {
 
     fn wake(&self) {
         if let Some(wake) = &*self.wake.lock() {
-            // One message that waits is enough.
+            // A full channel means that the monitor will wake anyway.
             let _ = wake.try_send(());
         }
     }
 
-    /// Where the watcher is woken.
+    /// Wakes the monitor.
     pub(super) fn woken(&self) -> &Receiver<()> {
         &self.woken
     }
 
-    /// Runs `look` on the gate.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&Gate) -> T) -> T {
-        look(&self.state.lock().gate)
+    /// Applies `look` to the status.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&ServerStatus) -> T) -> T {
+        look(&self.state.lock().status)
     }
 
-    /// What the gate lets through.
     pub(super) fn availability(&self) -> Availability {
         let state = self.state.lock();
-        Availability::of_both(match &state.gate {
-            Gate::Open(_) => {
+        Availability::of_both(match &state.status {
+            ServerStatus::Open(_) => {
                 return Availability {
                     reads: Ok(()),
                     writes: state.reads_only.clone().map_or(Ok(()), Err),
                 };
             }
-            Gate::Searching => Err(still_searching()),
-            Gate::Shut(error) => Err(error.clone()),
-            Gate::Closed => Err(DbError::Closed),
+            ServerStatus::Searching => Err(still_searching()),
+            ServerStatus::Unavailable(error) => Err(error.clone()),
+            ServerStatus::Closed => Err(DbError::Closed),
         })
     }
 
-    /// Whether no call has used a connection for so long: nobody knows then whether the server
-    /// still serves.
+    /// True if no call has used a connection for `time`, so that a failed server may be unnoticed.
     pub(super) fn is_unused_for(&self, time: Duration) -> bool {
         let state = self.state.lock();
         state.lent == 0 && state.idle.iter().all(|idle| idle.since.elapsed() >= time)
@@ -187,46 +185,45 @@ impl Pool {
     /// The host in use, and whether it takes reads only.
     pub(super) fn in_use(&self) -> Option<(usize, bool)> {
         let state = self.state.lock();
-        match state.gate {
-            Gate::Open(chosen) => Some((chosen.host, state.reads_only.is_some())),
+        match state.status {
+            ServerStatus::Open(chosen) => Some((chosen.host, state.reads_only.is_some())),
             _ => None,
         }
     }
 
-    /// Lets calls through to `host`, those that write only if there is no reason against it;
-    /// connections to others are dropped.
+    /// Uses `host` from now on; writes fail if `reads_only` is set. Connections to other hosts are dropped.
     pub(super) fn open(&self, host: usize, reads_only: Option<DbError>) {
         {
             let mut state = self.state.lock();
-            let is_same = matches!(state.gate, Gate::Open(now) if now.host == host);
+            let is_same = matches!(state.status, ServerStatus::Open(now) if now.host == host);
             if is_same && state.reads_only.is_some() && reads_only.is_some() {
                 state.reads_only = reads_only;
                 return;
             }
         }
         self.set(reads_only, |generation| {
-            Gate::Open(Chosen { host, generation })
+            ServerStatus::Open(Chosen { host, generation })
         });
     }
 
     /// Fails calls with `error` from now on.
     pub(super) fn shut(&self, error: DbError) {
-        self.set(None, |_| Gate::Shut(error));
+        self.set(None, |_| ServerStatus::Unavailable(error));
     }
 
-    /// Fails calls for good.
+    /// Fails all calls from now on.
     pub(super) fn close(&self) {
-        self.set(None, |_| Gate::Closed);
+        self.set(None, |_| ServerStatus::Closed);
         drop(self.wake.lock().take());
     }
 
-    fn set(&self, reads_only: Option<DbError>, gate: impl FnOnce(u64) -> Gate) {
+    fn set(&self, reads_only: Option<DbError>, status: impl FnOnce(u64) -> ServerStatus) {
         let mut state = self.state.lock();
-        if matches!(state.gate, Gate::Closed) {
+        if matches!(state.status, ServerStatus::Closed) {
             return;
         }
         state.generation += 1;
-        state.gate = gate(state.generation);
+        state.status = status(state.generation);
         state.reads_only = reads_only;
         let idle = std::mem::take(&mut state.idle);
         drop(state);
@@ -234,31 +231,31 @@ impl Pool {
         drop(idle);
     }
 
-    /// The server in use, the right to a connection, and the connection if there is an idle one.
+    /// Takes a permit for the server in use, and an idle connection if there is one.
     fn take(&self, effect: Effect) -> Result<(Chosen, Option<Idle>), Failure> {
         let began = Instant::now();
         let mut state = self.state.lock();
         loop {
-            let chosen = match &state.gate {
-                Gate::Closed => return Err(DbError::Closed.into()),
-                Gate::Shut(error) => return Err(error.clone().into()),
-                Gate::Searching => None,
-                Gate::Open(chosen) => Some(*chosen),
+            let chosen = match &state.status {
+                ServerStatus::Closed => return Err(DbError::Closed.into()),
+                ServerStatus::Unavailable(error) => return Err(error.clone().into()),
+                ServerStatus::Searching => None,
+                ServerStatus::Open(chosen) => Some(*chosen),
             };
             if let (Some(why), true) = (&state.reads_only, effect != Effect::Read) {
                 return Err(why.clone().into());
             }
-            let (patience, error) = match chosen {
+            let (wait_max, error) = match chosen {
                 Some(chosen) if state.lent < self.connector.connections_max() => {
                     state.lent += 1;
                     return Ok((chosen, state.idle.pop()));
                 }
-                Some(_) => (PLACE_PATIENCE, no_place()),
-                None => (SEARCH_PATIENCE, still_searching()),
+                Some(_) => (CONNECTION_WAIT_MAX, no_connection()),
+                None => (SEARCH_WAIT_MAX, still_searching()),
             };
             if self
                 .changed
-                .wait_until(&mut state, began + patience)
+                .wait_until(&mut state, began + wait_max)
                 .timed_out()
             {
                 return Err(error.into());
@@ -269,7 +266,8 @@ impl Pool {
     fn give_back(&self, session: Option<Session>, generation: u64) {
         let mut state = self.state.lock();
         state.lent -= 1;
-        let is_current = matches!(state.gate, Gate::Open(now) if now.generation == generation);
+        let is_current =
+            matches!(state.status, ServerStatus::Open(now) if now.generation == generation);
         let mut stale = session;
         if is_current && let Some(session) = stale.take() {
             state.idle.push(Idle {
@@ -283,7 +281,7 @@ impl Pool {
     }
 }
 
-fn no_place() -> DbError {
+fn no_connection() -> DbError {
     DbError::TimedOut {
         what: "waiting for a connection",
     }
@@ -295,14 +293,14 @@ fn still_searching() -> DbError {
     }
 }
 
-/// Gives the right to a connection back, also after a panic.
-struct Place<'a> {
+/// Returns the permit when dropped, also after a panic.
+struct ConnectionPermit<'a> {
     pool: &'a Pool,
     generation: u64,
     session: Option<Session>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for ConnectionPermit<'_> {
     fn drop(&mut self) {
         self.pool.give_back(self.session.take(), self.generation);
     }

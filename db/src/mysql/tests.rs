@@ -162,7 +162,7 @@ fn sessions_are_set_up_and_bounded() {
     assert_eq!(set_up, expected);
     let most = thread::scope(|scope| {
         let ask = || {
-            // The statement finds those that run it, and not the watcher.
+            // The statement finds those that run it, and not the monitor.
             let sql = "SELECT count(*) FROM information_schema.PROCESSLIST \
                 WHERE DB = 'bounded' AND INFO LIKE '%PROCESSLIST%' AND SLEEP(0.05) = 0";
             let run = |session: &mut Session| session.first::<u32>(sql, ());

@@ -1,13 +1,13 @@
-//! The queue of the processes that write one database. SQLite's own waiting is no queue: whoever
-//! just committed is back before the sleeping others look again, and starves them.
+//! A queue of the processes that write one database. SQLite's busy handler is no queue: a process that
+//! has just committed locks again before sleeping processes retry, and starves them.
 //!
 //! Two locks in two files: the owner of `.queue` is next, the owner of `.lock` writes. A process
 //! that has just written has to take `.queue` again, which is held by the one that waits for
 //! `.lock`, so it cannot pass. The kernel drops both locks of a process that dies.
 //!
-//! `flock` has no time-out, and asking again and again would be unfair. So a thread waits in the
-//! kernel in place of the writer, which gives up in time. What the thread is given after that it
-//! gives back at once; a process that has the lock and stands still holds up this thread alone.
+//! `flock` has no time-out, and polling would be unfair. So a thread waits in the kernel for the
+//! writer, which gives up at its deadline. The thread releases a lock that it gets after that at once.
+//! A stopped process that holds the lock blocks only this thread.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -26,18 +26,18 @@ use rustix::io::Errno;
 use super::{BUSY_TIMEOUT, beside, unavailable};
 use crate::DbError;
 
-/// Whoever may write the database may lock it, less the umask.
+/// Mode of the lock files, less the umask: users that may write the database may lock it.
 const LOCK_FILE_MODE: u32 = 0o660;
-/// How long a writer waits for its turn: as long as a statement waits for a lock inside SQLite.
+/// How long a writer waits for the lock: as long as a statement waits for a lock inside SQLite.
 pub(super) const LOCK_TIMEOUT: Duration = if cfg!(test) {
     Duration::from_secs(6)
 } else {
     BUSY_TIMEOUT
 };
-/// The same during a stop: what a healthy process needs for its turn, and no more.
+/// The same during a stop: the time that a healthy process holds the lock.
 const LOCK_TIMEOUT_AT_STOP: Duration = Duration::from_secs(1);
 
-/// How long a thread that waits for nothing gets to end.
+/// Time for an idle thread to end.
 const THREAD_END: Duration = Duration::from_secs(1);
 
 /// The lock files of one database. They are never removed: a process that still has the old file
@@ -47,9 +47,9 @@ pub(super) struct FairLock {
     path: PathBuf,
     files: Arc<Files>,
     waiting: Arc<Mutex<Waiting>>,
-    /// Has the thread wait for both locks. Gone when dropped, which ends an idle thread.
+    /// Makes the thread wait for both locks. Dropping it ends an idle thread.
     requests: Option<Sender<()>>,
-    /// The thread has both locks, or cannot have them.
+    /// The thread has both locks, or failed.
     grants: Receiver<io::Result<()>>,
     thread: Option<Thread>,
 }
@@ -68,9 +68,9 @@ struct Waiting {
     is_wanted: bool,
 }
 
-/// The right to write; given back when dropped.
+/// The right to write, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Files);
+pub(super) struct FairLockGuard<'a>(&'a Files);
 
 impl FairLock {
     /// Opens the lock files beside `database`, making them when they are missing.
@@ -96,15 +96,15 @@ impl FairLock {
         })
     }
 
-    /// Waits for this process's turn. One thread of a process at a time: the locks do not order the
-    /// threads of one process.
+    /// Waits for both locks. Only one thread of a process may call this at a time: the locks do not order
+    /// the threads of one process.
     ///
     /// # Errors
-    /// The turn does not come in time, or not soon once `stop` is tripped.
-    pub(super) fn acquire(&self, stop: &Stop) -> Result<Turn<'_>, DbError> {
+    /// The lock is not acquired in time, or not soon after `stop` is tripped.
+    pub(super) fn acquire(&self, stop: &Stop) -> Result<FairLockGuard<'_>, DbError> {
         let locked = self.lock(stop);
         locked.map_err(|e| unavailable("lock the database", e))?;
-        Ok(Turn(&self.files))
+        Ok(FairLockGuard(&self.files))
     }
 
     fn lock(&self, stop: &Stop) -> io::Result<()> {
@@ -172,7 +172,7 @@ fn wait_for_locks(
         let mut waiting = waiting.lock();
         waiting.is_under_way = false;
         if std::mem::take(&mut waiting.is_wanted) {
-            // There is room: a writer that waits has taken all grants before.
+            // The channel is empty: a waiting writer has taken all grants before.
             let _ = grant.try_send(locked);
         } else if locked.is_ok() {
             files.unlock();
@@ -181,8 +181,8 @@ fn wait_for_locks(
 }
 
 impl Files {
-    /// Takes both locks if they are free. Of a queue that is free and a lock that is not the queue
-    /// stays locked: this process is next.
+    /// Takes both locks if they are free. If only the queue is free, it stays locked: this process is
+    /// next.
     fn try_lock(&self) -> io::Result<bool> {
         if !try_set(&self.queue)? {
             return Ok(false);
@@ -208,7 +208,7 @@ impl Files {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for FairLockGuard<'_> {
     fn drop(&mut self) {
         self.0.unlock();
     }

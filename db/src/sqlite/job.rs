@@ -1,4 +1,4 @@
-//! One write on its way to the writer thread and its answer on the way back.
+//! One write for the writer thread, and its result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,57 +14,57 @@ use crate::DbError;
 /// How long a caller waits for the writer to begin, and then once more for its answer.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A write that the writer thread runs once, then answers once.
+/// A write. The writer thread runs it once, then answers it once.
 pub(super) trait Job: Send {
-    /// Does the work; false when its changes have to be undone.
+    /// Runs the work; false if its changes have to be undone.
     ///
     /// # Errors
-    /// The database was found damaged: then nothing of the whole transaction may be committed.
+    /// The database is damaged: nothing of the whole transaction may be committed.
     fn run(&mut self, connection: &Connection) -> Result<bool, DbError>;
 
-    /// Tells the caller what came of the work, or that the commit failed.
+    /// Sends the caller the result of the work, or the error of the commit.
     fn answer(self: Box<Self>, commit: Result<(), DbError>);
 }
 
 /// The caller's end of a job.
 #[derive(Debug)]
-pub(super) struct Pending<T> {
+pub(super) struct PendingWrite<T> {
     claimed: Arc<AtomicBool>,
     reply: Receiver<Result<T, DbError>>,
 }
 
-struct Typed<T, F> {
+struct TypedJob<T, F> {
     work: Option<F>,
     result: Result<T, DbError>,
-    /// Set by the writer when it begins, or by the caller when it gives up, whoever is first.
+    /// Set by the writer when it begins, or by the caller when it gives up, whichever is first.
     claimed: Arc<AtomicBool>,
     reply: Sender<Result<T, DbError>>,
 }
 
 /// The two ends of `work`.
-pub(super) fn job<T, F>(work: F) -> (Box<dyn Job>, Pending<T>)
+pub(super) fn job<T, F>(work: F) -> (Box<dyn Job>, PendingWrite<T>)
 where
     T: Send + 'static,
     F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
 {
     let (sender, reply) = crossbeam_channel::bounded(1);
     let claimed = Arc::new(AtomicBool::new(false));
-    let job = Typed {
+    let job = TypedJob {
         work: Some(work),
         result: Err(TIMED_OUT),
         claimed: Arc::clone(&claimed),
         reply: sender,
     };
-    (Box::new(job), Pending { claimed, reply })
+    (Box::new(job), PendingWrite { claimed, reply })
 }
 
 const TIMED_OUT: DbError = DbError::TimedOut {
     what: "waiting to write",
 };
 
-impl<T> Pending<T> {
-    /// Waits for the commit. Gives up a job that has not begun in time, for instance because
-    /// another process stands still in the middle of its turn.
+impl<T> PendingWrite<T> {
+    /// Waits for the commit. Gives up a job that does not begin in time, for example because another
+    /// process holds the lock.
     pub(super) fn wait(self) -> Result<T, DbError> {
         if let Some(result) = self.wait_once() {
             return result;
@@ -87,7 +87,7 @@ impl<T> Pending<T> {
     }
 }
 
-impl<T, F> Job for Typed<T, F>
+impl<T, F> Job for TypedJob<T, F>
 where
     T: Send,
     F: FnOnce(&Connection) -> Result<T, DbError> + Send,
@@ -111,7 +111,7 @@ where
 
     fn answer(self: Box<Self>, commit: Result<(), DbError>) {
         let answer = commit.and(self.result);
-        // A caller that gave up is not told.
+        // A caller that gave up has dropped the receiver.
         drop(self.reply.send(answer));
     }
 }

@@ -1,5 +1,5 @@
-//! The connections that rows are read with: opened when needed, kept, never more than
-//! [`READERS_MAX`] at a time. The lock is held to take and to give back only.
+//! Connections for reads: opened on demand and kept, at most [`READERS_MAX`] at a time. The lock is
+//! held only to take and return one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use super::Shared;
 use crate::DbError;
 
-/// Most connections that read at a time. Rows come from memory nearly always: more connections
-/// than processors gain nothing.
+/// Most connections that read at a time. Rows are in memory nearly always, so more connections than
+/// processors gain nothing.
 const READERS_MAX: usize = 8;
 /// How long a read waits for a free connection.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Readers {
     shared: Arc<Shared>,
     pool: Mutex<Pool>,
-    /// A connection came back, or the pool was closed.
+    /// Signals a returned connection or the close.
     changed: Condvar,
 }
 
@@ -40,14 +40,14 @@ impl Readers {
         }
     }
 
-    /// Runs `work` with a connection of its own. A connection is not used again after an error of
-    /// the database, a panic, or a transaction left open.
+    /// Runs `work` with a connection. The connection is not reused after an error, a panic, or an open
+    /// transaction.
     pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
         let idle = self.take(Instant::now() + READ_TIMEOUT)?;
-        let mut place = Place {
+        let mut permit = ReaderPermit {
             readers: self,
             connection: None,
         };
@@ -57,12 +57,12 @@ impl Readers {
         };
         let result = work(&connection);
         if result.is_ok() && connection.is_autocommit() {
-            place.connection = Some(connection);
+            permit.connection = Some(connection);
         }
         result
     }
 
-    /// Drops the idle connections now, the others when they come back.
+    /// Drops idle connections now, and the others when they are returned.
     pub(super) fn close(&self) {
         let idle = {
             let mut pool = self.pool.lock();
@@ -73,7 +73,7 @@ impl Readers {
         drop(idle);
     }
 
-    /// The right to a connection, and the connection if there is an idle one.
+    /// Takes a permit, and an idle connection if there is one.
     fn take(&self, deadline: Instant) -> Result<Option<Connection>, DbError> {
         let mut pool = self.pool.lock();
         loop {
@@ -106,13 +106,13 @@ impl Readers {
     }
 }
 
-/// Gives the right to a connection back, also after a panic.
-struct Place<'a> {
+/// Returns the permit when dropped, also after a panic.
+struct ReaderPermit<'a> {
     readers: &'a Readers,
     connection: Option<Connection>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for ReaderPermit<'_> {
     fn drop(&mut self) {
         self.readers.give_back(self.connection.take());
     }

@@ -32,7 +32,7 @@ fn names(db: &Sqlite) -> Vec<String> {
 }
 
 /// Keeps the writer busy until the sender is dropped, so that jobs gather behind it.
-fn hold(db: &Sqlite) -> (Sender, super::job::Pending<()>) {
+fn hold(db: &Sqlite) -> (Sender, super::job::PendingWrite<()>) {
     let (release, wait) = crossbeam_channel::bounded::<()>(0);
     let (began, begun) = crossbeam_channel::bounded(1);
     let pending = db.writer.submit(move |_| {
@@ -192,7 +192,10 @@ fn a_database_that_cannot_be_written_says_so_until_it_can() {
     // No look comes between while the writer is held.
     let (release, _) = hold(&db);
     let full = DbError::TimedOut { what: "writing" };
-    db.shared.seen.note_write(Err::<(), _>(full)).unwrap_err();
+    db.shared
+        .outcomes
+        .note_write(Err::<(), _>(full))
+        .unwrap_err();
     assert_eq!(names(&db), Vec::<String>::new());
     assert!(db.availability().reads.is_ok());
     assert!(db.availability().writes.unwrap_err().is_unavailable());
@@ -329,7 +332,7 @@ fn a_database_that_cannot_be_opened_says_so() {
     let path = folder.path().join("a.db");
     fs::write(
         &path,
-        "this is no database, and long enough to be looked at",
+        "this is no database, and long enough to be checked_at at",
     )
     .unwrap();
     let error = Sqlite::open(&path, Synchronous::Full, "a", &[]).unwrap_err();

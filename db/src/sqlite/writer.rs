@@ -1,6 +1,5 @@
-//! The writer thread: it takes the jobs that wait, runs them in one transaction, each in a
-//! savepoint of its own, and answers them after the commit. A thousand rows a commit cost little
-//! more than one: the disk is waited for once.
+//! The writer thread: takes the waiting jobs, runs them in one transaction, each in its own savepoint,
+//! and answers them after the commit. One commit waits for the disk once, however many rows it has.
 
 use std::cell::Cell;
 use std::io;
@@ -16,18 +15,17 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::Shared;
 use super::fair_lock::FairLock;
-use super::job::{Job, Pending, WRITE_TIMEOUT, job};
+use super::job::{Job, PendingWrite, WRITE_TIMEOUT, job};
 use super::{engine_error, unavailable};
 use crate::DbError;
 
-/// Most jobs in one commit: neither the others' wait nor the log of one transaction grows without
-/// bound.
+/// Most jobs in one commit; bounds the time and the log of one transaction.
 const BATCH_MAX: usize = 64;
-/// Most jobs that wait; then their callers wait to hand them over.
+/// Length of the queue; callers wait while it is full.
 const QUEUE_MAX: usize = 1024;
 
-/// How long a look at the file counts. A look costs as much as opening a connection.
-const LOOK_AGE_MAX: Duration = if cfg!(test) {
+/// How long a check for damage is valid. A check costs as much as opening a connection.
+const CHECK_AGE_MAX: Duration = if cfg!(test) {
     Duration::ZERO
 } else {
     Duration::from_millis(100)
@@ -35,7 +33,7 @@ const LOOK_AGE_MAX: Duration = if cfg!(test) {
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    /// Gone when closed; the thread ends when it has done what is in the queue.
+    /// Absent after the close; the thread ends when the queue is empty.
     jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<Thread>>,
     commits: Arc<AtomicU64>,
@@ -55,7 +53,7 @@ impl Writer {
             lock,
             shared,
             closing,
-            looked: Cell::new(Instant::now()),
+            checked_at: Cell::new(Instant::now()),
             commits: Arc::clone(&commits),
         };
         let thread = thread::spawn("db-writer", move || state.run(&receiver))
@@ -67,11 +65,11 @@ impl Writer {
         })
     }
 
-    /// Hands `work` to the thread; waits only while the queue is full.
+    /// Queues `work`; waits only while the queue is full.
     pub(super) fn submit<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
-    ) -> Result<Pending<T>, DbError> {
+    ) -> Result<PendingWrite<T>, DbError> {
         let sender = self.jobs.lock().clone().ok_or(DbError::Closed)?;
         let (job, pending) = job(work);
         match sender.send_timeout(job, WRITE_TIMEOUT) {
@@ -93,8 +91,8 @@ impl Writer {
         self.jobs.lock().as_ref().map_or(0, Sender::len)
     }
 
-    /// Finishes the jobs in the queue and joins the thread until `end`: what it has not committed by
-    /// then is not acknowledged.
+    /// Finishes the queued jobs and joins the thread until `end`. Jobs that are not committed by then are
+    /// not acknowledged.
     pub(super) fn close(&self, end: Instant) {
         drop(self.jobs.lock().take());
         // The lock is held while joining, so that a second closer returns after the end too.
@@ -103,14 +101,14 @@ impl Writer {
     }
 }
 
-/// What belongs to the thread.
+/// State of the thread.
 struct State {
     connection: Connection,
     lock: FairLock,
     shared: Arc<Shared>,
     closing: Stop,
-    /// When the file was last looked at for damage.
-    looked: Cell<Instant>,
+    /// When the file was last checked_at at for damage.
+    checked_at: Cell<Instant>,
     commits: Arc<AtomicU64>,
 }
 
@@ -126,15 +124,15 @@ impl State {
         self.checkpoint();
     }
 
-    /// Runs the batch, with what else has come until it is this process's turn, in one
-    /// transaction. An error is every job's error: one may have seen another's changes.
+    /// Runs the batch, and the jobs that are queued by the time the lock is acquired, in one transaction.
+    /// An error fails every job, since a job may have read the changes of another.
     fn write(
         &self,
         batch: &mut Vec<Box<dyn Job>>,
         jobs: &Receiver<Box<dyn Job>>,
     ) -> Result<(), DbError> {
-        let _turn = self.lock.acquire(&self.closing).inspect_err(|_| {
-            // Else each of those that wait would wait as long once more.
+        let _guard = self.lock.acquire(&self.closing).inspect_err(|_| {
+            // Fail the queued jobs, too: each would wait for the lock as long again.
             batch.extend(jobs.try_iter());
         })?;
         batch.extend(jobs.try_iter().take(BATCH_MAX - batch.len()));
@@ -146,17 +144,19 @@ impl State {
         result
     }
 
-    /// An error of the database file, found by any job, also stops those that come later.
+    /// Damage that any job finds stops all later jobs.
     fn note_damage(&self, result: &Result<(), DbError>) {
         if let Err(error @ DbError::Damaged { .. }) = result {
-            self.shared.seen.note_damage(error);
+            self.shared.outcomes.note_damage(error);
         }
     }
 
     fn transact(&self, batch: &mut [Box<dyn Job>]) -> Result<(), DbError> {
-        let Shared { seen, placed, .. } = &*self.shared;
-        seen.check_damage().and_then(|()| placed.check())?;
-        self.look_for_damage()?;
+        let Shared {
+            outcomes, files, ..
+        } = &*self.shared;
+        outcomes.check_damage().and_then(|()| files.check())?;
+        self.check_for_damage()?;
         self.execute("begin immediate")
             .map_err(|e| engine_error("begin a transaction", e))?;
         for job in batch {
@@ -164,26 +164,26 @@ impl State {
         }
         self.execute("commit").map_err(commit_error)?;
         self.commits.fetch_add(1, Ordering::Relaxed);
-        // The rows may have gone to a file that nobody will open again.
-        placed.check().map_err(|error| DbError::UnknownOutcome {
+        // The rows may have gone to a file that was removed meanwhile.
+        files.check().map_err(|error| DbError::UnknownOutcome {
             source: Some(Arc::new(error)),
         })
     }
 
-    /// Looks at the file, unless that was done a moment ago: this thread's connection has pages in
-    /// memory and may write for long to a file that nobody can read.
-    fn look_for_damage(&self) -> Result<(), DbError> {
-        if self.looked.get().elapsed() < LOOK_AGE_MAX {
+    /// Checks the file for damage, at most every [`CHECK_AGE_MAX`]. The connection of this thread has
+    /// cached pages and would not notice it.
+    fn check_for_damage(&self) -> Result<(), DbError> {
+        if self.checked_at.get().elapsed() < CHECK_AGE_MAX {
             return Ok(());
         }
-        self.looked.set(Instant::now());
+        self.checked_at.set(Instant::now());
         match self.shared.read_afresh() {
             Err(error @ DbError::Damaged { .. }) => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Runs a job; an error of its own undoes its own changes. An error here is one of the whole
+    /// Runs a job. An error of the job undoes its own changes; an error returned here fails the whole
     /// transaction.
     fn run_one(&self, job: &mut dyn Job) -> Result<(), DbError> {
         let statement = |sql| {
@@ -212,7 +212,7 @@ impl State {
         }
     }
 
-    /// Moves what was written from the log into the database file, as far as nobody reads it.
+    /// Moves rows from the log to the database file, as far as no reader needs them.
     fn checkpoint(&self) {
         let pragma = self
             .connection

@@ -19,9 +19,9 @@ thread_local! {
 
 /// Longest field of a line that a client can choose, in bytes.
 const FIELD_MAX: usize = 2 << 10;
-/// As much of a head that was not understood is in its line, in bytes as they came.
+/// Longest excerpt of an invalid head in its line, in bytes.
 const EXCERPT_MAX: usize = 512;
-/// Stands for the status of a request whose client left before it was answered, as in nginx.
+/// The status of a request whose client left before the response, as in nginx.
 const CLIENT_LEFT: u16 = 499;
 
 /// One request's line.
@@ -37,7 +37,6 @@ struct Line {
 }
 
 impl Access {
-    /// The line of a request of `client` that begins now.
     pub(super) fn of(request: &Request, client: IpAddr) -> Access {
         let quoted = |name: &str| field(request.header(name).unwrap_or("-").as_bytes());
         Access::begin(client, || {
@@ -56,8 +55,7 @@ impl Access {
         })
     }
 
-    /// The line of a request that was not read, or not understood: how its first line begins stands
-    /// for it.
+    /// The line of a request that was not read or is not valid: shows the start of its first line.
     pub(super) fn of_unread(peer: SocketAddr, head: &[u8]) -> Access {
         let unknown = || "-".to_owned();
         Access::begin(peer.ip().to_canonical(), || {
@@ -81,7 +79,7 @@ impl Access {
         }))
     }
 
-    /// Writes the line when the answer is out.
+    /// Writes the line when the response is sent.
     pub(super) fn report(
         mut self,
         status: u16,
@@ -95,7 +93,7 @@ impl Access {
 }
 
 impl Drop for Access {
-    /// Of a request whose service panicked, or that was dropped before it was answered.
+    /// Writes the line of a request whose handler panicked, or whose client left.
     fn drop(&mut self) {
         if let Some(line) = self.0.take() {
             let status = match thread::panicking() {
@@ -131,7 +129,7 @@ fn clock_text(time: SystemTime) -> String {
     local.format("%d/%b/%Y:%H:%M:%S %z").to_string()
 }
 
-/// The first line of a head, which may be anything.
+/// The start of the first line of a head, which may hold any bytes.
 fn excerpt(head: &[u8]) -> String {
     let head = head.trim_ascii_start();
     let end = head.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
@@ -142,7 +140,7 @@ fn excerpt(head: &[u8]) -> String {
     field(line)
 }
 
-/// A text as it stands between quotes, of at most [`FIELD_MAX`] bytes: a longer one ends in `...`.
+/// A text for a quoted field, of at most [`FIELD_MAX`] bytes: a longer one ends in `...`.
 fn field(text: &[u8]) -> String {
     const CUT: &str = "...";
     let mut field = String::new();

@@ -1,4 +1,4 @@
-//! Requests in, answers out.
+//! The HTTP protocol for a handler.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -16,27 +16,27 @@ use crate::transport::{
     Resumed, Tally, Then, Wake, WorkerPool,
 };
 
-/// What a daemon does with its requests. Called on worker threads, many at a time.
+/// Answers the requests of a daemon. Called on many worker threads at once.
 pub trait Handler: Send + Sync + 'static {
     /// File descriptors that a request may need besides its connection's.
     const DESCRIPTORS: usize = 0;
 
-    /// Whether it is served while the process has hardly a file descriptor left.
+    /// True if connections are accepted even when the process has almost no file descriptor left.
     const USES_LAST_DESCRIPTORS: bool = false;
 
     /// Answers one request.
     fn handle(&self, request: Request) -> Answer;
 }
 
-/// What becomes of a request.
+/// The result of a request.
 pub enum Answer {
-    /// This.
+    /// The response.
     Now(Response),
-    /// What is made of another server's answer.
+    /// A response that depends on another server.
     Later(Box<dyn Pending<Response>>),
 }
 
-/// HTTP, spoken for a handler.
+/// HTTP for a handler.
 pub struct Http<H> {
     handler: H,
     proxies: TrustedProxies,
@@ -44,7 +44,7 @@ pub struct Http<H> {
 }
 
 impl<H: Handler> Http<H> {
-    /// Speaks for `handler`. Requests and connections are counted by `observer`.
+    /// Answers requests with `handler`.
     pub fn new(handler: H, observer: Arc<impl Observer>) -> Http<H> {
         Http {
             handler,
@@ -53,8 +53,8 @@ impl<H: Handler> Http<H> {
         }
     }
 
-    /// Has the access log name the clients that these proxies tell of, and lets each of the proxies
-    /// have as many connections as there may be.
+    /// Trusts these proxies: the access log names the clients behind them, and they are exempt from the
+    /// limit of connections per client.
     pub fn behind(mut self, proxies: TrustedProxies) -> Http<H> {
         self.proxies = proxies;
         self
@@ -66,8 +66,8 @@ impl<H: Handler> Http<H> {
         Action::Send(self.send_unread(response, peer, head))
     }
 
-    /// The answer to a request that was not read, or not understood: after it nothing that follows
-    /// can be either.
+    /// The response to a request that was not read or is not valid. It closes the connection: the start of
+    /// the next request is unknown.
     fn send_unread(&self, response: Response, peer: SocketAddr, head: &[u8]) -> Outgoing {
         let exchange = Exchange {
             minor_version: 1,
@@ -87,22 +87,22 @@ impl<H: Handler> Protocol for Http<H> {
 
     const DESCRIPTORS: usize = H::DESCRIPTORS;
 
-    /// Of a pipe, and of what takes the bytes that nobody wants.
+    /// A pipe and /dev/null.
     const WORKER_DESCRIPTORS: usize = 3;
 
     const USES_LAST_DESCRIPTORS: bool = H::USES_LAST_DESCRIPTORS;
 
-    /// HTTP faces the world: half of the connections are kept from any single client.
+    /// HTTP faces the internet: one client gets at most half of the connections.
     const CLIENT_SHARE: usize = 2;
 
-    /// A request that crosses the closing of its connection is lost, and many clients do not try
-    /// again. Those that ask often learn in time to go elsewhere (`Connection: close`).
+    /// A request that crosses the close of its connection is lost, and many clients do not retry. In this
+    /// time active clients see `Connection: close` and reconnect elsewhere.
     const LAST_REQUEST: Duration = Duration::from_secs(2);
 
     fn readiness(&self, inbox: &mut Inbox) -> Readiness {
         skip_empty_lines(inbox);
         let bytes = inbox.bytes();
-        // The end may have begun in what was searched before.
+        // The end may have begun in the bytes that were searched before.
         let from = inbox.searched().saturating_sub(END_MAX - 1);
         if bytes.len() >= HEAD_MAX || is_foreign(bytes) || has_end(&bytes[from..]) {
             return Readiness::Serve(WorkerPool::Slow);
@@ -136,7 +136,7 @@ impl<H: Handler> Protocol for Http<H> {
                     }
                 }
             }
-            // Readiness saw its end: nothing that follows makes it whole.
+            // `readiness` saw the end of the head: more bytes cannot complete it.
             Ok(Parsed::Partial) => self.refuse(&Refusal::MALFORMED, peer.addr, inbox.bytes()),
             Err(refusal) => self.refuse(&refusal, peer.addr, inbox.bytes()),
         }
@@ -147,7 +147,7 @@ impl<H: Handler> Protocol for Http<H> {
         self.send_unread(response, peer, request)
     }
 
-    /// The request was counted and written down when what it panicked in was left.
+    /// The request is counted and logged already, while the panic unwound.
     fn panicked(&self) -> Outgoing {
         alone(Response::text(status::INTERNAL_ERROR, "internal error"))
     }
@@ -162,7 +162,7 @@ impl<H: Handler> Protocol for Http<H> {
 }
 
 impl<H: Handler> Http<H> {
-    /// A request that begins now; without a method when it was not understood.
+    /// Begins to count a request; without a method if it is not valid.
     fn tally(&self, method: Option<&Method>) -> Tally {
         let name = match method {
             Some(Method::Get) => "get",
@@ -178,7 +178,7 @@ impl<H: Handler> Http<H> {
     }
 }
 
-/// What is remembered of a request until it is answered.
+/// The state of a request until its response.
 struct Exchange {
     minor_version: u8,
     keep_alive: bool,
@@ -210,7 +210,7 @@ impl Exchange {
     }
 }
 
-/// A request whose answer depends on another server's.
+/// A request whose response depends on another server.
 struct PendingAnswer {
     exchange: Exchange,
     pending: Box<dyn Pending<Response>>,
@@ -257,14 +257,14 @@ fn alone(response: Response) -> Outgoing {
     }
 }
 
-/// Whether no request begins like this: the request of another protocol, which would wait for the
-/// end of a head that never comes. A line feed may follow a carriage return.
+/// True if no HTTP request begins like this. A client of another protocol would wait for ever: the end
+/// of its head never comes. A line feed may follow a carriage return.
 fn is_foreign(bytes: &[u8]) -> bool {
     let first = bytes.first().filter(|byte| **byte != b'\r');
     first.is_some_and(|byte| !byte.is_ascii_graphic())
 }
 
-/// Takes the empty lines off that may stand in front of a request (RFC 9112, 2.2).
+/// Removes empty lines before a request (RFC 9112, 2.2).
 fn skip_empty_lines(inbox: &mut Inbox) {
     let lines = inbox.bytes().chunks_exact(2);
     let len = 2 * lines.take_while(|line| line == b"\r\n").count();
@@ -273,11 +273,10 @@ fn skip_empty_lines(inbox: &mut Inbox) {
     }
 }
 
-/// Longest end of a head.
+/// Length of the longest end of a head.
 const END_MAX: usize = b"\n\r\n".len();
 
-/// Whether a line and an empty line end in these bytes, however lines end: a whole head, or none
-/// that can become one.
+/// True if the bytes hold the end of a line and of an empty line after it, with LF or CR LF.
 fn has_end(bytes: &[u8]) -> bool {
     #[cfg(test)]
     LOOKED_AT.with(|looked_at| looked_at.set(looked_at.get() + bytes.len()));

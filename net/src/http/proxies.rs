@@ -1,4 +1,4 @@
-//! Proxies that are believed when they say who asks.
+//! Trusted proxies and X-Forwarded-For.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use crate::allowed::Network;
 pub struct TrustedProxies(Arc<RwLock<Vec<Network>>>);
 
 impl TrustedProxies {
-    /// These are trusted.
+    /// Trusts these networks.
     pub fn new(networks: &[Network]) -> TrustedProxies {
         TrustedProxies(Arc::new(RwLock::new(networks.to_vec())))
     }
 
-    /// Others are trusted from now on.
+    /// Replaces the list.
     pub fn reload(&self, networks: &[Network]) {
         *self.0.write() = networks.to_vec();
     }
 
-    /// Whether this is one of them.
+    /// True if the address is a trusted proxy.
     pub(crate) fn has(&self, ip: IpAddr) -> bool {
         has(&self.0.read(), ip)
     }
 
-    /// Who asks: the peer, or what a chain of trusted proxies says of it in X-Forwarded-For. Each
-    /// proxy appends the address that it saw, so the rightmost one that is not trusted is the
-    /// client's; what stands in front of it the client may have made up.
+    /// The address of the client: the peer, or the address that a chain of trusted proxies gives in
+    /// X-Forwarded-For. Each proxy appends the address that it saw, so the rightmost address that is not
+    /// trusted is the client's. The client may have forged the addresses before it.
     pub(crate) fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
         let networks = self.0.read();
         let is_trusted = |ip| has(&networks, ip);
@@ -49,7 +49,7 @@ fn has(networks: &[Network], ip: IpAddr) -> bool {
     networks.iter().any(|network| network.has(ip))
 }
 
-/// An address, perhaps with a port.
+/// An address with an optional port.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.trim_start_matches('[').trim_end_matches(']');

@@ -1,5 +1,5 @@
-//! The head of a request, read strictly: what two parsers could understand differently is refused
-//! (RFC 9112, sections 2.2, 3.2 and 6).
+//! Strict parser of request heads: refuses heads that two parsers could read differently (RFC 9112,
+//! sections 2.2, 3.2 and 6).
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -16,22 +16,22 @@ const HEADERS_MAX: usize = 100;
 /// A request without a body.
 #[derive(Debug)]
 pub struct Request {
-    /// What is to be done.
+    /// The method.
     pub method: Method,
-    /// The target as it came, in origin form (`/path?query`).
+    /// The target as received, in origin form (`/path?query`).
     pub target: String,
     /// 0 or 1, of `HTTP/1.x`.
     pub minor_version: u8,
-    /// Who asks.
+    /// The address of the peer.
     pub peer: SocketAddr,
-    /// Whether the client wants to go on after this request.
+    /// True if the connection stays open after this request.
     pub keep_alive: bool,
-    /// Whether bytes of a body may follow, which nobody is going to read.
+    /// True if a body may follow, which is not read.
     pub(crate) body_follows: bool,
     headers: Vec<(String, String)>,
 }
 
-/// A head that is refused.
+/// The response to a refused head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -42,16 +42,16 @@ impl Refusal {
     pub(crate) const MALFORMED: Refusal = refusal(status::BAD_REQUEST, "malformed request");
 }
 
-/// What the bytes hold.
+/// Result of [`parse`].
 pub(crate) enum Parsed {
-    /// Not a whole head yet.
+    /// An incomplete head.
     Partial,
-    /// A head of so many bytes.
+    /// A head and its length in bytes.
     Head(Request, usize),
 }
 
 impl Request {
-    /// The value of a header field, by its name in lower case; the first one when there are several.
+    /// The value of a header field by its name in lower case; the first of several.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -72,7 +72,7 @@ impl Request {
     }
 }
 
-/// Reads a head from the front of `bytes`.
+/// Parses a head at the front of `bytes`.
 pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut fields);
@@ -92,8 +92,8 @@ pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
     Ok(Parsed::Head(request, len))
 }
 
-/// The refusal of a head that is longer than [`HEAD_MAX`]: of its target, if its first line is (RFC
-/// 9112, 3).
+/// Refuses a head above [`HEAD_MAX`]; the status depends on whether its first line is too long (RFC 9112,
+/// 3).
 fn too_large(head: &[u8]) -> Refusal {
     let head = head[..head.len().min(HEAD_MAX)].trim_ascii_start();
     let is_in_first_line = !head.contains(&b'\n');
@@ -104,8 +104,8 @@ fn too_large(head: &[u8]) -> Refusal {
     }
 }
 
-/// The same head as one of HTTP/1.1, if it is of a later minor version: it is understood as one of
-/// the highest version that is known (RFC 9110, 2.5).
+/// The head as HTTP/1.1, if it has a later minor version: a server treats it as the highest version that
+/// it knows (RFC 9110, 2.5).
 fn as_known_version(head: &[u8]) -> Option<Vec<u8>> {
     const NAME: &[u8] = b" HTTP/1.";
     let start = head
@@ -135,7 +135,7 @@ fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<R
     let mut request = Request {
         method: Method::from_str(method).unwrap_or(Method::Get),
         target: match method {
-            // It names a host and a port, and is refused as a method.
+            // The target is a host and a port; the method is refused later.
             "CONNECT" => target.to_owned(),
             _ => origin_form(target)?,
         },
@@ -151,8 +151,8 @@ fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<R
     Ok(request)
 }
 
-/// The text of a field. Bytes beyond ASCII are opaque (RFC 9110, 5.5): what is no UTF-8 is taken for
-/// Latin-1, so that no byte is lost.
+/// The text of a field. Bytes beyond ASCII are opaque (RFC 9110, 5.5): a value that is not UTF-8 is read
+/// as Latin-1, which loses no byte.
 fn value_of(value: &[u8]) -> String {
     // httparse leaves no other white space at the ends (RFC 9110, 5.6.3).
     let value = value.trim_ascii();
@@ -162,7 +162,7 @@ fn value_of(value: &[u8]) -> String {
     }
 }
 
-/// A list that stands in several fields is one list (RFC 9110, 5.3).
+/// Joins lists that span several fields (RFC 9110, 5.3).
 fn join_lists(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     const LISTS: [&str; 4] = ["connection", "if-match", "if-none-match", "x-forwarded-for"];
     let mut joined: Vec<(String, String)> = Vec::with_capacity(fields.len());
@@ -190,7 +190,7 @@ fn check_host(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// True for a host, which may be empty, and perhaps a port (RFC 9110, 7.2; RFC 3986, 3.2.2).
+/// True for a host, which may be empty, with an optional port (RFC 9110, 7.2; RFC 3986, 3.2.2).
 fn is_host(value: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
     let is_literal = |byte: u8| is_name(byte) || byte == b':';
@@ -214,7 +214,7 @@ fn is_host(value: &str) -> bool {
     is_valid && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// RFC 9112, 6: a body is refused where none belongs, and any doubt about its length.
+/// RFC 9112, 6: refuses an ambiguous length, and a body of GET or HEAD.
 fn check_body(request: &mut Request) -> Result<(), Refusal> {
     let bodiless = matches!(request.method, Method::Get | Method::Head);
     let is_chunked = request.values("transfer-encoding").next().is_some();
@@ -250,7 +250,7 @@ fn wants_keep_alive(request: &Request) -> bool {
     }
 }
 
-/// The path and query of a target; the absolute form (RFC 9112, 3.2.2) loses its authority.
+/// The path and query of a target; removes the authority of the absolute form (RFC 9112, 3.2.2).
 fn origin_form(target: &str) -> Result<String, Refusal> {
     if target.starts_with('/') || target == "*" {
         return Ok(target.to_owned());

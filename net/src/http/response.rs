@@ -1,4 +1,4 @@
-//! The answer to a request.
+//! Responses.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use tiny_http::{HTTPVersion, Header, StatusCode};
 
 use crate::transport::Part;
 
-/// Status codes this server sends (RFC 9110, 15).
+/// Status codes that this server sends (RFC 9110, 15).
 #[allow(missing_docs)]
 pub mod status {
     pub const OK: u16 = 200;
@@ -25,7 +25,7 @@ pub mod status {
     pub const UNAVAILABLE: u16 = 503;
     pub const VERSION: u16 = 505;
 
-    /// All of them.
+    /// All status codes.
     pub const ALL: [u16; 14] = [
         OK,
         PARTIAL_CONTENT,
@@ -44,14 +44,14 @@ pub mod status {
     ];
 }
 
-/// Name of the software in every answer.
+/// The Server field of every response.
 const SERVER: &str = concat!("tnv/", env!("CARGO_PKG_VERSION"));
 
-/// An answer: head and body. The body may be left out (HEAD, 304) while its length is told.
+/// A response: head and body. The body may be absent (HEAD, 304) even if its length is given.
 pub struct Response {
     /// See [`status`].
     pub status: u16,
-    /// Header fields beyond Server, Date, Connection and Content-Length, which are added.
+    /// Header fields besides Server, Date, Connection and Content-Length, which are added.
     pub headers: Vec<(&'static str, String)>,
     /// Length of the body in bytes, whether it is sent or not.
     pub length: u64,
@@ -60,7 +60,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer without a body.
+    /// A response without a body.
     pub fn empty(status: u16) -> Response {
         Response {
             status,
@@ -84,13 +84,13 @@ impl Response {
         }
     }
 
-    /// With one more header field.
+    /// Adds a header field.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The bytes of the head. tiny_http writes it, all but `Connection`, which it does not let pass.
+    /// The bytes of the head. tiny_http writes all of it but `Connection`, which it rejects.
     pub(crate) fn head(&self, minor_version: u8, keep_alive: bool) -> Vec<u8> {
         let headers = std::iter::once(("Server", SERVER))
             .chain(
@@ -120,8 +120,7 @@ impl Response {
     }
 }
 
-/// A header field, unless its value could end the line: that is a fault of ours, not worth a
-/// header injection.
+/// A header field; `None` if its value could end the line, which would be a header injection.
 fn header(name: &str, value: &str) -> Option<Header> {
     let clean = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
     let header = clean

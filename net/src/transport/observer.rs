@@ -1,4 +1,4 @@
-//! What a server tells whoever counts: its connections, its workers and its requests.
+//! What a server reports to its observer: connections, workers and requests.
 
 use std::sync::Arc;
 use std::thread;
@@ -8,33 +8,32 @@ use proto::ErrorCode;
 
 use super::worker_pool::WorkerPool;
 
-/// Counts what happens in a server. All threads of the server call it, in the middle of their work, so
-/// it must not block. A method that is not implemented does nothing.
+/// Receives the events of a server. All threads of the server call it, so it must not block. The default
+/// methods do nothing.
 pub trait Observer: Send + Sync + 'static {
-    /// Something happened.
     fn event(&self, _event: NetEvent) {}
 
-    /// There are `change` more of something, or fewer.
+    /// A level has changed by `change`.
     fn changed(&self, _level: NetLevel, _change: i64) {}
 
-    /// A request, or a transfer that goes on, has waited for a worker of the pool.
+    /// A request, or a resumed transfer, has waited for a worker of the pool.
     fn queue_wait(&self, _lane: WorkerPool, _time: Duration) {}
 
-    /// A request is over.
+    /// A request has ended.
     fn request(&self, _end: &RequestEnd) {}
 }
 
-/// Counts nothing.
+/// Ignores everything.
 impl Observer for () {}
 
-/// What happens to connections and requests.
+/// An event of a connection or a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetEvent {
-    /// A connection was accepted; it may be refused then.
+    /// A connection was accepted; it may be refused afterwards.
     Accepted,
-    /// A connection, or a request, was refused for want of room.
+    /// A connection or a request was refused at a limit.
     Refused,
-    /// A connection was closed to make room.
+    /// A connection was closed for another one.
     Evicted,
     /// A connection was closed because it was idle for too long.
     Idle,
@@ -48,18 +47,18 @@ pub enum NetEvent {
     Late,
     /// A request panicked.
     Panicked,
-    /// A reply was broken off because its source could not be read to its end.
+    /// A reply was aborted because its source could not be read to its end.
     BrokenOff,
-    /// Bytes came.
+    /// Bytes were received.
     Received(u64),
-    /// Bytes went out.
+    /// Bytes were sent.
     Sent(u64),
-    /// Told at intervals: whether requests wait and no worker of the pool has come for one within
+    /// Reported periodically: true if requests wait and no worker of the pool has taken one within
     /// `queue_timeout`.
     Stuck(WorkerPool, bool),
 }
 
-/// What there are more and fewer of.
+/// A quantity that goes up and down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetLevel {
     /// Open connections.
@@ -68,7 +67,7 @@ pub enum NetLevel {
     Waiting,
     /// Workers of a pool.
     Workers(WorkerPool),
-    /// Workers of a pool that are at work.
+    /// Busy workers of a pool.
     Busy(WorkerPool),
     /// Connections that wait for a worker of a pool.
     Queued(WorkerPool),
@@ -77,66 +76,64 @@ pub enum NetLevel {
 /// What a request asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestName {
-    /// A command of the wire, known to the service or not.
+    /// A command of the wire protocol, known to the service or not.
     Command(u8),
-    /// A method of HTTP in lower case, `other` if it is not served or not understood.
+    /// An HTTP method in lower case; `other` if it is not supported or not valid.
     Method(&'static str),
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its client went away before the reply.
+    /// The client left before the reply.
     Aborted,
-    /// A success of the wire.
+    /// Success in the wire protocol.
     Ok,
-    /// A failure of the wire.
+    /// Failure in the wire protocol.
     Failed(ErrorCode),
-    /// An answer of HTTP with this status.
+    /// HTTP status.
     Status(u16),
-    /// Serving it panicked.
+    /// The service panicked.
     Panicked,
 }
 
 /// How a reply ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
-    /// Bytes that went to the kernel, heads among them.
+    /// Bytes that were handed to the kernel, including heads.
     pub bytes: u64,
-    /// Whether that was all of it.
+    /// True if the whole reply was sent.
     pub complete: bool,
 }
 
-/// A request that is over.
+/// A request that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestEnd {
     /// What it asked for.
     pub name: RequestName,
     /// How it ended.
     pub outcome: Outcome,
-    /// From the whole request, without its content, until its reply was out.
+    /// From the complete head of the request until its reply was sent.
     pub took: Duration,
-    /// Content that was taken in, in bytes.
+    /// Bytes of content received.
     pub received: u64,
-    /// Content of the reply, as far as it was sent, in bytes: without heads, and nothing of a failure
-    /// of the wire. Absent when no reply was begun.
+    /// Bytes of content sent: without heads and failure replies. Absent if no reply was begun.
     pub sent: Option<Sent>,
 }
 
-/// One request under way; its observer is told when it is dropped.
+/// One request in progress. It is reported at [`Tally::end`], or when dropped.
 pub(crate) struct Tally {
     observer: Arc<dyn Observer>,
     name: RequestName,
     began: Instant,
     outcome: Outcome,
-    /// What is behind this in the reply is content.
+    /// Offset of the content in the reply.
     content_start: u64,
     received: u64,
-    is_told: bool,
+    is_reported: bool,
 }
 
 impl Tally {
-    /// A request that begins now.
     pub(crate) fn begin(observer: &Arc<dyn Observer>, name: RequestName) -> Tally {
         Tally {
             observer: Arc::clone(observer),
@@ -145,26 +142,26 @@ impl Tally {
             outcome: Outcome::Aborted,
             content_start: 0,
             received: 0,
-            is_told: false,
+            is_reported: false,
         }
     }
 
-    /// Its content, taken in so far.
+    /// Counts received content.
     pub(crate) fn receive(&mut self, bytes: u64) {
         self.received += bytes;
     }
 
-    /// It was served; behind so many bytes the reply is content.
+    /// Records success; the content of the reply begins at `content_start`.
     pub(crate) fn succeed(self, content_start: usize) -> Tally {
         self.decide(Outcome::Ok, content_start as u64)
     }
 
-    /// It failed; what the reply says is not content.
+    /// Records a failure, whose reply has no content.
     pub(crate) fn fail(self, code: ErrorCode) -> Tally {
         self.decide(Outcome::Failed(code), u64::MAX)
     }
 
-    /// It is answered with this status; behind so many bytes, its head, the reply is content.
+    /// Records an HTTP status; the content of the reply begins at `content_start`.
     pub(crate) fn answer(self, code: u16, content_start: usize) -> Tally {
         self.decide(Outcome::Status(code), content_start as u64)
     }
@@ -174,13 +171,13 @@ impl Tally {
         self
     }
 
-    /// Its reply is out, or was given up.
+    /// Reports the request: its reply is sent or aborted.
     pub(crate) fn end(mut self, sent: Sent) {
-        self.tell(Some(sent));
-        self.is_told = true;
+        self.report(Some(sent));
+        self.is_reported = true;
     }
 
-    fn tell(&self, sent: Option<Sent>) {
+    fn report(&self, sent: Option<Sent>) {
         let outcome = if thread::panicking() {
             Outcome::Panicked
         } else {
@@ -202,8 +199,8 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        if !self.is_told {
-            self.tell(None);
+        if !self.is_reported {
+            self.report(None);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a protocol tells the frame: when a request is whole, and what to do with it.
+//! The interface between the transport and a protocol.
 
 use std::fs::File;
 use std::io;
@@ -11,18 +11,18 @@ use super::peer::Peer;
 use super::source::Source;
 use super::worker_pool::WorkerPool;
 
-/// Whether the bytes that came make a request.
+/// Whether the received bytes are a complete request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
     /// Not yet.
     More,
-    /// A request, or bytes that can never become one: [`Protocol::serve`] answers either.
+    /// A request, or bytes that cannot become one: [`Protocol::serve`] answers either.
     Serve(WorkerPool),
 }
 
-/// A language spoken on connections. Called by many threads at once.
+/// A protocol of connections. Called by many threads at once.
 pub trait Protocol: Send + Sync + 'static {
-    /// What is remembered between the requests of one connection.
+    /// State between the requests of one connection.
     type Session: Default + Send + 'static;
 
     /// Most bytes of a head and its fixed part. At this length [`Protocol::readiness`] must be
@@ -35,22 +35,22 @@ pub trait Protocol: Send + Sync + 'static {
     /// File descriptors that a worker needs.
     const WORKER_DESCRIPTORS: usize = 0;
 
-    /// Whether connections are let in while the process has hardly a file descriptor left.
+    /// True if connections are accepted even when the process has almost no file descriptor left.
     const USES_LAST_DESCRIPTORS: bool = false;
 
-    /// Without a setting one client may have one of so many connections.
+    /// Without a setting, one client may have `connections_max` divided by this.
     const CLIENT_SHARE: usize = 1;
 
-    /// How long a stop leaves connections open that have no request in hand. Who asks within this
-    /// time is served and told that it was the last time.
+    /// How long a stop leaves idle connections open. A request within this time is served as the last one
+    /// of its connection.
     const LAST_REQUEST: Duration = Duration::ZERO;
 
-    /// Looks at the bytes that have come since the last request. May take bytes off the front that
-    /// mean nothing. Called for each piece that comes, so it goes on where it ended the last time.
+    /// Checks the bytes received since the previous request. May remove meaningless bytes at the front.
+    /// Called for each piece that arrives, so it must continue where it ended the previous time.
     fn readiness(&self, inbox: &mut Inbox) -> Readiness;
 
-    /// Takes one request off the inbox and acts on it. Never touches the socket.
-    /// `stopping` tells that no further request of this connection will be served.
+    /// Takes one request off the inbox and serves it. Does not use the socket. `stopping` means that no
+    /// further request of this connection will be served.
     fn serve(
         &self,
         inbox: &mut Inbox,
@@ -59,99 +59,97 @@ pub trait Protocol: Send + Sync + 'static {
         stopping: bool,
     ) -> Action;
 
-    /// The reply when there are too many connections, or a request waited too long for a worker.
-    /// `request` is what has come of it.
+    /// The reply at the limit of connections, or when a request waited too long for a worker. `request`
+    /// holds the bytes of the request that were read.
     fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing;
 
     /// The reply when serving a request panicked.
     fn panicked(&self) -> Outgoing;
 
-    /// Whether many clients connect from this address: it may have as many connections as there may
-    /// be at all.
+    /// True if the address is a proxy, which is exempt from the limit per client.
     fn is_proxy(&self, _peer: IpAddr) -> bool {
         false
     }
 
-    /// Who counts connections, workers and queues.
+    /// Receives the events of the server.
     fn observer(&self) -> &Arc<dyn Observer>;
 }
 
-/// What to do about a request.
+/// What to do with a request.
 pub enum Action {
     /// Send a reply.
     Send(Outgoing),
-    /// Take content in, then send the reply that [`Receive`] makes of it.
+    /// Receive content, then send the reply of [`Receive::finish`].
     Receive {
         /// Bytes of content still to come; those in the inbox are the first of them.
         len: u64,
-        /// Where they go.
+        /// The receiver.
         sink: Box<dyn Receive>,
     },
-    /// Wait until another server has answered, then send the reply that comes of it.
+    /// Wait until another server has answered, then send the reply that follows from it.
     Wait(Box<dyn Pending<Outgoing>>),
 }
 
-/// A question that went to another server, and what is to be made of its answer.
+/// A request to another server, and how to use its answer.
 pub trait Pending<T>: Send {
-    /// Where the answer comes from; absent when there is nothing to wait for.
+    /// The socket of the answer; absent if there is none to wait for.
     fn socket(&self) -> Option<&TcpStream>;
 
-    /// How long the answer may take.
+    /// Time-out of the answer.
     fn patience(&self) -> Duration;
 
-    /// How long to wait before [`Pending::resume`] while there is no socket to wait for. Up to half
-    /// a second longer is possible.
+    /// Without a socket: time to wait before [`Pending::resume`]. It may be up to half a second longer.
     fn pause(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// The answer begins to come, or none did in time. May block, for a bounded time.
+    /// Continues when the answer begins or has timed out. May block, for a bounded time.
     fn resume(self: Box<Self>, wake: Wake) -> Resumed<T>;
 }
 
-/// How a question goes on.
+/// Why a pending request is resumed.
 #[derive(Debug, Clone, Copy)]
 pub struct Wake {
-    /// The other server has said nothing in time.
+    /// The other server has timed out.
     pub silent: bool,
     /// No further request of this connection will be served.
     pub stopping: bool,
 }
 
-/// What became of a question.
+/// Result of [`Pending::resume`].
 pub enum Resumed<T> {
-    /// It is answered.
+    /// The result.
     Done(T),
     /// Another server was asked.
     Again(Box<dyn Pending<T>>),
 }
 
-/// Takes content in, piece by piece. Dropped without [`Receive::finish`] when the peer goes away.
+/// Receives content, piece by piece. Dropped without [`Receive::finish`] if the peer leaves.
 pub trait Receive: Send {
     /// The next bytes, in order.
     ///
     /// # Errors
-    /// The reply that ends the request; what is still to come is not taken any more.
+    /// The reply that ends the request; no more content is taken.
     fn take(&mut self, bytes: &[u8]) -> Result<(), Outgoing>;
 
-    /// All bytes have come.
+    /// Called after the last byte; returns the reply.
     fn finish(self: Box<Self>) -> Outgoing;
 }
 
-/// A reply on its way out.
+/// A reply to send.
 pub struct Outgoing {
     /// The pieces, in order.
     pub parts: Vec<Part>,
     /// What becomes of the connection.
     pub then: Then,
-    /// Told once, when the reply is out or was given up: the access log.
+    /// Called once, when the reply is sent or aborted: writes the access log.
     pub report: Option<Box<dyn FnOnce(Sent) + Send>>,
-    /// Counts the request when the reply is out or was given up.
+    /// Counts the request when the reply is sent or aborted.
     pub(crate) tally: Option<Tally>,
 }
 
 impl Outgoing {
-    /// A reply that is in memory.
+    /// A reply of bytes in memory.
     pub fn bytes(bytes: Vec<u8>, then: Then) -> Outgoing {
         Outgoing {
             parts: vec![Part::Bytes(bytes)],
@@ -162,16 +160,16 @@ impl Outgoing {
     }
 }
 
-/// A file that may have to be asked for at its disk.
+/// An open file whose disk may be unavailable.
 pub trait OpenFile: Send {
-    /// Goes to the file and does something there.
+    /// Calls `act` with the file.
     ///
     /// # Errors
-    /// The disk is not to be had now; nothing was done.
+    /// The disk is unavailable; `act` was not called.
     fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()>;
 
-    /// Hears that the file cannot be read at a byte, or ends before it. The client gets a part of
-    /// the content, or none.
+    /// Called if the file cannot be read at `offset`, or ends there. The client gets a part of the content,
+    /// or none.
     fn cannot_read(&self, _offset: u64, _error: &io::Error) {}
 }
 
@@ -186,10 +184,10 @@ impl OpenFile for File {
 pub enum Part {
     /// Bytes in memory.
     Bytes(Vec<u8>),
-    /// Bytes in memory that many replies share: each costs a pointer, not a copy.
+    /// Bytes in memory that several replies share without a copy.
     Shared(Arc<[u8]>),
-    /// A stretch of a file, sent with sendfile. A file that ends early breaks the connection: its
-    /// length is out already.
+    /// A range of a file, sent with sendfile(2). A file that ends early closes the connection: its length
+    /// is sent already.
     File {
         /// The open file.
         file: Box<dyn OpenFile>,
@@ -198,11 +196,11 @@ pub enum Part {
         /// Number of bytes.
         len: u64,
     },
-    /// Bytes from another server, taken as they are sent.
+    /// Bytes from another server.
     Stream {
         /// Where they come from.
         source: Box<dyn Source>,
-        /// Number of bytes; an end before that breaks the connection.
+        /// Number of bytes; an earlier end closes the connection.
         len: u64,
     },
 }
@@ -218,41 +216,41 @@ impl Part {
     }
 }
 
-/// What becomes of a connection after a reply.
+/// What to do with the connection after a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// The next request.
+    /// Serve the next request.
     Keep,
-    /// Half-close, take in what is still coming for a moment (so that the kernel does not reset the
-    /// connection and lose the reply), then close.
+    /// Half-close, read for a moment (else the kernel would reset the connection and lose the reply), then
+    /// close.
     Close,
 }
 
-/// Bytes that came and were not taken yet.
+/// Bytes that are received and not taken yet.
 #[derive(Debug, Default)]
 pub struct Inbox {
     bytes: Vec<u8>,
     start: usize,
-    /// As many of [`Inbox::bytes`] were searched for the end of a request.
+    /// Number of [`Inbox::bytes`] that were searched for the end of a request.
     searched: usize,
 }
 
 impl Inbox {
-    /// The bytes, in order.
+    /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
-    /// Takes `len` bytes off the front. Memory is given back when the last one goes: an idle
-    /// connection holds none.
+    /// Removes `len` bytes at the front. Frees the memory with the last byte, so that an idle connection
+    /// holds none.
     ///
     /// # Panics
-    /// When there are fewer.
+    /// There are fewer.
     pub fn consume(&mut self, len: usize) {
         self.start += len;
         self.searched = self.searched.saturating_sub(len);
@@ -265,17 +263,17 @@ impl Inbox {
         }
     }
 
-    /// How many of the bytes were searched before, and are not the end of a request.
+    /// Number of bytes that were searched and hold no end of a request.
     pub fn searched(&self) -> usize {
         self.searched
     }
 
-    /// Takes note that no request ends in the bytes that are here.
+    /// Records that no request ends in the present bytes.
     pub fn set_searched(&mut self) {
         self.searched = self.bytes().len();
     }
 
-    /// Appends bytes that came.
+    /// Appends received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.bytes.drain(..self.start);

@@ -1,4 +1,4 @@
-//! What is written down of requests: a line each in the access log, and faults of ours in the log.
+//! The access log of the wire protocol, and faults in the main log.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,22 +17,22 @@ use crate::transport::{Sent, Tally};
 /// away before there was one.
 pub(super) struct Access {
     peer: SocketAddr,
-    /// Those that come from the request; absent when nobody writes an access log.
+    /// The columns that describe the request; absent if no access log is written.
     columns: Option<String>,
     began: Instant,
     received: u64,
-    /// Counts the request as aborted, unless a reply takes it over.
+    /// Counts the request as aborted, unless a reply takes it.
     pub(super) tally: Option<Tally>,
 }
 
-/// How a request ended, as far as its reply is concerned.
+/// The status of a reply.
 #[derive(Clone, Copy)]
 pub(super) enum Status {
     Ok,
     Error(ErrorCode),
 }
 
-/// Writes faults down, in bounds: a database that is away would fill the disk.
+/// Logs faults at a limited rate: an unavailable database would fill the disk.
 #[derive(Default)]
 pub(super) struct FaultLog(LogThrottle<ErrorCode>);
 
@@ -41,12 +41,12 @@ impl Access {
         Access::of(peer, Some(tally), || request.subject().to_string())
     }
 
-    /// Of a command that was not understood.
+    /// The line of an unknown or invalid command.
     pub(super) fn begin_unknown(peer: SocketAddr, tally: Tally, command: u8) -> Access {
         Access::of(peer, Some(tally), || unread(Some(command)))
     }
 
-    /// Of a request that was not read, and is not counted.
+    /// The line of a request that was not read and is not counted.
     pub(super) fn begin_unread(peer: SocketAddr, command: Option<u8>) -> Access {
         Access::of(peer, None, || unread(command))
     }
@@ -62,7 +62,7 @@ impl Access {
         }
     }
 
-    /// Takes note of content that came.
+    /// Counts received content.
     pub(super) fn received(&mut self, bytes: usize) {
         self.received += bytes as u64;
         if let Some(tally) = &mut self.tally {
@@ -112,7 +112,7 @@ fn unread(command: Option<u8>) -> String {
 }
 
 impl Drop for Access {
-    /// A client that went away before it was answered.
+    /// Writes the line of a request whose client left before the reply.
     fn drop(&mut self) {
         if let Some(columns) = self.columns.take() {
             self.write_line(&columns, 0, format_args!("aborted"));
@@ -121,7 +121,7 @@ impl Drop for Access {
 }
 
 impl FaultLog {
-    /// Our own faults are errors, with their cause; a client's are everyday life.
+    /// Logs faults of this server at error, with their cause, and those of clients at debug.
     pub(super) fn note(&self, access: &Access, fault: &Fault) {
         use ErrorCode::{BadRequest, Busy, Exists, Forbidden, NotFound};
         let request = access.columns.as_deref().unwrap_or("request");

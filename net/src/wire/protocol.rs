@@ -1,4 +1,4 @@
-//! Frames in, frames out.
+//! Decodes requests and encodes replies.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
@@ -13,21 +13,20 @@ use crate::transport::{
     RequestName, Sent, Tally, Then, WorkerPool,
 };
 
-/// A refused upload of at most this many bytes is read to its end, so that the connection stays in
-/// step; a larger one costs the connection.
+/// A refused upload of at most this many bytes is read to its end, which keeps the connection; a larger
+/// one closes it.
 const DISCARD_MAX: u64 = 64 << 10;
-/// A stretch of a file of at most this size leaves in one write with its head; for larger ones
-/// sendfile is cheaper.
+/// A range of a file of at most this size is sent in one write with its head; sendfile(2) is cheaper for
+/// larger ones.
 const SMALL: u64 = 32 << 10;
 
-/// The tnv protocol, spoken for a service.
+/// The tnv protocol for a service.
 pub struct Wire<S> {
     service: S,
     replies: Arc<ReplyEncoder>,
     observer: Arc<dyn Observer>,
 }
 
-/// How replies are put.
 struct ReplyEncoder {
     reply_command: u8,
     hostname: String,
@@ -35,8 +34,7 @@ struct ReplyEncoder {
 }
 
 impl<S: Service> Wire<S> {
-    /// Speaks for `service`; failure replies begin with `[hostname]`. Requests and connections are
-    /// counted by `observer`.
+    /// Serves requests with `service`. Failure replies begin with `[hostname]`.
     pub fn new(service: S, hostname: &str, observer: Arc<impl Observer>) -> Wire<S> {
         let reply_command = S::Request::REPLY;
         Wire {
@@ -54,7 +52,7 @@ impl<S: Service> Wire<S> {
         bytes.first_chunk::<HEAD_LEN>().map(Head::decode)
     }
 
-    /// A head that cannot be followed leaves nothing to go on with.
+    /// Closes the connection: after an invalid head the length of the request is unknown.
     fn refuse(&self, head: &Head, fault: &Fault, peer: SocketAddr) -> Action {
         let access = self.unread(head, peer);
         Action::Send(self.replies.failure(fault, Then::Close, access))
@@ -86,13 +84,12 @@ impl<S: Service> Wire<S> {
         Tally::begin(&self.observer, RequestName::Command(head.command))
     }
 
-    /// Of a request that was not understood, the command is known.
     fn unread(&self, head: &Head, peer: SocketAddr) -> Access {
         let tally = self.tally(head);
         Access::begin_unknown(peer, tally, head.command)
     }
 
-    /// The service has answered before the content came, or there is none.
+    /// Sends the answer of the service, or receives the content first.
     fn answer(&self, answer: Result<Reply, Fault>, content_len: u64, access: Access) -> Action {
         let replies = &self.replies;
         let reply = match answer {
@@ -203,7 +200,7 @@ impl<S: Service> Protocol for Wire<S> {
 }
 
 impl ReplyEncoder {
-    /// The head of a reply and the first bytes of its body, which `more` bytes follow.
+    /// The head of a reply and the first bytes of its body; `more` bytes follow.
     fn head(&self, body: &[u8], more: u64) -> Vec<u8> {
         let len = body.len() as u64 + more;
         let room = HEAD_LEN + body.len() + if more <= SMALL { more as usize } else { 0 };
@@ -219,8 +216,7 @@ impl ReplyEncoder {
         self.success(vec![Part::Bytes(bytes)], end, access)
     }
 
-    /// A long body leaves behind its head as it is; a short one is copied, so that both leave in one
-    /// write.
+    /// A long body follows its head without a copy; a short one is copied, so that one write sends both.
     fn shared(&self, body: Arc<[u8]>, access: Access) -> Outgoing {
         if body.len() as u64 <= SMALL {
             return self.body(&body, access);
@@ -232,7 +228,7 @@ impl ReplyEncoder {
         self.success(vec![Part::Bytes(head), Part::Shared(body)], end, access)
     }
 
-    /// A reply with a file's content from its byte `start` on.
+    /// A reply whose content begins at byte `start`.
     fn success(&self, parts: Vec<Part>, start: usize, mut access: Access) -> Outgoing {
         Outgoing {
             parts,
@@ -255,7 +251,7 @@ impl ReplyEncoder {
     }
 }
 
-/// Content on its way to the service.
+/// Passes content on to the service.
 struct ContentReceiver {
     content: Box<dyn Content>,
     replies: Arc<ReplyEncoder>,
@@ -280,7 +276,7 @@ impl Receive for ContentReceiver {
     }
 }
 
-/// Content that nobody wants, in front of a reply that is made already.
+/// Discards content, then returns a reply that is made already.
 struct ContentDiscarder(Option<Outgoing>);
 
 impl Receive for ContentDiscarder {
@@ -294,7 +290,7 @@ impl Receive for ContentDiscarder {
 }
 
 impl Drop for ContentDiscarder {
-    /// A client that left before it had sent what nobody wants gets no reply, but its line.
+    /// Writes the access log line if the client left before the end of the content.
     fn drop(&mut self) {
         if let Some(report) = self.0.take().and_then(|reply| reply.report) {
             report(Sent {
@@ -305,7 +301,7 @@ impl Drop for ContentDiscarder {
     }
 }
 
-/// Appends a stretch of a file to `bytes`.
+/// Appends a range of a file to `bytes`.
 fn read(file: &dyn OpenFile, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Result<(), Fault> {
     let start = bytes.len();
     bytes.resize(start + len, 0);

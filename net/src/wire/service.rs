@@ -1,4 +1,4 @@
-//! What a daemon gives the protocol: a service, and what it returns.
+//! The service of a daemon: the interface that the wire protocol calls.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use proto::{Fault, Request};
 
 use crate::transport::{OpenFile, PeerProbe, WorkerPool};
 
-/// What a daemon does with its requests. Called on worker threads, many at a time.
+/// Serves the requests of a daemon. Called on many worker threads at once.
 pub trait Service: Send + Sync + 'static {
     /// The requests it takes.
     type Request: Request;
-    /// What is remembered between the requests of one connection.
+    /// State between the requests of one connection.
     type Session: Default + Send + 'static;
 
     /// File descriptors that a request may need besides its connection's.
     const DESCRIPTORS: usize = 0;
 
-    /// Which workers serve a command.
+    /// The pool that serves a command.
     fn pool(&self, _command: u8) -> WorkerPool {
         WorkerPool::Slow
     }
 
-    /// Serves one request. The frame turns what comes back into exactly one reply.
+    /// Serves one request. The result becomes exactly one reply.
     ///
     /// # Errors
-    /// Goes to the client as a failure reply; the connection stays open.
+    /// Becomes a failure reply; the connection stays open.
     fn call(
         &self,
         request: Self::Request,
@@ -33,13 +33,13 @@ pub trait Service: Send + Sync + 'static {
     ) -> Result<Reply, Fault>;
 }
 
-/// Who asks.
+/// The client of a request.
 pub struct Caller<'a, S> {
-    /// The address of the other end.
+    /// Its address.
     pub peer: SocketAddr,
-    /// Tells whether that end still waits for the reply.
+    /// Tells whether the client is still connected.
     pub probe: PeerProbe,
-    /// What was remembered of the connection.
+    /// The state of the connection.
     pub session: &'a mut S,
 }
 
@@ -47,10 +47,9 @@ pub struct Caller<'a, S> {
 pub enum Reply {
     /// A body of these bytes, or none.
     Body(Vec<u8>),
-    /// A body that many replies share, such as a long list: a reply holds a reference to it, not a
-    /// copy, however slowly its client reads.
+    /// A body that several replies share without a copy, such as a long list.
     Shared(Arc<[u8]>),
-    /// A stretch of a file; `offset + len` must not be beyond its end.
+    /// A range of a file; `offset + len` must not exceed its length.
     File {
         /// The open file.
         file: Box<dyn OpenFile>,

@@ -8,7 +8,7 @@ use crate::CLOSE_TIME;
 /// Longer than the test waits for anything.
 const SILENCE: Duration = Duration::from_secs(300);
 
-/// A database at a server whose greeting never comes, and the watcher's connection to it.
+/// A database at a server whose greeting never comes, and the monitor's connection to it.
 fn watched_in_vain() -> (Mysql, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -28,10 +28,10 @@ fn a_stop_leaves_a_watcher_behind_whose_server_is_silent() {
     let began = Instant::now();
     mysql.close();
     let took = began.elapsed();
-    assert!(took >= CLOSE_TIME, "nothing held the watcher: {took:?}");
+    assert!(took >= CLOSE_TIME, "nothing held the monitor: {took:?}");
     assert!(took < SILENCE / 2, "{took:?}");
     assert!(matches!(count(&mysql), Err(DbError::Closed)));
-    // The watcher ends when its server does, and a second close finds nothing to wait for.
+    // The monitor ends when its server does, and a second close finds nothing to wait for.
     drop(stream);
     mysql.close();
 }

@@ -1,4 +1,4 @@
-//! How the database was when it was used last.
+//! The latest outcomes of reads and writes.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,50 +7,48 @@ use parking_lot::Mutex;
 
 use crate::{Availability, DbError};
 
-/// What was found last. Reads and writes apart: a full disk serves reads.
+/// The latest outcomes. Reads and writes are separate: a full disk serves reads.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    reads: Last,
-    writes: Last,
-    /// Writes that went well since the start.
+pub(super) struct LatestOutcomes {
+    reads: LatestOutcome,
+    writes: LatestOutcome,
+    /// Successful writes since the start.
     n_written: AtomicU64,
-    /// Set once, for the life of the process: what is written to a damaged file may be lost, or
-    /// overwrite what could have been saved.
+    /// Set once, for the life of the process: writes to a damaged file may be lost, or overwrite rows
+    /// that could be recovered.
     damage: OnceLock<DbError>,
 }
 
-/// How it was the last time.
 #[derive(Debug, Default)]
-struct Last {
+struct LatestOutcome {
     failed: AtomicBool,
     error: Mutex<Option<DbError>>,
 }
 
-impl Seen {
-    /// Remembers what came of a read, and passes it on.
+impl LatestOutcomes {
+    /// Records the result of a read, and returns it.
     pub(super) fn note_read<T>(&self, result: Result<T, DbError>) -> Result<T, DbError> {
         self.note(&self.reads, result)
     }
 
-    /// Remembers what came of a write, and passes it on.
+    /// Records the result of a write, and returns it.
     pub(super) fn note_write<T>(&self, result: Result<T, DbError>) -> Result<T, DbError> {
         self.n_written
             .fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
         self.note(&self.writes, result)
     }
 
-    /// How many writes went well since the start.
     pub(super) fn n_written(&self) -> u64 {
         self.n_written.load(Ordering::Relaxed)
     }
 
     /// # Errors
-    /// The database was found damaged since it was opened.
+    /// The database is damaged.
     pub(super) fn check_damage(&self) -> Result<(), DbError> {
         self.damage.get().cloned().map_or(Ok(()), Err)
     }
 
-    /// Whether the last write failed for a reason that may go away.
+    /// True if the latest write failed for a reason that may go away.
     pub(super) fn writing_failed(&self) -> bool {
         self.writes.has_failed() && self.damage.get().is_none()
     }
@@ -62,7 +60,7 @@ impl Seen {
         }
     }
 
-    /// Remembers that the database is damaged; the first to say so has it logged.
+    /// Records that the database is damaged, and logs it the first time.
     pub(super) fn note_damage(&self, error: &DbError) {
         if self.damage.set(error.clone()).is_ok() {
             let why = anyhow::Error::from(error.clone());
@@ -70,7 +68,7 @@ impl Seen {
         }
     }
 
-    fn note<T>(&self, last: &Last, result: Result<T, DbError>) -> Result<T, DbError> {
+    fn note<T>(&self, last: &LatestOutcome, result: Result<T, DbError>) -> Result<T, DbError> {
         if let Err(error @ DbError::Damaged { .. }) = &result {
             self.note_damage(error);
         }
@@ -78,10 +76,10 @@ impl Seen {
     }
 }
 
-impl Last {
+impl LatestOutcome {
     fn note<T>(&self, result: Result<T, DbError>) -> Result<T, DbError> {
         let error = result.as_ref().err().filter(|e| is_of_the_database(e));
-        // Nearly always there was no error and there is none.
+        // The lock is needed only for an error, or after one.
         if error.is_some() || self.has_failed() {
             let mut last = self.error.lock();
             *last = error.cloned();
@@ -99,7 +97,7 @@ impl Last {
     }
 }
 
-/// Whether it says something of the database, and not of one row.
+/// True if the error concerns the database and not one row.
 fn is_of_the_database(error: &DbError) -> bool {
     matches!(error, DbError::UnknownOutcome { .. }) || error.is_unavailable()
 }

@@ -1,5 +1,5 @@
-//! Whether the open files are still those that the database's path names. A file that was removed
-//! or replaced stays open and takes rows, which are gone with the process.
+//! Checks that the open files are still those that the path of the database names. A file that was
+//! removed or replaced stays open and takes rows, which are lost when the process ends.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// The files of an open database, by device and inode.
 #[derive(Debug)]
-pub(super) struct Placed(Vec<(PathBuf, FileId)>);
+pub(super) struct FileIdentities(Vec<(PathBuf, FileId)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileId {
@@ -23,24 +23,23 @@ struct FileId {
     inode: u64,
 }
 
-impl Placed {
-    /// Remembers the files of the database at `path`, which a connection has open and has written
-    /// to or begun to.
+impl FileIdentities {
+    /// Records the files of the database at `path`, which a connection has open.
     ///
     /// # Errors
-    /// One of them is not there.
-    pub(super) fn of(path: &Path) -> io::Result<Placed> {
+    /// One of them is missing.
+    pub(super) fn of(path: &Path) -> io::Result<FileIdentities> {
         let mut files = Vec::with_capacity(SUFFIXES.len());
         for suffix in SUFFIXES {
             let file = beside(path, suffix);
             let id = id_of(&file)?;
             files.push((file, id));
         }
-        Ok(Placed(files))
+        Ok(FileIdentities(files))
     }
 
     /// # Errors
-    /// [`DbError::Moved`] when another file or none lies where one of them was.
+    /// [`DbError::Moved`] if one of them is missing or replaced.
     pub(super) fn check(&self) -> Result<(), DbError> {
         for (path, id) in &self.0 {
             let why = match id_of(path) {

@@ -1,5 +1,4 @@
-//! A look at the database that is taken now and then: nobody may be asking, because monitoring
-//! keeps them away.
+//! Checks the database periodically, so that its availability is known without requests.
 
 use std::io;
 use std::sync::Arc;
@@ -12,85 +11,85 @@ use super::Shared;
 use super::writer::Writer;
 use crate::DbError;
 
-/// Time between two looks. Short in tests, which wait for it.
-const LOOK_INTERVAL: Duration = if cfg!(test) {
+/// Interval of the checks. Short in tests, which wait for them.
+const CHECK_INTERVAL: Duration = if cfg!(test) {
     Duration::from_millis(20)
 } else {
     Duration::from_secs(5)
 };
 
-/// Looks after which a database that nobody writes to is written to: a disk that became full or
-/// read-only shows then only. Tests that count commits must not meet it.
-const QUIET_LOOKS: u32 = if cfg!(test) { 150 } else { 6 };
+/// Checks without a write after which the monitor writes: only a write notices a full or read-only
+/// disk. Long in tests, which count commits.
+const QUIET_CHECKS: u32 = if cfg!(test) { 150 } else { 6 };
 
-/// Writes a page without changing anything; nothing else uses the number.
+/// The monitor writes this pragma with its present value; nothing else uses it.
 const TOUCH: &str = "user_version";
 
-/// Writes to the database without changing anything.
+/// Writes one page of the database without changing it.
 pub(super) fn touch(connection: &Connection) -> Result<(), DbError> {
     let version: u32 = connection.pragma_query_value(None, TOUCH, |row| row.get(0))?;
     Ok(connection.pragma_update(None, TOUCH, version)?)
 }
 
-/// Looks at the database until the stop; writes where writing failed, and where nobody else does.
+/// Checks the database until the stop. Writes if writing has failed, or if nobody writes.
 pub(super) fn start(shared: &Arc<Shared>, writer: &Arc<Writer>, stop: Stop) -> io::Result<Ticker> {
-    let mut watch = Watch {
+    let mut monitor = FileMonitor {
         shared: Arc::clone(shared),
         writer: Arc::clone(writer),
         was_moved: false,
         quiet: Quiet::default(),
     };
-    Ticker::start("db-watch", LOOK_INTERVAL, stop, move || watch.look())
+    Ticker::start("db-watch", CHECK_INTERVAL, stop, move || monitor.check())
 }
 
-struct Watch {
+struct FileMonitor {
     shared: Arc<Shared>,
     writer: Arc<Writer>,
     was_moved: bool,
     quiet: Quiet,
 }
 
-/// How long nobody has written.
+/// Counts checks without a write.
 #[derive(Default)]
 struct Quiet {
     n_written: u64,
-    looks: u32,
+    checks: u32,
 }
 
 impl Quiet {
-    /// Takes note of another look. Tells whether it is time to write.
+    /// Counts one check; true if it is time to write.
     fn is_long(&mut self, n_written: u64) -> bool {
         if n_written != self.n_written {
             *self = Quiet {
                 n_written,
-                looks: 0,
+                checks: 0,
             };
         }
-        self.looks += 1;
-        self.looks >= QUIET_LOOKS
+        self.checks += 1;
+        self.checks >= QUIET_CHECKS
     }
 }
 
-impl Watch {
-    fn look(&mut self) {
+impl FileMonitor {
+    fn check(&mut self) {
         if self.is_moved() {
             return;
         }
-        let seen = &self.shared.seen;
-        let mut found = seen.note_read(self.shared.read_afresh());
-        let is_quiet = self.quiet.is_long(seen.n_written());
-        if seen.writing_failed() || (is_quiet && seen.check_damage().is_ok()) {
+        let outcomes = &self.shared.outcomes;
+        let mut found = outcomes.note_read(self.shared.read_afresh());
+        let is_quiet = self.quiet.is_long(outcomes.n_written());
+        if outcomes.writing_failed() || (is_quiet && outcomes.check_damage().is_ok()) {
             let written = self.writer.submit(touch);
-            found = seen.note_write(written.and_then(|pending| pending.wait()));
+            found = outcomes.note_write(written.and_then(|pending| pending.wait()));
         }
         if let Err(e) = found {
-            log::debug!("database looked at: {:#}", anyhow::Error::from(e));
+            log::debug!("database checked_at at: {:#}", anyhow::Error::from(e));
         }
     }
 
-    /// Whether the files are no longer those in use. A change is logged once.
+    /// True if the files are not those in use any more. Logs each change once.
     fn is_moved(&mut self) -> bool {
-        let moved = self.shared.placed.check().err();
+        let moved = self.shared.files.check().err();
         match &moved {
             Some(e) if !self.was_moved => {
                 let why = anyhow::Error::from(e.clone());
@@ -101,7 +100,7 @@ impl Watch {
         }
         self.was_moved = moved.is_some();
         if let Some(error) = moved {
-            let noted: Result<(), DbError> = self.shared.seen.note_write(Err(error));
+            let noted: Result<(), DbError> = self.shared.outcomes.note_write(Err(error));
             drop(noted);
         }
         self.was_moved

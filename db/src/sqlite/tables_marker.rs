@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use base::folders;
 
-pub(super) struct Mark {
+pub(super) struct TablesMarker {
     path: PathBuf,
     text: String,
 }
 
-impl Mark {
-    pub(super) fn new(database: &Path, component: &str) -> Mark {
+impl TablesMarker {
+    pub(super) fn new(database: &Path, component: &str) -> TablesMarker {
         let name = database.file_name().unwrap_or_default().to_string_lossy();
-        Mark {
+        TablesMarker {
             path: database.with_file_name(format!(".{name}.{component}")),
             text: format!(
                 "tnv-{component} keeps its tables in {}. As long as this file is here it does not \
@@ -26,7 +26,7 @@ impl Mark {
         }
     }
 
-    /// How it is known that there were tables; none when that is not known.
+    /// The evidence that there were tables, if the marker exists.
     pub(super) fn evidence(&self) -> Option<String> {
         let is_there = self.path.symlink_metadata().is_ok();
         is_there.then(|| format!("{} is there", self.path.display()))

@@ -1,7 +1,7 @@
-//! The watcher thread: it chooses the server. It looks when a call says that a server failed,
-//! every second while none serves, and every half minute for one that stands earlier in the list:
-//! all daemons list the servers in the same order, so that all of them write on the same one. The
-//! server of a daemon that has nothing to do is looked at every half minute, too.
+//! The monitor thread chooses the server. It checks the servers after a failed call, every second while
+//! none serves, and every half minute for one earlier in the list: all daemons list the servers in the
+//! same order, so that all of them write to the same one. It also checks the server of an idle daemon
+//! every half minute.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
 use super::connect::{Connector, Service, follow_cluster};
-use super::pool::{Gate, Pool};
+use super::pool::{Pool, ServerStatus};
 use super::schema::Schema;
 use crate::{CLOSE_TIME, DbError};
 
@@ -20,56 +20,56 @@ const AWAY_INTERVAL: Duration = Duration::from_secs(1);
 /// Short in tests, which wait for it.
 const RETURN_INTERVAL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
-pub(super) struct Watcher(Mutex<Option<Thread>>);
+pub(super) struct ServerMonitor(Mutex<Option<Thread>>);
 
-impl Watcher {
+impl ServerMonitor {
     pub(super) fn start(
         pool: Arc<Pool>,
         connector: Arc<Connector>,
         schema: &'static Schema,
         closing: Stop,
-    ) -> Result<Watcher, DbError> {
-        let mut watch = Watch {
+    ) -> Result<ServerMonitor, DbError> {
+        let mut monitor = MonitorThread {
             pool,
             connector,
             schema,
             closing,
-            last: Last::Nothing,
+            logged: Logged::Nothing,
         };
-        let thread = thread::spawn("db-watch", move || watch.run());
+        let thread = thread::spawn("db-watch", move || monitor.run());
         let thread = thread.map_err(|e| DbError::Unavailable {
-            what: "start its watcher thread",
+            what: "start its monitor thread",
             source: Arc::new(e),
         })?;
-        Ok(Watcher(Mutex::new(Some(thread))))
+        Ok(ServerMonitor(Mutex::new(Some(thread))))
     }
 
-    /// Waits for its end, but not for long: a server may be silent. The lock is held meanwhile, so
-    /// that a second closer returns after the end too.
+    /// Joins the thread within [`CLOSE_TIME`]: a server may be silent. The lock is held meanwhile, so that
+    /// a second close returns after the end, too.
     pub(super) fn join(&self) {
         let mut thread = self.0.lock();
         thread::join_or_leave(thread.take(), Instant::now() + CLOSE_TIME);
     }
 }
 
-/// What belongs to the thread.
-struct Watch {
+/// State of the thread.
+struct MonitorThread {
     pool: Arc<Pool>,
     connector: Arc<Connector>,
     schema: &'static Schema,
     closing: Stop,
-    last: Last,
+    logged: Logged,
 }
 
-/// What the log was told last: each thing once.
-enum Last {
+/// The state that was logged latest; each change is logged once.
+enum Logged {
     Nothing,
     Served(usize),
     ReadsOnly(usize),
     Failed(String),
 }
 
-impl Watch {
+impl MonitorThread {
     fn run(&mut self) {
         loop {
             if let Some(interval) = self.look() {
@@ -84,7 +84,7 @@ impl Watch {
         }
     }
 
-    /// Looks as far as there is reason to, and tells how long nothing has to be done.
+    /// Checks the servers as far as needed. Returns the time until the next check.
     fn look(&mut self) -> Option<Duration> {
         match self.pool.in_use() {
             Some((_, true)) => self.search(),
@@ -97,7 +97,7 @@ impl Watch {
         }
     }
 
-    /// Whether the server in use takes no more writes, or nobody uses it and it does not serve.
+    /// True if the server in use takes no writes, or is unused and does not serve.
     fn is_to_be_left(&self, host: usize) -> bool {
         match self.serves(host) {
             Ok(service) => service.reads_only().is_some(),
@@ -113,7 +113,7 @@ impl Watch {
                 self.tell_of_service(host, reads_only.as_ref());
                 let interval = match reads_only {
                     Some(_) => AWAY_INTERVAL,
-                    // Once around: what failed since then has woken us.
+                    // A call that fails meanwhile wakes the monitor.
                     None => RETURN_INTERVAL,
                 };
                 self.pool.open(host, reads_only);
@@ -130,7 +130,9 @@ impl Watch {
     fn look_for_earlier(&mut self, in_use: usize) {
         let earlier = (0..in_use).find(|&host| matches!(self.serves(host), Ok(Service::Full)));
         // The one in use may have failed meanwhile; then the search is next.
-        let is_open = self.pool.look(|gate| matches!(gate, Gate::Open(_)));
+        let is_open = self
+            .pool
+            .look(|status| matches!(status, ServerStatus::Open(_)));
         if let (Some(host), true) = (earlier, is_open) {
             self.tell_of_service(host, None);
             self.pool.open(host, None);
@@ -179,32 +181,34 @@ impl Watch {
     fn tell_of_service(&mut self, host: usize, reads_only: Option<&DbError>) {
         let name = &self.connector.hosts()[host];
         if let Some(why) = reads_only {
-            if !matches!(self.last, Last::ReadsOnly(before) if before == host) {
+            if !matches!(self.logged, Logged::ReadsOnly(before) if before == host) {
                 let why = anyhow::Error::from(why.clone());
                 log::warn!("database on {name} is read, and takes no writes: {why:#}; trying on");
             }
-            self.last = Last::ReadsOnly(host);
+            self.logged = Logged::ReadsOnly(host);
             return;
         }
-        match self.last {
-            Last::Nothing => log::info!("database on {name} in use"),
-            Last::Failed(_) => log::info!("database is back, on {name}"),
-            Last::ReadsOnly(_) => log::info!("database takes writes again, on {name}"),
-            Last::Served(before) if before == host => {}
-            Last::Served(before) => {
+        match self.logged {
+            Logged::Nothing => log::info!("database on {name} in use"),
+            Logged::Failed(_) => log::info!("database is back, on {name}"),
+            Logged::ReadsOnly(_) => log::info!("database takes writes again, on {name}"),
+            Logged::Served(before) if before == host => {}
+            Logged::Served(before) => {
                 let before = &self.connector.hosts()[before];
                 log::warn!("database on {name} in use, no longer on {before}");
             }
         }
-        self.last = Last::Served(host);
+        self.logged = Logged::Served(host);
     }
 
     fn tell_of_failure(&mut self, error: &DbError) {
         let text = format!("{:#}", anyhow::Error::from(error.clone()));
-        if self.closing.is_tripped() || matches!(&self.last, Last::Failed(told) if *told == text) {
+        if self.closing.is_tripped()
+            || matches!(&self.logged, Logged::Failed(told) if *told == text)
+        {
             return;
         }
         log::warn!("{}: {text}; trying on", self.connector);
-        self.last = Last::Failed(text);
+        self.logged = Logged::Failed(text);
     }
 }
