@@ -11,6 +11,7 @@ use super::worker_pool::WorkerPool;
 /// Receives the events of a server. All threads of the server call it, so it must not block. The default
 /// methods do nothing.
 pub trait Observer: Send + Sync + 'static {
+    /// An event has happened.
     fn event(&self, _event: NetEvent) {}
 
     /// A level has changed by `change`.
