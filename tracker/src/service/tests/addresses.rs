@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daemon::status::Subject;
+use daemon::status::StatusSource;
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! A database in the wrong place, and what members may do to one another.
 
 use daemon::metrics::Page;
-use daemon::status::{Health, Subject};
+use daemon::status::{Health, StatusSource};
 use proto::hello::Welcome;
 
 use super::*;
