@@ -106,8 +106,9 @@ impl Mysql {
     /// `what` is a verb for errors.
     ///
     /// # Errors
-    /// Those of `work`; [`DbError::UnknownOutcome`] when a change may or may not have been made;
-    /// one that says so when the database is away or closed.
+    /// Those of `work`; [`DbError::UnknownOutcome`] when a change may or may not have been made,
+    /// also instead of a conflict after a lost try (see [`Failure::with_another_row`]); one that
+    /// says so when the database is away or closed.
     pub fn run<T>(
         &self,
         what: &'static str,
@@ -202,10 +203,12 @@ impl Call {
             }
             _ => (true, Duration::ZERO),
         };
-        if is_over {
-            return Err(self.end(failure.into_error(self.what)));
+        if !is_over {
+            return Ok(wait);
         }
-        Ok(wait)
+        let is_certain = matches!(failure.kind, Kind::ConflictWithAnother);
+        let error = failure.into_error(self.what);
+        Err(if is_certain { error } else { self.end(error) })
     }
 
     fn lose(&mut self) -> bool {
@@ -219,11 +222,11 @@ impl Call {
         most.mul_f64(rand::random_range(0.1..1.0))
     }
 
-    /// A try that was lost may have changed something: then no later failure to reach the
-    /// database may tell the caller that nothing was changed.
+    /// A lost try may have changed something: then no later failure may tell the caller that nothing
+    /// was changed. A conflict may be with the row that the lost try has made.
     fn end(&self, error: DbError) -> DbError {
         match error {
-            DbError::Conflict { .. } | DbError::UnknownOutcome { .. } => error,
+            DbError::UnknownOutcome { .. } => error,
             error if self.is_unknown => DbError::UnknownOutcome {
                 source: Some(Arc::new(error)),
             },

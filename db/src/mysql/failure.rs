@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Null,
     /// A unique key exists.
     Conflict,
+    /// A unique key exists, and the caller has seen that the row is not the one it wanted to make.
+    ConflictWithAnother,
     /// Tables or columns are missing.
     Schema,
     /// A table, column or index that was to be made exists.
@@ -49,7 +51,17 @@ pub(super) enum Kind {
 impl Failure {
     /// Whether a row with the same unique key exists.
     pub fn is_conflict(&self) -> bool {
-        matches!(self.kind, Kind::Conflict)
+        matches!(self.kind, Kind::Conflict | Kind::ConflictWithAnother)
+    }
+
+    /// A conflict with a row that the caller has looked at and that no try of this call has made. The
+    /// call ends with [`DbError::Conflict`] then, even after a try whose outcome is unknown.
+    pub fn with_another_row(self) -> Failure {
+        let kind = match self.kind {
+            Kind::Conflict => Kind::ConflictWithAnother,
+            kind => kind,
+        };
+        Failure { kind, ..self }
     }
 
     /// Whether a column that needs a value was given none.
@@ -96,7 +108,7 @@ impl Failure {
     pub(super) fn into_error(self, what: &'static str) -> DbError {
         let source = self.source;
         match self.kind {
-            Kind::Conflict => DbError::Conflict { source },
+            Kind::Conflict | Kind::ConflictWithAnother => DbError::Conflict { source },
             Kind::Unfit => DbError::Unfit { source },
             Kind::Lost | Kind::Refused | Kind::Undone | Kind::Denied | Kind::Full => {
                 DbError::Unavailable { what, source }

@@ -237,4 +237,4 @@ fn sqlite() {
     assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
 }
 
-mod mysql;
+pub(super) mod mysql;

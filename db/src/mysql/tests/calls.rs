@@ -49,6 +49,24 @@ fn a_lost_write_is_unknown_whatever_comes_later() {
 }
 
 #[test]
+fn a_conflict_after_a_lost_write_is_unknown_unless_the_row_is_known_to_be_another_one() {
+    let lost = || {
+        let mut call = call(Effect::Idempotent);
+        assert!(call.after(Failure::of_code(1180)).is_ok());
+        call
+    };
+    for code in [1062, 1586] {
+        let own = lost().after(Failure::of_code(code)).unwrap_err();
+        assert!(matches!(own, DbError::UnknownOutcome { .. }), "{own:?}");
+        let another = Failure::of_code(code).with_another_row();
+        assert!(lost().after(another).unwrap_err().is_conflict());
+    }
+    // What is no conflict stays what it is.
+    let full = lost().after(Failure::of_code(1114).with_another_row());
+    assert!(matches!(full, Err(DbError::UnknownOutcome { .. })));
+}
+
+#[test]
 fn what_a_column_refuses_is_no_outage_and_is_found_nowhere() {
     for code in [1264, 1267, 1292, 1366, 1406] {
         let refused = call(Effect::Once)

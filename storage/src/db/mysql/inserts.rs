@@ -65,8 +65,8 @@ impl Inserter {
 
     /// Inserts rows of one table, all of them or none: none when one of them is not wanted any more.
     ///
-    /// May be repeated after a lost connection: the rows' paths are their uploads' alone. Then the
-    /// rows that were made before the connection was lost are in the way.
+    /// May be repeated after a lost connection: the rows' paths are their uploads' alone. If the lost
+    /// try has made the rows, the next one meets them: the outcome is unknown then.
     fn insert_all(
         &self,
         database: &Mysql,
@@ -99,7 +99,7 @@ impl Inserter {
                     if is_ours {
                         Ok(Change::Done)
                     } else {
-                        Err(failure)
+                        Err(failure.with_another_row())
                     }
                 }
                 result => result,
@@ -174,3 +174,6 @@ fn values_of(row: &NewRow, deadline: i64) -> [MysqlValue; 8] {
         row.checksum.to_be_bytes().as_slice().into(),
     ]
 }
+
+#[cfg(test)]
+mod tests;
