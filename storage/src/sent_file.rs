@@ -26,11 +26,12 @@ impl OpenFile for SentFile {
         self.file.visit(act)
     }
 
-    /// The head of the reply is out, so nobody but the storage knows why the reply ends early.
-    fn cannot_read(&self, offset: u64, error: &io::Error) {
+    /// Takes note of damage. A client whose reply has begun sees only that it ends early.
+    fn cannot_read(&self, offset: u64, error: &io::Error) -> ErrorCode {
         let SentFile {
             globals, key, path, ..
         } = self;
+        let mut code = ErrorCode::Damaged;
         if error.kind() == ErrorKind::UnexpectedEof {
             let what = format!("{path} became shorter while it was sent from byte {offset} on");
             globals.damage.note(globals, key, path, &what);
@@ -38,9 +39,11 @@ impl OpenFile for SentFile {
             let what = format!("{path} cannot be read at byte {offset}: {error}");
             let damage = &globals.damage;
             damage.note_unreadable(globals, key, path, &what, offset);
+        } else {
+            code = ErrorCode::Unavailable;
         }
         let text = format!("{path} cannot be read at byte {offset}: {error}");
-        let fault = Fault::new(ErrorCode::Damaged, text);
-        globals.errors.note(&fault, epoch_secs());
+        globals.errors.note(&Fault::new(code, text), epoch_secs());
+        code
     }
 }

@@ -1,10 +1,13 @@
 //! The interface between the transport and a protocol.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
+
+use proto::ErrorCode;
+use rustix::io::Errno;
 
 use super::observer::{Observer, Sent, Tally};
 use super::peer::Peer;
@@ -168,9 +171,18 @@ pub trait OpenFile: Send {
     /// The disk is unavailable; `act` was not called.
     fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()>;
 
-    /// Called if the file cannot be read at `offset`, or ends there. The client gets a part of the content,
-    /// or none.
-    fn cannot_read(&self, _offset: u64, _error: &io::Error) {}
+    /// Takes note that the file cannot be read at a byte, or ends before it
+    /// ([`UnexpectedEof`](ErrorKind::UnexpectedEof)). The client gets a part of the content, or none.
+    /// Returns what a client is told that has got nothing: [`ErrorCode::Damaged`] only if the error
+    /// says that this content is lost. After any other error a later try may succeed.
+    fn cannot_read(&self, _offset: u64, error: &io::Error) -> ErrorCode {
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        if error.kind() == ErrorKind::UnexpectedEof || errno == Some(Errno::IO) {
+            ErrorCode::Damaged
+        } else {
+            ErrorCode::Unavailable
+        }
+    }
 }
 
 impl OpenFile for File {

@@ -211,7 +211,8 @@ fn send_file(
         moved => moved,
     };
     if let Err(SendError::Source(e)) = &moved {
-        file.cannot_read(*offset, e);
+        // The head of the reply was sent: the client is told nothing more.
+        let _ = file.cannot_read(*offset, e);
     }
     let moved = moved? as u64;
     *len -= moved;

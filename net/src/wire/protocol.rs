@@ -309,8 +309,5 @@ fn read(file: &dyn OpenFile, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Re
     let visited = file.visit(&mut |file| read = file.read_exact_at(&mut bytes[start..], offset));
     let fault = |code, e| Fault::new(code, format!("stored file cannot be read: {e}"));
     visited.map_err(|e| fault(ErrorCode::Unavailable, e))?;
-    read.map_err(|e| {
-        file.cannot_read(offset, &e);
-        fault(ErrorCode::Damaged, e)
-    })
+    read.map_err(|e| fault(file.cannot_read(offset, &e), e))
 }

@@ -1,7 +1,9 @@
 //! A small service and handler, and clients that misbehave.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -46,7 +48,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const LIST_LEN: usize = 16 << 20;
 
 /// FILESIZE answers how often this connection asked; UPLOAD answers the number of bytes it took;
-/// DELETE, and FILESIZE of the file "held", wait for the gate; DOWNLOAD sends a file of zeros; STAT panics.
+/// DELETE, and FILESIZE of the file "held", wait for the gate; DOWNLOAD sends a file of zeros, as long
+/// as the offset says; STAT panics.
 pub struct Toy(pub Arc<Probe>);
 
 impl Service for Toy {
@@ -88,8 +91,13 @@ impl Service for Toy {
             }
             StorageRequest::Delete(_) => self.held(),
             StorageRequest::Download(download) => {
-                let file = tempfile::tempfile().unwrap();
+                let mut file = tempfile::tempfile().unwrap();
                 file.set_len(download.offset).unwrap();
+                if download.key.file.as_str() == "unreadable" {
+                    // Open for writing only: each read fails, the content is well.
+                    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                    file = File::options().write(true).open(path).unwrap();
+                }
                 Ok(Reply::File {
                     file: Box::new(file),
                     offset: 0,

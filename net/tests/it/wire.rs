@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use base::units::Period;
 use crossbeam_channel::{TryRecvError, bounded};
-use net::ServerConfig;
+use net::{OpenFile, ServerConfig};
 use proto::storage::{Download, StorageRequest, Upload};
 use proto::{ErrorCode, HEAD_LEN, Head};
+use rustix::io::Errno;
 
 use super::support::*;
 
@@ -377,6 +378,33 @@ fn a_file_shorter_than_announced_ends_the_connection() {
         }
     }
     server.shutdown();
+}
+
+#[test]
+fn only_an_error_of_the_content_tells_a_client_that_a_small_file_is_damaged() {
+    let server = start(&config(), &Probe::new());
+    let told = |file: &str, len: u64| {
+        let mut stream = connect(server.addr());
+        let download = StorageRequest::Download(Download {
+            key: key(file),
+            offset: len,
+            size: 20,
+        });
+        stream.write_all(&download.encode()).unwrap();
+        fault(&mut stream).code
+    };
+    assert_eq!(told("f", 10), ErrorCode::Damaged, "it ends early");
+    assert_eq!(told("unreadable", 20), ErrorCode::Unavailable);
+    server.shutdown();
+    // The disk has lost what it cannot read; a volume that is away may come back.
+    let file = tempfile::tempfile().unwrap();
+    for (errno, code) in [
+        (Errno::IO, ErrorCode::Damaged),
+        (Errno::NOTCONN, ErrorCode::Unavailable),
+        (Errno::STALE, ErrorCode::Unavailable),
+    ] {
+        assert_eq!(file.cannot_read(0, &errno.into()), code, "{errno}");
+    }
 }
 
 #[test]

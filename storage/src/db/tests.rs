@@ -237,4 +237,5 @@ fn sqlite() {
     assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
 }
 
-pub(super) mod mysql;
+mod lost_answer;
+mod mysql;

@@ -174,6 +174,3 @@ fn values_of(row: &NewRow, deadline: i64) -> [MysqlValue; 8] {
         row.checksum.to_be_bytes().as_slice().into(),
     ]
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,7 +13,7 @@ use test_support::until;
 use super::*;
 use crate::db::mysql::MysqlFiles;
 
-pub(in crate::db) fn fresh(server: &Mariadb, name: &str) -> Config {
+pub(super) fn fresh(server: &Mariadb, name: &str) -> Config {
     server.create_database(name);
     let url = server.url(name).parse().unwrap();
     let mut config = config(url, Durability::Full);
