@@ -6,10 +6,11 @@
 //! looked up; all else runs on the threads of its callers.
 //!
 //! In reading order: [`Stop`], which ends every wait; [`thread`] and [`Ticker`], which run work until
-//! then; [`units`], [`config`] and [`secret`] of settings; [`LogThrottle`]; [`folders`] that survive
+//! then; [`units`], [`config`], [`toml_error()`] and [`secret`] of settings; [`LogThrottle`] and [`Escaped`] of logs; [`folders`] that survive
 //! a power cut; [`resolve`].
 
 pub mod config;
+mod escaped;
 pub mod folders;
 mod log_throttle;
 pub mod resolve;
@@ -17,8 +18,11 @@ pub mod secret;
 mod stop;
 pub mod thread;
 mod ticker;
+mod toml_error;
 pub mod units;
 
+pub use escaped::Escaped;
 pub use log_throttle::LogThrottle;
 pub use stop::Stop;
 pub use ticker::Ticker;
+pub use toml_error::toml_error;

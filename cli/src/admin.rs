@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use client::{Admin, StorageTarget};
-use proto::admin::{FilePlace, StorageOrder, TrackerOrder, UserPlace, decode_reply};
+use proto::admin::{FileLocation, StorageOrder, TrackerOrder, UserGroup, decode_reply};
 use proto::cluster::Storage;
 use proto::report::Drain;
 use proto::{Address, GroupName};
@@ -42,7 +42,7 @@ struct FileLine<'a> {
     group: &'a str,
     storage: &'a str,
     #[serde(flatten)]
-    place: FilePlace,
+    place: FileLocation,
 }
 
 pub(super) fn run(
@@ -207,7 +207,7 @@ impl Orders<'_> {
             user: settings.user()?.clone(),
         };
         let (_, body) = self.ask(&order)?;
-        let place: UserPlace = decode_reply(&body)?;
+        let place: UserGroup = decode_reply(&body)?;
         Ok(place.group)
     }
 
@@ -256,7 +256,7 @@ impl Orders<'_> {
             file: key.file,
         };
         let target = target(storage)?;
-        let place: FilePlace = decode_reply(&self.admin.tell_storage(&target, &order)?)?;
+        let place: FileLocation = decode_reply(&self.admin.tell_storage(&target, &order)?)?;
         let address = &target.address;
         let on_disk = place
             .size_on_disk

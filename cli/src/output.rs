@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
-use proto::Escaped;
+use base::Escaped;
 use serde::Serialize;
 
 use super::args::Global;

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use anyhow::Context as _;
+use base::Escaped;
 use chrono::{DateTime, SecondsFormat};
 use client::Stat;
-use proto::Escaped;
 use proto::cluster::Group;
 use serde::Serialize;
 

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base::toml_error;
 use client::ClientConfig;
-use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId, settings_mistake};
+use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId};
 use serde::{Deserialize, Deserializer};
 
 use super::args::Global;
@@ -148,7 +149,7 @@ fn load_file(named: Option<&Path>) -> anyhow::Result<SettingsFile> {
         .map_err(|error| Mistake::usage(format!("cannot read settings file {name}: {error}")))?;
     let parsed: Result<SettingsFile, toml::de::Error> = toml::from_str(&text);
     parsed
-        .map_err(|error| Mistake::usage(settings_mistake(&text, error.message(), error.span())))
+        .map_err(|error| Mistake::usage(toml_error(&text, error.message(), error.span())))
         .with_context(|| format!("settings file {name}"))
 }
 

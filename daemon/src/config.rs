@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use base::config::ConfigError;
-use proto::settings_mistake;
+use base::toml_error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,7 +23,7 @@ pub fn load<C: DeserializeOwned + Default>(path: Option<&Path>) -> Result<C, Con
     })?;
     toml::from_str(&text).map_err(|error| ConfigError::Parse {
         path: path.to_owned(),
-        reason: settings_mistake(&text, error.message(), error.span()),
+        reason: toml_error(&text, error.message(), error.span()),
     })
 }
 

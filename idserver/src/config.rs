@@ -13,46 +13,45 @@ use net::allowed::{AllowedHosts, Network};
 use proto::Hostname;
 use serde::{Deserialize, Serialize};
 
-/// Most numbers reserved at a time: a crash skips at most so many of each key.
+/// Most numbers in one reservation. A crash skips at most two reservations of each key.
 pub const STEP_MAX: u32 = 1_000_000;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where storages connect.
+    /// The address to listen on, for storages.
     #[serde(deserialize_with = "net::listen::deserialize")]
     pub listen: SocketAddr,
-    /// The name it goes by.
+    /// The name in front of every error that is sent.
     pub hostname: Hostname,
-    /// Where the first free number of each key is.
+    /// The database with the first free number of each key.
     pub database: DatabaseUrl,
-    /// Numbers of a key reserved at a time, 1 to [`STEP_MAX`].
+    /// Numbers of a key in one reservation, 1 to [`STEP_MAX`].
     pub step: u32,
-    /// Most numbers of a key reserved at a time, when it is in demand: up to [`STEP_MAX`]. Less than
-    /// `step` is as much as that.
+    /// Most numbers in one reservation of a key in demand, 1 to [`STEP_MAX`]. A value below `step` counts
+    /// as `step`.
     pub step_max: u32,
-    /// Numbers left out in front of each reservation in a table of the C++ system, 0 to
-    /// [`STEP_MAX`]: at least the step of the C++ idservers that use it.
+    /// Numbers that are skipped in front of each reservation in a table of the C++ system, 0 to [`STEP_MAX`]:
+    /// at least the step of the C++ idservers that use it.
     pub cpp_step: u32,
-    /// Most keys in memory. The one not used for longest goes, and with it what is left of its
-    /// step.
+    /// Most keys in memory. The least recently used one makes room, and its numbers in memory are skipped.
     pub keys_max: u64,
-    /// Who is served.
+    /// Networks that are served.
     pub allow_hosts: Vec<Network>,
-    /// Most rows of the table: a key beyond them gets none.
+    /// Most rows of the table. A new key beyond them is refused.
     pub rows_max: u32,
     /// Most keys that get a row within an hour for one IPv4 address, or IPv6 network of 64 bits.
     pub new_keys_per_address: u32,
-    /// How the servers of a MySQL database are connected to.
+    /// Connections to a MySQL database.
     pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
-    /// What monitoring reads.
+    /// The status port.
     pub status: StatusConfig<22001>,
-    /// Where log lines go.
+    /// The logs.
     pub log: LogConfig,
-    /// Whom the process belongs to.
+    /// The process: user, pid file, limits.
     pub process: ProcessConfig,
 }
 
@@ -116,7 +115,7 @@ impl DaemonConfig for Config {
     fn jobs() -> Vec<Job<Config>> {
         vec![Job {
             flag: INIT_DATABASE,
-            work: |config, out| job_done(crate::db::init(config)?, out),
+            work: |config, out| job_done(crate::db::init(&config.database, &config.mysql)?, out),
         }]
     }
 }

@@ -1,4 +1,4 @@
-//! What all parts of a running idserver share, built once.
+//! What the threads of a running idserver share.
 
 use std::sync::Arc;
 
@@ -9,13 +9,15 @@ use crate::config::Config;
 use crate::db::{self, Ids};
 use crate::keys::Keys;
 use crate::metrics::IdMetrics;
-use crate::newcomers::Newcomers;
+use crate::new_keys::NewKeys;
+use crate::wait_limit::WaitLimit;
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
+    pub(crate) wait_limit: WaitLimit,
     pub(crate) allowed: AllowedHosts,
-    pub(crate) newcomers: Newcomers,
+    pub(crate) new_keys: NewKeys,
     pub(crate) ids: Box<dyn Ids>,
     pub(crate) metrics: IdMetrics,
 }
@@ -23,25 +25,27 @@ pub(crate) struct Globals {
 impl Globals {
     /// Opens the database.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
-        let ids = db::open(&config).context("cannot open the database")?;
+        let ids = db::open(&config.database, &config.mysql, config.cpp_step)
+            .context("cannot open the database")?;
         Ok(Arc::new(Globals::new(config, ids)))
     }
 
-    /// Puts the parts together.
+    /// Builds the shared parts.
     pub(crate) fn new(config: Config, ids: Box<dyn Ids>) -> Globals {
         Globals {
             keys: Keys::new(config.keys_max),
+            wait_limit: WaitLimit::new(config.server.workers),
             allowed: AllowedHosts::new(config.allow_hosts.clone()),
-            newcomers: Newcomers::new(&config),
+            new_keys: NewKeys::new(&config),
             ids,
             metrics: IdMetrics::default(),
             config,
         }
     }
 
-    /// Takes on the settings that a running one can.
+    /// Applies the settings that need no restart.
     pub(crate) fn reload(&self, config: &Config) {
         self.allowed.reload(&config.allow_hosts);
-        self.newcomers.reload(config);
+        self.new_keys.reload(config);
     }
 }

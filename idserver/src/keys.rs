@@ -1,6 +1,5 @@
-//! The keys in memory. One key's step never holds up another key: the map is locked to find a key
-//! and no longer, the wait for the database is under the key's own lock, and only some of the
-//! workers are let wait.
+//! The keys in memory. The map is locked to find a key and no longer; a key's state is locked for an
+//! instant, never while the database works.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,14 +8,15 @@ use std::time::Instant;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use parking_lot::Mutex;
-use proto::IdKey;
+use parking_lot::{Condvar, Mutex};
+use proto::{ErrorCode, Fault, IdKey};
 
-use crate::demand::{Demand, Limits};
-use crate::gate::Gate;
+use crate::config::Config;
 use crate::numbers::Numbers;
+use crate::step_size::StepSize;
+use crate::wait_limit::WaitLimit;
 
-/// At most so many keys; the one not used for longest has to go.
+/// A limited number of keys; the least recently used one makes room for a new one.
 pub(crate) struct Keys(Cache<IdKey, Arc<Key>>);
 
 impl Keys {
@@ -27,14 +27,13 @@ impl Keys {
         Keys(keys.build())
     }
 
-    /// The key, without numbers when it is new. A key that was pushed out while a thread works
-    /// with it may be there twice for a moment: each has reserved numbers of its own.
+    /// The key, without numbers when it is new. A key that is evicted while a thread uses it may exist
+    /// twice for a moment: each has reserved numbers of its own.
     pub(crate) fn find(&self, key: &IdKey) -> Arc<Key> {
         self.0.get_with_by_ref(key, Arc::default)
     }
 
-    /// Drops a key that was found before and has had no number since: what was refused takes no
-    /// memory.
+    /// Removes a key that never had numbers, so that refused keys take no memory.
     pub(crate) fn drop_unused(&self, key: &IdKey, found: &Arc<Key>) {
         if !found.is_unused() {
             return;
@@ -46,7 +45,7 @@ impl Keys {
         });
     }
 
-    /// How many there are, more or less.
+    /// The approximate number of keys.
     pub(crate) fn len(&self) -> u64 {
         self.0.entry_count()
     }
@@ -61,144 +60,126 @@ impl Keys {
 /// One key.
 #[derive(Default)]
 pub(crate) struct Key {
-    /// Locked for an instant only.
     state: Mutex<State>,
-    /// Locked during a step, so that many who find no number left make one step.
-    step: Mutex<()>,
+    /// A refill has ended.
+    refilled: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     numbers: Numbers,
-    demand: Demand,
-    /// When the step under way began.
-    began: Option<Instant>,
+    step: StepSize,
+    /// Start of the refill that is queued or running.
+    refilling_since: Option<Instant>,
     n_failed: u64,
-    /// Why the last step that failed did.
-    cause: Cause,
-}
-
-/// Why a step failed, for those who waited for it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Cause {
-    /// In the database, or in the program.
-    #[default]
-    Step,
-    /// It was not begun: steps of other keys take too long.
-    Slow,
-    SetBack,
-}
-
-/// Why there is no number.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NextError<E> {
-    /// The step that this caller made failed.
-    Step(E),
-    /// The step of another caller failed.
-    Shared,
-    /// Steps take too long for one more caller to wait.
-    Slow,
-    /// The step has numbers that were reserved before: another program has set the row back.
-    SetBack,
+    /// Why the latest failed refill failed.
+    failure: Option<Fault>,
 }
 
 impl Key {
-    /// Whether a step of it was made before: then it has a row.
+    /// The next numbers: at least one and at most `count`. Calls `request` to queue a refill of this key
+    /// when half of the numbers are used; it returns false when it cannot. Without numbers the caller
+    /// waits for the refill within `limit`.
+    ///
+    /// # Errors
+    /// The refill failed, or it takes too long.
+    pub(crate) fn take(
+        &self,
+        count: u16,
+        limit: &WaitLimit,
+        request: impl Fn() -> bool,
+    ) -> Result<Range<u64>, Fault> {
+        let mut state = self.state.lock();
+        if let Some(taken) = state.take(count, &request) {
+            return Ok(taken);
+        }
+        let n_failed = state.n_failed;
+        limit.run(|until| {
+            while let Some(since) = state.refill(&request)
+                && until(since) > Instant::now()
+            {
+                self.refilled.wait_until(&mut state, until(since));
+                if let Some(taken) = state.take(count, &request) {
+                    return Ok(taken);
+                }
+                match &state.failure {
+                    Some(fault) if state.n_failed != n_failed => return Err(fault.clone()),
+                    _ => {}
+                }
+            }
+            Err(unavailable("the database takes too long"))
+        })
+    }
+
+    /// True when a range of it was reserved: then it has a row.
     pub(crate) fn has_row(&self) -> bool {
         self.state.lock().numbers.end() > 0
     }
 
-    /// Whether no step of it was made, and none is being made.
     fn is_unused(&self) -> bool {
         let state = self.state.lock();
-        state.numbers.end() == 0 && state.began.is_none()
+        state.numbers.end() == 0 && state.refilling_since.is_none()
     }
 
-    /// The next numbers, one at least and `count` at most. When there is none left, `step` reserves
-    /// as many as it is told, within `limits`, once `gate` lets it; a failed step changes nothing, and
-    /// the next caller tries again. Those who waited for a step that failed share its failure: one
-    /// after the other they would wait for the same database.
-    ///
-    /// # Errors
-    /// See [`NextError`].
-    pub(crate) fn take<E>(
-        &self,
-        count: u16,
-        gate: &Gate,
-        limits: Limits,
-        step: impl FnOnce(u32) -> Result<Range<u64>, E>,
-    ) -> Result<Range<u64>, NextError<E>> {
-        let (n_failed, began) = {
-            let mut state = self.state.lock();
-            if let Some(taken) = state.numbers.take(count) {
-                return Ok(taken);
-            }
-            (state.n_failed, state.began.unwrap_or_else(Instant::now))
-        };
-        let _alone = gate
-            .wait(began, |until| self.step.try_lock_until(until))
-            .ok_or(NextError::Slow)?;
-        let (demand, size) = {
-            let mut state = self.state.lock();
-            if let Some(taken) = state.numbers.take(count) {
-                return Ok(taken);
-            }
-            if state.n_failed != n_failed {
-                return Err(match state.cause {
-                    Cause::Step => NextError::Shared,
-                    Cause::Slow => NextError::Slow,
-                    Cause::SetBack => NextError::SetBack,
-                });
-            }
-            let now = Instant::now();
-            state.began = Some(now);
-            state.demand.after(now, limits)
-        };
-        let mut watch = Watch {
-            state: &self.state,
-            failed: Some(Cause::Slow),
-        };
-        let _pass = gate.enter().ok_or(NextError::Slow)?;
-        watch.failed = Some(Cause::Step);
-        let reserved = step(size).map_err(NextError::Step)?;
+    /// The size of the range that the refill is to reserve.
+    pub(crate) fn next_step(&self, config: &Config) -> StepSize {
+        let step = self.state.lock().step;
+        step.next(Instant::now(), config)
+    }
+
+    /// Ends a refill with the range that was `reserved`, and wakes the requests that wait for it.
+    pub(crate) fn end_refill(&self, step: StepSize, reserved: Result<Range<u64>, Fault>) {
         let mut state = self.state.lock();
-        // Such numbers are skipped, a step with each call, until the row is where it was.
-        if reserved.start < state.numbers.end() {
-            watch.failed = Some(Cause::SetBack);
-            return Err(NextError::SetBack);
+        let now = Instant::now();
+        state.refilling_since = None;
+        match reserved.and_then(|range| state.check_above(range)) {
+            Ok(range) => {
+                let size = u32::try_from(range.end - range.start).unwrap_or(step.size);
+                state.step = step.reserved(size, now);
+                state.numbers.add(range);
+            }
+            Err(fault) => {
+                state.n_failed += 1;
+                state.failure = Some(fault);
+            }
         }
-        watch.failed = None;
-        // Near the last number of all it may be less than was wanted.
-        let size = u32::try_from(reserved.end - reserved.start).unwrap_or(size);
-        state.demand = demand.reserved(size, Instant::now());
-        Ok(state.start(reserved, count))
+        drop(state);
+        self.refilled.notify_all();
     }
 }
 
 impl State {
-    /// The first numbers of a step.
-    fn start(&mut self, reserved: Range<u64>, count: u16) -> Range<u64> {
-        self.numbers.refill(reserved);
-        let taken = self.numbers.take(count);
-        taken.expect("a step has a number at least")
-    }
-}
-
-/// Keeps account of a step, also when it panics.
-struct Watch<'a> {
-    state: &'a Mutex<State>,
-    failed: Option<Cause>,
-}
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        let mut state = self.state.lock();
-        state.began = None;
-        if let Some(cause) = self.failed {
-            state.n_failed += 1;
-            state.cause = cause;
+    /// Takes numbers from memory, and asks for a refill when few are left.
+    fn take(&mut self, count: u16, request: impl Fn() -> bool) -> Option<Range<u64>> {
+        let taken = self.numbers.take(count)?;
+        if self.numbers.needs_refill() {
+            self.refill(request);
         }
+        Some(taken)
     }
+
+    /// Asks for a refill unless there is one. Returns its start; None when it is refused.
+    fn refill(&mut self, request: impl Fn() -> bool) -> Option<Instant> {
+        if self.refilling_since.is_none() && request() {
+            self.refilling_since = Some(Instant::now());
+        }
+        self.refilling_since
+    }
+
+    /// Refuses numbers that were reserved before. Each refill skips a range of them until the row is
+    /// where it was.
+    fn check_above(&self, range: Range<u64>) -> Result<Range<u64>, Fault> {
+        if range.start < self.numbers.end() {
+            return Err(unavailable(
+                "another program has set the numbers back in the database: they would be given twice",
+            ));
+        }
+        Ok(range)
+    }
+}
+
+pub(crate) fn unavailable(message: &str) -> Fault {
+    Fault::new(ErrorCode::Unavailable, message)
 }
 
 #[cfg(test)]

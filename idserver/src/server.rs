@@ -1,4 +1,4 @@
-//! Starting and stopping, in order.
+//! Starts and stops an idserver, in order.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,13 +10,15 @@ use net::Server;
 use net::wire::Wire;
 
 use crate::config::Config;
+use crate::filler::Filler;
 use crate::globals::Globals;
-use crate::metrics::Shown;
 use crate::service::IdService;
+use crate::status_view::StatusView;
 
 /// A running idserver.
 pub struct Idserver {
     globals: Arc<Globals>,
+    filler: Filler,
     server: Server,
     port: StatusPort,
 }
@@ -44,47 +46,50 @@ impl Idserver {
     /// Binds the ports, opens the database and serves.
     ///
     /// # Errors
-    /// The database or an address to listen on is not to be had.
+    /// The database cannot be opened, or an address to listen on is taken.
     pub fn start(config: Config) -> anyhow::Result<Idserver> {
         let ports = Ports::bind(config.listen, &config.status)?;
         let globals = Globals::open(config)?;
         let config = &globals.config;
         let metrics = &globals.metrics.frame;
-        let service = IdService::new(Arc::clone(&globals));
+        let (filler, queue) = Filler::start(&globals)?;
+        let service = IdService::new(Arc::clone(&globals), queue);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let server = Server::serve("idserver", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        let shown = Shown(Arc::clone(&globals));
-        let port = StatusPort::start("tnv-idserver", ports.status, metrics, shown)?;
+        let view = StatusView(Arc::clone(&globals));
+        let port = StatusPort::start("tnv-idserver", ports.status, metrics, view)?;
         Ok(Idserver {
             globals,
+            filler,
             server,
             port,
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
     }
 
-    /// Takes on the settings that a running one can.
+    /// Applies the settings that need no restart.
     pub fn reload(&self, config: &Config) {
         self.globals.reload(config);
         self.server.reload(&config.server);
     }
 
-    /// Where it tells how it is, unless that is off.
+    /// The address of the status port; none when it is off.
     pub fn status_addr(&self) -> Option<SocketAddr> {
         self.port.addr()
     }
 
-    /// Finishes the requests in flight and closes the database. What is left of the steps in
-    /// memory is skipped.
+    /// Finishes the requests in flight, closes the database and ends the filler. The numbers in memory
+    /// are skipped.
     pub fn shutdown(self) {
         self.globals.metrics.frame.begin_stop();
         self.server.shutdown();
         self.globals.ids.close();
+        self.filler.shutdown();
         self.port.shutdown();
     }
 }

@@ -1,4 +1,4 @@
-//! Where a server listens, as text.
+//! The address of a server, as text.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -10,19 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::DecodeError;
 
 /// `host:port`, the host an IPv4 address, an IPv6 address in brackets with or without a zone (RFC
-/// 4007, 11: `[fe80::1%eth0]:21000`), or a name. Whether it resolves is the dialler's question.
+/// 4007, 11: `[fe80::1%eth0]:21000`), or a name, which need not resolve.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address(Arc<str>);
 
 impl Address {
-    /// The address as text, fit for `ToSocketAddrs`.
+    /// The address as text, as `ToSocketAddrs` takes it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Reads a list `ip:port;ip:port;`, parted by semicolons or commas. Empty items (a final
-    /// semicolon) are passed over.
+    /// Reads a list `ip:port;ip:port;`, separated by semicolons or commas. Empty items are skipped.
     ///
     /// # Errors
     /// The first item that is no address.
@@ -66,7 +65,7 @@ fn check(text: &str) -> Result<(), &'static str> {
     check_port(port)
 }
 
-/// What stands in brackets: an IPv6 address, perhaps with the zone in which it has a meaning.
+/// Checks the text in brackets: an IPv6 address, with or without a zone.
 fn check_bracketed(host: &str) -> Result<(), &'static str> {
     let (ip, zone) = match host.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone)),

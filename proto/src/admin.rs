@@ -1,10 +1,9 @@
-//! Orders of administrators, each proved with a key that both sides have: a server gives a nonce,
-//! the order comes with an HMAC-SHA256 over the kind of server, the storage's node id, the nonce and
-//! the order's text. A nonce is good for one order on its own connection, so that nothing overheard
-//! can be sent again; and a storage obeys only what names it, so that one which poses as a storage
-//! cannot pass on to another what it was told. Ours: a C++ server refuses.
+//! Orders of administrators, authenticated with a shared key. The server gives a nonce; the order comes with an
+//! HMAC-SHA256 over the kind of server, the storage's node id, the nonce and the order's text. A nonce is valid
+//! for one order on its connection, so an order that was overheard cannot be sent again. The node id keeps a
+//! false storage from passing an order on to a real one. C++ servers refuse the commands.
 //!
-//! On the wire `mac 32`, then JSON text with a NUL.
+//! `mac 32`, then JSON text with a NUL.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -27,50 +26,50 @@ const MAC_LEN: usize = 32;
 /// A number that a server uses once.
 pub type Nonce = [u8; NONCE_LEN];
 
-/// An order as it came: not to be looked at before it is verified.
+/// A signed order. [`Signed::open`] verifies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     mac: [u8; MAC_LEN],
     text: String,
 }
 
-/// What all orders have.
+/// The name of any order.
 #[derive(Deserialize)]
 struct Named<'a> {
     order: &'a str,
 }
 
-/// What a tracker can be told to do.
+/// The orders to a tracker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 pub enum TrackerOrder {
-    /// Give new users to a group.
+    /// Open a group to new users.
     OpenGroup {
         /// The group.
         group: GroupName,
-        /// Whether it may be one that the database does not know.
+        /// Add the group if the database does not have it.
         #[serde(default)]
         new: bool,
     },
-    /// Give no more users to a group; those it has stay.
+    /// Close a group to new users; it keeps its users.
     CloseGroup {
         /// The group.
         group: GroupName,
     },
-    /// Strike a storage that is OFFLINE off the list.
+    /// Remove an OFFLINE storage from the members.
     Forget {
         /// Its address, `ip:port`, or its node id.
         storage: String,
     },
-    /// Tell the group of a user, in a [`UserPlace`].
+    /// Get the group of a user; the reply is a [`UserGroup`].
     FindUser {
         /// The application.
         app: AppId,
         /// The user.
         user: UserId,
     },
-    /// Bind a user to another group, unless that was done before, and believe nothing older.
-    /// Nobody asks here whether there are files: see [`StorageOrder::BarUser`].
+    /// Bind a user to another group, and drop the cached group. It does not check whether the user has files:
+    /// see [`StorageOrder::BarUser`].
     MoveUser {
         /// The application.
         app: AppId,
@@ -78,12 +77,12 @@ pub enum TrackerOrder {
         user: UserId,
         /// The group the user must be bound to.
         from: GroupName,
-        /// The one the user is bound to then.
+        /// The new group.
         to: GroupName,
     },
 }
 
-/// What a storage can be told to do.
+/// The orders to a storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 pub enum StorageOrder {
@@ -92,7 +91,7 @@ pub enum StorageOrder {
         /// How far.
         level: Drain,
     },
-    /// Tell where a file lies, in a [`FilePlace`].
+    /// Get the location of a file; the reply is a [`FileLocation`].
     FindFile {
         /// The application.
         app: AppId,
@@ -101,29 +100,29 @@ pub enum StorageOrder {
         /// The file.
         file: FileId,
     },
-    /// Take no uploads of a user for a while, and wait for those that are being stored. The reply
-    /// is a [`UserBarred`].
+    /// Block the uploads of a user for a while, and wait for those in progress. The reply is a
+    /// [`UserBarred`].
     BarUser {
         /// The application.
         app: AppId,
         /// The user.
         user: UserId,
-        /// Who gives the order: a number that nobody else uses.
+        /// A number that identifies the sender.
         mark: u64,
-        /// For how long, unless the order is given again.
+        /// Seconds until the block ends, unless the order is repeated.
         seconds: u32,
     },
-    /// Take uploads of a user again.
+    /// Unblock the uploads of a user.
     AdmitUser {
         /// The application.
         app: AppId,
         /// The user.
         user: UserId,
-        /// As far as the order of this mark is concerned; absent: of any.
+        /// Ends the block of this mark only; without it, of any.
         #[serde(default)]
         mark: Option<u64>,
     },
-    /// Tell a file of a user, in a [`UserFile`]. May take minutes: no index leads to it.
+    /// Get any file of a user; the reply is a [`UserFile`]. May take minutes, because no index helps.
     FindUserFile {
         /// The application.
         app: AppId,
@@ -134,68 +133,68 @@ pub enum StorageOrder {
 
 /// The group of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserPlace {
-    /// Absent for a user that no tracker was asked for yet.
+pub struct UserGroup {
+    /// None for a user without a group.
     pub group: Option<GroupName>,
-    /// How long this tracker may believe so without asking the database again, in seconds.
+    /// Seconds for which this tracker may use a cached group.
     #[serde(default)]
     pub believed_secs: u64,
 }
 
-/// A user's uploads are refused.
+/// The reply to a block of a user's uploads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserBarred {
-    /// Whether they were without a break since the order was first given.
+    /// True when the block has held without a break since the order was first sent.
     pub renewed: bool,
 }
 
-/// Whether a user has files.
+/// A file of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserFile {
-    /// One of them; absent when there is none.
+    /// None when the user has no file.
     pub file: Option<FileId>,
 }
 
-/// Where a file lies, by its row.
+/// The location of a file, from its row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilePlace {
+pub struct FileLocation {
     /// The table of the row.
     pub table: String,
     /// The path, as the row spells it.
     pub path: String,
     /// Size by the row, in bytes.
     pub size: u64,
-    /// Size on the disk; absent when it cannot be read there.
+    /// Size on the disk; None when the file cannot be read.
     pub size_on_disk: Option<u64>,
     /// When the row was made, seconds since the epoch.
     pub created: i64,
-    /// XXH3-128 of the content in hex; a C++ storage keeps none.
+    /// XXH3-128 of the content in hex; a C++ storage stores none.
     pub checksum: Option<String>,
 }
 
-/// Something that is ordered, and of whom. Both are part of what is signed.
+/// An order to one kind of server. The signature covers the kind and the target.
 pub trait Order: Serialize + for<'a> Deserialize<'a> {
-    /// An order for one kind of server is none for the other.
+    /// The kind of server.
     const TO: &'static str;
-    /// Which server of the kind is meant.
+    /// Identifies a server of the kind.
     type Target: Target;
 }
 
-/// Which server is to obey, as it knows itself.
+/// The identity of the server that executes an order.
 pub trait Target {
-    /// Unlike that of every other one.
+    /// A text that differs from that of every other server of the kind.
     fn text(&self) -> &str;
 }
 
-/// Storages are found through trackers, who may have been told anything: what one of them is told
-/// is for no other.
+/// Clients find storages through trackers, whose lists may contain false storages: an order to one storage must
+/// not be valid for another.
 impl Target for NodeId {
     fn text(&self) -> &str {
         self.as_str()
     }
 }
 
-/// Trackers have no names: who gives orders has their addresses from the configuration.
+/// Trackers have no names: an administrator has their addresses from the configuration.
 impl Target for () {
     fn text(&self) -> &str {
         ""
@@ -223,7 +222,7 @@ impl Signed {
         Signed { mac, text }
     }
 
-    /// What the order says it is, for logs: anybody may have written it. `-` if that is no word.
+    /// The name in the order, for logs: it is not verified. `-` if it is not a word.
     pub fn name(&self) -> &str {
         let named: Result<Named<'_>, _> = serde_json::from_str(&self.text);
         let name = named.map_or("", |named| named.order);
@@ -232,11 +231,11 @@ impl Signed {
         if is_word { name } else { "-" }
     }
 
-    /// The order, if it was signed with this key for this nonce, to the server that asks. Takes as
-    /// long for every wrong signature.
+    /// The order, if it was signed with this key for this nonce and target. Compares signatures in constant
+    /// time.
     ///
     /// # Errors
-    /// Signed, but no order that this version knows.
+    /// The signature is valid, and this version does not know the order.
     pub fn open<O: Order>(
         &self,
         to: &O::Target,
@@ -281,7 +280,7 @@ pub fn encode_reply<T: Serialize>(reply: &T) -> Vec<u8> {
 /// Reads the body of the reply to an order.
 ///
 /// # Errors
-/// It is not the JSON of what was asked for.
+/// The body is not the JSON of `T`.
 pub fn decode_reply<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, DecodeError> {
     let text = std::str::from_utf8(body).map_err(|_| DecodeError::NotUtf8("reply"))?;
     json(text, "reply")

@@ -1,6 +1,6 @@
-//! The whole cluster as one tracker sees it: the reply to CLUSTER, for monitors.
+//! The reply to CLUSTER, for monitors: the cluster as one tracker sees it.
 //!
-//! JSON text with a NUL, in which a later version may add fields that an earlier one passes over.
+//! JSON text with a NUL. Later versions may add fields, which earlier ones ignore.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,10 @@ use crate::report::{Report, json};
 
 /// Longest body of a CLUSTER reply that is read, in bytes: some 100,000 members.
 pub const CLUSTER_REPLY_MAX: usize = 128 << 20;
-/// Most members whose reports are in a reply: the rest is left out, so that it stays in bounds.
+/// Most members whose reports are in a reply, which bounds its length.
 pub const CLUSTER_REPORTS_MAX: usize = 10_000;
 
-/// What one tracker knows.
+/// The state of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cluster {
@@ -21,21 +21,21 @@ pub struct Cluster {
     pub tracker: Tracker,
     /// The groups by name: those of the database, and those that have members.
     pub groups: Vec<Group>,
-    /// Storages that were refused lately, the latest first.
-    pub refused: Vec<Refused>,
+    /// Storages whose joins were rejected recently, latest first.
+    pub refused: Vec<RejectedJoin>,
 }
 
-/// A storage that may not join.
+/// A storage whose join was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Refused {
-    /// When it last tried, seconds since the epoch.
+pub struct RejectedJoin {
+    /// Time of its latest attempt, seconds since the epoch.
     pub time: i64,
-    /// Who, and why not.
+    /// The storage and the reason.
     pub text: String,
 }
 
-/// The tracker that was asked.
+/// The tracker that made the reply.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tracker {
@@ -45,11 +45,11 @@ pub struct Tracker {
     pub version: String,
     /// When it started, seconds since the epoch.
     pub up_since: i64,
-    /// When it made this reply.
+    /// Time of this reply, seconds since the epoch.
     pub time: i64,
-    /// Why it could not read the groups from the database when it last tried; empty when it could.
+    /// Why the latest read of the groups from the database failed; empty when it succeeded.
     pub database_error: String,
-    /// What an administrator should see to, a line for each thing.
+    /// Conditions that need an administrator, one line each.
     pub warnings: Vec<String>,
 }
 
@@ -59,9 +59,9 @@ pub struct Tracker {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// Whether new users are given to it.
+    /// True when it gets new users.
     pub open: bool,
-    /// Whether the database knows it neither as open nor as closed: storages join it by mistake.
+    /// True when it is not in the database, open or closed: storages join it by mistake.
     pub unregistered: bool,
     /// Its members, in order of joining.
     pub storages: Vec<Storage>,
@@ -71,30 +71,30 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Storage {
-    /// Where clients are sent, `ip:port`.
+    /// Its address for clients, `ip:port`.
     pub address: String,
-    /// What it is called.
+    /// The name of its host.
     pub hostname: String,
-    /// The digest of its node id, or the id itself of an earlier version; a C++ storage has none.
+    /// The digest of its node id, the id itself from an earlier version, empty from a C++ storage.
     pub node: String,
-    /// What it told when it joined, at most six bytes.
+    /// The version of its latest join, at most six bytes.
     pub version: String,
     /// `ONLINE`, `ACTIVE` or `OFFLINE`.
     pub status: String,
     /// When its process started.
     pub start_time: i64,
-    /// When it last joined.
+    /// Time of its latest join.
     pub join_time: i64,
-    /// When it was last heard of.
+    /// Time of its latest beat.
     pub beat_time: i64,
-    /// What is wrong with its address or clock, a line for each thing.
+    /// Faults of its address or clock, one line each.
     pub notes: Vec<String>,
-    /// Whether the tracker does not try to connect to its address: who advertises it is in another
+    /// True when the tracker does not connect to its address, because the storage advertises one of another
     /// network.
     pub untried: bool,
-    /// Whether clients are sent there while it is ACTIVE: not when nobody can connect.
+    /// True when clients are sent there while it is ACTIVE.
     pub offered: bool,
-    /// What it last reported; a C++ storage reports nothing.
+    /// Its latest report; a C++ storage sends none.
     pub report: Option<Report>,
 }
 

@@ -1,12 +1,11 @@
-//! Why bytes from the network could not be read as what they claim to be.
+//! Errors of decoders.
 
 use thiserror::Error;
 
-/// Bytes that do not follow the protocol. The message names the field, so that it can be sent back
-/// to the peer as it is.
+/// Bytes that do not follow the protocol. The message names the field, and may be sent to the peer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// The command byte is not one this server knows.
+    /// This server has no such command.
     #[error("unknown command: {0}")]
     UnknownCommand(u8),
     /// The body length does not fit the command.
@@ -16,7 +15,7 @@ pub enum DecodeError {
         command: u8,
         /// The length in the head, as the peer sent it.
         actual: i64,
-        /// What the protocol asks for.
+        /// The length that the protocol requires.
         expected: &'static str,
     },
     /// The announced file size does not fit the body length (docs/protocol.md, Storage).
@@ -51,25 +50,25 @@ pub enum DecodeError {
     Character {
         /// Which text.
         field: &'static str,
-        /// What may stand in it.
+        /// The allowed characters.
         allowed: &'static str,
         /// The text as it came.
         value: String,
     },
-    /// A text that is no address of a server.
+    /// A text that is not the address of a server.
     #[error("{value:?} is no address host:port: {why}")]
     Address {
-        /// What is wrong with it.
+        /// The rule that it breaks.
         why: &'static str,
         /// The text as it came.
         value: String,
     },
-    /// A text that is not the JSON it has to be.
+    /// A text that is not the expected JSON.
     #[error("{field} is not understood: {reason}")]
     Json {
         /// Which text.
         field: &'static str,
-        /// What the parser says, with the place.
+        /// The message of the parser, with line and column.
         reason: String,
     },
     /// A number that must not be negative.

@@ -7,13 +7,13 @@ use crate::field::Fields;
 use crate::head::{Head, STATUS_FAILURE};
 use crate::idserver;
 
-/// Most bytes of a description on the wire, its final NUL among them (docs/protocol.md, Frame).
+/// Most bytes of a description on the wire, including its final NUL (docs/protocol.md, Frame).
 pub const FAULT_MESSAGE_MAX: usize = 1024;
 
-/// Stands behind the NUL of an idserver's description, in front of the kind as two bytes.
+/// Follows the NUL of an idserver's description and precedes the two bytes of the kind.
 const KIND_MARK: &[u8] = b"kind";
 
-/// What kind of failure a reply reports. The C++ servers always send -1.
+/// The kind of a failure. The C++ servers always send -1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i16)]
 pub enum ErrorCode {
@@ -23,13 +23,13 @@ pub enum ErrorCode {
     BadRequest = 1,
     /// There is no such file, user or group.
     NotFound = 2,
-    /// The file exists; it was left alone.
+    /// The file exists and stays as it was.
     Exists = 3,
     /// No store path has room above its reserve.
     NoSpace = 4,
-    /// Something this server depends on is away; another server, or a later try, may succeed.
+    /// Something that this server needs is away; another server, or a later attempt, may succeed.
     Unavailable = 5,
-    /// This server has more to do than it takes on.
+    /// This server is at one of its limits.
     Busy = 6,
     /// The stored file does not match its row.
     Damaged = 7,
@@ -74,7 +74,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// A request that failed: the kind for programs, the message for people.
+/// A failed request: the kind for programs, the message for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// What kind of failure.
@@ -82,7 +82,7 @@ pub struct Fault {
     /// What went wrong. Without the `[hostname]` in front when made by a service; with it when
     /// decoded from the wire.
     pub message: String,
-    /// Why, for the log of the server that failed; never sent.
+    /// The cause, for the log of the server that failed; never sent.
     pub cause: Option<String>,
 }
 
@@ -96,7 +96,7 @@ impl Fault {
         }
     }
 
-    /// With what the log should say besides the message.
+    /// Adds the cause for the log.
     pub fn because(mut self, cause: impl Into<String>) -> Fault {
         self.cause = Some(cause.into());
         self

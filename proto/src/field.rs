@@ -4,7 +4,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use crate::DecodeError;
 
-/// Takes fields off the front of a body whose whole length was checked before.
+/// Reads the fields of a body in order; the length of the body was checked before.
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
@@ -14,8 +14,8 @@ impl<'a> Fields<'a> {
         Fields { rest: body }
     }
 
-    /// The text of a fixed field of `len` bytes: up to the first NUL. What follows the NUL is junk
-    /// (the C++ client sends uninitialised stack there) and is not looked at.
+    /// The text of a fixed field of `len` bytes, up to the first NUL. The bytes behind the NUL are ignored: the
+    /// C++ client sends uninitialised memory there.
     pub(crate) fn text(&mut self, name: &'static str, len: usize) -> Result<&'a str, DecodeError> {
         let field = self.take(name, len)?;
         let end = field
@@ -52,7 +52,7 @@ impl<'a> Fields<'a> {
         Ok(field)
     }
 
-    /// All that is left.
+    /// The bytes that were not read.
     pub(crate) fn rest(self) -> &'a [u8] {
         self.rest
     }
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
 /// Appends `text` as a fixed field of `len` bytes, padded with NULs.
 ///
 /// # Panics
-/// When the text leaves no room for a NUL: the name types do not let such a text exist.
+/// The text leaves no room for a NUL, which the name types do not allow.
 pub(crate) fn put_text(body: &mut Vec<u8>, text: &str, len: usize) {
     assert!(text.len() < len, "{text:?} does not fit a field of {len}");
     body.extend_from_slice(text.as_bytes());

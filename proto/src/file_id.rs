@@ -1,4 +1,4 @@
-//! How a client makes a file id.
+//! Makes file ids, which clients choose.
 
 use md5::{Digest, Md5};
 
@@ -7,7 +7,7 @@ use crate::FileId;
 /// Highest value of [`Seed::counter`]; it starts again at 1.
 pub const COUNTER_MAX: u16 = 8000;
 
-/// What makes one id different from all others.
+/// The values that make an id unique.
 #[derive(Debug, Clone, Copy)]
 pub struct Seed<'a> {
     /// Seconds since the epoch; the low 32 bits count.
@@ -22,7 +22,7 @@ pub struct Seed<'a> {
     pub thread_id: u64,
     /// Any number.
     pub random: u32,
-    /// 1 to [`COUNTER_MAX`], one step on with each id of the process.
+    /// 1 to [`COUNTER_MAX`]; it grows by 1 with each id of the process.
     pub counter: u16,
     /// Two digits, 0 to 99.
     pub random_tail: u8,

@@ -1,7 +1,7 @@
-//! The text a tracker sends for GROUPS, laid out as the C++ tracker does.
+//! The text of the reply to GROUPS, in the layout of the C++ tracker.
 //!
-//! Each line is a label, right-aligned to 24 columns, a colon, a blank and the value; lines are
-//! parted by line feeds, with none after the last, and the text ends with a NUL.
+//! Each line is a label, right-aligned to 24 columns, a colon, a blank and the value. Line feeds separate the
+//! lines, and a NUL ends the text.
 
 use std::fmt::Write;
 use std::str::Lines;
@@ -13,24 +13,24 @@ use crate::DecodeError;
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// Its members, whatever their state.
+    /// Its members in any state.
     pub storages: Vec<Storage>,
 }
 
 /// One storage in the list. Times are in the form of `ctime`, in the tracker's time zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
-    /// What it said it runs.
+    /// The version of its latest join.
     pub version: String,
-    /// What it said it is called.
+    /// The name of its host.
     pub hostname: String,
-    /// Where clients reach it, `ip:port`.
+    /// Its address for clients, `ip:port`.
     pub address: String,
     /// When its process started.
     pub startup_time: String,
-    /// When it last joined.
+    /// Time of its latest join.
     pub join_time: String,
-    /// When it last beat.
+    /// Time of its latest beat.
     pub beat_time: String,
     /// `ONLINE`, `ACTIVE` or `OFFLINE`.
     pub status: String,

@@ -14,7 +14,7 @@ pub const STATUS_FAILURE: u8 = 0xFD;
 pub struct Head {
     /// Bytes that follow the head. Signed on the wire; a peer may send any value.
     pub body_len: i64,
-    /// What is asked for, or which kind of server answers.
+    /// The command of a request, or the kind of server of a reply.
     pub command: u8,
     /// 0 for success.
     pub status: u8,
@@ -35,8 +35,7 @@ impl Head {
         Head::request(command, body_len)
     }
 
-    /// Reads a head. Every value of every field is a head; whether it makes sense is the next
-    /// layer's question.
+    /// Reads a head. Any ten bytes are a head; the decoder of the request checks the values.
     pub fn decode(bytes: &[u8; HEAD_LEN]) -> Head {
         Head {
             body_len: BigEndian::read_i64(&bytes[..8]),
@@ -54,13 +53,13 @@ impl Head {
         bytes
     }
 
-    /// Whether a reply with this head reports success.
+    /// True when a reply with this head reports success.
     pub fn is_ok(&self) -> bool {
         self.status == STATUS_OK
     }
 }
 
-/// A head and a body in one buffer, so that both leave in one write.
+/// A head and a body in one buffer, to be sent in one write.
 pub(crate) fn frame(command: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD_LEN + body.len());
     bytes.extend_from_slice(&Head::request(command, body.len() as u64).encode());

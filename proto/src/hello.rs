@@ -1,7 +1,6 @@
-//! Who a storage is, told to a tracker before it joins. Ours: a C++ tracker refuses it.
+//! The HELLO of a storage, which it sends to a tracker before it joins. C++ trackers refuse the command.
 //!
-//! On the wire JSON text with a NUL, in which a later version may add fields that an earlier one
-//! passes over.
+//! JSON text with a NUL. Later versions may add fields, which earlier ones ignore.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -16,31 +15,31 @@ pub const HELLO_TEXT_MAX: usize = 1024;
 /// Longest body of the reply that is read, in bytes.
 pub const WELCOME_MAX: usize = 1024;
 
-/// Who a storage is.
+/// The identity of a storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The same across restarts, and of no other storage.
+    /// Unique, and the same across restarts.
     pub node: NodeId,
-    /// Where clients are to be sent, as configured; absent: to where the connection comes from.
+    /// The address for clients as configured; without it, the address of the connection.
     #[serde(default)]
     pub advertise: Option<Address>,
-    /// What the storage resolved that to.
+    /// The result of resolving `advertise`.
     #[serde(default)]
     pub address: Option<SocketAddr>,
-    /// The storage's own end of the connection: another one than the tracker sees when addresses
+    /// The storage's end of the connection. It differs from the address that the tracker sees when addresses
     /// are translated in between.
     #[serde(default)]
     pub local: Option<IpAddr>,
-    /// Whether it wants a [`Welcome`], remembers the cluster, and takes orders under
-    /// [`NodeId::digest`]. An earlier version does not.
+    /// True when it expects a [`Welcome`], remembers the cluster, and takes orders under [`NodeId::digest`].
+    /// Earlier versions do not.
     #[serde(default)]
     pub remembers: bool,
-    /// The cluster it joined before, if it knows.
+    /// The cluster that it remembers.
     #[serde(default)]
     pub cluster: Option<ClusterId>,
 }
 
-/// The reply to a hello that [asks for it](Hello::remembers).
+/// The reply to a hello with [`Hello::remembers`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Welcome {
@@ -56,7 +55,7 @@ impl Welcome {
         body
     }
 
-    /// Reads the body of the reply: an earlier tracker's is empty.
+    /// Reads the body of the reply, which is empty from an earlier tracker.
     ///
     /// # Errors
     /// A body without its NUL, or that is not the JSON of one.

@@ -5,15 +5,15 @@ use std::ops::Range;
 use crate::field::Fields;
 use crate::head::frame;
 use crate::request::body_length;
-use crate::{DecodeError, Head, IdKey, Request, Subject};
+use crate::{AccessFields, DecodeError, Head, IdKey, Request};
 
 /// Command byte of every reply of an idserver.
 pub const REPLY: u8 = 101;
 /// The next number of a key.
 pub const GET_ID: u8 = 40;
-/// Several numbers of a key at once. Ours: a C++ idserver refuses it.
+/// Several numbers of a key at once. C++ idservers refuse it.
 pub const GET_IDS: u8 = 41;
-/// Whether numbers can be had; takes none. Ours: a C++ idserver refuses it.
+/// Asks whether the database is available; takes no number. C++ idservers refuse it.
 pub const PROBE: u8 = 42;
 
 /// Most numbers in the reply to GET-IDS.
@@ -24,14 +24,14 @@ pub const ID_LEN: usize = 8;
 /// Length of the body of the reply to GET-IDS, in bytes.
 pub const IDS_LEN: usize = ID_LEN + 2;
 
-/// What an idserver is asked.
+/// A request to an idserver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdRequest {
     /// The next number of a key.
     GetId(IdKey),
-    /// The next numbers of a key, 1 to [`IDS_MAX`]; fewer may come.
+    /// The next numbers of a key, 1 to [`IDS_MAX`]; the reply may have fewer.
     GetIds(IdKey, u16),
-    /// Whether the next step of a key can be made: an empty success, or why not.
+    /// Whether numbers can be reserved: an empty success, or the fault.
     Probe,
 }
 
@@ -58,11 +58,11 @@ impl Request for IdRequest {
     const COMMANDS: &'static [(u8, &'static str)] =
         &[(GET_ID, "get-id"), (GET_IDS, "get-ids"), (PROBE, "probe")];
 
-    fn subject(&self) -> Subject<'_> {
+    fn access_fields(&self) -> AccessFields<'_> {
         match self {
-            IdRequest::GetId(key) => Subject::thing("get-id", key.as_str()),
-            IdRequest::GetIds(key, _) => Subject::thing("get-ids", key.as_str()),
-            IdRequest::Probe => Subject::thing("probe", ""),
+            IdRequest::GetId(key) => AccessFields::thing("get-id", key.as_str()),
+            IdRequest::GetIds(key, _) => AccessFields::thing("get-ids", key.as_str()),
+            IdRequest::Probe => AccessFields::thing("probe", ""),
         }
     }
 
@@ -115,10 +115,10 @@ pub fn decode_id(body: &[u8]) -> Result<u64, DecodeError> {
     Fields::new(body).unsigned("id value")
 }
 
-/// Body of the reply to GET-IDS: `first value 8, count 2`; the numbers follow one another.
+/// Body of the reply to GET-IDS: `first value 8, count 2`; the numbers are consecutive.
 ///
 /// # Panics
-/// When there are none, or more than [`IDS_MAX`].
+/// There are no numbers, or more than [`IDS_MAX`].
 pub fn encode_ids(values: &Range<u64>) -> Vec<u8> {
     let count = u16::try_from(values.end - values.start).unwrap_or(u16::MAX);
     assert!((1..=IDS_MAX).contains(&count), "{values:?} as a reply");

@@ -1,15 +1,18 @@
-//! The wire protocol of tnv: frames, requests and replies, the names and ids in them, the storage
-//! path and the file table of a user.
+//! The wire protocol of tnv: frames, requests and replies, the names and ids in them, the storage path and
+//! the file table of a user (docs/protocol.md).
 //!
-//! Pure: bytes in, values out. No sockets, threads, files or clocks; time and randomness come in as
-//! arguments. Every decoder takes bytes from a stranger: it checks before it allocates and returns
-//! a [`DecodeError`] that names the field.
+//! It owns no state and has no thread, socket, file or clock: time and randomness are arguments. Every decoder
+//! takes bytes of a stranger: it checks before it allocates, and returns a [`DecodeError`] that names the field.
+//!
+//! In reading order: [`Head`] and [`Request`], the frame; `name` and [`Address`], the texts in it; [`tracker`],
+//! [`idserver`] and [`storage`], the requests and replies of each server; [`Fault`], the reply that failed;
+//! [`hello`], [`report`], [`cluster`] and [`group_list`], longer texts; [`admin`], orders of administrators;
+//! [`file_id`], [`storage_path`](mod@storage_path) and [`file_table`], what the C++ system computes too.
 
 mod address;
 pub mod admin;
 pub mod cluster;
 mod error;
-mod escape;
 mod fault;
 mod field;
 pub mod file_id;
@@ -20,7 +23,6 @@ pub mod idserver;
 mod name;
 pub mod report;
 mod request;
-mod settings;
 pub mod storage;
 pub mod storage_path;
 mod table;
@@ -28,12 +30,10 @@ pub mod tracker;
 
 pub use address::Address;
 pub use error::DecodeError;
-pub use escape::Escaped;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
 pub use name::{AppId, ClusterId, FileId, GroupName, Hostname, IdKey, NodeId, UserId, Version};
-pub use request::{FILE_KEY_LEN, FIXED_MAX, FileKey, Request, Subject};
-pub use settings::settings_mistake;
+pub use request::{AccessFields, FILE_KEY_LEN, FIXED_MAX, FileKey, Request};
 pub use table::file_table;
 
 #[cfg(test)]

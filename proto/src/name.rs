@@ -1,4 +1,4 @@
-//! The names that travel: one type each, checked when made, so that no later code checks again.
+//! The names on the wire. Each has a type, which checks the text when it is made.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::DecodeError;
 enum Alphabet {
     /// ASCII letters and digits.
     Alphanumeric,
-    /// Anything but control characters, which would break logs and lists.
+    /// All but control characters, which would break logs and lists.
     Printable,
 }
 
@@ -66,7 +66,7 @@ macro_rules! name {
             Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
         #[serde(try_from = "String", into = "String")]
-        // Cloned with every request, and never changed.
+        // An Arc, because every request clones it.
         pub struct $type(Arc<str>);
 
         impl $type {
@@ -219,8 +219,8 @@ name!(
 );
 
 impl NodeId {
-    /// What stands for the id where anybody may read it: who knows the id itself can pose as the
-    /// storage. A storage takes orders under both.
+    /// A public stand-in for the id: a peer that knows the id itself can impersonate the storage. A storage
+    /// takes orders under both.
     pub fn digest(&self) -> NodeId {
         let hash = Sha256::digest([b"tnv node ", self.as_str().as_bytes()].concat());
         let (half, _) = hash.split_at(16);

@@ -1,8 +1,8 @@
-//! How a storage is: what it tells every tracker with its beats, in the words of FastDFS's monitor
-//! where the thing is the same.
+//! The report that a storage sends to every tracker with its beats. Counters have the names of FastDFS's
+//! monitor where it has the same.
 //!
-//! On the wire JSON text with a NUL, in which a later version may add fields that an earlier one
-//! passes over. Both sides keep the bounds: [`Report::bounded`].
+//! JSON text with a NUL. Later versions may add fields, which earlier ones ignore. Both sides apply
+//! [`Report::bounded`].
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::field::Fields;
 
 /// Longest text of a report, in bytes with its NUL.
 pub const REPORT_TEXT_MAX: usize = 7 << 10;
-/// Most store paths in a report; [`Report::space`] is of all.
+/// Most store paths in a report; [`Report::space`] covers all.
 pub const REPORT_PATHS_MAX: usize = 16;
 /// Most errors in a report.
 pub const REPORT_ERRORS_MAX: usize = 4;
@@ -22,54 +22,53 @@ pub const REPORT_IDSERVERS_MAX: usize = 8;
 /// Longest text of any kind in a report, in bytes.
 pub const REPORT_WORDS_MAX: usize = 160;
 
-/// How a storage is.
+/// The state of a storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// Whether uploads have a chance: a store path takes them, rows can be written and numbers can
-    /// be had. Clients are sent to others first when not.
+    /// True when uploads can succeed: a store path takes them, rows can be written, an idserver gives numbers.
+    /// Otherwise clients are sent to other storages first.
     pub uploads: bool,
-    /// Whether downloads have a chance: clients are sent elsewhere when not. An earlier version
-    /// does not tell, and serves them.
+    /// True when downloads can succeed. Otherwise clients are sent to other storages. Absent from an earlier
+    /// version, which serves them.
     pub downloads: bool,
-    /// Why uploads have no chance; empty when they have, or of an earlier version.
+    /// Why uploads cannot succeed; empty otherwise and from an earlier version.
     pub uploads_why: String,
-    /// Why downloads have no chance; empty when they have, or of an earlier version.
+    /// Why downloads cannot succeed; empty otherwise and from an earlier version.
     pub downloads_why: String,
-    /// Whether an administrator takes it out of service.
+    /// How far an administrator has taken it out of service.
     pub drain: Drain,
-    /// Its whole version; JOIN has room for six bytes only.
+    /// Its whole version; a JOIN has six bytes of it.
     pub version: String,
     /// When its process started, seconds since the epoch.
     pub up_since: i64,
-    /// The storage's clock, seconds since the epoch; 0 where an earlier version does not tell.
+    /// The storage's clock, seconds since the epoch; 0 from an earlier version.
     pub time: i64,
     /// All store paths together.
     pub space: Space,
     /// The store paths, in the order of its configuration; at most [`REPORT_PATHS_MAX`].
     pub paths: Vec<StorePath>,
-    /// What it did since it started.
+    /// Totals since it started.
     pub counters: Counters,
-    /// What went wrong last, the latest first; at most [`REPORT_ERRORS_MAX`].
-    pub errors: Vec<LastError>,
-    /// What an operator should look after although the storage serves, one text for each thing; at
-    /// most [`REPORT_WARNINGS_MAX`].
+    /// Its latest errors, latest first; at most [`REPORT_ERRORS_MAX`].
+    pub errors: Vec<ReportedError>,
+    /// Conditions that need an operator though the storage serves; at most [`REPORT_WARNINGS_MAX`].
     pub warnings: Vec<String>,
     /// The idservers that the storage asks for numbers; at most [`REPORT_IDSERVERS_MAX`].
     pub idservers: Vec<Idserver>,
 }
 
-/// An idserver as a storage last found it.
+/// The latest result of a storage's requests to an idserver.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Idserver {
-    /// As configured.
+    /// Its address as configured.
     pub address: String,
-    /// Why it gives no numbers; empty when it does.
+    /// Why it gives no numbers; empty when it gives some.
     pub why: String,
 }
 
-/// How far a storage is taken out of service.
+/// How far a storage is out of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Drain {
@@ -78,7 +77,7 @@ pub enum Drain {
     None,
     /// No client is sent there any more.
     All,
-    /// It takes no uploads. What a later version may call else is taken for this.
+    /// It takes no uploads. Levels of later versions decode as this one.
     #[serde(other)]
     Uploads,
 }
@@ -89,30 +88,30 @@ pub enum Drain {
 pub struct Space {
     /// Size of the file systems.
     pub total: u64,
-    /// What is free of that.
+    /// Free bytes of `total`.
     pub free: u64,
-    /// What is to be left free.
+    /// Bytes to leave free.
     pub reserved: u64,
-    /// What uploads may take.
+    /// Bytes that uploads may use.
     pub available: u64,
 }
 
-/// One folder that holds files.
+/// A folder with files.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StorePath {
-    /// As configured.
+    /// Its path as configured.
     pub path: String,
-    /// Room on it.
+    /// Its space.
     pub space: Space,
-    /// `writable`, or what it is instead.
+    /// `writable`, or another state.
     pub health: String,
-    /// Why it is not writable, or what is wrong with its volume though it is.
+    /// Why it is not writable, or a fault of its volume while it is.
     pub why: String,
 }
 
-/// Totals since the storage started, of requests that are over. Bytes are those of content: of
-/// uploads that succeeded, and what downloads sent, also when they were cut.
+/// Totals of finished requests since the storage started. Bytes are bytes of content: of uploads that
+/// succeeded, and of what downloads sent, even if the client left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)]
@@ -130,20 +129,20 @@ pub struct Counters {
     /// Sizes and stats.
     pub total_stat_count: u64,
     pub success_stat_count: u64,
-    /// Most connections at a time that it takes.
+    /// Limit on connections.
     pub connection_alloc_count: u64,
     pub connection_current_count: u64,
-    /// Most connections at a time that it had.
+    /// Most connections at a time so far.
     pub connection_max_count: u64,
 }
 
-/// What went wrong.
+/// An error of a storage.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct LastError {
-    /// When, seconds since the epoch.
+pub struct ReportedError {
+    /// Seconds since the epoch.
     pub time: i64,
-    /// What.
+    /// The message.
     pub text: String,
 }
 
@@ -169,7 +168,7 @@ impl Default for Report {
 }
 
 impl Drain {
-    /// The word for it.
+    /// Its name on the wire and for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Drain::None => "none",
@@ -180,7 +179,7 @@ impl Drain {
 }
 
 impl Counters {
-    /// Each with the name that FastDFS has for it, or one of ours in its manner.
+    /// The counters with their FastDFS names; those that FastDFS lacks have names in its style.
     pub fn named(&self) -> [(&'static str, u64); 15] {
         [
             ("connection.alloc_count", self.connection_alloc_count),
@@ -203,7 +202,7 @@ impl Counters {
 }
 
 impl Space {
-    /// Both together.
+    /// The sum of both.
     pub fn plus(self, other: Space) -> Space {
         Space {
             total: self.total.saturating_add(other.total),
@@ -215,7 +214,7 @@ impl Space {
 }
 
 impl Report {
-    /// The same with no list and no text beyond its bound, and without control characters.
+    /// Cuts lists and texts at their bounds, and replaces control characters by blanks.
     pub fn bounded(mut self) -> Report {
         self.paths.truncate(REPORT_PATHS_MAX);
         self.errors.truncate(REPORT_ERRORS_MAX);
@@ -248,8 +247,7 @@ impl Report {
         self
     }
 
-    /// Appends the text. What does not fit is left out: errors first, then the last paths,
-    /// idservers and warnings.
+    /// Appends the text. A report that is too long loses errors first, then paths, idservers and warnings.
     pub(crate) fn encode(&self, body: &mut Vec<u8>) {
         let mut report = self.clone().bounded();
         loop {
@@ -263,7 +261,7 @@ impl Report {
         }
     }
 
-    /// Drops the least of it. Tells whether there was anything to drop.
+    /// Removes the least important item. Returns false when there is none.
     fn shorten(&mut self) -> bool {
         self.errors.pop().is_some()
             || self.paths.pop().is_some()
@@ -278,7 +276,7 @@ impl Report {
     }
 }
 
-/// A value from JSON text that came over the wire.
+/// Decodes JSON text from the wire.
 pub(crate) fn json<T: for<'a> Deserialize<'a>>(
     text: &str,
     field: &'static str,
@@ -290,7 +288,7 @@ pub(crate) fn json<T: for<'a> Deserialize<'a>>(
     })
 }
 
-/// Cuts a text at its bound; what could break a line or a terminal becomes a blank.
+/// Cuts a text at its bound and replaces control characters by blanks.
 pub(crate) fn bound(text: &mut String) {
     text.truncate(text.floor_char_boundary(REPORT_WORDS_MAX));
     if text.contains(char::is_control) {

@@ -1,4 +1,4 @@
-//! What the requests of all servers have in common.
+//! The trait of requests, and the fields that several of them have.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -6,19 +6,18 @@ use std::fmt::{self, Write};
 use crate::field::{Fields, put_text};
 use crate::{AppId, DecodeError, FileId, Head, UserId};
 
-/// The requests one kind of server takes.
+/// The requests of one kind of server.
 ///
-/// A request is read in two steps, so that nothing is buffered on a peer's word alone: the head
-/// tells how long the fixed part of the body is, the fixed part makes the request. Content behind
-/// it (UPLOAD) is never buffered.
+/// A request is read in two steps, to limit the buffers: the head gives the length of the fixed part of the
+/// body, and the fixed part is the request. Content behind it (UPLOAD) is never buffered.
 pub trait Request: Sized {
     /// The command byte of every reply of this kind of server.
     const REPLY: u8;
 
-    /// The commands it takes, each with the name of its [`Subject`].
+    /// The commands, each with its name in [`AccessFields`].
     const COMMANDS: &'static [(u8, &'static str)];
 
-    /// Bytes of the body to have at hand before [`Request::decode`]; at most [`FIXED_MAX`].
+    /// Length of the fixed part of the body that [`Request::decode`] needs; at most [`FIXED_MAX`].
     ///
     /// # Errors
     /// A command this server does not know, or a body length that does not fit the command.
@@ -30,27 +29,27 @@ pub trait Request: Sized {
     /// A field that breaks its rule.
     fn decode(head: &Head, fixed: &[u8]) -> Result<Self, DecodeError>;
 
-    /// What it is about, for an access log.
-    fn subject(&self) -> Subject<'_>;
+    /// The columns of the access log.
+    fn access_fields(&self) -> AccessFields<'_>;
 }
 
-/// The columns of an access log that come from the request. What a request has not is absent.
+/// The columns of an access log that come from the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject<'a> {
+pub struct AccessFields<'a> {
     /// The name of the command.
     pub command: &'static str,
-    /// Whose application.
+    /// The application.
     pub app: Option<&'a AppId>,
-    /// Which user's.
+    /// The user.
     pub user: Option<&'a UserId>,
-    /// The file, or whatever else is asked for: a member, a key.
+    /// The file, or the member or key of a request without a file.
     pub file: Option<Cow<'a, str>>,
 }
 
-impl<'a> Subject<'a> {
-    /// About a file.
-    pub(crate) fn file(command: &'static str, key: &'a FileKey) -> Subject<'a> {
-        Subject {
+impl<'a> AccessFields<'a> {
+    /// Of a request for a file.
+    pub(crate) fn file(command: &'static str, key: &'a FileKey) -> AccessFields<'a> {
+        AccessFields {
             command,
             app: Some(&key.app),
             user: Some(&key.user),
@@ -58,9 +57,9 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// About something that belongs to no user.
-    pub(crate) fn thing(command: &'static str, thing: impl Into<Cow<'a, str>>) -> Subject<'a> {
-        Subject {
+    /// Of a request for something that belongs to no user.
+    pub(crate) fn thing(command: &'static str, thing: impl Into<Cow<'a, str>>) -> AccessFields<'a> {
+        AccessFields {
             command,
             app: None,
             user: None,
@@ -69,9 +68,8 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The columns with blanks between them: `-` stands for what there is not, `%20` for a blank within
-/// a user's name.
-impl fmt::Display for Subject<'_> {
+/// The columns, separated by blanks: an absent one is `-`, and a blank in a name is `%20`.
+impl fmt::Display for AccessFields<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.command)?;
         let app = self.app.map(AppId::as_str);
@@ -96,14 +94,14 @@ fn write_column(f: &mut fmt::Formatter<'_>, text: Option<&str>) -> fmt::Result {
 /// Longest fixed part of any request, in bytes.
 pub const FIXED_MAX: usize = 8 << 10;
 
-/// Length on the wire of what most requests begin with, in bytes.
+/// Length of a [`FileKey`] on the wire, in bytes: most requests begin with one.
 pub const FILE_KEY_LEN: usize = APP_ID_LEN + USER_ID_LEN + FILE_ID_LEN;
 
 const APP_ID_LEN: usize = 16;
 const USER_ID_LEN: usize = 256;
 const FILE_ID_LEN: usize = 128;
 
-/// Whose file, and which: `app id 16, user id 256, file id 128`.
+/// A file of a user: `app id 16, user id 256, file id 128`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileKey {
     /// The application.
@@ -132,7 +130,7 @@ impl std::fmt::Display for FileKey {
     }
 }
 
-/// The three fields with a file id that may be empty, which is what SADDRS allows.
+/// The fields of a [`FileKey`] whose file id may be empty, as in SADDRS.
 pub(crate) fn decode_key_of_user(
     fields: &mut Fields<'_>,
 ) -> Result<(AppId, UserId, Option<FileId>), DecodeError> {
@@ -156,7 +154,7 @@ fn decode_owner(fields: &mut Fields<'_>) -> Result<(AppId, UserId), DecodeError>
     Ok((app, user))
 }
 
-/// `len` if the head announces just that, or the error that says so.
+/// Returns `len` when the head has that length.
 pub(crate) fn exactly(
     head: &Head,
     len: usize,

@@ -4,7 +4,7 @@ use crate::admin::{Signed, order_len};
 use crate::field::{Fields, put_i64, put_u64};
 use crate::head::{HEAD_LEN, frame};
 use crate::request::exactly;
-use crate::{DecodeError, FILE_KEY_LEN, FileKey, Head, Request, Subject};
+use crate::{AccessFields, DecodeError, FILE_KEY_LEN, FileKey, Head, Request};
 
 /// Command byte of every reply of a storage.
 pub const REPLY: u8 = 102;
@@ -16,44 +16,44 @@ pub const FILESIZE: u8 = 71;
 pub const DOWNLOAD: u8 = 72;
 /// Removes a file.
 pub const DELETE: u8 = 73;
-/// Size, time and checksum of a file. Ours: a C++ storage refuses it.
+/// Size, time and checksum of a file. C++ storages refuse it.
 pub const STAT: u8 = 74;
-/// STAT and DOWNLOAD in one. Ours: a C++ storage refuses it.
+/// STAT and DOWNLOAD in one. C++ storages refuse it.
 pub const READ: u8 = 75;
-/// A nonce for the next order on this connection. Ours: a C++ storage refuses it.
+/// A nonce for the next order on this connection. C++ storages refuse it.
 pub const CHALLENGE: u8 = 76;
-/// An order of an administrator. Ours: a C++ storage refuses it.
+/// An order of an administrator. C++ storages refuse it.
 pub const ADMIN: u8 = 77;
 
 /// Length of the fixed part of an UPLOAD body, in bytes.
 pub const UPLOAD_LEN: usize = FILE_KEY_LEN + 8;
 const DOWNLOAD_LEN: usize = FILE_KEY_LEN + 8 + 8;
 
-/// What a storage is asked.
+/// A request to a storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageRequest {
     /// Store a file.
     Upload(Upload),
-    /// Tell its size.
+    /// Get its size.
     FileSize(FileKey),
-    /// Send its content.
+    /// Get its content.
     Download(Download),
     /// Remove it.
     Delete(FileKey),
-    /// Tell its size, time and checksum.
+    /// Get its size, time and checksum.
     Stat(FileKey),
-    /// Tell that, and send its content.
+    /// Get size, time, checksum and content.
     Read(Read),
-    /// A nonce is wanted.
+    /// Get a nonce.
     Challenge,
-    /// An order.
+    /// An order of an administrator.
     Admin(Box<Signed>),
 }
 
 /// The fixed part of an UPLOAD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// What the file will be called.
+    /// The new file.
     pub key: FileKey,
     /// Bytes of content that follow.
     pub size: u64,
@@ -143,20 +143,20 @@ impl Request for StorageRequest {
         (ADMIN, "admin"),
     ];
 
-    fn subject(&self) -> Subject<'_> {
-        let none = |command| Subject {
+    fn access_fields(&self) -> AccessFields<'_> {
+        let none = |command| AccessFields {
             file: None,
-            ..Subject::thing(command, "")
+            ..AccessFields::thing(command, "")
         };
         match self {
-            StorageRequest::Upload(upload) => Subject::file("upload", &upload.key),
-            StorageRequest::FileSize(key) => Subject::file("filesize", key),
-            StorageRequest::Download(download) => Subject::file("download", &download.key),
-            StorageRequest::Delete(key) => Subject::file("delete", key),
-            StorageRequest::Stat(key) => Subject::file("stat", key),
-            StorageRequest::Read(read) => Subject::file("read", &read.key),
+            StorageRequest::Upload(upload) => AccessFields::file("upload", &upload.key),
+            StorageRequest::FileSize(key) => AccessFields::file("filesize", key),
+            StorageRequest::Download(download) => AccessFields::file("download", &download.key),
+            StorageRequest::Delete(key) => AccessFields::file("delete", key),
+            StorageRequest::Stat(key) => AccessFields::file("stat", key),
+            StorageRequest::Read(read) => AccessFields::file("read", &read.key),
             StorageRequest::Challenge => none("challenge"),
-            StorageRequest::Admin(signed) => Subject::thing("admin", signed.name()),
+            StorageRequest::Admin(signed) => AccessFields::thing("admin", signed.name()),
         }
     }
 
@@ -272,7 +272,7 @@ pub struct FileStat {
     pub size: u64,
     /// When it was stored, seconds since the epoch.
     pub modified: i64,
-    /// XXH3-128 of the content; absent for a file that a C++ storage took in.
+    /// XXH3-128 of the content; None for a file that a C++ storage stored.
     pub checksum: Option<u128>,
 }
 

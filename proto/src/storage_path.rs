@@ -1,4 +1,4 @@
-//! Where in a store path a file lies: from the idserver's number and the time of the upload.
+//! The path of a file, from the idserver's number and the time of the upload.
 
 /// A path of the form `<store path>/d3/d2/d1/T_d0` (docs/protocol.md, The storage path): the digits are
 /// the number's four lowest base-512 digits as three upper-case hex digits, T is `epoch_secs` in

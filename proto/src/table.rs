@@ -1,4 +1,4 @@
-//! Which of the three file tables holds the rows of a user.
+//! The file table of a user, one of three.
 
 use crate::UserId;
 

@@ -7,39 +7,38 @@ use crate::hello::{HELLO_TEXT_MAX, Hello};
 use crate::report::{REPORT_TEXT_MAX, Report};
 use crate::request::{body_length, decode_key_of_user, encode_key, exactly};
 use crate::{
-    Address, AppId, DecodeError, FILE_KEY_LEN, FileId, GroupName, Head, Hostname, Request, Subject,
-    UserId, Version,
+    AccessFields, Address, AppId, DecodeError, FILE_KEY_LEN, FileId, GroupName, Head, Hostname,
+    Request, UserId, Version,
 };
 
 /// Command byte of every reply of a tracker.
 pub const REPLY: u8 = 100;
 /// A storage becomes a member of its group.
 pub const JOIN: u8 = 10;
-/// A member says that it lives.
+/// The sign of life of a member.
 pub const BEAT: u8 = 11;
 /// The storages of a user.
 pub const SADDRS: u8 = 12;
 /// The list of groups and members.
 pub const GROUPS: u8 = 13;
-/// A member says goodbye, on the connection that joined. Ours: a C++ tracker refuses it.
+/// Removes the member that joined on the connection. C++ trackers refuse it.
 pub const LEAVE: u8 = 14;
-/// A member tells how it is, on the connection that joined. Ours: a C++ tracker refuses it.
+/// The report of the member that joined on the connection. C++ trackers refuse it.
 pub const REPORT: u8 = 15;
-/// All that a tracker knows of the cluster. Ours: a C++ tracker refuses it.
+/// The state of the cluster. C++ trackers refuse it.
 pub const CLUSTER: u8 = 16;
-/// A storage says who it is, before it joins on the same connection. Ours: a C++ tracker refuses it.
+/// The identity of a storage, before it joins on the same connection. C++ trackers refuse it.
 pub const HELLO: u8 = 17;
-/// A nonce for the next order on this connection. Ours: a C++ tracker refuses it.
+/// A nonce for the next order on this connection. C++ trackers refuse it.
 pub const CHALLENGE: u8 = 18;
-/// An order of an administrator. Ours: a C++ tracker refuses it.
+/// An order of an administrator. C++ trackers refuse it.
 pub const ADMIN: u8 = 19;
-/// The storages of a user who has a group; unlike SADDRS it binds nobody to one. Ours: a C++ tracker
-/// refuses it.
+/// The storages of a user who has a group; unlike SADDRS it binds no user to a group. C++ trackers refuse it.
 pub const LOOKUP: u8 = 20;
 
 /// Most addresses in the reply to SADDRS and LOOKUP.
 pub const ADDRESSES_MAX: usize = 3;
-/// Longest body of a SADDRS reply that is read: a group and room for host names.
+/// Longest body of a SADDRS reply that is read, in bytes: a group and host names.
 pub const SADDRS_REPLY_MAX: usize = 4096;
 /// Longest body of a GROUPS reply that is read, in bytes: some 100,000 members.
 pub const GROUPS_REPLY_MAX: usize = 64 << 20;
@@ -50,34 +49,34 @@ const HOSTNAME_LEN: usize = 128 + 1;
 const BEAT_LEN: usize = GROUP_LEN + HOSTNAME_LEN;
 const JOIN_LEN: usize = VERSION_LEN + BEAT_LEN + 2 + 8 + 8;
 
-/// What a tracker is asked.
+/// A request to a tracker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrackerRequest {
     /// A storage becomes a member.
     Join(Join),
-    /// A member lives.
+    /// A member sends its sign of life.
     Beat(Member),
-    /// The storages of a user, who is bound to a group if that was not done before.
+    /// The storages of a user; a user without a group is bound to one.
     Saddrs(Saddrs),
-    /// The storages of a user, who is not found without a group.
+    /// The storages of a user; a user without a group is not found.
     Lookup(Saddrs),
-    /// Who is there.
+    /// The list of groups and members.
     Groups,
-    /// A member goes.
+    /// A member leaves.
     Leave(Member),
-    /// How a member is.
+    /// The report of a member.
     Report(Member, Box<Report>),
-    /// All about everybody.
+    /// The state of the cluster.
     Cluster,
-    /// Who will join.
+    /// The identity of a storage that will join.
     Hello(Box<Hello>),
-    /// A nonce is wanted.
+    /// Asks for a nonce.
     Challenge,
-    /// An order.
+    /// An order of an administrator.
     Admin(Box<Signed>),
 }
 
-/// What a storage tells of itself when it joins.
+/// The JOIN of a storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {
     /// Its version.
@@ -92,7 +91,7 @@ pub struct Join {
     pub join_time: i64,
 }
 
-/// How a member names itself: a host may have several, so this is not unique.
+/// The name of a member. A host may run several storages, so the name is not unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The group it belongs to.
@@ -101,14 +100,14 @@ pub struct Member {
     pub hostname: Hostname,
 }
 
-/// Whose storages are asked for.
+/// A request for the storages of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saddrs {
     /// The application.
     pub app: AppId,
     /// The user within it.
     pub user: UserId,
-    /// The file in question, if there is one. Routing does not look at it.
+    /// The file, which routing ignores.
     pub file: Option<FileId>,
 }
 
@@ -178,13 +177,13 @@ impl Request for TrackerRequest {
         (LOOKUP, "lookup"),
     ];
 
-    fn subject(&self) -> Subject<'_> {
+    fn access_fields(&self) -> AccessFields<'_> {
         let of = |command, member: &Member| {
-            Subject::thing(command, format!("{}/{}", member.group, member.hostname))
+            AccessFields::thing(command, format!("{}/{}", member.group, member.hostname))
         };
-        let none = |command| Subject {
+        let none = |command| AccessFields {
             file: None,
-            ..Subject::thing(command, "")
+            ..AccessFields::thing(command, "")
         };
         match self {
             TrackerRequest::Join(join) => of("join", &join.member),
@@ -193,11 +192,11 @@ impl Request for TrackerRequest {
             TrackerRequest::Report(member, _) => of("report", member),
             TrackerRequest::Groups => none("groups"),
             TrackerRequest::Cluster => none("cluster"),
-            TrackerRequest::Hello(hello) => Subject::thing("hello", hello.node.to_string()),
+            TrackerRequest::Hello(hello) => AccessFields::thing("hello", hello.node.to_string()),
             TrackerRequest::Challenge => none("challenge"),
-            TrackerRequest::Admin(signed) => Subject::thing("admin", signed.name()),
-            TrackerRequest::Saddrs(saddrs) => saddrs.subject("saddrs"),
-            TrackerRequest::Lookup(saddrs) => saddrs.subject("lookup"),
+            TrackerRequest::Admin(signed) => AccessFields::thing("admin", signed.name()),
+            TrackerRequest::Saddrs(saddrs) => saddrs.access_fields("saddrs"),
+            TrackerRequest::Lookup(saddrs) => saddrs.access_fields("lookup"),
         }
     }
 
@@ -279,8 +278,8 @@ impl Saddrs {
         encode_key(body, &self.app, &self.user, file);
     }
 
-    fn subject(&self, command: &'static str) -> Subject<'_> {
-        Subject {
+    fn access_fields(&self, command: &'static str) -> AccessFields<'_> {
+        AccessFields {
             command,
             app: Some(&self.app),
             user: Some(&self.user),
@@ -294,7 +293,7 @@ impl Saddrs {
 pub struct SaddrsReply {
     /// The group the user is bound to.
     pub group: GroupName,
-    /// Where to go, the first one first.
+    /// The addresses in the order to try them.
     pub addresses: Vec<Address>,
 }
 

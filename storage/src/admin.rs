@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use net::WorkerPool;
 use net::wire::Reply;
-use proto::admin::{FilePlace, StorageOrder, UserBarred, UserFile, encode_reply};
+use proto::admin::{FileLocation, StorageOrder, UserBarred, UserFile, encode_reply};
 use proto::report::Drain;
 use proto::{ErrorCode, Fault, FileKey, file_table};
 
@@ -90,7 +90,7 @@ pub(crate) fn check_uploads(globals: &Globals) -> Result<(), Fault> {
     }
 }
 
-fn find(globals: &Globals, key: &FileKey) -> Result<FilePlace, Fault> {
+fn find(globals: &Globals, key: &FileKey) -> Result<FileLocation, Fault> {
     let row = globals.files.find(key)?.ok_or_else(|| {
         let message = format!("no row of file {}", key.file);
         Fault::new(ErrorCode::NotFound, message)
@@ -99,7 +99,7 @@ fn find(globals: &Globals, key: &FileKey) -> Result<FilePlace, Fault> {
     let on_disk = globals
         .paths
         .find(&row.path, Visitor::Worker(WorkerPool::Slow));
-    Ok(FilePlace {
+    Ok(FileLocation {
         table: format!("t_file_{:02}", file_table(&key.user)),
         size: row.size,
         size_on_disk: on_disk.and_then(|place| file::size(&place)).ok(),

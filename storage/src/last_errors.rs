@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
-use proto::report::{LastError, REPORT_ERRORS_MAX};
+use proto::report::{REPORT_ERRORS_MAX, ReportedError};
 use proto::{ErrorCode, Fault};
 
 /// The last errors, each text once, the latest first.
 #[derive(Debug, Default)]
-pub(crate) struct LastErrors(Mutex<VecDeque<LastError>>);
+pub(crate) struct LastErrors(Mutex<VecDeque<ReportedError>>);
 
 impl LastErrors {
     /// Takes note of a fault that is this storage's own, not its client's.
@@ -24,14 +24,14 @@ impl LastErrors {
         // What comes again and again must not push out all else.
         errors.retain(|error| error.text != fault.message);
         errors.truncate(REPORT_ERRORS_MAX - 1);
-        errors.push_front(LastError {
+        errors.push_front(ReportedError {
             time,
             text: fault.message.clone(),
         });
     }
 
     /// What went wrong last, the latest first.
-    pub(crate) fn list(&self) -> Vec<LastError> {
+    pub(crate) fn list(&self) -> Vec<ReportedError> {
         self.0.lock().iter().cloned().collect()
     }
 }

@@ -1,19 +1,19 @@
-//! The orders of administrators.
+//! Executes the orders of administrators.
 
 use std::net::SocketAddr;
 
 use log::warn;
-use proto::admin::{TrackerOrder, UserPlace, encode_reply};
+use proto::admin::{TrackerOrder, UserGroup, encode_reply};
 use proto::{AppId, ErrorCode, Fault, GroupName, UserId};
 
 use crate::globals::Globals;
 use crate::routing::db_fault;
 
-/// Carries out an order, given by `by`; the reply's body.
+/// Executes an order from the address `by`. Returns the reply's body.
 ///
 /// # Errors
-/// Why it cannot be.
-pub(crate) fn obey(
+/// The database fails, or the order does not fit the groups, members or users that there are.
+pub(crate) fn execute(
     globals: &Globals,
     order: TrackerOrder,
     by: SocketAddr,
@@ -47,7 +47,7 @@ pub(crate) fn obey(
         }
         TrackerOrder::FindUser { app, user } => {
             let binding = globals.routes.find(&app, &user).map_err(db_fault)?;
-            Ok(encode_reply(&UserPlace {
+            Ok(encode_reply(&UserGroup {
                 group: binding.map(|binding| binding.group),
                 believed_secs: globals.bindings.ttl().as_secs(),
             }))
@@ -59,24 +59,24 @@ pub(crate) fn obey(
             to,
         } => {
             let moved = move_user(globals, by, (&app, &user), &from, &to);
-            // Whatever became of it: the database knows.
+            // The outcome may be unknown: the next request reads it from the database.
             globals.bindings.forget(&app, &user);
             moved.map(|()| Vec::new())
         }
     }
 }
 
-/// Refuses a group that nobody entered: a slip of the pen.
+/// Refuses a group that is not in the database, which catches typing errors.
 fn check_group(globals: &Globals, group: &GroupName, more: &str) -> Result<(), Fault> {
     globals.read_all_groups().map_err(db_fault)?;
-    if globals.known.lock().has(group) {
+    if globals.directory.lock().has(group) {
         return Ok(());
     }
     let message = format!("group {group} is not in the database{more}");
     Err(Fault::new(ErrorCode::NotFound, message))
 }
 
-/// Every tracker is told: the first one moves the user, the others find that done.
+/// Moves a user. Every tracker gets the order: the first one moves the user, the others find the user moved.
 fn move_user(
     globals: &Globals,
     by: SocketAddr,
@@ -97,7 +97,7 @@ fn move_user(
         }
         _ => {}
     }
-    check_taker(globals, to)?;
+    check_accepts_uploads(globals, to)?;
     match routes.rebind(app, user, from, to).map_err(db_fault)? {
         Some(group) if group == *to => {
             warn!("an administrator at {by} has {app}/{user} moved from {from} to {to}");
@@ -114,13 +114,13 @@ fn move_user(
     }
 }
 
-/// A group that could be given a new user.
-fn check_taker(globals: &Globals, group: &GroupName) -> Result<(), Fault> {
+/// Refuses a group that could not get a new user.
+fn check_accepts_uploads(globals: &Globals, group: &GroupName) -> Result<(), Fault> {
     if !globals.read_groups().map_err(db_fault)?.contains(group) {
         let message = format!("{group} is closed, or there is no such group");
         return Err(Fault::new(ErrorCode::NotFound, message));
     }
-    if !globals.groups.lock().with_takers().contains(group) {
+    if !globals.groups.lock().accepting_uploads().contains(group) {
         let message = format!("{group} has no active storage that takes uploads");
         return Err(Fault::new(ErrorCode::ReadOnly, message));
     }

@@ -1,6 +1,5 @@
-//! The groups of users asked for lately. Never loads itself; the service decides what goes in, and
-//! what a group found here is worth: one that is not fresh any more is still better than none when
-//! the database is away, and so it is kept.
+//! A cache of users' groups. The router fills it, and uses a stale group only while the database is away:
+//! therefore stale groups stay.
 
 use std::time::Duration;
 
@@ -10,20 +9,19 @@ use proto::{AppId, GroupName, UserId};
 
 use crate::config::CacheConfig;
 
-/// Locked exclusively while a user is forgotten.
-pub(crate) struct Bindings(RwLock<Bounded>);
+/// The cache. Only a reload and forgetting a user lock it exclusively.
+pub(crate) struct Bindings(RwLock<BoundedCache>);
 
-/// A cache as large as its configuration says.
-struct Bounded {
+struct BoundedCache {
     config: CacheConfig,
     cache: Cache<(AppId, UserId), Binding>,
-    /// How often a user was forgotten.
-    forgotten: u64,
+    /// Grows whenever a user is forgotten.
+    generation: u64,
 }
 
-/// When a group was read: what was forgotten since then must not be put back.
+/// The state of the cache before a group was read. A group is not cached when a user was forgotten since.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark(u64);
+pub(crate) struct Generation(u64);
 
 /// The group a user is bound to.
 #[derive(Clone)]
@@ -33,25 +31,24 @@ struct Binding {
     put_at: Duration,
 }
 
-/// What is known of a user's group.
+/// A user's group, and whether its time to live has passed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// The group.
+pub(crate) enum CachedGroup {
     Fresh(GroupName),
-    /// The group, unless it was changed meanwhile.
+    /// Another tracker may have changed it.
     Stale(GroupName),
 }
 
 impl Bindings {
     pub(crate) fn new(config: &CacheConfig) -> Bindings {
-        Bindings(RwLock::new(Bounded {
+        Bindings(RwLock::new(BoundedCache {
             config: config.clone(),
             cache: Cache::new(config.entries),
-            forgotten: 0,
+            generation: 0,
         }))
     }
 
-    /// Takes on another time for which groups are believed. A cache of another size begins empty.
+    /// Applies other settings. A cache of another size begins empty.
     pub(crate) fn reload(&self, config: &CacheConfig) {
         let mut bounded = self.0.write();
         if bounded.config.entries != config.entries {
@@ -60,49 +57,49 @@ impl Bindings {
         bounded.config = config.clone();
     }
 
-    /// How long a group is believed.
+    /// How long a group stays fresh.
     pub(crate) fn ttl(&self) -> Duration {
         self.0.read().config.ttl.duration()
     }
 
-    /// To be taken before the database is asked for a group.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark(self.0.read().forgotten)
+    /// To be taken before the group is read from the database.
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.0.read().generation)
     }
 
-    /// The user was moved: whoever read the group before that does not put it back.
+    /// Removes a user who was moved. Groups that were read before are not cached.
     pub(crate) fn forget(&self, app: &AppId, user: &UserId) {
         let mut bounded = self.0.write();
-        bounded.forgotten += 1;
+        bounded.generation += 1;
         bounded.cache.invalidate(&(app.clone(), user.clone()));
     }
 
-    pub(crate) fn get(&self, app: &AppId, user: &UserId, now: Duration) -> Option<Known> {
+    pub(crate) fn get(&self, app: &AppId, user: &UserId, now: Duration) -> Option<CachedGroup> {
         let bounded = self.0.read();
         let binding = bounded.cache.get(&(app.clone(), user.clone()))?;
         if now.saturating_sub(binding.put_at) < bounded.config.ttl.duration() {
-            Some(Known::Fresh(binding.group))
+            Some(CachedGroup::Fresh(binding.group))
         } else {
-            Some(Known::Stale(binding.group))
+            Some(CachedGroup::Stale(binding.group))
         }
     }
 
-    /// How many users there are, more or less.
+    /// The approximate number of users.
     pub(crate) fn len(&self) -> u64 {
         self.0.read().cache.entry_count()
     }
 
-    /// Remembers a group that was read after `mark`.
+    /// Caches a group that was read after `generation` was taken.
     pub(crate) fn put(
         &self,
         app: AppId,
         user: UserId,
         group: GroupName,
-        mark: Mark,
+        generation: Generation,
         now: Duration,
     ) {
         let bounded = self.0.read();
-        if bounded.forgotten == mark.0 {
+        if bounded.generation == generation.0 {
             let binding = Binding { group, put_at: now };
             bounded.cache.insert((app, user), binding);
         }
@@ -128,20 +125,20 @@ mod tests {
         assert_eq!(get(&user, 0), None);
         let put = |secs| {
             let now = Duration::from_secs(secs);
-            let mark = bindings.mark();
-            bindings.put(app.clone(), user.clone(), group.clone(), mark, now);
+            let generation = bindings.generation();
+            bindings.put(app.clone(), user.clone(), group.clone(), generation, now);
         };
         put(5);
-        assert_eq!(get(&user, 64), Some(Known::Fresh(group.clone())));
-        assert_eq!(get(&user, 65), Some(Known::Stale(group.clone())));
+        assert_eq!(get(&user, 64), Some(CachedGroup::Fresh(group.clone())));
+        assert_eq!(get(&user, 65), Some(CachedGroup::Stale(group.clone())));
         put(65);
-        assert_eq!(get(&user, 124), Some(Known::Fresh(group.clone())));
+        assert_eq!(get(&user, 124), Some(CachedGroup::Fresh(group.clone())));
         assert_eq!(get(&"Alice".parse().unwrap(), 65), None);
         bindings.reload(&CacheConfig {
             entries: 10,
             ttl: Period::from_secs(30),
         });
-        assert_eq!(get(&user, 124), Some(Known::Stale(group.clone())));
+        assert_eq!(get(&user, 124), Some(CachedGroup::Stale(group.clone())));
         bindings.reload(&CacheConfig {
             entries: 20,
             ttl: Period::from_secs(30),
@@ -154,18 +151,18 @@ mod tests {
         let bindings = Bindings::new(&CacheConfig::default());
         let app: AppId = "tnvideo".parse().unwrap();
         let user: UserId = "alice".parse().unwrap();
-        let put = |mark, group: &str| {
+        let put = |generation, group: &str| {
             let group = group.parse().unwrap();
-            bindings.put(app.clone(), user.clone(), group, mark, Duration::ZERO);
+            bindings.put(app.clone(), user.clone(), group, generation, Duration::ZERO);
         };
         let get = || bindings.get(&app, &user, Duration::ZERO);
-        let before = bindings.mark();
+        let before = bindings.generation();
         put(before, "g1");
         bindings.forget(&app, &user);
         assert_eq!(get(), None);
         put(before, "g1");
         assert_eq!(get(), None);
-        put(bindings.mark(), "g2");
-        assert_eq!(get(), Some(Known::Fresh("g2".parse().unwrap())));
+        put(bindings.generation(), "g2");
+        assert_eq!(get(), Some(CachedGroup::Fresh("g2".parse().unwrap())));
     }
 }

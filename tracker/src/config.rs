@@ -22,48 +22,47 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where storages and clients connect.
+    /// The address to listen on, for storages and clients.
     #[serde(deserialize_with = "net::listen::deserialize")]
     pub listen: SocketAddr,
-    /// The name it goes by.
+    /// The name in front of every error that is sent.
     pub hostname: Hostname,
-    /// The applications it serves.
+    /// The applications that are served.
     pub app_ids: Vec<AppId>,
-    /// Groups that new users are given to. They are entered in the database when missing there;
-    /// none is ever removed from it.
+    /// Groups for new users. Missing ones are added to the database; none is ever removed from it.
     pub groups: Vec<GroupName>,
-    /// Where the groups and the users' groups are.
+    /// The database of the groups and the users' groups.
     pub database: DatabaseUrl,
-    /// A member that was not heard of for so long is offline.
+    /// A member without a beat for this time is OFFLINE.
     pub check_interval: Period,
-    /// Most members of all groups together, offline ones among them.
+    /// Most members of all groups together, including OFFLINE ones.
     pub members_max: usize,
     /// Most members that joined from one address, or IPv6 network of 64 bits.
     pub members_per_address: usize,
-    /// Most users bound to a group within a minute, for all clients together.
+    /// Most users that are bound to a group within a minute, for all clients together.
     pub new_users_per_minute: u32,
     /// The same for the clients of one address.
     pub new_users_per_address: u32,
-    /// Whether it is tried to connect to members; those that cannot be are not offered to clients.
+    /// Connect to members, and send no clients to those that cannot be connected to.
     pub check_addresses: bool,
-    /// Addresses that may be tried whoever advertises them.
+    /// Networks whose addresses may be probed whoever advertises them.
     pub check_networks: Vec<Network>,
-    /// The file with the key of the administrators; absent: no order is taken.
+    /// The file with the key of the administrators. Without it no order is executed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
-    /// Who is listened to: storages only.
+    /// Networks from which storages may send requests.
     pub allow_hosts: Vec<Network>,
-    /// Groups remembered of users asked for.
+    /// The cache of users' groups.
     pub cache: CacheConfig,
-    /// How the servers of a MySQL database are connected to.
+    /// Connections to a MySQL database.
     pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
-    /// What monitoring reads.
+    /// The status port.
     pub status: StatusConfig<21001>,
-    /// Where log lines go.
+    /// The logs.
     pub log: LogConfig,
-    /// Whom the process belongs to.
+    /// The process: user, pid file, limits.
     pub process: ProcessConfig,
 }
 
@@ -71,9 +70,9 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheConfig {
-    /// Most users kept.
+    /// Most users in the cache.
     pub entries: u64,
-    /// How long a user's group is believed before the database is asked again.
+    /// How long a user's group stays fresh before it is read again.
     pub ttl: Period,
 }
 
@@ -113,14 +112,14 @@ impl Default for Config {
     }
 }
 
-/// Ends the refusal of new users by a database that is not the one that the storages know.
+/// Gives the database the cluster id that the storages know, so that new users are served again.
 const ADOPT_CLUSTER: JobFlag = JobFlag {
     name: "adopt-cluster",
     help: "Have the database taken as it is though the storages know another one, and exit",
 };
 
 impl Config {
-    /// How many members there may be.
+    /// The limits on members.
     pub(crate) fn member_limits(&self) -> crate::groups::Limits {
         crate::groups::Limits {
             members_max: self.members_max,
@@ -129,7 +128,7 @@ impl Config {
         }
     }
 
-    /// How many users may be new.
+    /// The limits on new users.
     pub(crate) fn new_user_limits(&self) -> Limits {
         Limits {
             per_peer: self.new_users_per_address,
@@ -186,11 +185,15 @@ impl DaemonConfig for Config {
         vec![
             Job {
                 flag: INIT_DATABASE,
-                work: |config, out| job_done(crate::db::init(config)?, out),
+                work: |config, out| {
+                    job_done(crate::db::init(&config.database, &config.mysql)?, out)
+                },
             },
             Job {
                 flag: ADOPT_CLUSTER,
-                work: |config, out| job_done(crate::db::adopt(config)?, out),
+                work: |config, out| {
+                    job_done(crate::db::adopt(&config.database, &config.mysql)?, out)
+                },
             },
         ]
     }

@@ -1,4 +1,4 @@
-//! What all parts of a running tracker share, built once.
+//! What the threads of a running tracker share.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,159 +15,158 @@ use proto::{AppId, ClusterId, GroupName};
 
 use crate::cache::Bindings;
 use crate::config::Config;
+use crate::database_limit::DatabaseLimit;
 use crate::db::{self, Routes};
-use crate::gate::Gate;
-use crate::groups::{Groups, Now, Rival};
-use crate::lines::{Line, Lines};
+use crate::groups::{Groups, Now, OtherCluster};
+use crate::log_lines::{LogLine, LogLines};
 use crate::metrics::TrackerMetrics;
-use crate::refusals::Refusals;
+use crate::rejected_joins::RejectedJoins;
 
 pub(crate) struct Globals {
     pub(crate) config: Config,
-    /// The applications that are served; a reload changes them.
+    /// The applications that are served.
     pub(crate) app_ids: RwLock<Vec<AppId>>,
-    /// The members. Locked for an instant only: never while waiting or formatting.
+    /// The members. The lock is never held while waiting or formatting.
     pub(crate) groups: Mutex<Groups>,
-    /// What the database said when it was last asked, for warnings and monitors.
-    pub(crate) known: Mutex<Known>,
-    /// Groups that a reload brought, until they are in the database.
+    /// The groups as they were read from the database, for warnings and monitors.
+    pub(crate) directory: Mutex<GroupDirectory>,
+    /// Groups of a reload that are not in the database yet.
     wanted: Mutex<Vec<GroupName>>,
-    /// Storages that may not join.
-    pub(crate) refusals: Mutex<Refusals>,
-    /// In front of the orders of administrators.
+    /// Storages whose joins were rejected.
+    pub(crate) rejected_joins: Mutex<RejectedJoins>,
+    /// Verifies the orders of administrators.
     pub(crate) guard: OrderVerifier,
     pub(crate) allowed: AllowedHosts,
     pub(crate) routes: Box<dyn Routes>,
-    /// In front of the database.
-    pub(crate) gate: Gate,
+    /// Limits the requests that wait for the database.
+    pub(crate) database_limit: DatabaseLimit,
     pub(crate) bindings: Bindings,
-    /// How many users may be bound, by the address of the client.
+    /// Limits on new users by client address.
     pub(crate) new_users: Quota,
     pub(crate) metrics: TrackerMetrics,
-    pub(crate) lines: Lines,
+    pub(crate) log_lines: LogLines,
     started: Instant,
-    /// The same for people, seconds since the epoch.
+    /// Time of the start, seconds since the epoch.
     pub(crate) up_since: i64,
 }
 
-/// What the database said when it was last asked.
+/// The groups as they were read from the database.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Known {
-    /// The groups that new users are given to.
+pub(crate) struct GroupDirectory {
+    /// Open groups: they get new users.
     pub(crate) groups: BTreeSet<GroupName>,
-    /// Those that are closed: they have users, and get no more.
+    /// Closed groups: they keep their users and get no more.
     pub(crate) closed: BTreeSet<GroupName>,
-    /// Why it did not say; then the groups are older.
+    /// Why the latest read failed; then the groups are older.
     pub(crate) error: Option<String>,
-    /// Which cluster it belongs to.
     pub(crate) cluster: ClusterName,
 }
 
-/// Which cluster the database belongs to.
+/// The cluster that the database belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum ClusterName {
-    /// It did not say yet.
+    /// Not read yet.
     #[default]
     Unread,
-    /// To the one that the storages remember: an administrator said so.
+    /// The one that the storages remember, by order of an administrator.
     Storages,
     Is(ClusterId),
 }
 
-impl Known {
-    /// Whether a group is in the database, open or closed.
+impl GroupDirectory {
+    /// True when the group is in the database, open or closed.
     pub(crate) fn has(&self, group: &GroupName) -> bool {
         self.groups.contains(group) || self.closed.contains(group)
     }
 }
 
 impl Globals {
-    /// Opens the database and enters the groups of the configuration.
+    /// Opens the database and adds the groups of the configuration.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
-        let routes = db::open(&config).context("cannot open the database")?;
+        let routes =
+            db::open(&config.database, &config.mysql).context("cannot open the database")?;
         let entered = routes.add_groups(&config.groups);
-        let known = match entered.and_then(|()| routes.groups()) {
-            // They are entered when it is there.
+        let open = match entered.and_then(|()| routes.groups()) {
+            // They are added when the database answers.
             Err(e) if e.is_awaited() => config.groups.clone(),
-            known => known.context("cannot enter the groups in the database")?,
+            open => open.context("cannot enter the groups in the database")?,
         };
-        Ok(Arc::new(Globals::new(config, routes, known)))
+        Ok(Arc::new(Globals::new(config, routes, open)))
     }
 
-    /// Puts the parts together; `known` are the groups of the database.
-    pub(crate) fn new(config: Config, routes: Box<dyn Routes>, known: Vec<GroupName>) -> Globals {
+    /// Builds the shared parts; `open` are the open groups of the database.
+    pub(crate) fn new(config: Config, routes: Box<dyn Routes>, open: Vec<GroupName>) -> Globals {
         let groups = Groups::new(config.member_limits());
         Globals {
             app_ids: RwLock::new(config.app_ids.clone()),
             groups: Mutex::new(groups),
-            known: Mutex::new(Known {
-                groups: known.into_iter().collect(),
-                ..Known::default()
+            directory: Mutex::new(GroupDirectory {
+                groups: open.into_iter().collect(),
+                ..GroupDirectory::default()
             }),
             wanted: Mutex::default(),
-            refusals: Mutex::default(),
+            rejected_joins: Mutex::default(),
             guard: OrderVerifier::new(config.admin_key_file.clone()),
             allowed: AllowedHosts::new(config.allow_hosts.clone()),
             routes,
-            gate: Gate::new(config.server.workers / 2),
+            database_limit: DatabaseLimit::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
             new_users: Quota::new(config.new_user_limits()),
             metrics: TrackerMetrics::default(),
-            lines: Lines::default(),
+            log_lines: LogLines::default(),
             started: Instant::now(),
             up_since: chrono::Utc::now().timestamp(),
             config,
         }
     }
 
-    /// The groups that new users are given to, from the database; those that are to be entered are
-    /// before.
+    /// Reads the open groups, after adding those of a reload.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The database does not answer.
     pub(crate) fn read_groups(&self) -> Result<Vec<GroupName>, DbError> {
         let groups = self.enter_wanted().and_then(|()| self.routes.groups());
-        if groups.is_ok() && self.known.lock().cluster == ClusterName::Unread {
+        if groups.is_ok() && self.directory.lock().cluster == ClusterName::Unread {
             self.read_cluster();
         }
-        let mut known = self.known.lock();
+        let mut directory = self.directory.lock();
         match &groups {
             Ok(groups) => {
-                known.groups = groups.iter().cloned().collect();
-                known.error = None;
+                directory.groups = groups.iter().cloned().collect();
+                directory.error = None;
             }
-            Err(e) => known.error = Some(e.to_string()),
+            Err(e) => directory.error = Some(e.to_string()),
         }
         groups
     }
 
-    /// The same, and the groups that are closed; then all there are is known.
+    /// Reads the open and the closed groups.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The database does not answer.
     pub(crate) fn read_all_groups(&self) -> Result<(), DbError> {
         self.read_groups()?;
         let closed = self.routes.closed_groups()?;
-        let mut known = self.known.lock();
-        known.closed = closed.into_iter().collect();
-        let all = known.groups.union(&known.closed).cloned().collect();
-        drop(known);
+        let mut directory = self.directory.lock();
+        directory.closed = closed.into_iter().collect();
+        let all = directory.groups.union(&directory.closed).cloned().collect();
+        drop(directory);
         self.groups.lock().register(all);
         self.read_cluster();
         Ok(())
     }
 
-    /// Reads which cluster the database belongs to, and gives it the id of the storages if that is
-    /// wanted. Without an answer what was read before holds.
+    /// Reads the id of the cluster, and gives the database the id of the storages after an order to adopt
+    /// it. A failed read keeps the previous id.
     fn read_cluster(&self) {
         let read = self.routes.cluster().and_then(|cluster| match cluster {
             Some(cluster) => Ok(ClusterName::Is(cluster)),
             None => self.adopt_cluster(),
         });
         match read {
-            Ok(cluster) => self.known.lock().cluster = cluster,
+            Ok(cluster) => self.directory.lock().cluster = cluster,
             Err(e) => {
-                if let Some(more) = self.lines.due(Line::NoCluster) {
+                if let Some(more) = self.log_lines.due(LogLine::NoCluster) {
                     let e = anyhow::Error::from(e);
                     debug!("which cluster the database belongs to is not known: {e:#}{more}");
                 }
@@ -176,38 +175,38 @@ impl Globals {
     }
 
     fn adopt_cluster(&self) -> Result<ClusterName, DbError> {
-        let remembered = self.groups.lock().rival(None);
-        let Some(Rival { cluster, .. }) = remembered else {
+        let remembered = self.groups.lock().other_cluster(None);
+        let Some(OtherCluster { cluster, .. }) = remembered else {
             return Ok(ClusterName::Storages);
         };
         self.routes.name_cluster(&cluster)?;
         info!("the database belongs to cluster {cluster} from now on");
-        // Another tracker may have been faster.
+        // Another tracker may have set it before.
         let named = self.routes.cluster()?;
         Ok(named.map_or(ClusterName::Storages, ClusterName::Is))
     }
 
-    /// Why the database is not the one that the storages know, if that is so: then whoever is bound
-    /// in it may have files in another group.
+    /// Why the database is not the one that the storages know. Users of such a database may have files in
+    /// another group.
     pub(crate) fn foreign_database(&self) -> Option<String> {
         let own = self.own_cluster()?;
-        let rival = self.groups.lock().rival(Some(&own))?;
+        let other_cluster = self.groups.lock().other_cluster(Some(&own))?;
         Some(format!(
             "the database is not the one that the storages know: {} of them belong to cluster {}, \
              {} to the database's {own}",
-            rival.members, rival.cluster, rival.loyal
+            other_cluster.members, other_cluster.cluster, other_cluster.own_members
         ))
     }
 
-    /// The cluster a storage is told that knows none: none while it may be the wrong one.
+    /// The cluster id for a storage that has none. None while the database may be the wrong one.
     pub(crate) fn cluster_for_new(&self) -> Option<ClusterId> {
         let own = self.own_cluster()?;
-        let rival = self.groups.lock().rival(Some(&own));
-        rival.is_none().then_some(own)
+        let other_cluster = self.groups.lock().other_cluster(Some(&own));
+        other_cluster.is_none().then_some(own)
     }
 
     fn own_cluster(&self) -> Option<ClusterId> {
-        match &self.known.lock().cluster {
+        match &self.directory.lock().cluster {
             ClusterName::Is(own) => Some(own.clone()),
             ClusterName::Unread | ClusterName::Storages => None,
         }
@@ -222,8 +221,8 @@ impl Globals {
         Ok(())
     }
 
-    /// Serves other applications, and takes on other limits. New users are given to more groups as
-    /// soon as the database has them, which nothing here waits for.
+    /// Applies the settings that need no restart. New groups get users as soon as they are in the database,
+    /// which this does not wait for.
     pub(crate) fn reload(&self, config: &Config) {
         self.wanted.lock().clone_from(&config.groups);
         self.app_ids.write().clone_from(&config.app_ids);
@@ -234,7 +233,7 @@ impl Globals {
         self.new_users.reload(config.new_user_limits());
     }
 
-    /// The time, as the pure parts want it.
+    /// The current time on both clocks.
     pub(crate) fn now(&self) -> Now {
         Now {
             elapsed: self.started.elapsed(),

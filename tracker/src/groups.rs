@@ -1,18 +1,19 @@
-//! The members of the groups and their states. Pure: time and chance come in as arguments.
+//! The members of the groups and their states. Pure: time and randomness are arguments.
 //!
-//! A member is a group, an address and a port. Joining makes it ONLINE, a beat ACTIVE, silence
-//! OFFLINE; leaving removes it. Clients are sent to ACTIVE members only. When there are too many,
-//! a member that never beat makes room for a new one, or else the one OFFLINE for longest.
+//! A group, an address and a port identify a member. A join makes it ONLINE, a beat ACTIVE, silence OFFLINE;
+//! a leave removes it. Clients are sent to ACTIVE members only. At the limit a new member replaces one that
+//! never beat, or else the one that has been OFFLINE for longest.
 
-mod allegiance;
+mod clusters;
+mod conflicts;
 mod connections;
+mod eviction;
 mod group;
 mod member;
-mod nodes;
+mod member_address;
 mod offers;
-mod place;
-mod reach;
-mod room;
+mod probe_queue;
+mod reachability;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -23,59 +24,58 @@ use net::peer_host::one_host;
 use proto::tracker::Join;
 use proto::{ClusterId, ErrorCode, Fault, GroupName, NodeId};
 
-pub(crate) use allegiance::Rival;
-pub(crate) use connections::Ticket;
+pub(crate) use clusters::OtherCluster;
+pub(crate) use connections::MemberHandle;
 use group::Group;
 pub(crate) use member::{Member, State};
-pub(crate) use place::Place;
-pub(crate) use reach::Reach;
+pub(crate) use member_address::MemberAddress;
+use probe_queue::ProbeQueue;
+pub(crate) use reachability::Reachability;
 
-use crate::tries::Tries;
-
-/// The time: one clock that no administrator turns, for silence, and one for people.
+/// The time on two clocks: a monotonic one for silence, and that of the calendar.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
-    /// Since the tracker started.
+    /// Time since the tracker started.
     pub(crate) elapsed: Duration,
     /// Seconds since the epoch.
     pub(crate) epoch: i64,
 }
 
-/// A join that was taken.
+/// A join that succeeded.
 #[derive(Debug)]
 pub(crate) struct Joined {
-    pub(crate) ticket: Ticket,
-    /// Whether the member was not known before.
+    pub(crate) handle: MemberHandle,
+    /// True for a member that was not known before.
     pub(crate) is_new: bool,
-    /// The OFFLINE member that made room for it.
+    /// The member that was evicted for it.
     pub(crate) forgotten: Option<Member>,
-    /// The same storage as it was at another address.
+    /// The same storage at its previous address.
     pub(crate) replaced: Option<Member>,
 }
 
-/// How many members a group has.
+/// Numbers of members of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    /// Whatever their state.
+pub(crate) struct MemberCounts {
+    /// In any state.
     pub(crate) members: usize,
     pub(crate) active: usize,
     pub(crate) offline: usize,
-    /// Clients are sent to these of the ACTIVE ones.
+    /// ACTIVE members that clients are sent to.
     pub(crate) offered: usize,
-    /// These of the ACTIVE ones cannot be connected to.
+    /// ACTIVE members that cannot be connected to.
     pub(crate) unreachable: usize,
-    /// These of the ACTIVE ones are taken out of service, as far as for uploads or wholly.
+    /// ACTIVE members that are drained of uploads or of all requests.
     pub(crate) drained: usize,
 }
 
-/// How many members there may be, and when one counts as silent.
+/// Limits on members.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Most members of all groups together.
     pub(crate) members_max: usize,
     /// Most members that joined from one address.
     pub(crate) per_address: usize,
-    /// A member that was not heard of for so long is OFFLINE.
+    /// A member without a beat for this time is OFFLINE.
     pub(crate) check_interval: Duration,
 }
 
@@ -84,22 +84,20 @@ pub(crate) struct Limits {
 pub(crate) struct Groups {
     limits: Limits,
     groups: BTreeMap<GroupName, Group>,
-    /// The groups of the database, open or closed; absent until it was read.
+    /// The groups of the database, open or closed; None before the first read.
     registered: Option<BTreeSet<GroupName>>,
-    /// The groups of the members that never beat, by number: the earliest join comes first.
-    unproven: BTreeMap<u64, GroupName>,
-    /// The members by the address that joined, each with its group: an IPv6 address stands for its
-    /// network.
+    /// The members that never beat, by number: the earliest join comes first.
+    never_beat: BTreeMap<u64, GroupName>,
+    /// The members by the address of the connection that joined; IPv6 addresses by their network.
     by_peer: HashMap<IpAddr, BTreeMap<u64, GroupName>>,
-    /// The groups of the OFFLINE members, by when a member was last heard of and its number: who has
-    /// been silent for longest comes first.
+    /// The OFFLINE members by the time of the latest beat and by number: the longest silence comes first.
     offline: BTreeMap<(Duration, u64), GroupName>,
-    /// How many members remember each cluster.
+    /// Number of members that remember each cluster.
     clusters: BTreeMap<ClusterId, usize>,
-    /// Where the members are that told who they are.
+    /// The members that have a node id.
     by_node: BTreeMap<NodeId, (GroupName, u64)>,
-    /// The members that live, unless their addresses are being tried.
-    tries: Tries,
+    /// The members to connect to; those whose connection is being tried are not in it.
+    probe_queue: ProbeQueue,
     n_members: usize,
     n_joins: u64,
 }
@@ -110,18 +108,18 @@ impl Groups {
             limits,
             groups: BTreeMap::new(),
             registered: None,
-            unproven: BTreeMap::new(),
+            never_beat: BTreeMap::new(),
             by_peer: HashMap::new(),
             clusters: BTreeMap::new(),
             offline: BTreeMap::new(),
             by_node: BTreeMap::new(),
-            tries: Tries::default(),
+            probe_queue: ProbeQueue::default(),
             n_members: 0,
             n_joins: 0,
         }
     }
 
-    /// Takes on other limits. More members than there may be now stay until newer ones come.
+    /// Applies other limits. Members above them stay until new ones join.
     pub(crate) fn limit(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -131,82 +129,87 @@ impl Groups {
         self.limits.members_max
     }
 
-    /// Takes note of the groups of the database, open and closed.
+    /// Sets the groups of the database, open and closed.
     pub(crate) fn register(&mut self, groups: BTreeSet<GroupName>) {
         self.registered = Some(groups);
     }
 
-    /// A storage joins at an address; one that is known keeps its place, and one that was at
-    /// another address leaves that.
+    /// Adds the storage that joins at an address, or renews its member. Its member at another address is
+    /// removed.
     ///
     /// # Errors
-    /// Busy, when there are too many members already and none of them can make room. Exists, when
-    /// another member that lives has its node id, or its address.
-    pub(crate) fn join(&mut self, place: Place, join: Join, now: Now) -> Result<Joined, Fault> {
+    /// Busy at a limit when no member can be evicted. Exists when another live member has the node id or the
+    /// address.
+    pub(crate) fn join(
+        &mut self,
+        address: MemberAddress,
+        join: Join,
+        now: Now,
+    ) -> Result<Joined, Fault> {
         let name = join.member.group.clone();
-        let replaced = self.make_way(&place, &join)?;
+        let replaced = self.resolve_conflicts(&address, &join)?;
         let known = self
             .groups
             .get(&name)
-            .and_then(|group| group.at(place.addr));
+            .and_then(|group| group.at(address.addr));
         let is_new = known.is_none();
         let forgotten = if is_new {
-            self.make_room(place.peer, &name)?
+            self.evict_for(address.peer, &name)?
         } else {
             None
         };
         self.n_joins += 1;
-        let ticket = Ticket {
+        let handle = MemberHandle {
             group: name,
             number: known.unwrap_or(self.n_joins),
             join_number: self.n_joins,
         };
-        self.enter(&ticket, place, join, now);
+        self.enter(&handle, address, join, now);
         Ok(Joined {
-            ticket,
+            handle,
             is_new,
             forgotten,
             replaced,
         })
     }
 
-    /// Enters a member that joined, in the place of what was known of it.
-    fn enter(&mut self, ticket: &Ticket, place: Place, join: Join, now: Now) {
-        let (name, number) = (&ticket.group, ticket.number);
+    /// Puts a member that joined, and replaces its previous state.
+    fn enter(&mut self, handle: &MemberHandle, address: MemberAddress, join: Join, now: Now) {
+        let (name, number) = (&handle.group, handle.number);
         let before = self.remove(name, number);
         let has_beaten = before.is_some_and(|before| before.has_beaten);
         let member = Member {
             join: Arc::new(join),
-            addr: place.addr,
-            peer: place.peer,
+            addr: address.addr,
+            peer: address.peer,
             state: State::Online,
             has_beaten,
             beat_time: now.epoch,
             report: None,
             clock_skew: 0,
-            node: place.node.clone(),
-            remembers: place.remembers,
+            node: address.node.clone(),
+            remembers: address.remembers,
             cluster: None,
-            note: place.note,
-            reach: Reach::at_first(place.is_tried),
+            note: address.note,
+            reachability: Reachability::initial(address.is_probed),
             heard: now.elapsed,
-            join_number: ticket.join_number,
+            join_number: handle.join_number,
         };
-        if let Some(node) = place.node {
+        if let Some(node) = address.node {
             self.by_node.insert(node, (name.clone(), number));
         }
         if !has_beaten {
-            self.unproven.insert(number, name.clone());
+            self.never_beat.insert(number, name.clone());
         }
-        let of_peer = self.by_peer.entry(one_host(place.peer)).or_default();
+        let of_peer = self.by_peer.entry(one_host(address.peer)).or_default();
         of_peer.insert(number, name.clone());
-        if place.is_tried {
-            self.tries.set(number, name, now.elapsed);
+        if address.is_probed {
+            self.probe_queue.set(number, name, now.elapsed);
         }
         self.n_members += 1;
         let group = self.groups.entry(name.clone()).or_default();
         group.put(number, member);
-        self.note_cluster(ticket, place.cluster);
+        self.note_cluster(handle, address.cluster);
     }
 
     fn remove(&mut self, name: &GroupName, number: u64) -> Option<Member> {
@@ -216,9 +219,9 @@ impl Groups {
             self.groups.remove(name);
         }
         self.n_members -= 1;
-        self.tries.forget(number);
+        self.probe_queue.forget(number);
         self.offline.remove(&(removed.heard, number));
-        self.unproven.remove(&number);
+        self.never_beat.remove(&number);
         self.count_cluster(removed.cluster.as_ref(), None);
         let peer = one_host(removed.peer);
         if let Some(of_peer) = self.by_peer.get_mut(&peer) {
@@ -235,10 +238,11 @@ impl Groups {
         Some(removed)
     }
 
-    /// Strikes members off that an administrator names by address, node id or what stands for it. Tells who they were.
+    /// Removes the members that an administrator names by address, node id or digest of the node id, and
+    /// returns them.
     ///
     /// # Errors
-    /// One lives: it would be back at its next beat. Or there is none.
+    /// A member is not OFFLINE: it would be back at its next beat. Or there is none.
     pub(crate) fn forget(&mut self, storage: &str) -> Result<Vec<Member>, Fault> {
         let named = |member: &Member| {
             let is_node =
@@ -266,7 +270,7 @@ impl Groups {
         Ok(forgotten)
     }
 
-    /// Finds out who has been silent for too long; tells who is OFFLINE since just now.
+    /// Makes silent members OFFLINE and returns those.
     pub(crate) fn check(&mut self, now: Now) -> Vec<Member> {
         let Some(since) = now.elapsed.checked_sub(self.limits.check_interval) else {
             return Vec::new();
@@ -275,20 +279,20 @@ impl Groups {
         for (name, group) in &mut self.groups {
             for (number, member) in group.check(since) {
                 self.offline.insert((member.heard, number), name.clone());
-                self.tries.forget(number);
+                self.probe_queue.forget(number);
                 lost.push(member);
             }
         }
         lost
     }
 
-    /// How many members there are, whatever their state.
+    /// Number of members in any state.
     pub(crate) fn len(&self) -> usize {
         self.n_members
     }
 
-    /// How many there are in each group.
-    pub(crate) fn counts(&self) -> BTreeMap<GroupName, Count> {
+    /// Numbers of members by group.
+    pub(crate) fn counts(&self) -> BTreeMap<GroupName, MemberCounts> {
         let groups = self.groups.iter();
         let counts = groups.map(|(name, group)| (name.clone(), group.count()));
         let mut counts: BTreeMap<_, _> = counts.collect();
@@ -300,7 +304,7 @@ impl Groups {
         counts
     }
 
-    /// Everybody as of now: groups by name, members in order of joining.
+    /// Copies all members: groups by name, members in order of joining.
     pub(crate) fn snapshot(&self) -> Vec<(GroupName, Vec<Member>)> {
         let members = |group: &Group| group.members.values().cloned().collect();
         let groups = self.groups.iter();

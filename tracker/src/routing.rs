@@ -1,4 +1,4 @@
-//! Which group a user has, and which storages of it a client is sent to.
+//! Answers SADDRS and LOOKUP: finds the group of a user and the storages to send a client to.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,36 +11,35 @@ use proto::tracker::{Saddrs, SaddrsReply};
 use proto::{Address, AppId, ErrorCode, Fault, GroupName, UserId};
 use rand::seq::IndexedRandom;
 
-use crate::cache::Known;
+use crate::cache::CachedGroup;
 use crate::db::Binding;
 use crate::globals::Globals;
 
-/// What a client wants to do with the storages it asks for.
+/// Why a client asks for storages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Upload: a user without a group is bound to one.
+    /// A user without a group is bound to one.
     Upload,
-    /// Anything else: nothing is written.
-    Look,
+    /// Nothing is written.
+    Lookup,
 }
 
-/// Answers SADDRS and LOOKUP.
 pub(crate) struct Router {
     globals: Arc<Globals>,
-    log: LogThrottle<Kind>,
+    log: LogThrottle<LogKind>,
 }
 
-/// What the log tells about.
+/// The kinds of log lines.
 #[derive(PartialEq)]
-enum Kind {
+enum LogKind {
     Away,
     NotEntered,
 }
 
-/// What is known of a user's group, and from where.
+/// A user's group and its source.
 struct Found {
     group: GroupName,
-    /// Whether the database said so just now: nothing else makes a remembered group fresh.
+    /// True when the group was read from the database just now: only then it goes into the cache.
     was_read: bool,
 }
 
@@ -52,12 +51,12 @@ impl Router {
         }
     }
 
-    /// The user's group and up to three of its storages. Only what led somewhere is remembered.
+    /// The user's group and up to three of its storages. A group without an active storage is not cached.
     ///
     /// # Errors
-    /// Bad request for an unknown application; not found for a user without a group who is only
-    /// looked for; busy when too many users are new; unavailable when the database does not answer
-    /// or no storage of the group is active.
+    /// Bad request for an unknown application; not found when a lookup names a user without a group; busy
+    /// when too many users are new; unavailable when the database does not answer or no storage of the
+    /// group is active.
     pub(crate) fn route(
         &self,
         Saddrs { app, user, .. }: Saddrs,
@@ -70,71 +69,72 @@ impl Router {
             return Err(Fault::new(ErrorCode::BadRequest, message));
         }
         let now = globals.now().elapsed;
-        let mark = globals.bindings.mark();
-        let known = globals.bindings.get(&app, &user, now);
-        let is_hit = matches!(known, Some(Known::Fresh(_)));
+        let generation = globals.bindings.generation();
+        let cached = globals.bindings.get(&app, &user, now);
+        let is_hit = matches!(cached, Some(CachedGroup::Fresh(_)));
         globals.metrics.bindings.count(is_hit);
-        let question = Question {
+        let query = UserQuery {
             app: &app,
             user: &user,
             client,
             purpose,
         };
-        let Found { group, was_read } = match known {
-            Some(Known::Fresh(group)) => Found {
+        let Found { group, was_read } = match cached {
+            Some(CachedGroup::Fresh(group)) => Found {
                 group,
                 was_read: false,
             },
-            Some(Known::Stale(group)) => self.read(question, Some(group))?,
-            None => self.read(question, None)?,
+            Some(CachedGroup::Stale(group)) => self.read(query, Some(group))?,
+            None => self.read(query, None)?,
         };
-        let addresses = self.storages(&group, question)?;
+        let addresses = self.storages(&group, query)?;
         if was_read {
-            globals.bindings.put(app, user, group.clone(), mark, now);
+            globals
+                .bindings
+                .put(app, user, group.clone(), generation, now);
         }
         Ok(SaddrsReply { group, addresses })
     }
 
-    fn storages(&self, group: &GroupName, question: Question<'_>) -> Result<Vec<Address>, Fault> {
+    fn storages(&self, group: &GroupName, query: UserQuery<'_>) -> Result<Vec<Address>, Fault> {
         let chance = rand::random::<u64>() as usize;
         let groups = self.globals.groups.lock();
-        let active = groups.active(group, chance, question.client);
+        let active = groups.active(group, chance, query.client);
         if !active.is_empty() {
             return Ok(active.into_iter().map(Address::from).collect());
         }
-        let why = groups.why_none(group);
+        let why = groups.no_offer_reason(group);
         drop(groups);
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let Question { app, user, .. } = question;
+        let UserQuery { app, user, .. } = query;
         let message = format!("no active storage in group {group} of {app}/{user}{why}");
         Err(unavailable(message))
     }
 
-    /// Asks the database for the user's group, and binds the user if that is wanted. `stale` is what
-    /// was known: it serves while the database cannot be asked, and does not become fresh by that.
-    fn read(&self, question: Question<'_>, stale: Option<GroupName>) -> Result<Found, Fault> {
+    /// Reads the user's group from the database, and binds a new user who uploads. While the database does
+    /// not answer, the `stale` group is used and stays stale.
+    fn read(&self, query: UserQuery<'_>, stale: Option<GroupName>) -> Result<Found, Fault> {
         let unread = |group| Found {
             group,
             was_read: false,
         };
-        let Some(_pass) = self.globals.gate.enter() else {
+        let Some(_permit) = self.globals.database_limit.acquire() else {
             let stale = stale.map(unread);
             return stale.ok_or_else(|| unavailable("the database does not keep up"));
         };
-        let Question { app, user, .. } = question;
+        let UserQuery { app, user, .. } = query;
         match (self.globals.routes.find(app, user), stale) {
-            (Ok(Some(binding)), _) => Ok(self.follow(question, binding)),
-            (Ok(None), _) if question.purpose == Purpose::Look => {
-                // The right database may know better.
-                self.check_database(question)?;
-                Err(no_group(question))
+            (Ok(Some(binding)), _) => Ok(self.follow(query, binding)),
+            (Ok(None), _) if query.purpose == Purpose::Lookup => {
+                self.check_database(query)?;
+                Err(no_group(query))
             }
-            (Ok(None), _) => self.choose(question).map(|group| Found {
+            (Ok(None), _) => self.choose(query).map(|group| Found {
                 group,
                 was_read: true,
             }),
             (Err(e), Some(group)) => {
-                if let Some(more) = self.log.due(Kind::Away) {
+                if let Some(more) = self.log.due(LogKind::Away) {
                     let error = anyhow::Error::from(e);
                     warn!("{app}/{user} is sent to {group} as before: {error:#}{more}");
                 }
@@ -144,19 +144,19 @@ impl Router {
         }
     }
 
-    /// Goes by what the database says. A user who uploads gets a row where there is none of exactly
-    /// this user: without one the user would move along with another of a similar name.
-    fn follow(&self, question: Question<'_>, binding: Binding) -> Found {
-        let Question { app, user, .. } = question;
+    /// The group of a binding. A user who uploads and has no row of exactly this name gets one: otherwise
+    /// the user would move along with another user of a similar name.
+    fn follow(&self, query: UserQuery<'_>, binding: Binding) -> Found {
+        let UserQuery { app, user, .. } = query;
         let Binding { group, is_own } = binding;
-        if is_own || question.purpose == Purpose::Look {
+        if is_own || query.purpose == Purpose::Lookup {
             return Found {
                 group,
                 was_read: is_own,
             };
         }
-        let entered = self.bind(question, &group).inspect_err(|fault| {
-            if let Some(more) = self.log.due(Kind::NotEntered) {
+        let entered = self.bind(query, &group).inspect_err(|fault| {
+            if let Some(more) = self.log.due(LogKind::NotEntered) {
                 warn!("no row is made for {app}/{user}, who is in {group}: {fault}{more}");
             }
         });
@@ -167,20 +167,24 @@ impl Router {
         }
     }
 
-    /// Binds a new user to one of the groups that can take files now.
-    fn choose(&self, question: Question<'_>) -> Result<GroupName, Fault> {
+    /// Binds a new user to a random group that accepts uploads now.
+    fn choose(&self, query: UserQuery<'_>) -> Result<GroupName, Fault> {
         let globals = &self.globals;
-        let known = globals.read_groups().map_err(db_fault)?;
-        let takers = globals.groups.lock().with_takers();
-        let candidates: Vec<_> = known.iter().filter(|g| takers.contains(g)).collect();
+        let cached = globals.read_groups().map_err(db_fault)?;
+        let accepting = globals.groups.lock().accepting_uploads();
+        let candidates: Vec<_> = cached.iter().filter(|g| accepting.contains(g)).collect();
         match candidates.choose(&mut rand::rng()) {
-            Some(candidate) => self.bind(question, candidate),
-            None => Err(self.no_taker(question, &known)),
+            Some(candidate) => self.bind(query, candidate),
+            None => Err(self.no_group_reason(query, &cached)),
         }
     }
 
-    /// Why a new user cannot be given to any group; `open` are those that take new users at all.
-    fn no_taker(&self, Question { app, user, .. }: Question<'_>, open: &[GroupName]) -> Fault {
+    /// Why no group accepts a new user; `open` are the groups that are open to new users.
+    fn no_group_reason(
+        &self,
+        UserQuery { app, user, .. }: UserQuery<'_>,
+        open: &[GroupName],
+    ) -> Fault {
         if !open.is_empty() {
             return unavailable(format!(
                 "no group has an active storage that takes uploads for {app}/{user}"
@@ -201,9 +205,9 @@ impl Router {
         }
     }
 
-    /// Refuses a user of whom the database knows nothing while it is not the one that the storages
-    /// know: the user may have files in any group.
-    fn check_database(&self, Question { app, user, .. }: Question<'_>) -> Result<(), Fault> {
+    /// Refuses a user without a row while the database is not the one that the storages know: the user may
+    /// have files in any group.
+    fn check_database(&self, UserQuery { app, user, .. }: UserQuery<'_>) -> Result<(), Fault> {
         match self.globals.foreign_database() {
             Some(why) => Err(unavailable(format!(
                 "{app}/{user} has no group here, and {why}"
@@ -212,13 +216,13 @@ impl Router {
         }
     }
 
-    /// Makes the user's row, unless too many were made of late.
-    fn bind(&self, question: Question<'_>, group: &GroupName) -> Result<GroupName, Fault> {
-        self.check_database(question)?;
+    /// Makes the user's row, within the limits on new users.
+    fn bind(&self, query: UserQuery<'_>, group: &GroupName) -> Result<GroupName, Fault> {
+        self.check_database(query)?;
         let globals = &self.globals;
-        let Question {
+        let UserQuery {
             app, user, client, ..
-        } = question;
+        } = query;
         if let Err(exhausted) = globals.new_users.take(client) {
             globals.metrics.refused_users.inc();
             let (whose, setting) = match exhausted {
@@ -234,16 +238,16 @@ impl Router {
     }
 }
 
-/// Who asks for whose storages, and for what.
+/// A request for the storages of a user.
 #[derive(Clone, Copy)]
-struct Question<'a> {
+struct UserQuery<'a> {
     app: &'a AppId,
     user: &'a UserId,
     client: IpAddr,
     purpose: Purpose,
 }
 
-fn no_group(Question { app, user, .. }: Question<'_>) -> Fault {
+fn no_group(UserQuery { app, user, .. }: UserQuery<'_>) -> Fault {
     let message = format!("{app}/{user} has no group: nothing was uploaded for this user");
     Fault::new(ErrorCode::NotFound, message)
 }
@@ -252,8 +256,8 @@ fn unavailable(message: impl Into<String>) -> Fault {
     Fault::new(ErrorCode::Unavailable, message)
 }
 
-/// What went wrong with the database: asking again is safe, and another tracker may know. Only a name
-/// that the database cannot hold fails everywhere and always.
+/// The client asks another tracker, or again later, whatever is wrong with the database. Only a name that
+/// the database cannot hold fails everywhere.
 pub(crate) fn db_fault(error: DbError) -> Fault {
     let fault = Fault::from(error);
     match fault.code {

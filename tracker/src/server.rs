@@ -1,4 +1,4 @@
-//! Starting and stopping, in order.
+//! Starts and stops a tracker, in order.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use net::wire::Wire;
 
 use crate::config::Config;
 use crate::globals::Globals;
-use crate::metrics::Shown;
 use crate::service::TrackerService;
-use crate::{reach, status};
+use crate::status_view::StatusView;
+use crate::{probes, status};
 
-/// How long the looks at the groups get to notice a stop: a database may be slow to answer.
+/// How long a stop waits for the periodic jobs: a database may be slow to answer.
 const STATUS_END: Duration = Duration::from_secs(2);
 
 /// A running tracker.
@@ -27,7 +27,7 @@ pub struct Tracker {
     server: Server,
     status: [Ticker; 2],
     port: StatusPort,
-    reach: Vec<Thread>,
+    probes: Vec<Thread>,
     stop: Stop,
 }
 
@@ -47,10 +47,10 @@ pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<
 }
 
 impl Tracker {
-    /// Binds the ports, opens the database and serves. There are no members yet: they come by themselves.
+    /// Binds the ports, opens the database and serves. Members join by themselves.
     ///
     /// # Errors
-    /// The database or an address to listen on is not to be had.
+    /// The database cannot be opened, or an address to listen on is taken.
     pub fn start(config: Config) -> anyhow::Result<Tracker> {
         let ports = Ports::bind(config.listen, &config.status)?;
         let globals = Globals::open(config)?;
@@ -60,33 +60,33 @@ impl Tracker {
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let server = Server::serve("tracker", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        let shown = Shown(Arc::clone(&globals));
-        let port = StatusPort::start("tnv-tracker", ports.status, metrics, shown)?;
+        let view = StatusView(Arc::clone(&globals));
+        let port = StatusPort::start("tnv-tracker", ports.status, metrics, view)?;
         let stop = Stop::new();
         let status = status::start(&globals, &stop)?;
-        let reach = reach::start(&globals, &stop)?;
+        let probes = probes::start(&globals, &stop)?;
         Ok(Tracker {
             globals,
             server,
             port,
             status,
-            reach,
+            probes,
             stop,
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
     }
 
-    /// Takes on the settings that a running one can.
+    /// Applies the settings that need no restart.
     pub fn reload(&self, config: &Config) {
         self.globals.reload(config);
         self.server.reload(&config.server);
     }
 
-    /// Where it tells how it is, unless that is off.
+    /// The address of the status port; none when it is off.
     pub fn status_addr(&self) -> Option<SocketAddr> {
         self.port.addr()
     }
@@ -96,11 +96,11 @@ impl Tracker {
         self.globals.metrics.frame.begin_stop();
         self.stop.trip();
         self.server.shutdown();
-        // Closed first: the look at the groups may wait for it.
+        // Before the join, because the job that reads the groups may wait for the database.
         self.globals.routes.close();
         let status = self.status.into_iter().map(Ticker::into_thread);
         thread::join_or_leave(status, Instant::now() + STATUS_END);
         self.port.shutdown();
-        reach::join(self.reach);
+        probes::join(self.probes);
     }
 }

@@ -1,4 +1,4 @@
-//! What a tracker does with a request.
+//! Answers the requests of storages, clients and administrators.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,31 +12,31 @@ use proto::report::Report;
 use proto::tracker::{ADMIN, CLUSTER, GROUPS, Join, LOOKUP, Member, SADDRS, TrackerRequest};
 use proto::{ErrorCode, Fault};
 
+use crate::address_check;
 use crate::admin;
+use crate::cached_reply::CachedReply;
+use crate::cluster_reply;
 use crate::globals::Globals;
-use crate::groups::{Joined, State, Ticket};
-use crate::lines::Line;
-use crate::listing::{self, Kept};
-use crate::overview;
-use crate::place;
-use crate::refusals::Who;
+use crate::groups::{Joined, MemberHandle, State};
+use crate::groups_reply;
+use crate::log_lines::LogLine;
+use crate::rejected_joins::PeerIdentity;
 use crate::routing::{Purpose, Router};
 
-/// What is remembered of a connection.
+/// The state of a connection.
 #[derive(Default)]
 pub(crate) struct Session {
-    /// Who said hello on it.
     hello: Option<Hello>,
-    /// Who joined on it.
-    ticket: Option<Ticket>,
-    /// For an order of an administrator.
+    /// The member that joined on it.
+    handle: Option<MemberHandle>,
+    /// The nonce for the next order of an administrator.
     challenge: Challenge,
 }
 
 pub(crate) struct TrackerService {
     globals: Arc<Globals>,
-    groups: Kept,
-    cluster: Kept,
+    groups: CachedReply,
+    cluster: CachedReply,
     router: Router,
 }
 
@@ -45,12 +45,12 @@ impl TrackerService {
         TrackerService {
             router: Router::new(Arc::clone(&globals)),
             globals,
-            groups: Kept::default(),
-            cluster: Kept::default(),
+            groups: CachedReply::default(),
+            cluster: CachedReply::default(),
         }
     }
 
-    /// The reply's body: an earlier storage expects none.
+    /// Returns the reply's body: empty for an earlier storage, which expects none.
     fn hello(&self, hello: Hello, session: &mut Session) -> Vec<u8> {
         let globals = &self.globals;
         let body = if hello.remembers {
@@ -60,9 +60,9 @@ impl TrackerService {
         } else {
             Vec::new()
         };
-        if let Some(ticket) = &session.ticket {
+        if let Some(handle) = &session.handle {
             let cluster = hello.cluster.clone();
-            globals.groups.lock().note_cluster(ticket, cluster);
+            globals.groups.lock().note_cluster(handle, cluster);
         }
         session.hello = Some(hello);
         body
@@ -75,45 +75,53 @@ impl TrackerService {
         let globals = &self.globals;
         let text = format!("{}/{}", join.member.group, join.member.hostname);
         let now = globals.now();
-        let who = Who {
+        let identity = PeerIdentity {
             ip: ip_of(peer),
             port: join.port,
             node: session.hello.as_ref().map(|hello| hello.node.clone()),
         };
         let networks = &globals.config.check_networks;
-        let place = place::of(session.hello.as_ref(), ip_of(peer), join.port, networks);
-        let entered = place.and_then(|place| {
-            let at = place.addr;
-            let joined = globals.groups.lock().join(place, join, now)?;
+        let checked =
+            address_check::check(session.hello.as_ref(), ip_of(peer), join.port, networks);
+        let entered = checked.and_then(|checked| {
+            let at = checked.addr;
+            let joined = globals.groups.lock().join(checked, join, now)?;
             Ok((at, joined))
         });
         let entered = entered.inspect_err(|fault| {
             let text = format!("{text} from {}: {fault}", ip_of(peer));
-            if globals.refusals.lock().note(who.clone(), &text, now.epoch)
-                && let Some(more) = globals.lines.due(Line::JoinRefused)
+            if globals
+                .rejected_joins
+                .lock()
+                .note(identity.clone(), &text, now.epoch)
+                && let Some(more) = globals.log_lines.due(LogLine::JoinRefused)
             {
                 warn!("join is refused: {text}{more}");
             }
         });
         let (at, joined) = entered?;
-        globals.refusals.lock().forget(&who);
-        self.tell_of_join(&text, peer, at, &joined);
-        session.ticket = Some(joined.ticket);
+        globals.rejected_joins.lock().forget(&identity);
+        self.log_join(&text, peer, at, &joined);
+        session.handle = Some(joined.handle);
         Ok(())
     }
 
-    fn tell_of_join(&self, text: &str, peer: SocketAddr, at: SocketAddr, joined: &Joined) {
-        let Globals { lines, known, .. } = &*self.globals;
-        if let Some(more) = lines.due(Line::Joined) {
+    fn log_join(&self, text: &str, peer: SocketAddr, at: SocketAddr, joined: &Joined) {
+        let Globals {
+            log_lines,
+            directory,
+            ..
+        } = &*self.globals;
+        if let Some(more) = log_lines.due(LogLine::Joined) {
             info!("{peer} join: {text} at {at}{more}");
         }
         if let Some(member) = &joined.replaced
-            && let Some(more) = lines.due(Line::Moved)
+            && let Some(more) = log_lines.due(LogLine::Moved)
         {
             info!("{text} was at {} before{more}", member.addr);
         }
         if let Some(member) = &joined.forgotten
-            && let Some(more) = lines.due(Line::MadeRoom)
+            && let Some(more) = log_lines.due(LogLine::MadeRoom)
         {
             let name = &member.join.member;
             warn!(
@@ -121,10 +129,10 @@ impl TrackerService {
                 member.addr, name.group, name.hostname
             );
         }
-        let group = joined.ticket.group();
+        let group = joined.handle.group();
         if joined.is_new
-            && !known.lock().has(group)
-            && let Some(more) = lines.due(Line::Unregistered)
+            && !directory.lock().has(group)
+            && let Some(more) = log_lines.due(LogLine::Unregistered)
         {
             warn!("{at}: no user is given to {group}, which is not in the database{more}");
         }
@@ -132,18 +140,18 @@ impl TrackerService {
 
     fn beat(&self, name: &Member, peer: SocketAddr, session: &Session) -> Result<(), Fault> {
         let mut groups = self.globals.groups.lock();
-        let ticket = match &session.ticket {
-            Some(ticket) => {
-                check_group(name, ticket)?;
-                Some(ticket.clone())
+        let handle = match &session.handle {
+            Some(handle) => {
+                check_group(name, handle)?;
+                Some(handle.clone())
             }
             None => groups.find(name, ip_of(peer)),
         };
-        let before = ticket.and_then(|ticket| groups.beat(&ticket, self.globals.now()));
+        let before = handle.and_then(|handle| groups.beat(&handle, self.globals.now()));
         drop(groups);
         let before = before.ok_or_else(|| self.not_joined(name, session))?;
         if before.state != State::Active
-            && let Some(more) = self.globals.lines.due(Line::Active)
+            && let Some(more) = self.globals.log_lines.due(LogLine::Active)
         {
             let Member { group, hostname } = name;
             info!("{peer} beat: {group}/{hostname} is active{more}");
@@ -153,20 +161,20 @@ impl TrackerService {
 
     fn report(&self, name: &Member, report: Report, session: &Session) -> Result<(), Fault> {
         let not_joined = || self.not_joined(name, session);
-        let ticket = session.ticket.as_ref().ok_or_else(not_joined)?;
-        check_group(name, ticket)?;
+        let handle = session.handle.as_ref().ok_or_else(not_joined)?;
+        check_group(name, handle)?;
         let now = Arc::new(report);
         let mut groups = self.globals.groups.lock();
-        let before = groups.report(ticket, Arc::clone(&now), self.globals.now());
+        let before = groups.report(handle, Arc::clone(&now), self.globals.now());
         drop(groups);
         let before = before.ok_or_else(not_joined)?;
         let text = format!("{} {}/{}", before.addr, name.group, name.hostname);
-        self.tell_of_report(&text, &before.report.unwrap_or_default(), &now);
+        self.log_report(&text, &before.report.unwrap_or_default(), &now);
         Ok(())
     }
 
-    fn tell_of_report(&self, text: &str, before: &Report, now: &Report) {
-        let due = || self.globals.lines.due(Line::Reported);
+    fn log_report(&self, text: &str, before: &Report, now: &Report) {
+        let due = || self.globals.log_lines.due(LogLine::Reported);
         if before.drain != now.drain
             && let Some(more) = due()
         {
@@ -194,29 +202,29 @@ impl TrackerService {
 
     fn leave(&self, name: &Member, peer: SocketAddr, session: &mut Session) -> Result<(), Fault> {
         let not_joined = |session: &Session| self.not_joined(name, session);
-        let ticket = session.ticket.as_ref().ok_or_else(|| not_joined(session))?;
-        check_group(name, ticket)?;
-        let left = self.globals.groups.lock().leave(ticket);
+        let handle = session.handle.as_ref().ok_or_else(|| not_joined(session))?;
+        check_group(name, handle)?;
+        let left = self.globals.groups.lock().leave(handle);
         let left = left.ok_or_else(|| not_joined(session));
-        session.ticket = None;
+        session.handle = None;
         let member = left?;
-        if let Some(more) = self.globals.lines.due(Line::Left) {
+        if let Some(more) = self.globals.log_lines.due(LogLine::Left) {
             let Member { group, hostname } = name;
             info!("{peer} leave: {group}/{hostname} at {}{more}", member.addr);
         }
         Ok(())
     }
 
-    /// Why a connection does not speak for a member.
+    /// The refusal of a request about a member that did not join on this connection.
     fn not_joined(&self, name: &Member, session: &Session) -> Fault {
         let node = session.hello.as_ref().map(|hello| &hello.node);
         let groups = self.globals.groups.lock();
-        let successor = session.ticket.as_ref();
-        let successor = successor.and_then(|ticket| groups.successor(ticket, node));
+        let successor = session.handle.as_ref();
+        let successor = successor.and_then(|handle| groups.successor(handle, node));
         let successor = successor.map(|member| (member.peer, member.addr));
         drop(groups);
         let Member { group, hostname } = name;
-        let message = match (successor, &session.ticket) {
+        let message = match (successor, &session.handle) {
             (Some((peer, addr)), _) => format!(
                 "another connection, from {peer}, joined as this member since: {group}/{hostname} at {addr}"
             ),
@@ -226,20 +234,21 @@ impl TrackerService {
         Fault::new(ErrorCode::NotFound, message)
     }
 
-    /// The reply's body: everybody as of now or, when there are many, of just before.
-    fn list(&self, kept: &Kept, make: fn(&Globals) -> Vec<u8>) -> Reply {
+    /// The reply with the list that `make` returns; a long list may be up to a second old.
+    fn list(&self, kept: &CachedReply, make: fn(&Globals) -> Vec<u8>) -> Reply {
         let globals = &*self.globals;
         let n_members = globals.groups.lock().len();
         Reply::Shared(kept.body(n_members, globals.now().elapsed, || make(globals)))
     }
 }
 
-/// A storage may reach us over IPv4 through an IPv6 socket; clients are told the IPv4 address.
+/// The peer's address, as IPv4 where the connection came over IPv4 to an IPv6 socket: clients get the IPv4
+/// address.
 fn ip_of(peer: SocketAddr) -> IpAddr {
     peer.ip().to_canonical()
 }
 
-/// Whether only a storage asks this: what it tells counts for all clients.
+/// True for requests that only storages send: they change what all clients get.
 fn is_of_storages(request: &TrackerRequest) -> bool {
     matches!(
         request,
@@ -251,14 +260,14 @@ fn is_of_storages(request: &TrackerRequest) -> bool {
     )
 }
 
-/// A connection speaks for the member that joined on it and for no other.
-fn check_group(name: &Member, ticket: &Ticket) -> Result<(), Fault> {
-    if name.group == *ticket.group() {
+/// Refuses a request about another group than the one that the connection joined.
+fn check_group(name: &Member, handle: &MemberHandle) -> Result<(), Fault> {
+    if name.group == *handle.group() {
         return Ok(());
     }
     let message = format!(
         "this connection joined {}, not {}",
-        ticket.group(),
+        handle.group(),
         name.group
     );
     Err(Fault::new(ErrorCode::BadRequest, message))
@@ -293,14 +302,14 @@ impl Service for TrackerService {
             TrackerRequest::Report(name, report) => {
                 self.report(&name, *report, session).map(nothing)
             }
-            TrackerRequest::Groups => return Ok(self.list(&self.groups, listing::groups)),
-            TrackerRequest::Cluster => return Ok(self.list(&self.cluster, overview::cluster)),
+            TrackerRequest::Groups => return Ok(self.list(&self.groups, groups_reply::groups)),
+            TrackerRequest::Cluster => return Ok(self.list(&self.cluster, cluster_reply::cluster)),
             TrackerRequest::Saddrs(saddrs) => {
                 let reply = self.router.route(saddrs, ip_of(peer), Purpose::Upload);
                 reply.map(|reply| reply.encode())
             }
             TrackerRequest::Lookup(saddrs) => {
-                let reply = self.router.route(saddrs, ip_of(peer), Purpose::Look);
+                let reply = self.router.route(saddrs, ip_of(peer), Purpose::Lookup);
                 reply.map(|reply| reply.encode())
             }
             TrackerRequest::Challenge => {
@@ -309,7 +318,7 @@ impl Service for TrackerService {
             TrackerRequest::Admin(signed) => {
                 let challenge = &mut session.challenge;
                 let order = self.globals.guard.open(&signed, &[()], challenge, peer);
-                order.and_then(|order| admin::obey(&self.globals, order, peer))
+                order.and_then(|order| admin::execute(&self.globals, order, peer))
             }
             TrackerRequest::Hello(hello) => Ok(self.hello(*hello, session)),
         };

@@ -1,5 +1,4 @@
-//! The periodic jobs: the look for members that have fallen silent, and for the groups that there
-//! are.
+//! The periodic jobs: finding silent members, and reading the groups of the database.
 
 use std::io;
 use std::sync::Arc;
@@ -9,27 +8,28 @@ use base::{Stop, Ticker};
 use log::{debug, info, warn};
 
 use crate::globals::Globals;
-use crate::lines::Line;
+use crate::log_lines::LogLine;
 
-/// Looks in one check interval: clients may be sent to a lost member for up to one eighth of it longer.
-const LOOKS: u32 = 8;
-/// Longest time between two looks: the interval may become shorter.
-const LOOK_MAX: Duration = Duration::from_secs(1);
+/// Checks in one check interval. Clients may be sent to a lost member for up to one eighth of the interval
+/// longer.
+const CHECKS_PER_INTERVAL: u32 = 8;
+/// Longest time between two checks, because a reload may shorten the interval.
+const CHECK_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Time between two looks at the groups of the database, which others may change.
+/// Time between two reads of the database's groups, which other trackers may change.
 const GROUPS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Starts looking, until the stop.
+/// Starts the jobs, which run until the stop.
 pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<[Ticker; 2]> {
-    let interval = globals.config.check_interval.duration() / LOOKS;
-    let interval = interval.clamp(Duration::from_millis(1), LOOK_MAX);
+    let interval = globals.config.check_interval.duration() / CHECKS_PER_INTERVAL;
+    let interval = interval.clamp(Duration::from_millis(1), CHECK_PAUSE_MAX);
     let (members, groups) = (Arc::clone(globals), Arc::clone(globals));
     let mut was_foreign = false;
     let status = Ticker::start("status", interval, stop.clone(), move || {
-        look(&members);
-        was_foreign = tell_of_database(&members, was_foreign);
+        check_members(&members);
+        was_foreign = log_foreign_database(&members, was_foreign);
     })?;
-    // On a thread of its own: a database that hangs must not keep silent members in the lists.
+    // A thread of its own, because a database that hangs must not keep silent members in the lists.
     let groups = Ticker::start("groups", GROUPS_INTERVAL, stop.clone(), move || {
         if let Err(e) = groups.read_all_groups() {
             debug!("groups not read: {:#}", anyhow::Error::from(e));
@@ -38,14 +38,14 @@ pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<[Ticker; 
     Ok([status, groups])
 }
 
-/// Finds members that have fallen silent, once.
-pub(crate) fn look(globals: &Globals) {
+/// Marks silent members as OFFLINE and removes those that have been silent for long.
+pub(crate) fn check_members(globals: &Globals) {
     let now = globals.now();
     let mut groups = globals.groups.lock();
     let (lost, expired) = (groups.check(now), groups.expire(now));
     drop(groups);
     for member in lost {
-        let Some(more) = globals.lines.due(Line::Offline) else {
+        let Some(more) = globals.log_lines.due(LogLine::Offline) else {
             continue;
         };
         let name = &member.join.member;
@@ -55,7 +55,7 @@ pub(crate) fn look(globals: &Globals) {
         );
     }
     for member in expired {
-        let Some(more) = globals.lines.due(Line::Expired) else {
+        let Some(more) = globals.log_lines.due(LogLine::Expired) else {
             continue;
         };
         let name = &member.join.member;
@@ -66,9 +66,9 @@ pub(crate) fn look(globals: &Globals) {
     }
 }
 
-/// Tells when the database turns out not to be the one that the storages know, and when that is
-/// over; whether it is so now.
-fn tell_of_database(globals: &Globals, was_foreign: bool) -> bool {
+/// Logs when the database becomes another one than the storages know, or the right one again. Returns true
+/// while it is another one.
+fn log_foreign_database(globals: &Globals, was_foreign: bool) -> bool {
     let foreign = globals.foreign_database();
     match &foreign {
         Some(why) if !was_foreign => warn!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use client::{Error, StorageTarget};
-use proto::admin::{StorageOrder, TrackerOrder, UserBarred, UserFile, UserPlace, decode_reply};
+use proto::admin::{StorageOrder, TrackerOrder, UserBarred, UserFile, UserGroup, decode_reply};
 use proto::cluster::{Cluster, Storage};
 use proto::{Address, AppId, GroupName, UserId};
 
@@ -109,7 +109,7 @@ impl<'a> Move<'a> {
         let mut believed = Duration::ZERO;
         for tracker in self.orders.trackers() {
             let body = self.orders.admin.tell_tracker(tracker, &order)?;
-            let place: UserPlace = decode_reply(&body)?;
+            let place: UserGroup = decode_reply(&body)?;
             believed = believed.max(Duration::from_secs(place.believed_secs));
             found = place.group;
         }

@@ -1,6 +1,6 @@
 //! The cluster on one screen: a line for each storage.
 
-use proto::Escaped;
+use base::Escaped;
 use proto::cluster::{Group, Storage};
 
 use super::text::{size, time};

@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
+use base::Escaped;
 use chrono::{Local, SecondsFormat, TimeZone};
-use proto::Escaped;
 use proto::cluster::{Group, Storage};
 use proto::report::{Drain, Report, Space};
 

@@ -5,8 +5,8 @@ use std::process::Output;
 use std::sync::{Arc, Mutex};
 
 use proto::Address;
-use proto::cluster::{Cluster, Group, Refused, Storage, Tracker};
-use proto::report::{Counters, Drain, Idserver, LastError, Report, Space, StorePath};
+use proto::cluster::{Cluster, Group, RejectedJoin, Storage, Tracker};
+use proto::report::{Counters, Drain, Idserver, Report, ReportedError, Space, StorePath};
 use proto::tracker::{REPLY, TrackerRequest};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ fn storage(host: u8) -> Storage {
             total_upload_count: 45035,
             ..Counters::default()
         },
-        errors: vec![LastError {
+        errors: vec![ReportedError {
             time: 1,
             text: "no\u{1b}[2J luck".to_owned(),
         }],
@@ -134,7 +134,7 @@ fn what_strangers_say_makes_no_lines_of_its_own() {
     let storage = &mut cluster.groups[0].storages[0];
     storage.notes = vec!["well\n\t\tstatus = fine\u{1b}[2J".to_owned()];
     storage.hostname = "h\nGroup 7:".to_owned();
-    cluster.refused = vec![Refused {
+    cluster.refused = vec![RejectedJoin {
         time: 1,
         text: "x\ngroup count: 9".to_owned(),
     }];

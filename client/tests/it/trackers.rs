@@ -71,7 +71,7 @@ fn tracker_with(
         let asked = Arc::clone(&asked);
         move |_, stream| {
             while let Some(request) = read_request::<TrackerRequest>(stream) {
-                asked.lock().unwrap().push(request.subject().command);
+                asked.lock().unwrap().push(request.access_fields().command);
                 match request {
                     TrackerRequest::Lookup(_) if !lookup(stream) => return,
                     TrackerRequest::Lookup(_) => {}

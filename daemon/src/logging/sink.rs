@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Instant;
 
+use base::Escaped;
 use chrono::{DateTime, Utc};
 use log::{Level, Record};
 use net::timestamp;
 use parking_lot::Mutex;
-use proto::Escaped;
 
 use super::LogError;
 use super::buffered::{Buffered, Kind, Losses};

@@ -138,7 +138,7 @@ impl Service for Tracker {
     fn call(&self, request: TrackerRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
         let TrackerRequest::Lookup(saddrs) = request else {
             // Nothing that httpd does may bind a user to a group.
-            let message = format!("unknown command: {}", request.subject().command);
+            let message = format!("unknown command: {}", request.access_fields().command);
             return Err(Fault::new(ErrorCode::BadRequest, message));
         };
         if saddrs.user.as_str() == "nobody" {

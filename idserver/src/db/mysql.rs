@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use db::{
-    Availability, DbError, Effect, Failure, Mysql, MysqlSchema, MysqlTable, MysqlUrl, Session,
+    Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
+    Session,
 };
 use proto::IdKey;
 
 use super::Ids;
-use crate::config::Config;
 
 pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
     component: "idserver",
@@ -24,10 +24,10 @@ pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
     }],
 };
 
-/// One statement, so that nothing comes between reading and writing, on one node or on two: of two
-/// nodes that step the same row one fails its certification. A row that has not so many numbers
-/// left, or none at all, is left as it is. In a table of the C++ system keys that its collation
-/// takes for the same share a row: each number goes to one of them.
+/// One statement, so that nothing comes between reading and writing. When two Galera nodes change the same
+/// row, one of them fails the certification. A row with too few numbers left, or with no number, stays as it
+/// is. In a table of the C++ system keys that its collation takes for the same share a row: each number goes
+/// to one of them.
 const RESERVE: &str = "INSERT INTO t_id_gen (id, id_value) VALUES (?, ?) \
     ON DUPLICATE KEY UPDATE id_value = IF(id_value BETWEEN 0 AND ? - ?, \
     LAST_INSERT_ID(id_value + ?), id_value)";
@@ -41,17 +41,20 @@ const COLLATION: &str = "SELECT TABLE_COLLATION FROM information_schema.TABLES \
 
 pub(super) struct MysqlIds {
     mysql: Mysql,
-    /// Step of C++ idservers.
     cpp_step: u32,
-    /// Numbers left out in front of each reservation, once the table was looked at.
+    /// Numbers that are skipped in front of each reservation; set when the table was read.
     gap: OnceLock<u64>,
 }
 
 impl MysqlIds {
-    pub(super) fn open(url: &MysqlUrl, config: &Config) -> Result<MysqlIds, DbError> {
+    pub(super) fn open(
+        url: &MysqlUrl,
+        config: &MysqlConfig,
+        cpp_step: u32,
+    ) -> Result<MysqlIds, DbError> {
         Ok(MysqlIds {
-            mysql: Mysql::open(url, &config.mysql, &SCHEMA)?,
-            cpp_step: config.cpp_step,
+            mysql: Mysql::open(url, config, &SCHEMA)?,
+            cpp_step,
             gap: OnceLock::new(),
         })
     }
@@ -60,8 +63,7 @@ impl MysqlIds {
     /// hands out a step of numbers from what it selected. A reservation made between the two statements
     /// must not begin there. One of a new key may: the C++ idserver's INSERT then fails.
     ///
-    /// Tables that we make compare bytes; those of the C++ system have the collation of their
-    /// character set.
+    /// Tables of tnv compare bytes; those of the C++ system have the collation of their character set.
     fn gap(&self, session: &mut Session) -> Result<u64, Failure> {
         if let Some(gap) = self.gap.get() {
             return Ok(*gap);
@@ -77,7 +79,7 @@ impl MysqlIds {
 }
 
 impl Ids for MysqlIds {
-    /// It may be repeated after a lost connection: what the lost one may have reserved is skipped.
+    /// Repeated after a lost connection, whose reservation is skipped if it was made.
     fn reserve(&self, key: &IdKey, step: u32) -> Result<Option<Range<u64>>, DbError> {
         let step = u64::from(step);
         let run = |session: &mut Session| {
@@ -87,7 +89,7 @@ impl Ids for MysqlIds {
         let done = self.mysql.run("reserve numbers", Effect::Idempotent, run)?;
         Ok(match done.affected {
             0 => None,
-            // A new row; the driver tells no insert id of it.
+            // A new row, for which the driver has no insert id.
             1 => Some(0..step),
             _ => Some(done.last_insert_id - step..done.last_insert_id),
         })

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Ids;
 
-/// The table may be there: copied from a database of the C++ system.
+/// The table may have been copied from a C++ system.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS t_id_gen (
     id varchar(64) NOT NULL PRIMARY KEY,
@@ -19,8 +19,8 @@ CREATE TABLE IF NOT EXISTS t_id_gen (
 );
 ";
 
-/// One statement, so that nothing comes between reading and writing. SQLite would turn a sum
-/// beyond 64 bits into a float: such a row is left alone.
+/// One statement, so that nothing comes between reading and writing. SQLite would turn a sum beyond 64 bits
+/// into a float, so such a row stays as it is.
 const RESERVE: &str = "
 INSERT INTO t_id_gen (id, id_value) VALUES (?1, ?2)
 ON CONFLICT (id) DO UPDATE
@@ -42,7 +42,7 @@ impl SqliteIds {
     }
 }
 
-/// Makes the file and its tables, or brings them up to date, and tells what was done.
+/// Makes the file and its tables, or updates them. Returns a line for each thing that was done.
 pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
     Sqlite::init(path, "idserver", &[SCHEMA])
 }
@@ -55,7 +55,7 @@ impl Ids for SqliteIds {
             let end = statement.query_row(params![key.as_str(), step, i64::MAX], |row| row.get(0));
             Ok(end.optional()?)
         })?;
-        // A row below zero is left alone, so the end is a step above zero at least.
+        // A row below zero stays as it is, so the end is at least a step above zero.
         let end = end.and_then(|end| u64::try_from(end).ok());
         Ok(end.map(|end| end - u64::from(step)..end))
     }

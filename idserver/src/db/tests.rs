@@ -3,12 +3,20 @@
 use std::path::Path;
 use std::thread;
 
-use db::DatabaseUrl;
+use db::{DatabaseUrl, DbError};
 use proto::IdKey;
 use rusqlite::Connection;
 
-use super::{Ids, init, open};
+use super::Ids;
 use crate::config::Config;
+
+fn open(config: &Config) -> Result<Box<dyn Ids>, DbError> {
+    super::open(&config.database, &config.mysql, config.cpp_step)
+}
+
+fn init(config: &Config) -> Result<Vec<String>, DbError> {
+    super::init(&config.database, &config.mysql)
+}
 
 fn key(text: &str) -> IdKey {
     text.parse().unwrap()

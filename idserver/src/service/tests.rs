@@ -3,20 +3,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use db::Availability;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use db::{Availability, DbError};
 use parking_lot::Mutex;
+use proto::ErrorCode;
 
 use super::*;
 use crate::config::Config;
 use crate::db::Ids;
+use crate::filler::Filler;
+use crate::wait_limit::WAIT_MAX;
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One counter for all keys. Fails while it is `away`, or holds fewer than are wanted; a step of a
-/// key "slow…" tells `begun` and waits for `go_on`.
+/// One counter for all keys. It fails while it is `away`, or holds fewer than are wanted. A reservation of
+/// a key "slow…" sends to `begun` and waits for `go_on`; one of a key "panic…" panics.
 struct ToyIds {
     next: AtomicU64,
     away: AtomicBool,
@@ -32,6 +35,7 @@ impl Ids for Arc<ToyIds> {
             self.begun.send(()).unwrap();
             self.go_on.recv_timeout(PATIENCE).unwrap();
         }
+        assert!(!key.as_str().starts_with("panic"), "on purpose");
         if self.away.load(Ordering::SeqCst) {
             return Err(DbError::UnknownOutcome { source: None });
         }
@@ -70,11 +74,18 @@ struct Setting {
     ids: Arc<ToyIds>,
     begun: Receiver<()>,
     go_on: Sender<()>,
+    filler: Filler,
+}
+
+impl Setting {
+    fn get(&self, name: &str) -> Result<u64, Fault> {
+        self.service.get_id(PEER, &key(name))
+    }
 }
 
 fn setting(step: u32) -> Setting {
-    let (begun, begins) = bounded(8);
-    let (go_on, goes_on) = bounded(8);
+    let (begun, begins) = unbounded();
+    let (go_on, goes_on) = unbounded();
     let ids = Arc::new(ToyIds {
         next: AtomicU64::new(0),
         away: AtomicBool::new(false),
@@ -89,9 +100,11 @@ fn setting(step: u32) -> Setting {
         new_keys_per_address: 50,
         ..Config::default()
     };
-    let globals = Globals::new(config, Box::new(Arc::clone(&ids)));
+    let globals = Arc::new(Globals::new(config, Box::new(Arc::clone(&ids))));
+    let (filler, queue) = Filler::start(&globals).unwrap();
     Setting {
-        service: IdService::new(Arc::new(globals)),
+        filler,
+        service: IdService::new(globals, queue),
         ids,
         begun: begins,
         go_on,
@@ -104,169 +117,194 @@ fn key(text: &str) -> IdKey {
 
 #[test]
 fn a_database_that_fails_loses_nothing_and_recovers() {
-    let Setting { service, ids, .. } = setting(2);
-    let get = || service.get_id(PEER, &key("k"));
+    let setting = setting(1);
+    let get = || setting.get("k");
     assert_eq!((get(), get()), (Ok(0), Ok(1)));
-    ids.away.store(true, Ordering::SeqCst);
+    setting.ids.away.store(true, Ordering::SeqCst);
     for _ in 0..3 {
         assert_eq!(get().unwrap_err().code, ErrorCode::Unavailable);
     }
-    ids.away.store(false, Ordering::SeqCst);
+    setting.ids.away.store(false, Ordering::SeqCst);
     assert_eq!((get(), get(), get()), (Ok(2), Ok(3), Ok(4)));
 }
 
 #[test]
 fn what_is_reserved_is_handed_out_while_the_database_is_away() {
-    let Setting { service, ids, .. } = setting(3);
-    let get = || service.get_id(PEER, &key("k"));
+    let setting = setting(3);
+    let get = || setting.get("k");
     assert_eq!(get(), Ok(0));
-    ids.away.store(true, Ordering::SeqCst);
+    setting.ids.away.store(true, Ordering::SeqCst);
     assert_eq!((get(), get()), (Ok(1), Ok(2)));
     assert_eq!(get().unwrap_err().code, ErrorCode::Unavailable);
 }
 
 #[test]
-fn a_key_that_the_database_cannot_hold_is_no_outage() {
-    let source = Arc::new(std::io::Error::other("1366"));
-    assert_eq!(
-        db_fault(DbError::Unfit { source }).code,
-        ErrorCode::BadRequest
-    );
-    let unknown = DbError::UnknownOutcome { source: None };
-    assert_eq!(db_fault(unknown).code, ErrorCode::Unavailable);
+fn numbers_are_handed_out_while_the_next_range_is_reserved() {
+    let setting = setting(10);
+    setting.go_on.send(()).unwrap();
+    for number in 0..5 {
+        assert_eq!(setting.get("slow"), Ok(number));
+    }
+    setting.begun.recv_timeout(PATIENCE).unwrap();
+    assert!(setting.begun.is_empty());
+    assert_eq!(setting.get("slow"), Ok(5));
+    setting.begun.recv_timeout(PATIENCE).unwrap();
+    for number in 6..10 {
+        assert_eq!(setting.get("slow"), Ok(number));
+    }
+    setting.go_on.send(()).unwrap();
+    for number in 10..15 {
+        assert_eq!(setting.get("slow"), Ok(number));
+    }
+    assert!(setting.begun.is_empty());
+}
+
+#[test]
+fn a_refill_that_stands_still_holds_nobody_beyond_the_deadline() {
+    let setting = setting(10);
+    let start = std::time::Instant::now();
+    let fault = setting.get("slow").unwrap_err();
+    assert_eq!(fault.message, "the database takes too long");
+    assert!((WAIT_MAX..PATIENCE).contains(&start.elapsed()));
+    // The refill goes on, and its numbers are there for the next request.
+    setting.go_on.send(()).unwrap();
+    assert_eq!(setting.get("slow"), Ok(0));
+}
+
+#[test]
+fn a_panic_in_the_database_fails_the_request_and_the_filler_goes_on() {
+    let setting = setting(1);
+    for _ in 0..20 {
+        let fault = setting.get("panic").unwrap_err();
+        assert_eq!(fault.code, ErrorCode::Unavailable);
+    }
+    assert_eq!(setting.get("k"), Ok(0));
+}
+
+#[test]
+fn a_stop_ends_the_filler() {
+    let setting = setting(1);
+    assert_eq!(setting.get("k"), Ok(0));
+    let globals = Arc::downgrade(&setting.service.globals);
+    drop(setting.service);
+    setting.filler.shutdown();
+    // Each of its threads held a reference.
+    assert!(globals.upgrade().is_none());
 }
 
 #[test]
 fn used_up_numbers_are_told_as_such() {
-    let Setting { service, ids, .. } = setting(1);
-    ids.left.store(0, Ordering::SeqCst);
-    let fault = service.get_id(PEER, &key("../data")).unwrap_err();
+    let setting = setting(1);
+    setting.ids.left.store(0, Ordering::SeqCst);
+    let fault = setting.get("../data").unwrap_err();
     assert_eq!(fault.code, ErrorCode::Unavailable);
     assert_eq!(fault.message, "the numbers of key ../data are used up");
 }
 
 #[test]
 fn a_key_in_demand_counts_on_and_to_the_last_number() {
-    let Setting { service, ids, .. } = setting(1);
-    ids.left.store(1000, Ordering::SeqCst);
+    let setting = setting(1);
+    setting.ids.left.store(1000, Ordering::SeqCst);
     for n in 0..1000 {
-        assert_eq!(service.get_id(PEER, &key("k")), Ok(n));
+        assert_eq!(setting.get("k"), Ok(n));
     }
-    let fault = service.get_id(PEER, &key("k")).unwrap_err();
+    let fault = setting.get("k").unwrap_err();
     assert_eq!(fault.message, "the numbers of key k are used up");
-    // How often depends on how fast this was; no number was reserved that was not handed out.
-    assert_eq!(ids.next.load(Ordering::SeqCst), 1000);
+    // The sizes depend on the speed of this test; no number was reserved that was not handed out.
+    assert_eq!(setting.ids.next.load(Ordering::SeqCst), 1000);
 }
 
 #[test]
 fn a_slow_step_of_one_key_does_not_delay_another() {
-    let Setting {
-        service,
-        begun,
-        go_on,
-        ..
-    } = setting(1);
+    let setting = setting(1);
     thread::scope(|scope| {
-        let slow = scope.spawn(|| service.get_id(PEER, &key("slow")));
-        begun.recv_timeout(PATIENCE).unwrap();
+        let slow = scope.spawn(|| setting.get("slow"));
+        setting.begun.recv_timeout(PATIENCE).unwrap();
         for n in 0..10 {
-            assert_eq!(service.get_id(PEER, &key("other")), Ok(n));
+            assert_eq!(setting.get("other"), Ok(n));
         }
         assert!(!slow.is_finished());
-        go_on.send(()).unwrap();
+        setting.go_on.send(()).unwrap();
         assert_eq!(slow.join().unwrap(), Ok(10));
     });
 }
 
 #[test]
 fn a_herd_on_one_key_makes_one_step() {
-    let Setting {
-        service,
-        ids,
-        begun,
-        go_on,
-    } = setting(100);
+    let setting = setting(100);
     let mut numbers: Vec<u64> = thread::scope(|scope| {
-        // So many as may wait for long.
+        // Fewer than may wait for a slow database.
         let herd: Vec<_> = (0..5)
-            .map(|_| scope.spawn(|| service.get_id(PEER, &key("slow")).unwrap()))
+            .map(|_| scope.spawn(|| setting.get("slow").unwrap()))
             .collect();
-        begun.recv_timeout(PATIENCE).unwrap();
-        go_on.send(()).unwrap();
+        setting.begun.recv_timeout(PATIENCE).unwrap();
+        setting.go_on.send(()).unwrap();
         herd.into_iter().map(|one| one.join().unwrap()).collect()
     });
     numbers.sort_unstable();
     assert_eq!(numbers, (0..5).collect::<Vec<_>>());
-    assert_eq!(ids.next.load(Ordering::SeqCst), 100);
+    assert_eq!(setting.ids.next.load(Ordering::SeqCst), 100);
 }
 
 #[test]
 fn numbers_in_memory_are_behind_no_step_however_many_want_one() {
-    let Setting {
-        service,
-        begun,
-        go_on,
-        ..
-    } = setting(1000);
+    let setting = setting(1000);
     let workers = Config::default().server.workers;
-    assert_eq!(service.get_id(PEER, &key("warm")), Ok(0));
+    let limit = &setting.service.globals.wait_limit;
+    assert_eq!(setting.get("warm"), Ok(0));
     thread::scope(|scope| {
         let slow = (0..workers / 2).map(|n| {
-            let service = &service;
-            scope.spawn(move || service.get_id(PEER, &key(&format!("slow{n}"))))
+            let setting = &setting;
+            scope.spawn(move || setting.get(&format!("slow{n}")))
         });
         let slow: Vec<_> = slow.collect();
-        for _ in &slow {
-            begun.recv_timeout(PATIENCE).unwrap();
-        }
-        // As if they had been at it for long: nobody else waits.
-        service.gate.age(PATIENCE);
+        setting.begun.recv_timeout(PATIENCE).unwrap();
+        let is_full = || limit.n_waiting() >= workers / 2;
+        test_support::until("half of the workers wait", || {
+            is_full() || slow.iter().any(|one| one.is_finished())
+        });
+        limit.age(PATIENCE);
         for n in 0..workers {
-            let fault = service.get_id(PEER, &key(&format!("cold{n}"))).unwrap_err();
-            assert_eq!(fault.code, ErrorCode::Unavailable);
+            if is_full() {
+                let fault = setting.get(&format!("cold{n}")).map(drop);
+                assert!(fault.is_err() || !is_full());
+            }
         }
-        assert_eq!(service.get_id(PEER, &key("warm")), Ok(1));
-        slow.iter().for_each(|_| go_on.send(()).unwrap());
-        for one in slow {
-            one.join().unwrap().unwrap();
-        }
+        assert_eq!(setting.get("warm"), Ok(1));
+        slow.iter().for_each(|_| setting.go_on.send(()).unwrap());
     });
-    assert!(service.get_id(PEER, &key("cold0")).is_ok());
+    assert!(setting.get("cold0").is_ok());
 }
 
 #[test]
 fn a_herd_on_a_slow_step_leaves_workers_for_the_others() {
-    let Setting {
-        service,
-        begun,
-        go_on,
-        ..
-    } = setting(1000);
+    let setting = setting(1000);
     let workers = Config::default().server.workers;
     let (refused, refusals) = bounded(workers as usize);
     thread::scope(|scope| {
         for _ in 0..workers {
-            let (service, refused) = (&service, refused.clone());
+            let (setting, refused) = (&setting, refused.clone());
             scope.spawn(move || {
-                if let Err(fault) = service.get_id(PEER, &key("slow")) {
+                if let Err(fault) = setting.get("slow") {
                     refused.send(fault).unwrap();
                 }
             });
         }
-        begun.recv_timeout(PATIENCE).unwrap();
-        // One makes the step and a quarter waits for it.
-        for _ in 0..workers - 1 - workers / 4 {
+        setting.begun.recv_timeout(PATIENCE).unwrap();
+        // Half of them wait.
+        for _ in 0..workers - workers / 2 {
             let fault = refusals.recv_timeout(PATIENCE).unwrap();
             assert_eq!(fault.message, "the database takes too long");
         }
-        assert_eq!(service.get_id(PEER, &key("other")), Ok(0));
-        go_on.send(()).unwrap();
+        assert_eq!(setting.get("other"), Ok(0));
+        setting.go_on.send(()).unwrap();
     });
 }
 
 #[test]
 fn one_address_makes_so_many_keys_and_known_ones_are_served_all_the_same() {
-    let Setting { service, ids, .. } = setting(1);
+    let setting = setting(1);
+    let Setting { service, ids, .. } = &setting;
     ids.rows.lock().insert(key("known"));
     for n in 0..50 {
         service.get_id(PEER, &key(&format!("new{n}"))).unwrap();
@@ -291,7 +329,8 @@ fn one_address_makes_so_many_keys_and_known_ones_are_served_all_the_same() {
 
 #[test]
 fn rows_are_made_up_to_a_limit_which_a_reload_raises() {
-    let Setting { service, ids, .. } = setting(1);
+    let setting = setting(1);
+    let Setting { service, ids, .. } = &setting;
     let globals = &service.globals;
     let limited = |rows_max| {
         globals.reload(&Config {
@@ -314,7 +353,8 @@ fn rows_are_made_up_to_a_limit_which_a_reload_raises() {
 
 #[test]
 fn a_key_that_no_database_answers_for_takes_no_memory() {
-    let Setting { service, ids, .. } = setting(1);
+    let setting = setting(1);
+    let Setting { service, ids, .. } = &setting;
     ids.away.store(true, Ordering::SeqCst);
     service.get_id(PEER, &key("a")).unwrap_err();
     assert_eq!(service.globals.keys.settled_len(), 0);

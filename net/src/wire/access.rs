@@ -38,7 +38,7 @@ pub(super) struct FaultLog(LogThrottle<ErrorCode>);
 
 impl Access {
     pub(super) fn begin<R: Request>(peer: SocketAddr, tally: Tally, request: &R) -> Access {
-        Access::of(peer, Some(tally), || request.subject().to_string())
+        Access::of(peer, Some(tally), || request.access_fields().to_string())
     }
 
     /// The line of an unknown or invalid command.

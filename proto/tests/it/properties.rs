@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use proptest::prelude::*;
 use proto::admin::{
-    self, FilePlace, Nonce, Signed, StorageOrder, TrackerOrder, UserBarred, UserFile, UserPlace,
+    self, FileLocation, Nonce, Signed, StorageOrder, TrackerOrder, UserBarred, UserFile, UserGroup,
 };
 use proto::cluster::Cluster;
 use proto::group_list::{self, Group, Storage};
@@ -164,9 +164,9 @@ fn check<R: Request + PartialEq + Debug>(request: &R, bytes: &[u8], at: usize, w
     decode::<R>(&damaged);
 }
 
-fn user_place() -> impl Strategy<Value = UserPlace> {
+fn user_place() -> impl Strategy<Value = UserGroup> {
     (proptest::option::of(parsed("[a-z0-9]{1,16}")), any::<u64>()).prop_map(
-        |(group, believed_secs)| UserPlace {
+        |(group, believed_secs)| UserGroup {
             group,
             believed_secs,
         },
@@ -177,12 +177,12 @@ fn order_file() -> impl Strategy<Value = Option<FileId>> {
     proptest::option::of(parsed("[ -~]{1,127}"))
 }
 
-fn file_place() -> impl Strategy<Value = FilePlace> {
+fn file_place() -> impl Strategy<Value = FileLocation> {
     let texts = ("t_file_0[123]", "[ -~]{1,200}");
     let checksum = proptest::option::of("[0-9a-f]{32}");
     let numbers = (any::<u64>(), any::<Option<u64>>(), any::<i64>());
     (texts, checksum, numbers).prop_map(
-        |((table, path), checksum, (size, size_on_disk, created))| FilePlace {
+        |((table, path), checksum, (size, size_on_disk, created))| FileLocation {
             table,
             path,
             size,
@@ -296,8 +296,8 @@ proptest! {
 
     #[test]
     fn any_bytes_as_the_reply_to_an_order(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = admin::decode_reply::<UserPlace>(&body);
-        let _ = admin::decode_reply::<FilePlace>(&body);
+        let _ = admin::decode_reply::<UserGroup>(&body);
+        let _ = admin::decode_reply::<FileLocation>(&body);
         let nonce = admin::decode_nonce(&body);
         prop_assert_eq!(nonce.is_ok(), body.len() == size_of::<Nonce>());
     }

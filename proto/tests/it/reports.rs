@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proto::cluster::{Cluster, Group, Storage, Tracker};
 use proto::report::{
-    Counters, Drain, Idserver, LastError, REPORT_ERRORS_MAX, REPORT_IDSERVERS_MAX,
-    REPORT_PATHS_MAX, REPORT_TEXT_MAX, REPORT_WARNINGS_MAX, REPORT_WORDS_MAX, Report, Space,
+    Counters, Drain, Idserver, REPORT_ERRORS_MAX, REPORT_IDSERVERS_MAX, REPORT_PATHS_MAX,
+    REPORT_TEXT_MAX, REPORT_WARNINGS_MAX, REPORT_WORDS_MAX, Report, ReportedError, Space,
     StorePath,
 };
 use proto::tracker::{Member, REPORT, TrackerRequest};
@@ -42,7 +42,8 @@ fn counters() -> impl Strategy<Value = Counters> {
 /// What fits: as it is sent so it arrives.
 pub(crate) fn report() -> impl Strategy<Value = Report> {
     let drain = prop_oneof![Just(Drain::None), Just(Drain::Uploads), Just(Drain::All)];
-    let error = (any::<i64>(), "[ -~]{0,100}").prop_map(|(time, text)| LastError { time, text });
+    let error =
+        (any::<i64>(), "[ -~]{0,100}").prop_map(|(time, text)| ReportedError { time, text });
     let lists = (
         proptest::collection::vec(path(), 0..4),
         proptest::collection::vec(error, 0..=REPORT_ERRORS_MAX),
@@ -155,7 +156,7 @@ fn a_report_that_is_too_long_is_sent_as_far_as_it_fits() {
         why: "\u{1b}[2J用".repeat(100),
         ..StorePath::default()
     };
-    let error = LastError {
+    let error = ReportedError {
         time: 1,
         text: "\"".repeat(5000),
     };

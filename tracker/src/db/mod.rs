@@ -1,4 +1,4 @@
-//! The groups, and which of them each user is bound to.
+//! The tables of the groups and of the users' groups.
 
 mod mysql;
 mod sqlite;
@@ -7,37 +7,35 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::Stop;
-use db::{Availability, DatabaseUrl, DbError, Mysql};
+use db::{Availability, DatabaseUrl, DbError, Mysql, MysqlConfig};
 use log::debug;
 use proto::{AppId, ClusterId, GroupName, UserId};
 
-use crate::config::Config;
-
-/// The group a user goes to.
+/// The group of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binding {
     pub(crate) group: GroupName,
-    /// Whether a row says so of exactly this user; else it is what a C++ tracker goes by.
+    /// True when the row is of exactly this user; false when C++ trackers alone use it for this user.
     pub(crate) is_own: bool,
 }
 
 /// The tables `t_groups_info` and `t_router` (docs/protocol.md, Tables). One suite of tests holds for
 /// every engine.
 pub(crate) trait Routes: Send + Sync {
-    /// Enters the groups that are not there yet and were not closed. Of a database that is away an engine remembers
-    /// them and enters them before groups are asked for.
+    /// Adds the groups that are missing and were not closed. While the database is away an engine keeps them
+    /// and adds them before groups are read.
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError>;
 
-    /// Gives new users to a group, also if it was closed.
+    /// Opens a group to new users, also a closed one.
     fn open_group(&self, group: &GroupName) -> Result<(), DbError>;
 
-    /// Gives no more users to a group; [`Routes::add_groups`] passes it over from now on.
+    /// Closes a group to new users; [`Routes::add_groups`] skips it from then on.
     fn close_group(&self, group: &GroupName) -> Result<(), DbError>;
 
-    /// All groups that are not closed, each once, by name.
+    /// The open groups, each once, by name.
     fn groups(&self) -> Result<Vec<GroupName>, DbError>;
 
-    /// The groups that were closed and not opened since, by name.
+    /// The closed groups, by name.
     fn closed_groups(&self) -> Result<Vec<GroupName>, DbError>;
 
     /// The group a user is bound to. Users compare byte for byte. Of several rows, which the C++
@@ -48,13 +46,12 @@ pub(crate) trait Routes: Send + Sync {
     /// (docs/protocol.md, Routing).
     fn find(&self, app: &AppId, user: &UserId) -> Result<Option<Binding>, DbError>;
 
-    /// Binds a user to `candidate` unless the user is bound already, durably, and tells the group
-    /// the user is bound to now: the same to everybody who asks, however many ask at once.
+    /// Binds a user to `candidate` unless the user is bound already, durably. Returns the user's group:
+    /// concurrent calls all return the same.
     fn bind(&self, app: &AppId, user: &UserId, candidate: &GroupName)
     -> Result<GroupName, DbError>;
 
-    /// Binds a user to `to` if the user is bound to `from`, durably, and tells the group the user
-    /// is bound to now.
+    /// Moves a user to `to` if the user is bound to `from`, durably. Returns the user's group.
     fn rebind(
         &self,
         app: &AppId,
@@ -63,59 +60,61 @@ pub(crate) trait Routes: Send + Sync {
         to: &GroupName,
     ) -> Result<Option<GroupName>, DbError>;
 
-    /// The cluster this database belongs to: an id that is made with the first question. `None` after
+    /// The id of the database's cluster, which the first call makes. `None` after
     /// [`Routes::unname_cluster`].
     fn cluster(&self) -> Result<Option<ClusterId>, DbError>;
 
-    /// Gives the database this id if it has none.
+    /// Sets the cluster id if it is empty.
     fn name_cluster(&self, cluster: &ClusterId) -> Result<(), DbError>;
 
-    /// Takes the database's id away, durably, so that it may be given that of the storages.
+    /// Empties the cluster id, durably, so that trackers set the one that the storages remember.
     fn unname_cluster(&self) -> Result<(), DbError>;
 
-    /// Whether the database can be used, from memory.
+    /// Whether the latest statements succeeded, without asking the database.
     fn availability(&self) -> Availability;
 
-    /// Finishes what waits to be written.
+    /// Writes what is queued and closes the connections.
     fn close(&self);
 }
 
-/// Opens the database of the configuration. A MySQL database may be away: it is waited for.
+/// Opens the database of the configuration. A MySQL database may be away; connections are made later.
 ///
 /// # Errors
 /// It cannot be opened.
-pub(crate) fn open(config: &Config) -> Result<Box<dyn Routes>, DbError> {
-    match &config.database {
+pub(crate) fn open(
+    database: &DatabaseUrl,
+    mysql: &MysqlConfig,
+) -> Result<Box<dyn Routes>, DbError> {
+    match database {
         DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::SqliteRoutes::open(path)?)),
-        DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlRoutes::open(url, &config.mysql)?)),
+        DatabaseUrl::Mysql(url) => Ok(Box::new(mysql::MysqlRoutes::open(url, mysql)?)),
     }
 }
 
-/// Makes what is missing of the tables and tells what was done, a line for each thing.
+/// Makes the missing tables and columns. Returns a line for each thing that was done.
 ///
 /// # Errors
 /// The database cannot be used, or its tables are of a later version.
-pub(crate) fn init(config: &Config) -> Result<Vec<String>, DbError> {
-    match &config.database {
+pub(crate) fn init(database: &DatabaseUrl, mysql: &MysqlConfig) -> Result<Vec<String>, DbError> {
+    match database {
         DatabaseUrl::Sqlite(path) => sqlite::init(path),
-        DatabaseUrl::Mysql(url) => Mysql::init(url, &config.mysql, &mysql::SCHEMA),
+        DatabaseUrl::Mysql(url) => Mysql::init(url, mysql, &mysql::SCHEMA),
     }
 }
 
-/// How long [`adopt`] waits for the database.
+/// How long [`adopt`] waits for a server of the database.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Has the database taken for the one that the storages know, whichever that was: the trackers give
-/// it the id that most storages remember.
+/// Makes this database the one that the storages know: trackers give it the id that most storages remember.
 ///
 /// # Errors
 /// The database cannot be used.
-pub(crate) fn adopt(config: &Config) -> Result<Vec<String>, DbError> {
-    let routes = open(config)?;
+pub(crate) fn adopt(database: &DatabaseUrl, mysql: &MysqlConfig) -> Result<Vec<String>, DbError> {
+    let routes = open(database, mysql)?;
     let (pause, deadline) = (Stop::new(), Instant::now() + ADOPT_TIMEOUT);
     loop {
         match routes.cluster().and_then(|_| routes.unname_cluster()) {
-            // A server is looked for.
+            // The pool still looks for a server.
             Err(e) if e.is_awaited() && Instant::now() < deadline => {
                 pause.wait(Duration::from_millis(100));
             }
@@ -130,13 +129,13 @@ pub(crate) fn adopt(config: &Config) -> Result<Vec<String>, DbError> {
     }
 }
 
-/// An id that no other database has.
+/// A random cluster id.
 fn fresh_cluster() -> ClusterId {
     let id = format!("{:032x}", rand::random::<u128>());
     ClusterId::new(id).expect("hex digits are an id")
 }
 
-/// The id as it is in the database.
+/// The cluster id of a database, None when it is empty.
 fn cluster_of(id: &str) -> Result<Option<ClusterId>, DbError> {
     if id.is_empty() {
         return Ok(None);
@@ -148,7 +147,7 @@ fn cluster_of(id: &str) -> Result<Option<ClusterId>, DbError> {
     Ok(Some(id))
 }
 
-/// No storage can join a group of a name that is none, so no user is bound to it.
+/// Skips names that are not valid: no storage can join such a group, so no user is bound to it.
 fn valid(name: String) -> Option<GroupName> {
     let checked = GroupName::new(name.as_str());
     let checked = checked.inspect_err(|e| debug!("group {name:?} is passed over: {e}"));

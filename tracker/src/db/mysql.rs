@@ -11,12 +11,11 @@ use proto::{AppId, ClusterId, GroupName, UserId};
 
 use super::{Binding, Routes};
 
-/// `tnv_user` is ours: the app id, a slash and the user id as bytes, unique. It decides between
-/// trackers that bind one user at the same moment, on one Galera node or on two: the second of two
-/// rows fails, when it is inserted or when it is certified. A locking read would not do: locks of
-/// one Galera node are nothing to another. Being bytes it tells users apart that a collation takes
-/// for the same, whatever the table's; being null in rows of the C++ system it allows for the
-/// duplicates there. A C++ tracker may still insert rows beside ours: then the lowest id counts.
+/// tnv adds the column `tnv_user`: app id, slash and user id as bytes, unique. It decides between trackers
+/// that bind a user at the same moment, on one Galera node or on two: the second row fails, at the insert or
+/// at the certification. A locking read would not do, because Galera nodes do not share locks. Bytes tell
+/// users apart that the table's collation takes for the same. Rows of the C++ system have NULL, which may
+/// repeat. A C++ tracker may still insert rows: then the lowest id counts.
 pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
     component: "tracker",
     version: 1,
@@ -44,15 +43,15 @@ pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
     ],
 };
 
-/// Two Galera nodes may both enter a group that is new: groups are listed each once.
+/// Two Galera nodes may both add a new group; reads return each group once.
 const ADD_GROUP: &str = "INSERT INTO t_groups_info (group_name) SELECT ? FROM (SELECT 1) one \
     WHERE NOT EXISTS (SELECT 1 FROM t_groups_info WHERE group_name = ?)";
 
-/// What a C++ tracker asks: the application does not count, and the collation of the column decides
-/// which users are the same.
+/// The query of a C++ tracker: it ignores the application, and the collation of the column decides which
+/// users are the same.
 const FIND_AS_CXX: &str = "SELECT group_name FROM t_router WHERE userid = ? ORDER BY id LIMIT 1";
 
-/// Rows of users that the collation takes for the same are among them.
+/// The rows include those of users that the collation takes for the same.
 const FIND: &str = "SELECT id, appid, userid, group_name FROM t_router \
     WHERE userid = ? AND appid = ? ORDER BY id LIMIT 1000";
 
@@ -61,13 +60,13 @@ const BIND: &str = "INSERT INTO t_router (appid, userid, group_name, tnv_user) \
 
 const REBIND: &str = "UPDATE t_router SET group_name = ? WHERE id = ? AND group_name = ?";
 
-/// Groups that an administrator closed: without this table, which the first closing makes, a tracker
-/// would enter them again at its next start.
+/// Groups that an administrator closed. Without this table a tracker would add them again at its next start.
+/// The first closing makes it.
 const CLOSED: &str = "CREATE TABLE IF NOT EXISTS tnv_closed_groups \
     (group_name varchar(32) PRIMARY KEY) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
-/// One row: which cluster the database belongs to. The first tracker that may make tables makes it,
-/// as with the closed groups; until then a database in the wrong place goes unnoticed.
+/// One row with the cluster id. The first tracker that may create tables makes it; until then nothing detects
+/// a wrong database.
 const CLUSTER: &str = "CREATE TABLE IF NOT EXISTS tnv_cluster \
     (one tinyint PRIMARY KEY, id varchar(64) NOT NULL) ENGINE=InnoDB CHARACTER SET utf8mb4 \
     COLLATE utf8mb4_bin";
@@ -84,21 +83,21 @@ type Row = (u64, Option<String>, Option<String>, Option<String>);
 
 pub(super) struct MysqlRoutes {
     mysql: Mysql,
-    /// Groups that could not be entered while the database was away.
-    pending: Mutex<Vec<GroupName>>,
+    /// Groups to add when the database answers.
+    unentered: Mutex<Vec<GroupName>>,
 }
 
 impl MysqlRoutes {
     pub(super) fn open(url: &MysqlUrl, config: &MysqlConfig) -> Result<MysqlRoutes, DbError> {
         Ok(MysqlRoutes {
             mysql: Mysql::open(url, config, &SCHEMA)?,
-            pending: Mutex::default(),
+            unentered: Mutex::default(),
         })
     }
 
-    /// Enters the groups that wait for it. They wait on if that fails.
-    fn enter_pending(&self) -> Result<(), DbError> {
-        let groups = self.pending.lock().clone();
+    /// Adds the groups that are missing; they stay queued if that fails.
+    fn enter_groups(&self) -> Result<(), DbError> {
+        let groups = self.unentered.lock().clone();
         for group in groups {
             let name = group.as_str();
             self.mysql
@@ -108,7 +107,9 @@ impl MysqlRoutes {
                     }
                     Ok(())
                 })?;
-            self.pending.lock().retain(|pending| *pending != group);
+            self.unentered
+                .lock()
+                .retain(|unentered| *unentered != group);
         }
         Ok(())
     }
@@ -116,16 +117,16 @@ impl MysqlRoutes {
 
 impl Routes for MysqlRoutes {
     fn add_groups(&self, groups: &[GroupName]) -> Result<(), DbError> {
-        let mut pending = self.pending.lock();
-        let known = pending.clone();
-        pending.extend(
+        let mut unentered = self.unentered.lock();
+        let known = unentered.clone();
+        unentered.extend(
             groups
                 .iter()
                 .filter(|group| !known.contains(group))
                 .cloned(),
         );
-        drop(pending);
-        self.enter_pending()
+        drop(unentered);
+        self.enter_groups()
     }
 
     fn open_group(&self, group: &GroupName) -> Result<(), DbError> {
@@ -153,7 +154,7 @@ impl Routes for MysqlRoutes {
     }
 
     fn groups(&self) -> Result<Vec<GroupName>, DbError> {
-        self.enter_pending()?;
+        self.enter_groups()?;
         let sql = "SELECT DISTINCT CAST(group_name AS BINARY) name FROM t_groups_info \
             WHERE group_name IS NOT NULL ORDER BY name";
         let run = |session: &mut Session| session.rows::<(Vec<u8>,)>(sql, ());
@@ -201,7 +202,7 @@ impl Routes for MysqlRoutes {
         let row = (app.as_str(), user.as_str(), candidate.as_str(), &key);
         self.mysql
             .run("bind a user", Effect::Idempotent, |session| {
-                // A row of the C++ system has no key of ours.
+                // Rows of the C++ system have no `tnv_user`.
                 if let Some(group) = find(session, app, user)? {
                     return Ok(group);
                 }
@@ -214,7 +215,7 @@ impl Routes for MysqlRoutes {
             })
     }
 
-    /// C++ trackers may read any of a user's rows: all that name the old group are changed.
+    /// C++ trackers may read any of a user's rows, so all rows with the old group change.
     fn rebind(
         &self,
         app: &AppId,
@@ -320,7 +321,7 @@ fn group_of(name: String) -> Result<GroupName, Failure> {
     Ok(group)
 }
 
-/// Id and group of the rows of exactly this user, in order: more than one where C++ trackers write.
+/// Id and group of the rows of exactly this user, in order. C++ trackers may have made several.
 fn rows_of(
     session: &mut Session,
     app: &AppId,

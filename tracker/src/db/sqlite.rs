@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{Binding, Routes};
 
-/// The tables may be there: copied from a database of the C++ system. Of a user's rows nobody
-/// reads any but the first, and the index, which is ours, allows no other.
+/// The tables may have been copied from a C++ system. Only the first row of a user is ever read; the unique
+/// index of tnv allows no other.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS t_groups_info (
     id integer PRIMARY KEY AUTOINCREMENT,
@@ -49,12 +49,12 @@ const FIND: &str = "
 SELECT group_name FROM t_router WHERE appid = ?1 AND userid = ?2 ORDER BY id LIMIT 1
 ";
 
-/// Groups that an administrator closed: else a tracker would enter them again at its next start.
+/// Groups that an administrator closed: otherwise a tracker would add them again at its next start.
 const CLOSED: &str = "
 CREATE TABLE IF NOT EXISTS tnv_closed_groups (group_name varchar(32) PRIMARY KEY)
 ";
 
-/// One row: which cluster the database belongs to.
+/// One row with the cluster id.
 const CLUSTER: &str = "
 CREATE TABLE IF NOT EXISTS tnv_cluster (one integer PRIMARY KEY, id varchar(64) NOT NULL)
 ";
@@ -68,7 +68,7 @@ impl SqliteRoutes {
     }
 }
 
-/// Makes the file and its tables, or brings them up to date, and tells what was done.
+/// Makes the file and its tables, or updates them. Returns a line for each thing that was done.
 pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
     Sqlite::init(path, "tracker", &[SCHEMA])
 }

@@ -8,8 +8,16 @@ use db::{DatabaseUrl, DbError};
 use proto::{AppId, GroupName, UserId};
 use rusqlite::Connection;
 
-use super::{Routes, init, open};
+use super::Routes;
 use crate::config::Config;
+
+fn open(config: &Config) -> Result<Box<dyn Routes>, DbError> {
+    super::open(&config.database, &config.mysql)
+}
+
+fn init(config: &Config) -> Result<Vec<String>, DbError> {
+    super::init(&config.database, &config.mysql)
+}
 
 fn app() -> AppId {
     "tnvideo".parse().unwrap()

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use super::{Member, State};
 
-/// One group. A member's number is that of its first join, so members are in order of joining.
+/// One group. A member has the number of its first join, so members are in order of joining.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) members: BTreeMap<u64, Member>,
     pub(super) by_addr: BTreeMap<(IpAddr, u16), u64>,
-    /// The numbers of the ACTIVE ones, in order: a client's reply takes three of them, of however
-    /// many.
+    /// The numbers of the ACTIVE members, in order, so that a reply picks three without a scan.
     pub(super) active: Vec<u64>,
 }
 
@@ -22,7 +21,7 @@ impl Group {
         self.by_addr.get(&(addr.ip(), addr.port())).copied()
     }
 
-    /// Enters a member that joined, ONLINE; tells what it was before.
+    /// Puts a member and returns the previous one.
     pub(super) fn put(&mut self, number: u64, member: Member) -> Option<Member> {
         self.set_state(number, member.state);
         self.by_addr
@@ -37,7 +36,7 @@ impl Group {
         Some(member)
     }
 
-    /// Makes OFFLINE who was last heard of at `since` or before.
+    /// Makes the members OFFLINE whose latest beat was at `since` or before, and returns them.
     pub(super) fn check(&mut self, since: Duration) -> Vec<(u64, Member)> {
         let mut lost = Vec::new();
         for (number, member) in &mut self.members {
@@ -47,7 +46,7 @@ impl Group {
             }
         }
         if !lost.is_empty() {
-            // All at once: when the network was away it is everybody.
+            // One pass: after a network failure it is all members.
             let members = &self.members;
             let state = |number: &u64| members.get(number).map(|member| member.state);
             self.active
@@ -56,7 +55,7 @@ impl Group {
         lost
     }
 
-    /// Keeps state and list of ACTIVE members alike. The member need not be there yet.
+    /// Sets the state and updates the list of ACTIVE members. The member need not be there yet.
     pub(super) fn set_state(&mut self, number: u64, state: State) {
         match (self.active.binary_search(&number), state) {
             (Err(idx), State::Active) => self.active.insert(idx, number),

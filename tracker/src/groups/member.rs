@@ -1,4 +1,4 @@
-//! One storage, as the tracker knows it.
+//! One storage of a group.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,55 +8,53 @@ use proto::report::{Drain, Report};
 use proto::tracker::Join;
 use proto::{ClusterId, NodeId};
 
-use super::Reach;
+use super::Reachability;
 
-/// How a member is.
+/// The state of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It joined and has not beaten since.
+    /// It joined and has not sent a beat since.
     Online,
-    /// It beats.
+    /// It sends beats.
     Active,
-    /// It was not heard of for too long.
+    /// Its beats have stopped.
     Offline,
 }
 
 /// One storage in one group.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
-    /// What it told when it last joined.
+    /// The latest JOIN.
     pub(crate) join: Arc<Join>,
-    /// Where clients reach it.
+    /// The address for clients.
     pub(crate) addr: SocketAddr,
-    /// Where the connection came from on which it last joined.
+    /// The address of the connection that joined last.
     pub(crate) peer: IpAddr,
     pub(crate) state: State,
-    /// Whether it ever beat.
     pub(super) has_beaten: bool,
-    /// When it was last heard of, seconds since the epoch.
+    /// Time of the latest beat or join, seconds since the epoch.
     pub(crate) beat_time: i64,
-    /// What it last told of itself since it joined; a C++ storage tells nothing.
+    /// The latest report since it joined; a C++ storage sends none.
     pub(crate) report: Option<Arc<Report>>,
-    /// How far its clock was ahead of this tracker's when the report came, in seconds.
+    /// Seconds by which its clock was ahead of the tracker's at the latest report.
     pub(crate) clock_skew: i64,
-    /// Who it is; a C++ storage does not tell.
+    /// A C++ storage has no node id.
     pub(crate) node: Option<NodeId>,
     pub(super) remembers: bool,
-    /// The cluster it joined before, if it told.
+    /// The cluster that it remembers.
     pub(crate) cluster: Option<ClusterId>,
-    /// What is odd about its address.
+    /// A warning about its address.
     pub(crate) note: Option<Arc<str>>,
-    /// Whether it can be connected to, as far as this tracker knows.
-    pub(crate) reach: Reach,
+    pub(crate) reachability: Reachability,
     pub(super) heard: Duration,
-    /// Which of all joins was its last.
+    /// Number of its latest join among all joins.
     pub(super) join_number: u64,
 }
 
 impl Member {
-    /// Its node id as anybody may know it. A storage of an earlier version takes orders under the id
-    /// itself only.
-    pub(crate) fn shown_node(&self) -> Option<NodeId> {
+    /// The digest of its node id, which anybody may know. A storage of an earlier version takes orders under
+    /// the id itself only.
+    pub(crate) fn public_node(&self) -> Option<NodeId> {
         let node = self.node.as_ref()?;
         Some(if self.remembers {
             node.digest()
@@ -65,22 +63,22 @@ impl Member {
         })
     }
 
-    /// Whether clients are sent there while it is ACTIVE.
+    /// True when clients are sent there while it is ACTIVE.
     pub(crate) fn is_offered(&self) -> bool {
-        self.drain() != Drain::All && !self.reach.is_bad()
+        self.drain() != Drain::All && !self.reachability.is_failing()
     }
 
-    /// Whether uploads have a chance there.
+    /// True when uploads can succeed there.
     pub(super) fn takes_uploads(&self) -> bool {
         self.report.as_ref().is_none_or(|report| report.uploads) && self.drain() == Drain::None
     }
 
-    /// Whether downloads have: a store path answers.
+    /// True when downloads can succeed there: a store path answers.
     pub(super) fn serves_downloads(&self) -> bool {
         self.report.as_ref().is_none_or(|report| report.downloads)
     }
 
-    /// How far an administrator takes it out of service.
+    /// How far an administrator has taken it out of service.
     pub(crate) fn drain(&self) -> Drain {
         self.report
             .as_ref()

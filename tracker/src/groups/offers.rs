@@ -8,24 +8,23 @@ use proto::report::Drain;
 use proto::tracker::ADDRESSES_MAX;
 
 use super::group::Group;
-use super::{Count, Groups, Member};
+use super::{Groups, Member, MemberCounts};
 
 impl Groups {
-    /// Where to send a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members that are not
-    /// drained, the first one by `chance`, the others those that joined after it, in a ring; those
-    /// that take no uploads come after all that do. Those whose disks do not answer are left out,
-    /// unless there is nobody else: what they say is worth more to a client than nothing. A loopback
-    /// address is for clients of this machine only.
+    /// The addresses for a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members that are not drained.
+    /// `random` selects the first one; the others follow in order of joining, as in a ring. Members that
+    /// accept no uploads come last. Members that serve no downloads are offered only when there are no
+    /// others, so that the client gets their error. A loopback address is for clients on this machine.
     pub(crate) fn active(
         &self,
         group: &GroupName,
-        chance: usize,
+        random: usize,
         client: IpAddr,
     ) -> Vec<SocketAddr> {
         let Some(group) = self.groups.get(group) else {
             return Vec::new();
         };
-        let start = chance.checked_rem(group.active.len()).unwrap_or(0);
+        let start = random.checked_rem(group.active.len()).unwrap_or(0);
         let (before, from) = group.active.split_at(start);
         let ring = |rank: Rank| {
             from.iter()
@@ -44,24 +43,24 @@ impl Groups {
         useful
     }
 
-    /// The groups that have an ACTIVE member which takes uploads.
-    pub(crate) fn with_takers(&self) -> BTreeSet<GroupName> {
+    /// The groups with an ACTIVE member that accepts uploads.
+    pub(crate) fn accepting_uploads(&self) -> BTreeSet<GroupName> {
         let groups = self.groups.iter();
         groups
-            .filter(|(_, group)| group.has_taker())
+            .filter(|(_, group)| group.accepts_uploads())
             .map(|(name, _)| name.clone())
             .collect()
     }
 }
 
-/// What a member is good for.
+/// What a member serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rank {
     /// Uploads and downloads.
     Full,
     /// Downloads.
     ReadOnly,
-    /// Neither, as far as it knows itself.
+    /// Neither.
     None,
 }
 
@@ -76,23 +75,23 @@ impl Rank {
 }
 
 impl Group {
-    /// How many there are; those that are OFFLINE are counted elsewhere.
-    pub(super) fn count(&self) -> Count {
+    /// Numbers of members, without those that are OFFLINE: [`Groups::counts`] adds them.
+    pub(super) fn count(&self) -> MemberCounts {
         let count = |is: fn(&Member) -> bool| {
             let active = self.active.iter().filter_map(|n| self.members.get(n));
             active.filter(|member| is(member)).count()
         };
-        Count {
+        MemberCounts {
             members: self.members.len(),
             active: self.active.len(),
             offline: 0,
             offered: count(Member::is_offered),
-            unreachable: count(|member| member.reach.is_bad()),
+            unreachable: count(|member| member.reachability.is_failing()),
             drained: count(|member| member.drain() != Drain::None),
         }
     }
 
-    fn has_taker(&self) -> bool {
+    fn accepts_uploads(&self) -> bool {
         let mut active = self.active.iter().filter_map(|n| self.members.get(n));
         active.any(|member| member.is_offered() && member.takes_uploads())
     }
@@ -104,18 +103,18 @@ mod tests {
 
     use proto::report::Report;
 
-    use super::super::tests::{ip, join, limits, now, place};
+    use super::super::tests::{address, ip, join, limits, now};
     use super::*;
 
     #[test]
     fn who_serves_no_downloads_is_offered_when_nobody_else_is_left() {
         let mut groups = Groups::new(limits(10));
         let group: GroupName = "g1".parse().unwrap();
-        let tickets = [1, 2, 3].map(|host| {
-            let joined = groups.join(place(ip(host), 1), join(1, host, 1), now(0));
-            let ticket = joined.unwrap().ticket;
-            groups.beat(&ticket, now(0)).unwrap();
-            ticket
+        let handles = [1, 2, 3].map(|host| {
+            let joined = groups.join(address(ip(host), 1), join(1, host, 1), now(0));
+            let handle = joined.unwrap().handle;
+            groups.beat(&handle, now(0)).unwrap();
+            handle
         });
         let mut turn = |host: usize, uploads, downloads| {
             let report = Report {
@@ -124,7 +123,7 @@ mod tests {
                 ..Report::default()
             };
             groups
-                .report(&tickets[host - 1], Arc::new(report), now(0))
+                .report(&handles[host - 1], Arc::new(report), now(0))
                 .unwrap();
             let offered = groups.active(&group, 0, ip(9));
             let offered = offered.iter().map(|addr| match addr.ip() {
@@ -138,6 +137,6 @@ mod tests {
         assert_eq!(turn(3, false, false), [1]);
         assert_eq!(turn(1, false, false), [1, 2, 3]);
         assert_eq!(turn(2, true, true), [2]);
-        assert!(groups.with_takers().contains(&group));
+        assert!(groups.accepting_uploads().contains(&group));
     }
 }

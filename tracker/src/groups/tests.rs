@@ -31,14 +31,14 @@ pub(super) fn ip(n: u8) -> IpAddr {
     [127, 0, 0, n].into()
 }
 
-pub(super) fn place(ip: IpAddr, port: u16) -> Place {
-    Place {
+pub(super) fn address(ip: IpAddr, port: u16) -> MemberAddress {
+    MemberAddress {
         addr: SocketAddr::new(ip, port),
         peer: ip,
         node: None,
         remembers: false,
         cluster: None,
-        is_tried: true,
+        is_probed: true,
         note: None,
     }
 }
@@ -80,7 +80,7 @@ enum Event {
     Leave {
         connection: usize,
     },
-    Pass {
+    Permit {
         secs: u64,
     },
     Check,
@@ -96,7 +96,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (0..2u8, 0..2u8, 0..2u8)
             .prop_map(|(group, host, ip)| Event::BeatElsewhere { group, host, ip }),
         1 => connection.prop_map(|connection| Event::Leave { connection }),
-        2 => (1..40u64).prop_map(|secs| Event::Pass { secs }),
+        2 => (1..40u64).prop_map(|secs| Event::Permit { secs }),
         2 => Just(Event::Check),
     ];
     prop::collection::vec(event, 0..60)
@@ -160,11 +160,11 @@ impl Model {
 
     /// The first that never beat goes, or the one that has been silent for longest, if there is one.
     fn forget_one(&mut self) -> bool {
-        let unproven = self.members.iter().filter(|m| !m.has_beaten);
+        let never_beat = self.members.iter().filter(|m| !m.has_beaten);
         let offline = self.members.iter().filter(|m| m.state == State::Offline);
-        let unproven = unproven.min_by_key(|m| m.number);
+        let never_beat = never_beat.min_by_key(|m| m.number);
         let offline = offline.min_by_key(|m| (m.heard, m.number));
-        let Some(number) = unproven.or(offline).map(|m| m.number) else {
+        let Some(number) = never_beat.or(offline).map(|m| m.number) else {
             return false;
         };
         self.members.retain(|m| m.number != number);
@@ -188,7 +188,7 @@ impl Model {
 struct Pair {
     groups: Groups,
     model: Model,
-    tickets: [Option<Ticket>; N_CONNECTIONS],
+    handles: [Option<MemberHandle>; N_CONNECTIONS],
     /// The member of each ticket, as the model knows it.
     joined: [Option<u64>; N_CONNECTIONS],
 }
@@ -202,21 +202,21 @@ impl Pair {
                 host,
                 port,
             } => {
-                let at = place(ip(ip_of(connection)), port);
+                let at = address(ip(ip_of(connection)), port);
                 let joined = self
                     .groups
                     .join(at, join(group, host, port), now(self.model.secs));
                 let taken = self.model.join(connection, group, host, port);
                 assert_eq!(joined.is_ok(), taken.is_some());
                 if let Ok(joined) = joined {
-                    self.tickets[connection] = Some(joined.ticket);
+                    self.handles[connection] = Some(joined.handle);
                     self.joined[connection] = taken;
                 }
             }
             Event::Beat { connection } => self.beat(connection),
             Event::BeatElsewhere { group, host, ip } => self.beat_elsewhere(group, host, ip),
             Event::Leave { connection } => self.leave(connection),
-            Event::Pass { secs } => self.model.secs += secs,
+            Event::Permit { secs } => self.model.secs += secs,
             Event::Check => {
                 let lost = self.groups.check(now(self.model.secs));
                 let lost: Vec<_> = lost.iter().map(|m| (m.addr.ip(), m.addr.port())).collect();
@@ -228,10 +228,10 @@ impl Pair {
     }
 
     fn beat(&mut self, connection: usize) {
-        let Some(ticket) = &self.tickets[connection] else {
+        let Some(handle) = &self.handles[connection] else {
             return;
         };
-        let before = self.groups.beat(ticket, now(self.model.secs));
+        let before = self.groups.beat(handle, now(self.model.secs));
         let number = self.joined[connection].unwrap();
         let secs = self.model.secs;
         let mut members = self.model.members.iter_mut();
@@ -253,9 +253,9 @@ impl Pair {
             .filter(|m| (m.group, m.host, m.ip) == (group, host, at))
             .collect();
         assert_eq!(found.is_some(), alike.len() == 1);
-        if let Some(ticket) = found {
+        if let Some(handle) = found {
             assert_eq!(
-                self.groups.beat(&ticket, now(secs)).unwrap().state,
+                self.groups.beat(&handle, now(secs)).unwrap().state,
                 alike[0].state
             );
             (alike[0].state, alike[0].heard) = (State::Active, secs);
@@ -264,10 +264,10 @@ impl Pair {
     }
 
     fn leave(&mut self, connection: usize) {
-        let Some(ticket) = self.tickets[connection].take() else {
+        let Some(handle) = self.handles[connection].take() else {
             return;
         };
-        let left = self.groups.leave(&ticket);
+        let left = self.groups.leave(&handle);
         let number = self.joined[connection].take().unwrap();
         let members = &mut self.model.members;
         let mut plain = members.iter();
@@ -289,8 +289,8 @@ impl Pair {
         let members = self.model.members.iter();
         let offline = members.filter(|m| m.state == State::Offline).count();
         assert_eq!(self.groups.offline.len(), offline);
-        let unproven = self.model.members.iter().filter(|m| !m.has_beaten).count();
-        assert_eq!(self.groups.unproven.len(), unproven);
+        let never_beat = self.model.members.iter().filter(|m| !m.has_beaten).count();
+        assert_eq!(self.groups.never_beat.len(), never_beat);
         let by_peer = self.groups.by_peer.values().map(BTreeMap::len);
         assert_eq!(by_peer.sum::<usize>(), n_listed);
         for group in 0..2 {
@@ -311,7 +311,10 @@ impl Pair {
             .collect();
         assert_eq!(ours, plain);
         let active: Vec<_> = plain.iter().filter(|m| m.1 == State::Active).collect();
-        assert_eq!(self.groups.with_takers().contains(&key), !active.is_empty());
+        assert_eq!(
+            self.groups.accepting_uploads().contains(&key),
+            !active.is_empty()
+        );
         for chance in 0..4 {
             let n = active.len();
             let ring: Vec<_> = (0..n.min(3)).map(|i| active[(chance + i) % n].0).collect();
@@ -326,7 +329,7 @@ proptest! {
         let mut pair = Pair {
             groups: Groups::new(limits(MEMBERS_MAX)),
             model: Model::default(),
-            tickets: Default::default(),
+            handles: Default::default(),
             joined: Default::default(),
         };
         for event in &events {
@@ -339,19 +342,23 @@ proptest! {
 #[test]
 fn a_full_tracker_says_so_and_takes_those_it_knows() {
     let mut groups = Groups::new(limits(1));
-    let first = groups.join(place(ip(1), 1), join(1, 1, 1), now(0)).unwrap();
-    groups.beat(&first.ticket, now(0)).unwrap();
+    let first = groups
+        .join(address(ip(1), 1), join(1, 1, 1), now(0))
+        .unwrap();
+    groups.beat(&first.handle, now(0)).unwrap();
     let fault = groups
-        .join(place(ip(2), 1), join(1, 1, 1), now(0))
+        .join(address(ip(2), 1), join(1, 1, 1), now(0))
         .unwrap_err();
     assert_eq!(fault.code, ErrorCode::Busy);
     assert_eq!(fault.message, "1 members already, no room for more");
-    let again = groups.join(place(ip(1), 1), join(1, 2, 1), now(1)).unwrap();
+    let again = groups
+        .join(address(ip(1), 1), join(1, 2, 1), now(1))
+        .unwrap();
     assert!(!again.is_new);
-    groups.leave(&again.ticket).unwrap();
+    groups.leave(&again.handle).unwrap();
     assert!(
         groups
-            .join(place(ip(2), 1), join(1, 1, 1), now(0))
+            .join(address(ip(2), 1), join(1, 1, 1), now(0))
             .unwrap()
             .is_new
     );
@@ -361,37 +368,37 @@ fn a_full_tracker_says_so_and_takes_those_it_knows() {
 fn who_has_been_offline_for_longest_makes_room() {
     let mut groups = Groups::new(limits(3));
     let [_, second, third] = [1, 2, 3].map(|n| {
-        let joined = groups.join(place(ip(n), 1), join(n, 1, 1), now(n.into()));
-        let ticket = joined.unwrap().ticket;
-        groups.beat(&ticket, now(n.into())).unwrap();
-        ticket
+        let joined = groups.join(address(ip(n), 1), join(n, 1, 1), now(n.into()));
+        let handle = joined.unwrap().handle;
+        groups.beat(&handle, now(n.into())).unwrap();
+        handle
     });
     assert_eq!(groups.check(now(40)).len(), 3);
     // The first was heard of last.
     groups
-        .join(place(ip(1), 1), join(1, 1, 1), now(41))
+        .join(address(ip(1), 1), join(1, 1, 1), now(41))
         .unwrap();
     assert_eq!(groups.check(now(80)).len(), 1);
     let newer = groups
-        .join(place(ip(4), 1), join(4, 1, 1), now(81))
+        .join(address(ip(4), 1), join(4, 1, 1), now(81))
         .unwrap();
-    groups.beat(&newer.ticket, now(81)).unwrap();
+    groups.beat(&newer.handle, now(81)).unwrap();
     assert_eq!(newer.forgotten.unwrap().addr.ip(), ip(2));
     assert!(groups.beat(&second, now(82)).is_none());
     assert!(groups.leave(&second).is_none());
     // Who is known costs nobody the place, and who lives keeps it.
     groups.beat(&third, now(83)).unwrap();
     let again = groups
-        .join(place(ip(4), 1), join(4, 1, 1), now(84))
+        .join(address(ip(4), 1), join(4, 1, 1), now(84))
         .unwrap();
     assert!(again.forgotten.is_none());
     let newest = groups
-        .join(place(ip(2), 1), join(2, 1, 1), now(85))
+        .join(address(ip(2), 1), join(2, 1, 1), now(85))
         .unwrap();
-    groups.beat(&newest.ticket, now(85)).unwrap();
+    groups.beat(&newest.handle, now(85)).unwrap();
     assert_eq!(newest.forgotten.unwrap().addr.ip(), ip(1));
     let fault = groups
-        .join(place(ip(5), 1), join(5, 1, 1), now(86))
+        .join(address(ip(5), 1), join(5, 1, 1), now(86))
         .unwrap_err();
     assert_eq!(fault.code, ErrorCode::Busy);
     assert_eq!(groups.len(), 3);
@@ -401,13 +408,13 @@ fn who_has_been_offline_for_longest_makes_room() {
 fn who_joined_again_elsewhere_is_not_removed_by_the_old_connection() {
     let mut groups = Groups::new(limits(10));
     let old = groups
-        .join(place(ip(1), 1), join(1, 1, 1), now(0))
+        .join(address(ip(1), 1), join(1, 1, 1), now(0))
         .unwrap()
-        .ticket;
+        .handle;
     let new = groups
-        .join(place(ip(1), 1), join(1, 1, 1), now(1))
+        .join(address(ip(1), 1), join(1, 1, 1), now(1))
         .unwrap()
-        .ticket;
+        .handle;
     assert!(groups.leave(&old).is_none());
     assert!(groups.leave(&new).is_some());
     assert!(groups.leave(&new).is_none());
@@ -417,27 +424,27 @@ fn who_joined_again_elsewhere_is_not_removed_by_the_old_connection() {
 #[test]
 fn silence_counts_from_the_last_sign_of_life() {
     let mut groups = Groups::new(limits(10));
-    let ticket = groups
-        .join(place(ip(1), 1), join(1, 1, 1), now(0))
+    let handle = groups
+        .join(address(ip(1), 1), join(1, 1, 1), now(0))
         .unwrap()
-        .ticket;
-    assert_eq!(groups.beat(&ticket, now(20)).unwrap().state, State::Online);
+        .handle;
+    assert_eq!(groups.beat(&handle, now(20)).unwrap().state, State::Online);
     assert!(groups.check(now(49)).is_empty());
     assert_eq!(groups.check(now(50)).len(), 1);
     assert!(groups.check(now(51)).is_empty());
-    assert_eq!(groups.beat(&ticket, now(60)).unwrap().state, State::Offline);
+    assert_eq!(groups.beat(&handle, now(60)).unwrap().state, State::Offline);
     // A join is a sign of life, too.
     groups
-        .join(place(ip(1), 1), join(1, 1, 1), now(80))
+        .join(address(ip(1), 1), join(1, 1, 1), now(80))
         .unwrap();
     assert!(groups.check(now(109)).is_empty());
     assert_eq!(groups.check(now(110)).len(), 1);
 }
 
-pub(super) fn place_of(node: &str, host: u8) -> Place {
-    Place {
+pub(super) fn address_of(node: &str, host: u8) -> MemberAddress {
+    MemberAddress {
         node: Some(node.parse().unwrap()),
-        ..place(ip(host), 1)
+        ..address(ip(host), 1)
     }
 }
 
@@ -453,9 +460,11 @@ pub(super) fn join_at(host: u8, start_time: i64) -> Join {
 fn only_who_is_offline_can_be_forgotten() {
     let mut groups = Groups::new(limits(10));
     groups
-        .join(place_of("aa", 1), join_at(1, 1), now(0))
+        .join(address_of("aa", 1), join_at(1, 1), now(0))
         .unwrap();
-    groups.join(place(ip(2), 1), join(1, 2, 1), now(0)).unwrap();
+    groups
+        .join(address(ip(2), 1), join(1, 2, 1), now(0))
+        .unwrap();
     for storage in ["127.0.0.1:1", "aa"] {
         assert_eq!(groups.forget(storage).unwrap_err().code, ErrorCode::Exists);
     }
@@ -465,6 +474,6 @@ fn only_who_is_offline_can_be_forgotten() {
     assert_eq!(groups.forget("127.0.0.2:1").unwrap().len(), 1);
     assert_eq!((groups.len(), groups.check(now(80)).len()), (0, 0));
     groups
-        .join(place_of("aa", 3), join_at(1, 9), now(81))
+        .join(address_of("aa", 3), join_at(1, 9), now(81))
         .unwrap();
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::Config;
 use crate::db;
-use crate::metrics::Shown;
+use crate::status_view::StatusView;
 
 /// A service on a database of its own, with the groups g1 and g2.
 struct Setting {
@@ -71,7 +71,7 @@ impl Setting {
     }
 
     fn lookup(&self, user: &str) -> Result<(String, Vec<String>), Fault> {
-        self.route(user, Purpose::Look)
+        self.route(user, Purpose::Lookup)
     }
 
     fn route(&self, user: &str, purpose: Purpose) -> Result<(String, Vec<String>), Fault> {
@@ -233,7 +233,7 @@ fn other_applications_are_refused_in_the_words_of_the_cxx_tracker() {
         user: "alice".parse().unwrap(),
         file: None,
     };
-    for purpose in [Purpose::Upload, Purpose::Look] {
+    for purpose in [Purpose::Upload, Purpose::Lookup] {
         let router = &setting.service.router;
         let refused = router.route(saddrs.clone(), [10, 0, 0, 1].into(), purpose);
         assert_eq!(
@@ -349,7 +349,7 @@ fn a_user_is_moved_to_a_group_that_takes_uploads_and_every_tracker_learns_it() {
             to: to.parse().unwrap(),
         };
         let by = ([10, 0, 0, 9], 40000).into();
-        admin::obey(&setting.service.globals, order, by).map(drop)
+        admin::execute(&setting.service.globals, order, by).map(drop)
     };
     setting.active("g1", "10.0.0.1", 1);
     assert_eq!(code(order("g1", "g1")), ErrorCode::NotFound);
@@ -379,9 +379,9 @@ fn who_would_wait_for_a_database_that_stands_still_is_sent_away() {
     let setting = Setting::with_ttl(Period::from_millis(0));
     setting.active("g1", "10.0.0.1", 1);
     setting.saddrs("alice").unwrap();
-    let gate = &setting.service.globals.gate;
+    let database_limit = &setting.service.globals.database_limit;
     let inside: Vec<_> = (0..Config::default().server.workers / 2)
-        .map(|_| gate.enter().unwrap())
+        .map(|_| database_limit.acquire().unwrap())
         .collect();
     assert_eq!(code(setting.saddrs("bob")), ErrorCode::Unavailable);
     assert_eq!(setting.bound("bob"), None);
@@ -395,7 +395,7 @@ fn a_group_that_nobody_entered_is_told_of_and_only_entered_on_purpose() {
     let setting = Setting::new();
     let globals = &setting.service.globals;
     let by = SocketAddr::from(([127, 0, 0, 1], 1));
-    let order = |order| crate::admin::obey(globals, order, by).map(drop);
+    let order = |order| crate::admin::execute(globals, order, by).map(drop);
     let [g2, g9]: [GroupName; 2] = ["g2", "g9"].map(|name| name.parse().unwrap());
     let open = |group: &GroupName, new| {
         let group = group.clone();
@@ -407,7 +407,7 @@ fn a_group_that_nobody_entered_is_told_of_and_only_entered_on_purpose() {
     };
     setting.active("g9", "10.0.0.9", 1);
     let told = || {
-        let body = crate::overview::cluster(globals);
+        let body = crate::cluster_reply::cluster(globals);
         let groups = Cluster::decode(&body).unwrap().groups.into_iter();
         let text = |group: proto::cluster::Group| match (group.unregistered, group.open) {
             (true, _) => format!("{} unregistered", group.name),
@@ -442,7 +442,7 @@ fn monitoring_sees_groups_without_storages_and_storages_without_clients() {
     storage.call(report).unwrap();
     let globals = &setting.service.globals;
     let config = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
-    let shown = Shown(Arc::clone(globals));
+    let shown = StatusView(Arc::clone(globals));
     let port = StatusPort::start(
         "tracker",
         config.bind().unwrap(),

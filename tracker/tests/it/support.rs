@@ -101,11 +101,11 @@ impl Client {
         mut again: impl FnMut(&mut Client),
         wanted: impl Fn(&[Group]) -> bool,
     ) {
-        let look = || {
+        let check_members = || {
             again(self);
             let groups = self.groups();
             wanted(&groups).then_some(()).ok_or(format!("{groups:?}"))
         };
-        wait_for("the groups", PATIENCE, look).unwrap();
+        wait_for("the groups", PATIENCE, check_members).unwrap();
     }
 }

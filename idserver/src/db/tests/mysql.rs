@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use db::DbError;
 use test_mariadb::{Galera, Mariadb};
 
 use super::*;

@@ -26,9 +26,9 @@ fn advertise(connection: &mut Connection<'_>, node: &str, address: &str) {
 fn fail(globals: &Globals, hours: u64) -> Option<SocketAddr> {
     let mut groups = globals.groups.lock();
     let now = globals.now().elapsed + Duration::from_secs(3600 * hours);
-    let (ticket, addr) = groups.next_try(now)?;
-    groups.tried(
-        &ticket,
+    let (handle, addr) = groups.next_probe(now)?;
+    groups.end_probe(
+        &handle,
         Some("Connection refused (os error 111)".into()),
         now,
     );
@@ -61,7 +61,7 @@ fn why_a_connection_failed_is_told_to_no_peer() {
             assert!(!text.contains(reason), "{text}");
         }
     }
-    let shown = Shown(Arc::clone(globals)).describe();
+    let shown = StatusView(Arc::clone(globals)).describe();
     let reason = &shown["unreachable"][0]["reason"];
     assert_eq!(reason, "Connection refused (os error 111)");
 }

@@ -18,7 +18,7 @@ fn a_clock_that_differs_is_told() {
         };
         let report = TrackerRequest::Report(member("g1", "h"), Box::new(report));
         storage.call(report).unwrap();
-        let cluster = Cluster::decode(&crate::overview::cluster(globals)).unwrap();
+        let cluster = Cluster::decode(&crate::cluster_reply::cluster(globals)).unwrap();
         cluster.groups[0].storages[0].notes.join(" ")
     };
     assert!(notes(8 * 3600).contains("s ahead of this tracker's"));

@@ -78,7 +78,7 @@ fn a_lost_routing_table_is_told_and_gives_nobody_a_group() {
     let (_fresh, told) = member_of(&other, "10.0.0.2", "bb", None);
     assert_eq!(told, None);
     let globals = &other.service.globals;
-    let shown = Shown(Arc::clone(globals));
+    let shown = StatusView(Arc::clone(globals));
     let mut health = Health::default();
     shown.health(&mut health);
     assert_eq!(health.state(), "degraded");
@@ -88,7 +88,7 @@ fn a_lost_routing_table_is_told_and_gives_nobody_a_group() {
     let listed = Cluster::decode(&body).unwrap();
     assert_eq!(listed.tracker.warnings.len(), 1);
     // An administrator says that it is to be so.
-    let lines = db::adopt(&globals.config).unwrap();
+    let lines = db::adopt(&globals.config.database, &globals.config.mysql).unwrap();
     assert_eq!(lines.len(), 1);
     globals.read_all_groups().unwrap();
     assert_eq!(globals.routes.cluster().unwrap(), cluster);
@@ -141,7 +141,7 @@ fn a_storage_of_an_earlier_version_is_told_nothing_and_keeps_its_name() {
 fn a_connection_that_another_one_replaced_is_told_by_which() {
     let setting = Setting::new();
     let report = || TrackerRequest::Report(member("g1", "h"), Box::default());
-    let refusals = |connection: &mut Connection<'_>| {
+    let rejected_joins = |connection: &mut Connection<'_>| {
         let refused = [
             connection.beat("g1", "h"),
             connection.call(report()),
@@ -155,13 +155,13 @@ fn a_connection_that_another_one_replaced_is_told_by_which() {
     };
     let mut never = setting.connect("10.0.0.1");
     let text = "g1/h has not joined on this connection";
-    assert_eq!(refusals(&mut never), [text; 3]);
+    assert_eq!(rejected_joins(&mut never), [text; 3]);
 
     // One without a node id, at the same address.
     let mut old = setting.active("g1", "10.0.0.1", 1);
     let mut new = setting.active("g1", "::ffff:10.0.0.1", 1);
     let text = "another connection, from 10.0.0.1, joined as this member since: g1/h at 10.0.0.1:1";
-    assert_eq!(refusals(&mut old), [text; 3]);
+    assert_eq!(rejected_joins(&mut old), [text; 3]);
     new.call(report()).unwrap();
 
     // The same node, at another port.
@@ -173,7 +173,7 @@ fn a_connection_that_another_one_replaced_is_told_by_which() {
     };
     let (mut old, mut new) = (join(2), join(3));
     let text = "another connection, from 10.0.0.2, joined as this member since: g1/h at 10.0.0.2:3";
-    assert_eq!(refusals(&mut old), [text; 3]);
+    assert_eq!(rejected_joins(&mut old), [text; 3]);
     let mut latest = join(4);
     latest.beat("g1", "h").unwrap();
     assert!(new.beat("g1", "h").is_err());
@@ -189,7 +189,7 @@ fn a_connection_that_another_one_replaced_is_told_by_which() {
     groups.forget("10.0.0.2:4").unwrap();
     drop(groups);
     let text = "g1/h is no member any more";
-    assert_eq!(refusals(&mut latest), [text; 3]);
+    assert_eq!(rejected_joins(&mut latest), [text; 3]);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use super::*;
-use crate::lines::BURST;
-use crate::{reach, status};
+use crate::log_lines::BURST;
+use crate::{probes, status};
 
 /// Events of each kind: five times as many as there may be lines at once.
 const N_EVENTS: u16 = 500;
@@ -151,7 +151,7 @@ fn members_that_fall_silent_together_write_few_lines() {
         .any(|(_, state)| state != "OFFLINE")
     {
         assert!(Instant::now() < deadline, "they do not fall silent");
-        status::look(globals);
+        status::check_members(globals);
     }
     recording.check("is offline");
 }
@@ -169,10 +169,10 @@ fn members_that_cannot_be_connected_to_write_few_lines() {
         let ip = format!("10.0.{}.{}", n / 250, n % 250 + 1);
         let mut connection = setting.connect(&ip);
         connection.join("g1", "h", 1).unwrap();
-        let ticket = connection.session.ticket.unwrap();
+        let handle = connection.session.handle.unwrap();
         // Once may be chance.
-        reach::try_one(globals, &ticket, addr);
-        reach::try_one(globals, &ticket, addr);
+        probes::probe(globals, &handle, addr);
+        probes::probe(globals, &handle, addr);
     }
     recording.check("cannot be connected to");
 }

@@ -6,7 +6,7 @@ use ::db::Availability;
 use net::quota::Limits;
 
 use super::*;
-use crate::cache::Known;
+use crate::cache::CachedGroup;
 use crate::config::CacheConfig;
 use crate::db::Binding;
 
@@ -95,7 +95,7 @@ fn altered(alter: impl FnOnce(Box<dyn db::Routes>) -> Altered) -> Setting {
         database: DatabaseUrl::Sqlite(folder.path().join("tracker.db")),
         ..Config::default()
     };
-    let routes = db::open(&config).unwrap();
+    let routes = db::open(&config.database, &config.mysql).unwrap();
     let groups = ["g1", "g2"].map(|name| GroupName::new(name).unwrap());
     routes.add_groups(&groups).unwrap();
     let globals = Globals::new(config, Box::new(alter(routes)), groups.to_vec());
@@ -215,15 +215,17 @@ fn a_group_that_was_not_read_is_not_fresh() {
             ttl: Period::from_millis(5),
             ..CacheConfig::default()
         });
-        let (group, mark) = ("g1".parse().unwrap(), globals.bindings.mark());
+        let (group, generation) = ("g1".parse().unwrap(), globals.bindings.generation());
         globals
             .bindings
-            .put(app.clone(), user.clone(), group, mark, Duration::ZERO);
-        let n_passes = Config::default().server.workers / 2;
-        let n_inside = if is_gate_shut { n_passes } else { 0 };
-        let _inside: Vec<_> = (0..n_inside).map(|_| globals.gate.enter()).collect();
+            .put(app.clone(), user.clone(), group, generation, Duration::ZERO);
+        let n_permits = Config::default().server.workers / 2;
+        let n_inside = if is_gate_shut { n_permits } else { 0 };
+        let _inside: Vec<_> = (0..n_inside)
+            .map(|_| globals.database_limit.acquire())
+            .collect();
         if is_gate_shut {
-            globals.gate.stand_still();
+            globals.database_limit.stall();
         } else {
             globals.routes.close();
         }
@@ -233,7 +235,7 @@ fn a_group_that_was_not_read_is_not_fresh() {
         assert_eq!(setting.saddrs("alice").unwrap().0, "g1");
         // Were it read just now, it would be fresh at any time up to now.
         let known = globals.bindings.get(&app, &user, ttl);
-        assert_eq!(known, Some(Known::Stale("g1".parse().unwrap())));
+        assert_eq!(known, Some(CachedGroup::Stale("g1".parse().unwrap())));
     }
 }
 

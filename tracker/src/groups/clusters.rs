@@ -1,28 +1,28 @@
-//! Which cluster the members say they belong to: the database of a tracker names one, and storages
-//! remember it. Where they differ the database is new, or was put in the place of the right one.
+//! Which cluster the members remember. A tracker's database has the id of its cluster and storages remember
+//! it: where they differ the database is new or the wrong one.
 
 use proto::ClusterId;
 
-use super::{Groups, Ticket};
+use super::{Groups, MemberHandle};
 
-/// A cluster that is not the tracker's.
+/// A cluster that is not the one of the tracker's database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rival {
+pub(crate) struct OtherCluster {
     pub(crate) cluster: ClusterId,
-    /// How many members remember it.
+    /// Number of members that remember it.
     pub(crate) members: usize,
-    /// How many remember the tracker's.
-    pub(crate) loyal: usize,
+    /// Number of members that remember the tracker's.
+    pub(crate) own_members: usize,
 }
 
 impl Groups {
-    /// A member told which cluster it remembers.
-    pub(crate) fn note_cluster(&mut self, ticket: &Ticket, cluster: Option<ClusterId>) {
-        if self.member_of(ticket).is_none() {
+    /// Records which cluster a member remembers.
+    pub(crate) fn note_cluster(&mut self, handle: &MemberHandle, cluster: Option<ClusterId>) {
+        if self.member_of(handle).is_none() {
             return;
         }
-        let group = self.groups.get_mut(&ticket.group);
-        let member = group.and_then(|group| group.members.get_mut(&ticket.number));
+        let group = self.groups.get_mut(&handle.group);
+        let member = group.and_then(|group| group.members.get_mut(&handle.number));
         if let Some(member) = member {
             let before = std::mem::replace(&mut member.cluster, cluster.clone());
             self.count_cluster(before.as_ref(), cluster.as_ref());
@@ -42,25 +42,25 @@ impl Groups {
         }
     }
 
-    /// The other cluster that most members remember, unless more of them remember `own`: a storage
-    /// that was set up for another cluster does not make this one's database the wrong one.
-    pub(crate) fn rival(&self, own: Option<&ClusterId>) -> Option<Rival> {
-        let loyal = own.and_then(|own| self.clusters.get(own)).copied();
-        let loyal = loyal.unwrap_or(0);
+    /// The other cluster that most members remember, unless more of them remember `own`. One storage of
+    /// another cluster must not make this database the wrong one.
+    pub(crate) fn other_cluster(&self, own: Option<&ClusterId>) -> Option<OtherCluster> {
+        let own_members = own.and_then(|own| self.clusters.get(own)).copied();
+        let own_members = own_members.unwrap_or(0);
         let others = self.clusters.iter().filter(|(id, _)| Some(*id) != own);
         let (cluster, &members) = others.max_by_key(|(_, members)| **members)?;
-        (members >= loyal).then(|| Rival {
+        (members >= own_members).then(|| OtherCluster {
             cluster: cluster.clone(),
             members,
-            loyal,
+            own_members,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ip, join, limits, now, place};
-    use super::super::{Joined, Place};
+    use super::super::tests::{address, ip, join, limits, now};
+    use super::super::{Joined, MemberAddress};
     use super::*;
 
     #[test]
@@ -68,13 +68,17 @@ mod tests {
         let mut groups = Groups::new(limits(10));
         let [own, other]: [ClusterId; 2] = ["aa", "bb"].map(|id| id.parse().unwrap());
         let enter = |groups: &mut Groups, host: u8, cluster: Option<&ClusterId>| -> Joined {
-            let place = Place {
+            let address = MemberAddress {
                 cluster: cluster.cloned(),
-                ..place(ip(host), 1)
+                ..address(ip(host), 1)
             };
-            groups.join(place, join(1, host, 1), now(0)).unwrap()
+            groups.join(address, join(1, host, 1), now(0)).unwrap()
         };
-        let members = |groups: &Groups| groups.rival(Some(&own)).map(|rival| rival.members);
+        let members = |groups: &Groups| {
+            groups
+                .other_cluster(Some(&own))
+                .map(|other_cluster| other_cluster.members)
+        };
         enter(&mut groups, 1, None);
         assert_eq!(members(&groups), None);
         enter(&mut groups, 2, Some(&own));
@@ -82,15 +86,15 @@ mod tests {
         let stray = enter(&mut groups, 3, Some(&other));
         assert_eq!(members(&groups), Some(1));
         let new = enter(&mut groups, 4, None);
-        groups.note_cluster(&new.ticket, Some(own.clone()));
+        groups.note_cluster(&new.handle, Some(own.clone()));
         assert_eq!(members(&groups), None);
-        groups.leave(&new.ticket).unwrap();
+        groups.leave(&new.handle).unwrap();
         assert_eq!(members(&groups), Some(1));
         // It joins again, and is counted once.
         enter(&mut groups, 3, Some(&other));
-        groups.note_cluster(&stray.ticket, Some(own.clone()));
+        groups.note_cluster(&stray.handle, Some(own.clone()));
         assert_eq!(members(&groups), Some(1));
         assert_eq!(groups.clusters.values().sum::<usize>(), 2);
-        assert_eq!(groups.rival(None).unwrap().members, 1);
+        assert_eq!(groups.other_cluster(None).unwrap().members, 1);
     }
 }

@@ -1,9 +1,8 @@
-//! How many keys may be new. Each makes a row that nothing removes, and storages have one for each
-//! store path.
+//! Limits new keys. Each one makes a row that nothing removes; storages have one key for each store path.
 //!
-//! Numbers need no such limit. A key has 2^63, and each commit takes
-//! [`STEP_MAX`](crate::config::STEP_MAX) of them at most: 10,000 commits a second use it up in 29
-//! years. The path of a file repeats only when 2^36 numbers are drawn within one second.
+//! Numbers need no such limit. A key has 2^63, and each commit takes at most
+//! [`STEP_MAX`](crate::config::STEP_MAX): 10,000 commits a second use it up in 29 years. The path of a file
+//! repeats only when 2^36 numbers are drawn within one second.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -11,49 +10,34 @@ use std::time::{Duration, Instant};
 use db::DbError;
 use net::quota::{Exhausted, Limits, Quota};
 use parking_lot::Mutex;
-use proto::{ErrorCode, Fault, IdKey};
+use proto::IdKey;
 
 use crate::config::Config;
 use crate::db::Ids;
 
-/// The time for which [`Config::new_keys_per_address`] counts.
+/// The period of [`Config::new_keys_per_address`].
 const PERIOD: Duration = Duration::from_secs(3600);
 
-/// Time from one count of the rows to the next: other idservers make some, people remove some.
+/// Time between two counts of the rows: other idservers add rows, operators remove some.
 const COUNT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Counts the keys that get a row.
-pub(crate) struct Newcomers {
+/// Limits the keys that get a row.
+pub(crate) struct NewKeys {
     quota: Quota,
     rows: Mutex<Rows>,
 }
 
 struct Rows {
     max: u32,
-    /// As they were counted last, and those made here since.
+    /// The latest count, plus the rows that were made here since.
     number: u32,
-    /// When they were; absent when they are to be counted now.
+    /// Time of the latest count; None makes the next call count.
     counted: Option<Instant>,
 }
 
-/// Why a key gets no row.
-#[derive(Debug)]
-pub(crate) enum NotAdmitted {
-    /// The database does not say whether it has one.
-    Database(DbError),
-    /// Too many are new; the message names the setting.
-    Limit(Fault),
-}
-
-impl From<DbError> for NotAdmitted {
-    fn from(error: DbError) -> NotAdmitted {
-        NotAdmitted::Database(error)
-    }
-}
-
-impl Newcomers {
-    pub(crate) fn new(config: &Config) -> Newcomers {
-        Newcomers {
+impl NewKeys {
+    pub(crate) fn new(config: &Config) -> NewKeys {
+        NewKeys {
             quota: Quota::new(limits(config)),
             rows: Mutex::new(Rows {
                 max: config.rows_max,
@@ -63,48 +47,48 @@ impl Newcomers {
         }
     }
 
-    /// Takes on other limits.
+    /// Applies other limits.
     pub(crate) fn reload(&self, config: &Config) {
         self.quota.reload(limits(config));
         let mut rows = self.rows.lock();
         (rows.max, rows.counted) = (config.rows_max, None);
     }
 
-    /// Lets a key have numbers: one that has a row always, another one within the limits.
+    /// Admits a key that has a row, and counts a new key within the limits. Returns the reason, which names the
+    /// setting, when it refuses a key.
     ///
     /// # Errors
-    /// See [`NotAdmitted`].
+    /// The database does not answer.
     pub(crate) fn admit(
         &self,
         ids: &dyn Ids,
         key: &IdKey,
         peer: IpAddr,
-    ) -> Result<(), NotAdmitted> {
+    ) -> Result<Option<String>, DbError> {
         if ids.has(key)? {
-            return Ok(());
+            return Ok(None);
         }
         let (number, max) = self.count(ids)?;
         if number >= max {
-            return Err(limit(format!(
-                "no row for key {key}: there are {number} keys, see rows_max"
-            )));
+            let text = format!("no row for key {key}: there are {number} keys, see rows_max");
+            return Ok(Some(text));
         }
-        self.quota.take(peer).map_err(|exhausted| {
-            limit(match exhausted {
+        if let Err(exhausted) = self.quota.take(peer) {
+            return Ok(Some(match exhausted {
                 Exhausted::Peer => format!(
                     "too many new keys from {} within an hour, see new_keys_per_address",
                     peer.to_canonical()
                 ),
                 Exhausted::All => "too many new keys within an hour, see rows_max".to_owned(),
-            })
-        })?;
+            }));
+        }
         let mut rows = self.rows.lock();
         rows.number = rows.number.saturating_add(1);
-        Ok(())
+        Ok(None)
     }
 
-    /// How many rows there are, and may be. While one caller has them counted the others go by the
-    /// count before: nobody waits, and a few rows too many do no harm.
+    /// The number of rows and its limit. While one call counts them the others use the previous count: nothing
+    /// waits, and a few rows too many do no harm.
     fn count(&self, ids: &dyn Ids) -> Result<(u32, u32), DbError> {
         let mut rows = self.rows.lock();
         let (now, max) = (Instant::now(), rows.max);
@@ -124,15 +108,11 @@ impl Newcomers {
     }
 }
 
-/// All peers together may fill the table at once: the limit bounds how many peers are remembered.
+/// All peers together may make `rows_max` rows in a period, which also bounds the peers in memory.
 fn limits(config: &Config) -> Limits {
     Limits {
         per_peer: config.new_keys_per_address,
         in_all: config.rows_max,
         period: PERIOD,
     }
-}
-
-fn limit(message: String) -> NotAdmitted {
-    NotAdmitted::Limit(Fault::new(ErrorCode::Busy, message))
 }

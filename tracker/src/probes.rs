@@ -1,5 +1,5 @@
-//! Tries whether members can be connected to, off the way of requests: a few threads, each try with
-//! a time-out. Members that cannot be are not offered to clients.
+//! Connects to members on threads of its own, each attempt with a timeout. Clients are not sent to members
+//! that cannot be connected to.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,19 +12,19 @@ use client::{Connection, ConnectionConfig, Error};
 use log::{debug, info, warn};
 
 use crate::globals::Globals;
-use crate::groups::Ticket;
-use crate::lines::Line;
+use crate::groups::MemberHandle;
+use crate::log_lines::LogLine;
 
-/// Threads that try, and so the most tries at a time.
+/// Threads, and so the most concurrent attempts.
 const THREADS: usize = 4;
-/// Longest time of one try.
+/// Longest time of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// How often it is looked who is to be tried.
-const LOOK: Duration = Duration::from_secs(1);
-/// Longest wait for a try at the stop.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// Time between two looks into an empty queue.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a stop waits for an attempt.
+const STOP_WAIT: Duration = Duration::from_secs(1);
 
-/// Starts trying, until the stop.
+/// Starts the threads, which run until the stop.
 ///
 /// # Errors
 /// The system refuses another thread.
@@ -36,39 +36,39 @@ pub(crate) fn start(globals: &Arc<Globals>, stop: &Stop) -> io::Result<Vec<Threa
     };
     let start = |idx| {
         let (globals, stop) = (Arc::clone(globals), stop.clone());
-        thread::spawn(&format!("reach-{idx}"), move || work(&globals, &stop))
+        thread::spawn(&format!("probe-{idx}"), move || run(&globals, &stop))
     };
     (0..n_threads).map(start).collect()
 }
 
-/// Waits for the threads to end; a try that takes longer is left behind, it does no harm.
+/// Waits for the threads to end. An attempt that takes longer is left running; it does no harm.
 pub(crate) fn join(threads: Vec<Thread>) {
-    for name in thread::join_until(threads, Instant::now() + GOODBYE) {
+    for name in thread::join_until(threads, Instant::now() + STOP_WAIT) {
         debug!("thread {name} did not end, it is left behind");
     }
 }
 
-fn work(globals: &Globals, stop: &Stop) {
+fn run(globals: &Globals, stop: &Stop) {
     while !stop.is_tripped() {
-        let next = globals.groups.lock().next_try(globals.now().elapsed);
+        let next = globals.groups.lock().next_probe(globals.now().elapsed);
         match next {
-            Some((ticket, addr)) => try_one(globals, &ticket, addr),
-            None => _ = stop.wait(LOOK),
+            Some((handle, addr)) => probe(globals, &handle, addr),
+            None => _ = stop.wait(CHECK_INTERVAL),
         }
     }
 }
 
-/// Tries one address, and takes note of the outcome.
-pub(crate) fn try_one(globals: &Globals, ticket: &Ticket, addr: SocketAddr) {
+/// Connects to one address and records the outcome.
+pub(crate) fn probe(globals: &Globals, handle: &MemberHandle, addr: SocketAddr) {
     let failure = connect(globals, addr).err().map(|error| reason(&error));
     let now = globals.now().elapsed;
-    let turned = globals.groups.lock().tried(ticket, failure, now);
-    let Some(member) = turned else { return };
-    let Some(more) = globals.lines.due(Line::Unreachable) else {
+    let changed = globals.groups.lock().end_probe(handle, failure, now);
+    let Some(member) = changed else { return };
+    let Some(more) = globals.log_lines.due(LogLine::Unreachable) else {
         return;
     };
     let name = &member.join.member;
-    match member.why_unreachable() {
+    match member.unreachable_reason() {
         Some(why) => warn!(
             "{}/{}: {addr} cannot be connected to: {why}; clients are not sent there: is it the address that clients use? See \
              advertise{more}",
@@ -81,7 +81,8 @@ pub(crate) fn try_one(globals: &Globals, ticket: &Ticket, addr: SocketAddr) {
     }
 }
 
-/// A specific address of ours is the one to call from: of several networks it tells which.
+/// Connects from the tracker's own address if it is a specific one: on a host in several networks it
+/// selects the network.
 fn connect(globals: &Globals, addr: SocketAddr) -> Result<(), Error> {
     let ip = globals.config.listen.ip();
     let config = ConnectionConfig {
@@ -92,7 +93,7 @@ fn connect(globals: &Globals, addr: SocketAddr) -> Result<(), Error> {
     Connection::connect(&addr.into(), &config).map(drop)
 }
 
-/// Why not, without the address.
+/// The cause without the address.
 fn reason(error: &Error) -> String {
     let source = std::error::Error::source(error);
     source.map_or_else(|| error.to_string(), ToString::to_string)

@@ -1,5 +1,5 @@
-//! Where clients are sent for a storage that joins: the most frequent thing to go wrong where
-//! addresses are translated, in containers, and on hosts with several. Pure.
+//! Checks the address of a storage that joins. Wrong addresses are the most frequent fault behind address
+//! translation, in containers and on hosts with several addresses. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,19 +7,19 @@ use net::allowed::Network;
 use proto::hello::Hello;
 use proto::{ErrorCode, Fault};
 
-use crate::groups::Place;
+use crate::groups::MemberAddress;
 
-/// The place of a storage that connects from `peer` and listens on `port`: what it advertises, or
-/// where it comes from. Addresses of `check_networks` are tried whoever advertises them.
+/// The address of a storage that connects from `peer` and listens on `port`: the one it advertises, or
+/// else that of the connection. Addresses in `check_networks` are probed for every storage.
 ///
 /// # Errors
-/// Bad request, when it advertises what cannot be its address; the message shows both.
-pub(crate) fn of(
+/// Bad request when the advertised address cannot be the storage's; the message shows both addresses.
+pub(crate) fn check(
     hello: Option<&Hello>,
     peer: IpAddr,
     port: u16,
     check_networks: &[Network],
-) -> Result<Place, Fault> {
+) -> Result<MemberAddress, Fault> {
     let advertised = hello.and_then(|hello| hello.address);
     let addr = match advertised {
         Some(addr) => SocketAddr::new(addr.ip().to_canonical(), addr.port()),
@@ -50,19 +50,19 @@ pub(crate) fn of(
         )),
         _ => None,
     };
-    Ok(Place {
+    Ok(MemberAddress {
         addr,
         peer,
         node: hello.map(|hello| hello.node.clone()),
         remembers: hello.is_some_and(|hello| hello.remembers),
         cluster: hello.and_then(|hello| hello.cluster.clone()),
-        is_tried: is_near(addr.ip(), peer) || check_networks.iter().any(|n| n.has(addr.ip())),
+        is_probed: is_near(addr.ip(), peer) || check_networks.iter().any(|n| n.has(addr.ip())),
         note: note.map(Into::into),
     })
 }
 
-/// Whether who comes from `peer` may have the tracker connect to `ip`: a stranger must not choose a
-/// machine, and learn by it which of its ports are open.
+/// True when a storage at `peer` may have the tracker connect to `ip`. Others could use the tracker to scan
+/// the ports of a machine.
 fn is_near(ip: IpAddr, peer: IpAddr) -> bool {
     let is_this_machine = ip.is_loopback() && peer.is_loopback();
     is_this_machine || Network::around(peer).has(ip)
@@ -86,9 +86,9 @@ mod tests {
     #[test]
     fn what_is_advertised_counts_unless_it_cannot_be_right() {
         let peer: IpAddr = "10.0.0.5".parse().unwrap();
-        let at = |address: Option<&str>| of(Some(&hello(address, "10.0.0.5")), peer, 23000, &[]);
+        let at = |address: Option<&str>| check(Some(&hello(address, "10.0.0.5")), peer, 23000, &[]);
         assert_eq!(
-            of(None, peer, 1, &[]).unwrap().addr.to_string(),
+            check(None, peer, 1, &[]).unwrap().addr.to_string(),
             "10.0.0.5:1"
         );
         assert_eq!(at(None).unwrap().addr.to_string(), "10.0.0.5:23000");
@@ -109,14 +109,14 @@ mod tests {
             }
         }
         let here: IpAddr = "127.0.0.1".parse().unwrap();
-        let own = of(Some(&hello(Some("127.0.0.1:1"), "127.0.0.1")), here, 1, &[]);
+        let own = check(Some(&hello(Some("127.0.0.1:1"), "127.0.0.1")), here, 1, &[]);
         assert_eq!(own.unwrap().addr.to_string(), "127.0.0.1:1");
     }
 
     #[test]
     fn what_is_tried_is_near_who_joins_unless_it_is_named() {
         let networks = ["172.16.0.0/12".parse().unwrap()];
-        for (peer, address, is_tried) in [
+        for (peer, address, is_probed) in [
             ("10.0.0.5", None, true),
             ("10.0.0.5", Some("10.0.0.9:22"), true),
             ("10.0.0.5", Some("10.0.1.9:22"), false),
@@ -129,8 +129,8 @@ mod tests {
             ("127.0.0.1", Some("192.0.2.1:22"), false),
         ] {
             let hello = hello(address, peer);
-            let place = of(Some(&hello), peer.parse().unwrap(), 23000, &networks);
-            assert_eq!(place.unwrap().is_tried, is_tried, "{peer} {address:?}");
+            let checked = check(Some(&hello), peer.parse().unwrap(), 23000, &networks);
+            assert_eq!(checked.unwrap().is_probed, is_probed, "{peer} {address:?}");
         }
     }
 
@@ -138,8 +138,8 @@ mod tests {
     fn translated_addresses_are_noted_unless_one_is_advertised() {
         let peer: IpAddr = "203.0.113.7".parse().unwrap();
         let note = |address| {
-            let place = of(Some(&hello(address, "172.17.0.2")), peer, 23000, &[]).unwrap();
-            place.note
+            let checked = check(Some(&hello(address, "172.17.0.2")), peer, 23000, &[]).unwrap();
+            checked.note
         };
         let text = note(None).unwrap();
         assert!(text.contains("203.0.113.7") && text.contains("172.17.0.2"));

@@ -1,10 +1,10 @@
-//! Mistakes in files of settings, in words that fit into one line of a log.
+//! Errors in TOML files, as one line of a log.
 
 use std::ops::Range;
 
-/// What a reader of TOML says, with the line and the section of the text it is about, and the key if
-/// it is its value, instead of a picture of it.
-pub fn settings_mistake(text: &str, message: &str, span: Option<Range<usize>>) -> String {
+/// The message of a TOML parser with the line, the section and, for a value, the key of `span` in `text`,
+/// instead of an excerpt of several lines.
+pub fn toml_error(text: &str, message: &str, span: Option<Range<usize>>) -> String {
     let message = message.replace('\n', " ");
     let Some(span) = span else { return message };
     let before = text.get(..span.start).unwrap_or_default();
@@ -17,8 +17,8 @@ pub fn settings_mistake(text: &str, message: &str, span: Option<Range<usize>>) -
     }
 }
 
-/// The section that goes on where `text` ends: a setting written behind the last one belongs to it,
-/// whatever its author had in mind.
+/// The section that is open where `text` ends: a setting there belongs to it, even if its author thinks
+/// otherwise.
 fn section(text: &str) -> Option<&str> {
     let mut headers = text.lines().filter_map(|line| {
         let (name, rest) = line.trim().strip_prefix('[')?.split_once(']')?;
@@ -34,11 +34,11 @@ mod tests {
 
     #[test]
     fn a_mistake_is_one_line_that_names_another() {
-        let said = settings_mistake("a\nb\nc", "no\nluck", Some(4..5));
+        let said = toml_error("a\nb\nc", "no\nluck", Some(4..5));
         assert_eq!(said, "line 3: no luck");
-        let said = settings_mistake("a\nb = 5\nc", "no luck", Some(6..7));
+        let said = toml_error("a\nb = 5\nc", "no luck", Some(6..7));
         assert_eq!(said, "line 2, b: no luck");
-        assert_eq!(settings_mistake("a", "no luck", None), "no luck");
+        assert_eq!(toml_error("a", "no luck", None), "no luck");
     }
 
     #[test]
@@ -46,7 +46,7 @@ mod tests {
         let text = "a = 1\n[server]\nb = [2]\n# [none]\n[ log ] # lines\nlevel = 3\ngroups = 4\n";
         let said = |key: &str| {
             let at = text.find(key).unwrap();
-            settings_mistake(text, "no luck", Some(at..at + 1))
+            toml_error(text, "no luck", Some(at..at + 1))
         };
         assert_eq!(said("a ="), "line 1: no luck");
         assert_eq!(said("b ="), "line 3 in section [server]: no luck");

@@ -1,5 +1,5 @@
-//! Room for members: who has to make some for a new one, and who is forgotten after a while. A
-//! stranger may join as anybody, as often as it likes: neither may that keep real storages out.
+//! Which members are evicted for new ones, and which expire. Anybody may join under any name, as often as they
+//! like: that must not keep real storages out.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,18 +9,17 @@ use proto::{ErrorCode, Fault, GroupName};
 
 use super::{Groups, Member, Now, State};
 
-/// A silent member that never beat, or whose group is not in the database, is forgotten after so
-/// long.
+/// Silence after which a member expires that never beat, or whose group is not in the database.
 const FORGET_AFTER: Duration = Duration::from_secs(300);
-/// All groups together that are not in the database may have this share of the members.
+/// Members of groups that are not in the database may be one of this many members.
 const UNREGISTERED_SHARE: usize = 10;
 
 impl Groups {
-    /// Sees to it that one more fits in that joins `group` from `peer`; tells who had to go.
+    /// Makes room for a member that joins `group` from `peer`. Returns the member that was evicted.
     ///
     /// # Errors
-    /// Busy: there are too many, and all of them live.
-    pub(super) fn make_room(
+    /// Busy: a limit is reached, and no member may be evicted.
+    pub(super) fn evict_for(
         &mut self,
         peer: IpAddr,
         group: &GroupName,
@@ -37,46 +36,46 @@ impl Groups {
         }
     }
 
-    /// The limit that leaves no room, in words, and the member that can make some.
+    /// The limit that is reached, in words, and the member that may be evicted.
     fn full_limit(&self, peer: IpAddr, group: &GroupName) -> Option<(String, Option<Found>)> {
         let of_peer = self.by_peer.get(&one_host(peer));
         let n_of_peer = of_peer.map_or(0, |members| members.len());
         if n_of_peer >= self.limits.per_address {
             let members = of_peer.into_iter().flatten();
-            let dispensable = members.filter_map(|(number, name)| {
+            let evictable = members.filter_map(|(number, name)| {
                 let member = self.groups.get(name)?.members.get(number)?;
-                let is_dispensable = !member.has_beaten || member.state == State::Offline;
-                is_dispensable.then_some((member.has_beaten, member.heard, name, *number))
+                let is_evictable = !member.has_beaten || member.state == State::Offline;
+                is_evictable.then_some((member.has_beaten, member.heard, name, *number))
             });
-            let found = dispensable.min().map(|(.., name, n)| (name.clone(), n));
+            let found = evictable.min().map(|(.., name, n)| (name.clone(), n));
             return Some((format!("{n_of_peer} members from {peer}"), found));
         }
         if self.n_members >= self.limits.members_max {
-            let found = self.first_dispensable(|_| true);
+            let found = self.first_evictable(|_| true);
             return Some((format!("{} members", self.n_members), found));
         }
         let n_unregistered = self.n_unregistered();
         let most = (self.limits.members_max / UNREGISTERED_SHARE).max(1);
         if !self.is_registered(group) && n_unregistered >= most {
-            let found = self.first_dispensable(|name| !self.is_registered(name));
+            let found = self.first_evictable(|name| !self.is_registered(name));
             let what = format!("{n_unregistered} members of groups that are not in the database");
             return Some((what, found));
         }
         None
     }
 
-    /// Of the groups that match: the first that joined of those that never beat, or else the one that
-    /// is OFFLINE for longest.
-    fn first_dispensable(&self, matches: impl Fn(&GroupName) -> bool) -> Option<Found> {
-        let unproven = self.unproven.iter().map(|(number, name)| (name, number));
+    /// In the groups that match: the first member that joined and never beat, or else the one that has been
+    /// OFFLINE for longest.
+    fn first_evictable(&self, matches: impl Fn(&GroupName) -> bool) -> Option<Found> {
+        let never_beat = self.never_beat.iter().map(|(number, name)| (name, number));
         let offline = self.offline.iter().map(|((_, n), name)| (name, n));
-        unproven
+        never_beat
             .chain(offline)
             .find(|(name, _)| matches(name))
             .map(|(name, number)| (name.clone(), *number))
     }
 
-    /// Whether a group is in the database, as far as is known.
+    /// True when the group is in the database, or the database was not read yet.
     fn is_registered(&self, group: &GroupName) -> bool {
         let registered = self.registered.as_ref();
         registered.is_none_or(|groups| groups.contains(group))
@@ -90,14 +89,15 @@ impl Groups {
         self.n_members - known.map(|group| group.members.len()).sum::<usize>()
     }
 
-    /// Forgets members that have been silent for minutes and were perhaps never storages; tells who.
+    /// Removes members that have been silent for [`FORGET_AFTER`] and may never have been storages, and returns
+    /// them.
     pub(crate) fn expire(&mut self, now: Now) -> Vec<Member> {
         let Some(since) = now.elapsed.checked_sub(FORGET_AFTER) else {
             return Vec::new();
         };
         let silent = self.offline.range(..=(since, u64::MAX));
         let expired = silent.filter(|((_, number), name)| {
-            self.unproven.contains_key(number) || !self.is_registered(name)
+            self.never_beat.contains_key(number) || !self.is_registered(name)
         });
         let expired: Vec<_> = expired
             .map(|((_, number), name)| (name.clone(), *number))
@@ -116,7 +116,7 @@ type Found = (GroupName, u64);
 mod tests {
     use std::net::SocketAddr;
 
-    use super::super::tests::{INTERVAL, ip, join, limits, now, place};
+    use super::super::tests::{INTERVAL, address, ip, join, limits, now};
     use super::super::{Joined, Limits};
     use super::*;
 
@@ -127,9 +127,9 @@ mod tests {
 
     /// Joins group `group` from address `host`, and beats.
     fn living(groups: &mut Groups, group: u8, host: u8, port: u16) -> Joined {
-        let joined = groups.join(place(ip(host), port), join(group, host, port), now(0));
+        let joined = groups.join(address(ip(host), port), join(group, host, port), now(0));
         let joined = joined.unwrap();
-        groups.beat(&joined.ticket, now(0)).unwrap();
+        groups.beat(&joined.handle, now(0)).unwrap();
         joined
     }
 
@@ -142,18 +142,18 @@ mod tests {
         let storage = living(&mut groups, 1, 1, 1);
         for port in 1..=100 {
             groups
-                .join(place(ip(2), port), join(1, 2, port), now(1))
+                .join(address(ip(2), port), join(1, 2, port), now(1))
                 .unwrap();
         }
         assert_eq!(groups.len(), 4);
-        groups.leave(&storage.ticket).unwrap();
+        groups.leave(&storage.handle).unwrap();
         assert!(living(&mut groups, 1, 1, 1).is_new);
-        // Those that live keep their places, one that is silent makes room for the next.
+        // Live members stay; a silent one is evicted for the next.
         for port in 98..=100 {
             living(&mut groups, 1, 2, port);
         }
         let fault = groups
-            .join(place(ip(2), 1), join(1, 2, 1), now(2))
+            .join(address(ip(2), 1), join(1, 2, 1), now(2))
             .unwrap_err();
         assert_eq!(fault.code, ErrorCode::Busy);
         assert_eq!(
@@ -161,7 +161,11 @@ mod tests {
             "3 members from 127.0.0.2 already, no room for more"
         );
         groups.check(now(INTERVAL.as_secs()));
-        assert!(groups.join(place(ip(2), 1), join(1, 2, 1), now(40)).is_ok());
+        assert!(
+            groups
+                .join(address(ip(2), 1), join(1, 2, 1), now(40))
+                .is_ok()
+        );
     }
 
     #[test]
@@ -172,7 +176,7 @@ mod tests {
         });
         for n in 1..=20 {
             let ip: IpAddr = format!("2001:db8::{n}").parse().unwrap();
-            groups.join(place(ip, 1), join(1, 1, 1), now(0)).unwrap();
+            groups.join(address(ip, 1), join(1, 1, 1), now(0)).unwrap();
         }
         assert_eq!(groups.len(), 2);
     }
@@ -184,10 +188,10 @@ mod tests {
         living(&mut groups, 1, 2, 1);
         groups.check(now(40));
         groups
-            .join(place(ip(3), 1), join(1, 3, 1), now(41))
+            .join(address(ip(3), 1), join(1, 3, 1), now(41))
             .unwrap();
         let forgotten = groups
-            .join(place(ip(4), 1), join(1, 4, 1), now(41))
+            .join(address(ip(4), 1), join(1, 4, 1), now(41))
             .unwrap();
         assert_eq!(forgotten.forgotten.unwrap().addr.ip(), ip(3));
     }
@@ -202,7 +206,7 @@ mod tests {
         living(&mut groups, 2, 6, 1);
         living(&mut groups, 3, 7, 1);
         let fault = groups
-            .join(place(ip(8), 1), join(4, 8, 1), now(1))
+            .join(address(ip(8), 1), join(4, 8, 1), now(1))
             .unwrap_err();
         assert_eq!(fault.code, ErrorCode::Busy);
         assert!(fault.message.contains("not in the database"), "{fault}");
@@ -215,12 +219,14 @@ mod tests {
         groups.register(std::iter::once("g1".parse().unwrap()).collect());
         living(&mut groups, 1, 1, 1);
         living(&mut groups, 2, 2, 1);
-        groups.join(place(ip(3), 1), join(1, 3, 1), now(0)).unwrap();
+        groups
+            .join(address(ip(3), 1), join(1, 3, 1), now(0))
+            .unwrap();
         groups.check(now(40));
         assert!(groups.expire(now(299)).is_empty());
         assert_eq!(groups.expire(now(300)).len(), 2);
         assert_eq!(addrs(&groups), [SocketAddr::new(ip(1), 1)]);
-        assert!(groups.unproven.is_empty() && groups.by_peer.len() == 1);
+        assert!(groups.never_beat.is_empty() && groups.by_peer.len() == 1);
         assert!(groups.expire(now(9000)).is_empty());
     }
 }

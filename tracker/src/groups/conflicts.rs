@@ -1,45 +1,49 @@
-//! Node ids: of two members that live one alone has an id, and one alone an address of a group.
+//! Conflicts between members: a node id, and an address of a group, belong to one live member.
 
 use proto::tracker::Join;
 use proto::{ErrorCode, Fault};
 
-use super::{Groups, Member, Place, State};
+use super::{Groups, Member, MemberAddress, State};
 
 impl Groups {
-    /// Sees to it that no other member has this node id or, in the group, this address. One that
-    /// lives is in the right, and is replaced by its own process only: from the address its
-    /// connection came from. Who is silent makes way. Tells who did.
+    /// Removes another member with this node id, if it may be removed, and returns it. A live member keeps
+    /// its node id and its address; only its own process, from the same address, replaces it. An OFFLINE
+    /// member is replaced by any.
     ///
     /// # Errors
-    /// Exists: another one has it, and lives.
-    pub(super) fn make_way(&mut self, place: &Place, join: &Join) -> Result<Option<Member>, Fault> {
+    /// Exists: another live member has the node id or the address.
+    pub(super) fn resolve_conflicts(
+        &mut self,
+        address: &MemberAddress,
+        join: &Join,
+    ) -> Result<Option<Member>, Fault> {
         let at_addr = self.groups.get(&join.member.group).and_then(|group| {
-            let number = group.at(place.addr)?;
+            let number = group.at(address.addr)?;
             group.members.get(&number)
         });
         if let Some(other) = at_addr
             && other.state != State::Offline
-            && let Some(why) = other.differs_from(place)
+            && let Some(why) = other.differs_from(address)
         {
-            let addr = place.addr;
+            let addr = address.addr;
             return Err(other.conflict(&format!("{addr} is taken, and {why}")));
         }
-        let Some(node) = &place.node else {
+        let Some(node) = &address.node else {
             return Ok(None);
         };
         let Some((name, number)) = self.by_node.get(node).cloned() else {
             return Ok(None);
         };
         let other = self.groups.get(&name).and_then(|g| g.members.get(&number));
-        let is_elsewhere = |m: &&Member| m.addr != place.addr || name != join.member.group;
+        let is_elsewhere = |m: &&Member| m.addr != address.addr || name != join.member.group;
         let Some(other) = other.filter(is_elsewhere) else {
             return Ok(None);
         };
-        let is_same_process = other.peer == place.peer
+        let is_same_process = other.peer == address.peer
             && other.join.start_time == join.start_time
             && other.join.member.hostname == join.member.hostname;
         if other.state != State::Offline && !is_same_process {
-            let (host, addr) = (&join.member.hostname, place.addr);
+            let (host, addr) = (&join.member.hostname, address.addr);
             let node = node.digest();
             return Err(other.conflict(&format!(
                 "node {node} of {host} at {addr} is in use (a copied machine?)"
@@ -50,19 +54,19 @@ impl Groups {
 }
 
 impl Member {
-    /// Why who joins at this member's address is not this member, if that is so.
-    fn differs_from(&self, place: &Place) -> Option<String> {
-        match (&self.node, &place.node) {
+    /// Why the storage that joins at this member's address is not this member; None when it is.
+    fn differs_from(&self, address: &MemberAddress) -> Option<String> {
+        match (&self.node, &address.node) {
             (Some(own), Some(other)) if own != other => {
                 Some(format!("node {} wants it", other.digest()))
             }
             (Some(_), None) => Some("this does not say that it is the same node".to_owned()),
-            _ if self.peer != place.peer => Some(format!("this comes from {}", place.peer)),
+            _ if self.peer != address.peer => Some(format!("this comes from {}", address.peer)),
             _ => None,
         }
     }
 
-    /// The refusal of somebody who wants what this member has.
+    /// The refusal of a storage that wants the node id or address of this member.
     fn conflict(&self, what: &str) -> Fault {
         let name = &self.join.member;
         let message = format!(
@@ -77,7 +81,7 @@ impl Member {
 mod tests {
     use std::net::IpAddr;
 
-    use super::super::tests::{ip, join_at, limits, now, place, place_of};
+    use super::super::tests::{address, address_of, ip, join_at, limits, now};
     use super::*;
 
     fn addrs(groups: &Groups) -> Vec<IpAddr> {
@@ -91,10 +95,10 @@ mod tests {
     #[test]
     fn of_two_that_live_with_one_node_id_the_second_is_refused_until_the_first_is_silent() {
         let mut groups = Groups::new(limits(10));
-        let first = groups.join(place_of("aa", 1), join_at(1, 1), now(0));
-        groups.beat(&first.unwrap().ticket, now(1)).unwrap();
+        let first = groups.join(address_of("aa", 1), join_at(1, 1), now(0));
+        groups.beat(&first.unwrap().handle, now(1)).unwrap();
         let fault = groups
-            .join(place_of("aa", 2), join_at(2, 2), now(4))
+            .join(address_of("aa", 2), join_at(2, 2), now(4))
             .unwrap_err();
         assert_eq!(fault.code, ErrorCode::Exists);
         let digest = node("aa").digest();
@@ -110,14 +114,14 @@ mod tests {
         assert_eq!(addrs(&groups), [ip(1)]);
         assert_eq!(groups.check(now(40)).len(), 1);
         let second = groups
-            .join(place_of("aa", 2), join_at(2, 2), now(41))
+            .join(address_of("aa", 2), join_at(2, 2), now(41))
             .unwrap();
         assert_eq!(second.replaced.unwrap().addr.ip(), ip(1));
         assert_eq!((addrs(&groups), groups.len()), (vec![ip(2)], 1));
         // The id is free again when its member has left.
-        groups.leave(&second.ticket).unwrap();
+        groups.leave(&second.handle).unwrap();
         groups
-            .join(place_of("aa", 3), join_at(3, 3), now(42))
+            .join(address_of("aa", 3), join_at(3, 3), now(42))
             .unwrap();
         assert_eq!(addrs(&groups), [ip(3)]);
     }
@@ -127,10 +131,10 @@ mod tests {
     }
 
     /// As node `aa`, from address `host`, to be listed at `addr`.
-    fn advertised(host: u8, addr: (u8, u16)) -> Place {
-        Place {
+    fn advertised(host: u8, addr: (u8, u16)) -> MemberAddress {
+        MemberAddress {
             addr: (ip(addr.0), addr.1).into(),
-            ..place_of("aa", host)
+            ..address_of("aa", host)
         }
     }
 
@@ -138,7 +142,7 @@ mod tests {
     fn a_process_that_advertises_another_address_replaces_its_old_entry_at_once() {
         let mut groups = Groups::new(limits(1));
         let first = groups.join(advertised(1, (1, 1)), join_at(1, 7), now(0));
-        groups.beat(&first.unwrap().ticket, now(1)).unwrap();
+        groups.beat(&first.unwrap().handle, now(1)).unwrap();
         let again = groups
             .join(advertised(1, (2, 1)), join_at(1, 7), now(2))
             .unwrap();
@@ -151,18 +155,18 @@ mod tests {
         assert!(again.replaced.is_none() && !again.is_new);
     }
 
-    /// Whoever knows all that the storage tells still comes from elsewhere.
+    /// A peer that copies everything that the storage sends still has another address.
     #[test]
     fn the_place_of_a_member_that_lives_is_taken_from_its_own_address_only() {
         let mut groups = Groups::new(limits(10));
         let own = groups.join(advertised(1, (1, 1)), join_at(1, 7), now(0));
-        let own = own.unwrap().ticket;
+        let own = own.unwrap().handle;
         groups.beat(&own, now(1)).unwrap();
         let taken = [
             groups.join(advertised(9, (1, 1)), join_at(1, 7), now(2)),
             groups.join(advertised(9, (9, 1)), join_at(1, 7), now(2)),
             // Without a node id, from the same machine.
-            groups.join(place(ip(1), 1), join_at(1, 7), now(2)),
+            groups.join(address(ip(1), 1), join_at(1, 7), now(2)),
         ];
         for taken in taken {
             assert_eq!(taken.unwrap_err().code, ErrorCode::Exists);
@@ -170,23 +174,25 @@ mod tests {
         groups.beat(&own, now(3)).unwrap();
         assert_eq!((addrs(&groups), groups.len()), (vec![ip(1)], 1));
         // One of the C++ system has no node id to be known by.
-        groups.join(place(ip(2), 1), join_at(2, 7), now(4)).unwrap();
+        groups
+            .join(address(ip(2), 1), join_at(2, 7), now(4))
+            .unwrap();
         let stolen = groups.join(
-            Place {
+            MemberAddress {
                 peer: ip(9),
-                ..place(ip(2), 1)
+                ..address(ip(2), 1)
             },
             join_at(2, 7),
             now(4),
         );
         assert_eq!(stolen.unwrap_err().code, ErrorCode::Exists);
-        // Who is silent makes way.
+        // An OFFLINE member is replaced.
         groups.check(now(40));
         groups
             .join(advertised(9, (9, 1)), join_at(1, 8), now(41))
             .unwrap();
         groups
-            .join(place(ip(1), 1), join_at(1, 7), now(41))
+            .join(address(ip(1), 1), join_at(1, 7), now(41))
             .unwrap();
     }
 
@@ -194,8 +200,8 @@ mod tests {
     fn only_the_connection_that_joined_last_speaks_for_a_member() {
         let mut groups = Groups::new(limits(10));
         let join = |groups: &mut Groups, at| {
-            let joined = groups.join(place_of("aa", 1), join_at(1, 7), now(at));
-            joined.unwrap().ticket
+            let joined = groups.join(address_of("aa", 1), join_at(1, 7), now(at));
+            joined.unwrap().handle
         };
         let old = join(&mut groups, 0);
         let new = join(&mut groups, 1);
@@ -210,21 +216,21 @@ mod tests {
     fn two_nodes_at_one_address_are_not_taken_for_one_member() {
         let mut groups = Groups::new(limits(10));
         groups
-            .join(place_of("aa", 1), join_at(1, 1), now(0))
+            .join(address_of("aa", 1), join_at(1, 1), now(0))
             .unwrap();
         let fault = groups
-            .join(place_of("bb", 1), join_at(2, 2), now(1))
+            .join(address_of("bb", 1), join_at(2, 2), now(1))
             .unwrap_err();
         assert_eq!(fault.code, ErrorCode::Exists);
         let digest = node("bb").digest();
         assert!(fault.message.contains("g1/h1") && fault.message.contains(digest.as_str()));
         groups.check(now(40));
         groups
-            .join(place_of("bb", 1), join_at(2, 2), now(41))
+            .join(address_of("bb", 1), join_at(2, 2), now(41))
             .unwrap();
         assert_eq!(groups.len(), 1);
         groups
-            .join(place_of("aa", 2), join_at(1, 3), now(42))
+            .join(address_of("aa", 2), join_at(1, 3), now(42))
             .unwrap();
         assert_eq!(groups.len(), 2);
     }

@@ -1,9 +1,8 @@
-//! Text from outside must not forge log lines or drive a terminal.
+//! Text of peers in logs and on terminals: it must not forge log lines or control the terminal.
 
 use std::fmt::{self, Display, Write};
 
-/// Shows a value with its control characters and line separators escaped, so that it stays on one
-/// line.
+/// Displays a value on one line: control characters and line separators are escaped.
 #[derive(Debug)]
 pub struct Escaped<T>(pub T);
 
@@ -17,7 +16,7 @@ struct Escaper<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for Escaper<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // As nearly all text is: looked at many bytes at a time.
+        // Nearly all text is printable ASCII, which this checks many bytes at a time.
         if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return self.0.write_str(text);
         }
@@ -35,8 +34,8 @@ impl Write for Escaper<'_, '_> {
     }
 }
 
-/// Control characters, the Unicode line separators, and the marks that turn the direction of
-/// writing and so the order in which a line is read.
+/// Control characters, the Unicode line separators, and the marks that change the direction of writing and
+/// so the order in which a line is read.
 fn is_escaped(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,4 +1,4 @@
-//! All that is known of the cluster: the reply to CLUSTER.
+//! The reply to CLUSTER: the groups, the members and their reports, for monitors.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use proto::GroupName;
 use proto::cluster::{CLUSTER_REPORTS_MAX, Cluster, Group, Storage, Tracker};
 
 use crate::globals::Globals;
-use crate::groups::{Member, Reach};
-use crate::listing::status;
+use crate::groups::{Member, Reachability};
+use crate::groups_reply::status;
 
-/// The body of the reply: the groups of the database and those that have members.
+/// The body of the reply, with the groups of the database and those that have members.
 pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
     let snapshot = globals.groups.lock().snapshot();
-    let known = globals.known.lock().clone();
+    let directory = globals.directory.lock().clone();
     let mut groups: BTreeMap<GroupName, Vec<Member>> = snapshot.into_iter().collect();
-    for name in &known.groups {
+    for name in &directory.groups {
         groups.entry(name.clone()).or_default();
     }
     let all_are_loopback = groups.values().flatten().all(|m| m.addr.ip().is_loopback());
     let mut reports_left = CLUSTER_REPORTS_MAX;
     let groups = groups.into_iter().map(|(name, members)| Group {
-        open: known.groups.contains(&name),
-        unregistered: known.error.is_none() && !known.has(&name),
+        open: directory.groups.contains(&name),
+        unregistered: directory.error.is_none() && !directory.has(&name),
         name: name.to_string(),
         storages: members
             .iter()
@@ -34,19 +34,19 @@ pub(crate) fn cluster(globals: &Globals) -> Vec<u8> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             up_since: globals.up_since,
             time: globals.now().epoch,
-            database_error: known.error.clone().unwrap_or_default(),
+            database_error: directory.error.clone().unwrap_or_default(),
             warnings: globals.foreign_database().into_iter().collect(),
         },
         groups: groups.collect(),
-        refused: globals.refusals.lock().list(globals.now().epoch),
+        refused: globals.rejected_joins.lock().list(globals.now().epoch),
     };
     cluster.encode()
 }
 
-/// Clocks that differ by more are told, in seconds: uploads name files by the time.
+/// Largest difference of clocks without a note, in seconds: uploads name files by the time.
 const CLOCK_SKEW_MAX: i64 = 10;
 
-/// What is wrong with the address and the clock of a member.
+/// Notes about the address and the clock of a member, one fault each.
 fn notes(member: &Member, all_are_loopback: bool) -> Vec<String> {
     let loopback = (member.addr.ip().is_loopback() && !all_are_loopback).then(|| {
         format!(
@@ -55,7 +55,7 @@ fn notes(member: &Member, all_are_loopback: bool) -> Vec<String> {
         )
     });
     let unreachable = member
-        .unreachable()
+        .unreachable_text()
         .map(|text| format!("{text}; the tracker's log has the reason"));
     let note = member.note.as_ref().map(ToString::to_string);
     [unreachable, loopback, note, clock(member)]
@@ -81,7 +81,7 @@ fn storage(member: &Member, all_are_loopback: bool, reports_left: &mut usize) ->
         address: member.addr.to_string(),
         hostname: join.member.hostname.to_string(),
         node: member
-            .shown_node()
+            .public_node()
             .map(|node| node.to_string())
             .unwrap_or_default(),
         version: join.version.to_string(),
@@ -90,7 +90,7 @@ fn storage(member: &Member, all_are_loopback: bool, reports_left: &mut usize) ->
         join_time: join.join_time,
         beat_time: member.beat_time,
         notes: notes(member, all_are_loopback),
-        untried: member.reach == Reach::Believed,
+        untried: member.reachability == Reachability::Assumed,
         offered: member.is_offered(),
         report: report.cloned(),
     }

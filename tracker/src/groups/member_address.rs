@@ -1,0 +1,25 @@
+//! The address and identity of a storage that joins.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use proto::{ClusterId, NodeId};
+
+/// Where a storage joins, and its identity.
+#[derive(Debug, Clone)]
+pub(crate) struct MemberAddress {
+    /// The address for clients.
+    pub(crate) addr: SocketAddr,
+    /// The address of the connection that joins.
+    pub(crate) peer: IpAddr,
+    /// None for a C++ storage.
+    pub(crate) node: Option<NodeId>,
+    /// True when it takes orders under the digest of its node id, and remembers its cluster.
+    pub(crate) remembers: bool,
+    /// The cluster that it remembers.
+    pub(crate) cluster: Option<ClusterId>,
+    /// True when the tracker may connect to the address.
+    pub(crate) is_probed: bool,
+    /// A warning about the address.
+    pub(crate) note: Option<Arc<str>>,
+}
