@@ -56,7 +56,7 @@ lint-greps:
 		| grep -v '/db/' || { echo 'database engines are named under db/ only'; exit 1; }
 
 # Where shellcheck is at hand; the test of the package installs it.
-SCRIPTS := .ci/run $(wildcard etc/init.d/* etc/init.sh etc/tnv-rolling-restart package/*.sh package/debian/p* test-cluster/*.sh test-cluster/*/*.sh)
+SCRIPTS := .ci/run $(wildcard etc/init.d/* etc/init.sh etc/tnv-rolling-restart etc/monitoring/*.sh package/*.sh package/debian/p* test-cluster/*.sh test-cluster/*/*.sh)
 lint-shell:
 	@! command -v shellcheck >/dev/null || shellcheck -x $(SCRIPTS)
 

@@ -32,6 +32,7 @@ DAEMONS := $(addprefix tnv-,$(SERVICES))
 UNITS := $(DAEMONS:=.service) $(DAEMONS:=@.service)
 CONFIGS := $(SERVICES:=.toml) client.toml
 MONITORING := prometheus.yml alerts.yml grafana-dashboard.json
+COLLECTORS := gluster-heal.sh
 
 # The folders of the sources become those of the installation.
 WITH_FOLDERS = sed -e 's,/usr/sbin/,$(SBINDIR)/,g' -e 's,/usr/share/,$(DATADIR)/,g' \
@@ -91,6 +92,7 @@ install-configs:
 install-monitoring:
 	install -d '$(DESTDIR)$(DATADIR)/tnv/monitoring'
 	$(INSTALL_DATA) $(addprefix etc/monitoring/,$(MONITORING)) '$(DESTDIR)$(DATADIR)/tnv/monitoring'
+	$(INSTALL_PROGRAM) $(addprefix etc/monitoring/,$(COLLECTORS)) '$(DESTDIR)$(DATADIR)/tnv/monitoring'
 
 # They belong to the user tnv, if there is one.
 install-folders:

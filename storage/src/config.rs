@@ -12,6 +12,7 @@ use daemon::logging::LogConfig;
 use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use db::{DatabaseUrl, MysqlConfig, Synchronous};
+use log::warn;
 use net::ServerConfig;
 use net::admin::OrderVerifier;
 use net::allowed::{AllowedHosts, Network};
@@ -68,7 +69,8 @@ pub struct Config {
     pub beat_interval: Period,
     /// Rows remembered of files asked for.
     pub cache: CacheConfig,
-    /// How it is found out what GlusterFS has to heal.
+    /// Ignored.
+    #[serde(skip_serializing_if = "GlusterConfig::is_absent")]
     pub gluster: GlusterConfig,
     /// How the servers of a MySQL database are connected to.
     pub mysql: MysqlConfig,
@@ -142,26 +144,28 @@ impl Default for CacheConfig {
     }
 }
 
-/// Section `[gluster]`: of effect where a store path lies on a volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Section `[gluster]` of earlier versions. It is accepted and has no effect:
+/// `etc/monitoring/gluster-heal.sh` tells what GlusterFS has to heal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GlusterConfig {
-    /// Prints what `gluster volume heal VOLUME info summary` does; none: nobody asks. `{volume}` and
-    /// `{path}` in its words stand for the volume and the store path.
-    pub heal_command: Vec<String>,
-    /// Time between two questions.
-    pub heal_interval: Period,
-    /// Longest time for an answer.
-    pub heal_timeout: Period,
+    heal_command: Option<Vec<String>>,
+    heal_interval: Option<Period>,
+    heal_timeout: Option<Period>,
 }
 
-impl Default for GlusterConfig {
-    fn default() -> GlusterConfig {
-        let words = ["gluster", "volume", "heal", "{volume}", "info", "summary"];
-        GlusterConfig {
-            heal_command: words.map(str::to_owned).into(),
-            heal_interval: Period::from_secs(60),
-            heal_timeout: Period::from_secs(30),
+impl GlusterConfig {
+    fn is_absent(&self) -> bool {
+        *self == GlusterConfig::default()
+    }
+
+    /// Tells that its keys are ignored, and what replaces them.
+    pub(crate) fn warn_if_set(&self) {
+        if !self.is_absent() {
+            warn!(
+                "the settings of [gluster] are ignored: heal counts come from \
+                 monitoring/gluster-heal.sh (docs/glusterfs.md, Watching)"
+            );
         }
     }
 }
@@ -220,11 +224,6 @@ impl DaemonConfig for Config {
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;
-        check_nonzero(
-            "gluster.heal_interval",
-            self.gluster.heal_interval.is_zero(),
-        )?;
-        check_nonzero("gluster.heal_timeout", self.gluster.heal_timeout.is_zero())?;
         if self.beat_interval.duration() > BEAT_INTERVAL_MAX {
             return Err(ConfigError::invalid(
                 "beat_interval",

@@ -16,7 +16,6 @@ use crate::damage::Damage;
 use crate::db::{self, Files};
 use crate::due::HalfDeleted;
 use crate::foreign::Foreign;
-use crate::heal::Heal;
 use crate::id::Numbers;
 use crate::identity::Identity;
 use crate::last_errors::LastErrors;
@@ -51,13 +50,13 @@ pub(crate) struct Globals {
     pub(crate) foreign: Foreign,
     pub(crate) damage: Damage,
     pub(crate) unresolved: Unresolved,
-    pub(crate) heal: Heal,
     pub(crate) metrics: StorageMetrics,
 }
 
 impl Globals {
     /// Opens the database and the store paths.
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
+        config.gluster.warn_if_set();
         let paths = StorePaths::open(&config, Access::Write)?;
         // Before the state file is made, which tells that there are rows.
         let files = db::open(&config).context("cannot open the database")?;
@@ -83,7 +82,6 @@ impl Globals {
             foreign: Foreign::default(),
             damage: Damage::default(),
             unresolved: Unresolved::open(&config.state_file),
-            heal: Heal::default(),
             metrics: StorageMetrics::default(),
             config,
         }))

@@ -37,7 +37,6 @@ mod delete;
 mod due;
 mod file;
 mod foreign;
-mod heal;
 mod leftovers;
 mod orphans;
 mod requester;

@@ -84,7 +84,6 @@ impl StatusSource for Shown {
         let database = self.globals.files.availability();
         measure_database(page, database.full().is_ok(), database.reads.is_ok());
         self.globals.ties.measure(page);
-        self.globals.heal.measure(page);
         let help =
             "Whether an idserver gave numbers, or would, when they were last asked or probed.";
         let is_up = self.globals.numbers.trouble().is_none();
@@ -126,7 +125,6 @@ impl StatusSource for Shown {
             "durability": config.durability.as_str(),
             "report": self.report(),
             "trackers": self.globals.ties.describe(),
-            "gluster": self.globals.heal.describe(),
             "rows_cache": metrics.rows.describe(),
         })
     }

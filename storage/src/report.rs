@@ -17,11 +17,7 @@ pub(crate) const PATH_STATES: [&str; 6] =
 
 /// All that trackers are told.
 pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64) -> Report {
-    let paths: Vec<StorePath> = globals
-        .paths
-        .iter()
-        .map(|path| of_path(globals, path))
-        .collect();
+    let paths: Vec<StorePath> = globals.paths.iter().map(|path| of_path(path)).collect();
     let space = paths
         .iter()
         .fold(Space::default(), |sum, path| sum.plus(path.space));
@@ -79,11 +75,11 @@ fn totals(requests: &Requests) -> Counters {
     }
 }
 
-fn of_path(globals: &Globals, path: &crate::store_path::StorePath) -> StorePath {
+fn of_path(path: &crate::store_path::StorePath) -> StorePath {
     let (health, why) = match path.health() {
         _ if path.hangs() => ("hanging", "the disk does not answer".to_owned()),
         Health::Writable if !path.takes_uploads() => ("full", String::new()),
-        Health::Writable => ("writable", globals.heal.note(&path.text)),
+        Health::Writable => ("writable", String::new()),
         Health::Full(why) => ("full", why),
         Health::ReadOnly(why) => ("read-only", why),
         Health::Failed(why) => ("failed", why),

@@ -1,6 +1,6 @@
 //! The periodic jobs: looking after the store paths, finishing deletions that a crash cut short,
 //! looking again at damaged files and at uploads of unknown outcome, probing idservers, asking again
-//! for numbers that were not to be had, asking GlusterFS what it has to heal, and removing what dead
+//! for numbers that were not to be had, and removing what dead
 //! uploads left.
 //!
 //! What goes to a disk has threads of its own for each store path: a disk that hangs holds these and
@@ -16,7 +16,6 @@ use crate::clock::boot_time;
 use crate::deletions::Deletions;
 use crate::gate::Visitor;
 use crate::globals::Globals;
-use crate::heal::Round;
 use crate::store_path::StorePath;
 use crate::sweep::Sweep;
 
@@ -52,12 +51,7 @@ impl Jobs {
 
     /// Those that go to no disk of ours.
     fn start_common(&mut self) -> std::io::Result<()> {
-        let [watched, numbered, healed, checked] =
-            std::array::from_fn(|_| Arc::clone(&self.globals));
-        let gluster = &self.globals.config.gluster;
-        let folders = self.globals.paths.iter().map(|path| path.text.clone());
-        let mut round = Round::new(gluster, folders.collect());
-        let (heal_interval, asking) = (gluster.heal_interval.duration(), self.stop.clone());
+        let [watched, numbered, checked] = std::array::from_fn(|_| Arc::clone(&self.globals));
         self.repeat("watch", WATCH_INTERVAL, move || watch(&watched))?;
         self.repeat("numbers", RETRY_FIRST, move || {
             numbered.numbers.probe();
@@ -69,10 +63,6 @@ impl Jobs {
             // Below no store path: no disk is asked for these.
             let is_stray = |path: &str| !checked.paths.is_below_any(path);
             check(&checked, &is_stray, &|| !checking.is_tripped());
-        })?;
-        self.repeat("heal", heal_interval, move || {
-            round.go(&healed.heal, &asking);
-            healed.warnings.set("gluster", healed.heal.warning());
         })
     }
 

@@ -23,3 +23,15 @@ fn store_paths_may_end_in_a_slash_and_are_told_apart_without_it() {
         assert!(refused.contains(why), "{refused}");
     }
 }
+
+#[test]
+fn heal_settings_of_earlier_versions_are_accepted_and_not_written() {
+    let text = "[gluster]\nheal_command = [\"gluster\", \"volume\"]\n\
+        heal_interval = \"1m\"\nheal_timeout = \"30s\"\n";
+    let config: Config = toml::from_str(text).unwrap();
+    config.check().unwrap();
+    assert_ne!(config, Config::default());
+    let written = toml::to_string(&Config::default()).unwrap();
+    assert!(!written.contains("gluster"), "{written}");
+    assert!(toml::from_str::<Config>("[gluster]\nheal_comand = []\n").is_err());
+}

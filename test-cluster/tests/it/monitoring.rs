@@ -98,7 +98,7 @@ fn samples_name_only_metrics_that_daemons_tell() {
     let alerts = fs::read_to_string(monitoring("alerts.yml")).unwrap();
     let dashboard = fs::read_to_string(monitoring("grafana-dashboard.json")).unwrap();
     let mut wanted = &named(&alerts) | &named(&dashboard);
-    // Told where there is a volume: the storage's tests have some.
+    // Told by the collector of GlusterFS: the storage tests compare them.
     wanted.retain(|name| !name.starts_with("tnv_gluster_"));
     assert!(wanted.contains("tnv_requests_total") && wanted.contains("process_open_fds"));
     wait_for("the daemons to tell all of them", || {
