@@ -1,10 +1,10 @@
 //! Files without a row, rows without a file, and files of another size than their rows say:
 //! `--list-orphans`. It changes nothing, and may run beside storages that serve.
 //!
-//! Rows have no index by path, and neither all rows nor all files fit in memory. So paths are
-//! compared by their hashes, in slices: the rows of a slice are read, the files are walked and tick
-//! them off, and the rows are read again for those that were not, or whose file has another size. What looks like an orphan is
-//! looked at once more before it is told: files and rows come and go meanwhile.
+//! Rows are read in pages by primary key, and the file of each is looked at. Rows have no index by
+//! path, and not all paths fit in memory. So the store paths are walked once for each
+//! [`HASHES_MAX`] rows, with the hashes of one part of all paths in memory. A finding is looked at
+//! once more before it is told: files and rows come and go meanwhile.
 
 use std::fs::{self, DirEntry};
 use std::io::{ErrorKind, Write};
@@ -24,17 +24,15 @@ use crate::path::StorePaths;
 use crate::store_path::Access;
 use crate::sweep::is_folder_name;
 use age::Clock;
-use slice::Slice;
 
 mod age;
-mod slice;
 
 /// The exit code when there are orphans.
 const FOUND: u8 = 4;
 /// Rows read at a time.
 const PAGE: u32 = 1000;
-/// Most rows of a slice: of each its hash and its size are in memory, 16 bytes.
-const SLICE_MAX: usize = 2 << 20;
+/// Hashes in memory at a time, of 8 bytes each. Parts of all hashes differ a little in size.
+const HASHES_MAX: u64 = if cfg!(test) { 2 } else { 2 << 20 };
 /// A younger file may be of an upload whose row is yet to come.
 const YOUNG: Duration = Duration::from_secs(3600);
 
@@ -60,15 +58,10 @@ pub(crate) fn list(config: &Config, out: &mut dyn Write) -> anyhow::Result<ExitC
         out,
         n_found: 0,
     };
-    let mut slice = Slice::first(SLICE_MAX);
-    loop {
-        search.read_rows(&mut slice)?;
-        search.walk(&mut slice)?;
-        search.tell_rows(&slice)?;
-        match slice.next() {
-            Some(next) => slice = next,
-            None => break,
-        }
+    let n_rows = search.tell_rows()?;
+    let n_parts = n_rows.div_ceil(HASHES_MAX).max(1);
+    for part in 0..n_parts {
+        search.tell_files(&|hash| hash % n_parts == part)?;
     }
     search.files.close();
     Ok(ExitCode::from(if search.n_found > 0 { FOUND } else { 0 }))
@@ -92,14 +85,49 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Also rows of deletions under way: their files may be there or not.
-    fn read_rows(&mut self, slice: &mut Slice) -> anyhow::Result<()> {
-        self.each_row(|_, row| {
-            slice.add(hash(&row.path), row.size);
+    /// Tells of rows without a file of their size. Returns how many rows there are.
+    fn tell_rows(&mut self) -> anyhow::Result<u64> {
+        let mut n_rows = 0;
+        self.each_row(|search, row| {
+            n_rows += 1;
+            if !row.is_deleting
+                && let Some(wrong) = search.what_is_wrong(row)?
+            {
+                search.tell_row(row, &wrong)?;
+            }
             Ok(())
         })?;
-        slice.close();
-        Ok(())
+        Ok(n_rows)
+    }
+
+    fn tell_row(&mut self, row: &StoredRow, wrong: &Wrong) -> anyhow::Result<()> {
+        let StoredRow {
+            path,
+            app,
+            user,
+            id,
+            ..
+        } = row;
+        let owner = format!("{path}\t{app}/{user}/{id}");
+        match wrong {
+            Wrong::Missing => self.tell(format_args!("row\t{owner}")),
+            Wrong::Damaged(why) => self.tell(format_args!("damaged\t{owner}\t{why}")),
+        }
+    }
+
+    /// Tells of files without a row, of those whose paths have hashes of this part. Rows of deletions
+    /// under way count as rows.
+    fn tell_files(&mut self, is_in_part: &dyn Fn(u64) -> bool) -> anyhow::Result<()> {
+        let mut hashes = Vec::new();
+        self.each_row(|_, row| {
+            hashes.extend(Some(hash(&row.path)).filter(|hash| is_in_part(*hash)));
+            Ok(())
+        })?;
+        hashes.sort_unstable();
+        self.walk(&|path| {
+            let hash = hash(path);
+            is_in_part(hash) && hashes.binary_search(&hash).is_err()
+        })
     }
 
     /// Each row of the group, and those that name none, which the C++ system has written.
@@ -125,7 +153,8 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn walk(&mut self, slice: &mut Slice) -> anyhow::Result<()> {
+    /// Tells of the old files that are chosen by their paths.
+    fn walk(&mut self, is_chosen: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
         let store_paths: Vec<_> = self.paths.iter().cloned().collect();
         for (idx, store_path) in store_paths.iter().enumerate() {
             let root = &store_path.text;
@@ -141,7 +170,10 @@ impl Search<'_> {
                     if is_folder_of_ours(&entry) {
                         folders.push(path_of(&folder, &entry));
                     } else if folder != *root {
-                        self.meet(slice, idx, &path_of(&folder, &entry), &entry)?;
+                        let path = path_of(&folder, &entry);
+                        if !is_temporary(&entry) && is_chosen(&path) {
+                            self.tell_if_old(idx, &path, &entry)?;
+                        }
                     }
                 }
             }
@@ -152,55 +184,20 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Temporary files are the sweep's business.
-    fn meet(
+    fn tell_if_old(
         &mut self,
-        slice: &mut Slice,
         store_path: usize,
         path: &str,
         entry: &DirEntry,
     ) -> anyhow::Result<()> {
-        let is_temporary = entry.file_name().as_encoded_bytes().starts_with(b".");
-        let hash = hash(path);
-        if is_temporary || !slice.covers(hash) {
-            return Ok(());
-        }
         let metadata = match entry.metadata() {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
             metadata => metadata.with_context(|| path.to_owned())?,
         };
-        let size = metadata.is_file().then_some(metadata.len());
-        if slice.tick_off(hash, size) {
-            return Ok(());
-        }
         if self.clocks[store_path].age(&metadata)? > YOUNG {
             self.tell(format_args!("file\t{path}"))?;
         }
         Ok(())
-    }
-
-    fn tell_rows(&mut self, slice: &Slice) -> anyhow::Result<()> {
-        self.each_row(|search, row| {
-            if row.is_deleting || !slice.lacks(hash(&row.path)) {
-                return Ok(());
-            }
-            let Some(what) = search.what_is_wrong(row)? else {
-                return Ok(());
-            };
-            let StoredRow {
-                path,
-                app,
-                user,
-                id,
-                ..
-            } = row;
-            match what {
-                Wrong::Missing => search.tell(format_args!("row\t{path}\t{app}/{user}/{id}")),
-                Wrong::Damaged(why) => {
-                    search.tell(format_args!("damaged\t{path}\t{app}/{user}/{id}\t{why}"))
-                }
-            }
-        })
     }
 
     /// What is wrong with the file of a row, if the row still is there.
@@ -235,6 +232,11 @@ fn is_folder_of_ours(entry: &DirEntry) -> bool {
     name.to_str().is_some_and(is_folder_name) && entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
+/// Whether it is of an upload: the cleanup removes these.
+fn is_temporary(entry: &DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(b".")
+}
+
 fn path_of(folder: &str, entry: &DirEntry) -> String {
     format!("{folder}/{}", entry.file_name().to_string_lossy())
 }
@@ -242,3 +244,6 @@ fn path_of(folder: &str, entry: &DirEntry) -> String {
 fn hash(path: &str) -> u64 {
     xxh3_64(path.as_bytes())
 }
+
+#[cfg(test)]
+mod tests;
