@@ -4,7 +4,7 @@ use std::fs::{self, File, FileTimes};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use db::DatabaseUrl;
+use ::db::DatabaseUrl;
 
 use super::*;
 use crate::db::{Change, NewRow};
