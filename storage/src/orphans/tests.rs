@@ -14,7 +14,6 @@ fn files_and_rows_are_compared_part_by_part() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
     let files = root.join("000/000/000");
-    fs::create_dir_all(&files).unwrap();
     let config = Config {
         store_paths: vec![root.display().to_string()],
         database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
@@ -28,6 +27,7 @@ fn files_and_rows_are_compared_part_by_part() {
             .to_string()
     };
     let database = db::open(&config).unwrap();
+    fs::create_dir_all(&files).unwrap();
     let mut expected = Vec::new();
     for n in 0..40 {
         let (has_row, has_file) = (n % 3 != 0, n % 5 != 0);
