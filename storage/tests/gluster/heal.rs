@@ -76,7 +76,9 @@ fn what_is_to_be_healed_is_counted_until_it_is_healed() {
     let shared = shared();
     let volume = shared.gluster().volume("counted").unwrap();
     let collector = Collector::new(&volume.heal_info().unwrap());
-    let group = Group::on(shared, volume, "counted", "");
+    // A storage with the settings of earlier versions starts.
+    let ignored = "[gluster]\nheal_interval = \"200ms\"\nheal_command = [\"false\"]\n";
+    let group = Group::on(shared, volume, "counted", ignored);
     let [node, _] = &group.nodes;
     let told = |page: &str| METRICS.map(|metric| values(page, metric));
     let page = || collector.page(&["counted"]);
@@ -100,6 +102,7 @@ fn what_is_to_be_healed_is_counted_until_it_is_healed() {
     group.volume.start_bricks().unwrap();
     group.volume.heal().unwrap();
     until("it is healed", || told(&page()) == well);
+    assert!(node.page("/healthz").ends_with("ok\n"));
     assert_eq!(collector.files(), 2, "no temporary file is left");
     let mode = fs::metadata(collector.file()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
