@@ -1,4 +1,4 @@
-//! The orders of administrators.
+//! Orders of administrators.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,16 +10,20 @@ use proto::admin::{FileLocation, StorageOrder, UserBarred, UserFile, encode_repl
 use proto::report::Drain;
 use proto::{ErrorCode, Fault, FileKey, file_table};
 
-use crate::barred::User;
+use crate::disks::limiter::DiskCaller;
 use crate::file;
-use crate::gate::Visitor;
 use crate::globals::Globals;
+use crate::state::upload_blocks::User;
 
-/// Carries out an order, given by `by`.
+/// Executes an order of an administrator at the address `by`.
 ///
 /// # Errors
-/// Why it cannot be.
-pub(crate) fn obey(globals: &Globals, order: StorageOrder, by: SocketAddr) -> Result<Reply, Fault> {
+/// The reason why it cannot be executed.
+pub(crate) fn execute(
+    globals: &Globals,
+    order: StorageOrder,
+    by: SocketAddr,
+) -> Result<Reply, Fault> {
     match order {
         StorageOrder::Drain { level } => drain(globals, level, by),
         StorageOrder::FindFile { app, user, file } => {
@@ -33,10 +37,10 @@ pub(crate) fn obey(globals: &Globals, order: StorageOrder, by: SocketAddr) -> Re
             seconds,
         } => {
             let period = Duration::from_secs(seconds.into());
-            bar(globals, (app, user), mark, period, by)
+            block(globals, (app, user), mark, period, by)
         }
         StorageOrder::AdmitUser { app, user, mark } => {
-            globals.barred.admit(&(app, user), mark);
+            globals.upload_blocks.unblock(&(app, user), mark);
             Ok(Reply::Body(Vec::new()))
         }
         StorageOrder::FindUserFile { app, user } => {
@@ -46,15 +50,17 @@ pub(crate) fn obey(globals: &Globals, order: StorageOrder, by: SocketAddr) -> Re
     }
 }
 
-fn bar(
+fn block(
     globals: &Globals,
     user: User,
-    mark: u64,
+    lease_id: u64,
     period: Duration,
     by: SocketAddr,
 ) -> Result<Reply, Fault> {
     let now = Instant::now();
-    let renewed = globals.barred.bar(&user, mark, now + period, now)?;
+    let renewed = globals
+        .upload_blocks
+        .block(&user, lease_id, now + period, now)?;
     let (app, user) = user;
     if !renewed {
         info!("an administrator at {by} has uploads of {app}/{user} refused for {period:?}");
@@ -62,7 +68,7 @@ fn bar(
     Ok(Reply::Body(encode_reply(&UserBarred { renewed })))
 }
 
-/// From the next report on the trackers know; uploads that have begun are finished.
+/// Changes the drain level. The next report tells the trackers; uploads in progress finish.
 fn drain(globals: &Globals, level: Drain, by: SocketAddr) -> Result<Reply, Fault> {
     let written = globals.identity.set_drain(level);
     written.map_err(|e| {
@@ -76,7 +82,7 @@ fn drain(globals: &Globals, level: Drain, by: SocketAddr) -> Result<Reply, Fault
     Ok(Reply::Body(Vec::new()))
 }
 
-/// Refuses an upload while this storage is drained.
+/// Refuses uploads while this storage is drained.
 ///
 /// # Errors
 /// Read-only.
@@ -95,10 +101,10 @@ fn find(globals: &Globals, key: &FileKey) -> Result<FileLocation, Fault> {
         let message = format!("no row of file {}", key.file);
         Fault::new(ErrorCode::NotFound, message)
     })?;
-    globals.foreign.check(globals, key, row.group.as_deref())?;
+    globals.foreign.check(key, row.group.as_deref())?;
     let on_disk = globals
         .paths
-        .find(&row.path, Visitor::Worker(WorkerPool::Slow));
+        .resolve(&row.path, DiskCaller::Request(WorkerPool::Slow));
     Ok(FileLocation {
         table: format!("t_file_{:02}", file_table(&key.user)),
         size: row.size,

@@ -1,5 +1,4 @@
-//! Rows of files asked for lately. Never loads itself; the service decides what goes in, and what
-//! a row found here is worth.
+//! The cache of rows. It never loads rows itself: the service decides what is cached.
 
 use moka::sync::Cache;
 use parking_lot::RwLock;
@@ -10,7 +9,7 @@ use crate::db::FileRow;
 
 pub(crate) struct Rows(RwLock<Bounded>);
 
-/// A cache as large, and with rows as old, as its configuration says.
+/// A cache, with the settings it was made from.
 struct Bounded {
     config: CacheConfig,
     rows: Cache<FileKey, FileRow>,
@@ -33,7 +32,7 @@ impl Rows {
         Rows(RwLock::new(Bounded::new(config)))
     }
 
-    /// A cache of another size, or with another time for rows, begins empty.
+    /// Applies other settings, with an empty cache.
     pub(crate) fn reload(&self, config: &CacheConfig) {
         if self.0.read().config != *config {
             *self.0.write() = Bounded::new(config);
@@ -44,7 +43,7 @@ impl Rows {
         self.0.read().rows.get(key)
     }
 
-    /// How many there are, more or less.
+    /// The approximate number of rows.
     pub(crate) fn len(&self) -> u64 {
         self.0.read().rows.entry_count()
     }

@@ -1,4 +1,4 @@
-//! The time of day, and the time since the machine was started.
+//! The time of day, and the time since the machine started.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,8 +12,8 @@ pub(crate) fn epoch_secs() -> i64 {
     i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Time since the machine was started. Nobody sets this clock, and unlike that of `Instant` it also
-/// runs while the machine sleeps.
+/// Time since the machine started. Nobody sets this clock, and unlike `Instant` it runs while the
+/// machine sleeps.
 pub(crate) fn boot_time() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(

@@ -4,13 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use base::config::{ConfigError, check_nonzero};
 use base::units::{ByteSize, Period};
-use daemon::args::{INIT_DATABASE, JobFlag};
+use daemon::ProcessConfig;
 use daemon::logging::LogConfig;
 use daemon::status::StatusConfig;
-use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use db::{DatabaseUrl, MysqlConfig, Synchronous};
 use log::warn;
 use net::ServerConfig;
@@ -19,95 +17,96 @@ use net::allowed::{AllowedHosts, Network};
 use proto::{Address, GroupName, Hostname, IdKey};
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{self, Identity};
-use crate::reserve::Reserve;
-use crate::{orphans, store_path};
+mod reserve;
+
+pub use reserve::Reserve;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where clients connect. A specific address is also the one connections to trackers and
-    /// idservers are made from, so that members on one host differ.
+    /// The address that clients connect to. If it is specific, connections to trackers and
+    /// idservers come from it, so that members on one host differ.
     #[serde(deserialize_with = "net::listen::deserialize")]
     pub listen: SocketAddr,
-    /// Where clients are sent, if that is not where connections to trackers come from.
+    /// The address that clients are sent to, if it differs from the source of connections to
+    /// trackers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise: Option<Address>,
-    /// The file with the key of the administrators; absent: no order is taken.
+    /// The key file of the administrators; without it no order is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
-    /// Who is listened to: everybody who connects.
+    /// Networks that may connect; all by default.
     pub allow_hosts: Vec<Network>,
-    /// Where it keeps who it is: a file of this storage alone.
+    /// The state file, used by this storage alone.
     pub state_file: PathBuf,
     /// The group this storage belongs to.
     pub group: GroupName,
-    /// The name it goes by.
+    /// The name of this member.
     pub hostname: Hostname,
-    /// Every tracker of the cluster: it joins them all.
+    /// All trackers of the cluster.
     pub trackers: Vec<Address>,
-    /// The idservers, tried in turn.
+    /// The idservers, tried in order.
     pub idservers: Vec<Address>,
-    /// Folders that hold the files, taken in turn. All storages of a group write the same paths.
-    /// What stands here is the key of the numbers at the idserver, a final slash too.
+    /// Folders for files, used in rotation. All storages of a group use the same paths. The text,
+    /// with a final slash, is the key of the numbers at the idserver.
     pub store_paths: Vec<String>,
-    /// Folders of rows that another configuration or the C++ system has written: files there are
-    /// read and removed, none is made.
+    /// Store paths of an earlier configuration or of the C++ system: files there are read and
+    /// removed, none is created.
     pub former_store_paths: Vec<String>,
-    /// Whether each store path must have the marker of its volume, made by `--init-store`.
+    /// If true, each store path needs the marker that `--init-store` writes.
     pub require_marker: bool,
-    /// Where the rows of the files are.
+    /// The database of the rows.
     pub database: DatabaseUrl,
-    /// What a reply of success promises.
+    /// What a success reply guarantees.
     pub durability: Durability,
-    /// Space to be left free on the file system of each store path.
+    /// Space that uploads leave free on each store path.
     pub reserved_space: Reserve,
-    /// A disk that does not answer for so long hangs.
+    /// Time without an answer after which a disk counts as hanging.
     pub disk_timeout: Period,
-    /// Time between two beats to a tracker.
+    /// Interval of beats to each tracker.
     pub beat_interval: Period,
-    /// Rows remembered of files asked for.
+    /// Cached rows.
     pub cache: CacheConfig,
     /// Ignored.
     #[serde(skip_serializing_if = "GlusterConfig::is_absent")]
     pub gluster: GlusterConfig,
-    /// How the servers of a MySQL database are connected to.
+    /// Connections to a MySQL database.
     pub mysql: MysqlConfig,
     /// Threads and connections.
     pub server: ServerConfig,
-    /// What monitoring reads.
+    /// The status port.
     pub status: StatusConfig<23001>,
-    /// Where log lines go.
+    /// The log.
     pub log: LogConfig,
-    /// Whom the process belongs to.
+    /// The user of the process.
     pub process: ProcessConfig,
 }
 
-/// What survives when a reply of success was sent.
+/// What a stored file survives after the success reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// kill -9 and power loss.
     Full,
-    /// The content survives power loss; whether its name does is up to the file system.
+    /// The content survives power loss; the file system decides about its name.
     Data,
     /// kill -9, not power loss.
     None,
 }
 
 impl Durability {
-    /// Whether content is synced to the disk.
+    /// True if content is synced.
     pub fn syncs_content(self) -> bool {
         self != Durability::None
     }
 
-    /// Whether names are.
+    /// True if names are synced.
     pub fn syncs_names(self) -> bool {
         self == Durability::Full
     }
 
-    /// The word for it in the configuration.
+    /// The value in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Durability::Full => "full",
@@ -116,7 +115,7 @@ impl Durability {
         }
     }
 
-    /// How rows are committed.
+    /// The commit mode of SQLite.
     pub(crate) fn of_rows(self) -> Synchronous {
         match self {
             Durability::None => Synchronous::Normal,
@@ -129,9 +128,9 @@ impl Durability {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheConfig {
-    /// Most rows kept.
+    /// Limit on rows.
     pub entries: u64,
-    /// How long one is kept.
+    /// How long a row is kept.
     pub ttl: Period,
 }
 
@@ -159,7 +158,7 @@ impl GlusterConfig {
         *self == GlusterConfig::default()
     }
 
-    /// Tells that its keys are ignored, and what replaces them.
+    /// Warns that its keys are ignored, and what replaces them.
     pub(crate) fn warn_if_set(&self) {
         if !self.is_absent() {
             warn!(
@@ -202,21 +201,15 @@ impl Default for Config {
     }
 }
 
-/// Longest beat interval: trackers take a member for lost after their check interval.
+/// Longest beat interval: trackers drop a member without beats.
 const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
-impl DaemonConfig for Config {
-    const RELOADED: &'static [&'static str] = &[
-        "admin_key_file",
-        "allow_hosts",
-        "trackers",
-        "idservers",
-        "reserved_space",
-        "beat_interval",
-        "cache",
-    ];
-
-    fn check(&self) -> Result<(), ConfigError> {
+impl Config {
+    /// Checks what the types of the settings do not.
+    ///
+    /// # Errors
+    /// A setting cannot be used; the error names it.
+    pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
         OrderVerifier::check(self.admin_key_file.as_deref())?;
@@ -235,81 +228,10 @@ impl DaemonConfig for Config {
         }
         check_store_paths(&self.store_paths)
     }
-
-    fn server(&self) -> &ServerConfig {
-        &self.server
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn process(&self) -> &ProcessConfig {
-        &self.process
-    }
-
-    fn jobs() -> Vec<Job<Config>> {
-        let help = "Mark the mounted store paths as those of this group, for require_marker";
-        let init_store = Job {
-            flag: JobFlag {
-                name: "init-store",
-                help,
-            },
-            work: |config, out| job_done(init_store(config)?, out),
-        };
-        let init_database = Job {
-            flag: INIT_DATABASE,
-            work: |config, out| job_done(crate::db::init(config)?, out),
-        };
-        let help = "List files without a row and rows without a file, one on each line, and change \
-                    nothing; exit code 4 if there are any";
-        let list_orphans = Job {
-            flag: JobFlag {
-                name: "list-orphans",
-                help,
-            },
-            work: orphans::list,
-        };
-        vec![init_store, init_database, list_orphans]
-    }
 }
 
-/// Marks every store path, and has the state file know the folders there instead of others; tells
-/// what it did.
-fn init_store(config: &Config) -> anyhow::Result<Vec<String>> {
-    let known = identity::known_folders(&config.state_file)?;
-    let mut folders = known.clone();
-    let mut done = Vec::new();
-    for path in &config.store_paths {
-        let init = store_path::init(path, &config.group);
-        let (is_new, tag) = init.with_context(|| path.clone())?;
-        let what = if is_new {
-            "marked"
-        } else {
-            "was marked before"
-        };
-        done.push(format!(
-            "{path}: {what} as a store path of {}",
-            config.group
-        ));
-        // A store path that was never in use is remembered by the storage itself.
-        if let Some(known) = folders.get_mut(folder_of(path))
-            && known != tag.as_text()
-        {
-            tag.as_text().clone_into(known);
-            done.push(format!("{path}: this folder replaces the one before"));
-        }
-    }
-    if folders != known {
-        let remembered = Identity::open(&config.state_file)?.know_folders(folders);
-        let state_file = &config.state_file;
-        remembered.with_context(|| format!("state_file {}", state_file.display()))?;
-    }
-    Ok(done)
-}
-
-/// The folder of a store path, as rows spell it. A slash at the end belongs to the key of the numbers
-/// alone, as in the C++ system.
+/// The folder of a store path, as rows spell it, without a final slash. The slash belongs to the
+/// key of the numbers alone, as in the C++ system.
 pub(crate) fn folder_of(store_path: &str) -> &str {
     store_path.trim_end_matches('/')
 }
@@ -320,7 +242,7 @@ fn check_store_paths(paths: &[String]) -> Result<(), ConfigError> {
         return invalid("at least one is needed".to_owned());
     }
     for (idx, path) in paths.iter().enumerate() {
-        // The path as it is written here is the key of its numbers at the idserver.
+        // The configured text is the key of its numbers at the idserver.
         if let Err(e) = IdKey::new(path.as_str()) {
             return invalid(format!("{path:?} cannot be a key at the idserver: {e}"));
         }

@@ -1,5 +1,5 @@
-//! Files on the disk, by names relative to an open folder: a mount that goes away cannot change what
-//! they mean.
+//! Operations on stored files, by names relative to an open folder: an unmount cannot change what
+//! these name.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -7,47 +7,47 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use rustix::fs::{FileType, Mode, OFlags, StatxFlags};
 
-use crate::gate::GatedFile;
-use crate::path::Place;
+use crate::disks::limiter::LimitedFile;
+use crate::disks::store_paths::ResolvedPath;
 
-/// Opens a stored file for reading; tells its size, too. Never waits for the other end of a FIFO.
+/// Opens a stored file for reading. Returns its size, too. Never blocks on a FIFO.
 ///
 /// # Errors
-/// Not there, no regular file (see [`is_not_a_file`]), or the disk refuses.
-pub(crate) fn open(place: &Place) -> io::Result<(GatedFile, u64)> {
+/// Missing, no regular file (see [`is_not_a_file`]), or the disk refuses.
+pub(crate) fn open(place: &ResolvedPath) -> io::Result<(LimitedFile, u64)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
     let opened = place.root.open_at(&place.relative, flags, Mode::empty());
     let file = File::from(opened.map_err(|e| why_not_opened(place, e))?);
     let metadata = file.metadata()?;
     check_regular(FileType::from_raw_mode(metadata.mode()))?;
-    let gate = place.pass.gate().clone();
-    Ok((GatedFile::new(file, gate), metadata.len()))
+    let limiter = place.permit.limiter().clone();
+    Ok((LimitedFile::new(file, limiter), metadata.len()))
 }
 
 /// Reads one byte of a stored file.
 ///
 /// # Errors
 /// As [`open`]; the file ends before the byte, or the disk cannot read it.
-pub(crate) fn read_byte(place: &Place, offset: u64) -> io::Result<()> {
+pub(crate) fn read_byte(place: &ResolvedPath, offset: u64) -> io::Result<()> {
     let (file, _) = open(place)?;
     file.file().read_exact_at(&mut [0], offset)
 }
 
-/// A symbolic link, a socket and some devices cannot be opened; what stands there says more than the
-/// error does.
-fn why_not_opened(place: &Place, error: io::Error) -> io::Error {
+/// Replaces the error of an open by the type of what is there: symbolic links, sockets and some
+/// devices cannot be opened.
+fn why_not_opened(place: &ResolvedPath, error: io::Error) -> io::Error {
     match size(place) {
         Err(e) if error.kind() != ErrorKind::NotFound && is_not_a_file(&e) => e,
         _ => error,
     }
 }
 
-/// The size of a stored file. What the kernel remembers of a network file system is passed over: a
-/// peer may have removed the file.
+/// The size of a stored file, bypassing the kernel's cache of a network file system: a peer may
+/// have removed the file.
 ///
 /// # Errors
-/// Not there, no regular file (see [`is_not_a_file`]), or the disk refuses.
-pub(crate) fn size(place: &Place) -> io::Result<u64> {
+/// Missing, no regular file (see [`is_not_a_file`]), or the disk refuses.
+pub(crate) fn size(place: &ResolvedPath) -> io::Result<u64> {
     let wanted = StatxFlags::SIZE | StatxFlags::TYPE;
     let stat = place.root.statx(&place.relative, wanted)?;
     check_regular(FileType::from_raw_mode(stat.stx_mode.into()))?;
@@ -68,8 +68,7 @@ fn check_regular(kind: FileType) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidData, text))
 }
 
-/// Whether the error says that something else than a file stands in its place, or than a folder in
-/// that of a folder above it.
+/// True if there is no regular file at the path, or no folder above it.
 pub(crate) fn is_not_a_file(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -77,8 +76,8 @@ pub(crate) fn is_not_a_file(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the error says that there is no such file. A network file system calls one stale that was
-/// removed behind what it remembers.
+/// True if there is no file. A network file system reports a cached file that was removed as
+/// stale.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! What all parts of a running storage share, built once.
+//! The shared state of a running storage, built once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,26 +9,26 @@ use log::warn;
 use net::admin::OrderVerifier;
 use net::allowed::AllowedHosts;
 
-use crate::barred::Barred;
 use crate::cache::Rows;
 use crate::config::Config;
-use crate::damage::Damage;
 use crate::db::{self, Files};
-use crate::due::HalfDeleted;
-use crate::foreign::Foreign;
-use crate::id::Numbers;
-use crate::identity::Identity;
-use crate::last_errors::LastErrors;
+use crate::disks::expected_folder::Access;
+use crate::disks::store_paths::StorePaths;
+use crate::disks::writer::FileWriter;
 use crate::metrics::StorageMetrics;
-use crate::path::StorePaths;
-use crate::store_path::Access;
-use crate::taken_paths::TakenPaths;
-use crate::ties::Ties;
-use crate::unresolved::Unresolved;
-use crate::warnings::Warnings;
-use crate::writer::FileWriter;
+use crate::numbers::Numbers;
+use crate::state::damaged_files::DamagedFiles;
+use crate::state::foreign_rows::ForeignRows;
+use crate::state::identity::Identity;
+use crate::state::pending_deletes::PendingDeletes;
+use crate::state::recent_errors::RecentErrors;
+use crate::state::taken_paths::TakenPaths;
+use crate::state::tracker_statuses::TrackerStatuses;
+use crate::state::unresolved_uploads::UnresolvedUploads;
+use crate::state::upload_blocks::UploadBlocks;
+use crate::state::warnings::Warnings;
 
-/// Longest wait for a number from one idserver: uploads hold workers meanwhile.
+/// Longest wait for one idserver. Uploads hold workers meanwhile.
 const NUMBER_WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Globals {
@@ -36,20 +36,20 @@ pub(crate) struct Globals {
     pub(crate) identity: Identity,
     pub(crate) guard: OrderVerifier,
     pub(crate) allowed: AllowedHosts,
-    pub(crate) barred: Barred,
+    pub(crate) upload_blocks: UploadBlocks,
     pub(crate) paths: StorePaths,
     pub(crate) numbers: Numbers,
     pub(crate) writer: FileWriter,
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
     pub(crate) taken_paths: TakenPaths,
-    pub(crate) errors: LastErrors,
-    pub(crate) warnings: Warnings,
-    pub(crate) ties: Ties,
-    pub(crate) half_deleted: HalfDeleted,
-    pub(crate) foreign: Foreign,
-    pub(crate) damage: Damage,
-    pub(crate) unresolved: Unresolved,
+    pub(crate) errors: RecentErrors,
+    pub(crate) warnings: Arc<Warnings>,
+    pub(crate) tracker_statuses: TrackerStatuses,
+    pub(crate) pending_deletes: PendingDeletes,
+    pub(crate) foreign: ForeignRows,
+    pub(crate) damage: DamagedFiles,
+    pub(crate) unresolved: UnresolvedUploads,
     pub(crate) metrics: StorageMetrics,
 }
 
@@ -58,37 +58,42 @@ impl Globals {
     pub(crate) fn open(config: Config) -> anyhow::Result<Arc<Globals>> {
         config.gluster.warn_if_set();
         let paths = StorePaths::open(&config, Access::Write)?;
-        // Before the state file is made, which tells that there are rows.
+        // The database opens before the state file is created, which is evidence of rows.
         let files = db::open(&config).context("cannot open the database")?;
         let identity = Identity::open(&config.state_file)?;
         if let Err(e) = identity.know_folders(paths.known_folders()) {
             warn!("a replaced store path may go unnoticed, its folder is not remembered: {e}");
         }
+        let (metrics, warnings) = (StorageMetrics::default(), Arc::<Warnings>::default());
         Ok(Arc::new(Globals {
             identity,
             guard: OrderVerifier::new(config.admin_key_file.clone()),
             allowed: AllowedHosts::new(config.allow_hosts.clone()),
-            barred: Barred::default(),
+            upload_blocks: UploadBlocks::default(),
             paths,
             numbers: Numbers::new(ids(&config)),
             writer: FileWriter::new(config.durability),
             files,
             rows: Rows::new(&config.cache),
             taken_paths: TakenPaths::default(),
-            errors: LastErrors::default(),
-            warnings: Warnings::default(),
-            ties: Ties::default(),
-            half_deleted: HalfDeleted::default(),
-            foreign: Foreign::default(),
-            damage: Damage::default(),
-            unresolved: Unresolved::open(&config.state_file),
-            metrics: StorageMetrics::default(),
+            errors: RecentErrors::default(),
+            tracker_statuses: TrackerStatuses::default(),
+            pending_deletes: PendingDeletes::default(),
+            foreign: ForeignRows::new(
+                config.group.clone(),
+                metrics.foreign_rows.clone(),
+                Arc::clone(&warnings),
+            ),
+            damage: DamagedFiles::new(metrics.damage_found.clone(), Arc::clone(&warnings)),
+            unresolved: UnresolvedUploads::open(&config.state_file),
+            metrics,
+            warnings,
             config,
         }))
     }
 }
 
-/// The way to the idservers of a configuration.
+/// A client for the configured idservers.
 pub(crate) fn ids(config: &Config) -> IdClient {
     let connection = ConnectionConfig {
         io_timeout: NUMBER_WAIT,
@@ -98,7 +103,8 @@ pub(crate) fn ids(config: &Config) -> IdClient {
     IdClient::new(config.idservers.clone(), Arc::new(pools))
 }
 
-/// How connections to other servers are made: from the address this one listens on, if it is one.
+/// Settings of connections to other servers. They come from the listening address, if that is
+/// specific.
 pub(crate) fn connection_config(config: &Config) -> ConnectionConfig {
     let ip = config.listen.ip();
     ConnectionConfig {

@@ -1,64 +1,46 @@
-//! The storage server: takes files in, serves them and removes them.
+//! The storage server: stores, serves and deletes the files of one group.
 //!
-//! A file exists when its row does: the row is written last on the way in and marked first on the
-//! way out, so that a crash leaves work for a sweep but never a row without its file.
+//! It owns the files below its store paths, the rows of these files in the group's database, and a
+//! state file. A file exists when its row exists: the row is inserted after the file is complete,
+//! and marked before the file is unlinked. A crash leaves work for a cleanup but never a row
+//! without its file.
+//!
+//! Threads: requests run on the worker pools of `net`. [`status`] starts the periodic jobs, those
+//! that use a disk once per store path. [`tracker`] runs one thread per tracker. [`server`] starts
+//! and stops them all.
+//!
+//! Modules in reading order:
+//! - [`config`] and [`jobs`]: the settings; what the program does instead of serving.
+//! - [`server`], [`globals`], [`service`]: start and stop, shared state, one function per command.
+//! - [`files`]: the life of a file, from upload to removal.
+//! - [`disks`]: store paths, disk space, limits on requests at a disk, durable creation.
+//! - [`db`] and [`cache`]: the rows.
+//! - [`numbers`] and [`file`]: numbers for new paths; operations on one file.
+//! - [`tracker`], [`admin`], [`status`], [`status_view`], [`metrics`]: membership, administrators'
+//!   orders, periodic jobs, monitoring.
+//! - [`state`]: what a running storage remembers and reports.
 
-mod ability;
 mod admin;
-mod avoided;
-mod barred;
-mod beneath;
+mod cache;
 mod clock;
 pub mod config;
-mod deletions;
-mod disk_error;
-mod expected;
-mod folder_id;
-mod folder_sync;
-mod gate;
-mod globals;
-mod health;
-mod id;
-mod identity;
-mod last_errors;
-mod marker;
-mod path;
-mod probe;
-mod reserve;
-mod space;
-mod store_path;
-mod taken_paths;
-
-mod cache;
-mod conflict;
-mod damage;
 mod db;
-mod delete;
-mod due;
+mod disks;
 mod file;
-mod foreign;
-mod leftovers;
-mod orphans;
-mod requester;
-mod sweep;
-mod writer;
-
+mod files;
+mod globals;
+mod jobs;
 mod metrics;
-mod sent_file;
-mod service;
-mod upload;
-
-mod report;
+mod numbers;
 mod server;
+mod service;
+mod state;
 mod status;
-mod ties;
+mod status_view;
 mod tracker;
-mod unresolved;
-mod warnings;
 
-pub use config::Config;
-pub use reserve::Reserve;
+pub use config::{Config, Reserve};
 pub use server::{Storage, run};
 
-/// What the program says of itself.
+/// The program's description in its help text.
 pub const ABOUT: &str = "Keeps the files of one group of a tnv cluster";

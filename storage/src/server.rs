@@ -1,4 +1,4 @@
-//! Starting and stopping, in order.
+//! Starts and stops a storage, in order.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use net::wire::Wire;
 use crate::clock::epoch_secs;
 use crate::config::Config;
 use crate::globals::{Globals, ids};
-use crate::metrics::Shown;
 use crate::service::StorageService;
 use crate::status::Jobs;
+use crate::status_view::StatusView;
 use crate::tracker::Membership;
 
-/// How long the periodic jobs get to notice a stop: a disk that hangs may never let them.
+/// Longest wait for the periodic jobs at a stop: a disk may hold them.
 const JOBS_END: Duration = Duration::from_secs(2);
 
 /// A running storage.
@@ -44,10 +44,10 @@ pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<
 }
 
 impl Storage {
-    /// Binds the ports, opens what it needs, serves, and joins the trackers.
+    /// Binds the ports, opens database and store paths, serves, and joins the trackers.
     ///
     /// # Errors
-    /// The database, a store path or an address to listen on is not to be had.
+    /// The database, a store path or an address cannot be used.
     pub fn start(config: Config) -> anyhow::Result<Storage> {
         let ports = Ports::bind(config.listen, &config.status)?;
         let globals = Globals::open(config)?;
@@ -57,12 +57,12 @@ impl Storage {
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let server = Server::serve("storage", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        let shown = Shown {
+        let view = StatusView {
             globals: Arc::clone(&globals),
             connections: server.connections(),
             up_since: epoch_secs(),
         };
-        let port = StatusPort::start("tnv-storage", ports.status, metrics, shown)?;
+        let port = StatusPort::start("tnv-storage", ports.status, metrics, view)?;
         let jobs = Jobs::start(&globals)?;
         let membership = Membership::start(&globals, &server)?;
         Ok(Storage {
@@ -74,35 +74,35 @@ impl Storage {
         })
     }
 
-    /// Where it listens.
+    /// The address of the service.
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
     }
 
-    /// Takes on the settings that a running one can.
+    /// Applies the settings that a running storage can change.
     ///
     /// # Errors
-    /// There is no thread for another tracker.
+    /// No thread can be started for a new tracker.
     pub fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
-        self.membership.change(config)?;
-        self.globals.numbers.change(ids(config));
+        self.membership.reload(config)?;
+        self.globals.numbers.set_client(ids(config));
         self.globals.rows.reload(&config.cache);
         self.globals.guard.reload(config.admin_key_file.clone());
         self.globals.allowed.reload(&config.allow_hosts);
         for path in self.globals.paths.iter() {
-            path.reserve(config.reserved_space);
+            path.set_reserved_space(config.reserved_space);
         }
         self.server.reload(&config.server);
         Ok(())
     }
 
-    /// Where it tells how it is, unless that is off.
+    /// The address of the status port; none when it is off.
     pub fn status_addr(&self) -> Option<SocketAddr> {
         self.port.addr()
     }
 
-    /// Leaves the trackers, so that no new client is sent here, finishes the requests in flight,
-    /// and closes the database.
+    /// Leaves the trackers, so that clients go elsewhere, finishes requests in progress, and
+    /// closes the database.
     pub fn shutdown(self) {
         self.globals.metrics.frame.begin_stop();
         self.membership.leave();

@@ -1,4 +1,4 @@
-//! What a storage does with each request.
+//! Answers the requests of clients: one function per command.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -12,17 +12,18 @@ use proto::storage::{
 };
 use proto::{ErrorCode, Fault, FileKey};
 
-use crate::admin;
 use crate::clock::epoch_secs;
 use crate::db::FileRow;
-use crate::delete::delete;
-use crate::disk_error::DiskError;
-use crate::gate::{GatedFile, Visitor};
+use crate::disks::disk_error::{DiskError, disk_fault};
+use crate::disks::limiter::{DiskCaller, LimitedFile};
+use crate::disks::store_paths::ResolvedPath;
+use crate::files::delete::delete;
+use crate::files::faults::not_found;
+use crate::files::requester::Requester;
+use crate::files::sent_file::SentFile;
+use crate::files::upload;
 use crate::globals::Globals;
-use crate::path::Place;
-use crate::requester::Requester;
-use crate::sent_file::SentFile;
-use crate::{file, upload};
+use crate::{admin, file};
 
 pub(crate) struct StorageService {
     globals: Arc<Globals>,
@@ -33,7 +34,6 @@ impl StorageService {
         StorageService { globals }
     }
 
-    /// Serves a request.
     fn serve(&self, request: StorageRequest, requester: Requester) -> Result<Reply, Fault> {
         match request {
             StorageRequest::Upload(upload) => {
@@ -57,7 +57,7 @@ impl StorageService {
         }
     }
 
-    /// 'Up to the end' and the rest of a file that has none are both a length of 0.
+    /// A length of 0 asks for everything up to the end, also in an empty file.
     fn download(&self, download: &Download) -> Result<Reply, Fault> {
         let (row, (file, size)) = self.with_file(&download.key, WorkerPool::Slow, file::open)?;
         self.check_size(&download.key, &row, size)?;
@@ -85,7 +85,7 @@ impl StorageService {
         Ok(send(self.sent(file, key, row), offset, len, stat))
     }
 
-    fn sent(&self, file: GatedFile, key: &FileKey, row: FileRow) -> SentFile {
+    fn sent(&self, file: LimitedFile, key: &FileKey, row: FileRow) -> SentFile {
         SentFile {
             globals: Arc::clone(&self.globals),
             file,
@@ -100,19 +100,19 @@ impl StorageService {
         Ok(stat_of(&row, size))
     }
 
-    /// Looks a file up and does something with its path. A remembered row may be out of date, and
-    /// even a fresh one may be of a file that a peer removes at this moment: a missing file is
-    /// missing only when a row read after that still names it.
+    /// Finds a file's row and calls `act` with its path. A cached row may be outdated, and a peer
+    /// may remove the file at this moment: a file is missing only if a row read after the attempt
+    /// still names it.
     fn with_file<T>(
         &self,
         key: &FileKey,
-        lane: WorkerPool,
-        act: impl Fn(&Place) -> io::Result<T>,
+        pool: WorkerPool,
+        act: impl Fn(&ResolvedPath) -> io::Result<T>,
     ) -> Result<(FileRow, T), Fault> {
-        let act = |path: &str| match self.globals.paths.find(path, Visitor::Worker(lane)) {
+        let act = |path: &str| match self.globals.paths.resolve(path, DiskCaller::Request(pool)) {
             Ok(place) => act(&place),
             Err(e) if is_known(&e) => Err(e),
-            // Without its volume a file is not missing, only out of reach.
+            // Without its volume the file is not missing but out of reach.
             Err(e) => Err(io::Error::new(ErrorKind::NotConnected, e)),
         };
         let remembered = self.globals.rows.get(key);
@@ -120,9 +120,9 @@ impl StorageService {
         if let Some(row) = remembered {
             match act(&row.path) {
                 Ok(value) => return Ok((row, value)),
-                // The row is not at fault, and another would not help.
+                // The disk hangs; another row would not help.
                 Err(e) if e.kind() == ErrorKind::TimedOut => {
-                    return Err(upload::disk_fault(&row.path, &e));
+                    return Err(disk_fault(&row.path, &e));
                 }
                 Err(_) => self.globals.rows.forget(key),
             }
@@ -140,13 +140,13 @@ impl StorageService {
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let what = format!("{} is missing", row.path);
-                Err(damaged(&self.globals, key, &row.path, &what))
+                Err(self.globals.damage.fault(key, &row.path, &what))
             }
             Err(e) if file::is_not_a_file(&e) => {
                 let what = format!("{}: {e}", row.path);
-                Err(damaged(&self.globals, key, &row.path, &what))
+                Err(self.globals.damage.fault(key, &row.path, &what))
             }
-            Err(e) => Err(upload::disk_fault(&row.path, &e)),
+            Err(e) => Err(disk_fault(&row.path, &e)),
         }
     }
 
@@ -154,20 +154,20 @@ impl StorageService {
     fn find(&self, key: &FileKey) -> Result<FileRow, Fault> {
         let globals = &self.globals;
         let Some(row) = globals.files.find(key)? else {
-            globals.damage.forget(globals, key);
+            globals.damage.forget(key);
             return Err(not_found(key));
         };
-        globals.foreign.check(globals, key, row.group.as_deref())?;
+        globals.foreign.check(key, row.group.as_deref())?;
         Ok(row)
     }
 
     fn check_size(&self, key: &FileKey, row: &FileRow, actual: u64) -> Result<(), Fault> {
         if row.size == actual {
-            self.globals.damage.forget_size(&self.globals, key);
+            self.globals.damage.forget_size(key);
             return Ok(());
         }
         let what = format!("{} has {actual} bytes, not {}", row.path, row.size);
-        Err(damaged(&self.globals, key, &row.path, &what))
+        Err(self.globals.damage.fault(key, &row.path, &what))
     }
 }
 
@@ -175,7 +175,7 @@ impl Service for StorageService {
     type Request = StorageRequest;
     type Session = Challenge;
 
-    /// A file, and the folder it is made in.
+    /// A file and its folder.
     const DESCRIPTORS: usize = 2;
 
     fn pool(&self, command: u8) -> WorkerPool {
@@ -201,7 +201,7 @@ impl Service for StorageService {
                 let node = globals.identity.node.clone();
                 let names = [node.digest(), node];
                 let order = globals.guard.open(&signed, &names, caller.session, peer);
-                order.and_then(|order| admin::obey(globals, order, peer))
+                order.and_then(|order| admin::execute(globals, order, peer))
             }
             request => self.serve(
                 request,
@@ -232,30 +232,14 @@ fn stat_of(row: &FileRow, size: u64) -> FileStat {
     }
 }
 
-pub(crate) fn not_found(key: &FileKey) -> Fault {
-    Fault::new(
-        ErrorCode::NotFound,
-        format!("file not found, fileid: {}", key.file),
-    )
-}
-
-/// Tells the client, and takes note of it for the operator.
-pub(crate) fn damaged(globals: &Globals, key: &FileKey, path: &str, what: &str) -> Fault {
-    globals.damage.note(globals, key, path, what);
-    Fault::new(
-        ErrorCode::Damaged,
-        format!("stored file is damaged, fileid: {}: {what}", key.file),
-    )
-}
-
-/// Whether an error met on the way to a file says itself what is wrong: the disk hangs, this process
-/// has no descriptors, or the row's path is none.
+/// True if the error itself says what is wrong: the disk hangs, this process has no descriptors,
+/// or the row's path is invalid.
 fn is_known(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::InvalidData)
-        || DiskError::of(error) == DiskError::Exhausted
+        || DiskError::of(error) == DiskError::ProcessLimit
 }
 
-/// In the words of the C++ storage.
+/// The text is that of the C++ storage.
 fn out_of_range(what: &str, value: u64, max: u64) -> Fault {
     let text = format!("invalid {what}, {value} is not between 0 and {max}");
     Fault::new(ErrorCode::BadRequest, text)

@@ -1,10 +1,8 @@
-//! The periodic jobs: looking after the store paths, finishing deletions that a crash cut short,
-//! looking again at damaged files and at uploads of unknown outcome, probing idservers, asking again
-//! for numbers that were not to be had, and removing what dead
-//! uploads left.
+//! The periodic jobs: probes of store paths and idservers, finishing deletions, checking damaged
+//! files and uploads of unknown outcome, removing temporary files of dead uploads.
 //!
-//! What goes to a disk has threads of its own for each store path: a disk that hangs holds these and
-//! no others. One thread, which goes to no disk, watches them.
+//! Each store path has its own threads, so a disk that hangs holds no others. One thread uses no
+//! disk and checks whether the disks answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,21 +11,22 @@ use base::thread::{self, Thread};
 use base::{Stop, Ticker};
 
 use crate::clock::boot_time;
-use crate::deletions::Deletions;
-use crate::gate::Visitor;
+use crate::disks::limiter::DiskCaller;
+use crate::disks::store_path::StorePath;
+use crate::files::cleanup::Cleanup;
+use crate::files::deletion_job::DeletionJob;
+use crate::files::recheck::{recheck_damaged, recheck_unresolved};
 use crate::globals::Globals;
-use crate::store_path::StorePath;
-use crate::sweep::Sweep;
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
-const WATCH_INTERVAL: Duration = Duration::from_millis(250);
-const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// Time between two looks at files that are damaged, or whose rows may be missing.
-const CHECK_INTERVAL: Duration = Duration::from_secs(60);
-/// After numbers that were not to be had, and deletions that could not be finished: the first wait.
+const HANG_CHECK_INTERVAL: Duration = Duration::from_millis(250);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Interval of checks of damaged files and unresolved uploads.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// First wait after a failed request for numbers or a failed deletion.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 
-/// The jobs, each on its thread: a sweep may take hours, a probe must not wait for it.
+/// The jobs, each on its own thread: a cleanup may take hours.
 pub(crate) struct Jobs {
     stop: Stop,
     globals: Arc<Globals>,
@@ -35,7 +34,7 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// Starts them, each at once and then at its interval.
+    /// Starts all jobs. Each runs at once and then at its interval.
     pub(crate) fn start(globals: &Arc<Globals>) -> std::io::Result<Jobs> {
         let mut jobs = Jobs {
             stop: Stop::new(),
@@ -49,44 +48,44 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// Those that go to no disk of ours.
+    /// Starts the jobs that use no disk.
     fn start_common(&mut self) -> std::io::Result<()> {
         let [watched, numbered, checked] = std::array::from_fn(|_| Arc::clone(&self.globals));
-        self.repeat("watch", WATCH_INTERVAL, move || watch(&watched))?;
+        self.repeat("watch", HANG_CHECK_INTERVAL, move || check_disks(&watched))?;
         self.repeat("numbers", RETRY_FIRST, move || {
             numbered.numbers.probe();
             numbered.numbers.retry();
         })?;
         let checking = self.stop.clone();
-        self.repeat("checks", CHECK_INTERVAL, move || {
-            checked.foreign.forget_old(&checked, Instant::now());
-            // Below no store path: no disk is asked for these.
+        self.repeat("checks", RECHECK_INTERVAL, move || {
+            checked.foreign.forget_old(Instant::now());
+            // Files below no store path need no disk.
             let is_stray = |path: &str| !checked.paths.is_below_any(path);
-            check(&checked, &is_stray, &|| !checking.is_tripped());
+            recheck(&checked, &is_stray, &|| !checking.is_tripped());
         })
     }
 
-    /// Those of one store path.
+    /// Starts the jobs of one store path.
     fn start_for(&mut self, idx: usize, path: &Arc<StorePath>) -> std::io::Result<()> {
         let [looked, finished, checked] = std::array::from_fn(|_| Arc::clone(&self.globals));
-        let [disk, closed, swept, held] = std::array::from_fn(|_| Arc::clone(path));
-        let mut deletions = Deletions::new(path, idx == 0, RETRY_FIRST, SWEEP_INTERVAL);
-        let [deleting, sweeping, checking] = std::array::from_fn(|_| self.stop.clone());
+        let [disk, closed, cleaned, held] = std::array::from_fn(|_| Arc::clone(path));
+        let mut deletions = DeletionJob::new(path, idx == 0, RETRY_FIRST, CLEANUP_INTERVAL);
+        let [deleting, cleaning, checking] = std::array::from_fn(|_| self.stop.clone());
         self.repeat(&format!("disk-{idx}"), PROBE_INTERVAL, move || {
-            look_after(&looked, &disk);
+            probe_disk(&looked, &disk);
         })?;
         self.repeat(&format!("deletions-{idx}"), RETRY_FIRST, move || {
             deletions.run(&finished, &deleting);
         })?;
-        self.repeat(&format!("checks-{idx}"), CHECK_INTERVAL, move || {
+        self.repeat(&format!("checks-{idx}"), RECHECK_INTERVAL, move || {
             let is_held = |path: &str| checked.paths.is_below(path, &held);
             let go_on = || !checking.is_tripped() && !held.hangs();
-            check(&checked, &is_held, &go_on);
+            recheck(&checked, &is_held, &go_on);
         })?;
-        let mut sweep = Sweep::default();
-        self.repeat(&format!("sweep-{idx}"), SWEEP_INTERVAL, move || {
-            let go_on = || !sweeping.is_tripped() && !swept.hangs();
-            sweep.run(&swept, Instant::now(), &go_on);
+        let mut cleanup = Cleanup::default();
+        self.repeat(&format!("cleanup-{idx}"), CLEANUP_INTERVAL, move || {
+            let go_on = || !cleaning.is_tripped() && !cleaned.hangs();
+            cleanup.run(&cleaned, Instant::now(), &go_on);
         })?;
         let closing = thread::spawn(&format!("close-{idx}"), move || closed.close_files())?;
         self.threads.push(closing);
@@ -104,7 +103,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Ends them; gives their threads back, which a disk that hangs may hold.
+    /// Ends the jobs. Returns their threads, which a hanging disk may hold.
     pub(crate) fn stop(self) -> Vec<Thread> {
         self.stop.trip();
         self.globals
@@ -115,31 +114,31 @@ impl Jobs {
     }
 }
 
-/// Goes to no disk: tells what the threads of the store paths have seen, or that they see nothing.
-fn watch(globals: &Globals) {
+/// Sets the warnings about store paths, and notices disks that hang.
+fn check_disks(globals: &Globals) {
     let warn = |kind, text: &dyn Fn(&StorePath) -> Option<String>| {
         let texts: Vec<String> = globals.paths.iter().filter_map(|path| text(path)).collect();
         let text = (!texts.is_empty()).then(|| texts.join("; "));
         globals.warnings.set(kind, text);
     };
-    globals.paths.every().for_each(|path| path.watch());
+    globals.paths.every().for_each(|path| path.check_hang());
     warn("folders", &StorePath::folder_warning);
-    warn("promises", &StorePath::promise_warning);
+    warn("promises", &StorePath::claims_warning);
 }
 
-fn look_after(globals: &Globals, path: &StorePath) {
-    path.look_after();
-    path.at_disk(|next| {
-        globals.writer.remove_leftovers(&path.text, |leftover| {
+fn probe_disk(globals: &Globals, path: &StorePath) {
+    path.run_probe();
+    path.monitored(|next| {
+        globals.writer.remove_stale_files(&path.text, |stale| {
             next();
-            globals.paths.find(leftover, Visitor::Chore)
+            globals.paths.resolve(stale, DiskCaller::Background)
         });
     });
 }
 
-/// Looks again at files that are damaged, or whose rows may be missing.
-fn check(globals: &Globals, is_chosen: &dyn Fn(&str) -> bool, go_on: &dyn Fn() -> bool) {
-    globals.damage.look_again(globals, is_chosen, go_on);
+/// Checks damaged files and unresolved uploads again.
+fn recheck(globals: &Globals, is_chosen: &dyn Fn(&str) -> bool, go_on: &dyn Fn() -> bool) {
+    recheck_damaged(globals, is_chosen, go_on);
     let unresolved = &globals.unresolved;
-    unresolved.look_again(globals, boot_time(), is_chosen, go_on);
+    recheck_unresolved(unresolved, globals, boot_time(), is_chosen, go_on);
 }

@@ -1,5 +1,5 @@
-//! The rows in MySQL, MariaDB or Galera. Ids compare byte for byte here, whatever the collation of
-//! a table says: a row found under a different spelling is not the file.
+//! The rows in MySQL, MariaDB or Galera. Ids are compared byte by byte, whatever the collation of
+//! a table: a row with another spelling is another file.
 
 use db::{
     Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
@@ -7,16 +7,18 @@ use db::{
 };
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
-use super::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
+use super::rows::{
+    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES, file_id,
+};
 use inserts::Inserter;
+use row::{DELETING, STORED, StatusRow, Texts, row_of, stored_row, table, table_name};
 
 mod expiry;
 mod inserts;
+mod row;
 mod together;
 
-/// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
-const DELETING: i8 = 1;
-/// Rows looked at in one statement, where no index helps.
+/// Rows per statement where no index helps.
 const PART: u32 = if cfg!(test) { 2 } else { 50_000 };
 
 const fn file_table_of(name: &'static str) -> MysqlTable {
@@ -40,31 +42,6 @@ pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
         file_table_of("t_file_03"),
     ],
 };
-
-/// What a row says, texts as bytes: rows of other programs may hold anything.
-type Found = (
-    Vec<u8>,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    Option<i8>,
-    Option<Vec<u8>>,
-    Option<i64>,
-    Option<Vec<u8>>,
-    Option<i64>,
-    Option<Vec<u8>>,
-);
-
-/// The columns of a [`StoredRow`], and their types.
-const STORED: &str = "id, appid, userid, file_path, file_size, group_name, status";
-type Texts = (
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<i64>,
-    Option<String>,
-    Option<i8>,
-);
 
 pub(super) struct MysqlFiles {
     database: Mysql,
@@ -199,14 +176,14 @@ impl Files for MysqlFiles {
             };
             let looked = self.database.run("look for files", Effect::Read, part);
             match DbError::found(looked.map(Some))? {
-                Some((_, Some(id))) => return super::file_id(id).map(Some),
+                Some((_, Some(id))) => return file_id(id).map(Some),
                 Some((Some(to), None)) => from = to,
                 Some((None, None)) | None => return Ok(None),
             }
         }
     }
 
-    fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
+    fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
         let sql = format!(
             "SELECT {STORED} FROM {} WHERE id > ? ORDER BY id LIMIT ?",
             table_name(table)
@@ -224,49 +201,6 @@ impl Files for MysqlFiles {
     fn close(&self) {
         self.database.close();
     }
-}
-
-impl FileRow {
-    fn says(&self, row: &NewRow) -> bool {
-        self.path == row.path && self.size == row.size && self.checksum == Some(row.checksum)
-    }
-}
-
-/// A row, also one that is being deleted.
-struct StatusRow {
-    status: i8,
-    file: FileRow,
-}
-
-/// The row of exactly this file.
-fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StatusRow>, Failure> {
-    let sql = format!(
-        "SELECT id, appid, userid, status, file_path, file_size, checksum, \
-         CAST(UNIX_TIMESTAMP(create_time) AS SIGNED), group_name FROM {} WHERE id = ?",
-        table(&key.user)
-    );
-    let [id, app, user] = of_key(key);
-    let found: Option<Found> = session.first(&sql, (id,))?;
-    let Some((found_id, found_app, found_user, status, path, size, checksum, created, group)) =
-        found
-    else {
-        return Ok(None);
-    };
-    let is = |found: Option<Vec<u8>>, text: &str| found.is_some_and(|f| f == text.as_bytes());
-    if found_id != id.as_bytes() || !is(found_app, app) || !is(found_user, user) {
-        return Ok(None);
-    }
-    let file = FileRow {
-        path: String::from_utf8_lossy(&path.unwrap_or_default()).into_owned(),
-        size: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
-        checksum: checksum
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u128::from_be_bytes),
-        created: created.unwrap_or(0),
-        group: group.map(|group| String::from_utf8_lossy(&group).into_owned()),
-    };
-    let status = status.unwrap_or(0);
-    Ok(Some(StatusRow { status, file }))
 }
 
 fn unfinished_in(
@@ -300,28 +234,4 @@ fn unfinished_in(
         }
     }
     Ok(unfinished)
-}
-
-fn stored_row((id, app, user, path, size, group, status): Texts) -> StoredRow {
-    StoredRow {
-        id,
-        app: app.unwrap_or_default(),
-        user: user.unwrap_or_default(),
-        path: path.unwrap_or_default(),
-        size: size.and_then(|size| size.try_into().ok()).unwrap_or(0),
-        group,
-        is_deleting: status == Some(DELETING),
-    }
-}
-
-fn table(user: &UserId) -> String {
-    table_name(file_table(user))
-}
-
-fn table_name(number: u8) -> String {
-    format!("t_file_{number:02}")
-}
-
-fn of_key(key: &FileKey) -> [&str; 3] {
-    [key.file.as_str(), key.app.as_str(), key.user.as_str()]
 }

@@ -6,13 +6,16 @@ use db::{Availability, DbError, Sqlite};
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
+use super::rows::{
+    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES, file_id,
+};
 use crate::config::Durability;
 
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
 const DELETING: i64 = 1;
 
-/// One of the file tables: columns of the C++ system, then ours, and an index for the sweep.
+/// One of the file tables: columns of the C++ system, further columns, and an index for unfinished
+/// deletions.
 macro_rules! file_table {
     ($number:literal) => {
         concat!(
@@ -47,7 +50,7 @@ const STORED: &str = "id, appid, userid, file_path, file_size, group_name, statu
 pub(super) struct SqliteFiles(Sqlite);
 
 impl SqliteFiles {
-    /// `evidence` tells how it is known that there are rows, as for [`Sqlite::open_known`].
+    /// `evidence` as for [`Sqlite::open_known`].
     pub(super) fn open(
         path: &Path,
         durability: Durability,
@@ -63,7 +66,7 @@ impl SqliteFiles {
     }
 }
 
-/// Makes the file and its tables, or brings them up to date, and tells what was done.
+/// Creates the file and its tables, or migrates them. Returns one line for each change.
 pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
     Sqlite::init(path, "storage", &[SCHEMA])
 }
@@ -91,8 +94,8 @@ impl Files for SqliteFiles {
         })
     }
 
-    /// The writer's lock orders this with the writes of all other processes: a delete that the client
-    /// sends after it has left comes later than the look.
+    /// The writer's lock orders the check of the client and the insertion with the writes of all
+    /// other processes, so a deletion that the client sends after it has left comes later.
     fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError> {
         self.0.write(move |connection| {
             if !wanted() {
@@ -187,10 +190,10 @@ impl Files for SqliteFiles {
             let id: Option<String> = statement.query_row(of_user, |row| row.get(0)).optional()?;
             Ok(id)
         })?;
-        id.map(super::file_id).transpose()
+        id.map(file_id).transpose()
     }
 
-    fn rows_behind(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
+    fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
         let sql =
             format!("SELECT {STORED} FROM t_file_{table:02} WHERE id > ?1 ORDER BY id LIMIT ?2");
         self.0.read(|connection| {
@@ -228,7 +231,7 @@ fn unfinished_in(
     let mut unfinished = Vec::new();
     for row in rows {
         let [app, user, file, path] = row?;
-        // Names were checked when they were written: others are not ours to touch.
+        // Names are checked on insertion; a row with others is of another program.
         if let (Ok(app), Ok(user), Ok(file)) = (app.parse(), user.parse(), file.parse()) {
             unfinished.push((FileKey { app, user, file }, path));
         }

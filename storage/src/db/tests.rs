@@ -109,7 +109,7 @@ fn rows_are_listed_in_pages(files: &dyn Files) {
     let table = proto::file_table(&keys[0].user);
     loop {
         let after = listed.last().map_or("", |row: &StoredRow| &row.id);
-        let rows = files.rows_behind(table, after, 2).unwrap();
+        let rows = files.rows_after(table, after, 2).unwrap();
         assert!(rows.len() <= 2);
         if rows.is_empty() {
             break;

@@ -1,5 +1,5 @@
-//! Statements that have no effect when they reach the server late: a broken network may deliver what
-//! was sent long after this storage has given up on it.
+//! Statements that have no effect when they arrive late: a broken network may deliver a statement
+//! long after this storage has given up on it.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use parking_lot::Mutex;
 
 use crate::clock::boot_time;
 
-/// A statement is of no effect when the server begins it later than this after it was sent.
+/// How long after it was sent a statement may begin.
 pub(super) const STATEMENT_LIFE: Duration = Duration::from_secs(5);
 
-/// True while a statement may have its effect, in a statement that is given the deadline.
+/// SQL that is true until the deadline, its parameter.
 pub(super) const IS_IN_TIME: &str = "UNIX_TIMESTAMP(NOW(6)) * 1000 < ?";
 
-/// The clock of the server, by which statements expire: nobody else's is asked, so that it need not
-/// be right.
+/// The database server's clock, by which statements expire. No other clock is compared, so it need
+/// not be right.
 #[derive(Debug, Default)]
 pub(super) struct ServerClock {
-    /// How far it is ahead of [`boot_time`], in milliseconds, as of the latest look.
+    /// Its lead over [`boot_time`], in milliseconds, as of the latest query.
     ahead: Mutex<Option<i64>>,
 }
 
 impl ServerClock {
-    /// When a statement that is sent now expires, in milliseconds of the server's clock.
+    /// The deadline of a statement sent now, in milliseconds of the server's clock.
     ///
     /// # Errors
     /// The server does not tell its time.

@@ -4,8 +4,8 @@ use db::{DbError, Effect, Failure, Mysql, MysqlValue, Session};
 use proto::file_table;
 
 use super::expiry::{IS_IN_TIME, ServerClock};
+use super::row::{of_key, row_of, table_name};
 use super::together::Together;
-use super::{of_key, row_of, table_name};
 use crate::db::{Change, NewRow, StillWanted};
 
 /// A row that is to be made, as long as it is wanted.
@@ -95,7 +95,7 @@ impl Inserter {
             match self.send(session, &sql, rows, &mut was_sent) {
                 Err(failure) if failure.is_conflict() => {
                     let found = row_of(session, &row.key)?;
-                    let is_ours = found.is_some_and(|found| found.file.says(row));
+                    let is_ours = found.is_some_and(|found| found.file.equals(row));
                     if is_ours {
                         Ok(Change::Done)
                     } else {
@@ -120,7 +120,7 @@ impl Inserter {
         for _ in 0..2 {
             let deadline = self.clock.deadline(session)?;
             if !rows.iter().all(|row| (row.wanted)()) {
-                return not_wanted(*was_sent);
+                return client_left(*was_sent);
             }
             let before = std::mem::replace(was_sent, true);
             match session.execute(sql, params(rows, deadline)) {
@@ -137,7 +137,7 @@ impl Inserter {
 }
 
 /// A row that nobody wants is not sent again; an earlier try may have made it all the same.
-fn not_wanted(was_sent: bool) -> Result<Change, Failure> {
+fn client_left(was_sent: bool) -> Result<Change, Failure> {
     if was_sent {
         return Err(DbError::UnknownOutcome { source: None }.into());
     }

@@ -1,0 +1,368 @@
+//! Operations on files by paths relative to an open folder. A path never leads out of the folder:
+//! `..` and symbolic links are refused. Paths come from rows, which other programs may have written.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use log::warn;
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags,
+};
+use rustix::io::Errno;
+
+use crate::disks::folder_id::FolderId;
+
+/// How a path is resolved without leaving the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// By openat2, in one call.
+    Kernel,
+    /// Component by component: kernels before 5.6 lack openat2, and some sandboxes refuse it.
+    Components,
+}
+
+impl Lookup {
+    /// Detects what the kernel offers.
+    pub(crate) fn of_this_system() -> Lookup {
+        match open_in_kernel(CWD, ".", OFlags::PATH, Mode::empty()) {
+            Err(Errno::NOSYS | Errno::PERM) => Lookup::Components,
+            _ => Lookup::Kernel,
+        }
+    }
+}
+
+/// An open folder. Paths are relative to it; the empty path is the folder itself.
+#[derive(Debug)]
+pub(crate) struct Root {
+    folder: OwnedFd,
+    id: FolderId,
+    lookup: Lookup,
+}
+
+impl Root {
+    /// Opens a folder; symbolic links in `path` are followed.
+    ///
+    /// # Errors
+    /// It is no folder, or cannot be opened.
+    pub(crate) fn open(path: &str, lookup: Lookup) -> io::Result<Root> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Root {
+            id: FolderId::of(&folder)?,
+            folder,
+            lookup,
+        })
+    }
+
+    /// The folder's id when it was opened.
+    pub(crate) fn id(&self) -> FolderId {
+        self.id
+    }
+
+    /// Opens a file or folder. A symbolic link at the end of the path is not followed either.
+    ///
+    /// # Errors
+    /// `InvalidData` when the path leads out of the folder or through a file; else the error of the
+    /// file system.
+    pub(crate) fn open_at(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        check(path)?;
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let opened = match self.lookup {
+            Lookup::Kernel => open_in_kernel(self.folder.as_fd(), or_dot(path), flags, mode),
+            Lookup::Components => self.open_by_components(path, flags, mode),
+        };
+        opened.map_err(|errno| leaving(path, errno))
+    }
+
+    /// Opens a folder to list or sync it.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`].
+    pub(crate) fn folder(&self, path: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        self.open_at(path, flags, Mode::empty()).map(File::from)
+    }
+
+    /// The entries of a folder with their types. Names that are not UTF-8 are left out: no storage
+    /// creates them.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`]; the items have errors of the file system.
+    pub(crate) fn entries(
+        &self,
+        path: &str,
+    ) -> io::Result<impl Iterator<Item = io::Result<(String, FileType)>>> {
+        let entries = Dir::new(self.folder(path)?)?;
+        Ok(entries.filter_map(|entry| match entry {
+            Ok(entry) => {
+                let name = entry.file_name().to_str().ok()?;
+                let is_real = !matches!(name, "." | "..");
+                is_real.then(|| Ok((name.to_owned(), entry.file_type())))
+            }
+            Err(e) => Some(Err(e.into())),
+        }))
+    }
+
+    /// Creates a file for writing.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`]; `AlreadyExists`.
+    pub(crate) fn create_new(&self, path: &str, mode: Mode) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        self.open_at(path, flags, mode).map(File::from)
+    }
+
+    /// Creates a folder. Returns false if it was there.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`].
+    pub(crate) fn make_folder(&self, path: &str) -> io::Result<bool> {
+        let (parent, name) = self.parent(path)?;
+        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Removes a file. Returns false if it was not there.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`].
+    pub(crate) fn unlink(&self, path: &str) -> io::Result<bool> {
+        let removed = self.parent(path).and_then(|(parent, name)| {
+            rustix::fs::unlinkat(&parent, name, AtFlags::empty()).map_err(io::Error::from)
+        });
+        match removed {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Renames a file; an existing file of the new name is replaced.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`].
+    pub(crate) fn rename_to(&self, from: &str, to: &str) -> io::Result<()> {
+        let ((old, from), (new, to)) = (self.parent(from)?, self.parent(to)?);
+        Ok(rustix::fs::renameat(&old, from, &new, to)?)
+    }
+
+    /// Reads attributes, bypassing the kernel's cache of a network file system: a peer may have
+    /// removed the file.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`].
+    pub(crate) fn statx(&self, path: &str, fields: StatxFlags) -> io::Result<rustix::fs::Statx> {
+        let (parent, name) = self.parent(path)?;
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
+        Ok(rustix::fs::statx(&parent, name, flags, fields)?)
+    }
+
+    /// Opens the parent folder of a path, and gives the name in it.
+    fn parent<'a>(&self, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
+        let (folder, name) = split(path);
+        check(name)?;
+        if name.is_empty() {
+            return Err(outside(path));
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        Ok((self.open_at(folder, flags, Mode::empty())?, name))
+    }
+
+    fn open_by_components(&self, path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let (folder, name) = split(path);
+        let on_the_way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut at: Option<OwnedFd> = None;
+        for component in folder.split('/').filter(|component| !component.is_empty()) {
+            let from = at.as_ref().map_or(self.folder.as_fd(), AsFd::as_fd);
+            at = Some(rustix::fs::openat(
+                from,
+                component,
+                on_the_way,
+                Mode::empty(),
+            )?);
+        }
+        let from = at.as_ref().map_or(self.folder.as_fd(), AsFd::as_fd);
+        rustix::fs::openat(from, or_dot(name), flags, mode)
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+}
+
+fn open_in_kernel(
+    folder: BorrowedFd<'_>,
+    path: &str,
+    flags: OFlags,
+    mode: Mode,
+) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    // openat2 refuses a mode without CREATE.
+    let mode = if flags.contains(OFlags::CREATE) {
+        mode
+    } else {
+        Mode::empty()
+    };
+    rustix::fs::openat2(folder, path, flags, mode, resolve)
+}
+
+/// Renames within a folder without replacing a file. GlusterFS lacks RENAME_NOREPLACE; there it links
+/// and unlinks.
+///
+/// # Errors
+/// The new name is taken, or the disk refuses.
+pub(crate) fn rename_new(folder: impl AsFd, from: &str, to: &str) -> io::Result<()> {
+    let folder = folder.as_fd();
+    match rustix::fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            rustix::fs::linkat(folder, from, folder, to, AtFlags::empty())?;
+            match rustix::fs::unlinkat(folder, from, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(e) => warn!("cannot remove {from}: {e}"),
+            }
+            Ok(())
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Splits a path into folder and name.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+pub(crate) fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{folder}/{name}")
+    }
+}
+
+/// Refuses a path with empty components, `.` or `..`.
+fn check(path: &str) -> io::Result<()> {
+    let is_plain = |component: &str| !matches!(component, "" | "." | "..");
+    if path.is_empty() || path.split('/').all(is_plain) {
+        Ok(())
+    } else {
+        Err(outside(path))
+    }
+}
+
+/// The error for a path that is not below a store path.
+pub(crate) fn outside(path: &str) -> io::Error {
+    let text = format!("{path} is no path of a file below a store path");
+    io::Error::new(ErrorKind::InvalidData, text)
+}
+
+fn leaving(path: &str, errno: Errno) -> io::Error {
+    match errno {
+        Errno::LOOP | Errno::XDEV | Errno::NOTDIR => {
+            let text = format!("a symbolic link or a file is in the place of a folder of {path}");
+            io::Error::new(ErrorKind::InvalidData, text)
+        }
+        errno => errno.into(),
+    }
+}
+
+fn or_dot(path: &str) -> &str {
+    if path.is_empty() { "." } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder `store` beside a folder `secret`; a link in `store` leads to `secret`.
+    fn folders() -> (tempfile::TempDir, Vec<Root>) {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("store/000/001")).unwrap();
+        fs::create_dir(at("secret")).unwrap();
+        for file in ["store/000/001/f", "secret/f", "store/plain"] {
+            fs::write(at(file), "content").unwrap();
+        }
+        symlink(at("secret"), at("store/link")).unwrap();
+        symlink(at("store/000"), at("store/within")).unwrap();
+        symlink("f", at("store/000/001/last")).unwrap();
+        let store = at("store").to_str().unwrap().to_owned();
+        let open = |lookup| Root::open(&store, lookup).unwrap();
+        let roots = [Lookup::Kernel, Lookup::Components].map(open).into();
+        (folder, roots)
+    }
+
+    const MODE: Mode = Mode::from_raw_mode(0o644);
+
+    #[test]
+    fn paths_below_the_folder_are_opened() {
+        let (folder, roots) = folders();
+        for (n, root) in roots.iter().enumerate() {
+            let file = root.open_at("000/001/f", OFlags::RDONLY, Mode::empty());
+            assert_eq!(
+                io::read_to_string(File::from(file.unwrap())).unwrap(),
+                "content"
+            );
+            let size = root.statx("000/001/f", StatxFlags::SIZE).unwrap();
+            assert_eq!(size.stx_size, 7);
+            root.folder("").unwrap();
+            let (new, name) = (format!("00{n}"), format!("000/00{n}.new"));
+            root.make_folder(&new).unwrap();
+            assert!(!root.make_folder(&new).unwrap());
+            root.create_new(&name, MODE).unwrap();
+            assert!(root.create_new(&name, MODE).is_err());
+            assert!(root.unlink(&name).unwrap() && !root.unlink(&name).unwrap());
+            assert!(!root.unlink("none/f").unwrap());
+        }
+        drop(folder);
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_folder() {
+        let (folder, roots) = folders();
+        let secret = folder.path().join("secret");
+        let absolute = secret.join("f").to_str().unwrap().to_owned();
+        let paths = [
+            "../secret/f",
+            "000/../../secret/f",
+            "000//001/f",
+            "000/./001/f",
+            "/000/001/f",
+            "link/f",
+            "within/001/f",
+            "plain/f",
+            &absolute,
+        ];
+        for root in &roots {
+            for path in paths {
+                let kind = |result: io::Result<()>| result.err().map(|e| e.kind());
+                let results = [
+                    root.open_at(path, OFlags::RDONLY, Mode::empty()).map(drop),
+                    root.statx(path, StatxFlags::SIZE).map(drop),
+                    root.create_new(&format!("{path}.new"), MODE).map(drop),
+                    root.make_folder(&format!("{path}.new")).map(drop),
+                    root.unlink(path).map(drop),
+                    root.folder(split(path).0).map(drop),
+                ];
+                // The folder of the plain file's own name is the store itself.
+                let refused = results.map(kind);
+                for kind in &refused[..5] {
+                    assert_eq!(*kind, Some(ErrorKind::InvalidData), "{path}: {refused:?}");
+                }
+            }
+            // A link at the end is no file of ours; it may be removed.
+            let opened = root.open_at("000/001/last", OFlags::RDONLY, Mode::empty());
+            assert_eq!(opened.unwrap_err().kind(), ErrorKind::InvalidData);
+        }
+        assert!(roots[0].unlink("link").unwrap());
+        assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,148 @@
+//! All store paths: which one takes the next file, and which one holds a given file.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context;
+
+use crate::config::{Config, folder_of};
+use crate::disks::expected_folder::Access;
+use crate::disks::folder_tag::FolderTag;
+use crate::disks::limiter::{DiskCaller, DiskLimiters, Permit};
+use crate::disks::root::{Root, outside};
+use crate::disks::store_path::StorePath;
+use crate::state::identity::{KnownFolders, known_folders};
+
+/// All store paths, in the order of the configuration.
+pub(crate) struct StorePaths {
+    paths: Vec<Arc<StorePath>>,
+    /// Store paths of an earlier configuration: files are read and removed there, never created.
+    former: Vec<Arc<StorePath>>,
+    next_start: AtomicUsize,
+}
+
+/// A file by its store path's open folder and its path relative to that. It holds a permit, so it is
+/// kept only while the disk is used.
+pub(crate) struct ResolvedPath {
+    pub(crate) root: Arc<Root>,
+    pub(crate) relative: String,
+    /// The part of the row's path before `relative`, with the slash.
+    pub(crate) prefix: String,
+    pub(crate) permit: Permit,
+}
+
+impl StorePaths {
+    /// Opens them all.
+    ///
+    /// # Errors
+    /// One cannot be created, or is not the expected folder; the error says which and why.
+    pub(crate) fn open(config: &Config, access: Access) -> anyhow::Result<StorePaths> {
+        let (current, former) = (&config.store_paths, &config.former_store_paths);
+        let limiters = DiskLimiters::new(
+            current.len() + former.len(),
+            &config.server,
+            config.disk_timeout.duration(),
+        );
+        let known = known_folders(&config.state_file)?;
+        let open = |(idx, text): (usize, &String)| {
+            let known = known
+                .get(folder_of(text))
+                .cloned()
+                .map(FolderTag::from_text);
+            StorePath::open(text, config, access, known, limiters.limiter(idx))
+                .map(Arc::new)
+                .with_context(|| format!("store path {text}"))
+        };
+        let open_former = |(idx, text): (usize, &String)| {
+            StorePath::open_former(text, config, limiters.limiter(current.len() + idx))
+                .map(Arc::new)
+                .with_context(|| format!("former store path {text}"))
+        };
+        let all = |paths: &[String], open: &dyn Fn((usize, &String)) -> _| {
+            paths
+                .iter()
+                .enumerate()
+                .map(open)
+                .collect::<anyhow::Result<_>>()
+        };
+        Ok(StorePaths {
+            paths: all(current, &open)?,
+            former: all(former, &open_former)?,
+            next_start: AtomicUsize::new(0),
+        })
+    }
+
+    /// The tags of the current store paths' folders.
+    pub(crate) fn known_folders(&self) -> KnownFolders {
+        let tagged = self.paths.iter().filter_map(|path| {
+            let tag = path.tag()?.as_text().to_owned();
+            Some((path.text.clone(), tag))
+        });
+        tagged.collect()
+    }
+
+    /// All current store paths, each call from the next one on: an upload uses the first that takes it.
+    pub(crate) fn round_robin(&self) -> impl Iterator<Item = &Arc<StorePath>> {
+        let start = self.next_start.fetch_add(1, Ordering::Relaxed) % self.paths.len();
+        let (before, from) = self.paths.split_at(start);
+        from.iter().chain(before)
+    }
+
+    /// True if any took uploads at its latest probe. Never blocks.
+    pub(crate) fn take_uploads(&self) -> bool {
+        self.paths.iter().any(|path| path.takes_uploads())
+    }
+
+    /// True if any served files at its latest probe. Never blocks.
+    pub(crate) fn serve_downloads(&self) -> bool {
+        self.paths.iter().any(|path| path.serves_downloads())
+    }
+
+    /// Resolves the path of a row, and takes a permit for its disk.
+    ///
+    /// # Errors
+    /// `InvalidData` when the path is below no current or former store path. Its volume is away, or
+    /// its disk gives no permit in time.
+    pub(crate) fn resolve(&self, path: &str, caller: DiskCaller) -> io::Result<ResolvedPath> {
+        let (store_path, relative) = self.below(path).ok_or_else(|| outside(path))?;
+        let (root, permit) = store_path.acquire(caller)?;
+        Ok(ResolvedPath {
+            root,
+            permit,
+            relative: relative.to_owned(),
+            prefix: path[..path.len() - relative.len()].to_owned(),
+        })
+    }
+
+    /// The innermost store path above a path, and the relative path.
+    fn below<'a>(&self, path: &'a str) -> Option<(&Arc<StorePath>, &'a str)> {
+        self.every()
+            .filter_map(|store_path| {
+                let relative = path.strip_prefix(&store_path.text)?.strip_prefix('/')?;
+                Some((store_path, relative))
+            })
+            .min_by_key(|(_, relative)| relative.len())
+    }
+
+    /// True if this is the innermost store path above a path.
+    pub(crate) fn is_below(&self, path: &str, store_path: &Arc<StorePath>) -> bool {
+        self.below(path)
+            .is_some_and(|(found, _)| Arc::ptr_eq(found, store_path))
+    }
+
+    /// True if a path is below any store path.
+    pub(crate) fn is_below_any(&self, path: &str) -> bool {
+        self.below(path).is_some()
+    }
+
+    /// The current store paths.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<StorePath>> {
+        self.paths.iter()
+    }
+
+    /// The current and the former store paths.
+    pub(crate) fn every(&self) -> impl Iterator<Item = &Arc<StorePath>> {
+        self.paths.iter().chain(&self.former)
+    }
+}

@@ -1,0 +1,103 @@
+//! Finishes interrupted deletions, after a crash or an error of a disk.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::Stop;
+use db::DbError;
+use log::{info, warn};
+use proto::FileKey;
+
+use crate::disks::limiter::DiskCaller;
+use crate::disks::store_path::StorePath;
+use crate::files::retry_schedule::RetrySchedule;
+use crate::globals::Globals;
+
+/// Limit on deletions per run.
+const BATCH_MAX: u32 = 10_000;
+
+/// Finishes deletions on one store path.
+pub(crate) struct DeletionJob {
+    path: Arc<StorePath>,
+    /// True for one of all jobs, which also logs files below no store path.
+    logs_strays: bool,
+    schedule: RetrySchedule,
+    /// The count of [`PendingDeletes`](crate::state::pending_deletes::PendingDeletes) at the
+    /// latest run.
+    seen: u64,
+}
+
+impl DeletionJob {
+    /// Due at once, then every `interval`. After failures the wait begins with `wait_first` and
+    /// doubles.
+    pub(crate) fn new(
+        path: &Arc<StorePath>,
+        logs_strays: bool,
+        wait_first: Duration,
+        interval: Duration,
+    ) -> DeletionJob {
+        DeletionJob {
+            path: Arc::clone(path),
+            logs_strays,
+            schedule: RetrySchedule::new(Instant::now(), wait_first, interval),
+            seen: 0,
+        }
+    }
+
+    /// Runs if it is due, or if a request met an unfinished deletion.
+    pub(crate) fn run(&mut self, globals: &Globals, stop: &Stop) {
+        if !globals.pending_deletes.is_new(&mut self.seen) && !self.schedule.is_due(Instant::now())
+        {
+            return;
+        }
+        let finished = self.finish(globals, stop).unwrap_or_else(|e| {
+            warn!("deletions not looked at: {:#}", anyhow::Error::from(e));
+            false
+        });
+        self.schedule.record(Instant::now(), finished);
+    }
+
+    /// Returns true if no deletion is left.
+    fn finish(&self, globals: &Globals, stop: &Stop) -> Result<bool, DbError> {
+        let group = &globals.config.group;
+        let mut is_done = true;
+        let rows = globals
+            .files
+            .unfinished_deletes(group, &self.path.text, BATCH_MAX)?;
+        for (key, path) in rows {
+            if stop.is_tripped() || !self.path.serves_downloads() {
+                return Ok(false);
+            }
+            if globals.paths.is_below(&path, &self.path) {
+                is_done &= finish_one(globals, &key, &path);
+            }
+        }
+        if self.logs_strays {
+            let all = globals.files.unfinished_deletes(group, "", BATCH_MAX)?;
+            for (key, path) in all {
+                if !globals.paths.is_below_any(&path) {
+                    warn!("deletion of {key} not finished: {path} is below no store path");
+                }
+            }
+        }
+        Ok(is_done)
+    }
+}
+
+fn finish_one(globals: &Globals, key: &FileKey, path: &str) -> bool {
+    let removed = globals
+        .paths
+        .resolve(path, DiskCaller::Background)
+        .and_then(|place| globals.writer.remove(&place));
+    let ended = removed.map_err(anyhow::Error::from);
+    match ended.and_then(|()| Ok(globals.files.end_delete(key, path)?)) {
+        Ok(()) => {
+            info!("finished the deletion of {key}");
+            true
+        }
+        Err(e) => {
+            warn!("deletion of {key} not finished: {e:#}");
+            false
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Faults for files that do not exist, or that conflict with a new one.
+
+use proto::{ErrorCode, Fault, FileKey};
+
+use crate::db::StoredRow;
+use crate::globals::Globals;
+
+/// The fault for a row that the database refused: another row has its file id.
+pub(crate) fn conflict(globals: &Globals, key: &FileKey) -> Fault {
+    match globals.files.holder(key) {
+        Ok(Some(row)) => in_the_way(globals, key, &row),
+        Ok(None) => {
+            let text = format!("an earlier file was just deleted, fileid: {}", key.file);
+            Fault::new(ErrorCode::Unavailable, text)
+        }
+        Err(e) => e.into(),
+    }
+}
+
+/// The fault for a file that conflicts with this row. The id alone is the key of a table, as in
+/// the C++ system. An interrupted deletion ends soon, so the client may try again.
+pub(crate) fn in_the_way(globals: &Globals, key: &FileKey, row: &StoredRow) -> Fault {
+    let own = globals.config.group.as_str();
+    let other_group = row.group.as_deref().filter(|&group| group != own);
+    if !row.is_of_user(key) {
+        return exists(format!(
+            "file id is taken by another user, fileid: {}",
+            key.file
+        ));
+    }
+    if let Some(other) = other_group {
+        globals.foreign.note(key, other);
+    }
+    if row.is_deleting {
+        globals.pending_deletes.note();
+        return being_deleted(key);
+    }
+    if let Some(other) = other_group {
+        let text = format!("file exists in group {other}, fileid: {}", key.file);
+        return exists(text);
+    }
+    if !row.is_of(key) {
+        let text = format!(
+            "file exists under another spelling of the id, {}, fileid: {}",
+            row.id, key.file
+        );
+        return exists(text);
+    }
+    exists(format!("file exists, fileid: {}", key.file))
+}
+
+fn exists(text: String) -> Fault {
+    Fault::new(ErrorCode::Exists, text)
+}
+
+fn being_deleted(key: &FileKey) -> Fault {
+    let text = format!(
+        "an earlier file is still being deleted, fileid: {}",
+        key.file
+    );
+    Fault::new(ErrorCode::Unavailable, text)
+}
+
+/// The fault for a file without a row.
+pub(crate) fn not_found(key: &FileKey) -> Fault {
+    Fault::new(
+        ErrorCode::NotFound,
+        format!("file not found, fileid: {}", key.file),
+    )
+}

@@ -1,0 +1,231 @@
+//! Commits whose outcome is not known, after an upload over a database that says so.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base::Stop;
+use base::units::ByteSize;
+use db::{Availability, DatabaseUrl, DbError};
+use net::wire::Content;
+use net::{PeerProbe, Server};
+use proto::storage::Upload;
+use proto::{AppId, ErrorCode, Fault, FileId, GroupName, UserId};
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::boot_time;
+use crate::config::Config;
+use crate::config::Reserve;
+use crate::db::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow};
+use crate::files::delete;
+use crate::files::deletion_job::DeletionJob;
+use crate::files::requester::Requester;
+use crate::files::upload;
+use idserver::idserver;
+
+#[path = "../../../tests/it/idserver.rs"]
+mod idserver;
+
+/// A database that never tells what becomes of an insert or of a deletion that begins.
+struct Silent {
+    files: Box<dyn Files>,
+    inserts: bool,
+}
+
+impl Files for Silent {
+    fn insert(&self, row: NewRow, _: StillWanted) -> Result<Change, DbError> {
+        if self.inserts {
+            self.files.insert(row, Arc::new(|| true))?;
+        }
+        Err(DbError::UnknownOutcome { source: None })
+    }
+
+    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
+        self.files.find(key)
+    }
+
+    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        self.files.holder(key)
+    }
+
+    fn begin_delete(&self, deletion: Deletion, _: StillWanted) -> Result<Change, DbError> {
+        self.files.begin_delete(deletion, Arc::new(|| true))?;
+        Err(DbError::UnknownOutcome { source: None })
+    }
+
+    fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError> {
+        self.files.end_delete(key, path)
+    }
+
+    fn unfinished_deletes(
+        &self,
+        group: &GroupName,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(FileKey, String)>, DbError> {
+        self.files.unfinished_deletes(group, prefix, limit)
+    }
+
+    fn any_of(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        group: &GroupName,
+    ) -> Result<Option<FileId>, DbError> {
+        self.files.any_of(app, user, group)
+    }
+
+    fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
+        self.files.rows_after(table, after, limit)
+    }
+
+    fn availability(&self) -> Availability {
+        self.files.availability()
+    }
+
+    fn close(&self) {
+        self.files.close();
+    }
+}
+
+struct Setting {
+    globals: Arc<Globals>,
+    idserver: Option<Server>,
+    folder: TempDir,
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        self.globals.files.close();
+        self.idserver.take().into_iter().for_each(Server::shutdown);
+    }
+}
+
+impl Setting {
+    fn new(inserts: bool) -> Setting {
+        let folder = tempfile::tempdir().unwrap();
+        let idserver = idserver();
+        let config = Config {
+            state_file: folder.path().join("storage.state"),
+            idservers: vec![idserver.addr().into()],
+            store_paths: vec![folder.path().join("data").to_str().unwrap().to_owned()],
+            database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
+            reserved_space: Reserve::Bytes(ByteSize::new(0)),
+            ..Config::default()
+        };
+        let mut globals = Globals::open(config).unwrap();
+        let own = Arc::get_mut(&mut globals).unwrap();
+        let real = crate::db::open(&own.config).unwrap();
+        own.files = Box::new(Silent {
+            files: real,
+            inserts,
+        });
+        Setting {
+            globals,
+            idserver: Some(idserver),
+            folder,
+        }
+    }
+
+    fn upload(&self) -> Result<Vec<u8>, Fault> {
+        let upload = Upload {
+            key: key(),
+            size: 7,
+        };
+        let requester = Requester::new(PeerProbe::default(), std::net::Ipv4Addr::LOCALHOST.into());
+        let mut incoming = upload::begin(&self.globals, upload, requester).unwrap();
+        incoming.write(b"content").unwrap();
+        Box::new(incoming).finish()
+    }
+
+    /// The only file.
+    fn path(&self) -> PathBuf {
+        let folder = self.folder.path().join("data/000/000/000");
+        let mut files = fs::read_dir(folder).unwrap();
+        let path = files.next().unwrap().unwrap().path();
+        assert!(files.next().is_none());
+        path
+    }
+
+    /// Looks some time after what was noted.
+    fn look(&self, later: Duration) {
+        let now = boot_time() + later;
+        look(&self.globals.unresolved, &self.globals, now);
+    }
+}
+
+/// Looks at all files.
+fn look(unresolved: &UnresolvedUploads, globals: &Globals, now: Duration) {
+    recheck_unresolved(unresolved, globals, now, &|_| true, &|| true);
+}
+
+fn key() -> FileKey {
+    FileKey {
+        app: "tnvideo".parse().unwrap(),
+        user: "tnv001".parse().unwrap(),
+        file: "x".parse().unwrap(),
+    }
+}
+
+#[test]
+fn a_file_whose_row_was_never_made_is_removed_after_a_while() {
+    let setting = Setting::new(false);
+    assert_eq!(setting.upload().unwrap_err().code, ErrorCode::Unknown);
+    let path = setting.path();
+    setting.look(Duration::ZERO);
+    assert!(path.exists());
+    assert_eq!(setting.globals.unresolved.len(), 1);
+    // Another process knows of it, too.
+    let record = &setting.globals.config.state_file;
+    let again = UnresolvedUploads::open(record);
+    assert_eq!(again.len(), 1);
+    look(&again, &setting.globals, boot_time());
+    assert!(path.exists());
+    look(&again, &setting.globals, boot_time() + MISSING_FOR);
+    assert!(!path.exists());
+    assert_eq!(UnresolvedUploads::open(record).len(), 0);
+    setting.look(MISSING_FOR);
+    assert_eq!(setting.globals.unresolved.len(), 0);
+}
+
+#[test]
+fn a_file_whose_row_was_made_stays() {
+    let setting = Setting::new(true);
+    assert_eq!(setting.upload().unwrap_err().code, ErrorCode::Unknown);
+    let path = setting.path();
+    setting.look(Duration::ZERO);
+    assert_eq!(setting.globals.unresolved.len(), 0);
+    setting.look(MISSING_FOR);
+    assert!(path.exists());
+    assert!(setting.globals.files.find(&key()).unwrap().is_some());
+}
+
+#[test]
+fn a_deletion_of_unknown_outcome_is_finished_soon_and_the_row_is_not_remembered() {
+    let setting = Setting::new(true);
+    setting.upload().unwrap_err();
+    let (globals, path) = (&setting.globals, setting.path());
+    let row = globals.files.find(&key()).unwrap().unwrap();
+    globals.rows.put(key(), row);
+    let requester = Requester::new(PeerProbe::default(), std::net::Ipv4Addr::LOCALHOST.into());
+    let told = delete::delete(globals, &key(), requester).unwrap_err();
+    assert_eq!(told.code, ErrorCode::Unknown);
+    assert!(globals.rows.get(&key()).is_none());
+    assert!(path.exists());
+    let hour = Duration::from_secs(3600);
+    let store_path = globals.paths.iter().next().unwrap();
+    let mut deletions = DeletionJob::new(store_path, true, hour, hour);
+    // The first look is due in any case, and the deletion was begun before it.
+    deletions.run(globals, &Stop::new());
+    assert!(!path.exists());
+    assert!(globals.pending_deletes.is_new(&mut 0));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let state_file = folder.path().join("storage.state");
+    fs::write(folder.path().join("storage.state.unresolved"), "no record").unwrap();
+    assert_eq!(UnresolvedUploads::open(&state_file).len(), 0);
+}

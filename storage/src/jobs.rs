@@ -1,0 +1,100 @@
+//! How the settings start a daemon, and the jobs that the program runs instead of serving.
+
+use anyhow::Context;
+use base::config::ConfigError;
+use daemon::args::{INIT_DATABASE, JobFlag};
+use daemon::logging::LogConfig;
+use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
+use net::ServerConfig;
+
+use crate::config::{Config, folder_of};
+use crate::disks::store_path;
+use crate::files::orphans;
+use crate::state::identity::{self, Identity};
+
+impl DaemonConfig for Config {
+    const RELOADED: &'static [&'static str] = &[
+        "admin_key_file",
+        "allow_hosts",
+        "trackers",
+        "idservers",
+        "reserved_space",
+        "beat_interval",
+        "cache",
+    ];
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.check_settings()
+    }
+
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+
+    fn process(&self) -> &ProcessConfig {
+        &self.process
+    }
+
+    fn jobs() -> Vec<Job<Config>> {
+        let help = "Mark the mounted store paths as those of this group, for require_marker";
+        let init_store = Job {
+            flag: JobFlag {
+                name: "init-store",
+                help,
+            },
+            work: |config, out| job_done(init_store(config)?, out),
+        };
+        let init_database = Job {
+            flag: INIT_DATABASE,
+            work: |config, out| job_done(crate::db::init(config)?, out),
+        };
+        let help = "List files without a row and rows without a file, one on each line, and change \
+                    nothing; exit code 4 if there are any";
+        let list_orphans = Job {
+            flag: JobFlag {
+                name: "list-orphans",
+                help,
+            },
+            work: orphans::list,
+        };
+        vec![init_store, init_database, list_orphans]
+    }
+}
+
+/// Marks each store path, and makes the state file expect the folders that are there. Returns one
+/// line for each change.
+fn init_store(config: &Config) -> anyhow::Result<Vec<String>> {
+    let known = identity::known_folders(&config.state_file)?;
+    let mut folders = known.clone();
+    let mut done = Vec::new();
+    for path in &config.store_paths {
+        let init = store_path::init(path, &config.group);
+        let (is_new, tag) = init.with_context(|| path.clone())?;
+        let what = if is_new {
+            "marked"
+        } else {
+            "was marked before"
+        };
+        done.push(format!(
+            "{path}: {what} as a store path of {}",
+            config.group
+        ));
+        // The storage itself remembers the folder of a store path that was never used.
+        if let Some(known) = folders.get_mut(folder_of(path))
+            && known != tag.as_text()
+        {
+            tag.as_text().clone_into(known);
+            done.push(format!("{path}: this folder replaces the one before"));
+        }
+    }
+    if folders != known {
+        let remembered = Identity::open(&config.state_file)?.know_folders(folders);
+        let state_file = &config.state_file;
+        remembered.with_context(|| format!("state_file {}", state_file.display()))?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,12 @@
+//! What a running storage remembers: its identity, and findings that reports and warnings show.
+
+pub(crate) mod damaged_files;
+pub(crate) mod foreign_rows;
+pub(crate) mod identity;
+pub(crate) mod pending_deletes;
+pub(crate) mod recent_errors;
+pub(crate) mod taken_paths;
+pub(crate) mod tracker_statuses;
+pub(crate) mod unresolved_uploads;
+pub(crate) mod upload_blocks;
+pub(crate) mod warnings;
