@@ -5,7 +5,7 @@ use db::{
     Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
     Session,
 };
-use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
+use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
 use super::rows::{
     Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES, file_id,
@@ -16,7 +16,6 @@ use row::{DELETING, STORED, StatusRow, Texts, row_of, stored_row, table, table_n
 mod expiry;
 mod inserts;
 mod row;
-mod together;
 
 /// Rows per statement where no index helps.
 const PART: u32 = if cfg!(test) { 2 } else { 50_000 };
@@ -85,7 +84,7 @@ impl Files for MysqlFiles {
     }
 
     fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError> {
-        self.inserts.insert(&self.database, row, wanted)
+        self.inserts.insert(&self.database, &row, &wanted)
     }
 
     /// A statement that reaches the server late finds the row at this path or none: a file that was
