@@ -110,7 +110,7 @@ impl Files for MysqlFiles {
             }
             was_sent = true;
             let done = session.execute(&sql, (group.as_str(), id, path))?;
-            // Nothing changed: somebody else has deleted it meanwhile.
+            // Nothing changed: another storage has deleted it meanwhile.
             Ok((done.affected > 0).then_some(Change::Done))
         };
         let marked = self.database.run("mark a row", Effect::Idempotent, mark);

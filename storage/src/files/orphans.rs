@@ -59,10 +59,10 @@ pub(crate) fn list(config: &Config, out: &mut dyn Write) -> anyhow::Result<ExitC
         out,
         n_found: 0,
     };
-    let n_rows = search.tell_rows()?;
+    let n_rows = search.print_rows()?;
     let n_parts = n_rows.div_ceil(HASHES_MAX).max(1);
     for part in 0..n_parts {
-        search.tell_files(&|hash| hash % n_parts == part)?;
+        search.print_files(&|hash| hash % n_parts == part)?;
     }
     search.files.close();
     Ok(ExitCode::from(if search.n_found > 0 { FOUND } else { 0 }))
@@ -87,21 +87,21 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Prints the rows without a file of their size. Returns the number of rows.
-    fn tell_rows(&mut self) -> anyhow::Result<u64> {
+    fn print_rows(&mut self) -> anyhow::Result<u64> {
         let mut n_rows = 0;
         self.each_row(|search, row| {
             n_rows += 1;
             if !row.is_deleting
                 && let Some(wrong) = search.what_is_wrong(row)?
             {
-                search.tell_row(row, &wrong)?;
+                search.print_row(row, &wrong)?;
             }
             Ok(())
         })?;
         Ok(n_rows)
     }
 
-    fn tell_row(&mut self, row: &StoredRow, wrong: &Wrong) -> anyhow::Result<()> {
+    fn print_row(&mut self, row: &StoredRow, wrong: &Wrong) -> anyhow::Result<()> {
         let StoredRow {
             path,
             app,
@@ -111,14 +111,14 @@ impl Search<'_> {
         } = row;
         let owner = format!("{path}\t{app}/{user}/{id}");
         match wrong {
-            Wrong::Missing => self.tell(format_args!("row\t{owner}")),
-            Wrong::Damaged(why) => self.tell(format_args!("damaged\t{owner}\t{why}")),
+            Wrong::Missing => self.print(format_args!("row\t{owner}")),
+            Wrong::Damaged(why) => self.print(format_args!("damaged\t{owner}\t{why}")),
         }
     }
 
     /// Prints the files without a row, of the paths whose hashes are in this part. Rows that are
     /// being deleted count as rows.
-    fn tell_files(&mut self, is_in_part: &dyn Fn(u64) -> bool) -> anyhow::Result<()> {
+    fn print_files(&mut self, is_in_part: &dyn Fn(u64) -> bool) -> anyhow::Result<()> {
         let mut hashes = Vec::new();
         self.each_row(|_, row| {
             hashes.extend(Some(hash(&row.path)).filter(|hash| is_in_part(*hash)));
@@ -174,7 +174,7 @@ impl Search<'_> {
                     } else if folder != *root {
                         let path = path_of(&folder, &entry);
                         if !is_temporary(&entry) && is_chosen(&path) {
-                            self.tell_if_old(idx, &path, &entry)?;
+                            self.print_if_old(idx, &path, &entry)?;
                         }
                     }
                 }
@@ -186,7 +186,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn tell_if_old(
+    fn print_if_old(
         &mut self,
         store_path: usize,
         path: &str,
@@ -197,7 +197,7 @@ impl Search<'_> {
             metadata => metadata.with_context(|| path.to_owned())?,
         };
         if self.clocks[store_path].age(&metadata)? > YOUNG {
-            self.tell(format_args!("file\t{path}"))?;
+            self.print(format_args!("file\t{path}"))?;
         }
         Ok(())
     }
@@ -221,7 +221,7 @@ impl Search<'_> {
         Ok(is_there.then_some(wrong))
     }
 
-    fn tell(&mut self, line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    fn print(&mut self, line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
         self.n_found += 1;
         writeln!(self.out, "{line}")?;
         Ok(())

@@ -40,7 +40,7 @@ struct UploadBlock {
 /// An upload that is about to insert its row, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct ActiveUpload<'a> {
-    blocks_of: &'a UploadBlocks,
+    upload_blocks: &'a UploadBlocks,
     user: User,
 }
 
@@ -62,8 +62,11 @@ impl UploadBlocks {
         let mut state = self.state.lock();
         state.check(&user, now)?;
         *state.active.entry(user.clone()).or_default() += 1;
-        let blocks_of = self;
-        Ok(ActiveUpload { blocks_of, user })
+        let upload_blocks = self;
+        Ok(ActiveUpload {
+            upload_blocks,
+            user,
+        })
     }
 
     /// Refuses uploads of a user until `until`. No upload of the user is active when it returns.
@@ -91,10 +94,10 @@ impl UploadBlocks {
             Some(block) => block.until = until,
             None => blocks.push(UploadBlock { lease_id, until }),
         }
-        let is_storing = |state: &mut State| state.active.contains_key(user);
+        let is_active = |state: &mut State| state.active.contains_key(user);
         let waited = self
             .upload_ended
-            .wait_while_for(&mut state, is_storing, UPLOADS_TIMEOUT);
+            .wait_while_for(&mut state, is_active, UPLOADS_TIMEOUT);
         if waited.timed_out() {
             state.unblock(user, Some(lease_id));
             return busy("an upload of the user is being stored and does not end");
@@ -138,12 +141,12 @@ impl State {
 
 impl Drop for ActiveUpload<'_> {
     fn drop(&mut self) {
-        let mut state = self.blocks_of.state.lock();
+        let mut state = self.upload_blocks.state.lock();
         if let Some(count) = state.active.get_mut(&self.user) {
             *count -= 1;
             if *count == 0 {
                 state.active.remove(&self.user);
-                self.blocks_of.upload_ended.notify_all();
+                self.upload_blocks.upload_ended.notify_all();
             }
         }
     }
@@ -161,37 +164,40 @@ mod tests {
 
     #[test]
     fn a_bar_ends_by_itself_or_by_its_own_mark() {
-        let blocks_of = UploadBlocks::default();
+        let upload_blocks = UploadBlocks::default();
         let (alice, bob, now) = (user("alice"), user("bob"), Instant::now());
         let secs = |secs| now + Duration::from_secs(secs);
-        let is_taken = |at| blocks_of.check(&alice, at).is_ok();
-        assert_eq!(blocks_of.block(&alice, 1, secs(10), now), Ok(false));
-        let refused = blocks_of.begin_store(alice.clone(), now).unwrap_err();
+        let is_taken = |at| upload_blocks.check(&alice, at).is_ok();
+        assert_eq!(upload_blocks.block(&alice, 1, secs(10), now), Ok(false));
+        let refused = upload_blocks.begin_store(alice.clone(), now).unwrap_err();
         assert_eq!(refused.code, ErrorCode::Unavailable);
-        blocks_of.check(&bob, now).unwrap();
+        upload_blocks.check(&bob, now).unwrap();
         assert!(!is_taken(secs(9)) && is_taken(secs(10)));
         // It is given again, and another one beside it.
-        assert_eq!(blocks_of.block(&alice, 1, secs(20), secs(9)), Ok(true));
-        assert_eq!(blocks_of.block(&alice, 2, secs(15), secs(9)), Ok(false));
-        blocks_of.unblock(&alice, Some(1));
+        assert_eq!(upload_blocks.block(&alice, 1, secs(20), secs(9)), Ok(true));
+        assert_eq!(upload_blocks.block(&alice, 2, secs(15), secs(9)), Ok(false));
+        upload_blocks.unblock(&alice, Some(1));
         assert!(!is_taken(secs(14)) && is_taken(secs(15)));
         // One that has ended was not renewed in time.
-        assert_eq!(blocks_of.block(&alice, 2, secs(30), secs(15)), Ok(false));
-        blocks_of.unblock(&alice, None);
+        assert_eq!(
+            upload_blocks.block(&alice, 2, secs(30), secs(15)),
+            Ok(false)
+        );
+        upload_blocks.unblock(&alice, None);
         assert!(is_taken(secs(15)));
-        assert!(blocks_of.state.lock().blocks.is_empty());
+        assert!(upload_blocks.state.lock().blocks.is_empty());
     }
 
     #[test]
     fn who_bars_a_user_waits_for_what_is_being_stored() {
-        let blocks_of = UploadBlocks::default();
+        let upload_blocks = UploadBlocks::default();
         let (alice, bob, now) = (user("alice"), user("bob"), Instant::now());
         let until = now + Duration::from_secs(60);
-        let _other = blocks_of.begin_store(bob, now).unwrap();
-        let active = [(); 2].map(|()| blocks_of.begin_store(alice.clone(), now).unwrap());
+        let _other = upload_blocks.begin_store(bob, now).unwrap();
+        let active = [(); 2].map(|()| upload_blocks.begin_store(alice.clone(), now).unwrap());
         thread::scope(|scope| {
-            let order = scope.spawn(|| blocks_of.block(&alice, 1, until, now));
-            while blocks_of.check(&alice, now).is_ok() {
+            let order = scope.spawn(|| upload_blocks.block(&alice, 1, until, now));
+            while upload_blocks.check(&alice, now).is_ok() {
                 thread::yield_now();
             }
             let [first, second] = active;

@@ -30,7 +30,7 @@ impl Ability {
     }
 
     /// The form that REPORT has: the answer and the reason.
-    pub(crate) fn told(ability: &Result<(), String>) -> (bool, String) {
+    pub(crate) fn as_reported(ability: &Result<(), String>) -> (bool, String) {
         match ability {
             Ok(()) => (true, String::new()),
             Err(why) => (false, why.clone()),

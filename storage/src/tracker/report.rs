@@ -20,8 +20,8 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
         .iter()
         .fold(Space::default(), |sum, path| sum.plus(path.space));
     let ability = Ability::of(globals);
-    let (uploads, uploads_why) = Ability::told(&ability.uploads);
-    let (downloads, downloads_why) = Ability::told(&ability.downloads);
+    let (uploads, uploads_why) = Ability::as_reported(&ability.uploads);
+    let (downloads, downloads_why) = Ability::as_reported(&ability.downloads);
     Report {
         uploads,
         downloads,
