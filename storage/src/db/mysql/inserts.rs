@@ -31,7 +31,7 @@ impl Inserter {
                 if is_ours {
                     Ok(Change::Done)
                 } else {
-                    Err(failure)
+                    Err(failure.with_another_row())
                 }
             }
             result => result,
