@@ -190,3 +190,25 @@ fn exists(target: &Path) -> Mistake {
         target.display()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_that_differ_at_their_end_have_parts_of_their_own() {
+        let key = FileKey {
+            app: "app".parse().unwrap(),
+            user: "user".parse().unwrap(),
+            file: "id".parse().unwrap(),
+        };
+        let part = |name: &str| part_path(Path::new(name), &key, Extent::Whole).unwrap();
+        let [one, other] = ["1", "2"].map(|end| "x".repeat(NAME_MAX - 1) + end);
+        let (one, other) = (part(&one), part(&other));
+        assert_ne!(one, other);
+        for part in [one, other] {
+            let name = part.file_name().unwrap();
+            assert_eq!(name.len(), NAME_MAX, "{name:?}");
+        }
+    }
+}

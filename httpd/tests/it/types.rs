@@ -92,6 +92,7 @@ fn media_and_text_are_shown() {
     // Without a name the extension of the id counts before the content.
     let answer = front.get("/files/id.mkv", &[]);
     assert_eq!(display(&answer), ("video/x-matroska", None, false));
+    assert_eq!(front.get("/files/id.mkv/list.m3u8", &[]).status, 404);
     // Players take it; a browser that shows it as a document runs nothing of it.
     let answer = front.get("/files/m/a.mpd", &[]);
     assert_eq!(

@@ -139,6 +139,19 @@ fn what_is_reserved_is_handed_out_while_the_database_is_away() {
 }
 
 #[test]
+fn a_probe_fails_while_the_database_does_though_numbers_are_left() {
+    let setting = setting(10);
+    assert_eq!(setting.get("k"), Ok(0));
+    assert_eq!(setting.service.probe(), Ok(Vec::new()));
+    setting.ids.away.store(true, Ordering::SeqCst);
+    assert_eq!(setting.get("k"), Ok(1));
+    assert_eq!(
+        setting.service.probe().unwrap_err().code,
+        ErrorCode::Unavailable
+    );
+}
+
+#[test]
 fn numbers_are_handed_out_while_the_next_range_is_reserved() {
     let setting = setting(10);
     setting.go_on.send(()).unwrap();

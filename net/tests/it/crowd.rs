@@ -1,12 +1,17 @@
 //! Which connections make room for others.
 
+use std::collections::VecDeque;
 use std::io::Write;
-use std::net::TcpStream;
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use base::units::Period;
-use net::{NetEvent, Server, ServerConfig};
+use net::wire::Wire;
+use net::{
+    Action, Inbox, NetEvent, Observer, Outgoing, Peer, Protocol, Readiness, Server, ServerConfig,
+};
 use proto::storage::{StorageRequest, Upload};
 use proto::{ErrorCode, HEAD_LEN};
 
@@ -150,37 +155,98 @@ fn the_slowest_of_a_client_makes_room_at_its_limit() {
     server.shutdown();
 }
 
+/// Speaks for a [`Toy`]. While the accept thread looks at a connection, the next one comes: there is
+/// always somebody to accept.
+struct Flooded {
+    wire: Wire<Toy>,
+    addr: Arc<OnceLock<SocketAddr>>,
+    is_flooded: Arc<AtomicBool>,
+    clients: Mutex<VecDeque<TcpStream>>,
+    /// The flood ends by then, also when the test has failed.
+    end: Instant,
+}
+
+/// Connects and sends a part of a head.
+fn begin_request(addr: &SocketAddr) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(addr, Duration::from_millis(100)).ok()?;
+    stream.write_all(&[0]).ok()?;
+    Some(stream)
+}
+
+impl Flooded {
+    fn go_on(&self) {
+        const CLIENTS: usize = 8;
+        let is_accepting = std::thread::current().name() == Some("accept");
+        let Some(addr) = self.addr.get().filter(|_| is_accepting) else {
+            return;
+        };
+        if Instant::now() < self.end
+            && let Some(stream) = begin_request(addr)
+        {
+            self.is_flooded.store(true, Ordering::Relaxed);
+            let mut clients = self.clients.lock().unwrap();
+            clients.push_back(stream);
+            if clients.len() > CLIENTS {
+                clients.pop_front();
+            }
+        }
+    }
+}
+
+impl Protocol for Flooded {
+    type Session = u64;
+
+    const REQUEST_MAX: usize = <Wire<Toy> as Protocol>::REQUEST_MAX;
+
+    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
+        self.go_on();
+        self.wire.readiness(inbox)
+    }
+
+    fn serve(
+        &self,
+        inbox: &mut Inbox,
+        session: &mut u64,
+        peer: Peer<'_>,
+        stopping: bool,
+    ) -> Action {
+        self.wire.serve(inbox, session, peer, stopping)
+    }
+
+    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
+        self.wire.busy(peer, request)
+    }
+
+    fn panicked(&self) -> Outgoing {
+        self.wire.panicked()
+    }
+
+    fn observer(&self) -> &Arc<dyn Observer> {
+        self.wire.observer()
+    }
+}
+
 #[test]
 fn a_flood_of_connections_does_not_delay_a_stop() {
-    let server = start(
-        &ServerConfig {
-            connections_max: MAX,
-            ..config()
-        },
-        &Probe::new(),
-    );
-    let addr = server.addr();
-    let connections = server.connections();
-    let end = Instant::now() + 3 * PATIENCE;
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            // Until the listener is closed, or the test has failed.
-            scope.spawn(|| {
-                let mut streams = std::collections::VecDeque::new();
-                while Instant::now() < end
-                    && let Ok(stream) = TcpStream::connect(addr)
-                {
-                    streams.push_back(stream);
-                    if streams.len() > MAX as usize {
-                        streams.pop_front();
-                    }
-                }
-            });
-        }
-        wait_until(|| connections.most() == MAX as usize);
-        let began = Instant::now();
-        server.shutdown();
-        assert!(began.elapsed() < Duration::from_secs(10));
-        assert!(TcpStream::connect(addr).is_err());
+    let (addr, is_flooded) = (Arc::default(), Arc::default());
+    let flooded = Flooded {
+        wire: Wire::new(Toy(Probe::new()), "toy", Arc::new(Counts::default())),
+        addr: Arc::clone(&addr),
+        is_flooded: Arc::clone(&is_flooded),
+        clients: Mutex::default(),
+        end: Instant::now() + 2 * PATIENCE,
+    };
+    let server = Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), flooded).unwrap();
+    let addr = *addr.get_or_init(|| server.addr());
+    // The first whose byte is there when it is accepted begins the flood.
+    wait_until(|| {
+        drop(begin_request(&addr));
+        is_flooded.load(Ordering::Relaxed)
     });
+    let began = Instant::now();
+    server.shutdown();
+    assert!(began.elapsed() < PATIENCE / 2);
+    // The accept thread has ended, and with it the listener.
+    let closed = TcpStream::connect_timeout(&addr, PATIENCE).unwrap_err();
+    assert_eq!(closed.kind(), std::io::ErrorKind::ConnectionRefused);
 }

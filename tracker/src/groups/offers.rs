@@ -130,13 +130,13 @@ mod tests {
                 IpAddr::V4(ip) => ip.octets()[3],
                 IpAddr::V6(_) => 0,
             });
-            offered.collect::<Vec<_>>()
+            let takes_new_users = groups.accepting_uploads().contains(&group);
+            (offered.collect::<Vec<_>>(), takes_new_users)
         };
-        assert_eq!(turn(1, false, true), [2, 3, 1]);
-        assert_eq!(turn(2, false, false), [3, 1]);
-        assert_eq!(turn(3, false, false), [1]);
-        assert_eq!(turn(1, false, false), [1, 2, 3]);
-        assert_eq!(turn(2, true, true), [2]);
-        assert!(groups.accepting_uploads().contains(&group));
+        assert_eq!(turn(1, false, true), (vec![2, 3, 1], true));
+        assert_eq!(turn(2, false, false), (vec![3, 1], true));
+        assert_eq!(turn(3, false, false), (vec![1], false));
+        assert_eq!(turn(1, false, false), (vec![1, 2, 3], false));
+        assert_eq!(turn(2, true, true), (vec![2], true));
     }
 }
