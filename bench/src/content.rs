@@ -1,22 +1,22 @@
-//! Content of any size that is made, and checked, piece by piece: each piece is another cut of the
-//! same noise, none is kept, and a check costs one comparison in place.
+//! Generated content of any size. Each piece is a section of the same random bytes, so that content takes
+//! no memory and a check costs one comparison.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::LazyLock;
 
 /// Length of a piece, in bytes.
 const PIECE: usize = 64 << 10;
-/// From how many places a piece may be cut: the chance that two pieces are alike.
+/// Number of sections: the chance that two pieces are equal is 1 in this number.
 const CUTS: usize = 256 << 10;
 
-/// Fits the second level of a processor's cache.
+/// The random bytes. They fit into the second level of a processor's cache.
 static NOISE: LazyLock<Box<[u8]>> = LazyLock::new(|| {
     let mut state = 0;
     let words = std::iter::repeat_with(|| next_random(&mut state).to_le_bytes());
     words.take((CUTS + PIECE) / 8).flatten().collect()
 });
 
-/// `size` bytes that depend on `seed`. Read and seek it like a file.
+/// `size` bytes that depend on `seed`, with `Read` and `Seek`.
 #[derive(Debug, Clone)]
 pub struct Content {
     seed: u64,
@@ -25,27 +25,27 @@ pub struct Content {
 }
 
 impl Content {
-    /// Content from its beginning.
+    /// Content at its first byte.
     pub fn new(seed: u64, size: u64) -> Content {
         Content { seed, size, at: 0 }
     }
 
-    /// How long it is.
+    /// Length, in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The same content from `offset` on.
+    /// The same content at `offset`.
     pub fn starting_at(&self, offset: u64) -> Content {
         let mut content = self.clone();
         content.at = offset.min(self.size);
         content
     }
 
-    /// Compares `actual` with what comes next, and steps behind it.
+    /// Compares `actual` with the next bytes, and advances.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`]: it differs, or goes on beyond the end.
+    /// [`io::ErrorKind::InvalidData`]: the bytes differ, or there are more than the content has.
     pub fn check(&mut self, mut actual: &[u8]) -> io::Result<()> {
         while !actual.is_empty() {
             let expected = self.next_bytes(actual.len());
@@ -61,10 +61,10 @@ impl Content {
         Ok(())
     }
 
-    /// Reads `actual` to its end, which must be where this ends.
+    /// Reads `actual` to its end and compares it.
     ///
     /// # Errors
-    /// Reading fails, or the first difference.
+    /// Reading fails, or the bytes differ.
     pub fn compare(mut self, actual: &mut dyn Read) -> io::Result<()> {
         let mut buffer = vec![0; 4 * PIECE];
         loop {
@@ -81,7 +81,7 @@ impl Content {
         }
     }
 
-    /// What comes next, up to the end of the piece and at most `max` bytes.
+    /// The next bytes up to the end of the piece, at most `max`.
     fn next_bytes(&self, max: usize) -> &'static [u8] {
         let mut state = self.seed ^ (self.at / PIECE as u64).rotate_left(32);
         let cut = next_random(&mut state) as usize % CUTS;
@@ -117,7 +117,7 @@ impl Seek for Content {
     }
 }
 
-/// A sequence of numbers that look random and are the same in every run (splitmix64).
+/// The next pseudo-random number of a sequence (splitmix64).
 pub fn next_random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *state;

@@ -1,4 +1,4 @@
-//! Threads that repeat a step: first to warm up, then while it is measured.
+//! Threads that repeat an operation, for a warm-up and a measurement.
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::thread;
@@ -9,25 +9,25 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::figures::{Done, Figures, Tally, Window};
 
-/// Failures in succession after which a thread gives up: nothing is there any more.
+/// Limit on consecutive failures. Then the thread ends, because the server is gone.
 const FAILURES_MAX: u32 = 20;
 
-/// What one thread does.
+/// The operation of one thread.
 pub trait Worker: Send {
-    /// One operation. Bytes that it moves are told to `meter` as they move.
+    /// Executes one operation. It adds moved bytes to `meter` as they move.
     fn step(&mut self, meter: &Meter) -> Done;
 }
 
-/// Counts the bytes that one thread moves.
+/// Counts the bytes of one thread.
 #[derive(Debug, Default)]
-// No two counters in one line of a cache, or the threads would slow each other down.
+// Two counters in one cache line would slow the threads down.
 #[repr(align(128))]
 pub struct Meter {
     bytes: AtomicU64,
 }
 
 impl Meter {
-    /// Takes note that `n` bytes were moved.
+    /// Adds `n` moved bytes.
     pub fn add(&self, n: u64) {
         self.bytes.fetch_add(n, Ordering::Relaxed);
     }
@@ -36,27 +36,27 @@ impl Meter {
 /// How long a measurement is.
 #[derive(Debug, Clone, Copy)]
 pub enum Length {
-    /// So long, whatever is done in it.
+    /// A fixed time.
     Time(Duration),
-    /// So many operations of all threads together.
+    /// A number of operations of all threads together.
     Count(u64),
 }
 
-/// How a measurement runs.
+/// Warm-up and length of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Time in which the same is done, and not counted.
+    /// Time before the measurement in which operations are not counted.
     pub warm_up: Duration,
-    /// What is counted.
+    /// Length of the measurement.
     pub length: Length,
 }
 
-/// What the caller of [`drive`] hears of, to look at other things at that moment.
+/// A moment that [`drive`] reports, so that the caller can sample other values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// From now on it counts.
+    /// The measurement begins.
     Begun,
-    /// From now on it does not count any more.
+    /// The measurement ends.
     Ended,
 }
 
@@ -64,21 +64,21 @@ const WARMING_UP: u8 = 0;
 const MEASURING: u8 = 1;
 const OVER: u8 = 2;
 
-/// What the threads share.
+/// State shared by the threads.
 struct Shared {
     phase: AtomicU8,
-    /// Operations not begun yet, where they are counted.
+    /// Operations left to begin, for [`Length::Count`].
     left: AtomicI64,
     meters: Vec<Meter>,
     n_operations: usize,
     counts: bool,
 }
 
-/// Runs each worker in a thread of its own at the given pace. Returns the figures, for which the
-/// operations are called `names`, and the workers as they are at the end.
+/// Runs each worker in a thread of its own. Returns the figures, with `names` for the operations, and
+/// the workers.
 ///
-/// Bytes are those that were moved between [`Moment::Begun`] and [`Moment::Ended`]; operations,
-/// those that ended in between.
+/// The figures count the bytes moved, and the operations ended, between [`Moment::Begun`] and
+/// [`Moment::Ended`].
 ///
 /// # Panics
 /// A worker panics.
@@ -93,7 +93,7 @@ pub fn drive<W: Worker>(
         Length::Count(n) => (true, i64::try_from(n).unwrap_or(i64::MAX)),
     };
     let first_phase = match pace.warm_up {
-        // What is counted is all that is done.
+        // Without a warm-up all operations count.
         Duration::ZERO => MEASURING,
         _ => WARMING_UP,
     };
@@ -106,7 +106,7 @@ pub fn drive<W: Worker>(
     };
     let n_threads = workers.len();
     thread::scope(|scope| {
-        // Nothing is ever sent: it is closed when the last thread ends.
+        // The channel carries no message: it closes when the last thread ends.
         let (ending, all_ended) = bounded::<()>(0);
         let threads: Vec<_> = workers
             .into_iter()
@@ -133,7 +133,7 @@ pub fn drive<W: Worker>(
     })
 }
 
-/// Leads the threads through the phases.
+/// Moves the threads through the phases.
 fn watch(
     shared: &Shared,
     pace: Pace,
@@ -194,7 +194,7 @@ impl Shared {
     }
 }
 
-/// Processor time of this process so far, of all its threads, in the system too.
+/// Processor time of this process so far, user and system, of all threads.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(

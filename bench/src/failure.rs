@@ -1,4 +1,4 @@
-//! What failures are counted by.
+//! Kinds of failures.
 
 use std::io;
 
@@ -6,11 +6,10 @@ use client::Error;
 
 use crate::Failure;
 
-/// The kind of failures under which [`Figures`](crate::Figures) count content that differs from
-/// what was stored.
+/// The kind of failures for content that differs from the stored content.
 pub const WRONG_BYTES: &str = "wrong bytes";
 
-/// An option that cannot be used, and why.
+/// An invalid option.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
@@ -22,12 +21,12 @@ pub(crate) fn new(kind: &str, message: impl Into<String>) -> Failure {
     }
 }
 
-/// A failure that the library reports, under its kind.
+/// A failure of the client library, with its kind.
 pub(crate) fn of(error: &Error) -> Failure {
     new(&words(&format!("{:?}", error.kind())), error.chain())
 }
 
-/// A failure while content is read: the library's, the comparison's or the system's.
+/// A failure to read content: of the client library, the comparison or the system.
 pub(crate) fn of_io(error: &io::Error) -> Failure {
     if let Some(error) = Error::of_io(error) {
         return of(error);

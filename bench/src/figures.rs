@@ -1,4 +1,4 @@
-//! What was measured: counts, rates, times and failures.
+//! Figures of a measurement: counts, rates, latencies and failures.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Longest time that is told from longer ones, in nanoseconds: an hour.
+/// Limit on recorded latencies, in nanoseconds: an hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
 /// One operation that ended.
 #[derive(Debug)]
 pub struct Done {
-    /// Which one: an index into the names given to [`drive`](crate::drive).
+    /// Its index in the names given to [`drive`](crate::drive).
     pub operation: usize,
-    /// How long it took, or how long until what counts of it.
+    /// Its latency.
     pub took: Duration,
-    /// Why it failed, if it did.
+    /// Its failure, if it failed.
     pub failure: Option<Failure>,
 }
 
 /// An operation that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What failures are counted by, such as `network` or `wrong bytes`.
+    /// The kind, such as `network` or `wrong bytes`.
     pub kind: String,
-    /// The whole story.
+    /// The message.
     pub message: String,
 }
 
@@ -41,60 +41,60 @@ pub(crate) struct Window {
 /// All figures of one measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Threads that did it.
+    /// Number of threads.
     pub threads: usize,
-    /// Length of the measured time.
+    /// Length of the measurement.
     pub seconds: f64,
-    /// Bytes of content moved in it, in both directions.
+    /// Bytes of content moved in both directions.
     pub bytes: u64,
-    /// The same in MB, of 1,000,000 bytes, for each second.
+    /// Rate of these bytes, in MB of 1,000,000 bytes.
     pub mb_per_second: f64,
-    /// Processor time that the load generator itself took.
+    /// Processor time of the load generator.
     pub generator_cpu_seconds: f64,
-    /// By kind of operation. Failed ones are not among them.
+    /// Successful operations by kind.
     pub operations: Vec<OperationFigures>,
-    /// Failures by kind, those of the warm-up too.
+    /// Failures by kind, also those of the warm-up.
     pub errors: BTreeMap<String, ErrorFigures>,
 }
 
 /// Figures of one kind of operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OperationFigures {
-    /// Which one.
+    /// The name of the operation.
     pub name: String,
-    /// How often it succeeded.
+    /// Number of successes.
     pub count: u64,
-    /// The same for each second.
+    /// Successes per second.
     pub per_second: f64,
-    /// How long it took.
+    /// Latency of the successes.
     pub latency: Latency,
 }
 
-/// Times, in milliseconds. Percentiles are within a thousandth of what was measured.
+/// Latencies in milliseconds. Percentiles have a relative error of 0.1 %.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Latency {
-    /// Half of all take no longer.
+    /// 50th percentile.
     pub p50: f64,
-    /// Nine tenths.
+    /// 90th percentile.
     pub p90: f64,
-    /// 99 of a hundred.
+    /// 99th percentile.
     pub p99: f64,
-    /// 999 of a thousand.
+    /// 99.9th percentile.
     pub p999: f64,
-    /// The longest.
+    /// Maximum.
     pub max: f64,
 }
 
 /// Failures of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ErrorFigures {
-    /// How many.
+    /// Number of failures.
     pub count: u64,
     /// The message of one of the first.
     pub first: String,
 }
 
-/// What a thread counts.
+/// Counters of a thread.
 pub(crate) struct Tally {
     times: Vec<Histogram<u64>>,
     /// By operation and kind.
@@ -173,13 +173,13 @@ impl Figures {
         figures
     }
 
-    /// Counts failures that came about outside of the measured time.
+    /// Adds failures from outside of the measurement.
     pub fn add_errors(&mut self, kind: &str, count: u64, message: String) {
         let errors = self.errors.entry(kind.to_owned()).or_default();
         errors.add(count, message);
     }
 
-    /// The figures of an operation, if it was one of those measured.
+    /// The figures of an operation, if it was measured.
     pub fn operation(&self, name: &str) -> Option<&OperationFigures> {
         self.operations.iter().find(|one| one.name == name)
     }

@@ -1,5 +1,4 @@
-//! The files of a measurement: what is in them, where they are listed, and how they are stored,
-//! read and removed.
+//! The files of a measurement: their content, their list, and the operations on them.
 
 use std::fs;
 use std::io::Read;
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{self, UsageError, WRONG_BYTES};
 use crate::{Content, Failure, Meter};
 
-/// A file and what is in it.
+/// A stored file and its content.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Stored {
     pub(crate) id: String,

@@ -1,5 +1,4 @@
-//! The least that a player needs of HTTP/1.1: GET of a file or a range, on a connection that is
-//! kept.
+//! A minimal HTTP/1.1 client: GET of a file or a range, on a persistent connection.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -11,26 +10,25 @@ use proto::Address;
 use crate::failure::{self, UsageError};
 use crate::{Content, Failure, Meter};
 
-/// Most header lines of a reply.
+/// Limit on the header lines of a reply.
 const HEADERS_MAX: usize = 64;
 
-/// Where files are to be had over HTTP.
+/// An HTTP server with the files.
 #[derive(Debug, Clone)]
-pub(crate) struct Site {
+pub(crate) struct HttpServer {
     address: Address,
-    /// With no slash at its end.
+    /// Without a slash at its end.
     folder: String,
     connection: ConnectionConfig,
 }
 
-impl Site {
-    /// What a URL such as `http://10.0.0.3:8080/files/tnvideo/alice` means; `folder` where it
-    /// names none.
+impl HttpServer {
+    /// Parses a URL such as `http://10.0.0.3:8080/files/tnvideo/alice`. `folder` is used if it has none.
     pub(crate) fn parse(
         url: &str,
         folder: &str,
         connection: ConnectionConfig,
-    ) -> Result<Site, UsageError> {
+    ) -> Result<HttpServer, UsageError> {
         let no_url = || UsageError(format!("{url:?} is no URL such as http://10.0.0.3:8080"));
         let rest = url.strip_prefix("http://").ok_or_else(no_url)?;
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -43,7 +41,7 @@ impl Site {
             false => format!("{host}:80"),
         };
         let path = path.trim_end_matches('/');
-        Ok(Site {
+        Ok(HttpServer {
             address: host.parse().map_err(|_| no_url())?,
             folder: if path.is_empty() { folder } else { path }.to_owned(),
             connection,
@@ -51,21 +49,21 @@ impl Site {
     }
 }
 
-/// One thread's connection to a site.
+/// One thread's connection to the HTTP server.
 #[derive(Debug)]
-pub(crate) struct Player {
-    site: Site,
+pub(crate) struct HttpClient {
+    site: HttpServer,
     connection: Option<Connection>,
     request: Vec<u8>,
 }
 
-/// The part of a file that is asked for.
+/// The requested part of a file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
     Whole,
-    /// So many bytes from an offset on, at least one.
+    /// Offset and number of bytes, at least one.
     Range(u64, u64),
-    /// All from an offset on, of which only the first bytes are read.
+    /// All bytes from an offset on. Only the first ones are read.
     Seek(u64),
 }
 
@@ -74,20 +72,20 @@ struct Head {
     status: u16,
     body_len: u64,
     keeps_alive: bool,
-    /// Bytes of the buffer that it took; what is behind it is content.
+    /// Its length in the buffer. Content follows.
     len: usize,
 }
 
-impl Player {
-    pub(crate) fn new(site: Site) -> Player {
-        Player {
+impl HttpClient {
+    pub(crate) fn new(site: HttpServer) -> HttpClient {
+        HttpClient {
             site,
             connection: None,
             request: Vec::new(),
         }
     }
 
-    /// Gets a part of a file and compares it. Returns when the first byte of content was there.
+    /// Gets a part of a file and compares it. Returns the time of the first byte of content.
     pub(crate) fn get(
         &mut self,
         id: &str,
@@ -103,7 +101,7 @@ impl Player {
         result.map(|(first_byte, _)| first_byte)
     }
 
-    /// With the time comes whether the connection can be used again.
+    /// Also returns whether the connection can be used again.
     fn try_get(
         &mut self,
         id: &str,
@@ -148,7 +146,7 @@ impl Player {
     }
 
     fn write_request(&mut self, id: &str, part: Part) {
-        let Site {
+        let HttpServer {
             address, folder, ..
         } = &self.site;
         let request = &mut self.request;
@@ -167,7 +165,7 @@ impl Player {
     }
 }
 
-impl Site {
+impl HttpServer {
     fn connect(&self) -> Result<Connection, Failure> {
         Connection::connect(&self.address, &self.connection).map_err(|error| failure::of(&error))
     }
@@ -207,7 +205,7 @@ impl Head {
     }
 }
 
-/// Reads until a head is whole. Returns it, and how much of the buffer is filled.
+/// Reads a whole head. Returns it, and the number of filled bytes of the buffer.
 fn read_head(stream: &TcpStream, buffer: &mut [u8]) -> Result<(Head, usize), Failure> {
     let mut filled = 0;
     loop {
@@ -245,7 +243,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
     }))
 }
 
-/// At least one byte.
+/// Reads at least one byte.
 fn read_some(mut stream: &TcpStream, buffer: &mut [u8]) -> Result<usize, Failure> {
     loop {
         match stream.read(buffer) {
@@ -287,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_url_names_a_server_and_perhaps_a_folder() {
-        let parse = |url| Site::parse(url, "/files/a/u", ConnectionConfig::default());
+        let parse = |url| HttpServer::parse(url, "/files/a/u", ConnectionConfig::default());
         let site = parse("http://localhost:8080").unwrap();
         assert_eq!(
             (site.address.to_string().as_str(), site.folder.as_str()),

@@ -1,8 +1,12 @@
-//! The load generator: threads that repeat one step for a while, content of any size that checks
-//! itself, and the figures of it.
+//! The load generator: threads that repeat an operation, generated content that is compared when it is
+//! read, and the figures of a measurement.
 //!
-//! [`run`] puts load on a cluster for `tnv bench`. `make bench` measures other programs with the
-//! same loop, [`drive`], and the same [`Content`]. Every thread belongs to one call of either.
+//! [`run`] loads a cluster for `tnv bench`. `make bench` measures other programs with the same loop,
+//! [`drive`], and the same [`Content`]. The crate owns the threads of the load, which end before either
+//! function returns.
+//!
+//! The modules in reading order: `content` and `figures`, the loop `drive`, the operations `mix` with
+//! `files` and `http`, one thread's `worker`, and the whole measurement `run`.
 
 pub mod content;
 mod drive;
@@ -22,6 +26,6 @@ pub use figures::{Done, ErrorFigures, Failure, Figures, Latency, OperationFigure
 pub use mix::Mix;
 pub use run::{Options, Target, run};
 
-/// Length of the buffer through which content is received, in bytes. The same for every server
-/// that is measured, because it decides how many system calls a transfer takes.
+/// Length of the receive buffer, in bytes. It is the same for all measured servers, because it decides
+/// the number of system calls of a transfer.
 pub const BUFFER_LEN: usize = 256 << 10;

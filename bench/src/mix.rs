@@ -1,4 +1,4 @@
-//! Which operations there are, and how often each is done next to the others.
+//! The operations and their weights.
 
 use std::str::FromStr;
 
@@ -32,7 +32,7 @@ impl Operation {
         Operation::HttpSeek,
     ];
 
-    /// As it is typed and shown.
+    /// Its name in options and results.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Operation::Upload => "upload",
@@ -48,7 +48,7 @@ impl Operation {
         }
     }
 
-    /// Whether it reads files that were stored beforehand.
+    /// True if it reads files that were stored before the measurement.
     pub(crate) fn reads(self) -> bool {
         match self {
             Operation::Download | Operation::Range | Operation::Stat => true,
@@ -57,7 +57,7 @@ impl Operation {
         }
     }
 
-    /// Whether it goes to an HTTP server.
+    /// True if it needs an HTTP server.
     pub(crate) fn is_http(self) -> bool {
         matches!(
             self,
@@ -74,7 +74,7 @@ pub struct Mix {
 }
 
 impl Mix {
-    /// The operation that a random number stands for.
+    /// The operation for a random number.
     pub(crate) fn pick(&self, random: u64) -> Operation {
         let mut at = random % self.total;
         for &(operation, weight) in &self.parts {
@@ -86,7 +86,7 @@ impl Mix {
         self.parts[0].0
     }
 
-    /// Whether one of its operations satisfies the predicate.
+    /// True if one of its operations satisfies the predicate.
     pub(crate) fn any(&self, predicate: impl Fn(Operation) -> bool) -> bool {
         self.parts
             .iter()

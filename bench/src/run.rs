@@ -1,4 +1,4 @@
-//! A measurement of `tnv bench`, from the storing of files to their removal.
+//! A measurement of `tnv bench`, from storing the files to removing them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use proto::{Address, AppId, IdKey, UserId};
 
 use crate::failure::UsageError;
 use crate::files::{FilePool, Stored, load_list, save_list};
-use crate::http::{Player, Site};
+use crate::http::{HttpClient, HttpServer};
 use crate::mix::{Mix, Operation};
 use crate::worker::{BenchWorker, Peers, Task};
 use crate::{Failure, Figures, Meter, Moment, Pace, drive};
@@ -26,14 +26,14 @@ pub struct Target {
     pub user: Option<UserId>,
 }
 
-/// What is measured. Sizes are in bytes.
+/// Options of a measurement. Sizes are in bytes.
 #[derive(Debug)]
 pub struct Options {
     /// The operations and their weights.
     pub mix: Mix,
-    /// Threads, each with connections of its own. At least one.
+    /// Number of threads, each with connections of its own. At least one.
     pub n_threads: usize,
-    /// Sizes of stored files; each file gets one by chance. Not empty.
+    /// Sizes of stored files. Each file gets a random one of them. Not empty.
     pub sizes: Vec<u64>,
     /// Number of files that are stored before the measurement; by default one for each thread.
     pub n_files: Option<usize>,
@@ -54,8 +54,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether an operation needs the user: not if all ask for numbers, or for listed files over
-    /// HTTP.
+    /// True if an operation needs the user. Numbers and listed files over HTTP need none.
     pub fn needs_user(&self) -> bool {
         let needs = |operation: Operation| {
             let is_listed = operation.is_http() && self.used.is_some();
@@ -67,7 +66,7 @@ impl Options {
     fn check(&self) -> Result<(), UsageError> {
         let id_without_server =
             self.mix.any(|one| one == Operation::Id) && self.idservers.is_empty();
-        let mistake = match () {
+        let error = match () {
             () if id_without_server => "operation id needs --idservers",
             () if self.mix.any(Operation::is_http) && self.http.is_none() => {
                 "HTTP operations need --http"
@@ -75,16 +74,16 @@ impl Options {
             () if self.range_len == 0 => "--range is zero",
             () => return Ok(()),
         };
-        Err(UsageError(mistake.to_owned()))
+        Err(UsageError(error.to_owned()))
     }
 }
 
-/// Stores files, puts load on the cluster, compares every byte, and removes the files. `note` is
-/// called when the measured time begins and ends. Failed operations are part of the figures.
+/// Stores files, loads the cluster, compares every byte, and removes the files. `note` is called when the
+/// measurement begins and ends. Failed operations are part of the figures.
 ///
 /// # Errors
-/// A [`UsageError`] in the chain for options that cannot be used. Files could not be stored before
-/// the measurement, or their list could not be written.
+/// A [`UsageError`] in the chain: an option is invalid. Else files cannot be stored before the
+/// measurement, or their list cannot be written.
 pub fn run(
     target: &Target,
     options: &Options,
@@ -104,7 +103,7 @@ struct Bench<'a> {
     target: &'a Target,
     options: &'a Options,
     pool: Option<FilePool>,
-    site: Option<Site>,
+    site: Option<HttpServer>,
 }
 
 impl<'a> Bench<'a> {
@@ -135,14 +134,14 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn site(&self) -> Result<Option<Site>, UsageError> {
+    fn site(&self) -> Result<Option<HttpServer>, UsageError> {
         let Some(url) = &self.options.http else {
             return Ok(None);
         };
         let user = self.target.user.as_ref().map(UserId::as_str);
         let folder = format!("/files/{}/{}", self.target.app, user.unwrap_or_default());
         let connection = self.target.client.connection.clone();
-        Site::parse(url, &folder, connection).map(Some)
+        HttpServer::parse(url, &folder, connection).map(Some)
     }
 
     /// The files to read, and the workers that stored them and will remove them.
@@ -186,7 +185,7 @@ impl<'a> Bench<'a> {
             let peers = Peers {
                 tracker: trackers[idx % trackers.len()].clone(),
                 idserver: idservers.get(idx % idservers.len().max(1)).cloned(),
-                player: self.site.clone().map(Player::new),
+                http: self.site.clone().map(HttpClient::new),
             };
             BenchWorker::new(Arc::clone(&task), self.pool.clone(), peers, rand::random())
         };
@@ -220,7 +219,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Has every worker do the same at once, and collects the failures.
+/// Runs `act` for every worker in parallel, and collects the failures.
 fn each(
     workers: &mut [BenchWorker],
     act: impl Fn(usize, &mut BenchWorker) -> Vec<Failure> + Sync,

@@ -1,4 +1,4 @@
-//! What one thread does: it picks an operation, carries it out and takes the time.
+//! One thread of a measurement: picks an operation, executes it and measures its latency.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use proto::{Address, idserver};
 use crate::content::next_random;
 use crate::failure::{self, WRONG_BYTES};
 use crate::files::{FilePool, Stored};
-use crate::http::{Part, Player};
+use crate::http::{HttpClient, Part};
 use crate::mix::{Mix, Operation};
 use crate::{BUFFER_LEN, Done, Failure, Meter, Worker};
 
-/// Most files a thread leaves stored at a time; beyond it, the oldest one makes room.
+/// Limit on the stored files of a thread. At the limit the oldest one is removed.
 const OWN_MAX: usize = 100_000;
 
-/// What all threads are told.
+/// The task of all threads.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) mix: Mix,
@@ -32,33 +32,33 @@ pub(crate) struct Task {
     pub(crate) id_request: IdRequest,
 }
 
-/// The servers that a thread asks without the library's pools.
+/// The servers that a thread asks on connections of its own.
 #[derive(Debug)]
 pub(crate) struct Peers {
     pub(crate) tracker: Address,
     pub(crate) idserver: Option<Address>,
-    pub(crate) player: Option<Player>,
+    pub(crate) http: Option<HttpClient>,
 }
 
 /// One thread.
 #[derive(Debug)]
 pub(crate) struct BenchWorker {
     task: Arc<Task>,
-    /// Absent if nobody said whose files; then nothing of the mix needs them.
+    /// Absent without a user: then no operation needs it.
     pool: Option<FilePool>,
-    tracker: Raw,
-    idserver: Option<Raw>,
-    player: Option<Player>,
+    tracker: ServerConnection,
+    idserver: Option<ServerConnection>,
+    http: Option<HttpClient>,
     last_number: Option<u64>,
     random: u64,
     buffer: Vec<u8>,
-    /// Files it has stored, the oldest first.
+    /// The files that it stored, the oldest first.
     own: VecDeque<Stored>,
 }
 
-/// A connection of its own to one server.
+/// A thread's connection to one server, with its request.
 #[derive(Debug)]
-struct Raw {
+struct ServerConnection {
     address: Address,
     connection: Option<Connection>,
     request: Vec<u8>,
@@ -83,9 +83,11 @@ impl BenchWorker {
         BenchWorker {
             task,
             pool,
-            tracker: Raw::new(peers.tracker, saddrs),
-            idserver: peers.idserver.map(|address| Raw::new(address, id_request)),
-            player: peers.player,
+            tracker: ServerConnection::new(peers.tracker, saddrs),
+            idserver: peers
+                .idserver
+                .map(|address| ServerConnection::new(address, id_request)),
+            http: peers.http,
             last_number: None,
             random: seed,
             buffer: vec![0; BUFFER_LEN],
@@ -93,12 +95,12 @@ impl BenchWorker {
         }
     }
 
-    /// The files it has stored and not removed.
+    /// The files that it stored and did not remove.
     pub(crate) fn own(&self) -> &VecDeque<Stored> {
         &self.own
     }
 
-    /// Reads every file of its own back, and compares it.
+    /// Reads its own files and compares them.
     pub(crate) fn read_back(&mut self) -> Vec<Failure> {
         let meter = Meter::default();
         let Some(pool) = &self.pool else {
@@ -108,7 +110,7 @@ impl BenchWorker {
         self.own.iter().filter_map(read).collect()
     }
 
-    /// Removes every file of its own.
+    /// Removes its own files.
     pub(crate) fn remove(&mut self) -> Vec<Failure> {
         let Some(pool) = &self.pool else {
             return Vec::new();
@@ -117,10 +119,10 @@ impl BenchWorker {
         own.iter().filter_map(|f| pool.delete(f).err()).collect()
     }
 
-    /// Stores one file of its own.
+    /// Stores a file.
     pub(crate) fn upload(&mut self, meter: &Meter) -> Result<(), Failure> {
         let seed = self.next_random();
-        let size = self.one_of(self.task.sizes.len());
+        let size = self.random_index(self.task.sizes.len());
         let size = self.task.sizes[size];
         let stored = self.pool()?.upload(seed, size, meter)?;
         self.own.push_back(stored);
@@ -136,12 +138,12 @@ impl BenchWorker {
         next_random(&mut self.random)
     }
 
-    fn one_of(&mut self, len: usize) -> usize {
+    fn random_index(&mut self, len: usize) -> usize {
         (self.next_random() % len as u64) as usize
     }
 
-    /// Carries out an operation. Returns when it was done, or when that part of it was that counts.
-    fn act(&mut self, operation: Operation, meter: &Meter) -> Result<Instant, Failure> {
+    /// Executes an operation. Returns the end of its latency.
+    fn execute(&mut self, operation: Operation, meter: &Meter) -> Result<Instant, Failure> {
         match operation {
             Operation::Upload => self.upload(meter)?,
             Operation::Delete => self.delete()?,
@@ -151,7 +153,7 @@ impl BenchWorker {
                 self.read(operation, meter)?;
             }
             Operation::Http | Operation::HttpRange | Operation::HttpSeek => {
-                return self.play(operation, meter);
+                return self.http_get(operation, meter);
             }
         }
         Ok(Instant::now())
@@ -166,11 +168,11 @@ impl BenchWorker {
 
     fn read(&mut self, operation: Operation, meter: &Meter) -> Result<(), Failure> {
         let task = Arc::clone(&self.task);
-        let file = &task.files[self.one_of(task.files.len())];
+        let file = &task.files[self.random_index(task.files.len())];
         if operation == Operation::Stat {
             return self.pool()?.stat(file);
         }
-        let range = (operation == Operation::Range).then(|| self.range_of(file));
+        let range = (operation == Operation::Range).then(|| self.random_range(file));
         let mut buffer = std::mem::take(&mut self.buffer);
         let result = match self.pool() {
             Ok(pool) => pool.read(file, range, &mut buffer, meter),
@@ -180,10 +182,10 @@ impl BenchWorker {
         result
     }
 
-    fn play(&mut self, operation: Operation, meter: &Meter) -> Result<Instant, Failure> {
+    fn http_get(&mut self, operation: Operation, meter: &Meter) -> Result<Instant, Failure> {
         let task = Arc::clone(&self.task);
-        let file = &task.files[self.one_of(task.files.len())];
-        let (offset, len) = self.range_of(file);
+        let file = &task.files[self.random_index(task.files.len())];
+        let (offset, len) = self.random_range(file);
         let part = match operation {
             // No range of an empty file can be asked for.
             _ if file.size == 0 => Part::Whole,
@@ -191,18 +193,18 @@ impl BenchWorker {
             Operation::HttpSeek => Part::Seek(offset),
             _ => Part::Whole,
         };
-        let Some(player) = &mut self.player else {
+        let Some(http) = &mut self.http else {
             return Err(failure::new("usage", "no HTTP server is given"));
         };
-        let first_byte = player.get(&file.id, part, &file.content(), &mut self.buffer, meter)?;
+        let first_byte = http.get(&file.id, part, &file.content(), &mut self.buffer, meter)?;
         Ok(match operation {
             Operation::HttpSeek => first_byte,
             _ => Instant::now(),
         })
     }
 
-    /// Offset and length of a range by chance.
-    fn range_of(&mut self, file: &Stored) -> (u64, u64) {
+    /// Offset and length of a random range.
+    fn random_range(&mut self, file: &Stored) -> (u64, u64) {
         let len = self.task.range_len.min(file.size);
         let offset = self.next_random() % (file.size - len + 1);
         (offset, len)
@@ -220,7 +222,7 @@ impl BenchWorker {
         Ok(())
     }
 
-    /// Numbers come from one server in this thread, so each is above the last one.
+    /// All numbers of a thread come from one server, so each is above the previous one.
     fn number(&mut self) -> Result<(), Failure> {
         let Some(idserver) = &mut self.idserver else {
             return Err(failure::new("usage", "no idserver is given"));
@@ -237,13 +239,13 @@ impl BenchWorker {
         Ok(())
     }
 
-    /// Sees to it, before the clock starts, that an upload has room and a delete has a file. Such
-    /// a delete becomes an upload.
-    fn make_ready(&mut self, operation: Operation) -> Operation {
+    /// Prepares an operation before its latency is measured: an upload at the limit of files removes one,
+    /// and a delete without files becomes an upload.
+    fn prepare(&mut self, operation: Operation) -> Operation {
         match operation {
             Operation::Delete if self.own.is_empty() => Operation::Upload,
             Operation::Upload if self.own.len() >= OWN_MAX => {
-                // What remains is reported when it cannot be removed at the end either.
+                // A file that remains is removed at the end, or reported.
                 if let (Some(pool), Some(file)) = (&self.pool, self.own.pop_front())
                     && pool.delete(&file).is_err()
                 {
@@ -260,9 +262,9 @@ impl Worker for BenchWorker {
     fn step(&mut self, meter: &Meter) -> Done {
         let random = self.next_random();
         let picked = self.task.mix.pick(random);
-        let operation = self.make_ready(picked);
+        let operation = self.prepare(picked);
         let begun = Instant::now();
-        let result = self.act(operation, meter);
+        let result = self.execute(operation, meter);
         let until = *result.as_ref().unwrap_or(&begun);
         Done {
             operation: operation as usize,
@@ -272,9 +274,9 @@ impl Worker for BenchWorker {
     }
 }
 
-impl Raw {
-    fn new(address: Address, request: Vec<u8>) -> Raw {
-        Raw {
+impl ServerConnection {
+    fn new(address: Address, request: Vec<u8>) -> ServerConnection {
+        ServerConnection {
             address,
             connection: None,
             request,

@@ -1,4 +1,4 @@
-//! The command line as it is typed.
+//! The definition of the command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand};
 
-use super::bench::BenchArgs;
+use super::bench::args::BenchArgs;
 use super::units::{parse_duration, parse_size};
 
 const EXAMPLES: &str = "\
@@ -20,29 +20,30 @@ Examples:
 Exit codes:
   0  success
   1  any other failure
-  2  wrong usage or configuration, such as an unknown application or an address
-     that is no tracker's
-  3  no such file
-  4  the file exists already, or another user has its id
-  5  no server could be reached, or all are unavailable or busy
+  2  wrong usage or configuration, such as an unknown application or the address
+     of another server as a tracker
+  3  the file does not exist
+  4  the file exists, or another user has its id
+  5  no server can be reached, or all are unavailable or busy
   6  the storages have no space, or are read-only
   7  the content is damaged: it does not match its checksum
   8  it is unknown whether an upload was stored
   9  forbidden
-  10 a local file could not be read or written, or standard output could not
+  10 a local file or standard output cannot be read or written
 
 Standard input is copied to a temporary file before it is uploaded, in $TMPDIR if
-that is set, else in /var/tmp: there must be room for all of it.
-With several files or ids all are tried, also when the reader of standard output
-goes away; the code is the first failure's. An id that cannot be printed goes to
-standard error. When one of several uploads fails, standard error tells which file
-has which id; with --json each file is an object with its id or its error.
-An id given with --id must be one that no other user has: the tables have one key
-for the files of all users. Ids that tnv makes never repeat.
+set, else in /var/tmp. The folder must have space for all of it.
+With several files or ids, all are tried, also if the reader of standard output
+closes it. The exit code is that of the first failure. An id that cannot be printed
+goes to standard error. If one of several uploads fails, standard error lists the
+id of each stored file; with --json each file is an object with its id or its error.
+No other user may have the id of --id: the tables have one key for the files of all
+users. Ids made by tnv never repeat.
 Settings are read from --config, else from ~/.config/tnv/tnv.toml, else from
-/etc/tnv/client.toml; the environment overrides them, the command line overrides both.";
+/etc/tnv/client.toml. The environment overrides them, and the command line overrides
+both.";
 
-/// Stores media files in a tnv cluster and gets them back.
+/// Stores, reads and manages media files in a tnv cluster.
 #[derive(Debug, Parser)]
 #[command(name = "tnv", version, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -52,10 +53,10 @@ pub(super) struct Args {
     pub(super) command: Command,
 }
 
-/// Options that every subcommand takes, before or after its name.
+/// Options of every subcommand, before or after its name.
 #[derive(Debug, clap::Args)]
 pub(super) struct Global {
-    /// The trackers, parted by semicolons or commas [default: 127.0.0.1:21000]
+    /// The trackers, separated by semicolons or commas [default: 127.0.0.1:21000]
     #[arg(
         long,
         global = true,
@@ -63,34 +64,34 @@ pub(super) struct Global {
         value_name = "HOST:PORT;..."
     )]
     pub(super) trackers: Option<String>,
-    /// The application the files belong to [default: tnvideo]
+    /// The application of the files [default: tnvideo]
     #[arg(long, global = true, env = "TNV_APP")]
     pub(super) app: Option<String>,
-    /// The user the files belong to
+    /// The user of the files
     #[arg(long, global = true, env = "TNV_USER")]
     pub(super) user: Option<String>,
-    /// A TOML file with settings
+    /// The settings file, in TOML
     #[arg(long, global = true, env = "TNV_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Longest wait for a silent server, such as 10s or 500ms [default: 30s; of a check 5s]
+    /// Limit on the silence of a server, such as 10s or 500ms [default: 30s; for a check 5s]
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
     pub(super) timeout: Option<Duration>,
-    /// Print one JSON object per result and line
+    /// Print each result as a JSON object in one line
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Show no progress
+    /// Hide the progress bar
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
-    /// Tell on stderr which servers are tried (twice: more)
+    /// Log requests to servers on stderr (twice: more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Store files; prints the id of each
+    /// Store files and print their ids
     Upload(UploadArgs),
-    /// Get a file, or a part of it
+    /// Read a file or a part of it
     Download(DownloadArgs),
     /// Show size, time and checksum of files
     Stat(Ids),
@@ -98,16 +99,16 @@ pub(super) enum Command {
     Delete(Ids),
     /// List the groups and their storages
     Groups,
-    /// Measure a cluster: put load on it, compare every byte, show rates and times
+    /// Load a cluster, compare every byte, and show rates and latencies
     Bench(BenchArgs),
-    /// Show the whole cluster as all trackers see it, and where they differ
+    /// Show the cluster as all trackers see it, with their differences
     Monitor(MonitorArgs),
-    /// Change the cluster; needs the key in the file that admin_key_file or --key-file names
+    /// Change the cluster. Needs the administrators' key: see admin_key_file and --key-file
     Admin(AdminArgs),
 }
 
 impl Command {
-    /// Whether what it does cannot be found out again from elsewhere.
+    /// True if its result cannot be requested again.
     pub(super) fn has_effects(&self) -> bool {
         matches!(
             self,
@@ -115,7 +116,7 @@ impl Command {
         )
     }
 
-    /// Whether the exit code is for a monitoring system.
+    /// True if the exit code is for a monitoring system.
     pub(super) fn is_check(&self) -> bool {
         matches!(self, Command::Monitor(args) if args.check)
     }
@@ -123,7 +124,7 @@ impl Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MonitorArgs {
-    /// Show a table that is drawn anew every so many seconds, until it is interrupted
+    /// Show a table and redraw it at this interval, until interrupted
     #[arg(
         long,
         value_name = "SECONDS",
@@ -133,11 +134,11 @@ pub(super) struct MonitorArgs {
         conflicts_with_all = ["json", "check"]
     )]
     pub(super) watch: Option<u64>,
-    /// Print one line for Nagios and its kin; the exit code is 0 for OK, 1 for WARNING, 2 for
+    /// Print one line for Nagios and similar systems. The exit code is 0 for OK, 1 for WARNING, 2 for
     /// CRITICAL, 3 for UNKNOWN
     #[arg(long, conflicts_with = "json")]
     pub(super) check: bool,
-    /// With --check: WARNING when uploads may take less than this share of a group's disk
+    /// With --check: WARNING if less than this share of a group's disk is available to uploads
     #[arg(
         short,
         long,
@@ -146,7 +147,7 @@ pub(super) struct MonitorArgs {
         value_parser = clap::value_parser!(u8).range(0..=100)
     )]
     pub(super) warning: u8,
-    /// With --check: CRITICAL when they may take less than this
+    /// With --check: CRITICAL if less than this share is available
     #[arg(
         short,
         long,
@@ -155,10 +156,10 @@ pub(super) struct MonitorArgs {
         value_parser = clap::value_parser!(u8).range(0..=100)
     )]
     pub(super) critical: u8,
-    /// Status ports of idservers to ask, instead of those in the settings file
+    /// Status ports of idservers, instead of those in the settings file
     #[arg(long, value_name = "HOST:PORT;...")]
     pub(super) idservers: Option<String>,
-    /// Status ports of HTTP servers to ask, instead of those in the settings file
+    /// Status ports of HTTP servers, instead of those in the settings file
     #[arg(long, value_name = "HOST:PORT;...")]
     pub(super) httpds: Option<String>,
 }
@@ -174,24 +175,24 @@ pub(super) struct AdminArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Order {
-    /// Give new users to a group, a new one or one that was closed
+    /// Assign new users to a group that is new or was closed
     OpenGroup {
         /// Its name
         group: String,
-        /// It may be one that the database does not know
+        /// Allow a group that the database does not know
         #[arg(long)]
         new: bool,
     },
-    /// Give no more users to a group; those it has stay
+    /// Assign no more users to a group. Its users stay
     CloseGroup {
         /// Its name
         group: String,
     },
-    /// Take a storage out of service: it takes no uploads any more. Survives restarts
+    /// Stop uploads to a storage, also after its restart
     Drain {
-        /// Its address, as `tnv monitor` shows it, or its node id
+        /// Its address in `tnv monitor`, or its node id
         storage: String,
-        /// Send no clients there at all
+        /// Stop all requests of clients
         #[arg(long)]
         all: bool,
     },
@@ -200,33 +201,32 @@ pub(super) enum Order {
         /// Its address or node id
         storage: String,
     },
-    /// Strike a dead storage off the list of every tracker
+    /// Remove a dead storage from the list of every tracker
     Forget {
         /// Its address or node id
         storage: String,
     },
-    /// Move users who have no files to another group. Their uploads are refused meanwhile
+    /// Move users without files to another group. Their uploads are refused meanwhile
     Move {
         /// The users
         #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
-        /// The group, one that is given new users
+        /// The target group, which must be open
         #[arg(long, value_name = "GROUP")]
         to: String,
     },
     /// Show the group and the storages of the user
     User,
-    /// Show where files lie: group, storages, row and path
+    /// Show group, storages, table and path of files
     File(Ids),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UploadArgs {
-    /// The files to store; `-` is standard input, which is copied to a temporary file first, in
-    /// $TMPDIR if that is set, else in /var/tmp
+    /// The files to store. `-` is standard input, which is copied to a temporary file first
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// The id to store a single file under, instead of a new one; no other user may have it
+    /// The id of a single file, instead of a new one. No other user may have it
     #[arg(long)]
     pub(super) id: Option<String>,
 }
@@ -235,16 +235,16 @@ pub(super) struct UploadArgs {
 pub(super) struct DownloadArgs {
     /// The id of the file
     pub(super) id: String,
-    /// Where to write it, `-` for standard output [default: a file called like the id]
+    /// The target, `-` for standard output [default: a file with the id as name]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// First byte to get, such as 0 or 1MiB
+    /// First byte, such as 0 or 1MiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(super) offset: Option<u64>,
-    /// How many bytes to get, such as 64KiB [default: up to the end]
+    /// Number of bytes, such as 64KiB [default: up to the end]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(super) size: Option<u64>,
-    /// Go on with an interrupted download of this file to the same place
+    /// Continue an interrupted download of this file to the same target
     #[arg(long = "continue", conflicts_with_all = ["offset", "size"])]
     pub(super) resume: bool,
     /// Overwrite an existing file

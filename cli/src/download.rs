@@ -4,29 +4,28 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use client::{ContentCheck, Download, ErrorKind};
-use proto::storage::Span;
+use client::{ByteRange, ContentCheck, Download, ErrorKind, RangeSpec};
 use proto::{Address, FileKey};
 use serde::Serialize;
 
-use super::Context;
 use super::args::DownloadArgs;
-use super::exit::Mistake;
+use super::context::Context;
+use super::exit::CliError;
 use super::output;
-use super::part::{Extent, Part};
+use super::partial_file::{Extent, PartialFile};
 use super::progress::Progress;
 use super::stream::Stream;
 
-/// Content is moved in pieces of this many bytes.
+/// Length of the buffer, in bytes.
 const BUFFER_LEN: usize = 512 << 10;
 
 #[derive(Serialize)]
 struct Line<'a> {
     id: &'a str,
     file: &'a str,
-    /// Bytes in the file now.
+    /// Bytes in the file.
     size: u64,
-    /// Whether the content was compared with the checksum of the storage.
+    /// True if the content was compared with its checksum.
     verified: bool,
 }
 
@@ -39,7 +38,7 @@ pub(super) fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<()> 
     result.with_context(|| format!("download {}", args.id))
 }
 
-/// What to write to, unless it is a file to be made.
+/// The stream to write to; `None` for a file.
 fn stream(args: &DownloadArgs) -> anyhow::Result<Option<Stream>> {
     let stream = match &args.output {
         Some(path) if path == Path::new("-") => Some(Stream::Stdout),
@@ -47,18 +46,18 @@ fn stream(args: &DownloadArgs) -> anyhow::Result<Option<Stream>> {
         None => None,
     };
     if stream.is_some() && args.resume {
-        return Err(Mistake::usage("--continue needs a file to go on with").into());
+        return Err(CliError::usage("--continue needs a file to go on with").into());
     }
     Ok(stream)
 }
 
-/// The file to make.
-fn target(args: &DownloadArgs) -> Result<PathBuf, Mistake> {
+/// The file to write.
+fn target(args: &DownloadArgs) -> Result<PathBuf, CliError> {
     match &args.output {
         Some(path) => Ok(path.clone()),
-        // An id may hold any printable character: it must not choose the directory.
+        // An id may contain any printable character, and must not choose the folder.
         None if args.id.contains('/') || args.id == "." || args.id == ".." => {
-            Err(Mistake::usage("this id is no file name: use --output"))
+            Err(CliError::usage("this id is no file name: use --output"))
         }
         None => Ok(PathBuf::from(&args.id)),
     }
@@ -81,12 +80,12 @@ fn to_file(
     key: &FileKey,
     target: &Path,
 ) -> anyhow::Result<()> {
-    let mut part = Part::open(target, key, extent(args), args.force)?;
+    let mut part = PartialFile::open(target, key, extent(args), args.force)?;
     let result = fill(context, args, key, &mut part);
     let (size, verified) = match result {
         Ok(done) => done,
         Err(error) => {
-            // What arrived so far can be gone on with; what is wrong, or nothing, cannot.
+            // `--continue` can use a correct beginning.
             if is_useless(&error) || !part.is_worth_keeping() {
                 part.remove();
             }
@@ -103,17 +102,17 @@ fn to_file(
     context.output.result(&line, "")
 }
 
-/// Writes what is missing into the part, anew from another storage as long as one sends content
-/// that does not match its checksum. Returns the size of the part and whether it was verified.
+/// Downloads into the temporary file. If the content does not match its checksum, begins anew at
+/// another storage. Returns the size, and whether the content was verified.
 fn fill(
     context: &Context,
     args: &DownloadArgs,
     key: &FileKey,
-    part: &mut Part,
+    part: &mut PartialFile,
 ) -> anyhow::Result<(u64, bool)> {
     if args.resume
         && part.len()? > 0
-        && let Some(done) = go_on(context, args, key, part)?
+        && let Some(done) = resume(context, args, key, part)?
     {
         return Ok(done);
     }
@@ -127,8 +126,8 @@ fn fill(
             Ok(()) => return Ok((size, verified)),
             Err(error) => error,
         };
-        // Storages that sent damaged content are asked last: seeing one again means that no other
-        // sends this file.
+        // Storages that sent damaged content are asked last, so if only these send it again, no other
+        // one has the file.
         let storages = damaged_at(&error);
         if storages.iter().all(|storage| suspects.contains(storage)) {
             return Err(error);
@@ -139,20 +138,24 @@ fn fill(
     }
 }
 
-/// Completes what an interrupted download left. `None` when that is not of this file.
-fn go_on(
+/// Completes the beginning that an interrupted download left. `None` if it is of another file.
+fn resume(
     context: &Context,
     args: &DownloadArgs,
     key: &FileKey,
-    part: &mut Part,
+    part: &mut PartialFile,
 ) -> anyhow::Result<Option<(u64, bool)>> {
     let stat = context.client.stat(key)?;
     if part.len()? > stat.size {
         return Ok(None);
     }
     let mut check = stat.checksum.map(ContentCheck::new);
-    let kept = keep(part, check.as_mut())?;
-    let mut source = context.client.read_range(key, kept, None)?;
+    let kept = read_existing(part, check.as_mut())?;
+    let rest = ByteRange {
+        offset: kept,
+        len: stat.size - kept,
+    };
+    let mut source = context.client.read_later(key, &stat, rest);
     let progress = Progress::new(&context.output, &args.id, stat.size);
     copy(&mut source, &progress, kept, &mut |bytes| {
         if let Some(check) = &mut check {
@@ -167,7 +170,7 @@ fn go_on(
     Ok(Some((source.offset(), check.is_some())))
 }
 
-/// Opens what is asked for. Tells whether it is compared with a checksum while it is read.
+/// Opens the requested part. True if it is compared with its checksum while it is read.
 fn open(
     context: &Context,
     args: &DownloadArgs,
@@ -175,7 +178,7 @@ fn open(
 ) -> Result<(bool, Download), client::Error> {
     match extent(args) {
         Extent::Whole => {
-            let (stat, source) = context.client.open(key, Span::WHOLE)?;
+            let (stat, source) = context.client.open(key, RangeSpec::WHOLE)?;
             Ok((stat.checksum.is_some(), source))
         }
         Extent::Range => {
@@ -193,8 +196,11 @@ fn extent(args: &DownloadArgs) -> Extent {
     }
 }
 
-/// Has what the part holds checked and leaves it standing at its end. Returns its length.
-fn keep(part: &mut Part, mut check: Option<&mut ContentCheck>) -> anyhow::Result<u64> {
+/// Adds the existing content to the check and leaves the position at its end. Returns its length.
+fn read_existing(
+    part: &mut PartialFile,
+    mut check: Option<&mut ContentCheck>,
+) -> anyhow::Result<u64> {
     let mut buffer = vec![0; BUFFER_LEN];
     let mut len = 0;
     loop {
@@ -229,12 +235,12 @@ fn copy(
     }
 }
 
-fn write(part: &mut Part, bytes: &[u8]) -> anyhow::Result<()> {
+fn write(part: &mut PartialFile, bytes: &[u8]) -> anyhow::Result<()> {
     let written = part.file().write_all(bytes);
     written.context("cannot write the file")
 }
 
-/// The storages that sent damaged content, if that is what the error says.
+/// The storages that sent damaged content, if this is the error.
 fn damaged_at(error: &anyhow::Error) -> &[Address] {
     let errors = error.chain().filter_map(library_error);
     let storages = errors.filter_map(|error| match error {
@@ -244,17 +250,19 @@ fn damaged_at(error: &anyhow::Error) -> &[Address] {
     storages.last().unwrap_or(&[])
 }
 
-/// The error of the library that a cause is, or that it carries as an i/o error.
+/// The library's error in a cause, also inside an i/o error.
 fn library_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a client::Error> {
     let carried = || cause.downcast_ref().and_then(client::Error::of_io);
     cause.downcast_ref().or_else(carried)
 }
 
-/// Whether what was written so far is not to be gone on with.
+/// True if `--continue` cannot use the bytes written so far.
 fn is_useless(error: &anyhow::Error) -> bool {
     let is_useless = |cause: &(dyn std::error::Error + 'static)| {
-        let kind = library_error(cause).map(client::Error::kind);
-        matches!(kind, Some(ErrorKind::NotFound | ErrorKind::Damaged))
+        library_error(cause).is_some_and(|error| {
+            let is_replaced = matches!(error, client::Error::Replaced(_));
+            is_replaced || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Damaged)
+        })
     };
-    error.downcast_ref::<Mistake>().is_some() || error.chain().any(is_useless)
+    error.downcast_ref::<CliError>().is_some() || error.chain().any(is_useless)
 }

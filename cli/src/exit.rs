@@ -1,16 +1,14 @@
-//! Exit codes. They are documented in `--help` and stable.
+//! Exit codes, which are stable and documented in `--help`.
 
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
 use client::{ErrorKind, ProtocolError};
-use serde_json::json;
 
-use super::output::{self, Output};
 use proto::tracker;
 
-/// How the process ends.
+/// The exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Exit {
@@ -33,112 +31,65 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A failure of the command line itself, not of the library, and the code it ends with.
+/// A failure of the command itself, not of the library, with its exit code.
 #[derive(Debug)]
-pub(super) struct Mistake {
+pub(super) struct CliError {
     exit: Exit,
     message: String,
 }
 
-impl Mistake {
-    pub(super) fn usage(message: impl Into<String>) -> Mistake {
-        Mistake {
+impl CliError {
+    pub(super) fn usage(message: impl Into<String>) -> CliError {
+        CliError {
             exit: Exit::Usage,
             message: message.into(),
         }
     }
 
-    pub(super) fn local(message: impl Into<String>) -> Mistake {
-        Mistake {
+    pub(super) fn local(message: impl Into<String>) -> CliError {
+        CliError {
             exit: Exit::Local,
             message: message.into(),
         }
     }
 
-    pub(super) fn not_found(message: impl Into<String>) -> Mistake {
-        Mistake {
+    pub(super) fn not_found(message: impl Into<String>) -> CliError {
+        CliError {
             exit: Exit::NotFound,
             message: message.into(),
         }
     }
 
-    pub(super) fn exists(message: impl Into<String>) -> Mistake {
-        Mistake {
+    pub(super) fn exists(message: impl Into<String>) -> CliError {
+        CliError {
             exit: Exit::Exists,
             message: message.into(),
         }
     }
 
-    pub(super) fn unavailable(message: impl Into<String>) -> Mistake {
-        Mistake {
+    pub(super) fn unavailable(message: impl Into<String>) -> CliError {
+        CliError {
             exit: Exit::Unavailable,
             message: message.into(),
         }
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Mistake {}
+impl std::error::Error for CliError {}
 
-/// The failures among several files: each is reported at once, the first decides the exit code.
-#[derive(Debug, Default)]
-pub(super) struct Failures {
-    first: Option<Exit>,
-}
-
-impl Failures {
-    /// Reports a failure, if there is one. Tells whether there was none.
-    pub(super) fn note(&mut self, result: anyhow::Result<()>) -> bool {
-        if let Err(error) = &result {
-            output::print_error(error);
-            self.first.get_or_insert(of(error));
-        }
-        result.is_ok()
-    }
-
-    /// As [`Failures::note`], for one of several things that were named on the command line. With
-    /// JSON a failure is an object on stdout, too: `name` under `kind`, the error and its code.
-    pub(super) fn note_named(
-        &mut self,
-        output: &Output,
-        (kind, name): (&'static str, &str),
-        result: anyhow::Result<()>,
-    ) -> bool {
-        if let Err(error) = &result
-            && output.is_json()
-        {
-            let line = json!({
-                kind: name,
-                "error": format!("{error:#}"),
-                "exit_code": of(error) as u8,
-            });
-            output.line(&line.to_string());
-        }
-        self.note(result)
-    }
-
-    pub(super) fn exit(&self) -> Exit {
-        self.first.unwrap_or(Exit::Ok)
-    }
-}
-
-/// The code of an error: that of the first cause that has one.
+/// The exit code of an error: that of its first cause with one.
 pub(super) fn of(error: &anyhow::Error) -> Exit {
     error.chain().find_map(of_cause).unwrap_or(Exit::Other)
 }
 
-/// Whether writing to stdout failed because its reader is gone.
-pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<output::StdoutClosed>().is_some()
-}
-
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
-    if let Some(mistake) = cause.downcast_ref::<Mistake>() {
+    if let Some(mistake) = cause.downcast_ref::<CliError>() {
         return Some(mistake.exit);
     }
     if cause.is::<::bench::UsageError>() {
@@ -158,7 +109,7 @@ fn of_error(error: &client::Error) -> Exit {
     }
 }
 
-/// Whether what was given for a tracker is something else, at every address.
+/// True if no address of a tracker is that of a tracker.
 fn is_no_tracker(error: &client::Error) -> bool {
     match error {
         client::Error::Protocol { source, .. } => {

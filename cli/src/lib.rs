@@ -1,18 +1,29 @@
-//! The command line: what was typed becomes calls of the library, results go to stdout, failures
-//! to stderr and into the exit code.
+//! The command `tnv`: runs one subcommand with the client library. Results go to stdout, failures to
+//! stderr and into the exit code.
+//!
+//! The crate owns everything about the terminal: arguments, settings files, progress bars, output.
+//! All work runs on the main thread. `monitor` asks servers on short-lived threads and has one for
+//! signals; `bench` starts the threads of crate `bench`.
+//!
+//! The modules in reading order: `args` and `settings` hold the input, `output`, `exit` and `failures`
+//! the result, `context` what each subcommand needs. Then one module for each subcommand: `upload` with
+//! `source_file`, `download` with `partial_file` and `stream`, `stat_delete_groups`, `admin`, `monitor`,
+//! `bench`.
 
 mod admin;
 mod args;
 mod bench;
+mod context;
 mod download;
 mod exit;
+mod failures;
 mod monitor;
 mod output;
-mod part;
+mod partial_file;
 mod progress;
-mod queries;
 mod settings;
 mod source_file;
+mod stat_delete_groups;
 mod stream;
 mod units;
 mod upload;
@@ -24,21 +35,16 @@ use clap::{CommandFactory, Parser};
 use client::Client;
 
 use args::{Args, Command};
-use exit::{Exit, Failures};
+use context::Context;
+use exit::Exit;
+use failures::Failures;
 use output::Output;
 use settings::Settings;
 
-/// Longest wait of a check for a silent tracker: who runs checks waits for ten seconds at most.
+/// Timeout of a check. A monitoring system waits for ten seconds at most.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What every subcommand works with.
-struct Context {
-    client: Client,
-    settings: Settings,
-    output: Output,
-}
-
-/// What the command line accepts: its manual and the completion of shells are made from it.
+/// The definition of the command line, for its manual and shell completions.
 pub fn command() -> clap::Command {
     Args::command()
 }
@@ -53,7 +59,7 @@ pub fn main() -> ExitCode {
     let is_check = args.command.is_check();
     match run(args) {
         Ok(exit) => exit,
-        Err(error) if exit::is_broken_pipe(&error) => Exit::Ok.into(),
+        Err(error) if output::is_broken_pipe(&error) => Exit::Ok.into(),
         Err(error) if is_check => monitor::unknown(&error),
         Err(error) => {
             output::print_error(&error);
@@ -62,10 +68,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The help, the version, or what is wrong with the arguments. For who runs checks 2 means critical,
-/// and a mistake in the arguments is none.
+/// Prints the help, the version or an error of the arguments. A check with wrong arguments ends with
+/// UNKNOWN, because code 2 means CRITICAL to a monitoring system.
 fn refuse(error: &clap::Error) -> ExitCode {
-    // Nobody is left to be told when this fails.
+    // There is no other output for an error of this print.
     drop(error.print());
     if error.use_stderr() && std::env::args_os().any(|arg| arg == "--check") {
         return ExitCode::from(monitor::UNKNOWN);
@@ -87,9 +93,9 @@ fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Upload(args) => upload::run(&context, args, &mut failures)?,
         Command::Download(args) => download::run(&context, args)?,
-        Command::Stat(ids) => queries::stat(&context, ids, &mut failures)?,
-        Command::Delete(ids) => queries::delete(&context, ids, &mut failures)?,
-        Command::Groups => queries::groups(&context)?,
+        Command::Stat(ids) => stat_delete_groups::stat(&context, ids, &mut failures)?,
+        Command::Delete(ids) => stat_delete_groups::delete(&context, ids, &mut failures)?,
+        Command::Groups => stat_delete_groups::groups(&context)?,
         Command::Bench(args) => {
             let exit = bench::run(&context, args)?;
             return Ok(context.output.exit(exit).into());

@@ -1,4 +1,4 @@
-//! What goes to stdout and stderr. Stdout holds results and nothing else.
+//! Output to stdout and stderr. Only results go to stdout.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -9,53 +9,58 @@ use serde::Serialize;
 use super::args::Global;
 use super::exit::Exit;
 
-/// How results and progress are shown.
+/// The form of results and progress.
 #[derive(Debug)]
 pub(super) struct Output {
     json: bool,
     progress: bool,
-    /// Whether a result that is printed nowhere is lost: it cannot be asked for again.
-    is_precious: bool,
-    /// Why the first result that could not be printed was not.
+    /// True if an unprinted result is lost because it cannot be requested again.
+    must_print: bool,
+    /// Why the first lost result was not printed.
     lost: OnceLock<Lost>,
 }
 
-/// Why stdout takes no results.
+/// Why stdout does not take a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lost {
     /// Its reader is gone, as in `tnv ... | head`.
     Closed,
-    /// The system refused, for lack of space perhaps.
+    /// A write failed, for example for lack of space.
     Failed,
 }
 
-/// The reader of stdout is gone, as in `tnv ... | head`. No error to talk about.
+/// The reader of stdout is gone, as in `tnv ... | head`. This is not reported.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
 pub(super) struct StdoutClosed;
 
+/// True if writing to stdout failed because its reader is gone.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StdoutClosed>().is_some()
+}
+
 impl Output {
-    pub(super) fn new(global: &Global, is_precious: bool) -> Output {
+    pub(super) fn new(global: &Global, must_print: bool) -> Output {
         Output {
             json: global.json,
             progress: !global.quiet && io::stderr().is_terminal(),
-            is_precious,
+            must_print,
             lost: OnceLock::new(),
         }
     }
 
-    /// Whether results are JSON.
+    /// True if results are JSON.
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether a progress bar is of use.
+    /// True if progress bars are shown.
     pub(super) fn shows_progress(&self) -> bool {
         self.progress
     }
 
-    /// One result: as a JSON object on a line of its own, or as text, which may be nothing. That it
-    /// cannot be printed ends nothing: the work that is left is done, and [`Output::exit`] tells.
+    /// Prints one result: as a JSON object in one line, or as text unless it is empty. A failed print
+    /// does not end the command; [`Output::exit`] reports it.
     pub(super) fn result(&self, value: &impl Serialize, text: &str) -> anyhow::Result<()> {
         if self.json {
             self.line(&serde_json::to_string(value)?);
@@ -65,7 +70,7 @@ impl Output {
         Ok(())
     }
 
-    /// Prints a line on stdout. Where that fails a precious one goes to stderr.
+    /// Prints a line on stdout. If that fails and the result would be lost, prints it on stderr.
     pub(super) fn line(&self, line: &str) {
         let Err(error) = write_stdout(format!("{line}\n").as_bytes()) else {
             return;
@@ -77,13 +82,13 @@ impl Output {
         if is_first && lost == Lost::Failed {
             print_error(&error);
         }
-        if self.is_precious {
+        if self.must_print {
             print_error(&anyhow::anyhow!("not printed on standard output: {line}"));
         }
     }
 
-    /// The exit code of a command that ended with `exit`: a success whose results could not be
-    /// printed is none, unless the reader had enough of them.
+    /// The exit code of a command that ended with `exit`. A success whose results could not be printed
+    /// is a failure, unless the reader closed stdout.
     pub(super) fn exit(&self, exit: Exit) -> Exit {
         match (exit, self.lost.get()) {
             (Exit::Ok, Some(Lost::Failed)) => Exit::Local,
@@ -92,7 +97,7 @@ impl Output {
     }
 }
 
-/// Writes to stdout at once, so that a reader has each result as soon as we do.
+/// Writes to stdout and flushes it, so that a reader gets each result at once.
 pub(super) fn write_stdout(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -102,12 +107,12 @@ pub(super) fn write_stdout(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-/// One line on stderr that is no error.
+/// Prints a line on stderr that is not an error.
 pub(super) fn print_note(text: &str) {
     let _ = writeln!(io::stderr(), "tnv: {}", Escaped(text));
 }
 
-/// One line on stderr: the whole chain of causes. That stderr is closed is nobody's concern.
+/// Prints an error with all its causes on stderr. A failure of this print is ignored.
 pub(super) fn print_error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "tnv: {}", Escaped(format!("{error:#}")));
 }

@@ -1,4 +1,4 @@
-//! A bar on stderr, with rate and time left, for those who watch.
+//! A progress bar on stderr, with rate and time left.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -6,7 +6,7 @@ use super::output::Output;
 
 const TEMPLATE: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
 
-/// A bar for `size` bytes; an invisible one when nobody watches. It goes away when dropped.
+/// A bar for `size` bytes, hidden if stderr is no terminal. It is cleared when dropped.
 pub(super) struct Progress {
     bar: ProgressBar,
 }
@@ -25,7 +25,7 @@ impl Progress {
         Progress { bar }
     }
 
-    /// Shows that `n_bytes` of the whole are done.
+    /// Sets the bytes that are done.
     pub(super) fn set(&self, n_bytes: u64) {
         self.bar.set_position(n_bytes);
     }

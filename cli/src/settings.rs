@@ -1,5 +1,5 @@
-//! Settings: the command line (which clap has merged with the environment) over a file over the
-//! defaults.
+//! Settings. The command line, which clap merges with the environment, overrides the settings file,
+//! which overrides the defaults.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId};
 use serde::{Deserialize, Deserializer};
 
 use super::args::Global;
-use super::exit::Mistake;
+use super::exit::CliError;
 use super::units::parse_duration;
 
 const DEFAULT_APP: &str = "tnvideo";
-/// Where the build was told that the system's settings lie.
+/// The folder of the system's settings, as given to the build.
 const SYSCONFDIR: &str = match option_env!("TNV_SYSCONFDIR") {
     Some(folder) => folder,
     None => "/etc",
@@ -28,15 +28,15 @@ const DEFAULT_TRACKER: &str = "127.0.0.1:21000";
 pub(super) struct Settings {
     pub(super) client: ClientConfig,
     pub(super) app: AppId,
-    /// Absent if nobody gave one: `groups` needs none.
+    /// Absent if not given. `groups` needs none.
     user: Option<UserId>,
     /// The file with the administrators' key.
     pub(super) admin_key_file: Option<PathBuf>,
-    /// Whom `monitor` asks besides the trackers.
+    /// The status ports for `monitor`.
     pub(super) monitor: StatusPorts,
 }
 
-/// The status ports of servers that no tracker knows.
+/// Status ports of servers that no tracker knows.
 #[derive(Debug, Default)]
 pub(super) struct StatusPorts {
     pub(super) idservers: Vec<Address>,
@@ -51,7 +51,7 @@ struct MonitorSection {
     httpds: Vec<String>,
 }
 
-/// The settings file as it is written.
+/// The settings file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SettingsFile {
@@ -70,7 +70,7 @@ struct SettingsFile {
 
 impl Settings {
     /// # Errors
-    /// A [`Mistake`] of usage in the chain: a file that cannot be read, or a value that is none.
+    /// A [`CliError`] of usage in the chain: a file that cannot be read, or a value that is none.
     pub(super) fn load(global: &Global) -> anyhow::Result<Settings> {
         let file = load_file(global.config.as_deref())?;
         let trackers = match (&global.trackers, file.trackers) {
@@ -79,7 +79,7 @@ impl Settings {
             (None, None) => parse_each(&[DEFAULT_TRACKER.to_owned()])?,
         };
         if trackers.is_empty() {
-            return Err(Mistake::usage("no tracker is given").into());
+            return Err(CliError::usage("no tracker is given").into());
         }
         let app = global.app.clone().or(file.app);
         let user = global.user.clone().or(file.user);
@@ -97,8 +97,8 @@ impl Settings {
         connection.bind = file.bind;
         Ok(Settings {
             client,
-            app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(mistake)?,
-            user: user.map(UserId::new).transpose().map_err(mistake)?,
+            app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(usage_error)?,
+            user: user.map(UserId::new).transpose().map_err(usage_error)?,
             admin_key_file: file.admin_key_file,
             monitor: StatusPorts {
                 idservers: parse_each(&file.monitor.idservers)?,
@@ -113,20 +113,20 @@ impl Settings {
     }
 
     /// The user, without whom no file can be named.
-    pub(super) fn user(&self) -> Result<&UserId, Mistake> {
+    pub(super) fn user(&self) -> Result<&UserId, CliError> {
         self.user.as_ref().ok_or_else(|| {
-            Mistake::usage("no user is given: use --user, TNV_USER or `user` in the settings file")
+            CliError::usage("no user is given: use --user, TNV_USER or `user` in the settings file")
         })
     }
 
     /// The file of the user with this id.
-    pub(super) fn key(&self, id: &str) -> Result<FileKey, Mistake> {
-        let file = FileId::new(id).map_err(mistake)?;
+    pub(super) fn key(&self, id: &str) -> Result<FileKey, CliError> {
+        let file = FileId::new(id).map_err(usage_error)?;
         self.key_of(file)
     }
 
     /// The same for an id that was checked before.
-    pub(super) fn key_of(&self, file: FileId) -> Result<FileKey, Mistake> {
+    pub(super) fn key_of(&self, file: FileId) -> Result<FileKey, CliError> {
         Ok(FileKey {
             app: self.app.clone(),
             user: self.user()?.clone(),
@@ -146,10 +146,10 @@ fn load_file(named: Option<&Path>) -> anyhow::Result<SettingsFile> {
     };
     let name = path.display();
     let text = std::fs::read_to_string(&path)
-        .map_err(|error| Mistake::usage(format!("cannot read settings file {name}: {error}")))?;
+        .map_err(|error| CliError::usage(format!("cannot read settings file {name}: {error}")))?;
     let parsed: Result<SettingsFile, toml::de::Error> = toml::from_str(&text);
     parsed
-        .map_err(|error| Mistake::usage(toml_error(&text, error.message(), error.span())))
+        .map_err(|error| CliError::usage(toml_error(&text, error.message(), error.span())))
         .with_context(|| format!("settings file {name}"))
 }
 
@@ -164,18 +164,18 @@ fn default_files() -> Vec<PathBuf> {
         .collect()
 }
 
-fn parse_each(list: &[String]) -> Result<Vec<Address>, Mistake> {
-    let parse = |text: &String| text.parse().map_err(mistake);
+fn parse_each(list: &[String]) -> Result<Vec<Address>, CliError> {
+    let parse = |text: &String| text.parse().map_err(usage_error);
     list.iter().map(parse).collect()
 }
 
-/// Addresses as they are typed, `host:port;host:port`.
-pub(super) fn parse_list(list: &str) -> Result<Vec<Address>, Mistake> {
-    Address::parse_list(list).map_err(mistake)
+/// Parses addresses of the form `host:port;host:port`.
+pub(super) fn parse_list(list: &str) -> Result<Vec<Address>, CliError> {
+    Address::parse_list(list).map_err(usage_error)
 }
 
-pub(super) fn mistake(error: DecodeError) -> Mistake {
-    Mistake::usage(error.to_string())
+pub(super) fn usage_error(error: DecodeError) -> CliError {
+    CliError::usage(error.to_string())
 }
 
 fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {

@@ -1,20 +1,18 @@
-//! A local file that must not change while it is uploaded.
+//! A local file whose changes during an upload are detected.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 
-/// Reads a file, and fails at its end and at each seek when the file is not as it was when it was
-/// opened. The client looks for the end before it sends the last piece, so a storage never gets all
-/// of a mixture.
+/// Reads a file, and fails at its end and at each seek if the file changed since it was opened. The
+/// client reads the end before it sends the last piece, so a storage never gets a complete mixture.
 #[derive(Debug)]
 pub(super) struct SourceFile {
     file: File,
     version: Version,
 }
 
-/// Size, and the times of the last change of content and of inode. The second one cannot be set
-/// back by a program that restores the first.
+/// Size, and the times of the latest change of content and inode. No program can set the latter back.
 #[derive(Debug, PartialEq, Eq)]
 struct Version {
     size: u64,
@@ -23,7 +21,7 @@ struct Version {
 }
 
 impl SourceFile {
-    /// Takes the file as it is now.
+    /// The file in its current version.
     ///
     /// # Errors
     /// Its metadata cannot be read.
@@ -89,7 +87,7 @@ mod tests {
         source.read_to_string(&mut content).unwrap();
         assert_eq!((content.as_str(), source.size()), ("before", 6));
         source.rewind().unwrap();
-        // Within one tick of the clock that the kernel keeps times by, a change cannot be seen.
+        // Within one tick of the kernel's clock a change cannot be detected.
         test_support::until("a change is seen", || {
             file.rewind().unwrap();
             file.write_all(b"beFORE").unwrap();

@@ -1,5 +1,5 @@
-//! Targets of a download that are written as a stream and never replaced: standard output, devices,
-//! FIFOs and open descriptors.
+//! Download targets that are streams and are never replaced: standard output, devices, FIFOs and open
+//! descriptors.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -9,13 +9,13 @@ use anyhow::Context as _;
 
 use super::output::write_stdout;
 
-/// Where the descriptors of this process have names.
+/// Folders with the names of this process's descriptors.
 const DESCRIPTORS: [&str; 3] = ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"];
 
 /// An open stream.
 #[derive(Debug)]
 pub(super) enum Stream {
-    /// The standard output. A reader that closes it is no error.
+    /// Standard output. A reader that closes it is no error.
     Stdout,
     Stderr,
     /// With its path.
@@ -23,8 +23,8 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Opens the stream that a path names; `None` for a regular file, a folder, and a name that is
-    /// free. Opening a FIFO waits for its reader.
+    /// Opens the stream of a path; `None` for a regular file, a folder or an unused name. Opening a FIFO
+    /// waits for its reader.
     ///
     /// # Errors
     /// The system refuses.
@@ -61,7 +61,7 @@ impl Stream {
     }
 }
 
-/// The number of the descriptor that a path names.
+/// The descriptor of a path.
 fn descriptor(path: &Path) -> Option<u32> {
     match path.to_str()? {
         "/dev/stdout" => return Some(1),

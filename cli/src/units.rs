@@ -1,9 +1,9 @@
-//! Sizes and times as people write them.
+//! Sizes and times with units.
 
 use std::time::Duration;
 
-/// A size in bytes: digits, and KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (of 1000)
-/// behind them.
+/// Parses a size in bytes: digits with KiB, MiB, GiB, TiB (powers of 1024), KB, MB, GB, TB (powers of
+/// 1000) or no unit.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let factor: u64 = match unit {
@@ -25,7 +25,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is no size such as 4096, 64KiB or 2GiB"))
 }
 
-/// A time: digits and ms, s, m or h. Not zero.
+/// Parses a time that is not zero: digits with ms, s, m or h.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     match parse_duration_or_zero(text)? {
         Duration::ZERO => Err(format!("{text:?} is zero")),
@@ -33,7 +33,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A time that may be zero.
+/// Parses a time that may be zero.
 pub(super) fn parse_duration_or_zero(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let millis_per_unit = match unit {

@@ -9,9 +9,10 @@ use client::new_file_id;
 use proto::FileKey;
 use serde::Serialize;
 
-use super::Context;
 use super::args::UploadArgs;
-use super::exit::{Failures, Mistake};
+use super::context::Context;
+use super::exit::CliError;
+use super::failures::Failures;
 use super::output::print_note;
 use super::progress::Progress;
 use super::source_file::SourceFile;
@@ -31,9 +32,9 @@ pub(super) fn run(
     failures: &mut Failures,
 ) -> anyhow::Result<()> {
     if args.id.is_some() && args.files.len() > 1 {
-        return Err(Mistake::usage("--id is for a single file").into());
+        return Err(CliError::usage("--id is for a single file").into());
     }
-    // A wrong user or id is noticed before anything is read.
+    // Check the user before anything is read.
     context.settings.user()?;
     let mut stored = Vec::new();
     for path in &args.files {
@@ -49,7 +50,7 @@ pub(super) fn run(
             stored.push((name, key));
         }
     }
-    // The ids on stdout do not tell which of several files they belong to when some are missing.
+    // If some files failed, the ids on stdout do not show which files they belong to.
     if stored.len() < args.files.len() && args.files.len() > 1 && !context.output.is_json() {
         for (name, key) in stored {
             print_note(&format!("stored {name} as {}", key.file));
@@ -76,8 +77,8 @@ fn upload(context: &Context, path: &Path, key: &FileKey) -> anyhow::Result<()> {
     context.output.result(&line, key.file.as_str())
 }
 
-/// The content. What has no size, such as standard input, is spooled to a temporary file first,
-/// because the size goes out before the content.
+/// Opens the content. Input without a size, such as standard input, is copied to a temporary file,
+/// because the size is sent before the content.
 fn open(path: &Path) -> anyhow::Result<SourceFile> {
     if path == Path::new("-") {
         return spool(&mut io::stdin().lock());
@@ -85,7 +86,7 @@ fn open(path: &Path) -> anyhow::Result<SourceFile> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
-        return Err(Mistake::local("it is a directory").into());
+        return Err(CliError::local("it is a directory").into());
     }
     if metadata.is_file() {
         return Ok(SourceFile::new(file)?);
@@ -103,7 +104,7 @@ fn spool(input: &mut impl Read) -> anyhow::Result<SourceFile> {
     Ok(SourceFile::new(file)?)
 }
 
-/// Where to spool: films are large, and /tmp is often kept in memory.
+/// The folder of the temporary file. Not /tmp, which is often in memory and too small for films.
 fn spool_folder() -> PathBuf {
     match std::env::var_os("TMPDIR") {
         Some(folder) if !folder.is_empty() => folder.into(),

@@ -1,4 +1,4 @@
-//! Orders to trackers and storages, proved with the administrators' key.
+//! Administrators' orders to trackers and storages, signed with their key.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,23 +9,22 @@ use proto::storage::{self, StorageRequest};
 use proto::tracker::{self, TrackerRequest};
 use proto::{Address, DecodeError, NodeId};
 
-use crate::turns::Turns;
+use crate::server_queue::ServerQueue;
 use crate::{Connection, ConnectionConfig, Error, may_be_unknown};
 
-/// A storage to give orders to, and the one that is meant: whoever answers at the address obeys
-/// only if it is that one.
+/// The target of an order. A storage at this address with another node id refuses the order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StorageTarget {
-    /// Where it is asked.
+    /// Its address.
     pub address: Address,
-    /// Who is asked.
+    /// Its node id.
     pub node: NodeId,
 }
 
 impl TryFrom<&Storage> for StorageTarget {
     type Error = DecodeError;
 
-    /// As a tracker tells of it; a C++ storage has no node id, and takes no orders.
+    /// The storage of a tracker's report. A C++ storage has no node id and takes no orders.
     fn try_from(storage: &Storage) -> Result<StorageTarget, DecodeError> {
         Ok(StorageTarget {
             address: storage.address.parse()?,
@@ -34,7 +33,7 @@ impl TryFrom<&Storage> for StorageTarget {
     }
 }
 
-/// Gives orders, each on a connection of its own.
+/// Sends orders, each on a new connection.
 pub struct Admin {
     key: Vec<u8>,
     connection: ConnectionConfig,
@@ -47,17 +46,17 @@ impl fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// Signs with this key, which never goes over the network.
+    /// Signs with this key, which is never sent.
     pub fn new(key: Vec<u8>, connection: ConnectionConfig) -> Admin {
         Admin { key, connection }
     }
 
-    /// The same, for orders that take up to `time`.
-    pub fn patient(&self, time: Duration) -> Admin {
+    /// A copy for orders that take up to `time`.
+    pub fn with_time(&self, time: Duration) -> Admin {
         self.within(self.connection.io_timeout.max(time))
     }
 
-    /// The same with another longest wait for an answer.
+    /// A copy with another timeout.
     fn within(&self, io_timeout: Duration) -> Admin {
         let connection = ConnectionConfig {
             io_timeout,
@@ -70,19 +69,19 @@ impl Admin {
         }
     }
 
-    /// Has a tracker carry out an order; the reply's body.
+    /// Sends an order to a tracker and returns the body of its reply.
     ///
     /// # Errors
-    /// It refused, or could not be asked.
+    /// The tracker refused, or could not be asked.
     pub fn tell_tracker(&self, address: &Address, order: &TrackerOrder) -> Result<Vec<u8>, Error> {
         let challenge = TrackerRequest::Challenge.encode();
         let admin = |signed| TrackerRequest::Admin(Box::new(signed)).encode();
         self.tell((address, &()), order, &challenge, admin, tracker::REPLY)
     }
 
-    /// Has the first tracker that can carry out an order which may be carried out twice; that tracker
-    /// and the reply's body. A silent tracker costs 2 s while another one can be asked. A C++ tracker,
-    /// which knows no orders, and one that has another key are passed over.
+    /// Sends an order that may be executed twice to each tracker until one executes it. Returns this
+    /// tracker and the body of its reply. A silent tracker costs 2 s while another one is left. C++
+    /// trackers, which take no orders, and trackers with another key are passed over.
     ///
     /// # Errors
     /// A tracker refused for a reason that all share, or none could be asked.
@@ -92,16 +91,16 @@ impl Admin {
         order: &TrackerOrder,
     ) -> Result<(&'a Address, Vec<u8>), Error> {
         let mut errors = Vec::new();
-        let mut turns = Turns::new(trackers.to_vec(), self.connection.io_timeout);
-        while let Some((address, time)) = turns.next() {
+        let mut queue = ServerQueue::new(trackers.to_vec(), self.connection.io_timeout);
+        while let Some((address, time)) = queue.next() {
             match self.within(time).tell_tracker(&address, order) {
                 Ok(body) => {
                     let found = trackers.iter().find(|tracker| **tracker == address);
-                    return Ok((found.expect("turns are given to these only"), body));
+                    return Ok((found.expect("the queue has these only"), body));
                 }
                 Err(error) if error.moves_on() || may_be_unknown(&error) => {
                     log::debug!("asking {address}: {}", error.chain());
-                    turns.failed(&address, &error);
+                    queue.failed(&address, &error);
                     errors.push(error);
                 }
                 Err(error) => return Err(error),
@@ -113,10 +112,10 @@ impl Admin {
         Err(Error::all_failed("asking the trackers", errors))
     }
 
-    /// Has a storage carry out an order; the reply's body.
+    /// Sends an order to a storage and returns the body of its reply.
     ///
     /// # Errors
-    /// It refused, or could not be asked.
+    /// The storage refused, or could not be asked.
     pub fn tell_storage(
         &self,
         storage: &StorageTarget,

@@ -1,4 +1,4 @@
-//! What trackers know of the whole cluster.
+//! The state of the whole cluster, as trackers report it.
 
 use chrono::{Local, NaiveDateTime};
 use proto::Address;
@@ -6,23 +6,23 @@ use proto::cluster::{self, Cluster};
 use proto::group_list;
 use proto::tracker::{self, TrackerRequest};
 
-use crate::lacking::Way;
-use crate::turns::{Peer, TRY_TIME, Turns};
+use crate::server_queue::{Peer, ServerQueue, TRY_TIME};
+use crate::unsupported::ConnectionChoice;
 use crate::{Client, Error, PoolManager};
 
 impl Client {
-    /// All that this tracker knows. A C++ tracker is asked for its list of groups, which holds
-    /// less: no reports, no version of its own, and times in its own time zone, which is taken for
-    /// that of this process.
+    /// The cluster as one tracker sees it. A C++ tracker is asked for its list of groups instead. This
+    /// has no reports and no tracker version, and its times are in the tracker's time zone, which is
+    /// assumed to be that of this process.
     ///
     /// # Errors
-    /// It refused, or could not be asked.
+    /// The tracker refused, or could not be asked.
     pub fn cluster_of(&self, address: &Address) -> Result<Cluster, Error> {
         self.cluster_at(Peer::new(address, self.pools().io_timeout()))
     }
 
-    /// The same of the first tracker that answers. A silent tracker costs 2 s while another one can be
-    /// asked.
+    /// The cluster as the first tracker that answers sees it. A silent tracker costs 2 s while another
+    /// one is left.
     ///
     /// # Errors
     /// No tracker answered.
@@ -32,17 +32,17 @@ impl Client {
             .ask("asking the trackers", pools, |peer| self.cluster_at(peer))
     }
 
-    /// The same of each tracker that answers. A silent tracker costs 2 s if another one answers.
+    /// The cluster as each tracker that answers sees it. A silent tracker costs 2 s if another one answers.
     ///
     /// # Errors
     /// No tracker answered.
     pub fn clusters(&self) -> Result<Vec<Cluster>, Error> {
         let pools = self.pools();
         let trackers = pools.order(self.trackers().addresses());
-        let mut turns = Turns::new(trackers, pools.io_timeout());
+        let mut queue = ServerQueue::new(trackers, pools.io_timeout());
         let (mut clusters, mut errors) = (Vec::new(), Vec::new());
-        while let Some((address, time)) = turns.next() {
-            // The silent ones are waited for longer if nobody else knows anything.
+        while let Some((address, time)) = queue.next() {
+            // Silent trackers get the whole timeout only if no other tracker answers.
             let time = match clusters.is_empty() {
                 true => time,
                 false => time.min(TRY_TIME),
@@ -51,11 +51,11 @@ impl Client {
                 Ok(cluster) => clusters.push(cluster),
                 Err(error) => {
                     log::debug!("asking {address}: {}", error.chain());
-                    turns.failed(&address, &error);
+                    queue.failed(&address, &error);
                     errors.push(error);
                 }
             }
-            if turns.all_had_one() && !clusters.is_empty() {
+            if queue.all_asked_once() && !clusters.is_empty() {
                 break;
             }
         }
@@ -68,9 +68,9 @@ impl Client {
     fn cluster_at(&self, peer: Peer<'_>) -> Result<Cluster, Error> {
         let pools = self.pools();
         let request = TrackerRequest::Cluster.encode();
-        let ask = |way| {
+        let ask = |choice| {
             let (max, decode) = (cluster::CLUSTER_REPLY_MAX, Cluster::decode);
-            pools.call_on(way, peer, &request, tracker::REPLY, max, decode)
+            pools.call_on(choice, peer, &request, tracker::REPLY, max, decode)
         };
         self.no_cluster()
             .ask(peer.address, ask, || list_of(pools, peer))
@@ -81,7 +81,14 @@ fn list_of(pools: &PoolManager, peer: Peer<'_>) -> Result<Cluster, Error> {
     let request = TrackerRequest::Groups.encode();
     let max = tracker::GROUPS_REPLY_MAX;
     let decode = group_list::decode;
-    let groups = pools.call_on(Way::Any, peer, &request, tracker::REPLY, max, decode)?;
+    let groups = pools.call_on(
+        ConnectionChoice::Any,
+        peer,
+        &request,
+        tracker::REPLY,
+        max,
+        decode,
+    )?;
     Ok(Cluster {
         groups: groups.into_iter().map(group).collect(),
         ..Cluster::default()
@@ -110,7 +117,7 @@ fn storage(storage: group_list::Storage) -> cluster::Storage {
     }
 }
 
-/// Seconds since the epoch of a time in the form of `ctime`; 0 of any other text.
+/// Parses the text of `ctime`, in seconds since the epoch; 0 for any other text.
 fn epoch(ctime: &str) -> i64 {
     NaiveDateTime::parse_from_str(ctime, "%a %b %e %H:%M:%S %Y")
         .ok()

@@ -1,21 +1,20 @@
-//! What a client can be told. Plain values: where they come from is the caller's business.
+//! Settings of a client, as plain values.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use proto::Address;
 
-/// All a [`Client`](crate::Client) needs to know.
+/// Settings of a [`Client`](crate::Client).
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// The trackers, each of which is tried before a question to them fails. Host names are
-    /// resolved at each connect.
+    /// The trackers. A request fails after each was tried. Host names are resolved at each connect.
     pub trackers: Vec<Address>,
-    /// How connections are made, to trackers and storages alike.
+    /// Settings of connections to trackers and storages.
     pub connection: ConnectionConfig,
-    /// How long unused connections are kept.
+    /// Settings of idle connections.
     pub pool: PoolConfig,
-    /// How long the storages of a user are remembered; zero asks a tracker each time. Default 1 s.
+    /// How long the storages of a user are cached; zero disables the cache. Default 1 s.
     pub storage_cache: Duration,
 }
 
@@ -31,16 +30,16 @@ impl ClientConfig {
     }
 }
 
-/// How a [`Connection`](crate::Connection) is made and how long it waits.
+/// Settings of a [`Connection`](crate::Connection).
 #[derive(Debug, Clone)]
 pub struct ConnectionConfig {
-    /// Longest wait for a connection: for the system's resolver and for one of the resolved
-    /// addresses to accept. Not zero. Default 3 s.
+    /// Limit on the time for a connection, with the resolver and all resolved addresses. Not zero.
+    /// Default 3 s.
     pub connect_timeout: Duration,
-    /// Longest wait in which not one byte is read or written; not zero. A peer that is gone is
-    /// noticed at once, this is for one that is silent. Default 30 s.
+    /// Limit on the silence of a peer: on the time for a request and its reply, and on the time in which
+    /// content moves below the minimum rate. Not zero. Default 30 s.
     pub io_timeout: Duration,
-    /// The local address to connect from; the system's choice if absent.
+    /// The local address of connections; by default the system's choice.
     pub bind: Option<IpAddr>,
 }
 
@@ -54,13 +53,13 @@ impl Default for ConnectionConfig {
     }
 }
 
-/// How many idle connections a [`PoolManager`](crate::PoolManager) keeps, and how long.
+/// Limits on the idle connections of a [`PoolManager`](crate::PoolManager).
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
-    /// Most idle connections to one address; zero keeps none. Default 32.
+    /// Limit on idle connections to one address. Default 32.
     pub idle_max: usize,
-    /// How long a connection may lie idle. Must be less than the servers' idle time-out, which is
-    /// 5 minutes, or every reuse meets a closed connection. Default 60 s.
+    /// Limit on the idle time of a connection. It must be less than the servers' idle timeout of 5
+    /// minutes, or connections are closed when they are reused. Default 60 s.
     pub idle_time: Duration,
 }
 

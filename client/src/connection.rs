@@ -1,4 +1,4 @@
-//! One connection to one server: one request, one reply, in turn.
+//! One connection to one server. A request is sent after the reply to the previous one was read.
 
 mod reading;
 
@@ -13,57 +13,56 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::dial::dial_any;
 use crate::error::is_timeout;
-use crate::wait::{Limit, Pace, wait};
+use crate::time_limits::{RequestLimit, StallDetector, wait};
 use crate::{ConnectionConfig, Error, ProtocolError};
 
-/// Most bytes that are thrown away for a connection: more cost more than a new one.
+/// Limit on the bytes that are discarded to keep a connection. More would cost more than a new one.
 pub(crate) const DISCARD_MAX: u64 = 256 << 10;
-/// Thrown away at once.
+/// Bytes that are discarded at a time.
 const DISCARD_STEP: usize = 32 << 10;
 const SENDING: &str = "sending the request";
 
 /// A connection to a tracker, an idserver or a storage.
 ///
-/// Invariant: nothing is due exactly when every request was answered and every answer read to its
-/// end. After a failure reply nothing is due; after an i/o error or a protocol error nobody knows
-/// what is, and the connection is of no further use.
+/// Invariant: no reply is pending exactly if every request was answered and every reply was read to
+/// its end. After an i/o error or a protocol error the pending bytes are unknown, and the connection
+/// cannot be used again.
 #[derive(Debug)]
 pub struct Connection {
     address: Address,
     stream: TcpStream,
     io_timeout: Duration,
-    /// Of the request in progress.
-    limit: Limit,
-    /// Of the content in progress.
-    pace: Pace,
-    due: Due,
-    /// Whether it lay in a pool before, so that the peer may have closed it meanwhile.
+    /// Deadline of the current request.
+    limit: RequestLimit,
+    /// Measures the current content.
+    stall: StallDetector,
+    pending: PendingReply,
+    /// True if it comes from a pool: the peer may have closed it.
     pub(crate) reused: bool,
-    /// Whether the peer sent anything since the last request began.
+    /// True if the peer sent anything since the latest request began.
     pub(crate) heard: bool,
-    /// Bytes sent since the last request began.
+    /// Bytes sent since the latest request began.
     pub(crate) sent: u64,
-    /// Bytes of the reply that were read before it was asked for: no content.
+    /// Bytes of the reply that [`Connection::read_ahead`] read. No content.
     ahead: Vec<u8>,
-    /// The command of the last request.
+    /// The command of the latest request.
     command: u8,
-    /// Whether the peer answered a command that only servers of this system know.
+    /// True if the peer answered a command that only servers of this system support.
     is_ours: bool,
 }
 
-/// What the peer still has to send.
+/// The rest of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due {
+enum PendingReply {
     Nothing,
-    /// So many bytes of a reply's body, at least one.
+    /// Bytes of the body, at least one.
     Body(u64),
-    /// A reply of which not even the length is known.
+    /// A reply of unknown length.
     Unknown,
 }
 
 impl Connection {
-    /// Connects to the first address that accepts, of those `address` resolves to, within
-    /// `connect_timeout`.
+    /// Connects to the first of the resolved addresses that accepts, within `connect_timeout`.
     ///
     /// # Errors
     /// [`Error::Resolve`] or [`Error::Connect`].
@@ -73,9 +72,9 @@ impl Connection {
             address: address.clone(),
             stream,
             io_timeout: config.io_timeout,
-            limit: Limit::new(config.io_timeout),
-            pace: Pace::new(config.io_timeout),
-            due: Due::Nothing,
+            limit: RequestLimit::new(config.io_timeout),
+            stall: StallDetector::new(config.io_timeout),
+            pending: PendingReply::Nothing,
             reused: false,
             heard: false,
             sent: 0,
@@ -88,9 +87,9 @@ impl Connection {
     /// Sends a whole request and returns the body of its reply, all within `io_timeout`.
     ///
     /// # Errors
-    /// [`Error::Fault`] when the server refused: the connection can be used again, unless a C++
-    /// storage has no such file. Any other error, a body of more than `body_max` bytes among them,
-    /// makes it unusable, and every later call fails.
+    /// [`Error::Fault`] if the server refused: the connection can be used again, unless a C++ storage
+    /// has no such file. After any other error, such as a body of more than `body_max` bytes, every
+    /// later call fails.
     pub fn call(
         &mut self,
         request: &[u8],
@@ -106,82 +105,82 @@ impl Connection {
         self.read_body(body_len, body_max)
     }
 
-    /// The peer, as it was given to [`Connection::connect`].
+    /// The address given to [`Connection::connect`].
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Whether another request may be sent: no reply, and no part of one, is due.
+    /// True if another request may be sent: no part of a reply is pending.
     pub fn is_usable(&self) -> bool {
-        self.due == Due::Nothing
+        self.pending == PendingReply::Nothing
     }
 
-    /// Whether it is usable, or would be if a little were [thrown away](Connection::discard).
+    /// True if it is usable, or will be after [`Connection::discard`].
     pub(crate) fn is_nearly_usable(&self) -> bool {
-        self.due != Due::Unknown && self.body_left() <= DISCARD_MAX
+        self.pending != PendingReply::Unknown && self.body_left() <= DISCARD_MAX
     }
 
-    /// Throws away what has come of the body that is due. Tells whether the connection is usable.
+    /// Discards the pending bytes that have arrived. True if the connection is usable.
     pub(crate) fn discard(&mut self) -> bool {
         if self.is_usable() {
             return true;
         }
         let mut nowhere = [0; DISCARD_STEP];
-        while let Due::Body(left) = self.due {
+        while let PendingReply::Body(left) = self.pending {
             let len = usize::try_from(left).map_or(DISCARD_STEP, |left| left.min(DISCARD_STEP));
-            // Of TCP, TRUNC means that the kernel need not copy (tcp(7)).
+            // With TRUNC the kernel discards bytes of a TCP socket without a copy (tcp(7)).
             let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
             match recv(&self.stream, &mut nowhere[..len], flags) {
                 Ok((_, n)) if n > 0 => self.advance(n as u64),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
-                Ok(_) | Err(_) => self.due = Due::Unknown,
+                Ok(_) | Err(_) => self.pending = PendingReply::Unknown,
             }
         }
         self.is_usable()
     }
 
-    /// The local end, which is what the peer sees as ours.
+    /// The local address.
     ///
     /// # Errors
-    /// What the system says of a socket that was reset.
+    /// The socket was reset.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
     }
 
-    /// The socket, for those who wait for it or move its bytes by themselves.
+    /// The socket, for callers that wait for it or move its bytes themselves.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
-    /// Takes note that a new request goes out, which is to be sent and answered within `limit`:
-    /// from here on the connection is out of step.
-    pub(crate) fn begin(&mut self, limit: Limit) {
+    /// Begins a request, which must be sent and answered within `limit`. The connection is out of step
+    /// until the reply was read.
+    pub(crate) fn begin(&mut self, limit: RequestLimit) {
         debug_assert!(self.is_usable(), "a reply of {} is still due", self.address);
-        self.due = Due::Unknown;
+        self.pending = PendingReply::Unknown;
         self.heard = false;
         self.sent = 0;
         self.limit = limit;
         self.ahead.clear();
-        self.pace.restart();
+        self.stall.restart();
     }
 
-    /// The same for a request that has `io_timeout`.
+    /// Begins a request within `io_timeout`.
     pub(crate) fn begin_long(&mut self) {
-        self.begin(Limit::new(self.io_timeout));
+        self.begin(RequestLimit::new(self.io_timeout));
     }
 
-    /// How long the request in progress may still take.
-    pub(crate) fn limit(&self) -> Limit {
+    /// Deadline of the current request.
+    pub(crate) fn limit(&self) -> RequestLimit {
         self.limit
     }
 
-    /// Has the reply come within `io_timeout` from now on: the request was long.
+    /// Restarts the deadline, for the reply to a long request.
     pub(crate) fn restart_limit(&mut self) {
-        self.limit = Limit::new(self.io_timeout);
+        self.limit = RequestLimit::new(self.io_timeout);
     }
 
-    /// Sends a whole request within the limit, counting what went out even when it fails.
+    /// Sends a whole request within the limit. Counts the bytes sent, also of a failure.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), Error> {
         self.command = request.get(HEAD_LEN - 2).copied().unwrap_or(0);
         self.send_all(request, SENDING, |connection| {
@@ -189,10 +188,10 @@ impl Connection {
         })
     }
 
-    /// Sends a part of a long request for as long as the peer takes it at the least rate.
+    /// Sends content, as long as the peer takes it at the minimum rate.
     pub(crate) fn send_content(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.send_all(bytes, "sending the content", |connection| {
-            connection.pace.wait(&connection.stream, PollFlags::OUT)
+            connection.stall.wait(&connection.stream, PollFlags::OUT)
         })
     }
 
@@ -211,7 +210,7 @@ impl Connection {
                 Ok(0) => return Err(self.io_error(doing, io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.sent += n as u64;
-                    self.pace.moved(n as u64);
+                    self.stall.moved(n as u64);
                     bytes = &bytes[n..];
                 }
                 Err(Errno::INTR) => {}
@@ -222,44 +221,43 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes note that `n` bytes of the body were read, by whom ever.
+    /// Records that `n` bytes of the body were read from the socket.
     ///
     /// # Panics
-    /// When that is more than the body has.
+    /// The body has fewer bytes left.
     pub(crate) fn advance(&mut self, n: u64) {
         let left = self.body_left();
         assert!(n <= left, "{n} bytes read of {left}");
-        self.pace.moved(n);
-        self.due = Due::body(left - n);
+        self.stall.moved(n);
+        self.pending = PendingReply::body(left - n);
     }
 
-    /// Whether the peer is known to be a server of this system, which breaks a body off by closing
-    /// the connection. A C++ storage writes a failure into the body.
+    /// True if the peer is known to be a server of this system. It closes the connection when it cannot
+    /// read on, whereas a C++ storage writes a failure reply into the body.
     pub(crate) fn is_ours(&self) -> bool {
         self.is_ours
     }
 
-    /// Bytes of the current reply's body not read yet.
+    /// Unread bytes of the current reply's body.
     pub(crate) fn body_left(&self) -> u64 {
-        match self.due {
-            Due::Body(left) => left,
-            Due::Nothing | Due::Unknown => 0,
+        match self.pending {
+            PendingReply::Body(left) => left,
+            PendingReply::Nothing | PendingReply::Unknown => 0,
         }
     }
 
-    /// Whether a read would return at once, be it with bytes or with the end of the connection.
+    /// True if a read would return at once, with bytes or the end of the connection.
     pub fn is_readable(&self) -> bool {
         wait(&self.stream, PollFlags::IN, Duration::ZERO).is_ok()
     }
 
-    /// Whether `error` means that the peer had closed this connection while it was idle: it broke,
-    /// after an earlier use, and nothing was heard. A silent peer is no such case.
+    /// True if `error` means that the peer closed this connection while it was idle: a pooled
+    /// connection broke before the peer sent anything. A timeout does not count.
     pub(crate) fn is_stale(&self, error: &Error) -> bool {
         self.reused && !self.heard && matches!(error, Error::Io { .. })
     }
 
-    /// What to say of a connection that somebody else found to be of no use: it ended, or it is
-    /// silent.
+    /// The error of a connection that its user gave up: it ended, or it is silent.
     pub(crate) fn into_broken(mut self, doing: &'static str) -> Error {
         let kind = if self.is_readable() {
             io::ErrorKind::UnexpectedEof
@@ -269,19 +267,19 @@ impl Connection {
         self.io_error(doing, kind.into())
     }
 
-    /// Marks the connection as out of step for good.
+    /// Marks the connection as unusable.
     pub(crate) fn give_up(&mut self) {
-        self.due = Due::Unknown;
+        self.pending = PendingReply::Unknown;
     }
 
-    /// The error of content, whose time-out is not that of its request.
+    /// An error while content moved, which has a timeout of its own.
     fn content_error(&mut self, doing: &'static str, source: io::Error) -> Error {
         self.restart_limit();
         self.io_error(doing, source)
     }
 
     fn io_error(&mut self, doing: &'static str, source: io::Error) -> Error {
-        self.due = Due::Unknown;
+        self.pending = PendingReply::Unknown;
         let address = self.address.clone();
         if is_timeout(&source) {
             let timeout = self.limit.time;
@@ -298,25 +296,26 @@ impl Connection {
         }
     }
 
-    /// The error of a body that is not what it should be; the connection is given up.
+    /// The error of an invalid reply. The connection cannot be used again.
     pub(crate) fn protocol_error(&mut self, source: ProtocolError) -> Error {
-        self.due = Due::Unknown;
+        self.pending = PendingReply::Unknown;
         Error::Protocol {
             address: self.address.clone(),
             source,
         }
     }
 
-    pub(crate) fn body_length(&mut self, actual: i64, expected: String) -> Error {
+    pub(crate) fn body_length(&mut self, actual: impl TryInto<i64>, expected: String) -> Error {
+        let actual = actual.try_into().unwrap_or(i64::MAX);
         self.protocol_error(ProtocolError::BodyLength { actual, expected })
     }
 }
 
-impl Due {
-    fn body(len: u64) -> Due {
+impl PendingReply {
+    fn body(len: u64) -> PendingReply {
         match len {
-            0 => Due::Nothing,
-            len => Due::Body(len),
+            0 => PendingReply::Nothing,
+            len => PendingReply::Body(len),
         }
     }
 }

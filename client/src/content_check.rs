@@ -1,17 +1,17 @@
-//! Comparing the content of a whole file with the checksum of its row.
+//! Comparison of a whole file's content with its checksum.
 
 use std::fmt;
 
 use twox_hash::XxHash3_128;
 
-/// The XXH3-128 of the content that passed so far, and the one it is to have at the end.
+/// The XXH3-128 of the content so far, and the expected one.
 pub struct ContentCheck {
     hash: Box<XxHash3_128>,
     expected: u128,
 }
 
 impl ContentCheck {
-    /// For content with this checksum; nothing of it has passed yet.
+    /// A check of content that has this checksum.
     pub fn new(expected: u128) -> ContentCheck {
         ContentCheck {
             hash: Box::new(XxHash3_128::new()),
@@ -19,12 +19,12 @@ impl ContentCheck {
         }
     }
 
-    /// The next bytes of the content.
+    /// Adds the next bytes of the content.
     pub fn update(&mut self, bytes: &[u8]) {
         self.hash.write(bytes);
     }
 
-    /// Whether all of the content has passed, and nothing else.
+    /// True if exactly the expected content was added.
     pub fn is_good(&self) -> bool {
         self.hash.finish_128() == self.expected
     }

@@ -1,4 +1,4 @@
-//! Making a TCP connection: name, local address, time-outs.
+//! TCP connections: name resolution, local address, timeouts.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream};
@@ -9,11 +9,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{ConnectionConfig, Error};
 
-/// The least time for one of several addresses, as far as there is so much.
+/// Minimum time for one of several addresses, if as much is left.
 const ADDRESS_TIME_MIN: Duration = Duration::from_secs(1);
 
-/// Connects to the first of the addresses behind `address` that accepts. `connect_timeout` is for
-/// all of it: what the system's resolver takes is not left for connecting.
+/// Connects to the first resolved address that accepts. `connect_timeout` limits the whole, with the
+/// resolver.
 pub(crate) fn dial_any(address: &Address, config: &ConnectionConfig) -> Result<TcpStream, Error> {
     let resolve_error = |source| Error::Resolve {
         address: address.clone(),
@@ -43,11 +43,10 @@ pub(crate) fn dial_any(address: &Address, config: &ConnectionConfig) -> Result<T
     Err(failure)
 }
 
-/// How long the first of `n` addresses may take, so that one that is silent leaves time for the
-/// others.
+/// Time for the first of `n` addresses, so that a silent one leaves time for the others.
 fn share(left: Duration, n: usize) -> Duration {
     let n = u32::try_from(n).unwrap_or(u32::MAX).max(1);
-    // The system refuses a time-out of zero.
+    // The system refuses a timeout of zero.
     let least = Duration::from_millis(1);
     (left / n).max(ADDRESS_TIME_MIN).min(left).max(least)
 }
@@ -59,7 +58,7 @@ fn dial(peer: SocketAddr, time: Duration, config: &ConnectionConfig) -> io::Resu
     }
     socket.connect_timeout(&peer.into(), time)?;
     let stream = TcpStream::from(socket);
-    // The kernel may connect a socket to itself when the port it chose is the one it calls.
+    // The kernel connects a socket to itself if it chose the called port as the local one.
     if stream.local_addr()? == peer {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
@@ -69,7 +68,7 @@ fn dial(peer: SocketAddr, time: Duration, config: &ConnectionConfig) -> io::Resu
     Ok(stream)
 }
 
-/// The address to connect from. A link-local one has a meaning in the peer's zone only.
+/// The local address. A link-local one is valid in the peer's zone only.
 fn local(ip: IpAddr, peer: SocketAddr) -> SocketAddr {
     match (ip, peer) {
         (IpAddr::V6(ip), SocketAddr::V6(peer)) => {

@@ -1,149 +1,193 @@
-//! Reading a range of a file, from another storage when one breaks off.
+//! A part of a file that is being read. It goes on at another storage when one fails.
 
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use proto::storage::{ByteRange, RangeSpec};
 use proto::{Address, FileKey};
-use rustix::net::{RecvFlags, recv};
 
 use crate::connection::DISCARD_MAX;
 use crate::content_check::ContentCheck;
 use crate::held_back::HeldBack;
-use crate::read_range::open_at;
-use crate::retry::Retry;
-use crate::turns::Peer;
-use crate::{Client, Connection, Error};
+use crate::open::{Opened, open_at, read_at};
+use crate::retry::{Next, Retry};
+use crate::server_queue::Peer;
+use crate::unsupported::ConnectionChoice;
+use crate::{Client, Connection, Error, Stat};
 
-/// A range of a file on its way here. Read it to its end and its connection serves the next
-/// request; drop it before and the connection is closed, unless no more than
-/// [`Download::DISCARD_MAX`] bytes are left.
+/// A part of a file that is being read. At its end the connection returns to the pool. A download
+/// that is dropped earlier closes its connection, unless at most [`Download::DISCARD_MAX`] bytes of
+/// the reply are missing.
 ///
-/// When a storage breaks off, falls silent or sends nonsense, reading goes on at the next byte from
-/// another one, or from the same after the others; if all fail the trackers are asked anew where
-/// the storages are. An error comes only after all of them failed at least twice, and up to four
-/// times within about 2 s, without one byte of progress, or when one says that the file is gone; a
-/// further read then tries again from the same byte.
+/// If a storage fails, reading goes on at the next byte from another storage, which must have the
+/// same file ([`Error::Replaced`]). If all known storages fail, the trackers are asked for others.
+/// A read fails after every storage failed in two rounds at least and four at most, which take
+/// about 2 s, without a byte of progress. The next read begins anew at the same byte.
+///
+/// The content of a whole file is compared with its checksum ([`Error::Damaged`]).
 #[derive(Debug)]
 pub struct Download {
     client: Client,
     key: FileKey,
-    /// Where the file can be had, as far as is known.
+    /// Identifies the file: all content must come from it.
+    stat: Stat,
+    /// The known storages of the file. Empty until the first one is needed.
     storages: Vec<Address>,
-    /// The next byte of the file.
+    /// Next byte of the file.
     offset: u64,
-    /// Bytes of the range from there on.
+    /// Bytes from there to the end of the part.
     remaining: u64,
-    /// The connection that sends them; absent when it broke or nothing remains.
+    /// The connection of the next bytes. Absent if another one has to be opened.
     connection: Option<Connection>,
-    /// The storage that was given up, until the next read.
-    broken: Option<(Address, Error)>,
-    /// What has come of a storage that may write a failure into the content.
+    /// The storage that answered READ last: it is not taken for a C++ storage when it breaks.
+    knows_read: Option<Address>,
+    retry: Retry,
+    /// Content of a C++ storage, which may contain a failure reply.
     held: HeldBack,
-    /// For a whole file with a checksum, of whose bytes all passed here.
+    /// Content that was read by [`Download::peek`].
+    peeked: Vec<u8>,
+    /// Present for a whole file with a known checksum.
     check: Option<ContentCheck>,
-    /// Who sent the bytes that were read.
+    /// The storages that sent the bytes read so far.
     sources: Vec<Address>,
 }
 
 impl Download {
-    /// So many bytes that nobody wants are thrown away for their connection.
+    /// Limit on the rest of a reply that is read and discarded to keep the connection, in bytes.
     pub const DISCARD_MAX: u64 = DISCARD_MAX;
 
-    /// `range` is the next byte and the number of bytes from there on, which `connection` sends.
-    pub(crate) fn begin(
+    /// A download without a connection. `storages` may be empty.
+    pub(crate) fn new(
         client: &Client,
         key: &FileKey,
+        stat: &Stat,
+        ByteRange { offset, len }: ByteRange,
         storages: Vec<Address>,
-        (offset, remaining): (u64, u64),
-        connection: Option<Connection>,
     ) -> Download {
-        let mut download = Download {
+        let is_whole = len > 0 && len == stat.size;
+        Download {
             client: client.clone(),
             key: key.clone(),
+            stat: *stat,
             storages,
             offset,
-            remaining,
-            connection,
-            broken: None,
+            remaining: len,
+            connection: None,
+            knows_read: None,
+            retry: Retry::default(),
             held: HeldBack::default(),
-            check: None,
+            peeked: Vec::new(),
+            check: stat.checksum.filter(|_| is_whole).map(ContentCheck::new),
             sources: Vec::new(),
-        };
-        download.release_when_done();
-        download
+        }
     }
 
-    /// The same for a whole file, which is compared with this checksum.
-    pub(crate) fn checked(mut self, checksum: Option<u128>) -> Download {
-        self.check = checksum
-            .filter(|_| self.remaining > 0)
-            .map(ContentCheck::new);
+    /// The download with the connection of its first bytes.
+    pub(crate) fn with_connection(mut self, connection: Option<Connection>) -> Download {
+        self.set_connection(connection);
+        self.release_when_done();
         self
     }
 
-    /// Bytes not read yet; at first, the length of the range.
+    fn set_connection(&mut self, connection: Option<Connection>) {
+        let ours = connection
+            .as_ref()
+            .filter(|connection| connection.is_ours());
+        if let Some(connection) = ours {
+            self.knows_read = Some(connection.address().clone());
+        }
+        self.connection = connection;
+    }
+
+    /// Bytes not read yet; at first, the length of the part.
     pub fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    /// The byte of the file that is read next.
+    /// Offset in the file of the next byte.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The storages that sent the bytes read so far.
-    pub fn sources(&self) -> &[Address] {
-        &self.sources
-    }
-
-    /// The socket that the next bytes come from: who does not want to block waits for it before
-    /// [`Download::read_ready`]. Absent when nothing remains, when bytes are at hand, or when the
-    /// next read must find another storage first.
+    /// The socket of the next bytes: wait for it before [`Download::read_ready`]. Absent if nothing
+    /// remains, if bytes are buffered, or if the next read has to open a storage.
     pub fn stream(&self) -> Option<&TcpStream> {
-        match &self.connection {
-            Some(connection) if !self.held.is_ready() => Some(connection.stream()),
-            _ => None,
-        }
+        let connection = self.connection.as_ref();
+        connection
+            .filter(|_| !self.held.is_ready() && self.peeked.is_empty())
+            .map(Connection::stream)
     }
 
-    /// Whether bytes may be taken from [`Download::stream`] instead of being read: the storage is
-    /// known to send nothing but content, no byte is buffered here, and the content is not
-    /// compared with a checksum.
+    /// True if bytes may be taken from [`Download::stream`] instead of being read: the storage
+    /// sends nothing but content, and no byte is buffered.
     pub fn may_take(&self) -> bool {
         let is_ours = self.connection.as_ref().is_some_and(Connection::is_ours);
-        is_ours && self.held.is_empty() && self.check.is_none()
+        is_ours && self.held.is_empty() && self.peeked.is_empty()
     }
 
-    /// Takes note that `n` bytes were taken from [`Download::stream`]. They are not compared with
-    /// a checksum.
+    /// Records that `n` bytes were taken from [`Download::stream`]. If [`Download::is_checked`],
+    /// pass them to [`Download::inspect`] next.
     ///
     /// # Panics
-    /// When fewer remain, or there is no stream.
+    /// If the reply has fewer bytes left, or there is no stream.
     pub fn advance(&mut self, n: u64) {
-        self.check = None;
         let connection = self.connection.as_mut().expect("there is a stream");
         note_source(&mut self.sources, connection.address());
         connection.advance(n);
+        self.retry = Retry::default();
         self.count(n);
     }
 
-    /// The next bytes as far as they have come, which stay to be read; 0 if that is unknown. Does not
-    /// wait. The storage may be given up before they are read, and another one may send others.
-    pub fn peek(&self, buf: &mut [u8]) -> usize {
-        let connection = self.connection.as_ref();
-        let Some(connection) = connection.filter(|ours| ours.is_ours() && self.held.is_empty())
-        else {
-            return 0;
-        };
-        let left = connection.body_left();
-        let len = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
-        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
-        recv(connection.stream(), &mut buf[..len], flags).map_or(0, |(n, _)| n)
+    /// True if the content is compared with a checksum.
+    pub fn is_checked(&self) -> bool {
+        self.check.is_some()
     }
 
-    /// As a read, but does not wait for [`Download::stream`]: `None` when no bytes for the reader
-    /// have come.
+    /// Adds bytes to the checksum that were taken from [`Download::stream`].
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] behind the last bytes.
+    pub fn inspect(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if let Some(check) = &mut self.check {
+            check.update(bytes);
+            if self.remaining == 0 && !check.is_good() {
+                return Err(self.client.note_damaged(&self.key, &self.sources));
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the next bytes, which stay unread. Waits for them, also for another storage. Returns
+    /// less than the length of `buf` at the end of the part only.
+    ///
+    /// # Errors
+    /// As a read.
+    pub fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        let len = usize::try_from(self.remaining).map_or(buf.len(), |left| left.min(buf.len()));
+        let mut filled = 0;
+        while filled < len {
+            filled += self.read_on(&mut buf[filled..len], true)?.unwrap_or(0);
+        }
+        self.peeked.splice(0..0, buf[..filled].iter().copied());
+        self.offset -= filled as u64;
+        self.remaining += filled as u64;
+        Ok(filled)
+    }
+
+    /// Opens a storage now if none is open, so that a failure is known before the first read.
+    ///
+    /// # Errors
+    /// As a read.
+    pub fn connect(&mut self) -> Result<(), Error> {
+        if self.remaining > 0 && self.connection.is_none() && self.peeked.is_empty() {
+            self.reopen(true)?;
+        }
+        Ok(())
+    }
+
+    /// As a read, but returns `None` instead of waiting for [`Download::stream`], or for
+    /// [`Download::patience`] if there is no stream. It may wait for the head of a storage's reply.
     ///
     /// # Errors
     /// As a read.
@@ -151,23 +195,25 @@ impl Download {
         Ok(self.read_checked(buf, false)?)
     }
 
-    /// How long [`Download::stream`] may be silent before it counts as broken.
-    pub fn io_timeout(&self) -> Duration {
-        self.client.pools().io_timeout()
+    /// How long [`Download::stream`] may be silent. Without a stream: how long to wait before the
+    /// next [`Download::read_ready`].
+    pub fn patience(&self) -> Duration {
+        let pause = self.retry.pause_left();
+        pause.unwrap_or_else(|| self.client.pools().io_timeout())
     }
 
-    /// Gives up the current storage, which [`Download::stream`] found to be broken: the next read
-    /// goes on from another.
+    /// Gives up the current storage, whose [`Download::stream`] broke or is silent. The next read
+    /// goes on at another one.
     pub fn abandon_stream(&mut self) {
         if let Some(connection) = self.connection.take() {
             let address = connection.address().clone();
             let error = connection.into_broken("reading the content");
-            self.broken = Some(self.break_off(address, error));
+            self.break_off(address, error);
         }
     }
 
-    /// Why a storage is given up: what it said itself, if it did.
-    fn break_off(&mut self, address: Address, error: Error) -> (Address, Error) {
+    /// Records the failure of a storage. A failure reply in the content is preferred to `error`.
+    fn break_off(&mut self, address: Address, error: Error) {
         let fault = self.held.break_off();
         if self.held.is_ready() {
             note_source(&mut self.sources, &address);
@@ -182,7 +228,7 @@ impl Download {
         let (file, offset, text) = (&self.key.file, self.offset, error.chain());
         log::debug!("download {file} at {offset}: {text}");
         self.client.pools().note_failure(&address, &error);
-        (address, error)
+        self.retry.broke(address, error);
     }
 
     fn count(&mut self, n: u64) {
@@ -191,15 +237,15 @@ impl Download {
         self.release_when_done();
     }
 
+    /// Returns the connection to the pool at the end of its reply.
     fn release_when_done(&mut self) {
-        if self.remaining == 0
-            && let Some(connection) = self.connection.take()
+        if self.held.is_empty()
+            && let Some(connection) = self.connection.take_if(|c| c.body_left() == 0)
         {
             self.client.pools().put(connection);
         }
     }
 
-    /// Reads, and compares the content if these are the last bytes of it.
     fn read_checked(&mut self, buf: &mut [u8], wait: bool) -> Result<Option<usize>, Error> {
         if buf.is_empty() {
             return Ok(Some(0));
@@ -208,26 +254,22 @@ impl Download {
             0 => Some(0),
             _ => self.read_on(buf, wait)?,
         };
-        if let (Some(check), Some(n)) = (&mut self.check, n) {
-            check.update(&buf[..n]);
-            if self.remaining == 0 && !check.is_good() {
-                return Err(self.client.note_damaged(&self.key, &self.sources));
-            }
+        if let Some(n) = n {
+            self.inspect(&buf[..n])?;
         }
         Ok(n)
     }
 
+    /// Reads at least one byte. Without `wait`, returns `None` if none has arrived.
     fn read_on(&mut self, buf: &mut [u8], wait: bool) -> Result<Option<usize>, Error> {
-        if self.connection.is_none() && self.held.is_ready() {
-            return Ok(Some(self.take_held(buf)));
-        }
-        let mut retry = Retry::default();
-        if let Some((address, error)) = self.broken.take() {
-            retry.broke(address, error);
-        }
         loop {
+            if let n @ 1.. = self.take_buffered(buf) {
+                return Ok(Some(n));
+            }
             let Some(connection) = &mut self.connection else {
-                self.reopen(&mut retry)?;
+                if !self.reopen(wait)? {
+                    return Ok(None);
+                }
                 continue;
             };
             let step = match step(connection, &mut self.held, &self.key, buf) {
@@ -237,6 +279,7 @@ impl Download {
             match step {
                 Ok(Some(n)) => {
                     note_source(&mut self.sources, connection.address());
+                    self.retry = Retry::default();
                     self.count(n as u64);
                     return Ok(Some(n));
                 }
@@ -245,46 +288,71 @@ impl Download {
                 Err(error) => {
                     let address = connection.address().clone();
                     self.connection = None;
-                    let (address, error) = self.break_off(address, error);
-                    if self.held.is_ready() {
-                        self.broken = Some((address, error));
-                        return Ok(Some(self.take_held(buf)));
-                    }
-                    retry.broke(address, error);
+                    self.break_off(address, error);
                 }
             }
         }
     }
 
-    /// What a storage sent before it broke off.
-    fn take_held(&mut self, buf: &mut [u8]) -> usize {
-        let n = self.held.take(buf);
+    /// Takes peeked bytes, or the content that a storage sent before it failed.
+    fn take_buffered(&mut self, buf: &mut [u8]) -> usize {
+        let mut n = buf.len().min(self.peeked.len());
+        buf[..n].copy_from_slice(&self.peeked[..n]);
+        self.peeked.drain(..n);
+        if n == 0 && self.connection.is_none() {
+            n = self.held.take(buf);
+        }
         self.count(n as u64);
         n
     }
 
-    /// Opens what remains at the next storage that agrees.
-    fn reopen(&mut self, retry: &mut Retry) -> Result<(), Error> {
+    /// Opens the rest of the part at the next storage. Without `wait`, returns false while a pause
+    /// between two rounds lasts.
+    fn reopen(&mut self, wait: bool) -> Result<bool, Error> {
         loop {
-            let next = retry.next(&self.client, &self.key, &mut self.storages);
-            let Some((address, time)) = next else {
-                return Err(Error::all_failed("download", retry.take_errors()));
-            };
-            let peer = Peer::new(&address, time);
-            let len = Some(self.remaining);
-            match open_at(&self.client, peer, &self.key, self.offset, len) {
-                Ok((connection, _)) => {
-                    self.connection = Some(connection);
-                    return Ok(());
+            let next = self.retry.next(&self.client, &self.key, &mut self.storages);
+            let (address, time) = match next {
+                Next::Ask(address, time) => (address, time),
+                Next::Pause if wait => {
+                    self.retry.sleep();
+                    continue;
                 }
-                Err(error) if error.moves_on() => retry.failed(error),
-                Err(error) => return Err(error),
+                Next::Pause => return Ok(false),
+                Next::GiveUp => {
+                    let errors = std::mem::take(&mut self.retry).into_errors();
+                    return Err(Error::all_failed("download", errors));
+                }
+            };
+            match self.open_rest(Peer::new(&address, time)) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.moves_on() => self.retry.failed(error),
+                Err(error) => {
+                    self.retry = Retry::default();
+                    return Err(error);
+                }
             }
         }
     }
+
+    fn open_rest(&mut self, peer: Peer<'_>) -> Result<(), Error> {
+        let range = RangeSpec::from(ByteRange {
+            offset: self.offset,
+            len: self.remaining,
+        });
+        let (client, key, choice) = (&self.client, &self.key, ConnectionChoice::Any);
+        let (stat, connection): Opened = match self.knows_read.as_ref() == Some(peer.address) {
+            true => read_at(client, choice, peer, key, range, None),
+            false => open_at(client, peer, key, range, None),
+        }?;
+        if !self.stat.may_be_same(&stat) {
+            return Err(Error::Replaced(self.key.clone()));
+        }
+        self.set_connection(connection);
+        Ok(())
+    }
 }
 
-/// Reads what has come for the reader, without waiting: `None` if that is nothing.
+/// Reads the content that has arrived, without waiting: `None` if there is none.
 fn step(
     connection: &mut Connection,
     held: &mut HeldBack,
@@ -320,7 +388,7 @@ impl Drop for Download {
 
 impl Read for Download {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        // It waits until there is some.
+        // With `wait` there is always a byte, or an error.
         Ok(self.read_checked(buf, true)?.unwrap_or(0))
     }
 }

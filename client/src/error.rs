@@ -1,4 +1,4 @@
-//! What can go wrong, and of what kind it is for those who must choose an exit code or a status.
+//! Errors of the library and their kinds.
 
 use std::io;
 use std::time::Duration;
@@ -10,25 +10,25 @@ use thiserror::Error;
 use crate::ErrorKind;
 use crate::error_kind::{kind_of_fault, shared_kind};
 
-/// A request that failed. A message does not repeat its `source()`: print the whole chain.
+/// The failure of a request. A message does not repeat its `source()`: print the whole chain.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The host name of an address has no meaning here, or no address of the family of the local
-    /// address to connect from.
+    /// The host name of an address cannot be resolved, or has no address of the family of the local
+    /// address.
     #[error("cannot resolve {address}")]
     Resolve {
-        /// The address as it was given.
+        /// The address as configured.
         address: Address,
-        /// What the resolver said.
+        /// The error of the resolver.
         source: io::Error,
     },
-    /// No connection could be made; nothing was sent.
+    /// No connection was made, and nothing was sent.
     #[error("cannot connect to {address}")]
     Connect {
-        /// Who was called.
+        /// The server.
         address: Address,
-        /// The reason for the last of the resolved addresses.
+        /// The error of the last resolved address.
         source: io::Error,
     },
     /// The connection broke.
@@ -38,10 +38,10 @@ pub enum Error {
         address: Address,
         /// `sending the request` and the like.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The peer did not answer whole within the time-out, or moved less than 1 KiB of content for
+    /// The peer did not send its whole reply within the timeout, or moved less than 1 KiB of content for
     /// each second of it.
     #[error("{address}: timed out after {timeout:?} while {doing}")]
     Timeout {
@@ -49,15 +49,15 @@ pub enum Error {
         address: Address,
         /// `reading the reply` and the like.
         doing: &'static str,
-        /// The time-out that passed.
+        /// The timeout.
         timeout: Duration,
     },
-    /// The peer does not speak the protocol.
+    /// The peer sent an invalid reply.
     #[error("{address} broke the protocol")]
     Protocol {
         /// The peer.
         address: Address,
-        /// In which way.
+        /// What is invalid.
         source: ProtocolError,
     },
     /// The server refused. Its message is the `source()`.
@@ -65,15 +65,15 @@ pub enum Error {
     Fault {
         /// The server.
         address: Address,
-        /// Kind and message.
+        /// Code and message.
         source: Fault,
     },
-    /// Each address was tried, and each failed in its own way; the message lists them all.
+    /// Several attempts failed. The message lists them all.
     #[error("{what} failed at every address: {}", list(errors))]
     AllFailed {
-        /// What was asked for, such as `download`.
+        /// The request, such as `download`.
         what: &'static str,
-        /// One error or more for each address, in the order of the attempts; at least two.
+        /// The errors in the order of the attempts, at least two.
         errors: Vec<Error>,
     },
     /// The content of a file does not match its checksum.
@@ -84,14 +84,26 @@ pub enum Error {
     Damaged {
         /// The file.
         key: FileKey,
-        /// The storages that sent the content; at least one of them sent damaged bytes.
+        /// The storages that sent the content. At least one of them sent damaged bytes.
         storages: Vec<Address>,
     },
-    /// There is nobody to ask: no tracker is configured, no tracker knows an active storage of
-    /// the user's group, or no idserver is configured.
+    /// A storage has another file under the id of the file that is being read.
+    #[error("{0} was replaced by another file")]
+    Replaced(FileKey),
+    /// A range ends beyond the end of the file.
+    #[error("the range from byte {offset} on is not within {key} of {size} bytes")]
+    OutOfRange {
+        /// The file.
+        key: FileKey,
+        /// First byte of the range.
+        offset: u64,
+        /// Size of the file, in bytes.
+        size: u64,
+    },
+    /// No tracker or idserver is configured, or no tracker knows an active storage of the user's group.
     #[error("there is no {0} to ask")]
     NoServer(&'static str),
-    /// An upload may or may not have stored the file. To try again is safe with the same file id
+    /// An upload may or may not have stored the file. A further attempt is safe with the same file id
     /// only.
     #[error("it is unknown whether {key} was stored")]
     OutcomeUnknown {
@@ -103,38 +115,37 @@ pub enum Error {
     /// The content to upload could not be read.
     #[error("cannot read the content")]
     Source(#[source] io::Error),
-    /// The content to upload is not of the announced size: it changed meanwhile. Nothing was
-    /// stored.
+    /// The content to upload does not have the announced size. Nothing was stored.
     #[error("the content has {comparison} than the announced {announced} bytes")]
     SourceSize {
         /// `more` or `fewer`.
         comparison: &'static str,
-        /// The size the upload was to have.
+        /// The announced size, in bytes.
         announced: u64,
     },
 }
 
-/// In which way a reply is not one.
+/// Why a reply is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// The command byte of the reply is another kind of server's.
+    /// The command byte belongs to another kind of server.
     #[error("{}", wrong_server(*actual, *expected))]
     Command {
-        /// What was read.
+        /// The received command.
         actual: u8,
-        /// What this kind of server sends.
+        /// The command of replies from the expected server.
         expected: u8,
     },
-    /// The reply announces a body that is negative, too long, or not what was asked for.
+    /// The length of the body is negative, too large, or not the requested one.
     #[error("the reply announces a body of {actual} bytes, expected {expected}")]
     BodyLength {
         /// The length in the head.
         actual: i64,
-        /// What the request allows: `at most 8` or `exactly 8`.
+        /// The allowed length, such as `at most 8` or `exactly 8`.
         expected: String,
     },
-    /// The body does not hold what it should.
+    /// The body cannot be decoded.
     #[error("the reply cannot be read")]
     Body(#[from] DecodeError),
     /// An upload was answered with success before its content was sent.
@@ -143,8 +154,8 @@ pub enum ProtocolError {
 }
 
 impl Error {
-    /// What kind of failure this is. Where several addresses failed it is the kind they share;
-    /// else `Unavailable` if a later try may help; else `NoSpace` if none takes writes.
+    /// The kind of the failure. Several failures have the kind that they share; else `Unavailable` if a
+    /// later attempt may succeed; else `NoSpace` if no storage takes writes.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Resolve { source, .. } | Error::Connect { source, .. } if is_timeout(source) => {
@@ -156,19 +167,20 @@ impl Error {
             Error::Fault { source, .. } => kind_of_fault(source),
             Error::AllFailed { errors, .. } => shared_kind(errors),
             Error::Damaged { .. } => ErrorKind::Damaged,
-            Error::NoServer(_) => ErrorKind::Unavailable,
+            Error::NoServer(_) | Error::Replaced(_) => ErrorKind::Unavailable,
+            Error::OutOfRange { .. } => ErrorKind::BadRequest,
             Error::OutcomeUnknown { .. } => ErrorKind::OutcomeUnknown,
             Error::Source(_) | Error::SourceSize { .. } => ErrorKind::Source,
         }
     }
 
-    /// The error of this library inside an i/o error that [`Download`](crate::Download) or
-    /// [`RemoteFile`](crate::RemoteFile) returned.
+    /// The library's error inside an i/o error of [`Download`](crate::Download) or
+    /// [`RemoteFile`](crate::RemoteFile).
     pub fn of_io(error: &io::Error) -> Option<&Error> {
         error.get_ref()?.downcast_ref()
     }
 
-    /// The message with those of all its causes.
+    /// The messages of the error and all its causes.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -188,7 +200,11 @@ impl Error {
                 source.code,
                 ErrorCode::BadRequest | ErrorCode::NotFound | ErrorCode::Exists
             ),
-            Error::Source(_) | Error::SourceSize { .. } | Error::OutcomeUnknown { .. } => false,
+            Error::Source(_)
+            | Error::SourceSize { .. }
+            | Error::OutcomeUnknown { .. }
+            | Error::Replaced(_)
+            | Error::OutOfRange { .. } => false,
             _ => true,
         }
     }
@@ -228,7 +244,7 @@ impl From<Error> for io::Error {
     }
 }
 
-/// Linux says `WouldBlock` for a socket's read or write time-out, `TimedOut` for a connect's.
+/// True for a timeout. Linux reports `WouldBlock` for a read or write, `TimedOut` for a connect.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -236,7 +252,7 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-/// What answers where another server was expected, as far as its first bytes tell.
+/// Names the server that answered instead of the expected one, if its command byte tells.
 fn wrong_server(actual: u8, expected: u8) -> String {
     let name = |command| match command {
         tracker::REPLY => Some("a tracker"),
@@ -247,7 +263,7 @@ fn wrong_server(actual: u8, expected: u8) -> String {
     let wanted = name(expected).unwrap_or("the server that was expected");
     match (name(actual), actual) {
         (Some(is), _) => format!("that is {is}, not {wanted}"),
-        // "HTTP/1.1 400" has a blank where a reply has its command.
+        // "HTTP/1.1 400" has a space at the position of the command.
         (None, b' ') => format!("that speaks HTTP, it is not {wanted}"),
         _ => format!("that is not {wanted}: its answer bears command {actual}, not {expected}"),
     }

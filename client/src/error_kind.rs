@@ -1,47 +1,47 @@
-//! Which kind a failure is of, for exit codes and statuses.
+//! Kinds of failures, for exit codes and statuses.
 
 use proto::{ErrorCode, Fault};
 
 use crate::Error;
 
-/// The small set of kinds behind exit codes and statuses.
+/// The kind of a failure, for exit codes and statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no such file or user.
+    /// The file or user does not exist.
     NotFound,
     /// The file exists already.
     Exists,
-    /// No room at the storages.
+    /// The storages have no space.
     NoSpace,
-    /// The servers, or what they depend on, are away; a later try may succeed.
+    /// The servers, or their databases or disks, are unavailable. A later attempt may succeed.
     Unavailable,
-    /// The servers have too much to do; a later try may succeed.
+    /// The servers are overloaded. A later attempt may succeed.
     Busy,
     /// The stored content does not match its checksum.
     Damaged,
     /// The storages take no writes.
     ReadOnly,
-    /// The peer may not do this.
+    /// The client is not allowed to do this.
     Forbidden,
-    /// The request itself is wrong.
+    /// The request is invalid.
     BadRequest,
     /// A server was silent for too long.
     Timeout,
-    /// No connection, or a broken one.
+    /// A connection was refused or broke.
     Network,
-    /// A peer that does not speak the protocol.
+    /// A peer sent an invalid reply.
     Protocol,
     /// An upload may or may not have been stored.
     OutcomeUnknown,
-    /// The local content is at fault.
+    /// The content to upload cannot be read, or changed.
     Source,
-    /// A failure without a kind, which is what a C++ server sends, or a mixture of kinds.
+    /// A failure without a code, as C++ servers send it, or failures of several kinds.
     Unknown,
 }
 
 impl ErrorKind {
-    /// Whether another server, or the same one later, may well succeed.
+    /// True if another server, or the same one later, may succeed.
     pub fn is_transient(self) -> bool {
         matches!(
             self,
@@ -50,7 +50,7 @@ impl ErrorKind {
     }
 }
 
-/// How a C++ tracker, whose failures have no kind, refuses an application that it does not serve.
+/// Text of a C++ tracker's failure for an unknown application. It has no code.
 const UNKNOWN_APP: &str = "unknown appid: ";
 
 /// The kind of a server's failure.
@@ -61,7 +61,6 @@ pub(crate) fn kind_of_fault(fault: &Fault) -> ErrorKind {
     }
 }
 
-/// The kind of a failure with this code.
 fn kind_of(code: ErrorCode) -> ErrorKind {
     match code {
         ErrorCode::Unknown => ErrorKind::Unknown,

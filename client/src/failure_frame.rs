@@ -1,28 +1,27 @@
-//! The failure that a C++ storage writes into a body it cannot send on.
+//! Detection of the failure reply that a C++ storage writes into the content when it cannot read on.
 //!
-//! It has announced so many bytes and sent some of them; when it cannot read on it sends a whole
-//! failure reply and closes the connection (protocol.md, Learned from C++ nodes). The bytes before
-//! that reply are good.
+//! The storage has sent a part of the announced bytes. It then sends a whole failure reply and closes
+//! the connection (protocol.md, Learned from C++ nodes). The bytes before the reply are content.
 
 use proto::storage::REPLY;
 use proto::{Fault, HEAD_LEN, Head};
 
-/// Longest failure reply, in bytes.
+/// Limit on the length of a failure reply, in bytes.
 pub(crate) const FRAME_MAX: usize = HEAD_LEN + Fault::BODY_MAX;
 
-/// Its error number is always -1.
+/// The error number of a C++ failure is always -1.
 const CPP_CODE: [u8; 2] = (-1_i16).to_be_bytes();
 
 /// A failure reply at the end of some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Where it begins.
+    /// Its index in the bytes.
     pub(crate) start: usize,
-    /// What it says; absent when the bytes end within it.
+    /// Absent if the bytes end within the reply.
     pub(crate) fault: Option<Fault>,
 }
 
-/// The failure reply that `bytes` end with, or within.
+/// Finds the failure reply, whole or cut, at the end of `bytes`.
 pub(crate) fn find(bytes: &[u8]) -> Option<Found> {
     let first = bytes.len().saturating_sub(FRAME_MAX);
     (first..bytes.len()).find_map(|start| {
@@ -34,7 +33,7 @@ pub(crate) fn find(bytes: &[u8]) -> Option<Found> {
     })
 }
 
-/// Whether all of `bytes` may be the beginning of a failure reply, or a whole one.
+/// True if `bytes` may be a failure reply or its beginning.
 fn begins(bytes: &[u8]) -> bool {
     let mut head = [0; HEAD_LEN];
     let len = bytes.len().min(HEAD_LEN);
@@ -46,7 +45,7 @@ fn begins(bytes: &[u8]) -> bool {
         status,
     } = Head::decode(&head);
     let longest = Fault::BODY_MAX as i64;
-    // What is missing of the length counts as zeros.
+    // Missing bytes of the length count as zeros.
     let shortest = if len < 8 { 0 } else { CPP_CODE.len() as i64 };
     (shortest..=longest).contains(&body_len)
         && (len <= 8 || command == REPLY)
@@ -55,7 +54,7 @@ fn begins(bytes: &[u8]) -> bool {
         && is_text(body.get(CPP_CODE.len()..).unwrap_or(&[]), body_len)
 }
 
-/// Whether `text`, as far as it goes, ends with the only NUL in it at the end of the body.
+/// True if the only NUL of `text` is the last byte of the body, as far as `text` goes.
 fn is_text(text: &[u8], body_len: i64) -> bool {
     let len = usize::try_from(body_len).unwrap_or(0);
     let text_len = len.saturating_sub(CPP_CODE.len());

@@ -1,4 +1,4 @@
-//! Makes file ids: the clock, the process and chance, put together by `proto::file_id`.
+//! New file ids, from the clock, the process and random numbers.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,18 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use proto::file_id::{COUNTER_MAX, Seed, compose};
 use proto::{FileId, UserId};
 
-/// One step on with each id of the process.
+/// Incremented with each id of the process.
 static COUNTER: AtomicU32 = AtomicU32::new(0);
-/// The number for the next thread that makes an id.
+/// Number of the next thread that makes an id.
 static NEXT_THREAD: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
     static THREAD_ID: u64 = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A file id that no other process, thread or moment makes: 36 hex digits, the time first. Two ids
-/// of one process and one microsecond differ in their counter; two processes differ in 64 bits of
-/// a hash over their ids and a random number.
+/// A new, unique file id: 36 hex digits, the time first. Two ids of one process and microsecond differ
+/// in their counter. Two processes differ in 64 bits of a hash over process id, thread and a random
+/// number.
 pub fn new_file_id(user: &UserId) -> FileId {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! Content of a storage that may have written a failure into it.
+//! Buffer for the content of a C++ storage, which may contain a failure reply.
 
 use proto::Fault;
 use proto::FileKey;
@@ -7,19 +7,19 @@ use proto::storage::{self, StorageRequest};
 use crate::failure_frame::{self, FRAME_MAX};
 use crate::{Connection, Error};
 
-/// Bytes that are read at once.
+/// Length of the buffer, in bytes.
 const BUFFER_LEN: usize = 64 << 10;
 /// Length of the body of a reply to FILESIZE.
 const SIZE_LEN: u64 = 8;
 
-/// Content on its way to the reader. The last [`FRAME_MAX`] bytes of what has come are held back
-/// until more comes: they may hold a failure reply, which is no content.
+/// Content that was received and not read. The last [`FRAME_MAX`] bytes are held back until more
+/// arrive: they may be a failure reply instead of content.
 ///
-/// Invariant: `start <= good <= end`; of `buffer[start..end]`, which the reader has not had,
+/// Invariant: `start <= good <= end`; `buffer[start..end]` is unread, and
 /// `buffer[start..good]` is content.
 #[derive(Debug, Default)]
 pub(crate) struct HeldBack {
-    /// Of no length until it is needed.
+    /// Empty until it is needed.
     buffer: Box<[u8]>,
     start: usize,
     good: usize,
@@ -27,17 +27,17 @@ pub(crate) struct HeldBack {
 }
 
 impl HeldBack {
-    /// Whether the reader can have some.
+    /// True if the reader can take bytes.
     pub(crate) fn is_ready(&self) -> bool {
         self.start < self.good
     }
 
-    /// Whether there is nothing in it.
+    /// True if there are no bytes, held back or not.
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// Gives the reader what there is for it.
+    /// Copies content to the reader.
     pub(crate) fn take(&mut self, buf: &mut [u8]) -> usize {
         let len = buf.len().min(self.good - self.start);
         buf[..len].copy_from_slice(&self.buffer[self.start..self.start + len]);
@@ -45,12 +45,11 @@ impl HeldBack {
         len
     }
 
-    /// Reads what has come without waiting; tells whether anything has. At the end of the body
-    /// nothing is held back any more.
+    /// Reads the bytes that have arrived, without waiting. False if there are none. At the end of the
+    /// body nothing is held back.
     ///
     /// # Errors
-    /// The connection broke, or is out of step at the end of the body. See
-    /// [`HeldBack::break_off`].
+    /// The connection broke, or is out of step at the end of the body. Call [`HeldBack::break_off`].
     pub(crate) fn fill(
         &mut self,
         connection: &mut Connection,
@@ -66,7 +65,7 @@ impl HeldBack {
             self.good = good.max(self.good);
             return Ok(true);
         }
-        // A failure that the announced length cuts ends behind the body.
+        // A failure reply at the end may go on behind the announced length.
         if failure_frame::find(self.unread()).is_some() {
             confirm_step(connection, key)?;
         }
@@ -74,8 +73,8 @@ impl HeldBack {
         Ok(true)
     }
 
-    /// The body ended early. What the storage said of the reason is no content; all before it can
-    /// be had.
+    /// Handles a body that ended early. Removes the failure reply at its end and releases the content
+    /// before it.
     pub(crate) fn break_off(&mut self) -> Option<Fault> {
         let found = failure_frame::find(self.unread());
         if let Some(found) = &found {
@@ -100,17 +99,14 @@ impl HeldBack {
     }
 }
 
-/// Asks for the size of the file: only if the connection is in step, so that the body before was
-/// content to its end, the reply is one.
+/// Requests the size of the file. The reply is valid only if the connection is in step, that is if
+/// the body was content to its end.
 fn confirm_step(connection: &mut Connection, key: &FileKey) -> Result<(), Error> {
     let request = StorageRequest::FileSize(key.clone()).encode();
     connection.begin_long();
     connection.send(&request)?;
     match connection.read_head(storage::REPLY)? {
         SIZE_LEN => connection.read_part(&mut [0; SIZE_LEN as usize]),
-        other => {
-            let actual = i64::try_from(other).unwrap_or(i64::MAX);
-            Err(connection.body_length(actual, format!("exactly {SIZE_LEN}")))
-        }
+        other => Err(connection.body_length(other, format!("exactly {SIZE_LEN}"))),
     }
 }

@@ -1,10 +1,15 @@
-//! The blocking client of tnv: stores, reads and deletes files at the storages, which it finds
-//! through the trackers.
+//! The client library: stores, reads and deletes files at the storages, which it finds through the
+//! trackers. Blocking, and without a command line or terminal.
 //!
-//! From the bottom up: a [`Connection`] carries one request and one reply at a time; a
-//! [`PoolManager`] keeps idle connections for each address; a [`Client`] knows the trackers, asks
-//! them for a user's storages and tries every address before it gives up. One client is shared by
-//! any number of threads; no lock is held while a socket is waited for.
+//! The crate owns its connections and short-lived caches, and starts no thread: all work runs on the
+//! threads of its callers. A [`Client`] is shared by any number of them, and holds no lock during
+//! i/o.
+//!
+//! The modules in reading order: a `connection` carries one request and reply at a time, within
+//! `time_limits`. The `pool_manager` keeps idle connections for each address. `server_queue`,
+//! `rotation` and `candidates` choose the next server to ask; `unsupported` remembers servers without
+//! a command. On these build the requests of `client` and `file_commands`. Reading is one path: `open`,
+//! `download` with `retry`, `remote_file`. Storing is `upload` with `upload_attempt`.
 //!
 //! ```no_run
 //! use std::io::Read;
@@ -30,36 +35,43 @@ mod config;
 mod error;
 mod error_kind;
 
-mod connection;
 mod dial;
-mod manager;
-mod pool;
-mod wait;
+mod time_limits;
 
-mod admin;
+mod connection;
+mod pool;
+mod pool_manager;
+
+mod damage_memory;
+mod rotation;
+mod server_queue;
+mod storage_cache;
+mod unsupported;
+
+mod stat;
+
+mod candidates;
 mod client;
 mod cluster;
+mod file_commands;
+
 mod content_check;
 mod download;
 mod failure_frame;
-mod file_ids;
 mod held_back;
-mod id_client;
-mod lacking;
 mod open;
-mod read_range;
 mod remote_file;
 mod retry;
-mod rotation;
-mod storage_cache;
-mod storages;
-mod suspects;
-mod turns;
+
+mod file_ids;
 mod upload;
 mod upload_attempt;
 
+mod admin;
+mod id_client;
+
 pub use admin::{Admin, StorageTarget};
-pub use client::{Client, Stat};
+pub use client::Client;
 pub use config::{ClientConfig, ConnectionConfig, PoolConfig};
 pub use connection::Connection;
 pub use content_check::ContentCheck;
@@ -68,11 +80,13 @@ pub use error::{Error, ProtocolError};
 pub use error_kind::ErrorKind;
 pub use file_ids::new_file_id;
 pub use id_client::IdClient;
-pub use lacking::may_be_unknown;
-pub use manager::PoolManager;
 pub use open::Opening;
+pub use pool_manager::PoolManager;
+pub use proto::storage::{ByteRange, RangeSpec};
 pub use proto::{Address, AppId, FileId, FileKey, UserId};
 pub use remote_file::RemoteFile;
+pub use stat::Stat;
+pub use unsupported::may_be_unknown;
 pub use upload::{Uploaded, checksum_of};
 
 /// The example of the README compiles.

@@ -1,205 +1,291 @@
-//! Opening a file: what is known of it and the beginning of a range, in one question to a storage.
+//! The read path: opening a part of a file at one of its storages.
+//!
+//! A storage of this system is asked with READ, which also returns the file's size, time and
+//! checksum. A C++ storage is asked with FILESIZE and DOWNLOAD. Downloads, failover, ranges and
+//! `RemoteFile` all open their storage with [`open_at`].
 
 use std::net::TcpStream;
 use std::time::Duration;
 
 use proto::FileKey;
-use proto::storage::{self, FileStat, Span, StorageRequest};
+use proto::storage::{self, ByteRange, FileStat, RangeSpec, StorageRequest};
 
+use crate::candidates::Candidates;
 use crate::client::Purpose;
-use crate::lacking::Way;
-use crate::storages::Candidates;
-use crate::turns::Peer;
+use crate::server_queue::Peer;
+use crate::unsupported::ConnectionChoice;
 use crate::{Client, Connection, Download, Error, Stat};
 
 const READ: &str = "read";
 
-/// A file that is being opened: the question is on its way to one of its storages.
+/// A storage that sends a part of a file: the file's properties, and the connection behind them.
+/// There is no connection if the part is empty.
+pub(crate) type Opened = (Stat, Option<Connection>);
+
+/// A file whose READ was sent to one of its storages and is not answered yet.
 #[derive(Debug)]
 pub struct Opening {
     candidates: Candidates,
-    span: Span,
-    request: Vec<u8>,
-    /// To the storage that was asked; absent when none could be, or the next one is to be asked in
-    /// another way.
+    range: RangeSpec,
+    first_max: u64,
+    /// The connection of the READ. Absent if no storage could be asked, or the next one needs the
+    /// C++ commands.
     asked: Option<Connection>,
 }
 
 impl Client {
-    /// What is known of a file, and as much of `span` as there is of it, in one question to a
-    /// storage; of a C++ storage, in two.
+    /// Opens a part of a file. One request to a storage, two to a C++ storage.
     ///
     /// # Errors
     /// A storage refused, with [`ErrorKind::NotFound`](crate::ErrorKind) among the reasons; or
     /// every storage failed.
-    pub fn open(&self, key: &FileKey, span: Span) -> Result<(Stat, Download), Error> {
-        self.begin_open(key, span)?.finish()
+    pub fn open(&self, key: &FileKey, range: RangeSpec) -> Result<(Stat, Download), Error> {
+        self.begin_open(key, range, u64::MAX)?.finish()
     }
 
-    /// The same for those who do not want to wait for the answer here: asks a storage and returns.
-    /// It does wait for a connection, and for a tracker if the storages of the user are not
-    /// remembered.
+    /// Sends the request of [`Client::open`] and does not wait for the reply. It may wait for a
+    /// connection, and for a tracker if the storages of the user are not cached.
+    ///
+    /// The first request is for `first_max` bytes at most. The download requests the rest when
+    /// these are read.
     ///
     /// # Errors
     /// No tracker answers, or none knows an active storage.
-    pub fn begin_open(&self, key: &FileKey, span: Span) -> Result<Opening, Error> {
-        let request = StorageRequest::Read(storage::Read {
-            key: key.clone(),
-            span,
-        });
+    pub fn begin_open(
+        &self,
+        key: &FileKey,
+        range: RangeSpec,
+        first_max: u64,
+    ) -> Result<Opening, Error> {
         let mut opening = Opening {
-            candidates: Candidates::new(self, key, Purpose::Look)?,
-            span,
-            request: request.encode(),
+            candidates: Candidates::new(self, key, Purpose::Read)?,
+            range,
+            first_max,
             asked: None,
         };
         opening.ask_next();
         Ok(opening)
     }
+
+    /// Opens a whole file for reading.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn download(&self, key: &FileKey) -> Result<Download, Error> {
+        Ok(self.open(key, RangeSpec::WHOLE)?.1)
+    }
+
+    /// Opens `len` bytes of a file from byte `offset` on, or all from there to its end. An empty
+    /// range may begin at the end of the file.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] if the range ends beyond the end of the file. Else as
+    /// [`Client::open`].
+    pub fn read_range(
+        &self,
+        key: &FileKey,
+        offset: u64,
+        len: Option<u64>,
+    ) -> Result<Download, Error> {
+        let (stat, download) = match len {
+            // A RangeSpec of size 0 means up to the end of the file.
+            Some(0) => {
+                let stat = self.stat(key)?;
+                let offset = offset.min(stat.size);
+                let empty = ByteRange { offset, len: 0 };
+                (stat, self.read_later(key, &stat, empty))
+            }
+            _ => {
+                let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+                let size = len.unwrap_or(0);
+                self.open(key, RangeSpec { offset, size })?
+            }
+        };
+        let rest = stat.size.checked_sub(offset);
+        if rest.is_some_and(|rest| len.is_none_or(|len| len <= rest)) {
+            return Ok(download);
+        }
+        Err(Error::OutOfRange {
+            key: key.clone(),
+            offset,
+            size: stat.size,
+        })
+    }
+
+    /// A part of a file that was opened earlier: `stat` is its result. The first read requests the
+    /// part, and fails with [`Error::Replaced`] if the storage has another file by then.
+    pub fn read_later(&self, key: &FileKey, stat: &Stat, range: ByteRange) -> Download {
+        Download::new(self, key, stat, range, Vec::new())
+    }
 }
 
 impl Opening {
-    /// Where the answer comes from; absent when there is nothing to wait for before
-    /// [`Opening::finish`].
+    /// The socket of the reply. Absent if [`Opening::finish`] has to ask a storage first.
     pub fn stream(&self) -> Option<&TcpStream> {
         self.asked.as_ref().map(Connection::stream)
     }
 
-    /// How much longer the storage that was asked has for its answer.
+    /// Time that the storage has left for its reply.
     pub fn time_left(&self) -> Duration {
         let left = |asked: &Connection| asked.limit().left();
         self.asked.as_ref().map_or(Duration::ZERO, left)
     }
 
-    /// Reads what has come of the answer, without waiting. Whether [`Opening::finish`] need not
-    /// wait for the storage that was asked.
+    /// Reads the part of the reply that has arrived, without waiting. True if [`Opening::finish`]
+    /// will not wait for this storage.
     pub fn has_answer(&mut self) -> bool {
         self.asked.as_mut().is_none_or(Connection::read_ahead)
     }
 
-    /// Gives up the storage that was asked, which was silent for too long, and asks the next one.
+    /// Gives up a storage that did not answer in time, and asks the next one.
     pub fn abandon_stream(&mut self) {
         if let Some(connection) = self.asked.take() {
             let address = connection.address().clone();
             let error = connection.into_broken("reading the reply");
-            self.candidates
-                .client
-                .pools()
-                .note_failure(&address, &error);
+            let pools = self.candidates.client.pools();
+            pools.note_failure(&address, &error);
             self.candidates.failed(READ, &address, error);
             self.ask_next();
         }
     }
 
-    /// Asks the first of the storages left that can be connected to.
+    /// Sends READ to the first remaining storage that accepts a connection. Stops at a storage
+    /// that needs the C++ commands.
     fn ask_next(&mut self) {
         let client = self.candidates.client.clone();
+        let request = self.request();
         while self.asked.is_none()
-            && self
-                .candidates
-                .peek()
-                .is_some_and(|next| !client.no_read().has(next))
+            && let Some(next) = self.candidates.peek()
+            && !client.no_read().has(next)
             && let Some((address, time)) = self.candidates.next()
         {
-            match client
-                .pools()
-                .begin(Peer::new(&address, time), &self.request)
-            {
+            let peer = Peer::new(&address, time);
+            match client.pools().begin(ConnectionChoice::Any, peer, &request) {
                 Ok(connection) => self.asked = Some(connection),
                 Err(error) => self.candidates.failed(READ, &address, error),
             }
         }
     }
 
-    /// Waits for the answer; asks the other storages if it is none.
+    fn request(&self) -> Vec<u8> {
+        read_request(&self.candidates.key, self.range.at_most(self.first_max))
+    }
+
+    /// Waits for the reply, and asks the other storages if it is a failure.
     ///
     /// # Errors
     /// As [`Client::open`].
     pub fn finish(self) -> Result<(Stat, Download), Error> {
-        let Opening {
-            mut candidates,
-            span,
-            request,
-            asked,
-        } = self;
+        let first = self.range.at_most(self.first_max);
+        let mut candidates = self.candidates;
         let (client, key) = (candidates.client.clone(), candidates.key.clone());
-        let ask = |peer: Peer<'_>, mut asked: Option<Connection>| {
-            let read = |way| match asked.take() {
-                Some(asked) => resume(&client, asked, &request, span),
-                None => read_at(&client, way, peer, &request, span),
-            };
-            let instead = || client.open_in_two(peer, &key, span);
-            client.no_read().ask(peer.address, read, instead)
-        };
-        let first = asked.map(|asked| {
+        let answer = self.asked.map(|asked| {
             let address = asked.address().clone();
-            let limit = asked.limit();
             let peer = Peer {
                 address: &address,
-                limit,
+                limit: asked.limit(),
             };
-            (ask(peer, Some(asked)), address)
+            (open_at(&client, peer, &key, first, Some(asked)), address)
         });
-        let (stat, connection) = match first {
+        let others = |candidates: &mut Candidates| {
+            candidates.ask_each(READ, |peer| open_at(&client, peer, &key, first, None))
+        };
+        let (stat, connection) = match answer {
             Some((Err(error), address)) if error.moves_on() => {
                 candidates.failed(READ, &address, error);
-                candidates.ask_each(READ, |peer| ask(peer, None))
+                others(&mut candidates)
             }
             Some((answer, _)) => answer,
-            None => candidates.ask_each(READ, |peer| ask(peer, None)),
+            None => others(&mut candidates),
         }?;
+        let range = self.range.within(stat.size);
         let storages = candidates.into_all();
-        let range = span.within(stat.size);
-        let is_whole = range == (0, stat.size);
-        let checksum = stat.checksum.filter(|_| is_whole);
-        let download = Download::begin(&client, &key, storages, range, Some(connection));
-        Ok((stat, download.checked(checksum)))
+        let download = Download::new(&client, &key, &stat, range, storages);
+        Ok((stat, download.with_connection(connection)))
     }
 }
 
-/// Asks one storage for a file and a part of it. Returns the connection, behind what is known of
-/// the file.
-fn read_at(
+/// Opens a part of a file at one storage, with READ or the commands that the storage supports.
+/// `asked` is a connection on which READ was sent already.
+pub(crate) fn open_at(
     client: &Client,
-    way: Way,
     peer: Peer<'_>,
-    request: &[u8],
-    span: Span,
-) -> Result<(Stat, Connection), Error> {
-    let pools = client.pools();
-    let (connection, body_len) = pools.exchange_by(way, peer, request, storage::REPLY)?;
-    read_stat(client, connection, body_len, span)
+    key: &FileKey,
+    range: RangeSpec,
+    mut asked: Option<Connection>,
+) -> Result<Opened, Error> {
+    let read = |choice| read_at(client, choice, peer, key, range, asked.take());
+    let cpp = || open_at_cpp(client, peer, key, range);
+    client.no_read().ask(peer.address, read, cpp)
 }
 
-/// The same of a storage that was asked.
-fn resume(
+/// Opens a part of a file at a storage of this system.
+pub(crate) fn read_at(
     client: &Client,
-    asked: Connection,
-    request: &[u8],
-    span: Span,
-) -> Result<(Stat, Connection), Error> {
-    let (connection, body_len) = client.pools().resume(asked, request, storage::REPLY)?;
-    read_stat(client, connection, body_len, span)
+    choice: ConnectionChoice,
+    peer: Peer<'_>,
+    key: &FileKey,
+    range: RangeSpec,
+    asked: Option<Connection>,
+) -> Result<Opened, Error> {
+    let (pools, request) = (client.pools(), read_request(key, range));
+    let exchange = match asked {
+        Some(asked) => pools.resume(asked, &request, storage::REPLY),
+        None => pools.exchange(choice, peer, &request, storage::REPLY),
+    };
+    let (connection, body_len) = exchange.result?;
+    read_stat(client, connection, body_len, range)
 }
 
+/// Reads the file's properties, which stand in front of the content.
 fn read_stat(
     client: &Client,
     mut connection: Connection,
     body_len: u64,
-    span: Span,
-) -> Result<(Stat, Connection), Error> {
-    let too_short = body_len < FileStat::LEN as u64;
+    range: RangeSpec,
+) -> Result<Opened, Error> {
+    let content_len = body_len.checked_sub(FileStat::LEN as u64);
     let mut head = [0; FileStat::LEN];
-    if !too_short {
+    if content_len.is_some() {
         connection
             .read_part(&mut head)
             .inspect_err(|error| client.pools().note_failure(connection.address(), error))?;
     }
     let stat = FileStat::decode(&head).map_err(|e| connection.protocol_error(e.into()))?;
-    let (_, len) = span.within(stat.size);
-    if too_short || body_len - FileStat::LEN as u64 != len {
-        let actual = i64::try_from(body_len).unwrap_or(i64::MAX);
-        return Err(connection.body_length(actual, format!("{} and {len}", FileStat::LEN)));
+    let ByteRange { len, .. } = range.within(stat.size);
+    if content_len != Some(len) {
+        return Err(connection.body_length(body_len, format!("{} and {len}", FileStat::LEN)));
     }
-    Ok((stat.into(), connection))
+    Ok((stat.into(), Some(connection)))
+}
+
+/// Opens a part of a file at a C++ storage.
+fn open_at_cpp(
+    client: &Client,
+    peer: Peer<'_>,
+    key: &FileKey,
+    range: RangeSpec,
+) -> Result<Opened, Error> {
+    let stat = client.stat_at(peer, key)?;
+    let ByteRange { offset, len } = range.within(stat.size);
+    if len == 0 {
+        return Ok((stat, None));
+    }
+    let request = StorageRequest::Download(storage::Download {
+        key: key.clone(),
+        offset,
+        size: len,
+    });
+    let (pools, request) = (client.pools(), request.encode());
+    let exchange = pools.exchange(ConnectionChoice::Any, peer, &request, storage::REPLY);
+    let (mut connection, body_len) = exchange.result?;
+    if body_len != len {
+        return Err(connection.body_length(body_len, format!("exactly {len}")));
+    }
+    Ok((stat, Some(connection)))
+}
+
+fn read_request(key: &FileKey, range: RangeSpec) -> Vec<u8> {
+    let key = key.clone();
+    StorageRequest::Read(storage::Read { key, range }).encode()
 }

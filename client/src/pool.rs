@@ -4,20 +4,18 @@ use std::time::{Duration, Instant};
 
 use crate::Connection;
 
-/// Idle connections to one address, the latest used on top. The owner of the lock around it passes
-/// the time in; nothing here waits, and of i/o there is only the closing of sockets.
+/// Idle connections to one address, the latest used one on top. The caller holds a lock and passes the
+/// time: nothing here waits, and the only i/o is the closing of sockets.
 ///
-/// Invariants: every connection in it is usable, or will be when the little that is due of a reply
-/// has come and was thrown away; the one on
-/// top was put in last, so that under light load the rest grows old and is closed; there are never
-/// more than `idle_max`.
+/// Invariants: every connection is usable, or will be when a short rest of a reply has arrived and was
+/// discarded. At most `idle_max` connections. Under light load the lower ones expire.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     idle: Vec<(Instant, Connection)>,
 }
 
 impl Pool {
-    /// The connection used last. The peer may have closed it meanwhile.
+    /// The latest used connection. The peer may have closed it.
     pub(crate) fn take(&mut self, now: Instant, idle_time: Duration) -> Option<Connection> {
         self.expire(now, idle_time);
         let (_, mut connection) = self.idle.pop()?;
@@ -25,7 +23,7 @@ impl Pool {
         Some(connection)
     }
 
-    /// Keeps a connection; one over the limit is returned, to be closed by the caller.
+    /// Keeps a connection. Returns it at the limit: the caller closes it without the lock.
     pub(crate) fn put(
         &mut self,
         connection: Connection,
@@ -39,7 +37,7 @@ impl Pool {
         None
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes connections that were idle for too long.
     pub(crate) fn expire(&mut self, now: Instant, idle_time: Duration) {
         let fresh = |since: Instant| now.saturating_duration_since(since) < idle_time;
         let n_expired = self.idle.partition_point(|(since, _)| !fresh(*since));

@@ -1,35 +1,35 @@
-//! A stored file as a thing to read and seek in.
+//! A stored file with `Read` and `Seek`.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use proto::storage::ByteRange;
 use proto::{Address, FileKey};
 
-use crate::{Client, Download, Error};
+use crate::{Client, Download, Error, Stat};
 
-/// A seek forward of at most this many bytes reads them away; a farther one opens a new range.
+/// A seek forward by at most this many bytes reads and discards them; a longer one opens a new part.
 const SKIP_MAX: u64 = 256 << 10;
 
-/// A stored file of known size. Nothing is asked of a storage until the first read; then content
-/// streams from there to the end of the file, so that reading on costs no further request. Wrap it
-/// in a `BufReader` for small reads.
+/// A stored file of known size. The first read requests the content from the current position to
+/// the end of the file, so that further reads cost no request. Wrap it in a `BufReader` for small
+/// reads.
 ///
-/// A file that is read through from its first byte is compared with its checksum, as a
-/// [`Download`] is; if they differ, reading fails at the last bytes until the position changes.
+/// All content comes from the file that was opened ([`Error::Replaced`]). A file that is read from
+/// its first byte to its last is compared with its checksum. If they differ, reads fail at the last
+/// bytes until the position changes.
 #[derive(Debug)]
 pub struct RemoteFile {
     client: Client,
     key: FileKey,
-    size: u64,
+    stat: Stat,
     position: u64,
     streaming: Option<Download>,
-    /// Of the whole file, if a storage knows it.
-    checksum: Option<u128>,
-    /// The storages whose content, up to here, was damaged.
+    /// The storages whose content was found damaged at the current position.
     damaged: Option<Vec<Address>>,
 }
 
 impl RemoteFile {
-    /// Opens a file, which asks a storage for its size and checksum.
+    /// Asks a storage for size and checksum of a file.
     ///
     /// # Errors
     /// As [`Client::stat`].
@@ -38,20 +38,19 @@ impl RemoteFile {
         Ok(RemoteFile {
             client: client.clone(),
             key: key.clone(),
-            size: stat.size,
+            stat,
             position: 0,
             streaming: None,
-            checksum: stat.checksum,
             damaged: None,
         })
     }
 
     /// Size of the file, in bytes.
     pub fn size(&self) -> u64 {
-        self.size
+        self.stat.size
     }
 
-    /// The stream at the current position: the one that is open, if it gets there, or a new one.
+    /// The download at the current position: the open one if it can skip there, or a new one.
     fn stream(&mut self) -> io::Result<&mut Download> {
         let ahead = match &self.streaming {
             Some(stream) => self.position.checked_sub(stream.offset()),
@@ -63,12 +62,12 @@ impl RemoteFile {
                 Ok(self.streaming.insert(stream))
             }
             _ => {
-                let rest = self.size - self.position;
-                let stream = self
-                    .client
-                    .read_range(&self.key, self.position, Some(rest))?;
-                let checksum = self.checksum.filter(|_| self.position == 0);
-                Ok(self.streaming.insert(stream.checked(checksum)))
+                let rest = ByteRange {
+                    offset: self.position,
+                    len: self.stat.size - self.position,
+                };
+                let stream = self.client.read_later(&self.key, &self.stat, rest);
+                Ok(self.streaming.insert(stream))
             }
         }
     }
@@ -76,7 +75,7 @@ impl RemoteFile {
 
 impl Read for RemoteFile {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.position >= self.size || buf.is_empty() {
+        if self.position >= self.stat.size || buf.is_empty() {
             return Ok(0);
         }
         if let Some(storages) = &self.damaged {
@@ -95,12 +94,12 @@ impl Read for RemoteFile {
 }
 
 impl Seek for RemoteFile {
-    /// Moves the position and does nothing else; it may lie beyond the end, where nothing is read.
+    /// Sets the position without a request. At a position beyond the end, reads return 0.
     fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
         let position = match target {
             SeekFrom::Start(position) => Some(position),
             SeekFrom::Current(delta) => self.position.checked_add_signed(delta),
-            SeekFrom::End(delta) => self.size.checked_add_signed(delta),
+            SeekFrom::End(delta) => self.stat.size.checked_add_signed(delta),
         };
         let position = position
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek to before byte 0"))?;

@@ -1,4 +1,4 @@
-//! Going on with a download elsewhere: which storage is asked next, and when to give up.
+//! The order in which a download tries storages after a failure, and when it gives up.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,92 +7,125 @@ use parking_lot::{Condvar, Mutex};
 use proto::{Address, FileKey};
 
 use crate::client::Purpose;
-use crate::turns::TRY_TIME;
+use crate::server_queue::TRY_TIME;
 use crate::{Client, Error};
 
-/// How often all storages are tried without a byte of progress, at most.
+/// Limit on rounds through all storages without a byte of progress.
 const ROUNDS_MAX: u32 = 4;
-/// How often they are tried however long that takes: the second time where the trackers say.
+/// Rounds that are made however long they take. The second one uses the trackers' answer.
 const ROUNDS_MIN: u32 = 2;
-/// The wait before each round but the first. All of them together outlast the restart of a storage
-/// that is the only one of its group, and hold the reader's thread no longer than that.
+/// Pause before each round but the first. All pauses together outlast the restart of a storage that
+/// is the only one of its group.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The attempts to go on since the last byte of progress.
-#[derive(Default)]
+/// The attempts since the last byte of progress.
+#[derive(Debug, Default)]
 pub(crate) struct Retry {
     waiting: VecDeque<Address>,
     rounds: u32,
-    /// When the first round began.
+    /// Start of the first round.
     began: Option<Instant>,
-    /// The storage that broke off first: it is asked last in each round.
+    paused_until: Option<Instant>,
+    /// The storage that failed first: it is tried last in each round.
     broken: Option<Address>,
     errors: Vec<Error>,
 }
 
+/// The next step of a download without a connection.
+pub(crate) enum Next {
+    /// Try this storage for this time.
+    Ask(Address, Duration),
+    /// Wait: the next round begins after a pause.
+    Pause,
+    GiveUp,
+}
+
 impl Retry {
-    /// A storage broke off.
+    /// Records a storage that failed while it sent content.
     pub(crate) fn broke(&mut self, address: Address, error: Error) {
         self.errors.push(error);
         self.broken.get_or_insert(address);
     }
 
-    /// The next storage to try: first those that are known, then those that the trackers name now,
-    /// or the known ones again if the trackers cannot tell. The one that broke off comes last.
-    /// Waits before each round but the first. With the storage comes the time it has: a short one in
-    /// the first round while another storage is left.
+    /// Records a storage that could not be opened.
+    pub(crate) fn failed(&mut self, error: Error) {
+        self.errors.push(error);
+    }
+
+    /// The next storage to try. The first round has the `known` storages, the later ones those that
+    /// the trackers name, or the known ones if no tracker answers. The time is short in the first
+    /// round while another storage is left.
     pub(crate) fn next(
         &mut self,
         client: &Client,
         key: &FileKey,
         known: &mut Vec<Address>,
-    ) -> Option<(Address, Duration)> {
+    ) -> Next {
         let timeout = client.pools().io_timeout();
-        while self.waiting.is_empty() && self.may_go_round(timeout) {
-            self.rounds += 1;
-            if self.rounds > 1 {
-                pause();
-                match client.storages_now(key, Purpose::Look) {
-                    Ok(addresses) => *known = addresses,
-                    Err(error) => self.errors.push(error),
+        while self.waiting.is_empty() {
+            match self.paused_until {
+                Some(until) if Instant::now() < until => return Next::Pause,
+                Some(_) => self.paused_until = None,
+                None if self.rounds == 0 => self.began = Some(Instant::now()),
+                None if self.may_go_round(timeout) => {
+                    self.paused_until = Some(Instant::now() + PAUSE);
+                    return Next::Pause;
                 }
+                None => return Next::GiveUp,
             }
-            let (broken, others): (Vec<Address>, Vec<Address>) = client
-                .order(key, known)
-                .into_iter()
-                .partition(|address| Some(address) == self.broken.as_ref());
-            self.waiting = others.into_iter().chain(broken).collect();
+            self.begin_round(client, key, known);
         }
-        let address = self.waiting.pop_front()?;
-        let is_short = self.rounds == 1 && !self.waiting.is_empty();
-        let time = if is_short {
-            TRY_TIME.min(timeout)
-        } else {
-            timeout
+        let Some(address) = self.waiting.pop_front() else {
+            return Next::GiveUp;
         };
-        Some((address, time))
+        let is_short = self.rounds == 1 && !self.waiting.is_empty();
+        let time = match is_short {
+            true => TRY_TIME.min(timeout),
+            false => timeout,
+        };
+        Next::Ask(address, time)
     }
 
-    /// A storage did not agree to go on.
-    pub(crate) fn failed(&mut self, error: Error) {
-        self.errors.push(error);
+    fn begin_round(&mut self, client: &Client, key: &FileKey, known: &mut Vec<Address>) {
+        self.rounds += 1;
+        let found = match self.rounds {
+            1 if !known.is_empty() => None,
+            1 => Some(client.storages_of(key, Purpose::Read).map(|found| found.0)),
+            _ => Some(client.storages_now(key, Purpose::Read)),
+        };
+        match found {
+            Some(Ok(addresses)) => *known = addresses,
+            Some(Err(error)) => self.errors.push(error),
+            None => {}
+        }
+        let mut addresses = client.order(key, known);
+        addresses.sort_by_key(|address| Some(address) == self.broken.as_ref());
+        self.waiting = addresses.into();
+    }
+
+    /// Time left of the current pause.
+    pub(crate) fn pause_left(&self) -> Option<Duration> {
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        self.paused_until.map(left)
+    }
+
+    /// Blocks for the rest of the current pause.
+    pub(crate) fn sleep(&self) {
+        if let Some(until) = self.paused_until {
+            // Nobody notifies: the wait is a pause.
+            let nothing = Mutex::new(());
+            Condvar::new().wait_until(&mut nothing.lock(), until);
+        }
     }
 
     /// Why each attempt failed.
-    pub(crate) fn take_errors(&mut self) -> Vec<Error> {
-        std::mem::take(&mut self.errors)
+    pub(crate) fn into_errors(self) -> Vec<Error> {
+        self.errors
     }
 
-    /// Whether to begin another round. Servers that are silent cost a time-out each: they are not
-    /// waited for four times.
-    fn may_go_round(&mut self, io_timeout: Duration) -> bool {
-        let began = *self.began.get_or_insert_with(Instant::now);
-        self.rounds < ROUNDS_MIN || self.rounds < ROUNDS_MAX && began.elapsed() < io_timeout
+    /// True if another round may begin. Silent servers cost a timeout each: they get two rounds.
+    fn may_go_round(&self, io_timeout: Duration) -> bool {
+        let is_quick = self.began.is_some_and(|began| began.elapsed() < io_timeout);
+        self.rounds < ROUNDS_MIN || self.rounds < ROUNDS_MAX && is_quick
     }
-}
-
-/// Lets [`PAUSE`] pass; there is nobody to end it early.
-fn pause() {
-    let nothing = Mutex::new(());
-    Condvar::new().wait_for(&mut nothing.lock(), PAUSE);
 }

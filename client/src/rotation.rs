@@ -1,22 +1,22 @@
-//! Servers that are equals: whoever answered last is asked first.
+//! A list of equivalent servers. The one that answered latest is asked first.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proto::Address;
 
-use crate::turns::{Peer, Turns};
+use crate::server_queue::{Peer, ServerQueue};
 use crate::{Error, PoolManager};
 
-/// A list of servers any of which can answer, such as the trackers.
+/// A list of equivalent servers, such as the trackers.
 #[derive(Debug)]
 pub(crate) struct Rotation {
-    /// What they are, for messages: `tracker`.
+    /// Their role in messages, such as `tracker`.
     role: &'static str,
-    /// Numeric ones first: no name server is waited for while one of them answers.
+    /// Numeric addresses first: no request waits for a name server while one of them answers.
     addresses: Vec<Address>,
-    /// Index of the one that answered last; at first a random numeric one, if there is any, which
-    /// spreads the clients.
-    last_good: AtomicUsize,
+    /// Index of the server that answered latest. At first random among the numeric addresses, or
+    /// among all if there are none, which spreads the clients.
+    preferred: AtomicUsize,
 }
 
 impl Rotation {
@@ -33,12 +33,12 @@ impl Rotation {
         Rotation {
             role,
             addresses,
-            last_good: AtomicUsize::new(start),
+            preferred: AtomicUsize::new(start),
         }
     }
 
-    /// The first answer of `ask`, of each server in turn until one answers or refuses for a reason
-    /// that all share. A silent server costs 2 s while there is another one to ask.
+    /// Calls `ask` for each server until one answers, or refuses for a reason that all share. A silent
+    /// server costs 2 s while another one is left.
     pub(crate) fn ask<T>(
         &self,
         what: &'static str,
@@ -46,8 +46,8 @@ impl Rotation {
         ask: impl Fn(Peer<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut errors = Vec::new();
-        let mut turns = Turns::new(pools.order(&self.rotated()), pools.io_timeout());
-        while let Some((address, time)) = turns.next() {
+        let mut queue = ServerQueue::new(pools.order(&self.rotated()), pools.io_timeout());
+        while let Some((address, time)) = queue.next() {
             match ask(Peer::new(&address, time)) {
                 Ok(answer) => {
                     self.remember(&address);
@@ -55,7 +55,7 @@ impl Rotation {
                 }
                 Err(error) if error.moves_on() => {
                     log::debug!("{what}: {}", error.chain());
-                    turns.failed(&address, &error);
+                    queue.failed(&address, &error);
                     errors.push(error);
                 }
                 Err(error) => return Err(error),
@@ -67,15 +67,14 @@ impl Rotation {
         Err(Error::all_failed(what, errors))
     }
 
-    /// All of them, in the order of the configuration.
+    /// All servers: the numeric addresses, then the names, each in the order of the configuration.
     pub(crate) fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// The addresses in the order to ask them: the one that answered last, then the numeric ones,
-    /// then the names.
+    /// The order of a request: the preferred server, then the numeric addresses, then the names.
     fn rotated(&self) -> Vec<Address> {
-        let start = self.last_good.load(Ordering::Relaxed);
+        let start = self.preferred.load(Ordering::Relaxed);
         let mut addresses = self.addresses.clone();
         if start < addresses.len() {
             addresses.rotate_left(start);
@@ -86,7 +85,7 @@ impl Rotation {
 
     fn remember(&self, address: &Address) {
         if let Some(idx) = self.addresses.iter().position(|other| other == address) {
-            self.last_good.store(idx, Ordering::Relaxed);
+            self.preferred.store(idx, Ordering::Relaxed);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Remembers for a moment which storages a user has, so that a burst of requests asks the
-//! trackers once. It never asks by itself.
+//! A short-lived cache of users' storages, so that a burst of requests asks the trackers once. It
+//! never loads itself.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 use proto::tracker::SaddrsReply;
 use proto::{AppId, UserId};
 
-/// Most users remembered at a time.
+/// Limit on cached users.
 const USERS_MAX: usize = 10_000;
 
-/// A bounded map with expiry. With a keep time of zero it holds nothing.
+/// A bounded map with expiry. A keep time of zero disables it.
 #[derive(Debug)]
 pub(crate) struct StorageCache {
     keep: Duration,
@@ -43,8 +43,8 @@ impl StorageCache {
         if users.len() >= USERS_MAX {
             users.retain(|_, (since, _)| self.is_fresh(*since, now));
         }
-        // Still full of fresh ones: they are one question each, which is cheaper than an order of
-        // eviction.
+        // Still full of fresh entries: clear all. Each costs one request, which is cheaper than
+        // keeping an order of eviction.
         if users.len() >= USERS_MAX {
             users.clear();
         }

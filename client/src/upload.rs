@@ -1,8 +1,8 @@
-//! Storing a file exactly once, whatever breaks on the way.
+//! Storing a file exactly once, in several attempts if necessary.
 //!
-//! The file id is the same in every attempt, and a storage refuses an id it has. So an attempt
-//! whose end is unknown can be followed by another: if the storage then says that the file exists,
-//! its size and checksum tell whether it is ours.
+//! All attempts use the same file id, and a storage refuses an id that exists. So an attempt of unknown
+//! outcome can be repeated: if the storage then says that the file exists, size and checksum tell
+//! whether an earlier attempt stored it.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -10,15 +10,15 @@ use proto::storage::UPLOAD_LEN;
 use proto::{Address, ErrorCode, FileKey, HEAD_LEN};
 use twox_hash::XxHash3_128;
 
+use crate::candidates::Candidates;
 use crate::client::Purpose;
-use crate::storages::Candidates;
-use crate::upload_attempt::{BUFFER_LEN, Content, Failure, Trace, attempt, buffer_len};
+use crate::upload_attempt::{AttemptResidue, BUFFER_LEN, Content, Failure, attempt, buffer_len};
 use crate::{Client, Error, ErrorKind};
 
-/// Largest file the wire can announce: the body length is signed and counts 408 bytes more.
+/// Largest file that a frame can announce: the body length is signed and includes 408 bytes more.
 const SIZE_MAX: u64 = i64::MAX as u64 - UPLOAD_LEN as u64;
 
-/// What was stored.
+/// A stored file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uploaded {
     /// Size, in bytes.
@@ -28,22 +28,22 @@ pub struct Uploaded {
 }
 
 impl Client {
-    /// Stores `size` bytes of `source`, from where it stands, as `key`; the file id should come
-    /// from [`new_file_id`](crate::new_file_id). `progress` hears how many bytes the current
-    /// attempt has sent; a new attempt begins at 0 again. Needs 512 KiB of memory at the most.
+    /// Stores `size` bytes of `source`, from its current position, as `key`. The file id should come
+    /// from [`new_file_id`](crate::new_file_id). `progress` gets the number of bytes that the current
+    /// attempt has sent; a new attempt begins at 0. Needs 512 KiB of memory at most.
     ///
-    /// Every storage of the user is tried; one that broke off in the middle gets a second turn at
-    /// the end. Success means that the file is stored, once, with this content. After an attempt
-    /// of unknown outcome that is judged by size and checksum, or by the size alone where only a
-    /// C++ storage can be asked.
+    /// Every storage of the user is tried. One that broke the connection is tried again at the end.
+    /// Success means that the file is stored, once, with this content. After an attempt of unknown
+    /// outcome this is decided by size and checksum, or by the size alone if only a C++ storage can be
+    /// asked.
     ///
     /// # Errors
-    /// - A refusal that no other storage would decide otherwise, such as
-    ///   [`ErrorKind::Exists`] when the file was there before the first attempt.
+    /// - A refusal that all storages share, such as [`ErrorKind::Exists`] if the file existed before
+    ///   the first attempt.
     /// - Every storage failed, and the file is not stored.
     /// - [`Error::OutcomeUnknown`]: an attempt may have stored the file, and no storage can tell.
     /// - [`Error::Source`] or [`Error::SourceSize`]: the source cannot be read, holds more or fewer
-    ///   bytes than `size`, or other bytes than in an earlier attempt. It is noticed before the last
+    ///   bytes than `size`, or other bytes than in an earlier attempt. This is found before the last
     ///   piece is sent, and nothing is stored.
     pub fn upload<S: Read + Seek>(
         &self,
@@ -65,7 +65,7 @@ impl Client {
             size,
             buffer: vec![0; buffer_len(size) + HEAD_LEN + UPLOAD_LEN],
             checksum: None,
-            trace: Trace::None,
+            residue: AttemptResidue::None,
             errors: Vec::new(),
         };
         let checksum = upload.run(progress)?;
@@ -73,7 +73,7 @@ impl Client {
     }
 }
 
-/// The XXH3-128 of all that is left in `source`, which is the checksum storages keep.
+/// The XXH3-128 of the rest of `source`. Storages keep this checksum of each file.
 ///
 /// # Errors
 /// What reading `source` returns.
@@ -97,23 +97,23 @@ struct Upload<'a, S> {
     start: u64,
     size: u64,
     buffer: Vec<u8>,
-    /// Of the whole content, once it was read whole.
+    /// Of the whole content, once it was read to its end.
     checksum: Option<u128>,
-    /// The worst of what the attempts so far may have left behind.
-    trace: Trace,
-    /// Why the attempts so far failed.
+    /// The worst residue of the attempts so far.
+    residue: AttemptResidue,
+    /// The failures so far.
     errors: Vec<Error>,
 }
 
-/// What the storages have under our file id.
+/// The file that the storages have under this id.
 enum Found {
-    /// Our content.
-    Ours(u128),
-    /// Some other content.
+    /// The uploaded content, with its checksum.
+    Same(u128),
+    /// Other content.
     Other,
     Nothing,
-    /// No storage could tell.
-    Unclear,
+    /// No storage answers.
+    Unknown,
 }
 
 impl<S: Read + Seek> Upload<'_, S> {
@@ -127,11 +127,11 @@ impl<S: Read + Seek> Upload<'_, S> {
             };
             log::debug!("upload {}: {}", self.key.file, failure.error.chain());
             let broke = matches!(failure.error, Error::Io { .. } | Error::Protocol { .. });
-            let doubtful = self.trace != Trace::None && may_mean_exists(&failure.error);
+            let doubtful = self.residue != AttemptResidue::None && may_mean_exists(&failure.error);
             let moves_on = failure.error.moves_on();
-            self.trace = self.trace.worse(failure.trace);
+            self.residue = self.residue.worse(failure.residue);
             self.errors.push(failure.error);
-            if doubtful && let Found::Ours(checksum) = self.look()? {
+            if doubtful && let Found::Same(checksum) = self.find()? {
                 return Ok(checksum);
             }
             if !moves_on {
@@ -147,8 +147,8 @@ impl<S: Read + Seek> Upload<'_, S> {
         self.conclude()
     }
 
-    /// One attempt, on a new connection if `fresh`; with a failure comes whether its connection had
-    /// lain in the pool.
+    /// One attempt, on a new connection if `fresh`. A failure comes with whether its connection was
+    /// pooled.
     fn attempt_at(
         &mut self,
         address: &Address,
@@ -156,8 +156,8 @@ impl<S: Read + Seek> Upload<'_, S> {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), (Failure, bool)> {
         let untouched = |error| {
-            let trace = Trace::None;
-            (Failure { error, trace }, false)
+            let residue = AttemptResidue::None;
+            (Failure { error, residue }, false)
         };
         self.rewind().map_err(untouched)?;
         let pools = self.client.pools();
@@ -187,25 +187,27 @@ impl<S: Read + Seek> Upload<'_, S> {
         }
     }
 
-    /// What to say when no attempt was a success.
+    /// The result after all attempts failed.
     fn conclude(&mut self) -> Result<u128, Error> {
-        let found = match self.trace {
-            Trace::None => Found::Nothing,
-            _ => self.look()?,
+        let found = match self.residue {
+            AttemptResidue::None => Found::Nothing,
+            _ => self.find()?,
         };
         let last = self.errors.pop();
         match (found, last) {
-            (Found::Ours(checksum), _) => Ok(checksum),
-            // The latest refusal is the answer, if it is one; the earlier attempts left nothing.
+            (Found::Same(checksum), _) => Ok(checksum),
+            // A refusal by the latest storage is the answer: the earlier attempts left nothing.
             (Found::Other | Found::Nothing, Some(last)) if self.is_answer(&last) => Err(last),
-            (Found::Nothing, last) if self.trace == Trace::Pending => Err(self.unknown(last)),
-            (Found::Unclear, last) => Err(self.unknown(last)),
+            (Found::Nothing, last) if self.residue == AttemptResidue::Pending => {
+                Err(self.unknown(last))
+            }
+            (Found::Unknown, last) => Err(self.unknown(last)),
             (_, last) => Err(self.all_failed(last)),
         }
     }
 
     fn is_answer(&self, last: &Error) -> bool {
-        (!last.moves_on() && self.trace != Trace::Pending)
+        (!last.moves_on() && self.residue != AttemptResidue::Pending)
             || last.fault_code() == Some(ErrorCode::Exists)
     }
 
@@ -221,15 +223,15 @@ impl<S: Read + Seek> Upload<'_, S> {
         }
     }
 
-    /// Looks whether the file is stored, and whether it is ours: by size, and by checksum where
-    /// the storage has one.
-    fn look(&mut self) -> Result<Found, Error> {
+    /// Asks whether the file is stored with this content: by size, and by checksum if the storage has
+    /// one.
+    fn find(&mut self) -> Result<Found, Error> {
         let stat = match self.client.stat(self.key) {
             Ok(stat) => stat,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => {
                 log::debug!("upload {}: cannot look: {}", self.key.file, error.chain());
-                return Ok(Found::Unclear);
+                return Ok(Found::Unknown);
             }
         };
         if stat.size != self.size {
@@ -238,11 +240,11 @@ impl<S: Read + Seek> Upload<'_, S> {
         let ours = self.checksum()?;
         Ok(match stat.checksum {
             Some(theirs) if theirs != ours => Found::Other,
-            _ => Found::Ours(ours),
+            _ => Found::Same(ours),
         })
     }
 
-    /// The checksum of the content, which is read once more for it.
+    /// The checksum of the content. Reads the source again if no attempt read it to its end.
     fn checksum(&mut self) -> Result<u128, Error> {
         if let Some(checksum) = self.checksum {
             return Ok(checksum);
@@ -261,17 +263,17 @@ impl<S: Read + Seek> Upload<'_, S> {
     }
 }
 
-impl Trace {
-    fn worse(self, other: Trace) -> Trace {
+impl AttemptResidue {
+    fn worse(self, other: AttemptResidue) -> AttemptResidue {
         match (self, other) {
-            (Trace::Pending, _) | (_, Trace::Pending) => Trace::Pending,
-            (Trace::Settled, _) | (_, Trace::Settled) => Trace::Settled,
-            (Trace::None, Trace::None) => Trace::None,
+            (AttemptResidue::Pending, _) | (_, AttemptResidue::Pending) => AttemptResidue::Pending,
+            (AttemptResidue::Settled, _) | (_, AttemptResidue::Settled) => AttemptResidue::Settled,
+            (AttemptResidue::None, AttemptResidue::None) => AttemptResidue::None,
         }
     }
 }
 
-/// A C++ storage refuses a file that exists with a failure that has no kind.
+/// A C++ storage refuses a file that exists with a failure of code Unknown.
 fn may_mean_exists(error: &Error) -> bool {
     matches!(
         error.fault_code(),

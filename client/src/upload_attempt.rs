@@ -1,4 +1,4 @@
-//! One attempt to send a file to one storage, and what its end means.
+//! One attempt to send a file to one storage.
 
 use std::io::{ErrorKind as IoKind, Read};
 
@@ -8,47 +8,46 @@ use twox_hash::XxHash3_128;
 
 use crate::{Connection, Error, ProtocolError};
 
-/// Content is read and sent in pieces of this many bytes, so this is what an upload needs of
-/// memory, whatever the size of the file.
+/// Size of the pieces in which content is read and sent, in bytes. An upload needs this much memory.
 pub(crate) const BUFFER_LEN: usize = 512 << 10;
 
-/// Bytes of memory for pieces of a file of `size` bytes.
+/// Length of the buffer for a file of `size` bytes.
 pub(crate) fn buffer_len(size: u64) -> usize {
     size.min(BUFFER_LEN as u64) as usize
 }
 
-/// How one attempt ended without success.
+/// A failed attempt.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    pub(crate) trace: Trace,
+    pub(crate) residue: AttemptResidue,
 }
 
-/// What an attempt that failed may have left behind.
+/// The effect that a failed attempt may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trace {
-    /// Nothing: the storage refused, or nothing was sent.
+pub(crate) enum AttemptResidue {
+    /// None: the storage refused, or nothing was sent.
     None,
-    /// The file may be stored by now, but if it is not it will not be: the storage has let go of
-    /// the connection, or answered.
+    /// The file may be stored. If it is not stored now, it will not be: the storage closed the
+    /// connection or answered.
     Settled,
-    /// The file may be stored by now or later: the storage is silent, with all the content.
+    /// The file may be stored now or later: the storage has all content and did not answer.
     Pending,
 }
 
-/// The content of an attempt: its reader stands at the first byte.
+/// The content of an attempt. Its reader is at the first byte.
 pub(crate) struct Content<'a> {
     pub(crate) source: &'a mut dyn Read,
     pub(crate) size: u64,
-    /// Of [`buffer_len`] bytes and room for the request in front.
+    /// [`buffer_len`] bytes, and space for the request in front.
     pub(crate) buffer: &'a mut [u8],
     pub(crate) progress: &'a mut dyn FnMut(u64),
-    /// Of the whole content, once an attempt has read it whole.
+    /// Of the whole content, once an attempt has read it to its end.
     pub(crate) checksum: &'a mut Option<u128>,
 }
 
-/// Sends the file over `connection`. With a failure comes what it may have left behind. The
-/// connection is in step afterwards only when the whole file was sent and answered.
+/// Sends the file over `connection`. Afterwards the connection is in step only if the whole file was
+/// sent and answered.
 pub(crate) fn attempt(
     connection: &mut Connection,
     key: &FileKey,
@@ -63,20 +62,20 @@ pub(crate) fn attempt(
     sender.left = sender.content.size;
     sender.connection.begin_long();
     match sender.send_all(key) {
-        Ok(()) => sender.read_verdict(),
+        Ok(()) => sender.read_reply(),
         Err(Stop::EarlyReply) => Err(sender.read_refusal(None)),
         Err(Stop::Broken(error)) => Err(sender.read_refusal(Some(error))),
-        // The storage sees the connection end before the content does, and stores nothing.
+        // The connection ends before the content, so the storage stores nothing.
         Err(Stop::Source(error)) => Err(Failure {
             error,
-            trace: Trace::None,
+            residue: AttemptResidue::None,
         }),
     }
 }
 
-/// Why not all of the content was sent.
+/// Why the content was not sent to its end.
 enum Stop {
-    /// The storage answered, or closed, in the middle.
+    /// The storage answered or closed before the end.
     EarlyReply,
     Broken(Error),
     Source(Error),
@@ -86,12 +85,12 @@ struct Sender<'a, 'b> {
     connection: &'a mut Connection,
     content: &'a mut Content<'b>,
     hash: XxHash3_128,
-    /// Bytes of content not read from the source yet.
+    /// Bytes of content not read from the source.
     left: u64,
 }
 
 impl Sender<'_, '_> {
-    /// Sends request and content. The head goes out together with the first piece.
+    /// Sends request and content. The request goes out with the first piece.
     fn send_all(&mut self, key: &FileKey) -> Result<(), Stop> {
         let request = StorageRequest::Upload(Upload {
             key: key.clone(),
@@ -117,9 +116,9 @@ impl Sender<'_, '_> {
         }
     }
 
-    /// Puts a piece of the content into the buffer from `start` on and returns where it ends. A
-    /// source that is shorter or longer than announced, or other than in an earlier attempt, is
-    /// noticed before its last piece is sent.
+    /// Reads a piece of content into the buffer from `start` on and returns its end. A source of another
+    /// length than announced, or with other bytes than in an earlier attempt, fails before its last
+    /// piece is sent.
     fn fill(&mut self, start: usize) -> Result<usize, Stop> {
         let wanted = buffer_len(self.left);
         let piece = &mut self.content.buffer[start..start + wanted];
@@ -139,7 +138,7 @@ impl Sender<'_, '_> {
         Ok(start + n)
     }
 
-    /// The content was read whole: it must be that of the earlier attempts.
+    /// Compares the content, which was read to its end, with that of earlier attempts.
     fn compare(&mut self) -> Result<(), Stop> {
         let checksum = self.hash.finish_128();
         if *self.content.checksum.get_or_insert(checksum) == checksum {
@@ -156,27 +155,26 @@ impl Sender<'_, '_> {
         })
     }
 
-    /// Reads the reply to a file that was sent whole.
-    fn read_verdict(&mut self) -> Result<(), Failure> {
+    /// Reads the reply after the whole file was sent.
+    fn read_reply(&mut self) -> Result<(), Failure> {
         self.connection.restart_limit();
         let error = match self.connection.read_head(storage::REPLY) {
             Ok(0) => return Ok(()),
-            Ok(other) => {
-                let actual = i64::try_from(other).unwrap_or(i64::MAX);
-                self.connection.body_length(actual, "exactly 0".to_owned())
-            }
+            Ok(other) => self.connection.body_length(other, "exactly 0".to_owned()),
             Err(error) => error,
         };
-        let trace = match &error {
-            Error::Fault { source, .. } if source.code != ErrorCode::Unknown => Trace::None,
-            Error::Timeout { .. } => Trace::Pending,
-            _ => Trace::Settled,
+        let residue = match &error {
+            Error::Fault { source, .. } if source.code != ErrorCode::Unknown => {
+                AttemptResidue::None
+            }
+            Error::Timeout { .. } => AttemptResidue::Pending,
+            _ => AttemptResidue::Settled,
         };
-        Err(Failure { error, trace })
+        Err(Failure { error, residue })
     }
 
-    /// Reads the reply to a file that was not sent whole, if there is one. `broken` is how sending
-    /// ended; a storage that refuses and closes breaks it, but its reply may still be read.
+    /// Reads the reply before the whole file was sent, if there is one. `broken` is the error of the
+    /// send: a storage that refuses and closes breaks it, but its reply may still be readable.
     fn read_refusal(&mut self, broken: Option<Error>) -> Failure {
         let silent = matches!(broken, Some(Error::Timeout { .. }));
         let reply = if silent && !self.connection.is_readable() {
@@ -187,11 +185,11 @@ impl Sender<'_, '_> {
         };
         let error = match (reply, broken) {
             (Some(Err(error @ Error::Fault { .. })), _) => {
-                // The rest of the content will not be sent: nobody may use this connection again.
+                // The rest of the content is not sent, so the connection is out of step.
                 self.connection.give_up();
                 return Failure {
                     error,
-                    trace: Trace::None,
+                    residue: AttemptResidue::None,
                 };
             }
             (Some(Ok(_)), _) => self.connection.protocol_error(ProtocolError::EarlySuccess),
@@ -199,12 +197,12 @@ impl Sender<'_, '_> {
             (Some(Err(error)), None) => error,
             (None, None) => unreachable!("without an error sending stops for a reply only"),
         };
-        let trace = if self.connection.sent == 0 {
-            Trace::None
+        let residue = if self.connection.sent == 0 {
+            AttemptResidue::None
         } else {
-            Trace::Settled
+            AttemptResidue::Settled
         };
-        Failure { error, trace }
+        Failure { error, residue }
     }
 }
 
@@ -212,7 +210,7 @@ fn source_error(error: std::io::Error) -> Stop {
     Stop::Source(Error::Source(error))
 }
 
-/// Fills `buf` as far as the source goes.
+/// Fills `buf`, or reads to the end of the source.
 fn read_up_to(source: &mut dyn Read, buf: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buf.len() {

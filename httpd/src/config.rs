@@ -16,32 +16,31 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where HTTP clients connect.
+    /// The listen address for HTTP clients.
     #[serde(deserialize_with = "net::listen::deserialize")]
     pub listen: SocketAddr,
     /// Proxies whose X-Forwarded-For names the client in the access log.
     pub trusted_proxies: Vec<Network>,
-    /// The trackers, tried in turn.
+    /// The trackers.
     pub trackers: Vec<Address>,
     /// The application of `/files/ID`.
     pub app: AppId,
-    /// The user of `/files/ID`; without one such a URL is not found.
+    /// The user of `/files/ID`. Without one such a URL is not found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// Longest wait for the name of a tracker or storage to be resolved and a connection to be
-    /// accepted.
+    /// Limit on the time for a connection to a tracker or storage, with name resolution.
     pub connect_timeout: Period,
-    /// Longest wait for a byte from a storage; then another one is tried.
+    /// Limit on the silence of a storage. Then another one is tried.
     pub storage_timeout: Period,
-    /// How long the storages of a user are remembered.
+    /// How long the storages of a user are cached.
     pub storage_cache: Period,
     /// Threads and connections.
     pub server: ServerConfig,
-    /// What monitoring reads.
+    /// The status port.
     pub status: StatusConfig<8081>,
-    /// Where log lines go.
+    /// The log.
     pub log: LogConfig,
-    /// Whom the process belongs to.
+    /// User, group and PID file of the process.
     pub process: ProcessConfig,
 }
 

@@ -1,14 +1,14 @@
-//! The name that a client may save a file under (RFC 6266).
+//! File names for clients that save a file (RFC 6266).
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Longest name, in bytes; file systems take 255, of which a download may need some for itself.
+/// Limit on a name, in bytes. File systems take 255, and a download may add a suffix.
 const LEN_MAX: usize = 200;
-/// Longest extension that is kept when a name is cut, in bytes.
+/// Limit on the extension that is kept when a name is cut, in bytes.
 const EXTENSION_MAX: usize = 16;
-/// Names of devices on Windows, whatever their extension.
+/// Names of Windows devices, with any extension.
 const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
-/// The same with a digit behind it.
+/// Names of Windows devices with a digit behind.
 const NUMBERED_DEVICES: [&str; 2] = ["COM", "LPT"];
 /// RFC 8187, 3.2.1: all but attr-char.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -25,14 +25,14 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The part of a text that can name a file and nothing else (RFC 6266, 4.3 and appendix D): no
-/// folders, no characters that a recipient acts on. `None` if nothing is left.
+/// A safe file name made from a text (RFC 6266, 4.3 and appendix D): without folders and without
+/// characters that a recipient interprets. `None` if nothing is left.
 pub(crate) fn clean(text: &str) -> Option<String> {
     let mut parts = text.rsplit(['/', '\\']);
     let last = parts.find(|part| !part.trim().is_empty())?;
     let name: String = last.char_indices().map(|at| harmless(last, at)).collect();
     let mut name = name.trim().trim_end_matches(['.', ' ']).to_owned();
-    // A hidden file, or the folder above.
+    // A hidden file, or the parent folder.
     if name.starts_with('.') {
         name.replace_range(..1, "_");
     }
@@ -58,7 +58,7 @@ pub(crate) fn disposition(kind: &str, name: Option<&str>) -> String {
     format!("{kind}; filename=\"{fallback}\"; filename*=UTF-8''{exact}")
 }
 
-/// A character of a name, or what stands in for it.
+/// A character of a name, or its replacement.
 fn harmless(text: &str, (at, c): (usize, char)) -> char {
     let is_escape = || {
         let digits = text.as_bytes().get(at + 1..at + 3);
@@ -66,14 +66,14 @@ fn harmless(text: &str, (at, c): (usize, char)) -> char {
     };
     let acted_on = match c {
         '"' | '*' | ':' | '<' | '>' | '?' | '|' => true,
-        // Some recipients decode it, though they must not.
+        // Some recipients decode it, against the RFC.
         '%' => is_escape(),
         _ => c.is_control() || is_invisible(c),
     };
     if acted_on { '_' } else { c }
 }
 
-/// Characters that change how others are shown, so that a name may look like another one.
+/// True for characters that change the display of others: a name may look like another one.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -97,7 +97,7 @@ fn is_device(name: &str) -> bool {
     is_in(stem, &DEVICES) || unnumbered.is_some_and(|stem| is_in(stem, &NUMBERED_DEVICES))
 }
 
-/// Cuts a long name in front of its extension.
+/// Cuts a long name and keeps its extension.
 fn shorten(name: &mut String) {
     if name.len() <= LEN_MAX {
         return;

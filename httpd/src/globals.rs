@@ -1,4 +1,4 @@
-//! What all requests share, built anew when the settings change.
+//! The state that all requests share. A reload replaces it.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use client::{Client, ClientConfig, ConnectionConfig};
 use parking_lot::RwLock;
 use proto::{Address, AppId, UserId};
 
-use crate::cache::Types;
 use crate::config::Config;
 use crate::metrics::HttpMetrics;
+use crate::type_cache::TypeCache;
 
 pub(crate) struct Globals {
     pub(crate) client: Client,
     pub(crate) trackers: Vec<Address>,
-    pub(crate) types: Types,
-    /// Whose file `/files/ID` is.
+    pub(crate) types: TypeCache,
+    /// The application and the user of `/files/ID`.
     pub(crate) app: AppId,
     pub(crate) user: Option<UserId>,
     pub(crate) metrics: Arc<HttpMetrics>,
@@ -35,7 +35,7 @@ impl Globals {
         Globals {
             client,
             trackers: config.trackers.clone(),
-            types: Types::new(metrics.types.clone()),
+            types: TypeCache::new(metrics.types.clone()),
             app: config.app.clone(),
             user: config.user.clone(),
             metrics,
@@ -43,22 +43,22 @@ impl Globals {
     }
 }
 
-/// What requests share now. Clones show the same; who has taken a look keeps what it saw.
+/// The current globals. A request uses those it got when it began, also after a reload.
 #[derive(Clone)]
-pub(crate) struct Current(Arc<RwLock<Arc<Globals>>>);
+pub(crate) struct CurrentGlobals(Arc<RwLock<Arc<Globals>>>);
 
-impl Current {
-    pub(crate) fn new(config: &Config, metrics: Arc<HttpMetrics>) -> Current {
+impl CurrentGlobals {
+    pub(crate) fn new(config: &Config, metrics: Arc<HttpMetrics>) -> CurrentGlobals {
         let globals = Arc::new(Globals::new(config, metrics));
-        Current(Arc::new(RwLock::new(globals)))
+        CurrentGlobals(Arc::new(RwLock::new(globals)))
     }
 
-    pub(crate) fn look(&self) -> Arc<Globals> {
+    pub(crate) fn get(&self) -> Arc<Globals> {
         Arc::clone(&self.0.read())
     }
 
-    pub(crate) fn change(&self, config: &Config) {
-        let metrics = Arc::clone(&self.look().metrics);
+    pub(crate) fn replace(&self, config: &Config) {
+        let metrics = Arc::clone(&self.get().metrics);
         *self.0.write() = Arc::new(Globals::new(config, metrics));
     }
 }

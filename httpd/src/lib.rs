@@ -1,29 +1,42 @@
-//! The HTTP server: GET and HEAD of a file, with ranges, straight through from the storages.
+//! The HTTP server: GET and HEAD of stored files, with ranges, conditions and media types.
+//!
+//! Crate `net` owns sockets, connections and HTTP syntax; this crate owns the meaning of a request.
+//! Content is streamed from the storages and never stored. The only state is a cache of detected
+//! media types, which a reload empties.
+//!
+//! A request runs on a worker of `net`, and is parked there while a storage has not replied
+//! (`request`). The content is sent from the storage's socket by the same workers (`body`). One
+//! further thread checks the trackers for the status port (`tracker_monitor`).
 
 pub mod config;
 mod globals;
 mod limiter;
 
-mod conditional;
 mod file_name;
 mod media_type;
 mod range;
 mod signature;
 mod target;
-mod trackers;
+mod tracker_monitor;
+mod type_cache;
+
+mod entity;
+mod metrics;
+mod precondition;
 
 mod body;
-mod cache;
-mod entity;
 mod limited_source;
-mod metrics;
-mod query;
+mod request;
 mod service;
+
+mod handler;
+
+mod status;
 
 mod server;
 
 pub use config::Config;
 pub use server::{Httpd, run};
 
-/// What the program says of itself.
+/// One sentence about the program, for its help.
 pub const ABOUT: &str = "Streams the files of a tnv cluster over HTTP";

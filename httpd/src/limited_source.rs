@@ -1,4 +1,4 @@
-//! Content whose storages are looked for within the limit of its group.
+//! Content whose reads count against the limit of its group when they block.
 
 use std::io;
 use std::net::TcpStream;
@@ -9,20 +9,20 @@ use net::{Part, Source};
 
 use crate::limiter::{Limiter, Servers};
 
-/// Time after which a read that the limit held up is tried again.
+/// Pause before a read above the limit is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Longest time that the limit may hold up a transfer. Its client goes on with a range.
-const HELD_UP_MAX: Duration = Duration::from_secs(30);
+/// Limit on the time that a transfer is above the limit. Its client goes on with a range.
+const DELAY_MAX: Duration = Duration::from_secs(30);
 
-/// A source each read of which may wait for a storage, and holds its worker meanwhile.
+/// A source whose reads hold their worker while they open a storage.
 struct LimitedSource {
     source: Box<dyn Source>,
     limiter: Arc<Limiter>,
     servers: Servers,
-    held_up: Option<Instant>,
+    delayed_since: Option<Instant>,
 }
 
-/// The same parts, with the reads of their sources limited.
+/// Limits the sources of all parts.
 pub(crate) fn limit(parts: Vec<Part>, limiter: &Arc<Limiter>, servers: &Servers) -> Vec<Part> {
     let limit = |part| match part {
         Part::Stream { source, len } => Part::Stream {
@@ -30,7 +30,7 @@ pub(crate) fn limit(parts: Vec<Part>, limiter: &Arc<Limiter>, servers: &Servers)
                 source,
                 limiter: Arc::clone(limiter),
                 servers: servers.clone(),
-                held_up: None,
+                delayed_since: None,
             }),
             len,
         },
@@ -42,18 +42,18 @@ pub(crate) fn limit(parts: Vec<Part>, limiter: &Arc<Limiter>, servers: &Servers)
 impl Source for LimitedSource {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.source.socket().is_some() {
-            // It does not wait.
+            // The read does not block.
             return self.source.read(buffer);
         }
         let Some(_permit) = self.limiter.admit(&self.servers) else {
-            let since = *self.held_up.get_or_insert_with(Instant::now);
-            if since.elapsed() < HELD_UP_MAX {
+            let since = *self.delayed_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < DELAY_MAX {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let text = "too many transfers wait for the storages of its group";
             return Err(io::Error::other(text));
         };
-        self.held_up = None;
+        self.delayed_since = None;
         self.source.read(buffer)
     }
 
@@ -82,7 +82,7 @@ impl Source for LimitedSource {
     }
 
     fn patience(&self) -> Duration {
-        match self.held_up {
+        match self.delayed_since {
             Some(_) if self.socket().is_none() => PAUSE,
             _ => self.source.patience(),
         }

@@ -1,5 +1,5 @@
-//! Limits on the work that waits for the servers of one group, so that a group that hangs takes no
-//! workers from the others.
+//! Limits on workers and requests that wait for the servers of one group: a group that hangs must
+//! leave workers to the others.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use proto::GroupName;
 
-/// Servers that fail together.
+/// A limit's subject: servers that fail together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Servers {
     Trackers,
     Storages(GroupName),
 }
 
-/// Admits so many workers at a time to questions that block, and of one group at most half of those
-/// that the other groups leave.
+/// Admits up to `max` users at a time; of one group at most half of what the other groups leave.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     max: usize,
@@ -25,16 +24,16 @@ pub(crate) struct Limiter {
     freed: Condvar,
 }
 
-/// What to do about more than a group's share.
+/// Handling of a user above its group's share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Excess {
-    /// Wait for at most this long, in which a healthy server answers many questions.
+    /// Waits this long at most. A healthy server answers many requests in this time.
     Waits(Duration),
-    /// Admit it unless the oldest one of the group is older than this: the group is slow.
+    /// Is admitted unless the oldest permit of the group is older: then the group is slow.
     IsAdmittedBelow(Duration),
 }
 
-/// One that was admitted, until it is dropped.
+/// An admission. It ends when the permit is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: Arc<Limiter>,
@@ -42,7 +41,7 @@ pub(crate) struct Permit {
     number: u64,
 }
 
-/// Who is admitted now, and since when, in order of time.
+/// The current permits of each group by number, with their start.
 #[derive(Debug, Default)]
 struct State {
     admitted: HashMap<Servers, BTreeMap<u64, Instant>>,
@@ -60,8 +59,7 @@ impl Limiter {
         })
     }
 
-    /// `None` if the servers have their share and are slow. May wait, for less than a person
-    /// notices.
+    /// `None` if the servers are slow and have their share. May wait as [`Excess`] says.
     pub(crate) fn admit(self: &Arc<Self>, servers: &Servers) -> Option<Permit> {
         let began = Instant::now();
         let mut state = self.state.lock();
@@ -96,7 +94,7 @@ impl Drop for Permit {
 }
 
 impl State {
-    /// Whether one more is within the share. The first one always is.
+    /// True if one more is within the share. The first one always is.
     fn has_room(&self, servers: &Servers, max: usize) -> bool {
         let own = self.admitted.get(servers).map_or(0, BTreeMap::len);
         let left = max.saturating_sub(self.total - own);

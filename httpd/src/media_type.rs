@@ -1,15 +1,15 @@
-//! Media types: which one a file extension stands for, and what a browser may do with each.
+//! Media types of file extensions, and what a browser may do with each type.
 
-/// The type of content of which nothing is known.
+/// The type of unknown content.
 pub(crate) const UNKNOWN: &str = "application/octet-stream";
 pub(crate) const HLS: &str = "application/vnd.apple.mpegurl";
 pub(crate) const DASH: &str = "application/dash+xml";
 pub(crate) const MPEG_TS: &str = "video/mp2t";
-/// A media segment of its own (ISO/IEC 23009-1, annex C).
+/// A single media segment (ISO/IEC 23009-1, annex C).
 pub(crate) const SEGMENT: &str = "video/iso.segment";
 pub(crate) const WEBVTT: &str = "text/vtt";
 
-/// Images without scripts. SVG is none of them.
+/// Images without scripts, so without SVG.
 const RASTER: [&str; 14] = [
     "image/apng",
     "image/avif",

@@ -1,48 +1,29 @@
 //! Byte ranges (RFC 9110, 14).
 
-use proto::storage::Span;
+use client::{ByteRange, RangeSpec};
 
-/// Most ranges of one request that are served one by one; more are taken for an attack, and the
-/// whole file is sent, as RFC 9110 (14.2) allows.
+/// Limit on the ranges of one request. A request with more is taken for an attack and gets the whole
+/// file, as RFC 9110 (14.2) allows.
 const RANGES_MAX: usize = 16;
 
-/// A stretch of a file that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Stretch {
-    pub(crate) offset: u64,
-    /// At least 1.
-    pub(crate) len: u64,
-}
-
-/// What a Range field asks for.
+/// The ranges that a Range field requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ranges {
-    /// The field is absent, of another unit or malformed, or asks for too much: it is ignored. So is
-    /// any field of a file without bytes: a cache asks for its first slice before it knows the size.
+    /// The field is ignored: it is absent, malformed, of another unit, or has too many ranges; or the
+    /// file is empty. A cache requests its first slice before it knows the size.
     Whole,
     /// None of the ranges overlaps the file.
     Unsatisfiable,
-    /// These, in the order asked for; merged and in the file's order where they overlap.
-    Some(Vec<Stretch>),
+    /// In the order of the field. If some overlap, all are merged and in the order of the file.
+    Some(Vec<ByteRange>),
 }
 
-impl Stretch {
-    /// Position of the last byte.
-    pub(crate) fn last(&self) -> u64 {
-        self.offset + self.len - 1
-    }
-
-    /// The same as a storage is asked for it.
-    pub(crate) fn span(&self) -> Span {
-        Span {
-            // No file is longer than that.
-            offset: i64::try_from(self.offset).unwrap_or(i64::MAX),
-            size: self.len,
-        }
-    }
+/// Offset of the last byte of a range that is not empty.
+pub(crate) fn last_byte(range: ByteRange) -> u64 {
+    range.offset + range.len - 1
 }
 
-/// Reads a Range field against a file of `size` bytes.
+/// Parses a Range field for a file of `size` bytes.
 pub(crate) fn parse(field: &str, size: u64) -> Ranges {
     let Some((unit, specs)) = field.split_once('=') else {
         return Ranges::Whole;
@@ -50,7 +31,7 @@ pub(crate) fn parse(field: &str, size: u64) -> Ranges {
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Ranges::Whole;
     }
-    let mut stretches = Vec::new();
+    let mut ranges = Vec::new();
     let mut asked = 0;
     // An empty list element is no error (RFC 9110, 5.6.1.2).
     for spec in specs
@@ -60,26 +41,26 @@ pub(crate) fn parse(field: &str, size: u64) -> Ranges {
     {
         asked += 1;
         match parse_spec(spec, size) {
-            Some(stretch) if asked <= RANGES_MAX => stretches.extend(stretch),
+            Some(range) if asked <= RANGES_MAX => ranges.extend(range),
             _ => return Ranges::Whole,
         }
     }
-    match (asked, stretches.is_empty()) {
+    match (asked, ranges.is_empty()) {
         (0, _) => Ranges::Whole,
         _ if size == 0 => Ranges::Whole,
         (_, true) => Ranges::Unsatisfiable,
-        (_, false) => Ranges::Some(merge_if_overlapping(stretches)),
+        (_, false) => Ranges::Some(merge_if_overlapping(ranges)),
     }
 }
 
-/// The part that a Range field with a single range asks for, whatever the file's size; `None` for
-/// all other fields, which [`parse`] knows more of.
-pub(crate) fn span(field: &str) -> Option<Span> {
+/// The range of a Range field with a single range, for a file of unknown size. `None` for all other
+/// fields.
+pub(crate) fn single(field: &str) -> Option<RangeSpec> {
     let spec = field.strip_prefix("bytes=")?;
     let (first, last) = spec.split_once('-')?;
     if first.is_empty() {
         let len = i64::try_from(digits(last)?).ok().filter(|len| *len > 0)?;
-        return Some(Span {
+        return Some(RangeSpec {
             offset: -len,
             size: 0,
         });
@@ -91,16 +72,16 @@ pub(crate) fn span(field: &str) -> Option<Span> {
     };
     let offset = i64::try_from(first).ok()?;
     let size = size.min(i64::MAX as u64);
-    Some(Span { offset, size })
+    Some(RangeSpec { offset, size })
 }
 
-/// `None` when malformed, `Some(None)` when the file has no such bytes.
-fn parse_spec(spec: &str, size: u64) -> Option<Option<Stretch>> {
+/// `None` if malformed, `Some(None)` if the file has no such bytes.
+fn parse_spec(spec: &str, size: u64) -> Option<Option<ByteRange>> {
     let (first, last) = spec.split_once('-')?;
     let (first, last) = (first.trim(), last.trim());
     if first.is_empty() {
         let len = digits(last)?.min(size);
-        return Some((len > 0).then(|| Stretch {
+        return Some((len > 0).then(|| ByteRange {
             offset: size - len,
             len,
         }));
@@ -115,33 +96,33 @@ fn parse_spec(spec: &str, size: u64) -> Option<Option<Stretch>> {
         return None;
     }
     let within = first < size;
-    Some(within.then(|| Stretch {
+    Some(within.then(|| ByteRange {
         offset: first,
         len: last.min(size - 1) - first + 1,
     }))
 }
 
-/// A number of any length; one beyond 64 bits is beyond any file.
+/// A number of any length. One above 64 bits is beyond the end of any file.
 fn digits(text: &str) -> Option<u64> {
     let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     valid.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Nobody gets a byte twice (RFC 9110, 14.2, on overlapping ranges).
-fn merge_if_overlapping(stretches: Vec<Stretch>) -> Vec<Stretch> {
-    let mut sorted = stretches.clone();
-    sorted.sort_by_key(|stretch| stretch.offset);
-    let mut merged: Vec<Stretch> = Vec::new();
-    for stretch in sorted {
+/// No byte is sent twice (RFC 9110, 14.2, on overlapping ranges).
+fn merge_if_overlapping(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
+    let mut sorted = ranges.clone();
+    sorted.sort_by_key(|range| range.offset);
+    let mut merged: Vec<ByteRange> = Vec::new();
+    for range in sorted {
         match merged.last_mut() {
-            Some(before) if stretch.offset <= before.last() => {
-                before.len = before.len.max(stretch.last() - before.offset + 1);
+            Some(before) if range.offset <= last_byte(*before) => {
+                before.len = before.len.max(last_byte(range) - before.offset + 1);
             }
-            _ => merged.push(stretch),
+            _ => merged.push(range),
         }
     }
-    if merged.len() == stretches.len() {
-        stretches
+    if merged.len() == ranges.len() {
+        ranges
     } else {
         merged
     }
@@ -153,11 +134,11 @@ mod tests {
 
     use super::*;
 
-    fn some(stretches: &[(u64, u64)]) -> Ranges {
+    fn some(ranges: &[(u64, u64)]) -> Ranges {
         Ranges::Some(
-            stretches
+            ranges
                 .iter()
-                .map(|&(offset, len)| Stretch { offset, len })
+                .map(|&(offset, len)| ByteRange { offset, len })
                 .collect(),
         )
     }
@@ -230,11 +211,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_span_is_what_the_field_asks_for(field in "bytes=[0-9]{0,3}-[0-9]{0,3}", size in 0u64..200) {
-            if let Some(span) = span(&field) {
-                let (offset, len) = span.within(size);
+        fn a_single_range_is_what_the_field_asks_for(field in "bytes=[0-9]{0,3}-[0-9]{0,3}", size in 0u64..200) {
+            if let Some(spec) = single(&field) {
+                let ByteRange { offset, len } = spec.within(size);
                 match parse(&field, size) {
-                    Ranges::Some(stretches) => prop_assert_eq!(stretches, [Stretch { offset, len }]),
+                    Ranges::Some(ranges) => prop_assert_eq!(ranges, [ByteRange { offset, len }]),
                     Ranges::Unsatisfiable => prop_assert_eq!(len, 0),
                     Ranges::Whole => prop_assert_eq!(size, 0),
                 }
@@ -242,12 +223,12 @@ mod tests {
         }
 
         #[test]
-        fn every_stretch_lies_in_the_file(field in "bytes=[0-9,-]{0,40}", size in 0u64..200) {
-            if let Ranges::Some(stretches) = parse(&field, size) {
-                prop_assert!(!stretches.is_empty());
-                let total: u64 = stretches.iter().map(|s| s.len).sum();
+        fn every_range_lies_in_the_file(field in "bytes=[0-9,-]{0,40}", size in 0u64..200) {
+            if let Ranges::Some(ranges) = parse(&field, size) {
+                prop_assert!(!ranges.is_empty());
+                let total: u64 = ranges.iter().map(|s| s.len).sum();
                 prop_assert!(total <= size);
-                prop_assert!(stretches.iter().all(|s| s.len > 0 && s.last() < size));
+                prop_assert!(ranges.iter().all(|s| s.len > 0 && last_byte(*s) < size));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Starting and stopping, in order.
+//! Start and stop of an httpd, in order.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,30 +12,32 @@ use net::Server;
 use net::http::{Http, TrustedProxies};
 
 use crate::config::Config;
-use crate::globals::Current;
-use crate::metrics::{HttpMetrics, Shown};
-use crate::service::HttpService;
-use crate::trackers::Trackers;
+use crate::globals::CurrentGlobals;
+use crate::handler::HttpHandler;
+use crate::metrics::HttpMetrics;
+use crate::service::Service;
+use crate::status::StatusView;
+use crate::tracker_monitor::TrackerMonitor;
 
-/// How long who asks the trackers gets to notice a stop: one may be silent.
-const WATCH_END: Duration = Duration::from_secs(1);
+/// How long a stop waits for the tracker monitor: a tracker may be silent.
+const MONITOR_END: Duration = Duration::from_secs(1);
 
 /// A running httpd.
 pub struct Httpd {
-    globals: Current,
+    globals: CurrentGlobals,
     proxies: TrustedProxies,
     server: Server,
     metrics: Arc<HttpMetrics>,
     port: StatusPort,
     stop: Stop,
-    /// Asks the trackers, if somebody may want to know.
-    watch: Option<Ticker>,
+    /// Absent if the status port is off.
+    monitor: Option<Ticker>,
 }
 
 /// Runs an httpd until the stop.
 ///
 /// # Errors
-/// It cannot start; the error says why.
+/// The httpd cannot start.
 pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
     let httpd = Httpd::start(&config)?;
     httpd.metrics.frame.adopt(handle.lost_log_lines());
@@ -48,29 +50,29 @@ pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<
 }
 
 impl Httpd {
-    /// Serves. Trackers and storages are looked for when a request needs them.
+    /// Starts to serve. Trackers and storages are connected when a request needs them.
     ///
     /// # Errors
-    /// An address to listen on is not to be had.
+    /// It cannot listen on an address.
     pub fn start(config: &Config) -> anyhow::Result<Httpd> {
         let ports = Ports::bind(config.listen, &config.status)?;
         let metrics = Arc::new(HttpMetrics::default());
-        let globals = Current::new(config, Arc::clone(&metrics));
+        let globals = CurrentGlobals::new(config, Arc::clone(&metrics));
         let frame = &metrics.frame;
-        let service = HttpService::new(globals.clone(), config.server.workers);
+        let service = Service::new(globals.clone(), config.server.workers);
         let proxies = TrustedProxies::new(&config.trusted_proxies);
-        let http = Http::new(service, Arc::clone(frame)).behind(proxies.clone());
+        let http = Http::new(HttpHandler::new(service), Arc::clone(frame)).behind(proxies.clone());
         let server = Server::serve("httpd", ports.service, &config.server, http)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        let trackers = Trackers::default();
-        let shown = Shown {
+        let trackers = TrackerMonitor::default();
+        let view = StatusView {
             metrics: Arc::clone(&metrics),
             trackers: trackers.clone(),
         };
-        let port = StatusPort::start("tnv-httpd", ports.status, frame, shown)?;
+        let port = StatusPort::start("tnv-httpd", ports.status, frame, view)?;
         let stop = Stop::new();
-        let watch = match port.addr() {
-            Some(_) => Some(trackers.watch(&globals, &stop)?),
+        let monitor = match port.addr() {
+            Some(_) => Some(trackers.start(&globals, &stop)?),
             None => None,
         };
         Ok(Httpd {
@@ -80,23 +82,23 @@ impl Httpd {
             metrics,
             port,
             stop,
-            watch,
+            monitor,
         })
     }
 
-    /// Where it listens.
+    /// The listen address.
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
     }
 
-    /// Takes on the settings that a running one can: requests that begin from now on see them.
+    /// Applies the settings that can change at run time to requests that begin from now on.
     pub fn reload(&self, config: &Config) {
-        self.globals.change(config);
+        self.globals.replace(config);
         self.proxies.reload(&config.trusted_proxies);
         self.server.reload(&config.server);
     }
 
-    /// Where it tells how it is, unless that is off.
+    /// The address of the status port; absent if it is off.
     pub fn status_addr(&self) -> Option<SocketAddr> {
         self.port.addr()
     }
@@ -106,8 +108,8 @@ impl Httpd {
         self.metrics.frame.begin_stop();
         self.server.shutdown();
         self.stop.trip();
-        let watch = self.watch.map(Ticker::into_thread);
-        thread::join_or_leave(watch, Instant::now() + WATCH_END);
+        let monitor = self.monitor.map(Ticker::into_thread);
+        thread::join_or_leave(monitor, Instant::now() + MONITOR_END);
         self.port.shutdown();
     }
 }

@@ -1,223 +1,179 @@
-//! What an httpd does with each request.
+//! The response to a request: for an opened file, or for a failure.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::LogThrottle;
-use client::{Download, Error, ErrorKind};
+use client::{ByteRange, Download, Error, ErrorKind, RangeSpec};
 use log::{debug, error, warn};
 use net::Part;
-use net::http::{Answer, Handler, Method, Request, Response, status};
+use net::http::{Method, Request, Response, status};
 use proto::GroupName;
-use proto::storage::Span;
 
-use crate::body::{Frame, Origin, content_range};
-use crate::conditional::{self, Verdict};
-use crate::entity::{self, Beginning, Entity};
+use crate::body::{Content, Multipart, content_range};
+use crate::entity::{self, Entity};
 use crate::file_name;
-use crate::globals::{Current, Globals};
+use crate::globals::{CurrentGlobals, Globals};
 use crate::limited_source;
 use crate::limiter::{Excess, Limiter, Servers};
 use crate::media_type::Display;
-use crate::query::Query;
-use crate::range::{self, Ranges, Stretch};
-use crate::target::{self, Target};
+use crate::precondition::{self, Precondition};
+use crate::range::{self, Ranges};
+use crate::target::Target;
 
-/// What a browser that shows a document all the same may do with it: nothing.
+/// Forbids scripts, forms and requests to a document that a browser shows nevertheless.
 const SANDBOX: &str = "sandbox; default-src 'none'";
 
-/// As many questions of one worker may be out: what a slow group has been asked must not grow
-/// without bound.
-const QUESTIONS_PER_WORKER: usize = 16;
-/// A group is slow that has let a question wait for longer.
+/// Limit on requests that wait for storages: 16 per worker. It bounds the load on a slow group.
+const REQUESTS_PER_WORKER: usize = 16;
+/// A group is slow if its oldest request waits for longer.
 const SLOW: Duration = Duration::from_millis(250);
-/// How long a worker waits for others to be done with the servers of a group.
-const BRIEFLY: Duration = Duration::from_millis(50);
+/// How long a worker waits for another one to finish with the servers of the same group.
+const WORKER_WAIT_MAX: Duration = Duration::from_millis(50);
 
-pub(crate) struct HttpService(Arc<Service>);
-
-/// What all requests share.
+/// The state that all requests share.
 pub(crate) struct Service {
-    pub(crate) globals: Current,
-    /// Makes boundaries that no file can foresee.
+    pub(crate) globals: CurrentGlobals,
+    /// Generates boundaries that the content of a file cannot predict.
     boundaries: RandomState,
     pub(crate) limits: Limits,
-    /// Failures in the log, in bounds: while storages are away every request fails.
-    faults: LogThrottle<u16>,
+    /// Limits the log: while storages are down every request fails.
+    log: LogThrottle<u16>,
 }
 
-/// What one group may take of an httpd.
+/// Limits on the resources that wait for one group.
 pub(crate) struct Limits {
     /// Workers that wait for a server.
     pub(crate) workers: Arc<Limiter>,
-    /// Questions that are out.
-    pub(crate) questions: Arc<Limiter>,
+    /// Requests that wait for a storage, without a worker.
+    pub(crate) requests: Arc<Limiter>,
 }
 
-/// What storages said of a file.
-pub(crate) struct Found {
+/// A file that a storage opened.
+pub(crate) struct OpenedFile {
     pub(crate) group: GroupName,
     pub(crate) entity: Entity,
-    /// Its first bytes, which tell its type, if they were asked for.
-    pub(crate) first: Option<Download>,
-    /// The first of the part that is to be sent, if it was asked for.
-    pub(crate) content: Option<Download>,
-}
-
-impl Handler for HttpService {
-    /// The connection to a storage.
-    const DESCRIPTORS: usize = 1;
-
-    fn handle(&self, request: Request) -> Answer {
-        if !matches!(request.method, Method::Get | Method::Head) {
-            let refusal = Response::text(status::METHOD_NOT_ALLOWED, "method not allowed");
-            return Answer::Now(refusal.with("Allow", "GET, HEAD"));
-        }
-        let HttpService(service) = self;
-        let globals = service.globals.look();
-        let Globals { app, user, .. } = &*globals;
-        let Some(target) = target::parse(request.path(), app, user.as_ref()) else {
-            return Answer::Now(Response::text(status::NOT_FOUND, "not found"));
-        };
-        Query::new(Arc::clone(service), request, target).begin()
-    }
-}
-
-impl HttpService {
-    /// `workers` is how many threads serve requests.
-    pub(crate) fn new(globals: Current, workers: u32) -> HttpService {
-        let workers = workers as usize;
-        let questions = workers * QUESTIONS_PER_WORKER;
-        let limits = Limits {
-            workers: Limiter::new(workers, Excess::Waits(BRIEFLY)),
-            questions: Limiter::new(questions, Excess::IsAdmittedBelow(SLOW)),
-        };
-        HttpService(Arc::new(Service {
-            globals,
-            limits,
-            boundaries: RandomState::new(),
-            faults: LogThrottle::default(),
-        }))
-    }
+    /// The content of the response, or the first bytes of the file.
+    pub(crate) opened: Download,
 }
 
 impl Service {
-    /// The part of a file that the answer is going to hold, if it is one part with bytes in it.
-    pub(crate) fn content(&self, request: &Request, entity: &Entity) -> Option<Span> {
-        let sends = request.method == Method::Get && entity.size > 0;
-        if !sends || conditional::judge(request, entity) != Verdict::Proceed {
+    /// `workers` is the number of threads that serve requests.
+    pub(crate) fn new(globals: CurrentGlobals, workers: u32) -> Service {
+        let workers = workers as usize;
+        let requests = workers * REQUESTS_PER_WORKER;
+        let limits = Limits {
+            workers: Limiter::new(workers, Excess::Waits(WORKER_WAIT_MAX)),
+            requests: Limiter::new(requests, Excess::IsAdmittedBelow(SLOW)),
+        };
+        Service {
+            globals,
+            limits,
+            boundaries: RandomState::new(),
+            log: LogThrottle::default(),
+        }
+    }
+
+    /// The range that the response will contain, if it contains one range.
+    pub(crate) fn content(&self, request: &Request, entity: &Entity) -> Option<RangeSpec> {
+        let is_sent = request.method == Method::Get && entity.stat.size > 0;
+        if !is_sent || precondition::evaluate(request, entity) != Precondition::Met {
             return None;
         }
         match ranges(request, entity) {
-            Ranges::Whole => Some(Span::WHOLE),
-            Ranges::Some(stretches) => match stretches[..] {
-                [stretch] => Some(stretch.span()),
+            Ranges::Whole => Some(RangeSpec::WHOLE),
+            Ranges::Some(ranges) => match ranges[..] {
+                [range] => Some(range.into()),
                 _ => None,
             },
             Ranges::Unsatisfiable => None,
         }
     }
 
-    /// The answer to a request for a file of which so much is known.
+    /// The response to a request for an opened file.
     ///
     /// # Errors
-    /// No storage sends what is missing.
+    /// No storage sends the content that is missing.
     pub(crate) fn answer(
         &self,
         request: &Request,
         target: &Target,
-        found: Found,
+        found: OpenedFile,
     ) -> Result<Response, Error> {
-        let Found {
+        let OpenedFile {
             group,
             entity,
-            first,
-            content,
+            mut opened,
         } = found;
-        let globals = self.globals.look();
-        let Globals { client, types, .. } = &*globals;
-        let beginning = Beginning {
-            first,
-            content: content.as_ref(),
-        };
-        let Some(media_type) = entity::media_type(client, types, target, &entity, beginning)?
-        else {
+        let globals = self.globals.get();
+        let Some(media_type) = entity::media_type(&globals, target, &entity, &mut opened)? else {
             return Ok(Response::text(status::NOT_FOUND, "not found"));
         };
         let file = File {
+            globals: &globals,
             target,
             group,
             entity: &entity,
             media_type,
         };
-        // Preconditions only count for what would succeed without them (RFC 9110, 13.2.1).
-        match conditional::judge(request, &entity) {
-            Verdict::Proceed => {}
-            Verdict::NotModified => return Ok(file.not_modified()),
-            Verdict::Failed => {
-                return Ok(Response::text(
-                    status::PRECONDITION_FAILED,
-                    "precondition failed",
-                ));
+        // Preconditions apply only to a request that succeeds without them (RFC 9110, 13.2.1).
+        match precondition::evaluate(request, &entity) {
+            Precondition::Met => {}
+            Precondition::NotModified => return Ok(file.not_modified()),
+            Precondition::Failed => {
+                let text = "precondition failed";
+                return Ok(Response::text(status::PRECONDITION_FAILED, text));
             }
         }
-        let ranges = ranges(request, &entity);
-        if ranges == Ranges::Unsatisfiable {
-            return Ok(unsatisfiable(&entity));
-        }
-        match ranges {
-            Ranges::Some(stretches) => match stretches[..] {
-                [stretch] => {
+        match ranges(request, &entity) {
+            Ranges::Unsatisfiable => Ok(unsatisfiable(&entity)),
+            Ranges::Some(ranges) => match ranges[..] {
+                [range] => {
                     let response = file
                         .describe(status::PARTIAL_CONTENT, media_type)
-                        .with("Content-Range", content_range(stretch, entity.size));
-                    self.with_content(response, &file, stretch, content)
+                        .with("Content-Range", content_range(range, entity.stat.size));
+                    self.with_content(response, &file, range, opened)
                 }
-                _ => Ok(self.several(&file, &stretches)),
+                _ => Ok(self.several(&file, &ranges)),
             },
-            Ranges::Whole | Ranges::Unsatisfiable => {
-                let whole = Stretch {
-                    offset: 0,
-                    len: entity.size,
-                };
+            Ranges::Whole => {
                 let mut response = file.describe(status::OK, media_type);
+                let (offset, len) = (0, entity.stat.size);
                 if request.method == Method::Head {
-                    response.length = entity.size;
+                    response.length = len;
                     return Ok(response);
                 }
-                self.with_content(response, &file, whole, content)
+                self.with_content(response, &file, ByteRange { offset, len }, opened)
             }
         }
     }
 
-    /// The response with a stretch of the file as its body, the first of which may be `opened`.
+    /// The response with a range of the file as its body.
     fn with_content(
         &self,
         mut response: Response,
         file: &File<'_>,
-        stretch: Stretch,
-        opened: Option<Download>,
+        range: ByteRange,
+        opened: Download,
     ) -> Result<Response, Error> {
-        response.length = stretch.len;
-        if stretch.len > 0 {
-            let globals = self.globals.look();
-            let parts = file.origin(&globals).stretch(stretch, opened)?;
-            response.body = self.limit(parts, file);
+        response.length = range.len;
+        if range.len > 0 {
+            let part = file.content().range(range, opened)?;
+            response.body = self.limit(vec![part], file);
         }
         Ok(response)
     }
 
-    fn several(&self, file: &File<'_>, stretches: &[Stretch]) -> Response {
+    fn several(&self, file: &File<'_>, ranges: &[ByteRange]) -> Response {
         let key = &file.target.key;
-        let boundary = format!("{:016x}", self.boundaries.hash_one((key, stretches)));
-        let frame = Frame {
+        let boundary = format!("{:016x}", self.boundaries.hash_one((key, ranges)));
+        let form = Multipart {
             boundary: &boundary,
             content_type: file.media_type,
-            size: file.entity.size,
+            size: file.entity.stat.size,
         };
-        let globals = self.globals.look();
-        let (parts, length) = file.origin(&globals).multipart(stretches, &frame);
+        let (parts, length) = file.content().multipart(ranges, &form);
         let content_type = format!("multipart/byteranges; boundary={boundary}");
         let mut response = file.describe(status::PARTIAL_CONTENT, content_type);
         response.length = length;
@@ -230,16 +186,16 @@ impl Service {
         limited_source::limit(parts, &self.limits.workers, &servers)
     }
 
-    /// The answer when a limit held up a request for too long.
+    /// The response to a request that a limit delayed for too long.
     pub(crate) fn busy(&self, target: &Target) -> Response {
-        if let Some(more) = self.faults.due(0) {
+        if let Some(more) = self.log.due(0) {
             let key = &target.key;
             warn!("{key}: busy, too many requests wait for the storages of its group{more}");
         }
         Response::text(status::UNAVAILABLE, "busy").with("Retry-After", "2")
     }
 
-    /// An application, user or file that is not served is not found, whichever of them it is.
+    /// The response to a failed request. An unknown application, user and file all are 'not found'.
     pub(crate) fn failure(&self, target: &Target, error: &Error) -> Response {
         let key = &target.key;
         let (status, text) = match error.kind() {
@@ -250,7 +206,7 @@ impl Service {
             kind if kind.is_transient() => (status::UNAVAILABLE, "temporarily unavailable"),
             _ => (status::BAD_GATEWAY, "stored file cannot be read"),
         };
-        if let Some(more) = self.faults.due(status) {
+        if let Some(more) = self.log.due(status) {
             error!("{key}: {status}: {}{more}", error.chain());
         }
         let response = Response::text(status, text);
@@ -261,18 +217,18 @@ impl Service {
     }
 }
 
-/// The ranges that a request asks for. Of other methods than GET the field is ignored (RFC 9110,
-/// 14.2).
+/// The requested ranges. The field is ignored for other methods than GET (RFC 9110, 14.2).
 fn ranges(request: &Request, entity: &Entity) -> Ranges {
     let field = request
         .header("range")
         .filter(|_| request.method == Method::Get)
-        .filter(|_| conditional::range_counts(request, entity));
-    field.map_or(Ranges::Whole, |field| range::parse(field, entity.size))
+        .filter(|_| precondition::range_applies(request, entity));
+    field.map_or(Ranges::Whole, |field| range::parse(field, entity.stat.size))
 }
 
-/// A file that an answer is about.
+/// The file of a response.
 struct File<'a> {
+    globals: &'a Globals,
     target: &'a Target,
     group: GroupName,
     entity: &'a Entity,
@@ -280,34 +236,34 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    fn origin<'a>(&'a self, globals: &'a Globals) -> Origin<'a> {
-        Origin {
-            globals,
+    fn content(&self) -> Content<'_> {
+        Content {
+            globals: self.globals,
             key: &self.target.key,
             entity: self.entity,
         }
     }
 
-    /// The head of an answer that carries content.
+    /// The head of a response with content.
     fn describe(&self, status: u16, content_type: impl Into<String>) -> Response {
         let response = validated(status, self.entity).with("Content-Type", content_type);
         self.restrict(response)
     }
 
-    /// A cache that holds an answer takes the fields of a 304 over into it (RFC 9111, 3.2): the
-    /// restrictions are among them, because the answer may be older than they are.
+    /// A cache copies the fields of a 304 into its stored response (RFC 9111, 3.2). The restrictions
+    /// are among them, because the stored response may be older than they are.
     fn not_modified(&self) -> Response {
         let response = Response {
-            length: self.entity.size,
+            length: self.entity.stat.size,
             ..validated(status::NOT_MODIFIED, self.entity)
         };
         self.restrict(response)
     }
 
-    /// The response with the fields that tell a browser what not to do. Anybody may have stored the
-    /// file, so a browser must not run it in the name of this site, whatever type the answer has.
+    /// Adds the fields that restrict a browser. The file may come from anybody, so a browser must not
+    /// run it with the rights of this site, whatever its type.
     fn restrict(&self, response: Response) -> Response {
-        // The type is all there is to know: no browser is to guess another.
+        // A browser must not guess another type.
         let mut response = response.with("X-Content-Type-Options", "nosniff");
         let name = self.target.name.as_deref();
         let (kind, csp) = match Display::of(self.media_type) {
@@ -339,5 +295,5 @@ fn validated(status: u16, entity: &Entity) -> Response {
 fn unsatisfiable(entity: &Entity) -> Response {
     Response::text(status::RANGE_NOT_SATISFIABLE, "range not satisfiable")
         .with("Accept-Ranges", "bytes")
-        .with("Content-Range", format!("bytes */{}", entity.size))
+        .with("Content-Range", format!("bytes */{}", entity.stat.size))
 }

@@ -1,12 +1,12 @@
-//! Media types found in the first bytes of a file.
+//! Detection of media types by the first bytes of a file.
 
 use crate::media_type::{DASH, HLS, MPEG_TS, SEGMENT, UNKNOWN, WEBVTT};
 
-/// As many first bytes as [`media_type`] looks at.
+/// Number of first bytes that [`media_type`] uses.
 pub(crate) const LEN: u64 = 512;
 
-/// The type of media that begins like this; [`UNKNOWN`] for all that is no media. A page that
-/// somebody stored must not become a page of this site by its content.
+/// The type of media with these first bytes; [`UNKNOWN`] for all other content. A stored HTML page must
+/// not become a page of this site.
 pub(crate) fn media_type(first: &[u8]) -> &'static str {
     let found = text(first)
         .or_else(|| iso_base_media(first))
@@ -16,7 +16,7 @@ pub(crate) fn media_type(first: &[u8]) -> &'static str {
 }
 
 /// Playlists (RFC 8216, 4.3.1.1; ISO/IEC 23009-1) and subtitles (WebVTT, section 4.1). A byte order
-/// mark may stand in front.
+/// mark may precede the text.
 fn text(first: &[u8]) -> Option<&'static str> {
     let text = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first);
     let is_line = |word: &[u8]| {
@@ -43,14 +43,14 @@ fn iso_base_media(first: &[u8]) -> Option<&'static str> {
     match kind {
         b"ftyp" if len >= 12 => Some(of_brands(rest.chunks_exact(4).take((len - 8) / 4))),
         b"styp" | b"moof" if len >= 8 => Some(SEGMENT),
-        // Files of before there were brands.
+        // Old files without brands.
         b"moov" if len >= 8 => Some("video/quicktime"),
         _ => None,
     }
 }
 
-/// The type of a major brand, a version and compatible brands. A brand that is not known is one of
-/// the many of MP4.
+/// The type of a major brand, a version and compatible brands. An unknown brand is one of the many of
+/// MP4.
 fn of_brands<'a>(mut brands: impl Iterator<Item = &'a [u8]>) -> &'static str {
     let major = brands.next().unwrap_or_default();
     let mut compatible = brands.skip(1);
@@ -70,7 +70,8 @@ fn of_brands<'a>(mut brands: impl Iterator<Item = &'a [u8]>) -> &'static str {
     }
 }
 
-/// Ogg (RFC 3533) begins with the first page of each of its streams, which tells the codec.
+/// The type of an Ogg file (RFC 3533). It begins with the first page of each stream, which identifies
+/// the codec.
 fn ogg(first: &[u8]) -> Option<&'static str> {
     const PAGE_HEAD: usize = 27;
     const VIDEO: [&[u8]; 4] = [b"\x80theora", b"BBCD", b"OVP80", b"\x01video"];
@@ -90,8 +91,8 @@ fn ogg(first: &[u8]) -> Option<&'static str> {
     media_type
 }
 
-/// Packets of 188 bytes, each with the same first byte (ISO/IEC 13818-1), which on Blu-ray discs
-/// stands behind a time of four bytes.
+/// Detects packets of 188 bytes with the same first byte (ISO/IEC 13818-1). On Blu-ray discs each has
+/// a time stamp of four bytes in front.
 fn transport_stream(first: &[u8]) -> Option<&'static str> {
     const SYNC: u8 = 0x47;
     const PACKETS_MIN: usize = 2;

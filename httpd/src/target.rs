@@ -1,5 +1,5 @@
-//! Which file a URL means: `/files/ID`, `/files/ID/NAME`, `/files/APP/USER/ID` and
-//! `/files/APP/USER/ID/NAME`. Each part is percent-encoded on its own, so that it may hold a slash.
+//! The file of a URL: `/files/ID`, `/files/ID/NAME`, `/files/APP/USER/ID` or
+//! `/files/APP/USER/ID/NAME`. Each part is percent-encoded separately, so that it may contain a slash.
 
 use std::str::FromStr;
 
@@ -8,16 +8,15 @@ use proto::{AppId, FileKey, UserId};
 
 use crate::file_name;
 
-/// A file, and what a client wants to call it.
+/// A file and the name that the client gives it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) key: FileKey,
-    /// Fit to save a file under, see [`file_name::clean`].
+    /// A safe file name, see [`file_name::clean`].
     pub(crate) name: Option<String>,
 }
 
-/// Reads a path. `None` when it means no file. The name behind the id has no say in that: what is
-/// wrong with it is left out.
+/// Parses a path. `None` if it is not the path of a file. Invalid parts of the name are left out.
 pub(crate) fn parse(path: &str, app: &AppId, user: Option<&UserId>) -> Option<Target> {
     let parts: Vec<&str> = path.strip_prefix("/files/")?.split('/').collect();
     let (app, user, file, name) = match parts[..] {

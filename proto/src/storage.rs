@@ -77,35 +77,64 @@ pub struct Read {
     /// Which file.
     pub key: FileKey,
     /// Which bytes of it.
-    pub span: Span,
+    pub range: RangeSpec,
 }
 
-/// A part of a file of any size: what lies beyond its end is left out.
+/// A requested part of a file of any size. Bytes beyond the end of the file are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct RangeSpec {
     /// First byte; below 0, counted from the end of the file: -1 is its last byte.
     pub offset: i64,
     /// Most bytes; 0 means up to the end of the file.
     pub size: u64,
 }
 
-impl Span {
-    /// All of a file.
-    pub const WHOLE: Span = Span { offset: 0, size: 0 };
+/// A part of a file of known size. It lies within the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ByteRange {
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes.
+    pub len: u64,
+}
 
-    /// First byte and number of bytes in a file of `file_size` bytes.
-    pub fn within(self, file_size: u64) -> (u64, u64) {
-        let start = match u64::try_from(self.offset) {
+impl RangeSpec {
+    /// All of a file.
+    pub const WHOLE: RangeSpec = RangeSpec { offset: 0, size: 0 };
+
+    /// The requested part of a file of `file_size` bytes.
+    pub fn within(self, file_size: u64) -> ByteRange {
+        let offset = match u64::try_from(self.offset) {
             Ok(offset) => offset.min(file_size),
             Err(_) => file_size.saturating_sub(self.offset.unsigned_abs()),
         };
-        let rest = file_size - start;
-        let len = if self.size == 0 {
-            rest
-        } else {
-            self.size.min(rest)
+        let rest = file_size - offset;
+        let len = match self.size {
+            0 => rest,
+            size => size.min(rest),
         };
-        (start, len)
+        ByteRange { offset, len }
+    }
+
+    /// The first bytes of this part, `max` at most; `max` is not 0.
+    pub fn at_most(self, max: u64) -> RangeSpec {
+        let size = match self.size {
+            0 if max == u64::MAX => 0,
+            0 => max,
+            size => size.min(max),
+        };
+        RangeSpec { size, ..self }
+    }
+}
+
+impl From<ByteRange> for RangeSpec {
+    /// For a range that is not empty: size 0 means up to the end of the file.
+    fn from(range: ByteRange) -> RangeSpec {
+        RangeSpec {
+            // No file is longer.
+            offset: i64::try_from(range.offset).unwrap_or(i64::MAX),
+            size: range.len,
+        }
     }
 }
 
@@ -193,8 +222,8 @@ impl Request for StorageRequest {
             READ => {
                 let offset = fields.i64("offset")?;
                 let size = fields.unsigned("size")?;
-                let span = Span { offset, size };
-                StorageRequest::Read(Read { key, span })
+                let range = RangeSpec { offset, size };
+                StorageRequest::Read(Read { key, range })
             }
             other => return Err(DecodeError::UnknownCommand(other)),
         })
@@ -238,8 +267,8 @@ impl Read {
     fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(DOWNLOAD_LEN);
         self.key.encode(&mut body);
-        put_i64(&mut body, self.span.offset);
-        put_u64(&mut body, self.span.size);
+        put_i64(&mut body, self.range.offset);
+        put_u64(&mut body, self.range.size);
         frame(READ, &body)
     }
 }

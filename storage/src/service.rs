@@ -7,7 +7,7 @@ use net::WorkerPool;
 use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
 use proto::storage::{
-    ADMIN, DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD,
+    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD,
     encode_file_size,
 };
 use proto::{ErrorCode, Fault, FileKey};
@@ -77,10 +77,10 @@ impl StorageService {
         Ok(send(file, offset, len, Vec::new()))
     }
 
-    fn read(&self, Read { key, span }: &Read) -> Result<Reply, Fault> {
+    fn read(&self, Read { key, range }: &Read) -> Result<Reply, Fault> {
         let (row, (file, size)) = self.with_file(key, WorkerPool::Slow, file::open)?;
         self.check_size(key, &row, size)?;
-        let (offset, len) = span.within(size);
+        let ByteRange { offset, len } = range.within(size);
         let stat = stat_of(&row, size).encode();
         Ok(send(self.sent(file, key, row), offset, len, stat))
     }

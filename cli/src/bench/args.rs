@@ -1,4 +1,4 @@
-//! What `tnv bench` can be told.
+//! Options of `tnv bench`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use crate::units::{parse_duration, parse_duration_or_zero, parse_size};
 use ::bench::Mix;
 
-/// How `tnv bench` explains itself at the end of its help.
+/// The end of the help of `tnv bench`.
 pub(crate) const HELP: &str = "\
 Operations of --mix:
   upload      store a file of one of the sizes
-  download    get a whole file
-  range       get --range bytes of a file from a random offset on
-  stat        ask for size, time and checksum
-  delete      remove a file that the thread has stored; if it has none, it stores one
-  saddrs      ask a tracker for the storages of the user
-  id          ask an idserver for a number, with --idservers
+  download    read a whole file
+  range       read --range bytes of a file from a random offset
+  stat        request size, time and checksum
+  delete      remove a file that the thread stored; if there is none, store one
+  saddrs      request the storages of the user from a tracker
+  id          request a number from an idserver, with --idservers
   http        get a whole file from an HTTP server, with --http
-  http-range  the same for --range bytes from a random offset on
-  http-seek   on a new connection, from a random offset on: the time to the first byte
+  http-range  get --range bytes from a random offset from an HTTP server
+  http-seek   get the first byte from a random offset, on a new connection
 
-Connections are kept, one for each thread and server. Content is made from a number and
-compared as it comes; files that were stored are read back at the end, and all are removed.
-Code 7 when a byte was wrong, 1 when anything else failed.
+Each thread keeps one connection to each server. Content is generated from a seed and
+compared when it is read. At the end the stored files are read back, and all are removed.
+The exit code is 7 if a byte was wrong, 1 if anything else failed.
 
 Examples:
   tnv --user alice bench --size 16KiB --threads 8 --files 1000 --mix download:9,upload:1
@@ -33,7 +33,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct BenchArgs {
-    /// What is done, and how often next to the others
+    /// The operations and their weights
     #[arg(
         long,
         default_value = "upload:1,download:8,range:8,stat:2,delete:1",
@@ -43,7 +43,7 @@ pub(crate) struct BenchArgs {
     /// Threads, each with connections of its own
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) threads: u16,
-    /// Size of the files; of several sizes each file gets one by chance
+    /// Sizes of the files. Each file gets a random one of them
     #[arg(
         long,
         default_value = "1MiB",
@@ -52,34 +52,34 @@ pub(crate) struct BenchArgs {
         value_parser = parse_size
     )]
     pub(super) size: Vec<u64>,
-    /// How many files are stored beforehand, to be read [default: one for each thread]
+    /// Number of files to store before the measurement [default: one for each thread]
     #[arg(long)]
     pub(super) files: Option<usize>,
     /// Length of ranges
     #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_size)]
     pub(super) range: u64,
-    /// How long is measured
+    /// Duration of the measurement
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_duration)]
     pub(super) duration: Duration,
-    /// Measure so many operations instead, of all threads together
+    /// Number of operations to measure, of all threads together, instead of --duration
     #[arg(long, conflicts_with = "duration")]
     pub(super) count: Option<u64>,
-    /// How long the same is done before it is measured
+    /// Duration of the warm-up before the measurement
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration_or_zero)]
     pub(super) warm_up: Duration,
-    /// The idservers to get numbers from, parted by semicolons
+    /// The idservers, separated by semicolons
     #[arg(long, value_name = "HOST:PORT;...")]
     pub(super) idservers: Option<String>,
-    /// The key of these numbers
+    /// The key of the numbers
     #[arg(long, default_value = "tnvbench")]
     pub(super) id_key: String,
-    /// An HTTP server, and the folder of the files there [default: /files/APP/USER]
+    /// The HTTP server, and the folder of the files [default: /files/APP/USER]
     #[arg(long, value_name = "http://HOST:PORT[/FOLDER]")]
     pub(super) http: Option<String>,
-    /// Keep the files, and write which they are to this file, for --use
+    /// Keep the files and write their list to this file, for --use
     #[arg(long, value_name = "LIST")]
     pub(super) keep: Option<PathBuf>,
-    /// Read the files that an earlier run has kept, and leave them
+    /// Read the files that an earlier run kept, and keep them
     #[arg(long = "use", value_name = "LIST", conflicts_with_all = ["files", "keep"])]
     pub(super) used: Option<PathBuf>,
 }

@@ -1,16 +1,16 @@
 //! `tnv bench`: the options of a measurement, and its figures as text or JSON.
 
-mod args;
+pub(super) mod args;
 mod report;
 
 use ::bench::{Length, Moment, Options, Pace, Target, WRONG_BYTES};
 use proto::{Address, IdKey};
 
-pub(super) use args::BenchArgs;
+use args::BenchArgs;
 
-use super::Context;
+use super::context::Context;
 use super::exit::Exit;
-use super::settings::mistake;
+use super::settings::usage_error;
 use report::Event;
 
 /// Runs a measurement and shows its figures.
@@ -58,8 +58,8 @@ fn options(args: &BenchArgs) -> anyhow::Result<Options> {
             warm_up: args.warm_up,
             length: length.unwrap_or(Length::Time(args.duration)),
         },
-        idservers: Address::parse_list(idservers).map_err(mistake)?,
-        id_key: IdKey::new(args.id_key.as_str()).map_err(mistake)?,
+        idservers: Address::parse_list(idservers).map_err(usage_error)?,
+        id_key: IdKey::new(args.id_key.as_str()).map_err(usage_error)?,
         http: args.http.clone(),
         keep: args.keep.clone(),
         used: args.used.clone(),

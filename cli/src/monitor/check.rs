@@ -1,4 +1,4 @@
-//! The verdict for Nagios and its kin: an exit code, one line, figures behind a bar. Pure.
+//! The check result for Nagios and its kin: an exit code, one line, figures behind a bar. Pure.
 
 use std::fmt::Write;
 
@@ -6,13 +6,14 @@ use proto::cluster::{Group, Storage};
 use proto::report::{Drain, Report};
 
 use super::status_page::StatusPage;
-use super::view::{self, View};
+use super::storage_state;
+use super::view::View;
 
 /// Most reasons in the line.
 const REASONS_MAX: usize = 5;
 
 /// The result of a check.
-pub(super) struct Verdict {
+pub(super) struct CheckResult {
     pub(super) exit: u8,
     pub(super) line: String,
 }
@@ -26,7 +27,7 @@ struct Findings {
 
 /// Judges the cluster. `warning` and `critical` are percentages of a group's disk that are still
 /// available to uploads. A group that is closed need not take any.
-pub(super) fn judge(view: &View, warning: u8, critical: u8) -> Verdict {
+pub(super) fn evaluate(view: &View, warning: u8, critical: u8) -> CheckResult {
     let mut findings = Findings::default();
     if view.answered() == 0 {
         findings.critical.push("no tracker answers".to_owned());
@@ -56,7 +57,7 @@ pub(super) fn judge(view: &View, warning: u8, critical: u8) -> Verdict {
     if reasons.is_empty() {
         reasons.push(summary(view));
     }
-    Verdict {
+    CheckResult {
         exit,
         line: line(word, &reasons, &figures(view, warning, critical)),
     }
@@ -79,17 +80,17 @@ pub(super) fn line(word: &str, reasons: &[String], figures: &str) -> String {
 fn of_servers(group: &Group, findings: &mut Findings) {
     let name = &group.name;
     let storages = || group.storages.iter();
-    if !storages().any(view::is_readable) {
+    if !storages().any(storage_state::is_readable) {
         let why = why(group, |report| &report.downloads_why);
         let text = format!("{name} has no storage that serves{why}");
         findings.critical.push(text);
-    } else if group.open && !storages().any(view::is_writable) {
+    } else if group.open && !storages().any(storage_state::is_writable) {
         let why = why(group, |report| &report.uploads_why);
         findings
             .critical
             .push(format!("{name} takes no uploads{why}"));
     } else {
-        let some = storages().filter(|storage| view::is_active(storage));
+        let some = storages().filter(|storage| storage_state::is_active(storage));
         findings
             .warning
             .extend(some.flat_map(|storage| lacks(group, storage)));
@@ -100,7 +101,7 @@ fn of_servers(group: &Group, findings: &mut Findings) {
     }
     for storage in storages() {
         let address = &storage.address;
-        if !view::is_active(storage) {
+        if !storage_state::is_active(storage) {
             findings
                 .warning
                 .push(format!("{name} {address} is {}", storage.status));
@@ -112,7 +113,7 @@ fn of_servers(group: &Group, findings: &mut Findings) {
             let text = format!("{name} {address}: {} is {}", path.path, path.health);
             findings.warning.push(text);
         }
-        let warnings = view::warnings(group, storage);
+        let warnings = storage_state::warnings(group, storage);
         findings.warning.extend(warnings);
     }
 }
@@ -134,7 +135,7 @@ fn why(group: &Group, of: fn(&Report) -> &String) -> String {
     let live = group
         .storages
         .iter()
-        .filter(|storage| view::is_active(storage));
+        .filter(|storage| storage_state::is_active(storage));
     let mut reasons = live.filter_map(|storage| Some(of(storage.report.as_ref()?)));
     let first = reasons.find(|why| !why.is_empty());
     first.map_or_else(String::new, |why| format!(": {why}"))
@@ -156,7 +157,7 @@ fn lacks(group: &Group, storage: &Storage) -> Vec<String> {
 }
 
 fn of_space(group: &Group, warning: u8, critical: u8, findings: &mut Findings) {
-    let Some(space) = view::space(group).filter(|space| space.total > 0) else {
+    let Some(space) = storage_state::space(group).filter(|space| space.total > 0) else {
         return;
     };
     let percent = u128::from(space.available) * 100 / u128::from(space.total);
@@ -173,7 +174,7 @@ fn summary(view: &View) -> String {
         "{} trackers, {} groups, {} storages active",
         view.answered(),
         view.groups.len(),
-        count(view, view::is_readable)
+        count(view, storage_state::is_readable)
     )
 }
 
@@ -184,11 +185,11 @@ fn figures(view: &View, warning: u8, critical: u8) -> String {
         view.trackers.len(),
         view.groups.len(),
         count(view, |_| true),
-        count(view, view::is_readable),
-        count(view, view::is_writable)
+        count(view, storage_state::is_readable),
+        count(view, storage_state::is_writable)
     );
     for group in &view.groups {
-        if let Some(space) = view::space(group) {
+        if let Some(space) = storage_state::space(group) {
             let share = |percent: u8| space.total / 100 * u64::from(percent);
             let _ = write!(
                 text,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proto::cluster::Group;
 use serde::Serialize;
 
-use super::view;
+use super::storage_state;
 
 /// One idserver.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -31,7 +31,7 @@ pub(super) struct Failing {
 pub(super) fn of(groups: &[Group]) -> Vec<Idserver> {
     let mut found: BTreeMap<&str, Idserver> = BTreeMap::new();
     let storages = groups.iter().flat_map(|group| &group.storages);
-    for storage in storages.filter(|storage| view::is_active(storage)) {
+    for storage in storages.filter(|storage| storage_state::is_active(storage)) {
         for told in storage.report.iter().flat_map(|report| &report.idservers) {
             let idserver = found.entry(&told.address).or_insert_with(|| Idserver {
                 address: told.address.clone(),

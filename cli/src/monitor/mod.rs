@@ -3,6 +3,7 @@
 mod check;
 mod idservers;
 mod status_page;
+mod storage_state;
 mod table;
 mod text;
 mod view;
@@ -14,9 +15,9 @@ use std::time::Duration;
 
 use proto::Address;
 
-use super::Context;
 use super::args::MonitorArgs;
-use super::exit::{Exit, Mistake};
+use super::context::Context;
+use super::exit::{CliError, Exit};
 use super::output::{print_error, write_stdout};
 use super::settings::{StatusPorts, parse_list};
 use status_page::StatusPage;
@@ -35,17 +36,17 @@ pub(super) fn run(context: &Context, args: &MonitorArgs) -> anyhow::Result<ExitC
     }
     if args.check && args.warning < args.critical {
         let text = "--warning is below --critical: it would never be told";
-        return Err(Mistake::usage(text).into());
+        return Err(CliError::usage(text).into());
     }
     let view = gather(context, &ports);
     if args.check {
-        let verdict = check::judge(&view, args.warning, args.critical);
-        context.output.line(&verdict.line);
-        return Ok(ExitCode::from(verdict.exit));
+        let result = check::evaluate(&view, args.warning, args.critical);
+        context.output.line(&result.line);
+        return Ok(ExitCode::from(result.exit));
     }
     context.output.result(&view, text::page(&view).trim_end())?;
     if view.answered() == 0 {
-        return Err(Mistake::unavailable("no tracker answers").into());
+        return Err(CliError::unavailable("no tracker answers").into());
     }
     for error in view.errors() {
         print_error(&anyhow::anyhow!(error));
@@ -62,7 +63,7 @@ pub(super) fn unknown(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The status ports to ask. A list of the command line replaces that of the settings file.
-fn ports(context: &Context, args: &MonitorArgs) -> Result<StatusPorts, Mistake> {
+fn ports(context: &Context, args: &MonitorArgs) -> Result<StatusPorts, CliError> {
     let of_file = &context.settings.monitor;
     let list = |typed: &Option<String>, of_file: &Vec<Address>| match typed {
         Some(list) => parse_list(list),

@@ -3,8 +3,9 @@
 use base::Escaped;
 use proto::cluster::{Group, Storage};
 
+use super::storage_state;
 use super::text::{size, time};
-use super::view::{self, View};
+use super::view::View;
 
 /// The lines, the most important first: the problems, then the groups. Text from the network adds no
 /// lines.
@@ -25,7 +26,7 @@ pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
     for group in &view.groups {
         for storage in &group.storages {
             lines.extend(storage.notes.iter().cloned());
-            lines.extend(view::warnings(group, storage));
+            lines.extend(storage_state::warnings(group, storage));
         }
     }
     lines.push(String::new());
@@ -59,7 +60,10 @@ pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
 
 fn row(group: &Group, storage: &Storage, now: i64) -> String {
     let age = now.saturating_sub(storage.beat_time).max(0);
-    let mode = match (view::is_writable(storage), view::is_readable(storage)) {
+    let mode = match (
+        storage_state::is_writable(storage),
+        storage_state::is_readable(storage),
+    ) {
         (true, _) => "read, write",
         (false, true) => "read",
         (false, false) => "none",

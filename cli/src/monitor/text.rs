@@ -8,7 +8,8 @@ use chrono::{Local, SecondsFormat, TimeZone};
 use proto::cluster::{Group, Storage};
 use proto::report::{Drain, Report, Space};
 
-use super::view::{self, View};
+use super::storage_state;
+use super::view::View;
 
 /// The whole page.
 pub(super) fn page(view: &View) -> String {
@@ -69,17 +70,23 @@ fn of_group(page: &mut String, group: &Group) {
         (false, false) => "no (closed)",
     };
     line(page, &format!("takes new users = {open}"));
-    if let Some(space) = view::space(group) {
+    if let Some(space) = storage_state::space(group) {
         of_space(page, "", space);
     }
     line(page, &format!("storage server count = {}", storages.len()));
     line(
         page,
-        &format!("readable server count = {}", count(view::is_readable)),
+        &format!(
+            "readable server count = {}",
+            count(storage_state::is_readable)
+        ),
     );
     line(
         page,
-        &format!("writable server count = {}", count(view::is_writable)),
+        &format!(
+            "writable server count = {}",
+            count(storage_state::is_writable)
+        ),
     );
     for (idx, storage) in storages.iter().enumerate() {
         line(page, &format!("\n\tStorage {}:", idx + 1));
@@ -130,7 +137,7 @@ pub(super) fn mode(storage: &Storage) -> String {
         "" => unknown.to_owned(),
         text => text.to_owned(),
     };
-    match (view::drain(storage), report) {
+    match (storage_state::drain(storage), report) {
         (Drain::All, _) => "none (drained)".to_owned(),
         _ if !storage.offered => "none (clients are not sent there)".to_owned(),
         (_, Some(report)) if !report.downloads => {

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use proto::Address;
 use proto::cluster::{Cluster, Group, Storage, Tracker};
-use proto::group_list;
-use proto::report::{Drain, Space};
 use serde::Serialize;
 
 use super::idservers::{self, Idserver};
 use super::status_page::StatusPage;
+use super::storage_state::is_active;
 
 /// The cluster.
 #[derive(Debug, Default, Serialize)]
@@ -185,43 +184,4 @@ fn difference(
         .iter()
         .map(|(address, what)| format!("{what} at {address}"));
     Some(format!("{name} is {}", said.collect::<Vec<_>>().join(", ")))
-}
-
-/// True if a tracker heard of the storage lately.
-pub(super) fn is_active(storage: &Storage) -> bool {
-    storage.status == group_list::Storage::ACTIVE
-}
-
-/// True if clients are sent to the storage and can read there.
-pub(super) fn is_readable(storage: &Storage) -> bool {
-    let serves = storage.report.as_ref();
-    let serves = serves.is_none_or(|report| report.downloads);
-    is_active(storage) && storage.offered && serves
-}
-
-/// True if the storage can take uploads.
-pub(super) fn is_writable(storage: &Storage) -> bool {
-    let takes = storage.report.as_ref().is_none_or(|report| report.uploads);
-    is_readable(storage) && takes && drain(storage) == Drain::None
-}
-
-pub(super) fn drain(storage: &Storage) -> Drain {
-    let report = storage.report.as_ref();
-    report.map_or(Drain::None, |report| report.drain)
-}
-
-/// The problems that a storage reports, each with the name of the storage.
-pub(super) fn warnings(group: &Group, storage: &Storage) -> Vec<String> {
-    let reported = storage.report.iter().flat_map(|report| &report.warnings);
-    reported
-        .map(|warning| format!("{} {}: {warning}", group.name, storage.address))
-        .collect()
-}
-
-/// Room in a group. Its storages see the same files, so the smallest value counts. None if no living
-/// storage reports.
-pub(super) fn space(group: &Group) -> Option<Space> {
-    let live = group.storages.iter().filter(|storage| is_readable(storage));
-    live.filter_map(|storage| Some(storage.report.as_ref()?.space))
-        .min_by_key(|space| (space.available, space.free))
 }

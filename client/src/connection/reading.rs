@@ -1,5 +1,5 @@
-//! Reading a reply: its head and what stands in front of content within a limit, content as it
-//! comes.
+//! Reading a reply: its head and the fields in front of the content within the deadline, content at a
+//! minimum rate.
 
 use std::io;
 
@@ -9,19 +9,19 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::{Connection, Due};
-use crate::wait::wait;
+use super::{Connection, PendingReply};
+use crate::time_limits::wait;
 use crate::{Error, ProtocolError};
 
-/// Memory for a body grows by this much at a time, as the body comes.
+/// Step in which memory for a body grows, as bytes arrive.
 const BODY_STEP: usize = 64 << 10;
 
 const READING_REPLY: &str = "reading the reply";
 const READING_CONTENT: &str = "reading the content";
 
 impl Connection {
-    /// Reads what has come of the reply up to its content, without waiting. Tells whether that is
-    /// all, or the connection broke, so that reading on will not wait.
+    /// Reads the part of the reply in front of its content that has arrived, without waiting. True if
+    /// it is complete or the connection broke: then reading it will not wait.
     pub(crate) fn read_ahead(&mut self) -> bool {
         loop {
             let filled = self.ahead.len();
@@ -38,8 +38,8 @@ impl Connection {
         }
     }
 
-    /// Reads the head of a reply and returns the length of its body, which is yet to be read; a
-    /// failure is read to its end.
+    /// Reads the head of a reply and returns the length of the body. A failure reply is read to its
+    /// end.
     pub(crate) fn read_head(&mut self, reply_command: u8) -> Result<u64, Error> {
         let mut bytes = [0; HEAD_LEN];
         self.read_exact(&mut bytes)?;
@@ -55,14 +55,14 @@ impl Connection {
         };
         if head.is_ok() {
             self.is_ours |= is_own_command(self.command);
-            self.due = Due::body(body_len);
+            self.pending = PendingReply::body(body_len);
             return Ok(body_len);
         }
         Err(self.read_fault(body_len))
     }
 
     fn read_fault(&mut self, body_len: u64) -> Error {
-        self.due = Due::body(body_len);
+        self.pending = PendingReply::body(body_len);
         let body = match self.read_body(body_len, Fault::BODY_MAX) {
             Ok(body) => body,
             Err(error) => return error,
@@ -72,7 +72,7 @@ impl Connection {
                 if is_cpp_not_found(&source) {
                     source.code = ErrorCode::NotFound;
                     // A C++ server closes the connection behind some of its failures.
-                    self.due = Due::Unknown;
+                    self.pending = PendingReply::Unknown;
                 }
                 Error::Fault {
                     address: self.address.clone(),
@@ -83,11 +83,10 @@ impl Connection {
         }
     }
 
-    /// Reads a body of `body_len` bytes; nothing is allocated on the peer's word alone.
+    /// Reads a body of `body_len` bytes. Memory grows with the bytes that arrive.
     pub(crate) fn read_body(&mut self, body_len: u64, body_max: usize) -> Result<Vec<u8>, Error> {
         if body_len > body_max as u64 {
-            let actual = i64::try_from(body_len).unwrap_or(i64::MAX);
-            return Err(self.body_length(actual, format!("at most {body_max}")));
+            return Err(self.body_length(body_len, format!("at most {body_max}")));
         }
         let mut body = Vec::new();
         while (body.len() as u64) < body_len {
@@ -100,20 +99,20 @@ impl Connection {
         Ok(body)
     }
 
-    /// Reads the next bytes of the body within the limit; there must be as many.
+    /// Fills `buf` with the next bytes of the body, within the deadline.
     pub(crate) fn read_part(&mut self, buf: &mut [u8]) -> Result<(), Error> {
         self.read_exact(buf)?;
         self.advance(buf.len() as u64);
         Ok(())
     }
 
-    /// Waits until more of the body has come from a peer that sends at the least rate.
+    /// Waits for content from a peer that sends at the minimum rate.
     pub(crate) fn wait_content(&mut self) -> Result<(), Error> {
-        let ready = self.pace.wait(&self.stream, PollFlags::IN);
+        let ready = self.stall.wait(&self.stream, PollFlags::IN);
         ready.map_err(|error| self.content_error(READING_CONTENT, error))
     }
 
-    /// Reads what has come of the body without waiting: `None` when nothing has.
+    /// Reads the bytes of the body that have arrived, without waiting. `None` if there are none.
     pub(crate) fn read_now(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
         let len = usize::try_from(self.body_left()).map_or(buf.len(), |left| left.min(buf.len()));
         if len == 0 {
@@ -128,7 +127,7 @@ impl Connection {
         }
     }
 
-    /// One read that does not wait: at least one byte, or `None` when nothing has come.
+    /// Reads at least one byte without waiting, or returns `None`.
     fn receive(&mut self, buf: &mut [u8], doing: &'static str) -> Result<Option<usize>, Error> {
         loop {
             match recv(&self.stream, &mut *buf, RecvFlags::DONTWAIT) {
@@ -144,8 +143,8 @@ impl Connection {
         }
     }
 
-    /// Fills `buf` within the limit. What has come is read even when no time is left: the reader
-    /// may be late, not the peer.
+    /// Fills `buf` within the deadline. Bytes that have arrived are read also after it: the reader may
+    /// be late instead of the peer.
     fn read_exact(&mut self, buf: &mut [u8]) -> Result<(), Error> {
         let mut filled = buf.len().min(self.ahead.len());
         buf[..filled].copy_from_slice(&self.ahead[..filled]);
@@ -161,8 +160,8 @@ impl Connection {
     }
 }
 
-/// How many bytes stand in front of the content of the reply to a READ or STAT that begins like
-/// this: its head, and what is known of the file or why there is none.
+/// Number of bytes in front of the content, for a reply to READ that begins with `bytes`: its head,
+/// and the file's properties or the failure.
 fn ahead_len(bytes: &[u8]) -> usize {
     let Some(head) = bytes.first_chunk() else {
         return HEAD_LEN;
@@ -176,13 +175,13 @@ fn ahead_len(bytes: &[u8]) -> usize {
     HEAD_LEN + usize::try_from(head.body_len).unwrap_or(0).min(most)
 }
 
-/// Whether only servers of this system carry this command out (protocol.md, Frame).
+/// True if only servers of this system support the command (protocol.md, Frame).
 fn is_own_command(command: u8) -> bool {
     matches!(command, 14..=39 | 41..=69 | 74..=99)
 }
 
-/// A C++ storage has no kind for a file it does not have: it answers -1 and `[hostname] read
-/// database fail, fileid: ID`, as recorded from one (proto/tests/frames.json, filesize and delete).
+/// True for the failure of a C++ storage without the file. It has code -1 and the text `[hostname] read
+/// database fail, fileid: ID`, as recorded in proto/tests/frames.json (filesize and delete).
 fn is_cpp_not_found(fault: &Fault) -> bool {
     const TEXT: &str = "read database fail, fileid: ";
     let text = match fault.message.split_once("] ") {

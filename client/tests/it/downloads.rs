@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Error, ErrorKind, Opening, RemoteFile};
 use proto::ErrorCode;
-use proto::storage::{Span, StorageRequest};
+use proto::storage::{ByteRange, RangeSpec, StorageRequest};
 use test_peers::fake::dead_address;
 use test_peers::storage::{Act, FakeStorage, Memory};
 use test_peers::support::{cluster, config, content, key, memory_with};
@@ -119,8 +119,7 @@ fn a_storage_that_falls_silent_in_the_middle_is_left() {
 fn a_storage_that_always_breaks_off_still_gets_there() {
     let memory = memory_with(&key("f"), &content(50_000));
     let dying = FakeStorage::start(&memory, |_, request| match request {
-        StorageRequest::Read(_) => Act::CutAfter(5000),
-        StorageRequest::Download(range) if range.offset < 45_000 => Act::CutAfter(5000),
+        StorageRequest::Read(read) if read.range.offset < 45_000 => Act::CutAfter(5000),
         _ => Act::Serve,
     });
     let (_tracker, client) = cluster(&[&dying]);
@@ -228,7 +227,7 @@ fn an_unfinished_download_closes_its_connection() {
 fn a_download_that_is_nearly_finished_leaves_its_connection() {
     let storage = FakeStorage::good(&memory_with(&key("f"), &content(LEN)));
     let (_tracker, client) = cluster(&[&storage]);
-    let span = Span {
+    let span = RangeSpec {
         offset: 0,
         size: 20_000,
     };
@@ -254,6 +253,8 @@ fn the_stream_can_be_read_by_others() {
     let mut bytes = vec![0; 600];
     download.stream().unwrap().read_exact(&mut bytes).unwrap();
     download.advance(600);
+    assert!(download.is_checked());
+    download.inspect(&bytes).unwrap();
     assert_eq!(download.remaining(), 400);
     download.abandon_stream();
     download.read_to_end(&mut bytes).unwrap();
@@ -270,7 +271,7 @@ fn a_remote_file_is_read_and_sought_in() {
     let mut file = RemoteFile::open(&client, &key("f")).unwrap();
     assert_eq!(file.size(), LEN as u64);
     let mut buf = [0; 100];
-    for (target, at, downloads) in [
+    for (target, at, reads) in [
         (SeekFrom::Start(0), 0, 1),
         (SeekFrom::Current(1000), 1100, 1),
         (SeekFrom::Start(1_000_000), 1_000_000, 2),
@@ -280,12 +281,8 @@ fn a_remote_file_is_read_and_sought_in() {
         assert_eq!(file.seek(target).unwrap(), at as u64);
         file.read_exact(&mut buf).unwrap();
         assert_eq!(buf, content(LEN)[at..at + 100]);
-        let n = storage
-            .requests()
-            .iter()
-            .filter(|&&r| r == "download")
-            .count();
-        assert_eq!(n, downloads);
+        let n = storage.requests().iter().filter(|&&r| r == "read").count();
+        assert_eq!(n, reads);
     }
     assert_eq!(file.read(&mut buf).unwrap(), 0);
     assert_eq!(file.seek(SeekFrom::End(10)).unwrap(), LEN as u64 + 10);
@@ -317,16 +314,16 @@ fn a_file_is_opened_with_what_is_known_of_it() {
             (i64::MAX, 9),
         ];
         for (offset, size) in spans {
-            let span = Span { offset, size };
+            let span = RangeSpec { offset, size };
             let (stat, mut part) = client.open(&key("f"), span).unwrap();
             assert_eq!(stat.size, LEN as u64);
-            let (start, len) = span.within(LEN as u64);
+            let ByteRange { offset: start, len } = span.within(LEN as u64);
             assert_eq!((part.offset(), part.remaining()), (start, len));
             let mut bytes = Vec::new();
             part.read_to_end(&mut bytes).unwrap();
             assert!(bytes == file[start as usize..][..len as usize]);
         }
-        let error = client.open(&key("g"), Span::WHOLE).unwrap_err();
+        let error = client.open(&key("g"), RangeSpec::WHOLE).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
     assert_eq!(storage.requests(), ["read"; 7]);
@@ -342,7 +339,9 @@ fn a_storage_that_does_not_answer_an_opening_is_given_up_for_the_next() {
     let silent = FakeStorage::start(&memory, |_, _| Act::FallSilent);
     let good = FakeStorage::good(&memory);
     let (_tracker, client) = cluster(&[&silent, &good]);
-    let mut opening = client.begin_open(&key("f"), Span::WHOLE).unwrap();
+    let mut opening = client
+        .begin_open(&key("f"), RangeSpec::WHOLE, u64::MAX)
+        .unwrap();
     let peer = |opening: &Opening| opening.stream().unwrap().peer_addr().unwrap();
     let first = peer(&opening);
     opening.abandon_stream();
@@ -353,7 +352,9 @@ fn a_storage_that_does_not_answer_an_opening_is_given_up_for_the_next() {
     rest.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, b"abc");
     // It is tried last now.
-    let opening = client.begin_open(&key("f"), Span::WHOLE).unwrap();
+    let opening = client
+        .begin_open(&key("f"), RangeSpec::WHOLE, u64::MAX)
+        .unwrap();
     assert!(opening.finish().is_ok());
     assert_eq!(good.requests(), ["read"; 2]);
 }
@@ -367,11 +368,75 @@ fn a_connection_that_was_closed_meanwhile_costs_an_opening_nothing() {
     });
     let (_tracker, client) = cluster(&[&storage]);
     for _ in 0..2 {
-        let opening = client.begin_open(&key("f"), Span::WHOLE).unwrap();
+        let opening = client
+            .begin_open(&key("f"), RangeSpec::WHOLE, u64::MAX)
+            .unwrap();
         let (stat, mut rest) = opening.finish().unwrap();
         let mut bytes = Vec::new();
         rest.read_to_end(&mut bytes).unwrap();
         assert_eq!((stat.size, bytes.len()), (3, 3));
     }
     assert_eq!(storage.requests(), ["read"; 3]);
+}
+
+#[test]
+fn a_download_goes_on_with_the_same_file_only() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let dying = FakeStorage::start(&memory, |_, _| Act::CutAfter(5000));
+    let other = FakeStorage::good(&memory_with(&key("f"), &vec![7; LEN]));
+    let (_tracker, client) = cluster(&[&dying, &other]);
+    let mut download = client.download(&key("f")).unwrap();
+    let mut bytes = Vec::new();
+    let error = download.read_to_end(&mut bytes).unwrap_err();
+    let error = Error::of_io(&error);
+    assert!(matches!(error, Some(Error::Replaced(_))), "{error:?}");
+    assert_eq!(bytes, content(LEN)[..5000]);
+}
+
+#[test]
+fn a_remote_file_reads_the_file_that_was_opened_only() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let storage = FakeStorage::good(&memory);
+    let (_tracker, client) = cluster(&[&storage]);
+    let mut file = RemoteFile::open(&client, &key("f")).unwrap();
+    let replaced = [content(LEN - 1), vec![255]].concat();
+    memory.files.lock().unwrap().insert(key("f"), replaced);
+    let error = file.read(&mut [0; 8]).unwrap_err();
+    let error = Error::of_io(&error);
+    assert!(matches!(error, Some(Error::Replaced(_))), "{error:?}");
+}
+
+#[test]
+fn the_rest_is_requested_when_the_first_piece_is_read() {
+    let file = content(LEN);
+    let storage = FakeStorage::good(&memory_with(&key("f"), &file));
+    let (_tracker, client) = cluster(&[&storage]);
+    let opening = client.begin_open(&key("f"), RangeSpec::WHOLE, 1000);
+    let (_, mut download) = opening.unwrap().finish().unwrap();
+    assert_eq!(download.remaining(), LEN as u64);
+    let mut peeked = [0; 2000];
+    assert_eq!(download.peek(&mut peeked).unwrap(), 2000);
+    assert_eq!(peeked, file[..2000]);
+    assert_eq!((download.offset(), download.remaining()), (0, LEN as u64));
+    let mut bytes = Vec::new();
+    download.read_to_end(&mut bytes).unwrap();
+    assert!(bytes == file);
+    assert_eq!(storage.requests(), ["read"; 2]);
+    assert_eq!(storage.fake.n_connections(), 1);
+}
+
+#[test]
+fn a_pause_between_rounds_does_not_block_a_read_that_must_not_wait() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let dying = FakeStorage::start(&memory, |number, _| match number {
+        0 => Act::CutAfter(5000),
+        _ => Act::Close,
+    });
+    let (tracker, _) = cluster(&[&dying]);
+    let mut download = patient(&tracker).download(&key("f")).unwrap();
+    download.read_exact(&mut [0; 5000]).unwrap();
+    download.abandon_stream();
+    assert!(download.read_ready(&mut [0; 8]).unwrap().is_none());
+    assert!(download.stream().is_none());
+    assert!(download.patience() <= Duration::from_millis(500));
 }

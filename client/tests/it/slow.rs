@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use client::{Client, ErrorKind, IdClient, Opening, PoolManager};
 use proto::idserver::IdRequest;
-use proto::storage::{Span, StorageRequest};
+use proto::storage::{RangeSpec, StorageRequest};
 use proto::tracker::TrackerRequest;
 use proto::{Head, IdKey, idserver, storage, tracker};
 use test_peers::fake::{DEADLINE, Fake, drip, read_request, reply, silent};
@@ -66,7 +66,9 @@ fn the_answer_to_an_opening_that_drips_is_not_waited_for() {
     let dripping = FakeStorage::start(&memory, |_, _| Act::Drip(PAUSE));
     let good = FakeStorage::good(&memory);
     let (_tracker, client) = cluster(&[&dripping, &good]);
-    let mut opening = client.begin_open(&key("f"), Span::WHOLE).unwrap();
+    let mut opening = client
+        .begin_open(&key("f"), RangeSpec::WHOLE, u64::MAX)
+        .unwrap();
     let began = Instant::now();
     // As a worker does that is woken for each byte.
     while !opening.has_answer() {

@@ -8,7 +8,7 @@ use client::{
     Client, ClientConfig, ConnectionConfig, ErrorKind, IdClient, PoolConfig, PoolManager,
 };
 use proto::idserver::{self, IdRequest, encode_id};
-use proto::storage::Span;
+use proto::storage::RangeSpec;
 use proto::tracker::{self, TrackerRequest};
 use proto::{ErrorCode, Fault, IdKey, Request};
 use test_peers::fake::{Fake, dead_address, read_request, reply};
@@ -96,7 +96,7 @@ fn only_an_upload_asks_for_a_group_to_be_chosen() {
         client.file_size(&file).unwrap_err(),
         client.stat(&file).unwrap_err(),
         client.delete(&file).unwrap_err(),
-        client.open(&file, Span::WHOLE).map(drop).unwrap_err(),
+        client.open(&file, RangeSpec::WHOLE).map(drop).unwrap_err(),
         client.download(&file).map(drop).unwrap_err(),
     ];
     for failure in failures {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proto::storage::{FileStat, REPLY, StorageRequest, encode_file_size};
+use proto::storage::{ByteRange, FileStat, REPLY, StorageRequest, encode_file_size};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};
 
 use super::support::{Front, MODIFIED, Storage, checksum_of, content};
@@ -139,7 +139,7 @@ fn dripping(file: Vec<u8>, at_once: usize) -> SocketAddr {
                 modified: MODIFIED,
                 checksum: Some(checksum_of(&file)),
             };
-            let (start, len) = read.span.within(file.len() as u64);
+            let ByteRange { offset: start, len } = read.range.within(file.len() as u64);
             let part = &file[start as usize..][..len as usize];
             let bytes = reply(&[&stat.encode(), part].concat());
             let (first, rest) = bytes.split_at(at_once);

@@ -11,7 +11,7 @@ use daemon::status::StatusConfig;
 use httpd::{Config, Httpd};
 use net::wire::{Caller, Reply, Service};
 use net::{Server, ServerConfig};
-use proto::storage::{self, FileStat, StorageRequest, encode_file_size};
+use proto::storage::{self, ByteRange, FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head, Request};
 use test_support::http::{Browser, browse};
@@ -131,7 +131,7 @@ impl State {
                 return fault.encode(storage::REPLY, "cpp");
             }
             StorageRequest::Read(read) => {
-                let (offset, len) = read.span.within(size);
+                let ByteRange { offset, len } = read.range.within(size);
                 [&stat.encode()[..], part(offset, len)].concat()
             }
             StorageRequest::Stat(_) => stat.encode(),
@@ -314,7 +314,8 @@ fn a_storage_of_the_cpp_system_holds_the_share_of_its_group() {
 
 #[test]
 fn a_look_for_the_type_holds_the_share_of_its_group() {
-    let hangs: Hangs = |request| matches!(request, StorageRequest::Download(_));
+    let hangs: Hangs =
+        |request| matches!(request, StorageRequest::Read(read) if read.range.offset == 0);
     // The type of the other group's content is known.
     let storage = Hanging::start(&content(999), false, hangs);
     let cluster = Cluster::with(storage.addr);
@@ -332,7 +333,7 @@ fn a_look_for_the_type_holds_the_share_of_its_group() {
 #[test]
 fn later_pieces_hold_the_share_of_their_group_and_are_waited_for() {
     let hangs: Hangs =
-        |request| matches!(request, StorageRequest::Read(read) if read.span.offset > 0);
+        |request| matches!(request, StorageRequest::Read(read) if read.range.offset > 0);
     let file = content(1_000_000);
     let storage = Hanging::start(&file, false, hangs);
     let cluster = Cluster::with(storage.addr);

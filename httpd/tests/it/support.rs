@@ -13,7 +13,7 @@ use base::units::Period;
 use httpd::{Config, Httpd};
 use net::wire::{Caller, Reply, Service, Wire};
 use net::{Server, ServerConfig};
-use proto::storage::{FileStat, StorageRequest, encode_file_size};
+use proto::storage::{ByteRange, FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{Address, ErrorCode, Fault, Request as _};
 use test_support::http::{Answer, Browser, browse};
@@ -121,7 +121,7 @@ impl Service for Storage {
             StorageRequest::Read(_) if self.cpp => Err(unknown("unknown command: 75")),
             StorageRequest::Read(read) => {
                 let content = content(&read.key.file)?;
-                let (offset, len) = read.span.within(content.len() as u64);
+                let ByteRange { offset, len } = read.range.within(content.len() as u64);
                 Ok(self.send(content, offset, len, self.stat_of(content).encode()))
             }
             _ => Err(unknown("not in this test")),

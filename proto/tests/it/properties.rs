@@ -12,7 +12,7 @@ use proto::group_list::{self, Group, Storage};
 use proto::hello::Hello;
 use proto::idserver::{IDS_MAX, IdRequest};
 use proto::report::Drain;
-use proto::storage::{Download, FileStat, Read, Span, StorageRequest, Upload};
+use proto::storage::{ByteRange, Download, FileStat, RangeSpec, Read, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, FIXED_MAX, Fault, FileId, FileKey, HEAD_LEN, Head, NodeId, Request};
 use serde::{Serialize, de::DeserializeOwned};
@@ -50,8 +50,8 @@ fn storage_request() -> impl Strategy<Value = StorageRequest> {
             StorageRequest::Download(Download { key, offset, size })
         }),
         (key(), any::<i64>(), size()).prop_map(|(key, offset, size)| {
-            let span = Span { offset, size };
-            StorageRequest::Read(Read { key, span })
+            let range = RangeSpec { offset, size };
+            StorageRequest::Read(Read { key, range })
         }),
         key().prop_map(StorageRequest::Delete),
         key().prop_map(StorageRequest::Stat),
@@ -277,8 +277,8 @@ proptest! {
     }
 
     #[test]
-    fn a_span_lies_within_the_file(offset: i64, size in size(), file_size in size()) {
-        let (start, len) = Span { offset, size }.within(file_size);
+    fn a_requested_range_lies_within_the_file(offset: i64, size in size(), file_size in size()) {
+        let ByteRange { offset: start, len } = RangeSpec { offset, size }.within(file_size);
         let wanted = i128::from(offset) + if offset < 0 { i128::from(file_size) } else { 0 };
         let wanted = wanted.clamp(0, i128::from(file_size));
         prop_assert_eq!(i128::from(start), wanted);

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use daemon::status::StatusConfig;
-use proto::storage::{Read, Span, StorageRequest};
+use proto::storage::{RangeSpec, Read, StorageRequest};
 use proto::{ErrorCode, Fault, FileKey};
 
 use super::support::{Client, Node, code, key, upload_head};
@@ -21,7 +21,7 @@ fn set_group(node: &Node, group: Option<&str>) {
 fn read(client: &mut Client, file: &str) -> Result<Vec<u8>, Fault> {
     let read = Read {
         key: key(file),
-        span: Span::WHOLE,
+        range: RangeSpec::WHOLE,
     };
     client.send(&StorageRequest::Read(read).encode())
 }

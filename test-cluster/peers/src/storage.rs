@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use client::checksum_of;
-use proto::storage::{FileStat, REPLY, StorageRequest, Upload, encode_file_size};
+use proto::storage::{ByteRange, FileStat, REPLY, StorageRequest, Upload, encode_file_size};
 use proto::{ErrorCode, Fault, FileKey, Head};
 
 use crate::fake::{Fake, drain, drip, read_request};
@@ -233,8 +233,8 @@ fn serve(
             file(memory, key).map(|file| stat_of(memory, key, &file).encode())
         }
         StorageRequest::Read(read) => file(memory, &read.key).map(|file| {
-            let (start, len) = read.span.within(file.len() as u64);
-            let part = &file[start as usize..][..len as usize];
+            let ByteRange { offset, len } = read.range.within(file.len() as u64);
+            let part = &file[offset as usize..][..len as usize];
             [stat_of(memory, &read.key, &file).encode(), part.to_vec()].concat()
         }),
         StorageRequest::Download(range) => file(memory, &range.key).and_then(|file| {

@@ -1,9 +1,9 @@
-//! The file a download grows in, `.NAME.HASH.tnv-part` beside its final name, and its renaming.
+//! The temporary file of a download, `.NAME.HASH.tnv-part` beside the target.
 //!
-//! The final name appears only when the content is whole. What an interrupted download leaves is
-//! the part, which `--continue` goes on with. The hash is of application, user and id: the part of
-//! one file is never gone on with for another, whatever the final name. A range of a file grows in
-//! `.NAME.HASH.tnv-range`, which nothing goes on with.
+//! It is renamed to the target when the content is complete. `--continue` uses the file that an
+//! interrupted download left. The hash is of application, user and id, so that a download never
+//! continues the content of another file. A range is written to `.NAME.HASH.tnv-range`, which is never
+//! continued.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -17,20 +17,20 @@ use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use rustix::io::Errno;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::exit::Mistake;
+use super::exit::CliError;
 
-/// Longest name of a file on the file systems of Linux, in bytes.
+/// Limit on a file name on Linux, in bytes.
 const NAME_MAX: usize = 255;
 
-/// How much of a stored file a part is for.
+/// The part of a stored file that is downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     Whole,
     Range,
 }
 
-/// An open part. It is locked: two downloads do not write one file.
-pub(super) struct Part {
+/// An open temporary file. It is locked against a second download.
+pub(super) struct PartialFile {
     file: File,
     path: PathBuf,
     target: PathBuf,
@@ -38,18 +38,18 @@ pub(super) struct Part {
     extent: Extent,
 }
 
-impl Part {
-    /// Opens or makes the part of `target` for this file, with what it held before.
+impl PartialFile {
+    /// Opens or creates the temporary file of `target`, with its earlier content.
     ///
     /// # Errors
-    /// The target exists and is not to be overwritten, another process writes the part, or the
-    /// system refuses.
+    /// The target exists and must not be overwritten, another process writes the temporary file, or
+    /// the system refuses.
     pub(super) fn open(
         target: &Path,
         key: &FileKey,
         extent: Extent,
         overwrite: bool,
-    ) -> anyhow::Result<Part> {
+    ) -> anyhow::Result<PartialFile> {
         if !overwrite && target.symlink_metadata().is_ok() {
             return Err(exists(target).into());
         }
@@ -65,12 +65,12 @@ impl Part {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let message = format!("another process is writing {}", path.display());
-                return Err(Mistake::local(message).into());
+                return Err(CliError::local(message).into());
             }
-            // A file system without locks does not keep anybody from downloading.
+            // A file system without locks allows downloads nevertheless.
             Err(TryLockError::Error(error)) => log::debug!("cannot lock {path:?}: {error}"),
         }
-        Ok(Part {
+        Ok(PartialFile {
             file,
             path,
             target: target.to_owned(),
@@ -79,30 +79,29 @@ impl Part {
         })
     }
 
-    /// Bytes in it.
+    /// Length, in bytes.
     pub(super) fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Whether `--continue` can make use of what it holds.
+    /// True if `--continue` can use its content.
     pub(super) fn is_worth_keeping(&self) -> bool {
         self.extent == Extent::Whole && self.len().is_ok_and(|len| len > 0)
     }
 
-    /// Empties it.
+    /// Removes the content.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
         Ok(())
     }
 
-    /// The file, standing where the last use left it.
+    /// The file, at its current position.
     pub(super) fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
-    /// Gives it its final name, with its content on the disk: the name stands for all of it also
-    /// after a power failure.
+    /// Syncs it and renames it to the target, which is then complete also after a power failure.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         self.file
             .sync_all()
@@ -120,7 +119,7 @@ impl Part {
         }
     }
 
-    /// Removes it: its content is of no use.
+    /// Removes it.
     pub(super) fn remove(self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
             log::debug!("cannot remove {:?}: {error}", self.path);
@@ -128,7 +127,7 @@ impl Part {
     }
 }
 
-/// Renames without overwriting, where the file system can.
+/// Renames without overwriting, if the file system supports that.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS) if to.symlink_metadata().is_err() => {
@@ -139,12 +138,12 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The id itself may hold a slash, and is too long to stand beside a long name. A name that leaves
-/// no room for what is added is cut; the hash is then of the whole name, too.
-fn part_path(target: &Path, key: &FileKey, extent: Extent) -> Result<PathBuf, Mistake> {
+/// The path of the temporary file. It has a hash instead of the id, which may contain a slash and may
+/// be long. A long name is cut, and the hash then includes the whole name.
+fn part_path(target: &Path, key: &FileKey, extent: Extent) -> Result<PathBuf, CliError> {
     let name = target
         .file_name()
-        .ok_or_else(|| Mistake::usage(format!("{} is no file name", target.display())))?;
+        .ok_or_else(|| CliError::usage(format!("{} is no file name", target.display())))?;
     let suffix = match extent {
         Extent::Whole => "part",
         Extent::Range => "range",
@@ -164,7 +163,7 @@ fn part_path(target: &Path, key: &FileKey, extent: Extent) -> Result<PathBuf, Mi
     Ok(target.with_file_name(part))
 }
 
-/// Longest name in the target's folder, in bytes.
+/// Limit on a name in the target's folder, in bytes.
 fn name_max(target: &Path) -> usize {
     let folder = target.parent().filter(|path| !path.as_os_str().is_empty());
     let told = statvfs(folder.unwrap_or(Path::new("."))).ok();
@@ -174,7 +173,7 @@ fn name_max(target: &Path) -> usize {
         .min(NAME_MAX)
 }
 
-/// The first bytes of a name, `max` at most, with no character of UTF-8 cut in two.
+/// The first bytes of a name, at most `max`, without a cut character of UTF-8.
 fn cut(name: &[u8], max: usize) -> &[u8] {
     if name.len() <= max {
         return name;
@@ -184,8 +183,8 @@ fn cut(name: &[u8], max: usize) -> &[u8] {
     &name[..end.unwrap_or(0)]
 }
 
-fn exists(target: &Path) -> Mistake {
-    Mistake::local(format!(
+fn exists(target: &Path) -> CliError {
+    CliError::local(format!(
         "{} exists; --force overwrites it",
         target.display()
     ))

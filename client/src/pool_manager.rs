@@ -1,4 +1,4 @@
-//! The pools of all addresses, and which addresses did not answer lately.
+//! The connection pools of all addresses, and the addresses that failed lately.
 
 mod exchange;
 
@@ -8,29 +8,28 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use proto::{Address, DecodeError, ErrorCode};
 
-use crate::lacking::Way;
 use crate::pool::Pool;
-use crate::turns::Peer;
+use crate::server_queue::Peer;
+use crate::unsupported::ConnectionChoice;
 use crate::{Connection, ConnectionConfig, Error, ErrorKind, PoolConfig};
 
-/// How long an address that refused a connection is tried last: a try costs next to nothing.
+/// How long an address that refused a connection is tried last. An attempt costs next to nothing.
 const REFUSED_TIME: Duration = Duration::from_secs(2);
-/// How long an address that was silent is tried last: each try costs a whole time-out.
+/// How long an address that was silent is tried last. Each attempt costs a whole timeout.
 const SILENT_TIME: Duration = Duration::from_secs(10);
 
 /// Idle connections for any number of addresses, shared by any number of threads.
 ///
 /// Invariants:
-/// - A connection is owned either by the manager, idle, or by one caller; it comes back only when
-///   every reply on it was read to its end, or but for a little that is thrown away; else it is
-///   closed.
-/// - The lock is never held while a connection is made, written or read.
-/// - A request that broke on a reused connection before anything was heard is sent once more, on a
-///   fresh one: the peer had closed it while it was idle. So requests made with
-///   [`PoolManager::call`] must be safe to repeat.
-/// - An address that refused a connection is tried last for 2 s, one that was silent for 10 s;
-///   neither is left out. A silent one is forgiven when it answers, not when it accepts: the
-///   system accepts for a process that hangs.
+/// - A connection belongs either to the manager, idle, or to one caller. It returns only if every reply
+///   on it was read to its end, except for a short rest that is discarded. Else it is closed.
+/// - The lock is never held during i/o.
+/// - If a pooled connection breaks before the peer sent anything, the peer closed it while it was idle,
+///   and the request is repeated on a new one. So requests of [`PoolManager::call`] must be safe to
+///   repeat.
+/// - An address that refused a connection is tried last for 2 s, a silent one for 10 s. Neither is left
+///   out. A silent one is forgiven when it answers, not when it accepts a connection: the system
+///   accepts for a process that hangs.
 #[derive(Debug)]
 pub struct PoolManager {
     connection: ConnectionConfig,
@@ -45,16 +44,16 @@ struct State {
     swept: Instant,
 }
 
-/// An address that did not answer lately.
+/// An address that failed lately.
 #[derive(Debug)]
 struct Failed {
     until: Instant,
-    /// Whether a time-out told, so that a connection alone proves nothing.
+    /// True after a timeout: an accepted connection does not clear it.
     silent: bool,
 }
 
 impl PoolManager {
-    /// A manager with no connections yet.
+    /// A manager without connections.
     pub fn new(connection: ConnectionConfig, pool: PoolConfig) -> PoolManager {
         PoolManager {
             connection,
@@ -67,12 +66,11 @@ impl PoolManager {
         }
     }
 
-    /// Sends a request that is safe to repeat and returns what `decode` makes of the body of its
-    /// reply, at most `body_max` bytes.
+    /// Sends a request that is safe to repeat and decodes the body of its reply, which has `body_max`
+    /// bytes at most.
     ///
     /// # Errors
-    /// [`Error::Fault`] when the server refused; else what kept it from answering, a body that
-    /// `decode` refused among them.
+    /// [`Error::Fault`] if the server refused; else why there is no valid reply.
     pub fn call<T>(
         &self,
         address: &Address,
@@ -82,25 +80,32 @@ impl PoolManager {
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, Error> {
         let peer = Peer::new(address, self.io_timeout());
-        self.call_on(Way::Any, peer, request, reply_command, body_max, decode)
+        self.call_on(
+            ConnectionChoice::Any,
+            peer,
+            request,
+            reply_command,
+            body_max,
+            decode,
+        )
     }
 
-    /// As [`PoolManager::call`], on a new connection if need be, within the limit of `peer`.
+    /// As [`PoolManager::call`], within the time limit of `peer`.
     pub(crate) fn call_on<T>(
         &self,
-        way: Way,
+        choice: ConnectionChoice,
         peer: Peer<'_>,
         request: &[u8],
         reply_command: u8,
         body_max: usize,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, Error> {
-        let (connection, body_len) = self.exchange_by(way, peer, request, reply_command)?;
+        let exchange = self.exchange(choice, peer, request, reply_command);
+        let (connection, body_len) = exchange.result?;
         self.finish(connection, body_len, body_max, decode)
     }
 
-    /// A connection to `address`, idle or new. It is the caller's; to let others use it again,
-    /// [give it back](PoolManager::put).
+    /// A connection to `address`, idle or new. [`PoolManager::put`] returns it to the pool.
     ///
     /// # Errors
     /// [`Error::Resolve`] or [`Error::Connect`].
@@ -151,8 +156,7 @@ impl PoolManager {
         result
     }
 
-    /// Has `address` tried last for a while, if `error` means that nobody is there or nobody
-    /// answers.
+    /// Makes `address` the last choice for a while, if `error` is a timeout or a refused connection.
     pub(crate) fn note_failure(&self, address: &Address, error: &Error) {
         let silent = error.kind() == ErrorKind::Timeout;
         let time = match error {
@@ -169,23 +173,23 @@ impl PoolManager {
             .insert(address.clone(), Failed { until, silent });
     }
 
-    /// How long a server may be silent.
+    /// Limit on the silence of a server.
     pub(crate) fn io_timeout(&self) -> Duration {
         self.connection.io_timeout
     }
 
-    /// Keeps a connection for the next request to its address, or closes it: when more than a
-    /// little of a reply is due, or when there are enough.
+    /// Keeps a connection for the next request. Closes it if a long rest of a reply is pending, or if
+    /// the pool is full.
     pub fn put(&self, mut connection: Connection) {
         if !connection.is_nearly_usable() {
             return;
         }
-        // Makes room for what has not come yet.
+        // Frees space in the socket's buffer for the rest.
         connection.discard();
         let now = Instant::now();
         let address = connection.address().clone();
         let mut state = self.state.lock();
-        // Its last request was answered.
+        // It answered its latest request.
         state.failed.remove(&address);
         state.sweep(now, self.pool.idle_time);
         let pool = state.pools.entry(address).or_default();
@@ -194,7 +198,7 @@ impl PoolManager {
         drop(surplus);
     }
 
-    /// The same addresses, those that could not be reached or were silent lately last.
+    /// Moves the addresses that failed lately to the end.
     pub fn order(&self, addresses: &[Address]) -> Vec<Address> {
         let now = Instant::now();
         let state = self.state.lock();
@@ -206,7 +210,7 @@ impl PoolManager {
         first.into_iter().chain(last).cloned().collect()
     }
 
-    /// Reads and decodes the body of a reply and gives the connection back.
+    /// Reads and decodes the body of a reply and returns the connection to the pool.
     pub(crate) fn finish<T>(
         &self,
         mut connection: Connection,
@@ -226,9 +230,8 @@ impl PoolManager {
         }
     }
 
-    /// Gives a connection back after `error` came on it, and remembers a silent peer. A C++ server
-    /// closes the connection behind some of its failures, so one that met a failure without a kind
-    /// is not kept.
+    /// Returns a connection to the pool after an error, and remembers a silent peer. After a failure of
+    /// code Unknown the connection is closed: a C++ server closes it after some of its failures.
     pub(crate) fn put_after(&self, connection: Connection, error: &Error) {
         self.note_failure(connection.address(), error);
         if error.fault_code() != Some(ErrorCode::Unknown) {
@@ -242,7 +245,7 @@ impl PoolManager {
             let pool = state.pools.get_mut(address)?;
             let mut connection = pool.take(Instant::now(), self.pool.idle_time)?;
             drop(state);
-            // Readable then means that the peer closed it, or sent what nobody asked for.
+            // A readable idle connection was closed by the peer, or has unexpected bytes.
             if connection.discard() && !connection.is_readable() {
                 return Some(connection);
             }
@@ -251,7 +254,7 @@ impl PoolManager {
 }
 
 impl State {
-    /// Forgives an address that could not be reached.
+    /// Forgives an address that had refused a connection.
     fn connected(&mut self, address: &Address) {
         if self
             .failed
@@ -262,7 +265,7 @@ impl State {
         }
     }
 
-    /// Now and then closes what is idle at addresses nobody uses any more.
+    /// Once per idle time, closes expired connections to addresses that are not in use.
     fn sweep(&mut self, now: Instant, idle_time: Duration) {
         if now.saturating_duration_since(self.swept) < idle_time {
             return;

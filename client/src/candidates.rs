@@ -1,26 +1,26 @@
-//! Where the storages of a user are: from memory, or from the trackers; and trying them in turn.
+//! The storages to try for one request.
 
 use std::time::Duration;
 
 use proto::{Address, FileKey};
 
 use crate::client::Purpose;
-use crate::turns::{Peer, Turns};
+use crate::server_queue::{Peer, ServerQueue};
 use crate::{Client, Error};
 
-/// The addresses to try for one request, in order. When all that were remembered have failed the
-/// trackers are asked anew, once: an address that is new, or came back, gets its turn.
+/// The storages to try for one request, in order. If all cached ones have failed, the trackers are
+/// asked once for others.
 #[derive(Debug)]
 pub(crate) struct Candidates {
     pub(crate) client: Client,
     pub(crate) key: FileKey,
-    turns: Turns,
+    queue: ServerQueue,
     tried: Vec<Address>,
-    /// Why those that were asked did not answer.
+    /// The failures so far.
     errors: Vec<Error>,
     purpose: Purpose,
-    /// Whether the addresses came from memory, so that the trackers may know better.
-    remembered: bool,
+    /// True if the addresses came from the cache and the trackers were not asked yet.
+    cached: bool,
 }
 
 impl Candidates {
@@ -31,58 +31,57 @@ impl Candidates {
         key: &FileKey,
         purpose: Purpose,
     ) -> Result<Candidates, Error> {
-        let (addresses, remembered) = client.storages_of(key, purpose)?;
+        let (addresses, cached) = client.storages_of(key, purpose)?;
         Ok(Candidates {
             client: client.clone(),
             key: key.clone(),
-            turns: Turns::new(client.order(key, &addresses), client.pools().io_timeout()),
+            queue: ServerQueue::new(client.order(key, &addresses), client.pools().io_timeout()),
             tried: Vec::new(),
             errors: Vec::new(),
             purpose,
-            remembered,
+            cached,
         })
     }
 
-    /// The address that comes next, if one is left.
+    /// The next address, if one is left.
     pub(crate) fn peek(&mut self) -> Option<&Address> {
-        if self.turns.all_had_one() && std::mem::take(&mut self.remembered) {
+        if self.queue.all_asked_once() && std::mem::take(&mut self.cached) {
             self.ask_again();
         }
-        self.turns.peek()
+        self.queue.peek()
     }
 
-    /// The next address, if one is left, and how long a question to it may take.
+    /// Removes the next address, if one is left; with the time for its request.
     pub(crate) fn next(&mut self) -> Option<(Address, Duration)> {
         self.peek()?;
-        let (address, time) = self.turns.next()?;
+        let (address, time) = self.queue.next()?;
         self.tried.push(address.clone());
         Some((address, time))
     }
 
-    /// Takes note of why one that was asked did not answer.
+    /// Records the failure of a storage.
     pub(crate) fn failed(&mut self, what: &'static str, address: &Address, error: Error) {
         log::debug!("{what} {}: {}", self.key.file, error.chain());
-        self.turns.failed(address, &error);
+        self.queue.failed(address, &error);
         self.errors.push(error);
     }
 
-    /// Gives an address another turn, after all others.
+    /// Tries an address again after all others.
     pub(crate) fn retry_last(&mut self, address: Address) {
-        self.turns.again(address, false);
+        self.queue.again(address, false);
     }
 
-    /// Gives an address another turn at once.
+    /// Tries an address again next.
     pub(crate) fn retry_next(&mut self, address: Address) {
-        self.turns.again(address, true);
+        self.queue.again(address, true);
     }
 
-    /// How often an address was handed out.
+    /// How often an address was returned.
     pub(crate) fn n_tries(&self, address: &Address) -> usize {
         self.tried.iter().filter(|&tried| tried == address).count()
     }
 
-    /// The first answer of `ask`, of each candidate in turn until one answers, or refuses for a
-    /// reason that all share.
+    /// Calls `ask` for each candidate until one answers, or refuses for a reason that all share.
     pub(crate) fn ask_each<T>(
         &mut self,
         what: &'static str,
@@ -100,7 +99,7 @@ impl Candidates {
     /// All addresses, tried or not.
     pub(crate) fn into_all(self) -> Vec<Address> {
         let mut all = Vec::new();
-        for address in self.tried.into_iter().chain(self.turns.into_rest()) {
+        for address in self.tried.into_iter().chain(self.queue.into_rest()) {
             if !all.contains(&address) {
                 all.push(address);
             }
@@ -113,19 +112,19 @@ impl Candidates {
             Ok(addresses) => {
                 let untried = |address: &Address| !self.tried.contains(address);
                 let ordered = self.client.order(&self.key, &addresses);
-                self.turns.extend(ordered.into_iter().filter(untried));
+                self.queue.extend(ordered.into_iter().filter(untried));
             }
             Err(error) => log::debug!("no other storages of {}: {}", self.key.user, error.chain()),
         }
     }
 }
 
-/// The first answer of `ask`, of each of the file's storages in turn. Not for an upload.
+/// Calls `ask` for each storage of a file until one answers. Not for uploads.
 pub(crate) fn ask_each<T>(
     client: &Client,
     what: &'static str,
     key: &FileKey,
     ask: impl FnMut(Peer<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    Candidates::new(client, key, Purpose::Look)?.ask_each(what, ask)
+    Candidates::new(client, key, Purpose::Read)?.ask_each(what, ask)
 }

@@ -1,4 +1,4 @@
-//! Waiting for a socket: for a reply until a deadline, for content by a least rate.
+//! Time limits of a socket: a deadline for a reply, a minimum rate for content.
 
 use std::io;
 use std::net::TcpStream;
@@ -7,53 +7,53 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// Bytes of content for each second of waiting for the peer, at the least. A film at this rate is
-/// of no use to anybody; a peer below it is as good as silent.
+/// Minimum rate of content, in bytes for each second of waiting for the peer. A slower peer counts
+/// as silent.
 const RATE_MIN: u64 = 1024;
 
-/// How long a request and its whole reply may take: from connecting to the last byte.
+/// The deadline of a request and its reply, from connecting to the last byte.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limit {
-    /// For messages.
+pub(crate) struct RequestLimit {
+    /// The whole time, for messages.
     pub(crate) time: Duration,
     until: Instant,
 }
 
-impl Limit {
+impl RequestLimit {
     /// `time` from now on.
-    pub(crate) fn new(time: Duration) -> Limit {
-        Limit {
+    pub(crate) fn new(time: Duration) -> RequestLimit {
+        RequestLimit {
             time,
             until: Instant::now() + time,
         }
     }
 
-    /// What is left of it.
+    /// Time left.
     pub(crate) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 }
 
-/// Tells a peer that stalls from one whose content is not asked for: only the time in which the
-/// peer is waited for counts.
+/// Detects a peer that moves content below the minimum rate. Only time spent waiting for the peer
+/// counts.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct StallDetector {
     timeout: Duration,
     waited: Duration,
     moved: u64,
 }
 
-impl Pace {
-    /// For a peer that may move less than the least rate for `timeout`.
-    pub(crate) fn new(timeout: Duration) -> Pace {
-        Pace {
+impl StallDetector {
+    /// `timeout` is how long the peer may stay below the minimum rate.
+    pub(crate) fn new(timeout: Duration) -> StallDetector {
+        StallDetector {
             timeout,
             waited: Duration::ZERO,
             moved: 0,
         }
     }
 
-    /// Takes note of bytes that moved. The measure starts anew when enough of them did.
+    /// Records bytes that moved. Enough of them restart the measurement.
     pub(crate) fn moved(&mut self, n: u64) {
         self.moved += n;
         if self.moved >= self.bytes_min() {
@@ -61,7 +61,7 @@ impl Pace {
         }
     }
 
-    /// Starts the measure anew.
+    /// Restarts the measurement.
     pub(crate) fn restart(&mut self) {
         (self.waited, self.moved) = (Duration::ZERO, 0);
     }
@@ -69,7 +69,7 @@ impl Pace {
     /// Waits until the peer is ready.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`] when it moved too little for the whole time-out.
+    /// [`io::ErrorKind::TimedOut`] if it was below the minimum rate for the whole timeout.
     pub(crate) fn wait(&mut self, stream: &TcpStream, flags: PollFlags) -> io::Result<()> {
         let began = Instant::now();
         let ready = wait(stream, flags, self.timeout.saturating_sub(self.waited));
@@ -83,11 +83,11 @@ impl Pace {
     }
 }
 
-/// Waits until a socket is ready, or broken, which the next read or write tells. With no time left
-/// it looks once.
+/// Waits until a socket is ready, or broken: the next read or write tells. With no time left it polls
+/// once.
 ///
 /// # Errors
-/// [`io::ErrorKind::TimedOut`], or what the system says of the socket.
+/// [`io::ErrorKind::TimedOut`], or the socket's error.
 pub(crate) fn wait(stream: &TcpStream, flags: PollFlags, time: Duration) -> io::Result<()> {
     let until = Instant::now() + time;
     loop {
@@ -115,20 +115,20 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_millis(200);
 
     #[test]
-    fn a_peer_below_the_least_rate_stalls() {
+    fn a_peer_below_the_minimum_rate_stalls() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut pace = Pace::new(TIMEOUT);
+        let mut stall = StallDetector::new(TIMEOUT);
         let began = Instant::now();
         // Single bytes do not prolong the wait.
-        while pace.wait(&stream, PollFlags::OUT).is_ok() && began.elapsed() < TIMEOUT / 2 {
-            pace.moved(1);
+        while stall.wait(&stream, PollFlags::OUT).is_ok() && began.elapsed() < TIMEOUT / 2 {
+            stall.moved(1);
         }
-        pace.waited = TIMEOUT;
-        let error = pace.wait(&stream, PollFlags::IN).unwrap_err();
+        stall.waited = TIMEOUT;
+        let error = stall.wait(&stream, PollFlags::IN).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        // The least rate does.
-        pace.moved(RATE_MIN);
-        assert_eq!((pace.waited, pace.moved), (Duration::ZERO, 0));
+        // The minimum rate does.
+        stall.moved(RATE_MIN);
+        assert_eq!((stall.waited, stall.moved), (Duration::ZERO, 0));
     }
 }

@@ -1,5 +1,5 @@
-//! Commands of our own, which a C++ server does not know: who does not know one is remembered and
-//! asked with a command of the C++ system instead.
+//! Commands that C++ servers do not support. A server without a command is remembered, and asked
+//! with a command of the C++ system instead.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,58 +9,58 @@ use proto::{Address, ErrorCode};
 
 use crate::Error;
 
-/// How long a server that does not know the command is not asked with it: it may be upgraded.
-const SPARE_TIME: Duration = Duration::from_secs(600);
-/// Most servers remembered.
+/// How long a server without the command is remembered. It may be upgraded meanwhile.
+const REMEMBER_TIME: Duration = Duration::from_secs(600);
+/// Limit on remembered servers. At the limit all are forgotten.
 const SERVERS_MAX: usize = 10_000;
 
-/// The connection to ask on.
+/// The connection for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Whichever is at hand.
+pub(crate) enum ConnectionChoice {
+    /// A pooled one if there is one, else a new one.
     Any,
     /// A new one.
     Fresh,
 }
 
-/// The servers that do not know one command, and since when we know.
+/// The servers without one command, and when that was found out.
 #[derive(Debug)]
-pub(crate) struct Lacking {
+pub(crate) struct UnsupportedCommands {
     command: &'static str,
     since: Mutex<HashMap<Address, Instant>>,
 }
 
-impl Lacking {
-    pub(crate) fn new(command: &'static str) -> Lacking {
-        Lacking {
+impl UnsupportedCommands {
+    pub(crate) fn new(command: &'static str) -> UnsupportedCommands {
+        UnsupportedCommands {
             command,
             since: Mutex::default(),
         }
     }
 
-    /// The answer to the command of ours, `ask`, or of `instead` where that is not known. `ask` is
-    /// called once more, on a new connection, if the first one breaks: a server that restarts
-    /// breaks it too, and only one that does not know the command breaks each.
+    /// The result of `ask`, which sends the command, or of `instead` if the server does not support
+    /// the command. If the connection breaks, `ask` is called again on a new one: a restarting server
+    /// closes the connection once, a server without the command closes it every time.
     ///
     /// # Errors
     /// Those of `ask`, or of `instead` if it was called.
     pub(crate) fn ask<T>(
         &self,
         address: &Address,
-        mut ask: impl FnMut(Way) -> Result<T, Error>,
+        mut ask: impl FnMut(ConnectionChoice) -> Result<T, Error>,
         instead: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
         if self.has(address) {
             return instead();
         }
-        let answer = match ask(Way::Any) {
-            Err(Error::Io { .. }) => ask(Way::Fresh),
+        let answer = match ask(ConnectionChoice::Any) {
+            Err(Error::Io { .. }) => ask(ConnectionChoice::Fresh),
             answer => answer,
         };
         match answer {
             Err(error) if may_be_unknown(&error) => {
                 let answer = instead()?;
-                // It is well, it has what was asked for, and yet it refused.
+                // The server works, so it refused the command only.
                 self.remember(address);
                 Ok(answer)
             }
@@ -68,11 +68,11 @@ impl Lacking {
         }
     }
 
-    /// Whether a server is known not to know it.
+    /// True if the server is remembered as one without the command.
     pub(crate) fn has(&self, address: &Address) -> bool {
         let since = self.since.lock();
         let since = since.get(address);
-        since.is_some_and(|since| since.elapsed() < SPARE_TIME)
+        since.is_some_and(|since| since.elapsed() < REMEMBER_TIME)
     }
 
     fn remember(&self, address: &Address) {
@@ -85,10 +85,10 @@ impl Lacking {
     }
 }
 
-/// How a server may answer a command that it does not know: a C++ one with a failure without a
-/// kind, or by closing each connection that brings it; another one by saying so.
+/// True if the error may mean that the server does not support the command. A C++ server answers with
+/// a failure of code [`ErrorCode::Unknown`], or closes the connection.
 ///
-/// Whoever asks over and over may remember that, once the server was seen to answer another command.
+/// A caller may remember the server once it has answered another command.
 pub fn may_be_unknown(error: &Error) -> bool {
     match error {
         Error::Fault { source, .. } if source.code == ErrorCode::BadRequest => {

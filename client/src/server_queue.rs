@@ -1,50 +1,50 @@
-//! Which server is asked next, and how long it may take.
+//! The order in which equivalent servers are asked, and the time for each.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use proto::Address;
 
-use crate::wait::Limit;
+use crate::time_limits::RequestLimit;
 use crate::{Error, ErrorKind};
 
-/// How long a server may take while another one can be asked: a server that hangs must not use up
-/// the time of those that wait for an answer.
+/// Time for a server while another one is left: one hanging server must not use up the whole
+/// timeout.
 pub(crate) const TRY_TIME: Duration = Duration::from_secs(2);
 
-/// A server to ask, and how long it may take.
+/// A server to ask, and the time limit of the request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer<'a> {
     pub(crate) address: &'a Address,
-    pub(crate) limit: Limit,
+    pub(crate) limit: RequestLimit,
 }
 
 impl<'a> Peer<'a> {
-    /// The server has `time` from now on.
+    /// The time limit begins now.
     pub(crate) fn new(address: &'a Address, time: Duration) -> Peer<'a> {
-        let limit = Limit::new(time);
+        let limit = RequestLimit::new(time);
         Peer { address, limit }
     }
 }
 
-/// Servers any of which can answer a question. Each but the last has [`TRY_TIME`] at first; those
-/// that were silent for so long have the whole time-out once all others have failed.
+/// A queue of servers that can all answer the same request. Each but the last one has [`TRY_TIME`].
+/// A server that did not answer in this time gets the whole timeout after all others have failed.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct ServerQueue {
     waiting: VecDeque<Address>,
-    /// Those that answered nothing in the short time.
+    /// The servers that did not answer within [`TRY_TIME`].
     silent: VecDeque<Address>,
     timeout: Duration,
-    /// Whether the current turn is a short one.
+    /// True if the current attempt has [`TRY_TIME`].
     is_short: bool,
-    /// Whether the silent ones have their second turn.
+    /// True if the silent servers have their second attempt.
     is_second: bool,
 }
 
-impl Turns {
-    /// For these servers in this order; `timeout` is the longest wait for one of them.
-    pub(crate) fn new(addresses: Vec<Address>, timeout: Duration) -> Turns {
-        Turns {
+impl ServerQueue {
+    /// The servers in this order; `timeout` is the limit for one of them.
+    pub(crate) fn new(addresses: Vec<Address>, timeout: Duration) -> ServerQueue {
+        ServerQueue {
             waiting: addresses.into(),
             silent: VecDeque::new(),
             timeout,
@@ -53,7 +53,7 @@ impl Turns {
         }
     }
 
-    /// The server of the next turn, if one is left.
+    /// The next server, if one is left.
     pub(crate) fn peek(&mut self) -> Option<&Address> {
         if self.waiting.is_empty() && !self.silent.is_empty() {
             self.waiting = std::mem::take(&mut self.silent);
@@ -62,12 +62,12 @@ impl Turns {
         self.waiting.front()
     }
 
-    /// Whether all had their first turn.
-    pub(crate) fn all_had_one(&self) -> bool {
+    /// True if each server was returned once.
+    pub(crate) fn all_asked_once(&self) -> bool {
         self.waiting.is_empty() || self.is_second
     }
 
-    /// The server of the next turn and the time for it.
+    /// Removes the next server; with the time for it.
     pub(crate) fn next(&mut self) -> Option<(Address, Duration)> {
         self.peek()?;
         let address = self.waiting.pop_front()?;
@@ -80,20 +80,19 @@ impl Turns {
         Some((address, time))
     }
 
-    /// The server of the latest turn failed: one that was silent for a short time gets another
-    /// turn.
+    /// Records a failure. After a short timeout the server gets a second attempt.
     pub(crate) fn failed(&mut self, address: &Address, error: &Error) {
         if self.is_short && error.kind() == ErrorKind::Timeout {
             self.silent.push_back(address.clone());
         }
     }
 
-    /// Adds servers for their first turn.
+    /// Appends servers.
     pub(crate) fn extend(&mut self, addresses: impl IntoIterator<Item = Address>) {
         self.waiting.extend(addresses);
     }
 
-    /// Gives a server another turn, before or after the others.
+    /// Adds a server again, at the front or at the back.
     pub(crate) fn again(&mut self, address: Address, first: bool) {
         if first {
             self.waiting.push_front(address);
@@ -102,7 +101,7 @@ impl Turns {
         }
     }
 
-    /// Servers that wait for a turn.
+    /// The servers that are left.
     pub(crate) fn into_rest(self) -> impl Iterator<Item = Address> {
         self.waiting.into_iter()
     }
@@ -135,23 +134,23 @@ mod tests {
 
     #[test]
     fn the_only_server_has_the_whole_time() {
-        let mut turns = Turns::new(vec![address(1)], TIMEOUT);
-        let (first, time) = turns.next().unwrap();
+        let mut queue = ServerQueue::new(vec![address(1)], TIMEOUT);
+        let (first, time) = queue.next().unwrap();
         assert_eq!((&first, time), (&address(1), TIMEOUT));
-        turns.failed(&first, &timeout(&first));
-        assert!(turns.next().is_none());
+        queue.failed(&first, &timeout(&first));
+        assert!(queue.next().is_none());
     }
 
     #[test]
     fn a_silent_server_has_a_second_turn_behind_all_others() {
-        let mut turns = Turns::new((1..=3).map(address).collect(), TIMEOUT);
+        let mut queue = ServerQueue::new((1..=3).map(address).collect(), TIMEOUT);
         let mut order = Vec::new();
-        while let Some((server, time)) = turns.next() {
+        while let Some((server, time)) = queue.next() {
             let error = match server == address(2) {
                 true => refusal(&server),
                 false => timeout(&server),
             };
-            turns.failed(&server, &error);
+            queue.failed(&server, &error);
             order.push((server, time));
         }
         let expected = [
@@ -166,11 +165,11 @@ mod tests {
     #[test]
     fn a_short_time_out_is_not_prolonged() {
         let short = Duration::from_millis(500);
-        let mut turns = Turns::new(vec![address(1), address(2)], short);
-        let (first, time) = turns.next().unwrap();
+        let mut queue = ServerQueue::new(vec![address(1), address(2)], short);
+        let (first, time) = queue.next().unwrap();
         assert_eq!(time, short);
-        turns.failed(&first, &timeout(&first));
-        assert_eq!(turns.next(), Some((address(2), short)));
-        assert_eq!(turns.next(), None);
+        queue.failed(&first, &timeout(&first));
+        assert_eq!(queue.next(), Some((address(2), short)));
+        assert_eq!(queue.next(), None);
     }
 }

@@ -1,6 +1,6 @@
-//! Moving users who have no files to another group, so that no upload is lost on the way: every
-//! storage of the old group refuses the user's uploads before it is looked for files, and longer
-//! than any tracker believes that the user is there.
+//! Moves users without files to another group, without losing an upload: every storage of the old
+//! group refuses the user's uploads before the search for files, and for longer than any tracker
+//! caches the old group.
 
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ use proto::admin::{StorageOrder, TrackerOrder, UserBarred, UserFile, UserGroup, 
 use proto::cluster::{Cluster, Storage};
 use proto::{Address, AppId, GroupName, UserId};
 
-use super::{Orders, target};
-use crate::exit::{Failures, Mistake};
+use super::orders::{Orders, target};
+use crate::exit::CliError;
+use crate::failures::Failures;
 
-/// Longest time to look for files: the table may be large, and no index helps.
+/// Limit on the search for files, which scans the table.
 const SEARCH: Duration = Duration::from_secs(300);
 
-/// Moves each user for whom that can be done.
+/// Moves each user. A failure does not stop the others.
 pub(super) fn run(
     orders: &Orders<'_>,
     users: &[String],
@@ -25,7 +26,7 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     for name in users {
         let moved = UserId::new(name.as_str())
-            .map_err(|error| Mistake::usage(error.to_string()).into())
+            .map_err(|error| CliError::usage(error.to_string()).into())
             .and_then(|user| Move::new(orders, user, to).run(failures));
         failures.note(moved.with_context(|| format!("move {name}")));
     }
@@ -37,10 +38,10 @@ struct Move<'a> {
     app: AppId,
     user: UserId,
     to: &'a GroupName,
-    /// Tells our refusals from those of others who move the user at the same time.
-    mark: u64,
-    /// Storages that may be refusing the user's uploads because of us, in vain if this fails.
-    barred: Vec<StorageTarget>,
+    /// Identifies the upload blocks of this move among those of concurrent ones.
+    lease_id: u64,
+    /// Storages that may refuse the user's uploads because of this move.
+    blocked: Vec<StorageTarget>,
 }
 
 impl<'a> Move<'a> {
@@ -50,16 +51,16 @@ impl<'a> Move<'a> {
             app: orders.context.settings.app().clone(),
             user,
             to,
-            mark: rand::random(),
-            barred: Vec::new(),
+            lease_id: rand::random(),
+            blocked: Vec::new(),
         }
     }
 
     fn run(mut self, failures: &mut Failures) -> anyhow::Result<()> {
         let moved = self.try_run(failures);
-        for storage in std::mem::take(&mut self.barred) {
-            // One that cannot be told takes uploads again by itself.
-            if let Err(error) = self.admit(&storage, Some(self.mark)) {
+        for storage in std::mem::take(&mut self.blocked) {
+            // A block that cannot be removed expires.
+            if let Err(error) = self.unblock(&storage, Some(self.lease_id)) {
                 log::debug!("{} is not told: {}", storage.address, error.chain());
             }
         }
@@ -78,28 +79,28 @@ impl<'a> Move<'a> {
         };
         if !clusters.iter().any(has_target) {
             let text = format!("{} is closed, or there is no such group", self.to);
-            return Err(Mistake::not_found(text).into());
+            return Err(CliError::not_found(text).into());
         }
         let members = storages_of(&clusters, &from)?;
         let period = SEARCH + believed;
-        self.bar(&members, period)?;
+        self.block(&members, period)?;
         self.check_files(&members)?;
-        // Who came meanwhile, or started anew, may have taken a file that was not seen.
-        if !self.bar(&storages_of(&self.clusters()?, &from)?, period)? {
+        // A storage that joined or restarted meanwhile may have stored a file that the search missed.
+        if !self.block(&storages_of(&self.clusters()?, &from)?, period)? {
             let text = format!("the storages of {from} changed meanwhile, try again");
-            return Err(Mistake::unavailable(text).into());
+            return Err(CliError::unavailable(text).into());
         }
-        // Of a move the other way just before.
+        // An earlier move in the other direction may have left blocks in the target group.
         for storage in storages_of(&clusters, self.to)? {
-            if let Err(error) = self.admit(&storage, None) {
+            if let Err(error) = self.unblock(&storage, None) {
                 log::debug!("{} is not told: {}", storage.address, error.chain());
             }
         }
         self.tell_trackers(&from, period, failures)
     }
 
-    /// The user's group, and how long trackers may believe it: every tracker is asked, because
-    /// every one must learn that it changed.
+    /// The user's group, and for how long trackers may cache it. Every tracker must answer, because each
+    /// must learn of the change.
     fn find(&self) -> anyhow::Result<(GroupName, Duration)> {
         let order = TrackerOrder::FindUser {
             app: self.app.clone(),
@@ -113,11 +114,11 @@ impl<'a> Move<'a> {
             believed = believed.max(Duration::from_secs(place.believed_secs));
             found = place.group;
         }
-        let group = found.ok_or_else(|| Mistake::not_found("the user has no group yet"))?;
+        let group = found.ok_or_else(|| CliError::not_found("the user has no group yet"))?;
         Ok((group, believed))
     }
 
-    /// What every tracker knows: one alone may not know all storages.
+    /// The cluster as each tracker sees it: one alone may not know all storages.
     fn clusters(&self) -> anyhow::Result<Vec<Cluster>> {
         let trackers = self.orders.trackers().iter();
         let client = &self.orders.context.client;
@@ -125,19 +126,18 @@ impl<'a> Move<'a> {
         clusters.collect()
     }
 
-    /// Has all these storages refuse the user's uploads. Tells whether all did before, without a
-    /// break.
-    fn bar(&mut self, members: &[StorageTarget], period: Duration) -> anyhow::Result<bool> {
+    /// Makes all these storages refuse the user's uploads. True if all did so before, without a break.
+    fn block(&mut self, members: &[StorageTarget], period: Duration) -> anyhow::Result<bool> {
         let order = StorageOrder::BarUser {
             app: self.app.clone(),
             user: self.user.clone(),
-            mark: self.mark,
+            mark: self.lease_id,
             seconds: u32::try_from(period.as_secs()).unwrap_or(u32::MAX),
         };
         let mut renewed = true;
         let mut silent = Vec::new();
         for storage in members {
-            self.barred.push(storage.clone());
+            self.blocked.push(storage.clone());
             match self.orders.admin.tell_storage(storage, &order) {
                 Ok(body) => renewed &= decode_reply::<UserBarred>(&body)?.renewed,
                 Err(error) => silent.push(error),
@@ -156,7 +156,7 @@ impl<'a> Move<'a> {
         }
     }
 
-    fn admit(&self, storage: &StorageTarget, mark: Option<u64>) -> Result<(), Error> {
+    fn unblock(&self, storage: &StorageTarget, mark: Option<u64>) -> Result<(), Error> {
         let order = StorageOrder::AdmitUser {
             app: self.app.clone(),
             user: self.user.clone(),
@@ -165,13 +165,14 @@ impl<'a> Move<'a> {
         self.orders.admin.tell_storage(storage, &order).map(drop)
     }
 
-    /// The storages of a group have one database: any one can tell.
+    /// Fails if the user has files. The storages of a group share a database, so the first answer is
+    /// enough.
     fn check_files(&self, members: &[StorageTarget]) -> anyhow::Result<()> {
         let order = StorageOrder::FindUserFile {
             app: self.app.clone(),
             user: self.user.clone(),
         };
-        let admin = self.orders.admin.patient(SEARCH);
+        let admin = self.orders.admin.with_time(SEARCH);
         let mut failure = None;
         for storage in members {
             match admin.tell_storage(storage, &order) {
@@ -179,7 +180,7 @@ impl<'a> Move<'a> {
                     let UserFile { file } = decode_reply(&body)?;
                     return file.map_or(Ok(()), |file| {
                         let text = format!("the user has files, such as {file}");
-                        Err(Mistake::exists(text).into())
+                        Err(CliError::exists(text).into())
                     });
                 }
                 Err(error) => failure = Some(error),
@@ -188,8 +189,8 @@ impl<'a> Move<'a> {
         Err(failure.map_or_else(|| anyhow::anyhow!("there is no storage"), Into::into))
     }
 
-    /// The first tracker moves the user, the others are to believe nothing older. Where it is not
-    /// known whether that was done the refusals stay until they end by themselves.
+    /// The first tracker moves the user; the others drop the old group from their caches. If the outcome
+    /// is unknown, the blocks stay until they expire.
     fn tell_trackers(
         &mut self,
         from: &GroupName,
@@ -213,7 +214,7 @@ impl<'a> Move<'a> {
                 Err(error) => unclear.push(error),
             }
         }
-        self.barred.clear();
+        self.blocked.clear();
         let text = match moved_by {
             Some(_) => format!("it may send uploads to {from}, which refuses them for {period:?}"),
             None => format!(
@@ -233,30 +234,30 @@ impl<'a> Move<'a> {
     }
 }
 
-/// A tracker that said so did not move the user.
+/// True if the tracker did not move the user.
 fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Fault { .. }) && !error.kind().is_transient()
 }
 
-/// The storages of a group, all that any tracker knows, whatever their state.
+/// All storages of a group that any tracker knows, in any state.
 fn storages_of(clusters: &[Cluster], group: &GroupName) -> anyhow::Result<Vec<StorageTarget>> {
     let groups = clusters.iter().flat_map(|cluster| &cluster.groups);
     let of_group = groups.filter(|other| other.name == group.as_str());
     let all = || of_group.clone().flat_map(|group| &group.storages);
-    // A C++ tracker tells no node id of a storage that another tracker may know better.
-    let is_told_better = |storage: &&Storage| {
+    // A C++ tracker reports no node id; another tracker may report the same storage with one.
+    let has_better_entry = |storage: &&Storage| {
         let better = |other: &Storage| other.address == storage.address && !other.node.is_empty();
         storage.node.is_empty() && all().any(better)
     };
     let mut targets = all()
-        .filter(|storage| !is_told_better(storage))
+        .filter(|storage| !has_better_entry(storage))
         .map(target)
         .collect::<anyhow::Result<Vec<StorageTarget>>>()?;
     targets.sort();
     targets.dedup();
     if targets.is_empty() {
         let text = format!("no tracker knows a storage of {group}");
-        return Err(Mistake::unavailable(text).into());
+        return Err(CliError::unavailable(text).into());
     }
     Ok(targets)
 }

@@ -1,4 +1,4 @@
-//! Which storages sent damaged content of which files.
+//! The storages that sent damaged content, for each file.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,19 +6,20 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use proto::{Address, FileKey};
 
-/// How long a storage that sent damaged content of a file is asked last for it: it may be repaired.
-const SUSPECT_TIME: Duration = Duration::from_secs(600);
-/// Most files remembered.
+/// How long a storage that sent damaged content of a file is asked last for it. It may be repaired
+/// meanwhile.
+const REMEMBER_TIME: Duration = Duration::from_secs(600);
+/// Limit on remembered files.
 const FILES_MAX: usize = 10_000;
 
-/// The storages that sent damaged content, for each file, and since when that is known.
+/// For each file, the storages and the time of the latest report.
 #[derive(Debug, Default)]
-pub(crate) struct Suspects {
+pub(crate) struct DamageMemory {
     files: Mutex<HashMap<FileKey, (Instant, Vec<Address>)>>,
 }
 
-impl Suspects {
-    /// Remembers that one of these storages sent damaged content of a file.
+impl DamageMemory {
+    /// Records that one of these storages sent damaged content of a file.
     pub(crate) fn note(&self, key: &FileKey, storages: &[Address], now: Instant) {
         let mut files = self.files.lock();
         if files.len() >= FILES_MAX {
@@ -36,7 +37,7 @@ impl Suspects {
         }
     }
 
-    /// The same storages, those that sent damaged content of this file last.
+    /// Moves the storages that sent damaged content of this file to the end.
     pub(crate) fn last(
         &self,
         key: &FileKey,
@@ -54,7 +55,7 @@ impl Suspects {
 }
 
 fn is_fresh(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) < SUSPECT_TIME
+    now.saturating_duration_since(since) < REMEMBER_TIME
 }
 
 #[cfg(test)]
@@ -77,23 +78,23 @@ mod tests {
     }
 
     #[test]
-    fn a_suspect_comes_last_for_its_file_and_for_a_while() {
-        let suspects = Suspects::default();
+    fn a_damaged_source_comes_last_for_its_file_and_for_a_while() {
+        let damage = DamageMemory::default();
         let now = Instant::now();
-        suspects.note(&key("f"), &addresses(&[1]), now);
-        let order = |file, now| suspects.last(&key(file), addresses(&[1, 2, 3]), now);
+        damage.note(&key("f"), &addresses(&[1]), now);
+        let order = |file, now| damage.last(&key(file), addresses(&[1, 2, 3]), now);
         assert_eq!(order("f", now), addresses(&[2, 3, 1]));
         assert_eq!(order("g", now), addresses(&[1, 2, 3]));
-        assert_eq!(order("f", now + SUSPECT_TIME), addresses(&[1, 2, 3]));
+        assert_eq!(order("f", now + REMEMBER_TIME), addresses(&[1, 2, 3]));
     }
 
     #[test]
     fn the_number_of_files_is_bounded() {
-        let suspects = Suspects::default();
+        let damage = DamageMemory::default();
         let now = Instant::now();
         for n in 0..FILES_MAX + 5 {
-            suspects.note(&key(&n.to_string()), &addresses(&[1]), now);
+            damage.note(&key(&n.to_string()), &addresses(&[1]), now);
         }
-        assert!(suspects.files.lock().len() <= FILES_MAX);
+        assert!(damage.files.lock().len() <= FILES_MAX);
     }
 }

@@ -9,9 +9,9 @@ use client::Stat;
 use proto::cluster::Group;
 use serde::Serialize;
 
-use super::Context;
 use super::args::Ids;
-use super::exit::Failures;
+use super::context::Context;
+use super::failures::Failures;
 
 #[derive(Serialize)]
 struct StatLine<'a> {
@@ -129,7 +129,7 @@ fn text_of(group: &Group) -> String {
     text
 }
 
-/// Seconds since the epoch as RFC 3339, in UTC; nothing for a time that is not known.
+/// Seconds since the epoch as RFC 3339, in UTC. `None` for an unknown time.
 fn utc(secs: i64) -> Option<String> {
     let time = DateTime::from_timestamp(secs, 0).filter(|_| secs != 0)?;
     Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
