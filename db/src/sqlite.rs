@@ -4,6 +4,7 @@
 //! shared memory.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use super::{Availability, CLOSE_TIME, DbError};
 use fair_lock::FairLock;
 use file_identities::FileIdentities;
 use latest_outcomes::LatestOutcomes;
+use read_only::ReadOnly;
 use readers::Readers;
 use schema::Lost;
 use tables_marker::TablesMarker;
@@ -28,6 +30,7 @@ mod file_identities;
 mod file_monitor;
 mod job;
 mod latest_outcomes;
+mod read_only;
 mod readers;
 mod schema;
 mod tables_marker;
@@ -65,6 +68,8 @@ struct Shared {
     path: PathBuf,
     outcomes: LatestOutcomes,
     files: FileIdentities,
+    /// Present if the file system took no writes at the start.
+    read_only: Option<ReadOnly>,
 }
 
 impl Shared {
@@ -72,13 +77,22 @@ impl Shared {
     fn read_afresh(&self) -> Result<(), DbError> {
         let connection = self.connect_reader()?;
         let sql = "select count(*) from sqlite_schema";
-        Ok(connection.query_row(sql, [], |_| Ok(()))?)
+        let read = connection.query_row(sql, [], |_| Ok(()));
+        self.check_unchanged().and(read.map_err(DbError::from))
+    }
+
+    /// Checks after a read without locks that no other process has changed the files.
+    fn check_unchanged(&self) -> Result<(), DbError> {
+        self.read_only.as_ref().map_or(Ok(()), ReadOnly::check)
     }
 
     /// A new connection, which fails if the files are not those that other connections have open.
     fn connect_reader(&self) -> Result<Connection, DbError> {
         self.files.check()?;
-        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        match &self.read_only {
+            Some(read_only) => read_only.connect(),
+            None => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY),
+        }
     }
 }
 
@@ -91,6 +105,9 @@ impl Sqlite {
     ///
     /// A hidden file beside it, `.<file>.<component>`, remembers that there are tables: where it is,
     /// a database without them was lost, and is not made anew.
+    ///
+    /// On a read-only file system an existing database is opened for reads only, until it is opened
+    /// again.
     ///
     /// # Errors
     /// The file cannot be made or used, or was lost; a migration fails; or the schema is of a later
@@ -139,7 +156,12 @@ impl Sqlite {
         if let Some(folder) = path.parent() {
             folders::create_all(folder).map_err(|e| unavailable("make its folder", e))?;
         }
-        let lock = FairLock::open(path).map_err(|e| unavailable("open its lock files", e))?;
+        let lock = match FairLock::open(path) {
+            Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem && has_content(path) => {
+                return Sqlite::open_read_only(path, component, migrations.len(), lost.as_ref());
+            }
+            lock => lock.map_err(|e| unavailable("open its lock files", e))?,
+        };
         let (connection, files, written) = {
             let _guard = lock.acquire(&Stop::new())?;
             let mut connection = connect_writer(path, synchronous)?;
@@ -157,23 +179,20 @@ impl Sqlite {
             path: path.to_owned(),
             outcomes: LatestOutcomes::default(),
             files,
+            read_only: None,
         });
         if let Err(e) = shared.outcomes.note_write(written) {
             let why = anyhow::Error::from(e);
             log::warn!("{} takes no writes: {why:#}; trying on", path.display());
         }
-        Sqlite::start(connection, lock, shared)
-    }
-
-    /// Starts the threads of a database that is ready.
-    fn start(
-        connection: Connection,
-        lock: FairLock,
-        shared: Arc<Shared>,
-    ) -> Result<Sqlite, DbError> {
-        let readers = Arc::new(Readers::new(Arc::clone(&shared)));
         let closing = Stop::new();
         let writer = Writer::start(connection, lock, Arc::clone(&shared), closing.clone())?;
+        Sqlite::start(writer, shared, closing)
+    }
+
+    /// Starts the monitor thread of a database that is ready.
+    fn start(writer: Writer, shared: Arc<Shared>, closing: Stop) -> Result<Sqlite, DbError> {
+        let readers = Arc::new(Readers::new(Arc::clone(&shared)));
         let writer = Arc::new(writer);
         let monitor = file_monitor::start(&shared, &writer, closing.clone())
             .map_err(|e| unavailable("start its monitor thread", e))?;
@@ -221,7 +240,9 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        self.shared.outcomes.note_read(self.readers.read(work))
+        let read = self.readers.read(work);
+        let read = self.shared.check_unchanged().and(read);
+        self.shared.outcomes.note_read(read)
     }
 
     /// Runs `work` on the writer thread and returns when its changes are committed, together with other

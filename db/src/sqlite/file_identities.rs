@@ -13,8 +13,8 @@ use crate::DbError;
 /// The database, its log and the index of the log.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// The files of an open database, by device and inode.
-#[derive(Debug)]
+/// The files of an open database, by device and inode. By default there are none to check.
+#[derive(Debug, Default)]
 pub(super) struct FileIdentities(Vec<(PathBuf, FileId)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

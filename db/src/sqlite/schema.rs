@@ -9,7 +9,7 @@ use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
-use super::{connect, engine_error};
+use super::{connect, engine_error, unavailable};
 use crate::DbError;
 
 const TABLE: &str = "create table if not exists tnv_schema (\
@@ -52,16 +52,7 @@ pub(super) fn migrate(
     transaction.execute_batch(TABLE).map_err(cannot)?;
     let found = version(&transaction, component).map_err(cannot)?;
     let known = migrations.len() as u32;
-    if found > known {
-        return Err(DbError::SchemaTooNew {
-            component: component.to_owned(),
-            found,
-            known,
-        });
-    }
-    if let Some(lost) = evidence.filter(|_| found == 0) {
-        return Err(lost.error("has no tables of it"));
-    }
+    check_version(component, found, known, evidence)?;
     for migration in &migrations[found as usize..] {
         transaction.execute_batch(migration).map_err(cannot)?;
     }
@@ -70,6 +61,51 @@ pub(super) fn migrate(
         log::info!("tables of {component} brought from version {found} to {known}");
     }
     transaction.commit().map_err(cannot)
+}
+
+/// Checks that the tables are those of version `known`, in a database that takes no writes.
+///
+/// # Errors
+/// They are not, or cannot be read.
+pub(super) fn check(
+    connection: &Connection,
+    component: &str,
+    known: u32,
+    evidence: Option<&Lost<'_>>,
+) -> Result<(), DbError> {
+    let what = "use it on a read-only file system, mount that writable once";
+    let has_table = "select 1 from sqlite_schema where name = 'tnv_schema'";
+    let found = connection
+        .prepare(has_table)
+        .and_then(|mut statement| statement.exists([]))
+        .and_then(|exists| exists.then(|| version(connection, component)).transpose())
+        .map_err(|e| engine_error(what, e))?
+        .unwrap_or(0);
+    check_version(component, found, known, evidence)?;
+    if found < known {
+        let text = format!("tables of {component} are at version {found} of {known}");
+        return Err(unavailable(what, io::Error::other(text)));
+    }
+    Ok(())
+}
+
+fn check_version(
+    component: &str,
+    found: u32,
+    known: u32,
+    evidence: Option<&Lost<'_>>,
+) -> Result<(), DbError> {
+    if found > known {
+        return Err(DbError::SchemaTooNew {
+            component: component.to_owned(),
+            found,
+            known,
+        });
+    }
+    match evidence.filter(|_| found == 0) {
+        Some(lost) => Err(lost.error("has no tables of it")),
+        None => Ok(()),
+    }
 }
 
 /// The version of the tables in a file that exists, 0 when there are none.

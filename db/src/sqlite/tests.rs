@@ -7,6 +7,7 @@ use super::*;
 
 mod files;
 mod locks;
+mod read_only;
 
 const TABLE: &str = "create table t (id integer primary key, name text unique) strict";
 

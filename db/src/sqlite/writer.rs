@@ -37,9 +37,21 @@ pub(super) struct Writer {
     jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<Thread>>,
     commits: Arc<AtomicU64>,
+    /// The error of every write, if the database takes no writes until it is opened again.
+    refusal: Option<DbError>,
 }
 
 impl Writer {
+    /// A writer without a thread, which refuses every write.
+    pub(super) fn refusing(refusal: DbError) -> Writer {
+        Writer {
+            jobs: Mutex::default(),
+            thread: Mutex::default(),
+            commits: Arc::default(),
+            refusal: Some(refusal),
+        }
+    }
+
     pub(super) fn start(
         connection: Connection,
         lock: FairLock,
@@ -62,6 +74,7 @@ impl Writer {
             jobs: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
             commits,
+            refusal: None,
         })
     }
 
@@ -70,7 +83,8 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<PendingWrite<T>, DbError> {
-        let sender = self.jobs.lock().clone().ok_or(DbError::Closed)?;
+        let refused = || self.refusal.clone().unwrap_or(DbError::Closed);
+        let sender = self.jobs.lock().clone().ok_or_else(refused)?;
         let (job, pending) = job(work);
         match sender.send_timeout(job, WRITE_TIMEOUT) {
             Ok(()) => Ok(pending),

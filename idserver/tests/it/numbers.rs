@@ -7,6 +7,7 @@ use std::thread;
 
 use idserver::{Config, Idserver};
 use proto::ErrorCode;
+use test_disk::SmallDisk;
 
 use super::support::*;
 
@@ -189,4 +190,23 @@ fn one_peer_makes_so_many_rows_and_who_is_not_in_allow_hosts_none() {
     server.reload(&config);
     assert_eq!(client.get_id("a"), Ok(2));
     server.shutdown();
+}
+
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out mounts")]
+fn a_database_on_a_read_only_file_system_gives_no_numbers_until_a_restart_on_a_writable_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(folder.path(), 16 << 20).unwrap();
+    let config = with_step(&folder.path().join("ids.db"), 1);
+    let serve = || {
+        let idserver = start(config.clone());
+        let number = Client::connect(idserver.addr()).get_id("k");
+        idserver.shutdown();
+        number
+    };
+    assert_eq!(serve(), Ok(0));
+    disk.set_read_only(true).unwrap();
+    assert_eq!(serve().unwrap_err().code, ErrorCode::Unavailable);
+    disk.set_read_only(false).unwrap();
+    assert_eq!(serve(), Ok(1));
 }

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use log::info;
+use log::{info, warn};
 use parking_lot::Mutex;
 use proto::report::Drain;
 use proto::{ClusterId, NodeId};
@@ -27,7 +27,8 @@ pub(crate) struct Identity {
     state: Mutex<State>,
     /// Held while the state file is written.
     writing: Mutex<()>,
-    _lock: File,
+    /// None where a lock file can be neither found nor made.
+    _lock: Option<File>,
 }
 
 /// The state file, JSON. Unknown fields of a later version are ignored.
@@ -133,15 +134,23 @@ impl Identity {
     }
 }
 
-fn lock(path: &Path) -> anyhow::Result<File> {
+/// Locks a file. On a read-only file system one that is there can be locked, too.
+fn lock(path: &Path) -> anyhow::Result<Option<File>> {
     let mut options = OpenOptions::new();
-    let file = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
+    let made = options.create(true).truncate(false).write(true).open(path);
+    let file = match made {
+        Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem => match File::open(path) {
+            Err(missing) if missing.kind() == ErrorKind::NotFound => {
+                let path = path.display();
+                warn!("no other storage is kept from using {path} too, it is not locked: {e}");
+                return Ok(None);
+            }
+            found => found?,
+        },
+        made => made?,
+    };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             bail!("another storage uses it: each storage of a machine needs one of its own")
         }

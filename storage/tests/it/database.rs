@@ -4,10 +4,12 @@ use std::io::Write;
 
 use daemon::DaemonConfig;
 use daemon::status::StatusConfig;
+use db::DatabaseUrl;
 use proto::ErrorCode;
 use storage::Storage;
 
 use super::support::{Node, code, upload_head};
+use test_disk::SmallDisk;
 use test_support::until;
 
 /// What the trackers are told.
@@ -86,4 +88,59 @@ fn a_damaged_database_ends_uploads() {
     assert_eq!(code(client.upload("b", b"x")), ErrorCode::Unavailable);
     let health = node.page("/healthz");
     assert!(health.contains("it is damaged"), "{health}");
+}
+
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out mounts")]
+fn a_storage_starts_on_a_database_and_a_state_file_that_are_mounted_read_only() {
+    let mut mounted = None;
+    let mut node = Node::start_with(|config| {
+        config.status = StatusConfig::at(([127, 0, 0, 1], 0).into());
+        let folder = config.state_file.with_file_name("lib");
+        std::fs::create_dir(&folder).unwrap();
+        mounted = Some(SmallDisk::mount(&folder, 16 << 20).unwrap());
+        config.state_file = folder.join("storage.state");
+        config.database = DatabaseUrl::Sqlite(folder.join("storage.db"));
+    });
+    // Unmounted before the folder of the node is removed.
+    let disk = mounted.unwrap();
+    node.client().upload("a", b"content").unwrap();
+    let state = std::fs::read(&node.config.state_file).unwrap();
+    node.storage.take().unwrap().shutdown();
+    until("it writes no file", || disk.set_read_only(true).is_ok());
+    node.storage = Some(Storage::start(node.config.clone()).unwrap());
+
+    assert_eq!(node.client().download("a", 0, 0).unwrap(), b"content");
+    assert_eq!(code(node.client().size("b")), ErrorCode::NotFound);
+    // No content is waited for.
+    let large = upload_head("large", 1 << 20);
+    assert_eq!(code(node.client().send(&large)), ErrorCode::Unavailable);
+    assert_eq!(
+        code(node.client().upload("b", b"x")),
+        ErrorCode::Unavailable
+    );
+    assert_eq!(code(node.client().delete("a")), ErrorCode::Unavailable);
+    assert_eq!(node.files().len(), 1);
+    let told = report(&node);
+    assert_eq!(
+        (&told["uploads"], &told["downloads"]),
+        (&false.into(), &true.into())
+    );
+    let health = node.page("/healthz");
+    assert!(health.starts_with("failing"), "{health}");
+    assert!(health.contains("mount it writable and restart"), "{health}");
+    // The lock of the state file holds there, too.
+    let second = Storage::start(node.config.clone()).err().unwrap();
+    assert!(
+        format!("{second:#}").contains("another storage uses it"),
+        "{second:#}"
+    );
+
+    node.storage.take().unwrap().shutdown();
+    disk.set_read_only(false).unwrap();
+    node.storage = Some(Storage::start(node.config.clone()).unwrap());
+    node.client().upload("b", b"x").unwrap();
+    assert_eq!(report(&node)["uploads"], true);
+    node.client().delete("a").unwrap();
+    assert_eq!(std::fs::read(&node.config.state_file).unwrap(), state);
 }

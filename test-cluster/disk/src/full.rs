@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 /// A mounted tmpfs; unmounted when dropped.
 #[derive(Debug)]
@@ -26,6 +26,19 @@ impl SmallDisk {
         )
         .with_context(|| format!("cannot mount a disk at {}, which takes root", at.display()))?;
         Ok(SmallDisk(at.to_owned()))
+    }
+
+    /// Whether it takes writes from now on.
+    ///
+    /// # Errors
+    /// The system refuses: a file is open for writing.
+    pub fn set_read_only(&self, is_read_only: bool) -> anyhow::Result<()> {
+        let flags = if is_read_only {
+            MountFlags::RDONLY
+        } else {
+            MountFlags::empty()
+        };
+        mount_remount(&self.0, flags, c"").context("cannot remount a disk")
     }
 }
 

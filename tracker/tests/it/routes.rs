@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 
-use proto::GroupName;
+use proto::{ErrorCode, GroupName};
+use test_disk::SmallDisk;
 use tracker::{Config, Tracker};
 
 use super::support::*;
@@ -99,4 +100,24 @@ fn the_database_holds_each_user_once() {
         count("SELECT count(*) FROM t_groups_info"),
         GROUPS.len() as u32
     );
+}
+
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out mounts")]
+fn a_database_on_a_read_only_file_system_tells_of_known_users_and_takes_no_new_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(folder.path(), 16 << 20).unwrap();
+    let serve = |user: &str| {
+        let tracker = start(config_of(&folder.path().join("tracker.db")));
+        let _storages = storages(tracker.addr());
+        let told = Client::connect(tracker.addr(), 1).saddrs(user);
+        tracker.shutdown();
+        told.map(|told| told.group)
+    };
+    let group = serve("known").unwrap();
+    disk.set_read_only(true).unwrap();
+    assert_eq!(serve("known").unwrap(), group);
+    assert_eq!(serve("new").unwrap_err().code, ErrorCode::Unavailable);
+    disk.set_read_only(false).unwrap();
+    serve("new").unwrap();
 }
