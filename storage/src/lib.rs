@@ -5,20 +5,20 @@
 //! and marked before the file is unlinked. A crash leaves work for a cleanup but never a row
 //! without its file.
 //!
-//! Threads: requests run on the worker pools of `net`. [`status`] starts the periodic jobs, those
-//! that use a disk once per store path. [`tracker`] runs one thread per tracker. [`server`] starts
+//! Threads: requests run on the worker pools of `net`. `status` starts the periodic jobs, those
+//! that use a disk once per store path. `tracker` runs one thread per tracker. `server` starts
 //! and stops them all.
 //!
 //! Modules in reading order:
-//! - [`config`] and [`jobs`]: the settings; what the program does instead of serving.
-//! - [`server`], [`globals`], [`service`]: start and stop, shared state, one function per command.
-//! - [`files`]: the life of a file, from upload to removal.
-//! - [`disks`]: store paths, disk space, limits on requests at a disk, durable creation.
-//! - [`db`] and [`cache`]: the rows.
-//! - [`numbers`] and [`file`]: numbers for new paths; operations on one file.
-//! - [`tracker`], [`admin`], [`status`], [`status_view`], [`metrics`]: membership, administrators'
+//! - `config` and `jobs`: the settings; what the program does instead of serving.
+//! - `server`, `globals`, `service`: start and stop, shared state, one function per command.
+//! - `files`: the life of a file, from upload to removal.
+//! - `disks`: store paths, disk space, limits on requests at a disk, durable creation.
+//! - `db` and `cache`: the rows.
+//! - `numbers` and `file`: numbers for new paths; operations on one file.
+//! - `tracker`, `admin`, `status`, `status_view`, `metrics`: membership, administrators'
 //!   orders, periodic jobs, monitoring.
-//! - [`state`]: what a running storage remembers and reports.
+//! - `state`: what a running storage remembers and reports.
 
 mod admin;
 mod cache;
