@@ -1,4 +1,4 @@
-//! Why settings cannot be used, whichever section or daemon they belong to.
+//! Errors of configurations.
 
 use std::error::Error;
 use std::io;
@@ -23,7 +23,7 @@ pub enum ConfigError {
         /// The line and what was expected there, on one line.
         reason: String,
     },
-    /// A value that can be read but not used.
+    /// An unusable value.
     #[error("invalid setting {key}: {reason}")]
     Invalid {
         /// The key with its section, as in `server.workers`.
@@ -31,7 +31,7 @@ pub enum ConfigError {
         /// What is wrong with the value.
         reason: String,
     },
-    /// Settings that cannot be printed as TOML.
+    /// Settings that TOML cannot express.
     #[error("cannot print the settings")]
     Print(#[source] Box<dyn Error + Send + Sync>),
 }
@@ -46,7 +46,7 @@ impl ConfigError {
     }
 }
 
-/// Refuses the value of `key` when it `is_zero`.
+/// Refuses a value of `key` that `is_zero`.
 ///
 /// # Errors
 /// It is zero.

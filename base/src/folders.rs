@@ -1,11 +1,10 @@
-//! Folders that are still there after a power cut.
+//! Makes folders that survive a power cut.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Makes a folder and those above it that are missing. The name of each new folder is synced, in
-/// the folder that holds it.
+/// Makes a folder and its missing parents. Syncs the parent of each new folder.
 ///
 /// # Errors
 /// A folder cannot be made or synced.
@@ -13,7 +12,7 @@ pub fn create_all(folder: &Path) -> io::Result<()> {
     create_all_and(folder, &mut sync_holder)
 }
 
-/// The same; `sync` is called for each new folder, behind the call that makes it.
+/// The same with `sync`, which is called after each folder is made.
 fn create_all_and(folder: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
@@ -22,8 +21,8 @@ fn create_all_and(folder: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) 
         create_all_and(parent, sync)?;
     }
     match fs::create_dir(folder) {
-        // Another process may make it at the same moment: it is synced here too, because this
-        // process goes on as if it were safe.
+        // Another process may have made it at the same moment. Sync here, too: this process relies on
+        // it.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         made => made?,
     }

@@ -1,26 +1,25 @@
-//! Keeps a line that may come a thousand times a second from filling the disk.
+//! Limits the rate of log lines, so that a frequent line does not fill the disk.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How long it takes until one more line of a kind is due.
+/// Interval of lines of one kind.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Lets one line a second through, of each kind `K`, after a number that may come at once; there
-/// should be few kinds.
+/// Passes one line per second of each kind `K`, after a burst. There should be few kinds.
 #[derive(Debug)]
 pub struct LogThrottle<K> {
     burst: u32,
     lines: Mutex<Vec<Last<K>>>,
 }
 
-/// The last line of a kind.
+/// The latest line of a kind.
 #[derive(Debug)]
 struct Last<K> {
     kind: K,
     at: Instant,
-    /// How many lines are due, in time.
+    /// Lines that may pass, as time.
     credit: Duration,
     unwritten: u64,
 }
@@ -32,7 +31,7 @@ impl<K> Default for LogThrottle<K> {
 }
 
 impl<K> LogThrottle<K> {
-    /// Lets `burst` lines of a kind through at once, one at least.
+    /// Passes bursts of `burst` lines of a kind, at least one.
     pub fn with_burst(burst: u32) -> LogThrottle<K> {
         LogThrottle {
             burst: burst.max(1),
@@ -42,8 +41,8 @@ impl<K> LogThrottle<K> {
 }
 
 impl<K: PartialEq> LogThrottle<K> {
-    /// Whether a line of this kind is due now: then what to end it with, which tells how many were
-    /// not written since the last one, and is empty when there were none.
+    /// `Some` if a line of this kind may pass: the text to append, which gives the number of lines
+    /// suppressed since the previous one, and is empty if there were none.
     pub fn due(&self, kind: K) -> Option<String> {
         let unwritten = self.due_at(kind, Instant::now())?;
         let more = (unwritten > 0).then(|| format!("; {unwritten} more like it before"));

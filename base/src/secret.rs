@@ -1,4 +1,4 @@
-//! Secrets: read from files that nobody but their owner may use, and shown nowhere.
+//! Secrets: read from files that only the owner may access, and never printed.
 
 use std::fmt;
 use std::fs;
@@ -16,10 +16,10 @@ pub struct Secret(String);
 /// Longest file of a secret that is read, in bytes.
 const SECRET_MAX: u64 = 4096;
 
-/// The first line of a file that nobody but its owner may use.
+/// Reads the first line of a file that only its owner may access.
 ///
 /// # Errors
-/// It cannot be read, others may use it, or it is too long for a secret.
+/// It cannot be read, others may access it, or it is too long.
 pub fn read_secret(path: &Path) -> io::Result<Secret> {
     let metadata = fs::metadata(path)?;
     let mode = metadata.mode() & 0o777;
@@ -36,16 +36,16 @@ pub fn read_secret(path: &Path) -> io::Result<Secret> {
     Ok(Secret::new(text.lines().next().unwrap_or_default()))
 }
 
-/// What is shown in place of a secret.
+/// Printed in place of a secret.
 const MASK: &str = "********";
 
 impl Secret {
-    /// Keeps `text` from view.
+    /// Hides `text`.
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for whoever needs it to prove something.
+    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,5 +1,5 @@
-//! The one way a daemon is told to stop: a flag that every thread can look at, and a channel that
-//! ends every wait at once. Any thread may trip it; it never resets.
+//! Stops the threads of a daemon: a flag to check, and a channel that ends every wait at once. Any thread
+//! may trip it; it never resets.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 
-/// A stop that all clones share.
+/// A stop signal. Clones share it.
 #[derive(Clone)]
 pub struct Stop {
     shared: Arc<Shared>,
@@ -43,12 +43,12 @@ impl Stop {
         drop(self.shared.sender.lock().take());
     }
 
-    /// Whether it has been tripped.
+    /// True if it is tripped.
     pub fn is_tripped(&self) -> bool {
         self.shared.tripped.load(Ordering::Acquire)
     }
 
-    /// Waits for the trip, at most for `limit`. True when it has been tripped.
+    /// Waits for the trip, at most for `limit`. True if it is tripped.
     pub fn wait(&self, limit: Duration) -> bool {
         match self.shared.channel.recv_timeout(limit) {
             Err(RecvTimeoutError::Timeout) => self.is_tripped(),
@@ -56,7 +56,7 @@ impl Stop {
         }
     }
 
-    /// Waits for the trip, however long it takes.
+    /// Waits for the trip without a limit.
     pub fn wait_forever(&self) {
         let Err(_) = self.shared.channel.recv();
     }

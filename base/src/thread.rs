@@ -1,5 +1,5 @@
-//! Threads with names, whose panics reach the log, and which can be joined until a deadline.
-//! Nothing here is shared: each handle is owned by whoever has to join it.
+//! Named threads whose panics are logged and which can be joined within a deadline. The owner of a
+//! handle has to join the thread.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 pub struct Thread {
     name: String,
     handle: JoinHandle<()>,
-    /// Disconnects when the thread's work has ended, also by a panic.
+    /// Disconnects at the end of the work, also after a panic.
     ended: Receiver<Infallible>,
 }
 
@@ -26,14 +26,13 @@ impl Thread {
         self.handle.is_finished()
     }
 
-    /// Waits for its end until `deadline`; tells the name of a thread that has not ended by then.
+    /// Waits for its end until `deadline`; returns its name if it has not ended by then.
     fn join_until(self, deadline: Instant) -> Result<(), String> {
         let Err(RecvTimeoutError::Disconnected) = self.ended.recv_deadline(deadline) else {
             return Err(self.name);
         };
         if self.handle.join().is_err() {
-            // The work's own panics are caught and logged: this one came from a destructor of a
-            // thread local.
+            // Panics of the work are caught: this one is from the destructor of a thread local.
             log::error!("thread {} panicked while it ended", self.name);
         }
         Ok(())
@@ -60,8 +59,7 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thr
     })
 }
 
-/// Joins threads until `deadline`; returns the names of those that had not ended by then, which
-/// are left running.
+/// Joins threads until `deadline`; returns the names of those that are still running.
 pub fn join_until(threads: impl IntoIterator<Item = Thread>, deadline: Instant) -> Vec<String> {
     threads
         .into_iter()
@@ -69,8 +67,7 @@ pub fn join_until(threads: impl IntoIterator<Item = Thread>, deadline: Instant) 
         .collect()
 }
 
-/// Joins threads until `deadline`. Those that have not ended by then are named in a warning and left
-/// running.
+/// Joins threads until `deadline`; warns of those that are still running.
 pub fn join_or_leave(threads: impl IntoIterator<Item = Thread>, deadline: Instant) {
     for name in join_until(threads, deadline) {
         log::warn!("thread {name} did not end, it is left behind");
@@ -92,7 +89,7 @@ pub fn catch<T>(consequence: &str, work: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
     if let Some(text) = panic.downcast_ref::<&str>() {
         text

@@ -1,4 +1,4 @@
-//! Work that repeats: a thread of its own that works at once, then every interval until the stop.
+//! Periodic work on its own thread, at once and then every interval until the stop.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,10 +14,9 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// Calls `work` at once and then every `interval` (from start to start) until `stop` trips,
-    /// which ends the waiting but not the work in progress. Work that takes longer than the
-    /// interval is repeated at once, and what was missed is not made up for. A panic in `work` is
-    /// logged and ends that one call.
+    /// Calls `work` at once and then every `interval` (from start to start) until `stop` trips, which ends
+    /// the wait but not a call in progress. After a call that takes longer than the interval the next one
+    /// follows at once; missed calls are skipped. A panic in `work` is logged and ends only that call.
     ///
     /// # Errors
     /// The system refuses another thread.
@@ -31,8 +30,7 @@ impl Ticker {
         Ok(Ticker { thread })
     }
 
-    /// Its thread, to be joined until a deadline. It ends when the stop has tripped and the work in
-    /// progress is done.
+    /// The thread, to be joined. It ends when the stop has tripped and a call in progress has returned.
     pub fn into_thread(self) -> Thread {
         self.thread
     }

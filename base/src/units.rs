@@ -1,5 +1,5 @@
-//! Sizes and periods as they stand in a configuration: a whole number and its unit. What is
-//! printed is exact and can be read back.
+//! Sizes and periods of a configuration: a whole number and its unit. The printed form is exact and can be
+//! parsed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,9 +41,9 @@ pub enum UnitError {
     /// Not a whole number with a unit of its kind.
     #[error("invalid value {value:?}, expected {expected}")]
     Invalid {
-        /// The text as it came.
+        /// The text.
         value: String,
-        /// What should have stood there.
+        /// What was expected.
         expected: &'static str,
     },
     /// More than 64 bits hold.
@@ -60,7 +60,7 @@ pub enum UnitError {
 pub struct ByteSize(u64);
 
 impl ByteSize {
-    /// So many bytes.
+    /// A number of bytes.
     pub const fn new(bytes: u64) -> ByteSize {
         ByteSize(bytes)
     }
@@ -86,7 +86,7 @@ impl ByteSize {
 pub struct Period(Duration);
 
 impl Period {
-    /// So many milliseconds.
+    /// A number of milliseconds.
     pub const fn from_millis(millis: u64) -> Period {
         Period(Duration::from_millis(millis))
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 
-/// What a daemon is told when it is started; all else stands in its configuration.
+/// The arguments of a daemon. All other settings are in its configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
@@ -38,7 +38,7 @@ pub struct JobFlag {
     pub help: &'static str,
 }
 
-/// Makes the tables of a daemon that has a database.
+/// The job that makes the tables of a daemon with a database.
 pub const INIT_DATABASE: JobFlag = JobFlag {
     name: "init-database",
     help: "Make the database's tables, or what they lack, say what was done and exit",
@@ -77,7 +77,7 @@ impl Args {
     }
 }
 
-/// What the command line of the program `name` accepts.
+/// The command line of the program `name`.
 pub(crate) fn command(
     name: &'static str,
     about: &'static str,
@@ -85,7 +85,7 @@ pub(crate) fn command(
     jobs: &[JobFlag],
 ) -> Command {
     let command = Args::command().name(name).about(about).version(version);
-    // Without this clap would show the doc of the struct in the long help.
+    // Else clap would show the doc comment of the struct in the long help.
     command.long_about(None).args(jobs.iter().map(flag))
 }
 

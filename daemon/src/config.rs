@@ -1,5 +1,5 @@
-//! The configuration file of a daemon: how it is read, the sections that every daemon has, and
-//! how the effective settings are printed. Read before any thread exists, and again on SIGHUP.
+//! Reads the configuration file of a daemon, before any thread exists and again on SIGHUP, and prints
+//! the effective settings.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,10 @@ use base::toml_error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Reads the settings from a TOML file; without one they are the defaults.
+/// Reads the settings from a TOML file; the defaults without one.
 ///
 /// # Errors
-/// The file cannot be read, or does not hold what `C` expects.
+/// The file cannot be read, or is no valid `C`.
 pub fn load<C: DeserializeOwned + Default>(path: Option<&Path>) -> Result<C, ConfigError> {
     let Some(path) = path else {
         return Ok(C::default());
@@ -35,7 +35,7 @@ pub fn effective<C: Serialize>(config: &C) -> Result<String, ConfigError> {
     toml::to_string(config).map_err(not_printed)
 }
 
-/// Settings that TOML cannot express.
+/// An error for settings that TOML cannot express.
 pub(crate) fn not_printed(error: toml::ser::Error) -> ConfigError {
     ConfigError::Print(Box::new(error))
 }

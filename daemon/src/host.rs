@@ -3,22 +3,22 @@
 use proto::Hostname;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The name of the host, as `uname -n` tells it, or what can stand in for one.
+/// The name of the host (`uname -n`), or `localhost` if that is no valid name.
 pub fn hostname() -> Hostname {
     let system = rustix::system::uname();
     Hostname::new(system.nodename().to_string_lossy())
         .unwrap_or_else(|_| Hostname::new("localhost").expect("a host name"))
 }
 
-/// Raises the limit of open files to `wanted`, else to the most this process may have: the usual
-/// soft limit of 1024 is for programs that use `select`. Only root may have more than the hard
-/// limit. Tells what the log should know: not as many as were wanted.
+/// Raises the limit of open files to `wanted`, or to the hard limit: the usual soft limit of 1024 is for
+/// programs that use `select`. Only root may exceed the hard limit. Returns a warning if the limit is
+/// lower than `wanted`.
 pub(crate) fn raise_open_files(wanted: Option<u64>) -> Option<String> {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum;
     let current = wanted.or(most);
     let raise = |maximum| setrlimit(Resource::Nofile, Rlimit { current, maximum });
-    // Nothing stands for no limit at all.
+    // `None` is no limit.
     let within = most.is_none_or(|most| current.is_some_and(|current| current <= most));
     let raised = raise(if within { most } else { current });
     let error = raised.err()?;

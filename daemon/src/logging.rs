@@ -1,8 +1,7 @@
-//! Where log lines go: the main log to the standard error, a file or syslog, the access log (records
-//! with the target [`net::ACCESS_TARGET`]) to a place of its own. Any thread logs, and none waits for the
-//! disk: a thread of each log writes. A disk that fails or stands still costs lines, which are counted,
-//! never the daemon. Each line of the main log is written at once; a file of the access log gets its
-//! lines within a second.
+//! The main log goes to the standard error, a file or syslog; the access log (records with the target
+//! [`net::ACCESS_TARGET`]) has its own destination. No thread that logs waits for the disk: each log has
+//! a thread that writes. A disk that fails or hangs loses lines, which are counted, and never blocks the
+//! daemon. Lines of the main log are written at once, those of the access log within a second.
 
 use std::io;
 use std::path::PathBuf;
@@ -41,10 +40,10 @@ pub enum LogError {
         /// Why not.
         source: io::Error,
     },
-    /// No thread to write a log with.
+    /// The thread that writes a log cannot be started.
     #[error("cannot start a thread for the log")]
     Thread(#[source] io::Error),
-    /// No socket to speak to the log daemon with.
+    /// The socket for syslog cannot be made.
     #[error("cannot speak to syslog")]
     Syslog(#[source] io::Error),
     /// The process has a logger already.
@@ -58,23 +57,23 @@ pub struct Log {
     outputs: Arc<RwLock<Outputs>>,
     /// Directives as in `RUST_LOG`; they have precedence over the configured level.
     filters: Option<String>,
-    /// Lines that could not be written.
+    /// Counter of lines that could not be written.
     lost: IntCounter,
 }
 
-/// Where lines go, and which.
+/// The destinations and the filter.
 pub(crate) struct Outputs {
     main: Arc<Sink>,
     access: Option<Arc<Sink>>,
-    /// Knows what is important enough for `main`.
+    /// The filter of `main`.
     filter: env_logger::Logger,
 }
 
 impl Log {
-    /// Opens the files and becomes the logger of this process.
+    /// Opens the files and installs the logger of this process.
     ///
     /// # Errors
-    /// A file cannot be opened; or there is a logger already.
+    /// A file cannot be opened, or a logger is installed already.
     pub fn start(config: &LogConfig) -> Result<Log, LogError> {
         let log = Log::open(config, std::env::var("RUST_LOG").ok())?;
         log::set_boxed_logger(Box::new(log.clone())).map_err(|_| LogError::Twice)?;
@@ -82,25 +81,25 @@ impl Log {
         Ok(log)
     }
 
-    /// Has the files opened anew by their names, after they were moved away. A file that cannot be
-    /// opened goes on where it was, and the main log says so. Does not wait for the disk.
+    /// Reopens the files by name, after a log rotation. If that fails, the old file is kept and the main
+    /// log says so. Does not wait for the disk.
     pub fn reopen(&self) {
         for sink in self.sinks() {
             sink.reopen();
         }
     }
 
-    /// Counts the lines that could not be written.
+    /// The counter of lines that could not be written.
     pub fn lost(&self) -> IntCounter {
         self.lost.clone()
     }
 
-    /// Whether the main log goes to the standard error.
+    /// True if the main log goes to the standard error.
     pub fn is_stderr(&self) -> bool {
         self.outputs.read().main.is_stderr()
     }
 
-    /// Opens what other settings want; see [`Log::change_to`].
+    /// Opens the destinations of other settings, for [`Log::change_to`].
     ///
     /// # Errors
     /// A file cannot be opened.
@@ -108,14 +107,14 @@ impl Log {
         Outputs::open(config, self.filters.as_deref(), &self.lost)
     }
 
-    /// From here on lines go there.
+    /// Replaces the destinations.
     pub(crate) fn change_to(&self, outputs: Outputs) {
         let old = std::mem::replace(&mut *self.outputs.write(), outputs);
         log::set_max_level(self.max_level());
         drop(old);
     }
 
-    /// Opens the files; lines come by [`log::Log`].
+    /// Opens the files without installing the logger.
     pub(crate) fn open(config: &LogConfig, filters: Option<String>) -> Result<Log, LogError> {
         let help = "Lines of the logs that could not be written.";
         let lost = IntCounter::new("tnv_log_lines_lost_total", help);
@@ -128,7 +127,7 @@ impl Log {
         })
     }
 
-    /// Not under the lock: a sink that fails is told of in the log.
+    /// Clones, so that the lock is released before a sink logs its own failure.
     fn sinks(&self) -> Vec<Arc<Sink>> {
         let outputs = self.outputs.read();
         let main = Some(Arc::clone(&outputs.main));
@@ -139,7 +138,7 @@ impl Log {
         let outputs = self.outputs.read();
         let level = outputs.filter.filter();
         match outputs.access {
-            // Access records may have any level: the macros must let them through.
+            // Access records are at level info: the macros must pass them.
             Some(_) => level.max(LevelFilter::Info),
             None => level,
         }
@@ -155,7 +154,7 @@ impl Outputs {
         let main = Arc::new(Sink::open(Kind::Main, config.file.as_ref(), lost)?);
         let access = match config.access_target() {
             Some(target) => Arc::new(Sink::open(Kind::Access, Some(&target), lost)?),
-            // In turn with the lines of the main log.
+            // Shares the sink, so that lines do not mix.
             None => Arc::clone(&main),
         };
         Ok(Outputs {
@@ -175,7 +174,7 @@ fn filter(level: LevelFilter, filters: Option<&str>) -> env_logger::Logger {
     builder.build()
 }
 
-/// Sends access records one way and all others the other.
+/// Sends access records to the access log and all others to the main log.
 impl log::Log for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let outputs = self.outputs.read();
@@ -196,9 +195,9 @@ impl log::Log for Log {
         }
     }
 
-    /// Waits until the logs are written, but not long.
+    /// Waits until the logs are written, for a bounded time.
     fn flush(&self) {
-        let deadline = Instant::now() + buffered::PATIENCE;
+        let deadline = Instant::now() + buffered::FLUSH_TIME;
         for sink in self.sinks() {
             sink.flush(deadline);
         }

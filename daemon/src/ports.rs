@@ -9,11 +9,11 @@ use rustix::io::Errno;
 
 use crate::status::StatusConfig;
 
-/// All ports of a daemon, bound before it makes or changes anything and before it serves anybody: a
-/// start that cannot have one of them leaves nothing behind.
+/// All ports of a daemon. They are bound before the daemon changes anything, so that a start that fails
+/// here leaves nothing behind.
 #[derive(Debug)]
 pub struct Ports {
-    /// Where it serves.
+    /// The port of the service.
     pub service: Port,
     /// The status port, unless it is off.
     pub status: Option<Port>,
@@ -23,7 +23,7 @@ impl Ports {
     /// Binds both ports.
     ///
     /// # Errors
-    /// One of them is taken, or its address is not to be had; the message names it.
+    /// A port is in use, or its address cannot be bound; the message names it.
     pub fn bind<const PORT: u16>(
         service: SocketAddr,
         status: &StatusConfig<PORT>,

@@ -1,5 +1,4 @@
-//! The life of a daemon's process, which every `main` hands itself to: arguments, configuration,
-//! the process itself, log, signals, the daemon, exit code.
+//! Runs a daemon from `main` on: arguments, configuration, process, log, signals, the daemon, exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -27,21 +26,21 @@ mod reload;
 
 /// The exit code after a configuration or an argument that cannot be used.
 const EXIT_CONFIG: u8 = 2;
-/// The exit code when the daemon runs already, which its pid file tells.
+/// The exit code if the daemon runs already, according to its pid file.
 const EXIT_RUNS: u8 = 3;
 
-/// What a stop takes at most beyond `stop_timeout`: a storage leaves the trackers before, and threads
-/// and databases are closed after. A little more than the sum of their deadlines.
+/// Longest time of a stop beyond `stop_timeout`: a storage leaves the trackers before, threads and
+/// databases are closed after it. A little more than the sum of their deadlines.
 const STOP_REST: Duration = Duration::from_secs(25);
 
 /// The settings of one daemon.
 pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
-    /// The settings that a running daemon takes on when it is told to reload, by their keys as in
-    /// `cache.ttl`; a section's name stands for all in it. Others need a restart. Those of
-    /// `[log]` and the limits of `[server]` are the frame's own and not named here.
+    /// The settings that a reload applies, by key as in `cache.ttl`; the name of a section means all of its
+    /// keys. Others need a restart. `[log]` and the limits of `[server]` are reloaded always and not named
+    /// here.
     const RELOADED: &'static [&'static str] = &[];
 
-    /// Refuses settings that can be read but not used.
+    /// Refuses unusable values.
     ///
     /// # Errors
     /// The first of them, by its key.
@@ -56,25 +55,24 @@ pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
     /// The section `[process]`.
     fn process(&self) -> &ProcessConfig;
 
-    /// What the daemon can be told to do instead of serving.
+    /// Jobs that the daemon can do instead of serving.
     fn jobs() -> Vec<Job<Self>> {
         Vec::new()
     }
 }
 
-/// A job to be done instead of serving, such as preparing a disk or a database. Doing it again
-/// must be harmless.
+/// A job to do instead of serving, such as preparing a disk or a database. It must be idempotent.
 pub struct Job<C> {
-    /// How it is asked for.
+    /// Its flag on the command line.
     pub flag: JobFlag,
-    /// Does it; what it writes is for the standard output. Tells the exit code.
+    /// Does the job and writes to the standard output. Returns the exit code.
     pub work: fn(&C, &mut dyn Write) -> anyhow::Result<ExitCode>,
 }
 
-/// Writes what a job did, a line for each thing.
+/// Writes the lines of a job.
 ///
 /// # Errors
-/// Nobody reads it.
+/// The output is closed.
 pub fn job_done(lines: Vec<String>, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     for line in lines {
         writeln!(out, "{line}")?;
@@ -82,7 +80,7 @@ pub fn job_done(lines: Vec<String>, out: &mut dyn Write) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a daemon is told by its operator while it runs, and tells whoever started it.
+/// The running process: signals of the operator, and notifications to its starter.
 pub struct DaemonHandle<C> {
     stop: Stop,
     hangups: Receiver<()>,
@@ -91,9 +89,9 @@ pub struct DaemonHandle<C> {
 }
 
 impl<C: DaemonConfig> DaemonHandle<C> {
-    /// Tells whoever started the daemon that it serves, and returns when it has to stop (SIGTERM,
-    /// SIGINT). On SIGHUP the configuration is read anew, and `reload` takes on what of it is
-    /// [`DaemonConfig::RELOADED`]; when that fails the daemon goes on as it was.
+    /// Notifies the starter that the daemon serves, and returns at a stop (SIGTERM, SIGINT). On SIGHUP reads
+    /// the configuration again, and `reload` applies the [`DaemonConfig::RELOADED`] settings; if that fails,
+    /// the daemon keeps its settings.
     pub fn serve(&mut self, mut reload: impl FnMut(&C) -> anyhow::Result<()>) {
         self.tell_ready();
         loop {
@@ -111,7 +109,7 @@ impl<C: DaemonConfig> DaemonHandle<C> {
             .stopping(self.reloader.stop_timeout() + STOP_REST);
     }
 
-    /// Counts the log lines that could not be written, for [`Metrics::adopt`].
+    /// The counter of log lines that could not be written, for [`Metrics::adopt`].
     ///
     /// [`Metrics::adopt`]: crate::metrics::Metrics::adopt
     pub fn lost_log_lines(&self) -> IntCounter {
@@ -128,7 +126,7 @@ impl<C: DaemonConfig> DaemonHandle<C> {
     }
 }
 
-/// What the command line of the daemon `name` accepts: its manual is made from it.
+/// The command line of the daemon `name`; its manual is made from it.
 pub fn command<C: DaemonConfig>(name: &'static str, about: &'static str) -> clap::Command {
     args::command(name, about, env!("CARGO_PKG_VERSION"), &job_flags::<C>())
 }
@@ -138,12 +136,11 @@ fn job_flags<C: DaemonConfig>() -> Vec<JobFlag> {
 }
 
 /// Runs the daemon `name`. `serve` gets the checked settings, starts, calls [`DaemonHandle::serve`] and
-/// closes everything when that returns. Errors are logged and told to the standard error. The exit
-/// code is
-/// - 0: stopped in order (with `--daemon`: it serves in the background);
+/// closes everything when that returns. Errors go to the log and the standard error. The exit code is
+/// - 0: clean stop (with `--daemon`: it serves in the background);
 /// - 1: it could not serve, or was stopped by a second signal;
 /// - 2: arguments or configuration cannot be used;
-/// - 3: it runs already, which its pid file tells.
+/// - 3: it runs already, according to its pid file.
 pub fn run<C: DaemonConfig>(
     name: &'static str,
     about: &'static str,
@@ -162,7 +159,7 @@ fn run_in_background(name: &str) -> ExitCode {
         Ok(Started::Serving) => ExitCode::SUCCESS,
         Ok(Started::Failed(code)) => ExitCode::from(code),
         Err(error) => {
-            tell(name, &error);
+            print_error(name, &error);
             ExitCode::FAILURE
         }
     }
@@ -184,13 +181,13 @@ fn run_with<C: DaemonConfig>(
         if args.check_config {
             print_config(&config)
         } else if let Some(job) = job {
-            do_job(&job, &config)
+            run_job(&job, &config)
         } else {
             live(name, config, args, serve)
         }
     });
-    result.map_err(explain).unwrap_or_else(|error| {
-        tell(name, &error);
+    result.map_err(name_user).unwrap_or_else(|error| {
+        print_error(name, &error);
         exit_code(&error)
     })
 }
@@ -205,9 +202,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// The help, the version, or what is wrong with the arguments.
+/// Prints the help, the version, or the error in the arguments.
 fn print_answer(answer: &clap::Error) -> ExitCode {
-    // Nobody is left to be told when this fails.
+    // A closed stream cannot be reported anywhere.
     drop(answer.print());
     u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
@@ -225,12 +222,12 @@ fn print_config<C: DaemonConfig>(config: &C) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn do_job<C: DaemonConfig>(job: &Job<C>, config: &C) -> anyhow::Result<ExitCode> {
+fn run_job<C: DaemonConfig>(job: &Job<C>, config: &C) -> anyhow::Result<ExitCode> {
     process::prepare_job(config.process())?;
     (job.work)(config, &mut io::stdout())
 }
 
-/// From a checked configuration to the end. Errors are those from before there is a log.
+/// Runs from a checked configuration to the end. Returns errors that occur before the log is open.
 fn live<C: DaemonConfig>(
     name: &str,
     config: C,
@@ -245,7 +242,7 @@ fn live<C: DaemonConfig>(
         .map(std::path::absolute)
         .transpose()?;
     let prepared = process::prepare(config.process(), args.pid_file.as_deref())?;
-    // Again, as the user that serves: it may not read all that root may.
+    // Check again as the user that serves: it may not read all that root may.
     config.check()?;
     let log = Log::start(config.log())?;
     for warning in &prepared.warnings {
@@ -255,7 +252,7 @@ fn live<C: DaemonConfig>(
     Ok(run_logged(name, config, reloader, serve))
 }
 
-/// Refuses a log that nobody would read.
+/// Refuses the standard error as the log of a background process.
 fn check_log(config: &LogConfig, is_background: bool) -> Result<(), ConfigError> {
     if is_background && config.is_stderr() {
         let reason = "is needed with --daemon, which leaves the standard error";
@@ -264,7 +261,7 @@ fn check_log(config: &LogConfig, is_background: bool) -> Result<(), ConfigError>
     Ok(())
 }
 
-/// The part of the life in which there is a log.
+/// Runs with an open log.
 fn run_logged<C: DaemonConfig>(
     name: &str,
     config: C,
@@ -273,21 +270,21 @@ fn run_logged<C: DaemonConfig>(
 ) -> ExitCode {
     let log = reloader.log();
     let ended = run_signalled(config, reloader, serve);
-    let code = match ended.map_err(explain) {
+    let code = match ended.map_err(name_user) {
         Ok(()) => {
             log::info!("stopped");
             ExitCode::SUCCESS
         }
         Err(error) => {
             log::error!("stopped: {error:#}");
-            // A log on the standard error has told it already.
+            // A log on the standard error has it already.
             if !log.is_stderr() {
-                tell(name, &error);
+                print_error(name, &error);
             }
             exit_code(&error)
         }
     };
-    // The lines of all requests, too: none is served any more.
+    // No request is served any more: this includes all lines of the access log.
     log::logger().flush();
     code
 }
@@ -298,7 +295,7 @@ fn run_signalled<C: DaemonConfig>(
     serve: impl FnOnce(C, &mut DaemonHandle<C>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let stop = Stop::new();
-    // Two that come before one was served are one.
+    // Two hangups before a reload cause one reload.
     let (hangup, hangups) = bounded(1);
     let hooks = on_hangup(reloader.log(), hangup);
     let signals = signals::install(&stop, hooks).context("cannot handle signals")?;
@@ -309,26 +306,25 @@ fn run_signalled<C: DaemonConfig>(
         reloader,
     };
     let result = serve(config, &mut handle);
-    // Open until here: a second signal ends a stop that hangs.
+    // Open until here, so that a second signal ends a stop that hangs.
     signals.close();
     result
 }
 
-/// Log files are opened anew also while a daemon starts or stops; the rest is the main thread's
-/// work, behind which no signal has to wait.
+/// The signal thread reopens log files, also while a daemon starts or stops. The main thread does the
+/// rest, so that no signal waits for it.
 fn on_hangup(log: Log, hangup: Sender<()>) -> Vec<signals::Hook> {
     vec![
         Box::new(move || log.reopen()),
         Box::new(move || {
-            // Full: the main thread has not looked yet, and will.
+            // A full channel means that a reload is due anyway.
             let _ = hangup.try_send(());
         }),
     ]
 }
 
-/// With the user that was not allowed to do something, if that is what is wrong: it is seldom who
-/// started the daemon.
-fn explain(error: anyhow::Error) -> anyhow::Error {
+/// Adds the user to a permission error: it is throttle the user that started the daemon.
+fn name_user(error: anyhow::Error) -> anyhow::Error {
     let is_denied = |cause: &(dyn std::error::Error + 'static)| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
         kind == Some(io::ErrorKind::PermissionDenied)
@@ -340,9 +336,9 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     error.context(format!("not permitted to user {user}"))
 }
 
-/// Tells the standard error what ended the daemon, with all its causes.
-fn tell(name: &str, error: &anyhow::Error) {
-    // Nobody is left to be told when this fails.
+/// Prints the error and all its causes to the standard error.
+fn print_error(name: &str, error: &anyhow::Error) {
+    // A closed stream cannot be reported anywhere.
     drop(writeln!(io::stderr(), "{name}: {error:#}"));
 }
 

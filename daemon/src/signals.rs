@@ -1,6 +1,6 @@
-//! Signals of the operator: SIGTERM and SIGINT stop the daemon, the second of them ends the
-//! process at once, SIGHUP calls the reload hooks. One thread of its own waits for them; nothing
-//! runs in a signal handler. SIGPIPE is ignored by Rust's runtime.
+//! Signals: SIGTERM and SIGINT stop the daemon, a second one ends the process at once, SIGHUP calls the
+//! reload hooks. A thread waits for them; no work is done in a signal handler. Rust's runtime ignores
+//! SIGPIPE.
 
 use std::fmt;
 use std::io;
@@ -12,10 +12,10 @@ use base::thread::{self, Thread};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-/// What a SIGHUP calls, on the signal thread. It must not take long: a stop waits behind it.
+/// A hook for SIGHUP, called on the signal thread. It must not take long: it delays a stop.
 pub type Hook = Box<dyn Fn() + Send>;
 
-/// How long the end waits for a hook.
+/// How long [`SignalThread::close`] waits for a hook.
 const HOOK_END: Duration = Duration::from_secs(2);
 
 /// The thread that waits for signals.
@@ -25,7 +25,7 @@ pub struct SignalThread {
     thread: Thread,
 }
 
-/// Starts listening: from here on the signals above no longer end the process by themselves.
+/// Starts the thread. From here on the signals do not end the process by default.
 ///
 /// # Errors
 /// The system refuses a handler or another thread.
@@ -38,7 +38,7 @@ pub fn install(stop: &Stop, on_hangup: Vec<Hook>) -> io::Result<SignalThread> {
 }
 
 impl SignalThread {
-    /// Ends the thread and joins it, unless a hook holds it. Signals that come later are ignored.
+    /// Ends the thread and joins it, unless a hook blocks it. Later signals are ignored.
     pub fn close(self) {
         self.handle.close();
         thread::join_or_leave([self.thread], Instant::now() + HOOK_END);
@@ -55,7 +55,7 @@ fn listen(mut signals: Signals, stop: &Stop, on_hangup: &[Hook]) {
     let mut stopping = false;
     for signal in signals.forever() {
         if signal == SIGHUP {
-            hang_up(on_hangup);
+            call_hooks(on_hangup);
             continue;
         }
         if stopping {
@@ -67,7 +67,7 @@ fn listen(mut signals: Signals, stop: &Stop, on_hangup: &[Hook]) {
     }
 }
 
-fn hang_up(hooks: &[Hook]) {
+fn call_hooks(hooks: &[Hook]) {
     for hook in hooks {
         thread::catch("the signal thread goes on", hook);
     }
@@ -75,11 +75,11 @@ fn hang_up(hooks: &[Hook]) {
 
 #[allow(
     clippy::exit,
-    reason = "the operator asks a second time: whatever the stop waits for has to be cut off"
+    reason = "a second signal of the operator: whatever blocks the stop has to be cut off"
 )]
 fn exit_at_once() -> ! {
     log::warn!("second signal, exiting at once");
-    // For a bounded time: a log that stands still does not keep the process.
+    // Bounded: a blocked log does not keep the process.
     log::logger().flush();
     process::exit(1)
 }

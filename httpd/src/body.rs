@@ -147,7 +147,7 @@ impl Source for DownloadSource {
         self.download.abandon_stream();
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         self.download.patience()
     }
 }

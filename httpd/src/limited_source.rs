@@ -81,10 +81,10 @@ impl Source for LimitedSource {
         self.source.abandon_socket();
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         match self.delayed_since {
             Some(_) if self.socket().is_none() => PAUSE,
-            _ => self.source.patience(),
+            _ => self.source.timeout(),
         }
     }
 }

@@ -212,7 +212,7 @@ impl Pending<Response> for PendingOpen {
         }
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         match &self.state {
             State::Asked(opening) => opening.time_left(),
             State::Delayed(_) => PAUSE,

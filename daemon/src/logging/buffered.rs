@@ -1,5 +1,5 @@
-//! A log whose lines are gathered in memory and written by a thread of its own, many at once if there
-//! are many. Whoever has a line never waits for the disk: one that stands still costs lines.
+//! A log that buffers lines in memory, and a thread that writes them in batches. A thread that logs
+//! never waits for the disk: a disk that hangs loses lines.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use net::timestamp;
 use parking_lot::{Condvar, Mutex};
 
 use super::LogError;
-use super::output::{Lost, Output};
+use super::output::{Output, WriteError};
 use crate::metrics::IntCounter;
 
-/// Lines of the access log are written when there are so many bytes of them,
+/// Lines of the access log are written at this many bytes
 const WRITE_AT: usize = 64 << 10;
-/// or after this time: what a crash may lose.
+/// or after this time, whose lines a crash may lose.
 const WRITE_AFTER: Duration = Duration::from_secs(1);
-/// Most bytes that are kept for a disk that stands still; further lines are lost.
-const KEPT_MAX: usize = 8 << 20;
-/// How long a stop waits for what is still to be written.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// Most bytes that are buffered while the disk hangs; further lines are lost.
+const BUFFER_MAX: usize = 8 << 20;
+/// How long a stop waits for buffered lines.
+pub(super) const FLUSH_TIME: Duration = Duration::from_secs(2);
 
-/// Which log it is.
+/// The kind of log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Each line is written at once. That lines were lost is told in the log itself.
+    /// Each line is written at once. Lost lines are reported in the log itself.
     Main,
-    /// Lines are gathered. That some were lost is told in the main log: these are for programs.
+    /// Lines are buffered. Lost lines are reported in the main log, since programs read this one.
     Access,
 }
 
-/// The log, and the lines on their way to it. Dropping it writes them.
+/// A log and its buffered lines. Dropping it writes them.
 #[derive(Debug)]
-pub(super) struct Buffered {
+pub(super) struct BufferedLog {
     kind: Kind,
     shared: Arc<Shared>,
     /// Absent only while this is dropped.
@@ -46,64 +46,68 @@ pub(super) struct Buffered {
 #[derive(Debug, Default)]
 struct Shared {
     pending: Mutex<Pending>,
-    /// There is something to do for the writer at once.
+    /// Wakes the writer.
     due: Condvar,
-    /// The writer has done what it knew of.
+    /// Signals the end of a round of the writer.
     done: Condvar,
 }
 
-/// What the writer is to do.
+/// Work for the writer.
 #[derive(Debug, Default)]
 struct Pending {
     lines: Vec<u8>,
-    /// The file is to be opened anew behind these lines.
+    /// Reopen the file after these lines.
     reopen: bool,
-    /// Lines that found no room since the writer looked.
+    /// Lines that were dropped since the previous round.
     lost: u64,
-    /// Somebody waits for the end of the next round that begins.
-    hurry: bool,
+    /// A thread waits for the end of the next round.
+    flush_wanted: bool,
     ending: bool,
-    /// Rounds of the writer that have begun, and ended.
+    /// Number of rounds of the writer that have begun and ended.
     begun: u64,
     ended: u64,
 }
 
-impl Buffered {
+impl BufferedLog {
     /// Counts lost lines in `lost`.
-    pub(super) fn open(kind: Kind, path: &Path, lost: &IntCounter) -> Result<Buffered, LogError> {
-        Buffered::start(kind, Output::open(path)?, lost)
+    pub(super) fn open(
+        kind: Kind,
+        path: &Path,
+        lost: &IntCounter,
+    ) -> Result<BufferedLog, LogError> {
+        BufferedLog::start(kind, Output::open(path)?, lost)
     }
 
-    pub(super) fn stderr(lost: &IntCounter) -> Result<Buffered, LogError> {
-        Buffered::start(Kind::Main, Output::stderr(), lost)
+    pub(super) fn stderr(lost: &IntCounter) -> Result<BufferedLog, LogError> {
+        BufferedLog::start(Kind::Main, Output::stderr(), lost)
     }
 
-    fn start(kind: Kind, output: Output, lost: &IntCounter) -> Result<Buffered, LogError> {
+    fn start(kind: Kind, output: Output, lost: &IntCounter) -> Result<BufferedLog, LogError> {
         let shared = Arc::new(Shared::default());
         let writer = Writer {
             kind,
             shared: Arc::clone(&shared),
             output,
-            losses: Losses::new(lost),
-            seldom: LogThrottle::default(),
+            lost_lines: LostLines::new(lost),
+            throttle: LogThrottle::default(),
         };
         let name = match kind {
             Kind::Main => "log",
             Kind::Access => "access-log",
         };
         let writer = thread::spawn(name, move || writer.run());
-        Ok(Buffered {
+        Ok(BufferedLog {
             kind,
             shared,
             writer: Some(writer.map_err(LogError::Thread)?),
         })
     }
 
-    /// Adds a line, which ends in a line feed.
+    /// Appends a line, which ends in a line feed.
     pub(super) fn push(&self, line: &[u8]) {
         let mut pending = self.shared.pending.lock();
         let before = pending.lines.len();
-        if before + line.len() > KEPT_MAX {
+        if before + line.len() > BUFFER_MAX {
             pending.lost += 1;
             return;
         }
@@ -113,10 +117,10 @@ impl Buffered {
         }
     }
 
-    /// Waits until every line so far is written, but not beyond `deadline`: the disk may stand still.
+    /// Waits until every line so far is written, or until `deadline`.
     pub(super) fn flush(&self, deadline: Instant) {
         let mut pending = self.shared.pending.lock();
-        pending.hurry = true;
+        pending.flush_wanted = true;
         self.shared.due.notify_one();
         let round = pending.begun + 1;
         while pending.ended < round {
@@ -127,29 +131,29 @@ impl Buffered {
         }
     }
 
-    /// Has the writer go on in a new file of the same name. Does not wait for it.
+    /// Makes the writer reopen the file by name. Does not wait for it.
     pub(super) fn reopen(&self) {
         let mut pending = self.shared.pending.lock();
         pending.reopen = true;
-        pending.hurry = true;
+        pending.flush_wanted = true;
         self.shared.due.notify_one();
     }
 }
 
-impl Drop for Buffered {
+impl Drop for BufferedLog {
     fn drop(&mut self) {
         self.shared.pending.lock().ending = true;
         self.shared.due.notify_one();
-        // One that hangs at its disk is left behind.
+        // A writer that hangs is not joined.
         drop(thread::join_until(
             self.writer.take(),
-            Instant::now() + PATIENCE,
+            Instant::now() + FLUSH_TIME,
         ));
     }
 }
 
 impl Kind {
-    /// How many bytes are due at once.
+    /// Number of bytes at which lines are written.
     fn write_at(self) -> usize {
         match self {
             Kind::Main => 1,
@@ -160,23 +164,23 @@ impl Kind {
 
 impl Pending {
     fn is_due(&self, kind: Kind) -> bool {
-        self.lines.len() >= kind.write_at() || self.hurry || self.ending
+        self.lines.len() >= kind.write_at() || self.flush_wanted || self.ending
     }
 }
 
-/// Lines that were lost and are to be told of when the log can be written again.
+/// Lost lines, to report when the log can be written again.
 #[derive(Debug)]
-pub(super) struct Losses {
+pub(super) struct LostLines {
     counter: IntCounter,
-    untold: u64,
+    unreported: u64,
     why: String,
 }
 
-impl Losses {
-    pub(super) fn new(counter: &IntCounter) -> Losses {
-        Losses {
+impl LostLines {
+    pub(super) fn new(counter: &IntCounter) -> LostLines {
+        LostLines {
             counter: counter.clone(),
-            untold: 0,
+            unreported: 0,
             why: String::new(),
         }
     }
@@ -184,23 +188,25 @@ impl Losses {
     pub(super) fn add(&mut self, lines: u64, why: impl ToString) {
         if lines > 0 {
             self.counter.inc_by(lines);
-            self.untold += lines;
+            self.unreported += lines;
             self.why = why.to_string();
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.untold == 0
+        self.unreported == 0
     }
 
-    /// What to say of them in the log that they are missing from.
+    /// The report in the log that lacks the lines.
     pub(super) fn text(&self) -> String {
-        let Losses { untold, why, .. } = self;
-        format!("{untold} lines of this log are lost: {why}")
+        let LostLines {
+            unreported, why, ..
+        } = self;
+        format!("{unreported} lines of this log are lost: {why}")
     }
 
-    pub(super) fn told(&mut self) {
-        self.untold = 0;
+    pub(super) fn reported(&mut self) {
+        self.unreported = 0;
     }
 }
 
@@ -209,11 +215,11 @@ struct Writer {
     kind: Kind,
     shared: Arc<Shared>,
     output: Output,
-    losses: Losses,
-    seldom: LogThrottle<()>,
+    lost_lines: LostLines,
+    throttle: LogThrottle<()>,
 }
 
-/// What a round of the writer does.
+/// One round of the writer.
 struct Round {
     reopen: bool,
     ending: bool,
@@ -224,9 +230,9 @@ impl Writer {
         let mut lines = Vec::new();
         loop {
             let round = self.begin(&mut lines);
-            self.tell_losses(round.ending);
-            if let Err(Lost { lines, why }) = self.output.write(&lines) {
-                self.losses.add(lines, why);
+            self.report_lost_lines(round.ending);
+            if let Err(WriteError { lines, why }) = self.output.write(&lines) {
+                self.lost_lines.add(lines, why);
             }
             lines.clear();
             lines.shrink_to(2 * WRITE_AT);
@@ -241,7 +247,7 @@ impl Writer {
         }
     }
 
-    /// Waits for what is to be done.
+    /// Waits for work.
     fn begin(&mut self, lines: &mut Vec<u8>) -> Round {
         let mut pending = self.shared.pending.lock();
         if !pending.is_due(self.kind) {
@@ -249,8 +255,8 @@ impl Writer {
         }
         std::mem::swap(&mut pending.lines, lines);
         let lost = std::mem::take(&mut pending.lost);
-        self.losses.add(lost, "its disk was too slow");
-        pending.hurry = false;
+        self.lost_lines.add(lost, "its disk was too slow");
+        pending.flush_wanted = false;
         pending.begun += 1;
         Round {
             reopen: std::mem::take(&mut pending.reopen),
@@ -258,14 +264,14 @@ impl Writer {
         }
     }
 
-    /// Tells of lost lines; what cannot be told yet is told later.
-    fn tell_losses(&mut self, ending: bool) {
-        if self.losses.is_empty() || (self.seldom.due(()).is_none() && !ending) {
+    /// Reports lost lines; tries again later if that fails.
+    fn report_lost_lines(&mut self, ending: bool) {
+        if self.lost_lines.is_empty() || (self.throttle.due(()).is_none() && !ending) {
             return;
         }
         match self.kind {
             Kind::Main => {
-                let (time, text) = (timestamp(Utc::now()), self.losses.text());
+                let (time, text) = (timestamp(Utc::now()), self.lost_lines.text());
                 let line = format!("{time} WARN  {}: {text}\n", module_path!());
                 if self.output.write(line.as_bytes()).is_err() {
                     return;
@@ -273,14 +279,16 @@ impl Writer {
             }
             Kind::Access if self.output.is_failing() && !ending => return,
             Kind::Access => {
-                let Losses { untold, why, .. } = &self.losses;
-                warn!("{untold} lines of the access log are lost: {why}");
+                let LostLines {
+                    unreported, why, ..
+                } = &self.lost_lines;
+                warn!("{unreported} lines of the access log are lost: {why}");
             }
         }
-        self.losses.told();
+        self.lost_lines.reported();
     }
 
-    /// Goes on in a file of the same name, or where it was.
+    /// Reopens the file by name, or keeps the old one.
     fn reopen(&mut self) {
         match self.output.reopen() {
             Ok(output) => self.output = output,
@@ -306,8 +314,8 @@ mod tests {
         IntCounter::new("lost", "Lines lost.").unwrap()
     }
 
-    fn open(kind: Kind, path: &Path) -> Buffered {
-        Buffered::open(kind, path, &counter()).unwrap()
+    fn open(kind: Kind, path: &Path) -> BufferedLog {
+        BufferedLog::open(kind, path, &counter()).unwrap()
     }
 
     #[test]
@@ -345,7 +353,7 @@ mod tests {
         let pipe = OpenOptions::new().read(true).write(true).open(&path);
         let log = open(Kind::Access, &path);
         let line = [&[b'x'; 99][..], b"\n"].concat();
-        let count = 3 * KEPT_MAX / line.len();
+        let count = 3 * BUFFER_MAX / line.len();
         // More than a pipe holds: with these the thread that writes stands still.
         let first = (128 << 10) / line.len();
         for _ in 0..first {
@@ -362,7 +370,7 @@ mod tests {
         let pending = log.shared.pending.lock();
         let (len, lost) = (pending.lines.len(), pending.lost as usize);
         drop(pending);
-        assert!(len <= KEPT_MAX, "{len}");
+        assert!(len <= BUFFER_MAX, "{len}");
         assert!((1..count).contains(&lost), "{lost}");
         let reader = std::thread::spawn(move || {
             let lines = BufReader::new(pipe.unwrap()).split(b'\n');

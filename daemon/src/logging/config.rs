@@ -10,29 +10,29 @@ use super::target::LogTarget;
 pub struct LogConfig {
     /// The least important lines that are written. The environment's `RUST_LOG` has precedence.
     pub level: Level,
-    /// Where lines go; absent: to the standard error.
+    /// Destination of the main log; absent: the standard error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<LogTarget>,
-    /// Where the line of each request goes; absent: beside the main log, to a file whose name ends
-    /// in `-access`, or where the main log goes if that is no file.
+    /// Destination of the access log; absent: a file beside the main log whose name ends in `-access`, or
+    /// the destination of the main log if that is no file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_file: Option<LogTarget>,
 }
 
 impl LogConfig {
-    /// Whether lines go to the standard error.
+    /// True if the main log goes to the standard error.
     pub fn is_stderr(&self) -> bool {
         self.file.is_none()
     }
 
-    /// Where the line of each request goes; nothing stands for the standard error.
+    /// Destination of the access log; `None` is the standard error.
     pub fn access_target(&self) -> Option<LogTarget> {
         let beside = || self.file.as_ref().map(LogTarget::of_access);
         self.access_file.clone().or_else(beside)
     }
 }
 
-/// How much is logged.
+/// Levels of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -40,9 +40,9 @@ pub enum Level {
     Off,
     /// Faults of this daemon.
     Error,
-    /// What an operator should look at.
+    /// Problems for an operator.
     Warn,
-    /// The life cycle.
+    /// Start, stop and changes of state.
     #[default]
     Info,
     /// Requests, and faults of clients.

@@ -1,4 +1,4 @@
-//! Where a log's lines are written: a file, or the standard error.
+//! The file of a log, or the standard error.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Stderr, Write};
@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::LogError;
 
-/// A log file may name clients: the group may read it, others not.
+/// Mode of log files, which may name clients: others may not read them.
 const MODE: u32 = 0o640;
 
-/// A place for lines. A failure costs what was to be written, and is told to the standard error,
-/// once until a write succeeds again.
+/// An open log. Lines that cannot be written are lost; the first failure after a success is printed to
+/// the standard error.
 #[derive(Debug)]
 pub(super) struct Output {
     device: Device,
     is_failing: bool,
-    /// A write ended within a line.
+    /// The latest write ended within a line.
     is_torn: bool,
 }
 
@@ -28,7 +28,7 @@ enum Device {
 
 /// Lines that could not be written.
 #[derive(Debug)]
-pub(super) struct Lost {
+pub(super) struct WriteError {
     pub(super) lines: u64,
     pub(super) why: io::Error,
 }
@@ -61,7 +61,7 @@ impl Output {
         }
     }
 
-    /// The same file anew, by its name.
+    /// Reopens the file by name.
     ///
     /// # Errors
     /// It cannot be opened.
@@ -72,16 +72,16 @@ impl Output {
         }
     }
 
-    /// Whether the last write to a file failed.
+    /// True if the latest write to a file failed.
     pub(super) fn is_failing(&self) -> bool {
         self.is_failing
     }
 
-    /// Writes whole lines, behind the end of one that was torn before.
+    /// Writes whole lines; first ends a torn line.
     ///
     /// # Errors
-    /// The lines of which not all bytes were written.
-    pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), Lost> {
+    /// The lines that were not written completely.
+    pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), WriteError> {
         if self.is_torn && !lines.is_empty() {
             self.write_some(b"\n", 0)?;
         }
@@ -91,7 +91,7 @@ impl Output {
     }
 
     /// Writes from `start` on.
-    fn write_some(&mut self, bytes: &[u8], mut start: usize) -> Result<(), Lost> {
+    fn write_some(&mut self, bytes: &[u8], mut start: usize) -> Result<(), WriteError> {
         while start < bytes.len() {
             let why = match self.device.write(&bytes[start..]) {
                 Ok(0) => ErrorKind::WriteZero.into(),
@@ -106,7 +106,7 @@ impl Output {
             self.report(&why);
             let line_ends = bytes[start..].iter().filter(|byte| **byte == b'\n');
             let lines = line_ends.count() as u64;
-            return Err(Lost { lines, why });
+            return Err(WriteError { lines, why });
         }
         Ok(())
     }

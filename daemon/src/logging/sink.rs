@@ -1,5 +1,5 @@
-//! One place that lines are written to. Writes are whole lines, so lines of two threads never mix.
-//! None of them waits.
+//! One destination of log lines. Each write is a whole line, so lines of two threads never mix. No write
+//! blocks.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -12,42 +12,41 @@ use net::timestamp;
 use parking_lot::Mutex;
 
 use super::LogError;
-use super::buffered::{Buffered, Kind, Losses};
+use super::buffered::{BufferedLog, Kind, LostLines};
 use super::syslog::Syslog;
 use super::target::LogTarget;
 use crate::metrics::IntCounter;
 
-/// Room for a usual line.
+/// Capacity for a usual line, in bytes.
 const LINE_LEN: usize = 256;
 
-/// One of the places.
 #[derive(Debug)]
 pub(super) enum Sink {
-    Stderr(Buffered),
-    File(Buffered),
+    Stderr(BufferedLog),
+    File(BufferedLog),
     Syslog {
         syslog: Syslog,
-        /// Lines since one got through.
-        losses: Mutex<Losses>,
+        /// Lines lost since the latest success.
+        lost_lines: Mutex<LostLines>,
     },
-    /// For a log that nobody wants.
+    /// Discards lines.
     Nowhere,
 }
 
 impl Sink {
-    /// What the configuration names, or else the standard error. Counts lost lines in `lost`.
+    /// Opens `target`, or else the standard error. Counts lost lines in `lost`.
     pub(super) fn open(
         kind: Kind,
         target: Option<&LogTarget>,
         lost: &IntCounter,
     ) -> Result<Sink, LogError> {
         Ok(match target {
-            None => Sink::Stderr(Buffered::stderr(lost)?),
+            None => Sink::Stderr(BufferedLog::stderr(lost)?),
             Some(LogTarget::Off) => Sink::Nowhere,
-            Some(LogTarget::File(path)) => Sink::File(Buffered::open(kind, path, lost)?),
+            Some(LogTarget::File(path)) => Sink::File(BufferedLog::open(kind, path, lost)?),
             Some(LogTarget::Syslog(facility)) => Sink::Syslog {
                 syslog: Syslog::open(*facility).map_err(LogError::Syslog)?,
-                losses: Mutex::new(Losses::new(lost)),
+                lost_lines: Mutex::new(LostLines::new(lost)),
             },
         })
     }
@@ -56,26 +55,26 @@ impl Sink {
         matches!(self, Sink::Stderr(_))
     }
 
-    /// Whether lines get lost here on purpose.
+    /// True if lines are discarded.
     pub(super) fn is_nowhere(&self) -> bool {
         matches!(self, Sink::Nowhere)
     }
 
-    /// Has the file opened anew by its name; the old one is kept when that fails.
+    /// Reopens the file by name; keeps the old one if that fails.
     pub(super) fn reopen(&self) {
         if let Sink::File(buffered) = self {
             buffered.reopen();
         }
     }
 
-    /// Waits until every line so far is written, but not beyond `deadline`.
+    /// Waits until every line so far is written, or until `deadline`.
     pub(super) fn flush(&self, deadline: Instant) {
         if let Sink::File(buffered) | Sink::Stderr(buffered) = self {
             buffered.flush(deadline);
         }
     }
 
-    /// Writes a line with time, level and target; syslog adds the time and takes the level apart.
+    /// Writes a line with time, level and target; syslog has its own time and level.
     pub(super) fn write(&self, now: DateTime<Utc>, record: &Record<'_>) {
         let mut line = String::with_capacity(LINE_LEN);
         let (level, target) = (record.level(), Escaped(record.target()));
@@ -86,7 +85,7 @@ impl Sink {
         self.write_line(level, line);
     }
 
-    /// Writes a record's text alone.
+    /// Writes the text of a record only.
     pub(super) fn write_bare(&self, record: &Record<'_>) {
         let mut line = String::with_capacity(LINE_LEN);
         let _ = write!(line, "{}", Escaped(record.args()));
@@ -96,7 +95,7 @@ impl Sink {
     /// A line that cannot be written is lost.
     fn write_line(&self, level: Level, mut line: String) {
         match self {
-            Sink::Syslog { syslog, losses } => send(syslog, losses, level, &line),
+            Sink::Syslog { syslog, lost_lines } => send(syslog, lost_lines, level, &line),
             Sink::Stderr(buffered) | Sink::File(buffered) => {
                 line.push('\n');
                 buffered.push(line.as_bytes());
@@ -106,18 +105,18 @@ impl Sink {
     }
 }
 
-/// Sends a line, and before it how many were lost, if some were.
-fn send(syslog: &Syslog, losses: &Mutex<Losses>, level: Level, line: &str) {
-    let mut losses = losses.lock();
-    if !losses.is_empty() && syslog.send(Level::Warn, &losses.text()).is_ok() {
-        losses.told();
+/// Sends a line, and before it the number of lost lines, if any.
+fn send(syslog: &Syslog, lost_lines: &Mutex<LostLines>, level: Level, line: &str) {
+    let mut lost_lines = lost_lines.lock();
+    if !lost_lines.is_empty() && syslog.send(Level::Warn, &lost_lines.text()).is_ok() {
+        lost_lines.reported();
     }
     if let Err(error) = syslog.send(level, line) {
-        if losses.is_empty() {
+        if lost_lines.is_empty() {
             let text = format!("cannot write to syslog: {error}\n");
             drop(io::stderr().write_all(text.as_bytes()));
         }
-        losses.add(1, error);
+        lost_lines.add(1, error);
     }
 }
 
@@ -134,14 +133,14 @@ mod tests {
         let path = folder.path().join("log");
         let syslog = Syslog::at(&path, Facility::DAEMON).unwrap();
         let counter = IntCounter::new("lost", "Lines lost.").unwrap();
-        let losses = Mutex::new(Losses::new(&counter));
+        let lost_lines = Mutex::new(LostLines::new(&counter));
         for _ in 0..3 {
-            send(&syslog, &losses, Level::Info, "lost");
+            send(&syslog, &lost_lines, Level::Info, "lost");
         }
         assert_eq!(counter.get(), 3);
         let daemon = UnixDatagram::bind(&path).unwrap();
-        send(&syslog, &losses, Level::Info, "heard");
-        send(&syslog, &losses, Level::Info, "heard too");
+        send(&syslog, &lost_lines, Level::Info, "heard");
+        send(&syslog, &lost_lines, Level::Info, "heard too");
         for end in [
             "3 lines of this log are lost: No such file or directory (os error 2)",
             "heard",

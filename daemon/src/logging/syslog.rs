@@ -1,5 +1,5 @@
-//! The log daemon of the system, as the C library's syslog(3) speaks to it: a datagram for each
-//! line (RFC 3164 without the host name, which a local one knows).
+//! Sends lines to the syslog daemon as syslog(3) does: one datagram per line (RFC 3164 without the host
+//! name, which a local daemon knows).
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixDatagram;
@@ -10,12 +10,12 @@ use log::Level;
 
 use super::target::Facility;
 
-/// Where every syslog daemon listens.
+/// The socket of the syslog daemon.
 const SOCKET: &str = "/dev/log";
-/// Longest line; what is longer is cut, as the daemons would.
+/// Longest line, in bytes; longer ones are truncated, as syslog daemons do.
 const LINE_MAX: usize = 8 << 10;
 
-/// A way to the log daemon, which may be away and come back: each line finds it anew.
+/// An unconnected socket: each line reaches the daemon even after a restart of it.
 #[derive(Debug)]
 pub(super) struct Syslog {
     socket: UnixDatagram,
@@ -32,7 +32,7 @@ impl Syslog {
 
     pub(super) fn at(path: &Path, facility: Facility) -> io::Result<Syslog> {
         let socket = UnixDatagram::unbound()?;
-        // A log daemon that hangs costs lines, not the store's time.
+        // A syslog daemon that hangs loses lines and does not block this process.
         socket.set_nonblocking(true)?;
         Ok(Syslog {
             socket,

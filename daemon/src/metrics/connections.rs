@@ -1,6 +1,6 @@
 //! Metrics of connections, workers and queues.
 
-use net::{NetEvent, NetLevel, WorkerPool};
+use net::{NetEvent, NetGauge, WorkerPool};
 use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 
 use super::{counters, gauges, histograms};
@@ -114,13 +114,13 @@ impl NetMetrics {
         }
     }
 
-    pub(super) fn gauge(&self, level: NetLevel) -> &IntGauge {
+    pub(super) fn gauge(&self, level: NetGauge) -> &IntGauge {
         match level {
-            NetLevel::Open => &self.open,
-            NetLevel::Waiting => &self.waiting,
-            NetLevel::Workers(pool) => &self.pool(pool).workers,
-            NetLevel::Busy(pool) => &self.pool(pool).busy,
-            NetLevel::Queued(pool) => &self.pool(pool).queued,
+            NetGauge::Open => &self.open,
+            NetGauge::Waiting => &self.waiting,
+            NetGauge::Workers(pool) => &self.pool(pool).workers,
+            NetGauge::Busy(pool) => &self.pool(pool).busy,
+            NetGauge::Queued(pool) => &self.pool(pool).queued,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a daemon counts of itself: one [`Metrics`] for each daemon, made with its globals and shown
-//! by its [status port](crate::status).
+//! The metrics of a daemon: one [`Metrics`], made with its globals and shown by its
+//! [status port](crate::status).
 //!
 //! Names and units follow the conventions of Prometheus. Counting is a relaxed atomic addition:
 //! no lock, no allocation.
@@ -11,7 +11,7 @@ mod requests;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use net::{NetEvent, NetLevel, Observer, RequestEnd, WorkerPool};
+use net::{NetEvent, NetGauge, Observer, RequestEnd, WorkerPool};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
@@ -30,7 +30,7 @@ pub const COMMIT: &str = env!("TNV_COMMIT");
 /// The compiler that built it.
 pub const RUSTC: &str = env!("TNV_RUSTC");
 
-/// What one daemon counts.
+/// The metrics of one daemon.
 pub struct Metrics {
     registry: Registry,
     started: Instant,
@@ -43,12 +43,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// For a daemon that takes the requests `R`.
+    /// The metrics of a daemon that serves the requests `R`.
     pub fn of_wire<R: Request>() -> Metrics {
         Metrics::new(|registry| Requests::of_wire(registry, R::COMMANDS))
     }
 
-    /// For a daemon that takes HTTP requests.
+    /// The metrics of a daemon that serves HTTP.
     pub fn of_http() -> Metrics {
         Metrics::new(Requests::of_http)
     }
@@ -78,7 +78,7 @@ impl Metrics {
         }
     }
 
-    /// A counter of the daemon's own. The name ends in `_total`.
+    /// Adds a counter. The name ends in `_total`.
     ///
     /// # Panics
     /// There is one of this name already.
@@ -86,7 +86,7 @@ impl Metrics {
         counters(&self.registry, name, help, &[]).with_label_values::<&str>(&[])
     }
 
-    /// Shows a counter that was made elsewhere.
+    /// Adds a counter that was made elsewhere.
     ///
     /// # Panics
     /// There is one of its name already.
@@ -94,7 +94,7 @@ impl Metrics {
         register(&self.registry, counter);
     }
 
-    /// Counters for the cache of this name.
+    /// The counters of the cache of this name.
     pub fn cache(&self, name: &str) -> CacheMetrics {
         CacheMetrics {
             hits: self.cache_hits.with_label_values(&[name]),
@@ -102,22 +102,22 @@ impl Metrics {
         }
     }
 
-    /// How long the daemon has been running.
+    /// Time since the start.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// From now on the daemon says of itself that it stops.
+    /// Makes [`Metrics::is_stopping`] true.
     pub fn begin_stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the daemon stops.
+    /// True after [`Metrics::begin_stop`].
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// All that is counted, as of now.
+    /// The current values of all metrics.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
@@ -128,7 +128,7 @@ impl Observer for Metrics {
         self.net.count(event);
     }
 
-    fn changed(&self, level: NetLevel, change: i64) {
+    fn changed(&self, level: NetGauge, change: i64) {
         self.net.gauge(level).add(change);
     }
 
@@ -141,7 +141,7 @@ impl Observer for Metrics {
     }
 }
 
-/// How useful a cache is.
+/// Hits and misses of one cache.
 #[derive(Debug, Clone)]
 pub struct CacheMetrics {
     hits: IntCounter,
@@ -149,12 +149,12 @@ pub struct CacheMetrics {
 }
 
 impl CacheMetrics {
-    /// Counts one look.
+    /// Counts one lookup.
     pub fn count(&self, is_hit: bool) {
         if is_hit { &self.hits } else { &self.misses }.inc();
     }
 
-    /// Hits and misses, for people.
+    /// Hits and misses for `/status`.
     pub fn describe(&self) -> serde_json::Value {
         serde_json::json!({ "hits": self.hits.get(), "misses": self.misses.get() })
     }
@@ -166,13 +166,13 @@ fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Int
     register(registry, counters.expect("a name and labels of ours"))
 }
 
-/// The same with gauges.
+/// Registers gauges that differ by `labels`.
 fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     let gauges = IntGaugeVec::new(Opts::new(name, help), labels);
     register(registry, gauges.expect("a name and labels of ours"))
 }
 
-/// The same with histograms of these upper bounds.
+/// Registers histograms of these upper bounds that differ by `labels`.
 fn histograms(
     registry: &Registry,
     name: &str,

@@ -1,9 +1,9 @@
-//! Metrics that are not counted but looked up when somebody asks, and the text of all of them.
+//! Metrics that are looked up at each request, and the text of all metrics.
 
 use prometheus::TextEncoder;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
-/// One answer to whoever collects metrics.
+/// One response to `/metrics`.
 #[derive(Default)]
 pub struct Page {
     families: Vec<MetricFamily>,
@@ -25,7 +25,7 @@ impl Page {
         self.family(name, help, false)
     }
 
-    /// A count of which somebody else keeps account. The name ends in `_total`.
+    /// A count that is kept elsewhere. The name ends in `_total`.
     pub fn counter(&mut self, name: &str, help: &str) -> Family<'_> {
         self.family(name, help, true)
     }
@@ -40,7 +40,7 @@ impl Page {
             MetricType::GAUGE
         });
         self.families.push(family);
-        let family = self.families.last_mut().expect("was put in just now");
+        let family = self.families.last_mut().expect("it was pushed just now");
         Family { family, is_counter }
     }
 
@@ -54,7 +54,7 @@ impl Page {
 }
 
 impl Family<'_> {
-    /// One more sample.
+    /// Adds a sample.
     pub fn sample(self, labels: &[(&str, &str)], value: f64) -> Self {
         let labels = labels.iter().map(|(name, value)| {
             let mut label = LabelPair::default();

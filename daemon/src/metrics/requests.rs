@@ -1,4 +1,4 @@
-//! What is counted of requests: how each ended, how long it took, and its content in bytes.
+//! Metrics of requests: outcome, duration, and bytes of content.
 
 use net::http::status;
 use net::{Outcome, RequestEnd, RequestName};
@@ -7,18 +7,18 @@ use proto::ErrorCode;
 
 use super::{counters, histograms};
 
-/// Upper bounds of the durations, in seconds: from a number in memory to a film sent to a player.
+/// Upper bounds of the durations, in seconds: from a lookup in memory to the transfer of a film.
 const BOUNDS: [f64; 17] = [
     0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     60.0, 600.0,
 ];
 
-/// How a request ends, first the ones of every language: with its client gone before the reply.
+/// Index of the outcome of a request whose client left before the reply, in both protocols.
 const ABORTED: usize = 0;
-/// With success, of those of the wire.
+/// Index of success in the wire protocol.
 const OK: usize = 1;
 
-/// The ends of requests of the wire; from the third on in the order of [`ERRORS`].
+/// The outcomes of the wire protocol; from the third on in the order of [`ERRORS`].
 const WIRE_OUTCOMES: [&str; 12] = [
     "aborted",
     "ok",
@@ -34,7 +34,7 @@ const WIRE_OUTCOMES: [&str; 12] = [
     "unknown",
 ];
 
-/// The kinds of failures, in the order of their names above.
+/// The error codes, in the order of their names above.
 const ERRORS: [ErrorCode; 10] = [
     ErrorCode::BadRequest,
     ErrorCode::NotFound,
@@ -48,39 +48,39 @@ const ERRORS: [ErrorCode; 10] = [
     ErrorCode::Unknown,
 ];
 
-/// The ends of HTTP requests; from the second on in the order of [`status::ALL`].
+/// The first HTTP outcome; the others are in the order of [`status::ALL`].
 const HTTP_ABORTED: &str = "aborted";
 
-/// The ends of requests in the middle of which the service panicked.
+/// The outcomes of requests whose service panicked.
 const PANICKED: [&str; 2] = ["unknown", "500"];
 
-/// The methods of HTTP that are served.
+/// The HTTP methods that are counted by name.
 const METHODS: [&str; 2] = ["get", "head"];
 
-/// A request that names nothing known.
+/// The name of all other requests.
 const OTHER: &str = "other";
 
 /// The requests of one server.
 pub struct Requests {
-    /// By their place in `names`; the last is for all others.
+    /// In the order of `names`; the final one is for all others.
     rows: Vec<Row>,
     names: Vec<RequestName>,
 }
 
-/// What was counted of one command.
+/// Totals of one command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Total {
-    /// However they ended.
+    /// All requests.
     pub requests: u64,
-    /// Those that succeeded.
+    /// Requests that succeeded.
     pub ok: u64,
-    /// Content taken in by those, in bytes.
+    /// Bytes of content received by requests that succeeded.
     pub received: u64,
-    /// Content sent, in bytes, also in replies that were cut.
+    /// Bytes of content sent, also in incomplete replies.
     pub sent: u64,
 }
 
-/// One command, or method.
+/// The metrics of one command or method.
 struct Row {
     name: &'static str,
     outcomes: Vec<(String, IntCounter)>,
@@ -90,10 +90,10 @@ struct Row {
     sent: IntCounter,
 }
 
-/// The names of the metrics of a language.
+/// The names of the metrics of one protocol.
 struct Names {
     requests: [&'static str; 2],
-    /// Labels of the first; the others have the first of them.
+    /// The labels of `requests`; the other metrics have the first label only.
     labels: [&'static str; 2],
     cut: &'static str,
     duration: &'static str,
@@ -147,7 +147,7 @@ impl Requests {
         }
     }
 
-    /// Counts a request that is over.
+    /// Counts a request that has ended.
     pub(super) fn count(&self, end: &RequestEnd) {
         let known = self.position(end.name);
         self.rows[known.unwrap_or(self.names.len())].count(end);
@@ -157,14 +157,13 @@ impl Requests {
         self.names.iter().position(|known| *known == name)
     }
 
-    /// What was counted of a command of the wire: the requests that are over.
+    /// Totals of a command of the wire protocol: requests that have ended.
     pub fn total(&self, command: u8) -> Total {
         let idx = self.position(RequestName::Command(command));
         idx.map_or(Total::default(), |idx| self.rows[idx].total())
     }
 
-    /// What is known of each command, for people: requests by outcome, as far as there are any,
-    /// their number and mean duration.
+    /// The commands with requests, for `/status`: requests by outcome, their number and mean duration.
     pub(crate) fn describe(&self) -> serde_json::Value {
         let rows = self
             .rows
@@ -228,7 +227,7 @@ impl Row {
         }
     }
 
-    /// The place of an outcome in `outcomes`.
+    /// The index of an outcome in `outcomes`.
     fn outcome(&self, outcome: Outcome) -> usize {
         match outcome {
             Outcome::Aborted => ABORTED,
@@ -249,7 +248,7 @@ impl Row {
     }
 
     fn total(&self) -> Total {
-        // In this order: never more done than asked for.
+        // Read in this order, so that `ok` never exceeds `requests`.
         let ok = self.outcomes[OK].1.get();
         Total {
             ok,

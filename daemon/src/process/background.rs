@@ -1,9 +1,8 @@
-//! `--daemon`: the program starts itself once more, away from the terminal, and ends when the
-//! second process serves.
+//! `--daemon`: the program starts a second process without a terminal, and ends when that serves.
 //!
-//! Not with fork: a process that may have threads must not, and so it is unsafe. The second
-//! process has a pipe to the first one for its standard output, and says `ready` there; its
-//! standard error stays the starter's until then, so that whoever started it reads why it failed.
+//! It does not fork: that is unsafe in a process that may have threads. The standard output of the second
+//! process is a pipe to the first one, where it writes `ready`. Its standard error is the starter's until
+//! then, so that errors of the start are visible.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,27 +17,27 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 
-/// Set for the second process alone.
+/// Environment variable of the second process.
 const MARK: &str = "TNV_BACKGROUND";
-/// What the second process says when it serves.
+/// The message of the second process when it serves.
 const READY: &[u8] = b"ready\n";
-/// Longest time a daemon may take until it serves; as long as systemd waits.
+/// Longest time of a start; the same as systemd's default.
 const START_MAX: Duration = Duration::from_secs(90);
 
-/// How the second process fared.
+/// Result of the start of the second process.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Started {
     /// It serves.
     Serving,
-    /// It ended with this code, and has said why.
+    /// It ended with this code, and has printed why.
     Failed(u8),
 }
 
-/// Starts this program in the background, with its own arguments less `--daemon`, and waits until
-/// it serves or has ended.
+/// Starts this program in the background, with the same arguments but `--daemon`, and waits until it
+/// serves or has ended.
 ///
 /// # Errors
-/// It cannot be started, died of a signal, or did not serve in time and was killed.
+/// It cannot be started, was killed by a signal, or did not serve in time and was killed here.
 pub(crate) fn start() -> anyhow::Result<Started> {
     let mut args = env::args_os();
     let name = args.next().unwrap_or_else(|| "tnv".into());
@@ -89,7 +88,7 @@ fn give_up(mut child: Child) -> anyhow::Result<Started> {
     bail!("it did not serve within {START_MAX:?} and was killed")
 }
 
-/// Whether there is something to read, or the end, before the deadline.
+/// True if bytes or the end of the pipe can be read before the deadline.
 fn readable(pipe: &ChildStdout, deadline: Instant) -> io::Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -105,23 +104,23 @@ fn readable(pipe: &ChildStdout, deadline: Instant) -> io::Result<bool> {
     }
 }
 
-/// Whether this is the second process.
+/// True in the second process.
 pub(crate) fn is_background() -> bool {
     env::var_os(MARK).is_some()
 }
 
-/// Leaves the terminal's session, so that its end is not this one's.
+/// Leaves the session of the terminal, whose end would end this process.
 pub(crate) fn leave_terminal() {
-    // Fails only where there is nothing to leave: this leads a session already.
+    // Fails only if this process leads a session already.
     let _ = rustix::process::setsid();
 }
 
-/// Lets the starter go, and its standard streams with it.
+/// Notifies the starter, and detaches from its standard streams.
 ///
 /// # Errors
 /// There is no `/dev/null`.
 pub(crate) fn tell_starter() -> io::Result<()> {
-    // A starter that was killed meanwhile is no reason not to serve.
+    // Serve even if the starter was killed meanwhile.
     drop(
         io::stdout()
             .write_all(READY)

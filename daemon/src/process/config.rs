@@ -9,31 +9,31 @@ use serde::{Deserialize, Serialize};
 
 use super::user::Identity;
 
-/// Section `[process]`: whom the process belongs to and what it may do.
+/// Section `[process]`: user, limits and files of the process.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessConfig {
-    /// The user to become when started as root; absent: it stays who it is.
+    /// The user to become when started as root; absent: no change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The group to become; absent: the user's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Holds the number of the process and is locked while it lives; absent: there is none.
+    /// The pid file, which is locked while the process runs; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid_file: Option<PathBuf>,
-    /// Where relative paths start; absent: where it was started, and `/` in the background.
+    /// Base of relative paths; absent: the folder it was started in, and `/` in the background.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_directory: Option<PathBuf>,
-    /// Permissions that files it makes do not get.
+    /// Permission bits that new files do not get.
     pub umask: Umask,
-    /// How many files may be open; absent: as many as the system lets it.
+    /// Limit of open files; absent: the hard limit of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
 }
 
 impl ProcessConfig {
-    /// Refuses what can be read but not used.
+    /// Refuses unusable values.
     ///
     /// # Errors
     /// A group without a user, or no open files.
@@ -47,7 +47,7 @@ impl ProcessConfig {
         check_nonzero("process.open_files", self.open_files == Some(0))
     }
 
-    /// The user and group by their numbers; nothing when it stays who it is.
+    /// The user and group by number, if they are to be changed.
     ///
     /// # Errors
     /// There is no such user or group.
@@ -71,7 +71,7 @@ impl Umask {
 }
 
 impl Default for Umask {
-    /// The group may read, others may nothing.
+    /// The group may read, others have no access.
     fn default() -> Umask {
         Umask(0o027)
     }

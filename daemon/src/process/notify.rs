@@ -1,4 +1,4 @@
-//! Tells systemd how the daemon is (sd_notify(3), `Type=notify` and `Type=notify-reload`).
+//! Notifies systemd of the state of the daemon (sd_notify(3), `Type=notify` and `Type=notify-reload`).
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -11,33 +11,33 @@ use std::time::Duration;
 use log::warn;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Where systemd listens, if it does.
+/// The socket of systemd, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     socket: Option<OsString>,
 }
 
 impl Notifier {
-    /// The one of this process's environment.
+    /// The socket in NOTIFY_SOCKET.
     pub(crate) fn from_env() -> Notifier {
         Notifier {
             socket: env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()),
         }
     }
 
-    /// It serves, or serves again.
+    /// The daemon serves, or has reloaded.
     pub(crate) fn ready(&self) {
         self.tell("READY=1");
     }
 
-    /// It reads its configuration anew.
+    /// The daemon reads its configuration again.
     pub(crate) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
-    /// It is on its way out, which takes up to `limit`: systemd's own time for it may be shorter.
+    /// The daemon stops, which takes up to `limit`; extends the time-out of systemd.
     pub(crate) fn stopping(&self, limit: Duration) {
         let micros = limit.as_micros();
         self.tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={micros}"));
@@ -54,12 +54,12 @@ impl Notifier {
 
 fn send(socket: &OsStr, state: &str) -> io::Result<()> {
     let addr = match socket.as_bytes() {
-        // A name that is in no file system.
+        // An abstract socket.
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         _ => SocketAddr::from_pathname(socket)?,
     };
     let sender = UnixDatagram::unbound()?;
-    // Rather untold than hung.
+    // A lost notification is better than a hanging daemon.
     sender.set_nonblocking(true)?;
     sender.send_to_addr(state.as_bytes(), &addr).map(drop)
 }

@@ -1,7 +1,7 @@
-//! The file with the number of the process.
+//! The pid file.
 //!
-//! Its lock says whether the daemon runs, its content only which process it is: the kernel takes
-//! the lock away with the process, so a file that was left behind means nothing.
+//! Its lock means that the daemon runs; its content is only the number of the process. The kernel
+//! releases the lock when the process ends, so a file that is left behind has no effect.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -19,7 +19,7 @@ use thiserror::Error;
 const CONTENT_MAX: u64 = 32;
 /// Init scripts of any user may read it, whatever the daemon's umask is.
 const MODE: u32 = 0o644;
-/// Init scripts look whether the file is locked by locking it, for an instant.
+/// How long to retry: init scripts test the lock by taking it for an instant.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -32,7 +32,7 @@ pub(crate) struct AlreadyRuns {
     path: PathBuf,
 }
 
-/// A pid file that is ours. Dropping it removes it.
+/// The pid file of this process. Dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
@@ -45,7 +45,7 @@ impl PidFile {
     /// # Errors
     /// [`AlreadyRuns`]; or the file cannot be made.
     pub(super) fn take(path: &Path) -> anyhow::Result<PidFile> {
-        // The folder may be relative to one that is left later.
+        // The working folder may change later.
         let path = std::path::absolute(path)?;
         let began = Instant::now();
         let file = lock(&path, || {
@@ -59,11 +59,11 @@ impl PidFile {
         Ok(pid_file)
     }
 
-    /// Whoever reads at any time finds a whole number in the first line: one write puts it there,
-    /// and what is behind it is cut off afterwards.
+    /// A reader finds a whole number in the first line at any time: one write makes the line, and a
+    /// truncation removes older bytes behind it.
     fn write(&self) -> io::Result<()> {
         let text = format!("{}\n", std::process::id());
-        // Fails only where the file was left behind by another user, and then does not matter.
+        // Fails only if another user has left the file behind, and then is not needed.
         drop(self.file.set_permissions(Permissions::from_mode(MODE)));
         self.file.write_all_at(text.as_bytes(), 0)?;
         self.file.set_len(text.len() as u64)
@@ -71,17 +71,17 @@ impl PidFile {
 }
 
 impl Drop for PidFile {
-    /// Removed while it is locked: nobody else's file has this name. A folder of root's lets the
-    /// daemon's user only empty it.
+    /// Removes the file while it is locked, so that it is not the file of another process. In a folder of
+    /// root the user of the daemon may only empty it.
     fn drop(&mut self) {
         if is_at(&self.file, &self.path).unwrap_or(false) && fs::remove_file(&self.path).is_err() {
-            // What is left is not locked, which is what counts.
+            // The file that is left is not locked.
             drop(self.file.set_len(0));
         }
     }
 }
 
-/// Locks the file; while somebody else has it locked `again` tells whether to go on trying.
+/// Locks the file. While another process holds the lock, `again` decides about a retry.
 fn lock(path: &Path, mut again: impl FnMut() -> bool) -> anyhow::Result<File> {
     loop {
         let file = open(path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -104,7 +104,7 @@ fn lock(path: &Path, mut again: impl FnMut() -> bool) -> anyhow::Result<File> {
     }
 }
 
-/// A link is not followed: the folder may belong to the daemon's user, and this may be root.
+/// Does not follow a link: the folder may belong to the user of the daemon, and this may run as root.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
     OpenOptions::new()
@@ -117,7 +117,7 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Whether the open file is the one of that name.
+/// True if the open file is the one at the path.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -127,7 +127,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// The number in somebody else's pid file, if it has been written.
+/// The number in the pid file of another process, if it is written yet.
 fn read_pid(file: &File) -> Option<u32> {
     let mut text = String::new();
     file.take(CONTENT_MAX).read_to_string(&mut text).ok()?;

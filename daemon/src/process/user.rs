@@ -1,4 +1,4 @@
-//! From root to the user of the configuration, for good.
+//! Changes from root to the configured user, permanently.
 
 use std::ffi::CString;
 
@@ -7,7 +7,7 @@ use base::config::ConfigError;
 use nix::unistd::{Gid, Group, Uid, User, initgroups, setgid, setuid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// Who to become.
+/// The user to become.
 #[derive(Debug)]
 pub(crate) struct Identity {
     name: String,
@@ -16,7 +16,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Looks names up in the system's lists; without a group it is the user's own.
+    /// Looks up user and group by name; the default group is that of the user.
     pub(super) fn find(user: &str, group: Option<&str>) -> Result<Identity, ConfigError> {
         let entry = User::from_name(user)
             .map_err(|e| unknown("process.user", user, &e.to_string()))?
@@ -47,9 +47,9 @@ impl Identity {
         &self.name
     }
 
-    /// Changes user, group and supplementary groups of the whole process. Of what root may do, the
-    /// right to bind ports below 1024 is kept, if there is one.
-    pub(super) fn become_it(&self) -> anyhow::Result<()> {
+    /// Changes user, group and supplementary groups of the process. Of the rights of root keeps the right to
+    /// bind ports below 1024, if present.
+    pub(super) fn apply(&self) -> anyhow::Result<()> {
         let now = Uid::effective();
         if now == self.uid {
             return Ok(());

@@ -1,5 +1,5 @@
-//! SIGHUP reads the configuration anew: what can change changes, what cannot is named, and a
-//! configuration that cannot be used changes nothing.
+//! SIGHUP reads the configuration again: applies reloadable settings, warns of the others. An unusable
+//! configuration changes nothing.
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -16,13 +16,13 @@ use crate::config;
 use crate::logging::Log;
 use crate::process::background;
 
-/// The section of the log, which can change as a whole.
+/// The section of the log, which is reloadable as a whole.
 const LOG: &str = "log";
 
-/// Knows which settings are in force.
+/// The settings in force.
 pub(super) struct Reloader<C> {
     path: Option<PathBuf>,
-    /// By their keys with sections.
+    /// By key with section.
     in_force: Table,
     stop_timeout: Duration,
     log: Log,
@@ -33,9 +33,9 @@ pub(super) struct Reloader<C> {
 /// The keys whose values differ between two configurations.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Changes {
-    taken: Vec<String>,
-    /// They need a restart.
-    refused: Vec<String>,
+    applied: Vec<String>,
+    /// Keys that need a restart.
+    need_restart: Vec<String>,
 }
 
 impl<C: DaemonConfig> Reloader<C> {
@@ -55,12 +55,11 @@ impl<C: DaemonConfig> Reloader<C> {
         self.log.clone()
     }
 
-    /// As it is now.
     pub(super) fn stop_timeout(&self) -> Duration {
         self.stop_timeout
     }
 
-    /// Reads the configuration anew and hands it to `apply`. The log tells what came of it.
+    /// Reads the configuration again and passes it to `apply`. Logs the result.
     pub(super) fn reload(&mut self, apply: &mut dyn FnMut(&C) -> anyhow::Result<()>) {
         if let Err(error) = self.try_reload(apply) {
             error!("the configuration stays as it was: {error:#}");
@@ -78,23 +77,23 @@ impl<C: DaemonConfig> Reloader<C> {
         let wanted = flat(&new)?;
         let changes = changes::<C>(&self.in_force, &wanted);
         let mut log = None;
-        if !changes.taken.is_empty() {
-            // Opened before anything changes: that may fail.
+        if !changes.applied.is_empty() {
+            // May fail, so before anything changes.
             log = Some(self.log.prepare(new.log())?);
             apply(&new)?;
             self.stop_timeout = new.server().stop_timeout.duration();
         }
-        for key in &changes.refused {
+        for key in &changes.need_restart {
             warn!("{key} needs a restart to change");
         }
-        for key in &changes.taken {
+        for key in &changes.applied {
             match wanted.get(key) {
                 Some(value) => drop(self.in_force.insert(key.clone(), value.clone())),
                 None => drop(self.in_force.remove(key)),
             }
         }
-        info!("configuration reloaded, {}", changed(&changes.taken));
-        // The log so far told where it goes on.
+        info!("configuration reloaded, {}", changed(&changes.applied));
+        // The old log has the line above.
         if let Some(log) = log {
             self.log.change_to(log);
         }
@@ -118,9 +117,9 @@ fn changes<C: DaemonConfig>(old: &Table, new: &Table) -> Changes {
         .filter(|key| old.get(*key) != new.get(*key))
     {
         let list = if is_reloaded::<C>(key) {
-            &mut changes.taken
+            &mut changes.applied
         } else {
-            &mut changes.refused
+            &mut changes.need_restart
         };
         list.push(key.clone());
     }
@@ -134,13 +133,13 @@ fn is_reloaded<C: DaemonConfig>(key: &str) -> bool {
         || C::RELOADED.iter().any(|name| is_below(key, name))
 }
 
-/// Whether the key is `name`, or in the section of that name.
+/// True if the key is `name`, or in the section of that name.
 fn is_below(key: &str, name: &str) -> bool {
     let rest = key.strip_prefix(name);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// All settings in one table, by their keys with sections.
+/// All settings in one table, by key with section.
 fn flat<C: DaemonConfig>(config: &C) -> Result<Table, ConfigError> {
     let mut settings = Table::new();
     let table = Table::try_from(config).map_err(config::not_printed)?;

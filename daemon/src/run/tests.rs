@@ -125,7 +125,7 @@ fn each_way_to_fail_has_its_exit_code() {
 fn what_is_denied_names_the_user_and_keeps_its_exit_code() {
     let denied = io::Error::from(io::ErrorKind::PermissionDenied);
     let path = "a.toml".into();
-    let error = explain(
+    let error = name_user(
         ConfigError::Read {
             path,
             source: denied,
@@ -138,6 +138,6 @@ fn what_is_denied_names_the_user_and_keeps_its_exit_code() {
     assert!(text.starts_with(&told), "{text}");
     let code = format!("{:?}", exit_code(&error));
     assert_eq!(code, format!("{:?}", ExitCode::from(2)));
-    let other = explain(anyhow::anyhow!("no"));
+    let other = name_user(anyhow::anyhow!("no"));
     assert_eq!(format!("{other:#}"), "no");
 }

@@ -7,10 +7,10 @@ use net::{Port, listen};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What switches the port off.
+/// The value that disables the port.
 const OFF: &str = "off";
 
-/// Where the status port listens; `PORT` of the loopback address by default.
+/// The address of the status port; `PORT` of the loopback address by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatusConfig<const PORT: u16> {
@@ -22,21 +22,21 @@ pub struct StatusConfig<const PORT: u16> {
 struct Listen(Option<SocketAddr>);
 
 impl<const PORT: u16> StatusConfig<PORT> {
-    /// At this address.
+    /// The status port at this address.
     pub fn at(addr: SocketAddr) -> StatusConfig<PORT> {
         StatusConfig {
             listen: Listen(Some(addr)),
         }
     }
 
-    /// Nowhere.
+    /// No status port.
     pub fn off() -> StatusConfig<PORT> {
         StatusConfig {
             listen: Listen(None),
         }
     }
 
-    /// Where to listen, unless it is off.
+    /// The address, unless the port is off.
     pub fn listen(&self) -> Option<SocketAddr> {
         self.listen.0
     }
@@ -44,7 +44,7 @@ impl<const PORT: u16> StatusConfig<PORT> {
     /// Binds the port, unless it is off.
     ///
     /// # Errors
-    /// The address is not to be had.
+    /// The address cannot be bound.
     pub fn bind(&self) -> anyhow::Result<Option<Port>> {
         let bind = |addr| {
             Port::bind(addr).with_context(|| format!("cannot listen on {addr}, the status port"))

@@ -1,8 +1,8 @@
-//! Whether a daemon can do its work.
+//! The health of a daemon.
 
 use crate::metrics::Page;
 
-/// What is wrong with a daemon.
+/// The problems of a daemon.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
     failing: Vec<String>,
@@ -11,34 +11,34 @@ pub struct Health {
 }
 
 impl Health {
-    /// Something that the daemon is there for cannot be done.
+    /// Adds a reason why the daemon cannot do its work.
     pub fn fail(&mut self, reason: impl Into<String>) {
         self.failing.push(reason.into());
     }
 
-    /// All can be done, but a part that others stand in for is missing.
+    /// Adds a reason for reduced redundancy or capacity: the daemon still does its work.
     pub fn degrade(&mut self, reason: impl Into<String>) {
         self.degraded.push(reason.into());
     }
 
-    /// Nothing is wrong, but whoever looks should know, of what was ordered above all.
+    /// Adds a note that is not a problem, such as an order of an administrator.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
 
-    /// Fails unless rows can be read and written: nothing can be done for long without that.
+    /// Fails if rows cannot be read and written.
     pub fn needs_database(&mut self, usable: Result<(), impl Into<anyhow::Error>>) {
         if let Err(e) = usable {
             self.fail(format!("{:#}", e.into()));
         }
     }
 
-    /// Whether everything the daemon is there for can be done.
+    /// True if the daemon can do its work.
     pub fn serves(&self) -> bool {
         self.failing.is_empty()
     }
 
-    /// In a word.
+    /// The state in one word, one of [`Health::STATES`].
     pub fn state(&self) -> &'static str {
         match (self.failing.is_empty(), self.degraded.is_empty()) {
             (false, _) => "failing",
@@ -47,10 +47,10 @@ impl Health {
         }
     }
 
-    /// All states there are.
+    /// All states.
     pub(super) const STATES: [&'static str; 3] = ["ok", "degraded", "failing"];
 
-    /// What is wrong, the worst first, and what else is to be known.
+    /// The problems, failures first, and the notes.
     pub fn reasons(&self) -> impl Iterator<Item = &str> {
         let wrong = self.failing.iter().chain(&self.degraded);
         let all = wrong.chain(&self.notes);
@@ -58,7 +58,7 @@ impl Health {
     }
 }
 
-/// Shows whether rows of the database can be read and written, and whether they can be read at least.
+/// Adds the gauges of the database: rows can be read and written, and rows can be read.
 pub fn measure_database(page: &mut Page, is_usable: bool, is_readable: bool) {
     let help = "Whether the database could be used when it was last asked.";
     page.gauge("tnv_database_up", help)

@@ -1,7 +1,7 @@
-//! The status port: what a daemon says of itself to monitoring, over HTTP.
+//! The status port: the state of a daemon for monitoring, over HTTP.
 //!
-//! It has workers of its own, so that it answers when those of the daemon are all busy, and it only
-//! tells what is known already: no page waits for a disk, a database or another server.
+//! It has its own workers, so that it answers when those of the daemon are busy. No page waits for a
+//! disk, a database or another server.
 
 mod config;
 mod health;
@@ -22,33 +22,33 @@ pub use health::{Health, measure_database};
 
 use pages::Pages;
 
-/// Monitoring asks now and then, from few places.
+/// Few monitoring systems ask, and not often.
 const WORKERS: u32 = 2;
 const CONNECTIONS_MAX: u32 = 64;
 const STOP_TIMEOUT: Period = Period::from_secs(1);
 
-/// What a daemon knows of itself beyond what the frame counts. Nothing here may wait.
+/// The state of one daemon, besides the common metrics. No method may block.
 pub trait StatusSource: Send + Sync + 'static {
-    /// Says what is wrong.
+    /// Adds what is wrong.
     fn health(&self, health: &mut Health);
 
-    /// Adds what is looked up, rather than counted.
+    /// Adds metrics that are looked up and not counted.
     fn measure(&self, page: &mut Page);
 
-    /// What `/status` shows besides what all daemons have; an object.
+    /// Fields of `/status` besides the common ones; a JSON object.
     fn describe(&self) -> serde_json::Value;
 }
 
-/// A status port that serves, unless it is switched off.
+/// A running status port, or none if it is off.
 pub struct StatusPort {
     server: Option<Server>,
 }
 
 impl StatusPort {
-    /// Serves the pages of the daemon `name` on its port, if it has one.
+    /// Starts the status port of the daemon `name`, if it has one.
     ///
     /// # Errors
-    /// A thread or descriptor is not to be had.
+    /// The system refuses a thread or a descriptor.
     pub fn start(
         name: &'static str,
         port: Option<Port>,
@@ -75,12 +75,12 @@ impl StatusPort {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> Option<SocketAddr> {
         self.server.as_ref().map(Server::addr)
     }
 
-    /// Ends it: the last thing a daemon stops.
+    /// Stops it. A daemon stops its status port at the end.
     pub fn shutdown(self) {
         if let Some(server) = self.server {
             server.shutdown();

@@ -19,7 +19,6 @@ const INDEX: &str = "/status   JSON: what is to be known of this daemon
 /healthz  200: all it is there for can be done; 503: not, and why
 /livez    200: the process answers";
 
-/// What one daemon shows.
 pub(super) struct Pages<S> {
     name: &'static str,
     metrics: Arc<Metrics>,

@@ -221,8 +221,8 @@ impl Pending<Outgoing> for PendingAnswer {
         self.pending.socket()
     }
 
-    fn patience(&self) -> Duration {
-        self.pending.patience()
+    fn timeout(&self) -> Duration {
+        self.pending.timeout()
     }
 
     fn pause(&self) -> Duration {

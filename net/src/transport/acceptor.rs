@@ -31,7 +31,7 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
         listener,
         ids: 1..,
         scratch: vec![0; P::REQUEST_MAX],
-        seldom: LogThrottle::default(),
+        throttle: LogThrottle::default(),
     };
     while !shared.is_stopping() {
         wait(&acceptor.listener, shared.stop_event.as_fd());
@@ -56,7 +56,7 @@ struct Acceptor<'a, P: Protocol> {
     ids: RangeFrom<u64>,
     /// Holds one request.
     scratch: Vec<u8>,
-    seldom: LogThrottle<&'static str>,
+    throttle: LogThrottle<&'static str>,
 }
 
 impl<P: Protocol> Acceptor<'_, P> {
@@ -79,7 +79,7 @@ impl<P: Protocol> Acceptor<'_, P> {
         match admit(self.shared, stream, peer, id) {
             Ok(connection) => self.begin(connection),
             Err(e) => {
-                if let Some(more) = self.seldom.due("crowded") {
+                if let Some(more) = self.throttle.due("crowded") {
                     warn!("{peer}: not admitted: {e}{more}");
                 }
             }
@@ -99,7 +99,7 @@ impl<P: Protocol> Acceptor<'_, P> {
 
     /// Frees descriptors or memory by closing an idle connection, or waits.
     fn make_room(&self, error: &io::Error) {
-        if let Some(more) = self.seldom.due("exhausted") {
+        if let Some(more) = self.throttle.due("exhausted") {
             error!("accept: {error}{more}");
         }
         if !self.shared.make_room(None) {

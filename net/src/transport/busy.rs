@@ -25,7 +25,7 @@ pub(crate) fn say_busy<P: Protocol>(
         scratch: &mut [],
         pipe: &mut Pipe::default(),
         take_max: 0,
-        patience: &|| Duration::ZERO,
+        wait_max: &|| Duration::ZERO,
         waited: Duration::ZERO,
     };
     let mut busy = Sending::new(shared.protocol.busy(peer, request));

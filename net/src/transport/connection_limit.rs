@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::observer::{NetLevel, Observer};
+use super::observer::{NetGauge, Observer};
 use crate::peer_host::one_host;
 
 /// The host that connections are counted by, see [`one_host`].
@@ -147,7 +147,7 @@ impl ConnectionLimit {
             return Err(Full::Server);
         }
         open.add(client);
-        self.observer.changed(NetLevel::Open, 1);
+        self.observer.changed(NetGauge::Open, 1);
         Ok(Permit {
             limit: Arc::clone(self),
             client,
@@ -269,7 +269,7 @@ impl Drop for Permit {
             open.remove(self.client);
         }
         drop(open);
-        self.limit.observer.changed(NetLevel::Open, -1);
+        self.limit.observer.changed(NetGauge::Open, -1);
         self.limit.changed.notify_all();
     }
 }

@@ -46,7 +46,7 @@ mod worker_pool;
 
 pub use connection_limit::Connections;
 pub(crate) use observer::Tally;
-pub use observer::{NetEvent, NetLevel, Observer, Outcome, RequestEnd, RequestName, Sent};
+pub use observer::{NetEvent, NetGauge, Observer, Outcome, RequestEnd, RequestName, Sent};
 pub use peer::{Peer, PeerProbe};
 pub use port::Port;
 pub use protocol::{

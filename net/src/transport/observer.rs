@@ -15,7 +15,7 @@ pub trait Observer: Send + Sync + 'static {
     fn event(&self, _event: NetEvent) {}
 
     /// A level has changed by `change`.
-    fn changed(&self, _level: NetLevel, _change: i64) {}
+    fn changed(&self, _level: NetGauge, _change: i64) {}
 
     /// A request, or a resumed transfer, has waited for a worker of the pool.
     fn queue_wait(&self, _lane: WorkerPool, _time: Duration) {}
@@ -61,7 +61,7 @@ pub enum NetEvent {
 
 /// A quantity that goes up and down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NetLevel {
+pub enum NetGauge {
     /// Open connections.
     Open,
     /// Requests that wait for another server without a worker.

@@ -99,7 +99,7 @@ pub trait Pending<T>: Send {
     fn socket(&self) -> Option<&TcpStream>;
 
     /// Time-out of the answer.
-    fn patience(&self) -> Duration;
+    fn timeout(&self) -> Duration;
 
     /// Without a socket: time to wait before [`Pending::resume`]. It may be up to half a second longer.
     fn pause(&self) -> Duration {

@@ -20,7 +20,7 @@ pub(crate) struct Receiving {
 
 /// How long a worker may wait for more content, and how long it has waited.
 struct Stay<'a> {
-    patience: &'a dyn Fn() -> Duration,
+    wait_max: &'a dyn Fn() -> Duration,
     left: Duration,
     waited: Duration,
 }
@@ -29,7 +29,7 @@ impl Stay<'_> {
     /// Waits for the peer; false when it sends nothing in time.
     fn wait(&mut self, stream: &TcpStream) -> bool {
         let began = Instant::now();
-        let is_ready = ready(stream, Interest::Read, (self.patience)().min(self.left));
+        let is_ready = ready(stream, Interest::Read, (self.wait_max)().min(self.left));
         let waited = began.elapsed();
         self.waited += waited;
         self.left = self.left.saturating_sub(waited);
@@ -57,7 +57,7 @@ impl Receiving {
     }
 
     /// Moves content from the inbox and the socket to the sink. Fills the buffer before each write, since
-    /// few large writes cost far less than many small ones: waits up to `patience` for each piece, and one
+    /// few large writes cost far less than many small ones: waits up to `wait_max` for each piece, and one
     /// time slice in all, before it writes a partial buffer. Adds the bytes to `moved` and the time spent
     /// waiting to `waited`.
     ///
@@ -68,12 +68,12 @@ impl Receiving {
         inbox: &mut Inbox,
         stream: &TcpStream,
         buffer: &mut [u8],
-        patience: impl Fn() -> Duration,
+        wait_max: impl Fn() -> Duration,
         (moved, waited): (&mut u64, &mut Duration),
     ) -> io::Result<Progress> {
         let slice = TimeSlice::begin();
         let mut stay = Stay {
-            patience: &patience,
+            wait_max: &wait_max,
             left: if self.drips {
                 Duration::ZERO
             } else {

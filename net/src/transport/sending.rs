@@ -44,7 +44,7 @@ pub(crate) struct Tools<'a> {
     /// Most bytes that are taken off a source in one step.
     pub(crate) take_max: u64,
     /// How long to wait for a peer or a source that is not ready.
-    pub(crate) patience: &'a dyn Fn() -> Duration,
+    pub(crate) wait_max: &'a dyn Fn() -> Duration,
     /// Time spent waiting for the peer.
     pub(crate) waited: Duration,
 }
@@ -53,7 +53,7 @@ impl Tools<'_> {
     /// Waits for the peer to take more.
     fn wait_for(&mut self, peer: &TcpStream) -> bool {
         let began = Instant::now();
-        let is_ready = ready(peer, Interest::Write, (self.patience)());
+        let is_ready = ready(peer, Interest::Write, (self.wait_max)());
         self.waited += began.elapsed();
         is_ready
     }

@@ -10,7 +10,7 @@ use base::thread::{self, Thread};
 use log::{info, warn};
 
 use super::connection_limit::Connections;
-use super::observer::NetLevel;
+use super::observer::NetGauge;
 use super::port::Port;
 use super::protocol::Protocol;
 use super::shared::{Shared, limits};
@@ -134,7 +134,7 @@ fn start_threads<P: Protocol>(shared: &Arc<Shared<P>>) -> io::Result<Vec<Thread>
         (WorkerPool::Fast, "fast", config.fast_workers),
     ];
     for (pool, name, count) in pools {
-        let workers = NetLevel::Workers(pool);
+        let workers = NetGauge::Workers(pool);
         shared.observer().changed(workers, count.into());
         for i in 0..count {
             let worker = Worker::new(Arc::clone(shared), pool);

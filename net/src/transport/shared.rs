@@ -15,7 +15,7 @@ use rustix::process::{Resource, getrlimit};
 use super::connection::{Activity, Connection};
 use super::connection_limit::{ConnectionLimit, Limits};
 use super::evict::Evictor;
-use super::observer::{NetEvent, NetLevel, Observer};
+use super::observer::{NetEvent, NetGauge, Observer};
 use super::parking::Parking;
 use super::protocol::Protocol;
 use super::queue::Queue;
@@ -139,7 +139,7 @@ impl<P: Protocol> Shared<P> {
     /// Queues a connection for a worker of its pool.
     pub(crate) fn hand_over(&self, mut connection: Box<Connection<P>>) {
         connection.queued_at = Instant::now();
-        let queued = NetLevel::Queued(connection.pool);
+        let queued = NetGauge::Queued(connection.pool);
         self.observer().changed(queued, 1);
         let is_new = matches!(connection.activity, Activity::Idle);
         let pool = connection.pool;
@@ -149,7 +149,7 @@ impl<P: Protocol> Shared<P> {
     /// Waits for the next connection of the pool; `None` ends the worker.
     pub(crate) fn next_work(&self, pool: WorkerPool) -> Option<Box<Connection<P>>> {
         let connection = self.queue(pool).pop()?;
-        self.observer().changed(NetLevel::Queued(pool), -1);
+        self.observer().changed(NetGauge::Queued(pool), -1);
         Some(connection)
     }
 
@@ -165,7 +165,7 @@ impl<P: Protocol> Shared<P> {
         let queue = self.queue(pool);
         let late = queue.expire(limit);
         let observer = self.observer();
-        observer.changed(NetLevel::Queued(pool), -(late.len() as i64));
+        observer.changed(NetGauge::Queued(pool), -(late.len() as i64));
         observer.event(NetEvent::Stuck(pool, queue.is_stuck(limit)));
         late
     }

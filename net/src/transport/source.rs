@@ -13,7 +13,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind) if no server may be asked now: call again after
-    /// [`Source::patience`]. Any other error aborts the reply.
+    /// [`Source::timeout`]. Any other error aborts the reply.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// The socket of the next bytes; absent if a read has buffered bytes or must connect first.
@@ -43,5 +43,5 @@ pub trait Source: Send {
 
     /// How long the socket may send less than 1 KiB per second; without a socket, time to wait before the
     /// next read.
-    fn patience(&self) -> Duration;
+    fn timeout(&self) -> Duration;
 }

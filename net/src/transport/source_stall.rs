@@ -26,24 +26,24 @@ impl SourceStall {
         }
     }
 
-    /// True if the source has been waited for longer than `patience`, even if it sent a little just now.
-    pub(crate) fn is_over(&self, patience: Duration) -> bool {
-        self.waited >= patience
+    /// True if the source has been waited for longer than `timeout`, even if it sent a little just now.
+    pub(crate) fn is_over(&self, timeout: Duration) -> bool {
+        self.waited >= timeout
     }
 
     /// Counts bytes of the source. Starts a new measurement when they reach the lowest rate over
-    /// `patience`.
-    pub(crate) fn moved(&mut self, bytes: u64, patience: Duration) {
+    /// `timeout`.
+    pub(crate) fn moved(&mut self, bytes: u64, timeout: Duration) {
         self.moved += bytes;
-        let bytes_min = u128::from(SOURCE_RATE_MIN) * patience.as_millis() / 1000;
+        let bytes_min = u128::from(SOURCE_RATE_MIN) * timeout.as_millis() / 1000;
         if u128::from(self.moved) >= bytes_min {
             *self = SourceStall::default();
         }
     }
 
     /// Deadline of the running wait, if there is one.
-    pub(crate) fn until(&self, patience: Duration) -> Option<Instant> {
-        Some(self.since? + patience.saturating_sub(self.waited))
+    pub(crate) fn until(&self, timeout: Duration) -> Option<Instant> {
+        Some(self.since? + timeout.saturating_sub(self.waited))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::observer::{NetLevel, Observer};
+use super::observer::{NetGauge, Observer};
 use super::protocol::{Outgoing, Pending};
 use super::wait::{Interest, ready};
 
@@ -30,7 +30,7 @@ impl Waiting {
     pub(crate) fn new(pending: Box<dyn Pending<Outgoing>>, count: &Arc<WaitingCount>) -> Waiting {
         let asked = pending.socket().is_some();
         let time = if asked {
-            pending.patience()
+            pending.timeout()
         } else {
             pending.pause()
         };
@@ -87,7 +87,7 @@ impl WaitingCount {
 impl Counted {
     fn new(count: &Arc<WaitingCount>) -> Counted {
         count.count.fetch_add(1, Ordering::Relaxed);
-        count.observer.changed(NetLevel::Waiting, 1);
+        count.observer.changed(NetGauge::Waiting, 1);
         Counted(Arc::clone(count))
     }
 }
@@ -95,6 +95,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::Relaxed);
-        self.0.observer.changed(NetLevel::Waiting, -1);
+        self.0.observer.changed(NetGauge::Waiting, -1);
     }
 }

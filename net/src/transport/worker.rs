@@ -8,7 +8,7 @@ use log::{debug, error};
 
 use super::connection::{Activity, Connection, Filled, LINGER};
 use super::event_loop;
-use super::observer::{NetEvent, NetLevel};
+use super::observer::{NetEvent, NetGauge};
 use super::peer::Peer;
 use super::pipe::Pipe;
 use super::protocol::{Action, Outgoing, Pending, Protocol, Readiness, Resumed, Then, Wake};
@@ -76,7 +76,7 @@ impl<P: Protocol> Worker<P> {
     pub(crate) fn run(mut self) {
         while let Some(connection) = self.next_connection() {
             let id = connection.id;
-            let busy = NetLevel::Busy(self.pool);
+            let busy = NetGauge::Busy(self.pool);
             self.shared.observer().changed(busy, 1);
             // `drive` answers requests that panic; this catches panics in destructors.
             if catch_unwind(AssertUnwindSafe(|| self.drive(connection))).is_err() {

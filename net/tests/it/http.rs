@@ -35,7 +35,7 @@ impl Source for Reading {
 
     fn abandon_socket(&mut self) {}
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         PATIENCE
     }
 }

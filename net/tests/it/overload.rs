@@ -9,7 +9,7 @@ use base::units::Period;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use net::wire::Wire;
 use net::{
-    Action, Inbox, NetEvent, NetLevel, Observer, Outgoing, Peer, Protocol, Readiness, Server,
+    Action, Inbox, NetEvent, NetGauge, Observer, Outgoing, Peer, Protocol, Readiness, Server,
     ServerConfig, WorkerPool,
 };
 use proto::storage::{StorageRequest, Upload};
@@ -51,7 +51,7 @@ fn requests_are_told_busy_in_time_though_no_worker_is_free() {
         }
         assert_eq!(counts.of(NetEvent::Late), 3);
         wait_until(|| counts.is_stuck(pool));
-        assert_eq!(counts.now(NetLevel::Queued(pool)), 0);
+        assert_eq!(counts.now(NetGauge::Queued(pool)), 0);
 
         probe.gate.0.send(()).unwrap();
         assert!(receive(&mut first).0.is_ok());

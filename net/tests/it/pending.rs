@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use net::http::{Answer, Handler, Http, Request, Response, status};
-use net::{NetLevel, Part, Pending, Resumed, Server, ServerConfig, Source, Wake};
+use net::{NetGauge, Part, Pending, Resumed, Server, ServerConfig, Source, Wake};
 use socket2::SockRef;
 
 use super::support::{Counts, PATIENCE, config, connect};
@@ -62,7 +62,7 @@ impl Pending<Response> for PendingAnswer {
         self.stream.as_ref()
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         self.patience
     }
 
@@ -91,7 +91,7 @@ impl Pending<Response> for Panic {
         None
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         PATIENCE
     }
 
@@ -120,7 +120,7 @@ impl Source for Relayed {
 
     fn abandon_socket(&mut self) {}
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         PATIENCE
     }
 }
@@ -169,7 +169,7 @@ impl Setting {
 
     fn end(self) {
         self.server.shutdown();
-        assert_eq!(self.counts.now(NetLevel::Waiting), 0);
+        assert_eq!(self.counts.now(NetGauge::Waiting), 0);
     }
 }
 

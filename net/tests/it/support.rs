@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base::units::{ByteSize, Period};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use net::wire::{Caller, Content, Reply, Service, Wire};
-use net::{NetEvent, NetLevel, Observer, Server, ServerConfig, WorkerPool};
+use net::{NetEvent, NetGauge, Observer, Server, ServerConfig, WorkerPool};
 use proto::storage::{DELETE, StorageRequest, Upload};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use socket2::{Domain, Socket, Type};
@@ -148,7 +148,7 @@ impl Drop for Counting {
 #[derive(Default)]
 pub struct Counts {
     events: Mutex<Vec<NetEvent>>,
-    levels: Mutex<Vec<(NetLevel, i64)>>,
+    levels: Mutex<Vec<(NetGauge, i64)>>,
 }
 
 impl Observer for Counts {
@@ -158,7 +158,7 @@ impl Observer for Counts {
         }
     }
 
-    fn changed(&self, level: NetLevel, change: i64) {
+    fn changed(&self, level: NetGauge, change: i64) {
         self.levels.lock().unwrap().push((level, change));
     }
 }
@@ -171,7 +171,7 @@ impl Counts {
     }
 
     /// How many there are now.
-    pub fn now(&self, level: NetLevel) -> i64 {
+    pub fn now(&self, level: NetGauge) -> i64 {
         let levels = self.levels.lock().unwrap();
         let changes = levels.iter().filter(|(told, _)| *told == level);
         changes.map(|(_, change)| change).sum()

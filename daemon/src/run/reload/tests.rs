@@ -96,11 +96,11 @@ fn what_can_change_is_told_from_what_cannot() {
          [log]\nlevel = \"debug\"\n[process]\nuser = \"tnv\"\n",
     );
     assert_eq!(
-        changes.taken,
+        changes.applied,
         ["alias", "log.level", "peers", "server.idle_timeout"]
     );
     assert_eq!(
-        changes.refused,
+        changes.need_restart,
         ["listen", "process.user", "server.workers"]
     );
     assert_eq!(changes_to(""), Changes::default());

@@ -39,11 +39,11 @@ impl Sending {
             return self.copy(stream, tools.scratch, last);
         };
         // A read of a blocking socket would hold the worker, whatever else waits for it.
-        if !ready(socket, Interest::Source, (tools.patience)()) {
+        if !ready(socket, Interest::Source, (tools.wait_max)()) {
             return Ok(Moved::SourceBlocked);
         }
         self.stall.end_wait();
-        if self.stall.is_over(source.patience()) {
+        if self.stall.is_over(source.timeout()) {
             self.abandon_source();
             return Ok(Moved::Bytes(0));
         }
@@ -78,7 +78,7 @@ impl Sending {
                 return Ok(Moved::Bytes(0));
             }
         };
-        self.stall.moved(taken as u64, source.patience());
+        self.stall.moved(taken as u64, source.timeout());
         source.taken(taken);
         *len -= taken as u64;
         if source.inspects()
@@ -136,7 +136,7 @@ impl Sending {
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Moved::SourceBlocked),
             Err(e) => return Err(SendError::Source(e)),
         };
-        self.stall.moved(read as u64, source.patience());
+        self.stall.moved(read as u64, source.timeout());
         *len -= read as u64;
         let last = last && *len == 0;
         self.send_or_keep(stream, &scratch[..read], flags(last))
@@ -154,7 +154,7 @@ impl Sending {
     /// Deadline of a source that sends nothing or cannot be read now.
     pub(crate) fn source_deadline(&self) -> Option<Instant> {
         match self.parts.front() {
-            Some(Part::Stream { source, .. }) => self.stall.until(source.patience()),
+            Some(Part::Stream { source, .. }) => self.stall.until(source.timeout()),
             _ => None,
         }
     }

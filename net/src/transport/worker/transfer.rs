@@ -23,12 +23,12 @@ impl<P: Protocol> Worker<P> {
         let (mut moved, mut waited) = (0, Duration::ZERO);
         let known = connection.inbox.bytes().len();
         let (shared, pool) = (&self.shared, self.pool);
-        let patience = || patience(shared, pool);
+        let wait_max = || wait_max(shared, pool);
         let progress = receiving.advance(
             &mut connection.inbox,
             &connection.stream,
             &mut self.buffer,
-            patience,
+            wait_max,
             (&mut moved, &mut waited),
         );
         connection.moved(moved);
@@ -63,7 +63,7 @@ impl<P: Protocol> Worker<P> {
             scratch: &mut self.buffer,
             pipe: &mut self.pipe,
             take_max: connection.buffers.take_max(),
-            patience: &|| patience(shared, pool),
+            wait_max: &|| wait_max(shared, pool),
             waited: Duration::ZERO,
         };
         let progress = sending.advance(&connection.stream, &mut tools);
@@ -123,7 +123,7 @@ impl<P: Protocol> Worker<P> {
 }
 
 /// How long a worker waits for a transfer that is not ready.
-fn patience<P: Protocol>(shared: &Shared<P>, pool: WorkerPool) -> Duration {
+fn wait_max<P: Protocol>(shared: &Shared<P>, pool: WorkerPool) -> Duration {
     if shared.waiting(pool) {
         Duration::ZERO
     } else {
