@@ -1,5 +1,5 @@
-//! The life of a daemon's process: arguments, configuration, logging, signals, metrics, the status port,
-//! start and stop. Nothing of the business is here: no group, no file id.
+//! The common frame of all daemons: arguments, configuration, logging, signals, metrics, the status port,
+//! start and stop. It knows nothing of groups or files.
 //!
 //! ```text
 //!  main ─► run ─► arguments, configuration, process, log, signals
@@ -9,12 +9,11 @@
 //!                          └► status::StatusPort, which shows them
 //! ```
 //!
-//! It owns what belongs to the whole process: user, pid file, umask, limits, the logger, the signal
-//! handlers, the metrics and the status port.
+//! It owns the state of the process: user, pid file, umask, limits, the logger, the signal handlers, the
+//! metrics and the status port.
 //!
-//! Threads: the main thread runs the life; `signals` waits for signals; each log has one that writes it;
-//! the status port has those of a [`net::Server`]. The main thread joins them, or leaves them to the end
-//! of the process.
+//! Threads: the main thread waits for stop and reload; `signals` waits for signals; each log has a writer;
+//! the status port has the threads of a [`net::Server`]. The main thread joins them within deadlines.
 //!
 //! In reading order: [`run`](run()), [`args`], [`config`], `process`, [`logging`], [`signals`], [`Ports`],
 //! [`metrics`], [`status`].

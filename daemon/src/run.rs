@@ -34,11 +34,11 @@ const EXIT_RUNS: u8 = 3;
 const STOP_REST: Duration = Duration::from_secs(25);
 
 /// The settings of one daemon.
-pub trait DaemonConfig: DeserializeOwned + Serialize + Default {
-    /// The settings that a reload applies, by key as in `cache.ttl`; the name of a section means all of its
-    /// keys. Others need a restart. `[log]` and the limits of `[server]` are reloaded always and not named
-    /// here.
-    const RELOADED: &'static [&'static str] = &[];
+pub trait DaemonConfig: DeserializeOwned + Serialize + Default + Clone {
+    /// The settings after a reload of `new`: those that a running daemon can change are from `new`, among
+    /// them `[log]` and [`ServerConfig::reloaded`]. Others need a restart and are from `self`.
+    #[must_use]
+    fn reloaded(&self, new: &Self) -> Self;
 
     /// Refuses unusable values.
     ///
@@ -90,8 +90,8 @@ pub struct DaemonHandle<C> {
 
 impl<C: DaemonConfig> DaemonHandle<C> {
     /// Notifies the starter that the daemon serves, and returns at a stop (SIGTERM, SIGINT). On SIGHUP reads
-    /// the configuration again, and `reload` applies the [`DaemonConfig::RELOADED`] settings; if that fails,
-    /// the daemon keeps its settings.
+    /// the configuration again and passes [`DaemonConfig::reloaded`] to `reload`; if that fails, the daemon
+    /// keeps its settings.
     pub fn serve(&mut self, mut reload: impl FnMut(&C) -> anyhow::Result<()>) {
         self.tell_ready();
         loop {
@@ -248,7 +248,7 @@ fn live<C: DaemonConfig>(
     for warning in &prepared.warnings {
         log::warn!("{warning}");
     }
-    let reloader = Reloader::new(path, &config, log)?;
+    let reloader = Reloader::new(path, &config, log);
     Ok(run_logged(name, config, reloader, serve))
 }
 

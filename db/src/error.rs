@@ -1,19 +1,18 @@
-//! What can go wrong with a database, as far as callers act differently on it.
+//! Errors of databases, by what a caller does about them.
 
 use std::sync::Arc;
 
 use proto::{ErrorCode, Fault};
 use thiserror::Error;
 
-/// What an engine said. Shared, because one failed commit fails many writes.
+/// The error of the engine. Shared, because one failed commit fails several writes.
 type Source = Arc<dyn std::error::Error + Send + Sync>;
 
-/// A database operation that failed. The message has neither SQL nor paths nor values in it, so
-/// that it may be sent to a peer; those stand in the source.
+/// An error of a database operation. The message holds no SQL, path or value, so that it may be sent to a
+/// peer; the source does.
 #[derive(Debug, Clone, Error)]
 pub enum DbError {
-    /// The database cannot be reached or used now, and nothing was changed. A later try may
-    /// succeed.
+    /// The database cannot be used now; nothing was changed. A retry may succeed.
     #[error("database unavailable: cannot {what}")]
     Unavailable {
         /// What could not be done, as a verb.
@@ -21,33 +20,33 @@ pub enum DbError {
         /// What the engine said.
         source: Source,
     },
-    /// No server of the database serves; nothing was changed. The log was told when it began.
+    /// No server of the database serves; nothing was changed. The start of this state is logged.
     #[error("database unavailable: away")]
     Away {
-        /// What was found when a server was last looked for.
+        /// The error of the latest search for a server.
         source: Source,
     },
-    /// The database takes reads but no writes for now; nothing was changed. The log was told when
-    /// it began.
+    /// The database takes reads but no writes for now; nothing was changed. The start of this state is
+    /// logged.
     #[error("database unavailable: it takes no writes")]
     ReadsOnly {
         /// Why not.
         source: Source,
     },
     /// The file of the database was removed, moved or replaced under this process; nothing was
-    /// changed. The log was told when it began.
+    /// changed. The start of this state is logged.
     #[error("database unavailable: its file was removed, moved or replaced")]
     Moved {
         /// Which file, and what was found.
         source: Source,
     },
-    /// The file of the database is damaged; nothing was changed. The log was told when it began.
+    /// The file of the database is damaged; nothing was changed. The start of this state is logged.
     #[error("database unavailable: it is damaged, restore it from a backup and restart")]
     Damaged {
         /// What the engine said.
         source: Source,
     },
-    /// The tables are missing though there were some; nothing was changed.
+    /// The tables are missing, although there were some; nothing was changed.
     #[error(
         "tables of {component} are missing: restore the database, \
          or run tnv-{component} --config FILE --init-database to begin with an empty one"
@@ -67,13 +66,13 @@ pub enum DbError {
         /// Whose tables.
         component: &'static str,
     },
-    /// It took longer than a caller waits; nothing was changed.
+    /// The operation timed out; nothing was changed.
     #[error("database unavailable: {what} took too long")]
     TimedOut {
         /// What took too long.
         what: &'static str,
     },
-    /// The database was closed: this daemon is stopping. Nothing was changed.
+    /// The database is closed: this daemon is stopping. Nothing was changed.
     #[error("database unavailable: closed")]
     Closed,
     /// A row with the same unique key exists; nothing was changed.
@@ -82,8 +81,7 @@ pub enum DbError {
         /// What the engine said.
         source: Source,
     },
-    /// The database cannot hold a value: its characters, or its length, do not fit in the column;
-    /// nothing was changed. Trying again is of no use.
+    /// A value does not fit in its column, by characters or length; nothing was changed. A retry fails, too.
     #[error("a name does not fit in the database")]
     Unfit {
         /// What the engine said.
@@ -95,7 +93,7 @@ pub enum DbError {
         /// What the engine said, when it said anything.
         source: Option<Source>,
     },
-    /// The work that was to be done inside the database panicked; nothing was changed.
+    /// The work inside the transaction panicked; nothing was changed.
     #[error("internal error")]
     Panicked,
     /// The schema in the database is of a later version of this program.
@@ -108,7 +106,7 @@ pub enum DbError {
         /// The version of this program.
         known: u32,
     },
-    /// A statement or the database file itself is wrong; nothing was changed.
+    /// Any other error; nothing was changed.
     #[error("database error: cannot {what}")]
     Other {
         /// What could not be done, as a verb.
@@ -119,7 +117,7 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether nothing was changed and a later try may succeed.
+    /// True if nothing was changed and a retry may succeed.
     pub fn is_unavailable(&self) -> bool {
         matches!(
             self,
@@ -134,8 +132,7 @@ impl DbError {
         )
     }
 
-    /// Whether the database is being waited for. Whoever does that has logged it, once for all
-    /// calls that fail because of it.
+    /// True if a monitor waits for the database, and has logged that once for all calls that fail.
     pub fn is_awaited(&self) -> bool {
         matches!(
             self,
@@ -147,7 +144,7 @@ impl DbError {
         )
     }
 
-    /// Whether writes fail until somebody cures the database, which is found out without a write.
+    /// True if writes fail until the database is repaired, which a monitor notices without a write.
     pub fn refuses_writes(&self) -> bool {
         matches!(
             self,
@@ -155,10 +152,10 @@ impl DbError {
         )
     }
 
-    /// Passes on what was found under a key. No row has a key that the database cannot hold.
+    /// Maps [`DbError::Unfit`] of a lookup to `None`: no row has a key that does not fit.
     ///
     /// # Errors
-    /// Those of `result`, but for [`DbError::Unfit`].
+    /// Those of `result`, except [`DbError::Unfit`].
     pub fn found<T>(result: Result<Option<T>, DbError>) -> Result<Option<T>, DbError> {
         match result {
             Err(DbError::Unfit { .. }) => Ok(None),
@@ -166,12 +163,12 @@ impl DbError {
         }
     }
 
-    /// Whether a row with the same unique key exists.
+    /// True if a row with the same unique key exists.
     pub fn is_conflict(&self) -> bool {
         matches!(self, DbError::Conflict { .. })
     }
 
-    /// The kind of failure that a peer is told.
+    /// The error code for a peer.
     pub fn code(&self) -> ErrorCode {
         match self {
             DbError::Conflict { .. } => ErrorCode::Exists,
@@ -183,7 +180,7 @@ impl DbError {
 }
 
 impl From<DbError> for Fault {
-    /// What a peer is told; the causes are for the log.
+    /// The fault for a peer; its cause is only logged.
     fn from(error: DbError) -> Fault {
         let fault = Fault::new(error.code(), error.to_string());
         let is_awaited = error.is_awaited();

@@ -1,10 +1,9 @@
-//! MySQL, MariaDB and Galera: one database on one or several servers, shared by the threads of
-//! this process. A bounded pool of connections to the server chosen, and a monitor thread that
-//! chooses it: the first of the list that takes writes, else the first that can be read. While there
-//! is none every call fails at once.
+//! MySQL, MariaDB and Galera: one database on one or several servers, shared by the threads of this
+//! process. A monitor thread chooses the server: the first of the list that takes writes, else the first
+//! that takes reads. A bounded pool holds connections to it. Without a server every call fails at once.
 //!
-//! Every statement commits by itself: there are no transactions across statements, so an error
-//! that the server reports has undone the whole of what was asked.
+//! Every statement commits by itself. There are no transactions across statements, so an error of the
+//! server means that the whole statement is undone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,12 +33,11 @@ pub use schema::{Schema, Table};
 pub use session::{Done, Session};
 pub use settings::{MysqlConfig, Tls};
 
-/// Most times a statement runs that the server undid for another's sake.
+/// Most tries of a statement that the server undoes because of a conflict with others.
 const TRIES_MAX: u32 = 10;
-/// Most connections lost by one call.
+/// Most connections that one call may lose.
 const LOSSES_MAX: u32 = 3;
-/// The first wait before a statement is repeated is shorter than this, each next up to twice as
-/// long.
+/// Longest wait before the first retry of a statement; doubles with each retry.
 const WAIT_FIRST: Duration = Duration::from_millis(4);
 const WAIT_MAX: Duration = Duration::from_millis(200);
 
@@ -60,14 +58,13 @@ pub struct Mysql {
     pool: Arc<Pool>,
     disk_full: DiskFull,
     monitor: ServerMonitor,
-    /// Longest time in which a call is repeated that the server undid.
+    /// Longest time for retries of a call that the server undoes.
     retry_time: Duration,
     closing: Stop,
 }
 
 impl Mysql {
-    /// Begins to look for the database and returns without waiting for it. The tables have to be
-    /// there already: see [`Mysql::init`].
+    /// Starts to search for a server, without waiting for one. The tables must exist: see [`Mysql::init`].
     ///
     /// # Errors
     /// The system refuses another thread.
@@ -89,7 +86,7 @@ impl Mysql {
         })
     }
 
-    /// Makes what is missing of the tables and tells what it did, a line for each.
+    /// Makes missing tables and columns. Returns a line for each change.
     ///
     /// # Errors
     /// No server of the list can be used, or it refuses.
@@ -101,14 +98,13 @@ impl Mysql {
         schema::init(&Connector::new(url, config), schema)
     }
 
-    /// Runs `work` with a connection of its own, once or several times: again when the server
-    /// undid it for the sake of others, and as far as `effect` allows after a lost connection.
-    /// `what` is a verb for errors.
+    /// Runs `work` with a connection. Retries if the server has undone it because of a conflict, and, as far
+    /// as `effect` allows, after a lost connection. `what` is a verb for errors.
     ///
     /// # Errors
-    /// Those of `work`; [`DbError::UnknownOutcome`] when a change may or may not have been made,
-    /// also instead of a conflict after a lost try (see [`Failure::with_another_row`]); one that
-    /// says so when the database is away or closed.
+    /// Those of `work`; [`DbError::UnknownOutcome`] if a change may or may not have been made, also
+    /// instead of a conflict after a lost try (see [`Failure::with_another_row`]); [`DbError::Away`] or
+    /// [`DbError::Closed`].
     pub fn run<T>(
         &self,
         what: &'static str,
@@ -145,7 +141,7 @@ impl Mysql {
         }
     }
 
-    /// Tells from memory whether a server serves, as far as is known.
+    /// Whether the database can be used, as the monitor knows it. Does not access a server.
     pub fn availability(&self) -> Availability {
         let found = self.pool.availability();
         Availability {
@@ -154,8 +150,8 @@ impl Mysql {
         }
     }
 
-    /// Ends the looking and closes every connection as soon as its user is done. Calls that come
-    /// later fail with [`DbError::Closed`]. Closing again does nothing.
+    /// Stops the monitor and closes every connection when its call is done. Later calls fail with
+    /// [`DbError::Closed`]. Closing again does nothing.
     pub fn close(&self) {
         self.closing.trip();
         self.pool.close();
@@ -181,14 +177,14 @@ struct Call {
     effect: Effect,
     tries: u32,
     losses: u32,
-    /// A connection was lost after something had been sent that changes rows.
+    /// A connection was lost after a change had been sent.
     is_unknown: bool,
-    /// No repetition of what the server undid begins later.
+    /// The latest time of a retry.
     until: Instant,
 }
 
 impl Call {
-    /// How long to wait before the next try, or how the call ends.
+    /// The wait before the next try, or the error of the call.
     fn after(&mut self, failure: Failure) -> Result<Duration, DbError> {
         self.tries += 1;
         let (is_over, wait) = match failure.kind {
@@ -216,14 +212,14 @@ impl Call {
         self.losses >= LOSSES_MAX
     }
 
-    /// Others that were undone at the same moment should not come back at the same moment.
+    /// Random, so that calls that were undone together do not retry together.
     fn jittered_wait(&self) -> Duration {
         let most = WAIT_MAX.min(WAIT_FIRST * 2u32.pow(self.tries.min(16)));
         most.mul_f64(rand::random_range(0.1..1.0))
     }
 
-    /// A lost try may have changed something: then no later failure may tell the caller that nothing
-    /// was changed. A conflict may be with the row that the lost try has made.
+    /// The error of the call. A lost try may have changed rows, so a later failure must not claim that
+    /// nothing was changed. A conflict may be with the row of the lost try.
     fn end(&self, error: DbError) -> DbError {
         match error {
             DbError::UnknownOutcome { .. } => error,

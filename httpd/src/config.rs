@@ -64,15 +64,20 @@ impl Default for Config {
 }
 
 impl DaemonConfig for Config {
-    const RELOADED: &'static [&'static str] = &[
-        "trusted_proxies",
-        "trackers",
-        "app",
-        "user",
-        "connect_timeout",
-        "storage_timeout",
-        "storage_cache",
-    ];
+    fn reloaded(&self, new: &Config) -> Config {
+        Config {
+            trusted_proxies: new.trusted_proxies.clone(),
+            trackers: new.trackers.clone(),
+            app: new.app.clone(),
+            user: new.user.clone(),
+            connect_timeout: new.connect_timeout,
+            storage_timeout: new.storage_timeout,
+            storage_cache: new.storage_cache,
+            server: self.server.reloaded(&new.server),
+            log: new.log.clone(),
+            ..self.clone()
+        }
+    }
 
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;

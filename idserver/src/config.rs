@@ -78,7 +78,16 @@ impl Default for Config {
 }
 
 impl DaemonConfig for Config {
-    const RELOADED: &'static [&'static str] = &["allow_hosts", "rows_max", "new_keys_per_address"];
+    fn reloaded(&self, new: &Config) -> Config {
+        Config {
+            allow_hosts: new.allow_hosts.clone(),
+            rows_max: new.rows_max,
+            new_keys_per_address: new.new_keys_per_address,
+            server: self.server.reloaded(&new.server),
+            log: new.log.clone(),
+            ..self.clone()
+        }
+    }
 
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;

@@ -56,17 +56,15 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// The keys that [`Server::reload`](crate::Server::reload) applies.
-    pub const RELOADED: &'static [&'static str] = &[
-        "connections_max",
-        "connections_per_address",
-        "head_timeout",
-        "idle_timeout",
-        "queue_timeout",
-        "stall_timeout",
-        "min_rate",
-        "stop_timeout",
-    ];
+    /// The settings after a reload of `new`: all but the numbers of threads change.
+    #[must_use]
+    pub fn reloaded(&self, new: &ServerConfig) -> ServerConfig {
+        ServerConfig {
+            workers: self.workers,
+            fast_workers: self.fast_workers,
+            ..new.clone()
+        }
+    }
 
     /// Refuses unusable values.
     ///

@@ -13,15 +13,20 @@ use crate::files::orphans;
 use crate::state::identity::{self, Identity};
 
 impl DaemonConfig for Config {
-    const RELOADED: &'static [&'static str] = &[
-        "admin_key_file",
-        "allow_hosts",
-        "trackers",
-        "idservers",
-        "reserved_space",
-        "beat_interval",
-        "cache",
-    ];
+    fn reloaded(&self, new: &Config) -> Config {
+        Config {
+            admin_key_file: new.admin_key_file.clone(),
+            allow_hosts: new.allow_hosts.clone(),
+            trackers: new.trackers.clone(),
+            idservers: new.idservers.clone(),
+            reserved_space: new.reserved_space,
+            beat_interval: new.beat_interval,
+            cache: new.cache.clone(),
+            server: self.server.reloaded(&new.server),
+            log: new.log.clone(),
+            ..self.clone()
+        }
+    }
 
     fn check(&self) -> Result<(), ConfigError> {
         self.check_settings()

@@ -139,18 +139,23 @@ impl Config {
 }
 
 impl DaemonConfig for Config {
-    const RELOADED: &'static [&'static str] = &[
-        "admin_key_file",
-        "allow_hosts",
-        "app_ids",
-        "groups",
-        "check_interval",
-        "members_max",
-        "members_per_address",
-        "new_users_per_minute",
-        "new_users_per_address",
-        "cache",
-    ];
+    fn reloaded(&self, new: &Config) -> Config {
+        Config {
+            admin_key_file: new.admin_key_file.clone(),
+            allow_hosts: new.allow_hosts.clone(),
+            app_ids: new.app_ids.clone(),
+            groups: new.groups.clone(),
+            check_interval: new.check_interval,
+            members_max: new.members_max,
+            members_per_address: new.members_per_address,
+            new_users_per_minute: new.new_users_per_minute,
+            new_users_per_address: new.new_users_per_address,
+            cache: new.cache.clone(),
+            server: self.server.reloaded(&new.server),
+            log: new.log.clone(),
+            ..self.clone()
+        }
+    }
 
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;

@@ -2,13 +2,11 @@
 //! configuration changes nothing.
 
 use std::collections::BTreeSet;
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base::config::ConfigError;
 use log::{error, info, warn};
-use net::ServerConfig;
 use toml::{Table, Value};
 
 use super::{DaemonConfig, check_log};
@@ -16,39 +14,23 @@ use crate::config;
 use crate::logging::Log;
 use crate::process::background;
 
-/// The section of the log, which is reloadable as a whole.
-const LOG: &str = "log";
-
 /// The settings in force.
 pub(super) struct Reloader<C> {
     path: Option<PathBuf>,
-    /// By key with section.
-    in_force: Table,
-    stop_timeout: Duration,
+    in_force: C,
     log: Log,
     is_background: bool,
-    of: PhantomData<fn() -> C>,
-}
-
-/// The keys whose values differ between two configurations.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Changes {
-    applied: Vec<String>,
-    /// Keys that need a restart.
-    need_restart: Vec<String>,
 }
 
 impl<C: DaemonConfig> Reloader<C> {
     /// `config` is in force, and comes from the file at `path`.
-    pub(super) fn new(path: Option<PathBuf>, config: &C, log: Log) -> anyhow::Result<Reloader<C>> {
-        Ok(Reloader {
+    pub(super) fn new(path: Option<PathBuf>, config: &C, log: Log) -> Reloader<C> {
+        Reloader {
             path,
-            in_force: flat(config)?,
-            stop_timeout: config.server().stop_timeout.duration(),
+            in_force: config.clone(),
             log,
             is_background: background::is_background(),
-            of: PhantomData,
-        })
+        }
     }
 
     pub(super) fn log(&self) -> Log {
@@ -56,7 +38,7 @@ impl<C: DaemonConfig> Reloader<C> {
     }
 
     pub(super) fn stop_timeout(&self) -> Duration {
-        self.stop_timeout
+        self.in_force.server().stop_timeout.duration()
     }
 
     /// Reads the configuration again and passes it to `apply`. Logs the result.
@@ -74,25 +56,20 @@ impl<C: DaemonConfig> Reloader<C> {
         new.check()?;
         new.process().check()?;
         check_log(new.log(), self.is_background)?;
-        let wanted = flat(&new)?;
-        let changes = changes::<C>(&self.in_force, &wanted);
+        let next = self.in_force.reloaded(&new);
+        let applied = changed_keys(&self.in_force, &next)?;
+        let need_restart = changed_keys(&next, &new)?;
         let mut log = None;
-        if !changes.applied.is_empty() {
+        if !applied.is_empty() {
             // May fail, so before anything changes.
-            log = Some(self.log.prepare(new.log())?);
-            apply(&new)?;
-            self.stop_timeout = new.server().stop_timeout.duration();
+            log = Some(self.log.prepare(next.log())?);
+            apply(&next)?;
         }
-        for key in &changes.need_restart {
+        self.in_force = next;
+        for key in &need_restart {
             warn!("{key} needs a restart to change");
         }
-        for key in &changes.applied {
-            match wanted.get(key) {
-                Some(value) => drop(self.in_force.insert(key.clone(), value.clone())),
-                None => drop(self.in_force.remove(key)),
-            }
-        }
-        info!("configuration reloaded, {}", changed(&changes.applied));
+        info!("configuration reloaded, {}", describe(&applied));
         // The old log has the line above.
         if let Some(log) = log {
             self.log.change_to(log);
@@ -101,7 +78,7 @@ impl<C: DaemonConfig> Reloader<C> {
     }
 }
 
-fn changed(keys: &[String]) -> String {
+fn describe(keys: &[String]) -> String {
     if keys.is_empty() {
         "nothing has changed".to_owned()
     } else {
@@ -109,34 +86,15 @@ fn changed(keys: &[String]) -> String {
     }
 }
 
-fn changes<C: DaemonConfig>(old: &Table, new: &Table) -> Changes {
+/// The keys, with sections, whose values differ.
+fn changed_keys<C: DaemonConfig>(old: &C, new: &C) -> Result<Vec<String>, ConfigError> {
+    let (old, new) = (flat(old)?, flat(new)?);
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let mut changes = Changes::default();
-    for key in keys
-        .into_iter()
+    let keys = keys.into_iter();
+    Ok(keys
         .filter(|key| old.get(*key) != new.get(*key))
-    {
-        let list = if is_reloaded::<C>(key) {
-            &mut changes.applied
-        } else {
-            &mut changes.need_restart
-        };
-        list.push(key.clone());
-    }
-    changes
-}
-
-fn is_reloaded<C: DaemonConfig>(key: &str) -> bool {
-    let of_server = key.strip_prefix("server.");
-    of_server.is_some_and(|key| ServerConfig::RELOADED.contains(&key))
-        || is_below(key, LOG)
-        || C::RELOADED.iter().any(|name| is_below(key, name))
-}
-
-/// True if the key is `name`, or in the section of that name.
-fn is_below(key: &str, name: &str) -> bool {
-    let rest = key.strip_prefix(name);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        .cloned()
+        .collect())
 }
 
 /// All settings in one table, by key with section.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::*;
 use crate::logging::Level;
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Config {
     fail: bool,
@@ -14,6 +14,10 @@ struct Config {
 }
 
 impl DaemonConfig for Config {
+    fn reloaded(&self, new: &Config) -> Config {
+        new.clone()
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         match self.log.level {
             Level::Off => Err(ConfigError::invalid("log.level", "too quiet")),
@@ -58,7 +62,7 @@ fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
         Ok(())
     };
     let code = |config: Config| {
-        let reloader = Reloader::new(None, &config, log.clone()).unwrap();
+        let reloader = Reloader::new(None, &config, log.clone());
         format!("{:?}", run_logged("test", config, reloader, serve))
     };
     assert_eq!(code(first), format!("{:?}", ExitCode::SUCCESS));

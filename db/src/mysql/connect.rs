@@ -1,4 +1,4 @@
-//! Making a connection to one of the servers, and finding out whether that server serves.
+//! Connects to one of the servers and checks whether it serves.
 
 use std::fmt;
 use std::io;
@@ -18,12 +18,12 @@ use crate::{DbError, MysqlHost, MysqlUrl};
 const STATEMENTS_MAX: usize = 64;
 /// The system refuses a time-out of zero.
 const CONNECT_TIME_MIN: Duration = Duration::from_millis(1);
-/// The longest packet sent. Known beforehand, it costs no question at each connect; rows are small.
+/// The longest packet sent. Fixed, so that a connect need not ask the server; rows are small.
 const PACKET_MAX: usize = 1 << 20;
 
 const CUT_OFF: &str = "the Galera node is outside of the primary component";
 
-/// What is needed to connect.
+/// Connects to the servers of one database.
 pub(super) struct Connector {
     url: MysqlUrl,
     config: MysqlConfig,
@@ -58,10 +58,9 @@ impl Connector {
         Ok(session)
     }
 
-    /// A connection that finds out whether a server serves, and how well: one that says nothing
-    /// must not hold up the search for another. It does not wait for other nodes either: for the
-    /// seconds in which a Galera cluster finds out that a node is dead every causal read stands
-    /// still, and all nodes would seem to be away.
+    /// A connection that checks whether a server serves. Its read time-out is short, so that a silent server
+    /// does not delay the search. It does not wait for other nodes: while a Galera cluster detects a dead
+    /// node, causal reads block, and all nodes would seem to be away.
     pub(super) fn probe(&self, host: usize) -> Result<(Session, Service), Failure> {
         let connect_timeout = self.config.connect_timeout.duration();
         let mut session = self.open(host, Some(&self.url.database), connect_timeout)?;
@@ -69,7 +68,7 @@ impl Connector {
         Ok((session, service))
     }
 
-    /// A connection that may take long, to a server on which the database may be missing.
+    /// A connection with a long time-out, to a server whose database may be missing.
     pub(super) fn connect_without_database(&self, host: usize) -> Result<Session, Failure> {
         let mut session = self.open(host, None, Duration::from_secs(60))?;
         follow_cluster(&mut session)?;
@@ -87,7 +86,7 @@ impl Connector {
         let addresses = base::resolve::resolve(&host.to_string(), deadline).map_err(unresolved)?;
         let opts = self.opts(host.port, database, read_timeout)?;
         let conn = if self.is_certified_by_name(host) {
-            // The driver tries the addresses one after the other.
+            // The driver tries the addresses in turn.
             let opts = opts
                 .ip_or_hostname(Some(host.host.as_str()))
                 .tcp_connect_timeout(Some(share(deadline, addresses.len())));
@@ -100,8 +99,8 @@ impl Connector {
         Ok(session)
     }
 
-    /// Whether the server's certificate has to be valid for a name. The driver compares it with
-    /// what it connects to.
+    /// True if the certificate of the server must be valid for a name. The driver checks it against the
+    /// name that it connects to.
     fn is_certified_by_name(&self, host: &MysqlHost) -> bool {
         self.config.tls == Tls::Required && host.host.parse::<IpAddr>().is_err()
     }
@@ -134,7 +133,7 @@ impl Connector {
     }
 }
 
-/// Connects to the first of the addresses that answers as a server does.
+/// Connects to the first address that answers as a server.
 fn dial_addresses(
     addresses: &[SocketAddr],
     opts: OptsBuilder,
@@ -154,17 +153,15 @@ fn dial_addresses(
     Err(unreached)
 }
 
-/// The part of the time left that one of `count` addresses gets: a silent one leaves time for the
-/// others.
+/// The share of the remaining time for one of `count` addresses: a silent one leaves time for the others.
 fn share(deadline: Instant, count: usize) -> Duration {
     let left = deadline.saturating_duration_since(Instant::now());
     let share = left / u32::try_from(count).unwrap_or(u32::MAX).max(1);
     share.max(CONNECT_TIME_MIN)
 }
 
-/// Statements lock the rows they name and no gaps between them (READ COMMITTED): two that insert
-/// beside each other must not wait for each other. A wait for a lock, of a row or of a table that
-/// is being altered, ends before we would take the server for lost.
+/// READ COMMITTED locks rows but not the gaps between them, so that two inserts do not wait for each
+/// other. A wait for a lock ends before the read time-out, after which the connection counts as lost.
 fn set_up(session: &mut Session, read_timeout: Duration) -> Result<(), Failure> {
     let lock_wait = (read_timeout / 2).as_secs().max(1);
     session.plain(&format!(
@@ -175,9 +172,8 @@ fn set_up(session: &mut Session, read_timeout: Duration) -> Result<(), Failure> 
     session.plain("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 }
 
-/// On Galera, lets reads (1) and updates and deletes (2) see what another node has committed, also
-/// in the moments in which daemons use different nodes. A node outside of the primary component
-/// has nobody to follow.
+/// On Galera, makes reads (1) and updates and deletes (2) see the commits of other nodes, since daemons
+/// may use different nodes for a moment. A node outside of the primary component has none to wait for.
 pub(super) fn follow_cluster(session: &mut Session) -> Result<(), Failure> {
     if session.shown("SHOW SESSION VARIABLES LIKE 'wsrep_on'")? == Some("ON".to_owned())
         && !is_cut_off(session)?
@@ -187,7 +183,7 @@ pub(super) fn follow_cluster(session: &mut Session) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether this is a Galera node outside of the primary component.
+/// True for a Galera node outside of the primary component.
 fn is_cut_off(session: &mut Session) -> Result<bool, Failure> {
     let status = session.shown("SHOW STATUS LIKE 'wsrep_cluster_status'")?;
     Ok(status.is_some_and(|status| status == "non-Primary"))
@@ -197,14 +193,14 @@ fn is_cut_off(session: &mut Session) -> Result<bool, Failure> {
 #[derive(Debug, Clone)]
 pub(super) enum Service {
     Full,
-    /// It may stand still at any moment: a Galera node that copies its data to another one.
+    /// It may block at any time: a Galera node that copies its data to another one.
     Poor,
-    /// It takes no writes, and why.
+    /// It takes no writes, for this reason.
     ReadsOnly(DbError),
 }
 
 impl Service {
-    /// Why the server takes no writes; none when it does.
+    /// Why the server takes no writes, if it takes none.
     pub(super) fn reads_only(self) -> Option<DbError> {
         match self {
             Service::ReadsOnly(why) => Some(why),
@@ -220,10 +216,9 @@ impl Service {
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whether the server takes reads and writes. A Galera node outside of the primary component
-/// refuses the first question itself, unless it is set to serve what it has (`wsrep_dirty_reads`).
-/// What an account with more rights could write to a server that is read-only would be missing on
-/// its primary.
+/// Checks whether the server takes reads and writes. A Galera node outside of the primary component
+/// refuses the first query, unless `wsrep_dirty_reads` is set. A read-only server counts as such even if
+/// the account may write: the rows would be missing on its primary.
 fn service(session: &mut Session) -> Result<Service, Failure> {
     let is_read_only: Option<bool> = session.first("SELECT @@global.read_only", ())?;
     if is_read_only == Some(true) {

@@ -1,20 +1,22 @@
-//! Connections: one accept thread, one parking thread, fixed pools of workers.
+//! Connections: one accept thread, one event loop, fixed pools of workers.
 //!
 //! ```text
 //!  accept ──► park ◄─────────────────┐
-//!    │        epoll: idle connections,│ nothing more to read, the peer takes
-//!    │        half requests, slow    │ nothing more, or another server is to
-//!    │        peers in mid-transfer, │ answer first
-//!    │        requests that wait     │
-//!    │        for another server     │
+//!    │        epoll: idle connections,│ nothing to read, the peer takes
+//!    │        partial requests, slow │ no more bytes, or another server
+//!    │        transfers, requests    │ has to answer first
+//!    │        that wait for another  │
+//!    │        server                 │
 //!    │          │ a whole request,   │
-//!    └──────────┤ or ready to go on  │
+//!    └──────────┤ or ready again     │
 //!               ▼                    │
-//!             pools ──────────────► workers: Protocol::serve, content in and out
+//!             queue of a pool ────► workers: Protocol::serve, content in and out
 //! ```
 //!
-//! A connection belongs to one thread at a time and moves by value. A worker holds one only while
-//! bytes move; half a request costs a small buffer and a deadline, never a thread.
+//! A connection belongs to one thread at a time and moves by value. A worker holds it only while bytes
+//! move; a partial request costs a small buffer and a deadline, never a thread.
+//!
+//! In reading order: `server`, `acceptor`, `event_loop`, `parking`, `worker`, `protocol`.
 
 mod acceptor;
 mod admission;

@@ -93,8 +93,7 @@ impl Server {
         self.control.connections()
     }
 
-    /// Applies the [`ServerConfig::RELOADED`] settings of `config`: all but the numbers of threads.
-    /// Connections above a lowered limit stay open.
+    /// Applies `config` as [`ServerConfig::reloaded`] does. Connections above a lowered limit stay open.
     pub fn reload(&self, config: &ServerConfig) {
         self.control.reload(config);
     }
@@ -181,11 +180,7 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
 
     fn reload(&self, config: &ServerConfig) {
         let mut current = self.config.write();
-        *current = ServerConfig {
-            workers: current.workers,
-            fast_workers: current.fast_workers,
-            ..config.clone()
-        };
+        *current = current.reloaded(config);
         self.limit.set(limits::<P>(&current));
         self.unsent.set(current.connections_max);
     }
