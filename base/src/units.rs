@@ -65,12 +65,12 @@ impl ByteSize {
         ByteSize(bytes)
     }
 
-    /// So many times 1024 bytes; at most 2^64 - 1 bytes in all.
+    /// A number of KiB; saturates at 2^64 - 1 bytes.
     pub const fn from_kib(kib: u64) -> ByteSize {
         ByteSize(kib.saturating_mul(1 << 10))
     }
 
-    /// So many times 1024 * 1024 bytes; at most 2^64 - 1 bytes in all.
+    /// A number of MiB; saturates at 2^64 - 1 bytes.
     pub const fn from_mib(mib: u64) -> ByteSize {
         ByteSize(mib.saturating_mul(1 << 20))
     }
@@ -91,7 +91,7 @@ impl Period {
         Period(Duration::from_millis(millis))
     }
 
-    /// So many seconds; at most 2^64 - 1 milliseconds in all.
+    /// A number of seconds; saturates at 2^64 - 1 milliseconds.
     pub const fn from_secs(secs: u64) -> Period {
         Period::from_millis(secs.saturating_mul(1_000))
     }

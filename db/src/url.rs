@@ -1,4 +1,4 @@
-//! The setting `database = "..."`: which engine, and where.
+//! The setting `database = "..."`: engine and location.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,20 +9,19 @@ use thiserror::Error;
 
 const MYSQL_PORT: u16 = 3306;
 
-/// A database that a daemon keeps its rows in.
+/// The database of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// `sqlite:/path/file.db`; a relative path starts at the working folder.
+    /// `sqlite:/path/file.db`; a relative path is below the working folder.
     Sqlite(PathBuf),
     /// `mysql://user@host:3306,host2:3306/name`.
     Mysql(MysqlUrl),
 }
 
-/// The servers of one MySQL or Galera database, in the order in which they are tried. The
-/// password is no part of it.
+/// The servers of one MySQL or Galera database, in order of preference, without the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MysqlUrl {
-    /// Who logs in.
+    /// The account.
     pub user: String,
     /// At least one server.
     pub hosts: Vec<MysqlHost>,
@@ -39,7 +38,7 @@ pub struct MysqlHost {
     pub port: u16,
 }
 
-/// A text that names no database. The message says what was expected.
+/// An invalid value. The message says what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DatabaseUrlError {
     /// Neither engine.

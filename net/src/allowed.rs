@@ -117,7 +117,7 @@ impl AllowedHosts {
         *self.0.write() = networks.to_vec();
     }
 
-    /// Refuses who is not in the list.
+    /// Refuses an address that is not in the list.
     ///
     /// # Errors
     /// Forbidden; the message names the address.

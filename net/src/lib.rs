@@ -3,19 +3,19 @@
 //! ```text
 //!  socket ─► transport::Server ─┬► wire::Wire(Service)   tracker, idserver, storage
 //!                │              └► http::Http(Handler)   httpd, status ports
-//!                └► Observer: whoever counts
+//!                └► Observer: metrics
 //! ```
 //!
 //! It owns the sockets of clients, the limits on them and on their requests, and the access logs' lines,
 //! which go to the logger of the process under [`ACCESS_TARGET`]. It knows no metrics: an [`Observer`]
-//! is told what happens.
+//! receives the events.
 //!
 //! Threads of a [`Server`]: `accept`, `park` (the event loop), `worker-N` and `fast-N`. Services and
 //! handlers are called on the workers. A shutdown joins all of them.
 //!
 //! In reading order: [`config`] (section `[server]`), [`listen`] (addresses to listen on); [`transport`]
 //! (connections, whatever is spoken on them); [`wire`] and [`http`]; [`peer_host`], [`allowed`],
-//! [`quota`] and [`admin`] (who may connect, how often, and who may give orders).
+//! [`quota`] and [`admin`] (allowed hosts, limits per host, orders of administrators).
 
 mod access_log;
 pub mod admin;

@@ -1,4 +1,4 @@
-//! Where a log goes, as it is written in the configuration.
+//! The destination of a log, as configured.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 pub enum LogTarget {
     /// A file that is appended to.
     File(PathBuf),
-    /// The log daemon of the system.
+    /// The syslog daemon.
     Syslog(Facility),
-    /// Nowhere.
+    /// Discards lines.
     Off,
 }
 
-/// What kind of program tells syslog something (RFC 3164, 4.1.1).
+/// A syslog facility (RFC 3164, 4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facility(u8);
 
@@ -62,8 +62,8 @@ impl fmt::Display for Facility {
 }
 
 impl LogTarget {
-    /// Where the access log goes when only the main log was told where: beside it, so that
-    /// `storage.log` has a `storage-access.log`.
+    /// The default of the access log: beside the main log, so that `storage.log` has a
+    /// `storage-access.log`.
     pub(crate) fn of_access(&self) -> LogTarget {
         match self {
             LogTarget::File(path) => LogTarget::File(beside(path)),

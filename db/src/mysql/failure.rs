@@ -1,4 +1,4 @@
-//! What went wrong in one try of a call, sorted by what can be done about it.
+//! Failures of one try of a call, by how to react.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use mysql::MySqlError;
 use super::Effect;
 use crate::DbError;
 
-/// Why a statement failed. Only [`super::Mysql::run`] decides what becomes of it.
+/// A failed statement. [`super::Mysql::run`] decides about a retry.
 #[derive(Debug)]
 pub struct Failure {
     pub(super) kind: Kind,
@@ -20,19 +20,19 @@ type Source = Arc<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    /// The server undid it for the sake of others; the connection is good.
+    /// The server undid it because of a conflict with others; the connection is good.
     Undone,
-    /// It did not reach a server that serves; nothing was done.
+    /// The server does not serve; nothing was done.
     Refused,
-    /// It was sent, and what became of it is not known.
+    /// It was sent, and its outcome is unknown.
     Lost,
-    /// The account may not do it; nothing was done.
+    /// The account lacks the right; nothing was done.
     Denied,
-    /// The server has no room for rows; nothing was done.
+    /// The disk of the server is full; nothing was done.
     Full,
     /// A column cannot hold the value, nor be compared with it; nothing was done.
     Unfit,
-    /// A value is missing that a column needs; nothing was done.
+    /// A column without a default got no value; nothing was done.
     Null,
     /// A unique key exists.
     Conflict,
@@ -40,16 +40,16 @@ pub(super) enum Kind {
     ConflictWithAnother,
     /// Tables or columns are missing.
     Schema,
-    /// A table, column or index that was to be made exists.
+    /// The table, column or index to make exists.
     Made,
-    /// Nothing can be done.
+    /// Any other error.
     Other,
-    /// Not one of the engine's.
+    /// An error from outside of the engine.
     Error(DbError),
 }
 
 impl Failure {
-    /// Whether a row with the same unique key exists.
+    /// True if a row with the same unique key exists.
     pub fn is_conflict(&self) -> bool {
         matches!(self.kind, Kind::Conflict | Kind::ConflictWithAnother)
     }
@@ -64,12 +64,12 @@ impl Failure {
         Failure { kind, ..self }
     }
 
-    /// Whether a column that needs a value was given none.
+    /// True if a column without a default got no value.
     pub fn is_null(&self) -> bool {
         matches!(self.kind, Kind::Null)
     }
 
-    /// Not a failure of the engine: the row written by somebody else is not to be seen yet.
+    /// Not an error of the engine: the row of another writer is not visible yet.
     pub fn not_yet_visible() -> Failure {
         Failure {
             kind: Kind::Undone,
@@ -77,12 +77,12 @@ impl Failure {
         }
     }
 
-    /// Whether the server has no room for rows.
+    /// True if the disk of the server is full.
     pub(super) fn is_full(&self) -> bool {
         matches!(self.kind, Kind::Full)
     }
 
-    /// It happened while connecting, so nothing had been sent.
+    /// Marks a failure while connecting: nothing was sent.
     pub(super) fn while_connecting(self) -> Failure {
         let kind = match self.kind {
             Kind::Error(error) => Kind::Error(error),
@@ -91,7 +91,7 @@ impl Failure {
         Failure { kind, ..self }
     }
 
-    /// Whether the connection, or its server, is of no more use to calls of this effect.
+    /// True if the connection or its server cannot serve calls of this effect any more.
     pub(super) fn is_of_the_server(&self, effect: Effect) -> bool {
         match self.kind {
             Kind::Refused | Kind::Lost | Kind::Schema => true,
@@ -100,7 +100,7 @@ impl Failure {
         }
     }
 
-    /// Whether a server that was asked to write nothing refuses to write at all.
+    /// True if a server refuses a write of no row, and so every write.
     pub(super) fn is_no_to_writes(&self) -> bool {
         matches!(self.kind, Kind::Refused | Kind::Denied)
     }
@@ -118,7 +118,7 @@ impl Failure {
         }
     }
 
-    /// What was found wrong with a server, without saying once more that it is unavailable.
+    /// The cause, without the text that the database is unavailable.
     pub(super) fn into_cause(self) -> Source {
         match self.kind {
             Kind::Error(DbError::Unavailable { what, source }) => {

@@ -1,21 +1,20 @@
-//! The tables of one component: what they should look like, whether they do, and making what is
-//! missing. Tables and columns that exist are never renamed, dropped or retyped: they may be those
-//! of the C++ system, in use by it at this moment.
+//! The tables of one component: their definition, the check, and the making of missing parts. Existing
+//! tables and columns are never renamed, dropped or retyped: the C++ system may use them.
 
 use super::connect::Connector;
 use super::failure::{Failure, Kind};
 use super::session::Session;
 use crate::DbError;
 
-/// Keeps which version of its tables each component has: several may share a database.
+/// Holds the version of the tables of each component: several may share a database.
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS tnv_schema (\
     component varchar(32) PRIMARY KEY, version int unsigned NOT NULL) ENGINE=InnoDB";
 const VERSION: &str = "SELECT version FROM tnv_schema WHERE component = ?";
 const SET_VERSION: &str = "INSERT INTO tnv_schema (component, version) VALUES (?, ?) \
     ON DUPLICATE KEY UPDATE version = VALUES(version)";
 
-/// Collations that compare byte for byte, the first that a server knows is taken for tables that
-/// we make: of MariaDB, of MySQL 8, and one for all that takes blanks at the end for nothing.
+/// Binary collations of MariaDB, of MySQL 8, and of any server (which ignores trailing blanks). New tables
+/// use the first one that the server has.
 const COLLATIONS: [&str; 3] = ["utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin"];
 
 const TABLE_EXISTS: &str = "SELECT 1 FROM information_schema.TABLES \
@@ -28,9 +27,9 @@ const INDEX_EXISTS: &str = "SELECT 1 FROM information_schema.STATISTICS \
 /// The tables of one component.
 #[derive(Debug)]
 pub struct Schema {
-    /// Whose they are: the program without `tnv-`.
+    /// The component: the program without `tnv-`.
     pub component: &'static str,
-    /// Grows when anything is added below.
+    /// The version; increases with each addition below.
     pub version: u32,
     /// The tables.
     pub tables: &'static [Table],
@@ -41,18 +40,18 @@ pub struct Schema {
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// The columns and keys of the C++ system, a column `id` among them, as they stand between the parentheses of `CREATE
-    /// TABLE`.
+    /// The columns and keys of the C++ system, including a column `id`, as between the parentheses of
+    /// `CREATE TABLE`.
     pub columns: &'static str,
-    /// Nullable columns of ours: names and types.
+    /// Additional nullable columns: names and types.
     pub our_columns: &'static [(&'static str, &'static str)],
-    /// Indexes of ours: names, and what follows `ADD` but for the name, as in
+    /// Additional indexes: names, kinds and columns, as in
     /// `("by_user", "INDEX", "(userid)")`.
     pub our_indexes: &'static [(&'static str, &'static str, &'static str)],
 }
 
 impl Schema {
-    /// Whether the database has these tables.
+    /// Checks that the database has these tables.
     pub(super) fn check(&self, session: &mut Session) -> Result<(), DbError> {
         let found = session
             .first(VERSION, (self.component,))
@@ -66,8 +65,8 @@ impl Schema {
         }
     }
 
-    /// Asks the server to write nothing to each of the tables, which it refuses where it would
-    /// refuse a row. Tells why it refuses.
+    /// Runs a write of no row on each table, which the server refuses if it would refuse a row. Returns why it
+    /// refuses.
     pub(super) fn refuses_writes(&self, session: &mut Session) -> Option<Failure> {
         self.tables.iter().find_map(|table| {
             let Table { name, .. } = table;
@@ -80,7 +79,7 @@ impl Schema {
         })
     }
 
-    /// Why a server cannot be used that failed while it was looked at.
+    /// The error of a server that failed during the check.
     pub(super) fn reason(&self, failure: Failure) -> DbError {
         match failure.kind {
             Kind::Schema => DbError::Uninitialised {
@@ -101,7 +100,7 @@ impl Schema {
     }
 }
 
-/// Makes what is missing, on the first server that can be connected to, and tells what was made.
+/// Makes missing parts on the first server that can be connected to. Returns a line for each change.
 pub(super) fn init(connector: &Connector, schema: &Schema) -> Result<Vec<String>, DbError> {
     let cannot = |failure: Failure| failure.into_error("make the tables");
     let mut session = any_server(connector).map_err(cannot)?;
@@ -141,7 +140,7 @@ fn any_server(connector: &Connector) -> Result<Session, Failure> {
     Err(first.unwrap_or_else(|| DbError::Closed.into()))
 }
 
-/// Enters the database, making it when it is missing.
+/// Selects the database, and makes it if it is missing.
 fn choose_database(
     session: &mut Session,
     name: &str,
@@ -170,7 +169,7 @@ fn collation(session: &mut Session) -> Result<&'static str, Failure> {
     Ok("utf8mb4_bin")
 }
 
-/// Makes a table, or what it lacks.
+/// Makes a table, or its missing columns and indexes.
 fn complete(
     session: &mut Session,
     table: &Table,
@@ -213,7 +212,7 @@ fn exists(session: &mut Session, sql: &str, names: &[&str]) -> Result<bool, Fail
     Ok(found.is_some())
 }
 
-/// Runs a statement that another one, run on another host, may have made needless by now.
+/// Runs a statement that another host may have run already.
 fn make(
     session: &mut Session,
     sql: &str,

@@ -129,7 +129,7 @@ impl MonitorThread {
 
     fn look_for_earlier(&mut self, in_use: usize) {
         let earlier = (0..in_use).find(|&host| matches!(self.serves(host), Ok(Service::Full)));
-        // The one in use may have failed meanwhile; then the search is next.
+        // The server in use may have failed meanwhile; then `search` follows.
         let is_open = self
             .pool
             .look(|status| matches!(status, ServerStatus::Open(_)));
@@ -139,8 +139,7 @@ impl MonitorThread {
         }
     }
 
-    /// A server that serves well has precedence, then one that serves somehow, then one that takes
-    /// reads only.
+    /// Prefers a server that serves fully, then one that may block, then one that takes reads only.
     fn first_that_serves(&self, count: usize) -> Result<(usize, Service), DbError> {
         let (mut poor, mut reads_only) = (None, None);
         let mut error = None;
@@ -152,7 +151,7 @@ impl MonitorThread {
                 Ok(Service::Full) => return Ok((host, Service::Full)),
                 Ok(Service::Poor) => poor = poor.or(Some((host, Service::Poor))),
                 Ok(service) => reads_only = reads_only.or(Some((host, service))),
-                // What the first one says is most to the point.
+                // Report the error of the first server.
                 Err(e) => error = error.or(Some(e)),
             }
         }
@@ -160,14 +159,14 @@ impl MonitorThread {
         second.ok_or_else(|| error.unwrap_or(DbError::Closed))
     }
 
-    /// Whether a server can be used: it serves, and it has our tables.
+    /// Checks that a server serves and has the tables.
     fn serves(&self, host: usize) -> Result<Service, DbError> {
         let (mut session, service) = self
             .connector
             .probe(host)
             .map_err(|failure| self.schema.reason(failure))?;
         if self.schema.check(&mut session).is_err() {
-            // Another node may have just made them.
+            // Another node may have made them just now.
             follow_cluster(&mut session).map_err(|failure| self.schema.reason(failure))?;
             self.schema.check(&mut session)?;
         }

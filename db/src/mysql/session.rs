@@ -1,4 +1,4 @@
-//! One connection in the hands of one call. Statements are prepared once for each connection.
+//! A connection that one call uses. Statements are prepared once per connection.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use super::failure::Failure;
 /// A connection to the database.
 pub struct Session(pub(super) Conn);
 
-/// What a statement without rows did.
+/// Result of a statement without rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
-    /// Rows changed; of `ON DUPLICATE KEY UPDATE` 1 for a new row, 2 for a changed one, 0 for one
-    /// left as it was.
+    /// Number of changed rows; for `ON DUPLICATE KEY UPDATE` 1 for a new row, 2 for a changed one, 0 for an
+    /// unchanged one.
     pub affected: u64,
-    /// What `LAST_INSERT_ID(...)` was given, or the new value of an `AUTO_INCREMENT` column.
+    /// The argument of `LAST_INSERT_ID(...)`, or the new value of an `AUTO_INCREMENT` column.
     pub last_insert_id: u64,
 }
 
@@ -24,7 +24,7 @@ impl Session {
     /// The rows that `sql` selects with `params` in place of its question marks.
     ///
     /// # Errors
-    /// The statement fails, or a row does not hold what was expected.
+    /// The statement fails, or a row has other types than `T`.
     pub fn rows<T: FromRow>(
         &mut self,
         sql: &str,
@@ -59,7 +59,7 @@ impl Session {
         })
     }
 
-    /// Runs a statement as it stands: one that cannot be prepared.
+    /// Runs a statement without preparing it.
     pub(super) fn plain(&mut self, sql: &str) -> Result<(), Failure> {
         Ok(self.0.query_drop(sql)?)
     }

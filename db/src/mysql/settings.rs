@@ -1,4 +1,4 @@
-//! Section `[mysql]`: how the servers of a MySQL database are connected to.
+//! Section `[mysql]`: connections to the servers of a MySQL database.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::DatabaseUrl;
 
-/// Most connections a process may be told to use.
+/// Highest value of `connections_max`.
 const CONNECTIONS_MAX: u32 = 1024;
 
-/// Section `[mysql]`; of no effect on other engines.
+/// Section `[mysql]`; other engines ignore it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MysqlConfig {
@@ -23,12 +23,12 @@ pub struct MysqlConfig {
     pub password_file: Option<PathBuf>,
     /// Whether connections are encrypted.
     pub tls: Tls,
-    /// Certificates (PEM) of those who may have signed the servers'; absent: the public ones.
+    /// Certificates (PEM) of the authorities for the servers; absent: the public ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ca: Option<PathBuf>,
     /// Longest time to connect to one server.
     pub connect_timeout: Period,
-    /// Longest time to wait for a server's answer.
+    /// Longest time of a reply of the server.
     pub read_timeout: Period,
     /// Longest time to send a statement.
     pub write_timeout: Period,
@@ -61,7 +61,7 @@ impl Default for MysqlConfig {
 }
 
 impl MysqlConfig {
-    /// Refuses what cannot be used with the database at `url`.
+    /// Refuses values that cannot be used with the database at `url`.
     ///
     /// # Errors
     /// A value out of range, or a password file that is missing or that others may read.
@@ -90,7 +90,7 @@ impl MysqlConfig {
         }
     }
 
-    /// The password, as it stands in its file now.
+    /// Reads the password from its file.
     pub(super) fn password(&self) -> io::Result<Option<Secret>> {
         let Some(path) = &self.password_file else {
             return Ok(None);

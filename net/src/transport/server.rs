@@ -60,7 +60,7 @@ impl Server {
     /// [`Server::start`] on a port that was bound before.
     ///
     /// # Errors
-    /// A thread or descriptor is not to be had, or another process listens on the port since.
+    /// The system refuses a thread or a descriptor, or another process has started to listen on the port.
     pub fn serve<P: Protocol>(
         name: &'static str,
         port: Port,
