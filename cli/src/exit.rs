@@ -89,8 +89,8 @@ pub(super) fn of(error: &anyhow::Error) -> Exit {
 }
 
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
-    if let Some(mistake) = cause.downcast_ref::<CliError>() {
-        return Some(mistake.exit);
+    if let Some(error) = cause.downcast_ref::<CliError>() {
+        return Some(error.exit);
     }
     if cause.is::<::bench::UsageError>() {
         return Some(Exit::Usage);

@@ -25,7 +25,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     trackers: Rotation,
-    pools: Arc<PoolManager>,
+    pools: PoolManager,
     storages: StorageCache,
     damage: DamageMemory,
     no_stat: UnsupportedCommands,
@@ -46,17 +46,10 @@ pub(crate) enum Purpose {
 impl Client {
     /// A client with a connection pool of its own. Connects when a request needs it.
     pub fn new(config: ClientConfig) -> Client {
-        let pools = PoolManager::new(config.connection.clone(), config.pool.clone());
-        Client::with_pools(config, Arc::new(pools))
-    }
-
-    /// A client with the connections of `pools`. The connection and pool settings of `config` are
-    /// ignored.
-    pub fn with_pools(config: ClientConfig, pools: Arc<PoolManager>) -> Client {
         Client {
             inner: Arc::new(Inner {
                 trackers: Rotation::new("tracker", config.trackers),
-                pools,
+                pools: PoolManager::new(config.connection, config.pool),
                 storages: StorageCache::new(config.storage_cache),
                 damage: DamageMemory::default(),
                 no_stat: UnsupportedCommands::new("STAT"),
@@ -68,7 +61,7 @@ impl Client {
     }
 
     /// The connection pools.
-    pub fn pools(&self) -> &Arc<PoolManager> {
+    pub(crate) fn pools(&self) -> &PoolManager {
         &self.inner.pools
     }
 
@@ -236,7 +229,7 @@ impl Client {
 
     /// Records that the content which these storages sent does not match the file's checksum: for 10
     /// minutes they are asked last for this file. Returns the error.
-    pub fn note_damaged(&self, key: &FileKey, storages: &[Address]) -> Error {
+    pub(crate) fn note_damaged(&self, key: &FileKey, storages: &[Address]) -> Error {
         self.inner.damage.note(key, storages, Instant::now());
         Error::Damaged {
             key: key.clone(),

@@ -45,8 +45,8 @@ pub(super) fn run(interval: Duration, gather: impl Fn() -> View) -> anyhow::Resu
     }
 }
 
-/// A thread that tells of changes of the window's size, and puts the screen back before a signal
-/// ends the process, also while a tracker is waited for.
+/// Starts a thread that reports changes of the window's size, and restores the screen before a signal
+/// ends the process, also during a request.
 fn watch_signals() -> io::Result<Receiver<()>> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH])?;
     let (sender, resized) = bounded(1);
