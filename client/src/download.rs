@@ -111,11 +111,12 @@ impl Download {
     }
 
     /// The socket of the next bytes: wait for it before [`Download::read_ready`]. Absent if nothing
-    /// remains, if bytes are buffered, or if the next read has to open a storage.
+    /// remains, if bytes are buffered, or if the next read has to ask a storage.
     pub fn stream(&self) -> Option<&TcpStream> {
         let connection = self.connection.as_ref();
         connection
-            .filter(|_| !self.held.is_ready() && self.peeked.is_empty())
+            .filter(|_| !self.held.is_ready() && !self.held.needs_confirmation())
+            .filter(|_| self.peeked.is_empty())
             .map(Connection::stream)
     }
 
@@ -187,7 +188,8 @@ impl Download {
     }
 
     /// As a read, but returns `None` instead of waiting for [`Download::stream`], or for
-    /// [`Download::patience`] if there is no stream. It may wait for the head of a storage's reply.
+    /// [`Download::patience`] if there is no stream. It waits for the head of a storage's reply only
+    /// if there was no stream before the call.
     ///
     /// # Errors
     /// As a read.
@@ -273,7 +275,9 @@ impl Download {
                 continue;
             };
             let step = match step(connection, &mut self.held, &self.key, buf) {
-                Ok(None) if wait => connection.wait_content().map(|()| None),
+                Ok(None) if wait && !self.held.needs_confirmation() => {
+                    connection.wait_content().map(|()| None)
+                }
                 step => step,
             };
             match step {
@@ -289,6 +293,9 @@ impl Download {
                     let address = connection.address().clone();
                     self.connection = None;
                     self.break_off(address, error);
+                    if !wait && !self.held.is_ready() {
+                        return Ok(None);
+                    }
                 }
             }
         }
@@ -362,11 +369,14 @@ fn step(
     if connection.is_ours() && held.is_empty() {
         return connection.read_now(buf);
     }
+    if held.needs_confirmation() {
+        held.confirm(connection, key)?;
+    }
     loop {
         if let n @ 1.. = held.take(buf) {
             return Ok(Some(n));
         }
-        if !held.fill(connection, key)? {
+        if !held.fill(connection)? {
             return Ok(None);
         }
     }

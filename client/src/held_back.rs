@@ -24,12 +24,19 @@ pub(crate) struct HeldBack {
     start: usize,
     good: usize,
     end: usize,
+    /// The body ended with bytes that may be the beginning of a failure reply.
+    needs_confirmation: bool,
 }
 
 impl HeldBack {
     /// True if the reader can take bytes.
     pub(crate) fn is_ready(&self) -> bool {
         self.start < self.good
+    }
+
+    /// True if [`HeldBack::confirm`] must be called before the next read.
+    pub(crate) fn needs_confirmation(&self) -> bool {
+        self.needs_confirmation
     }
 
     /// True if there are no bytes, held back or not.
@@ -45,16 +52,12 @@ impl HeldBack {
         len
     }
 
-    /// Reads the bytes that have arrived, without waiting. False if there are none. At the end of the
-    /// body nothing is held back.
+    /// Reads the bytes that have arrived, without waiting. False if there are none for the reader. At
+    /// the end of the body nothing is held back, unless it needs confirmation.
     ///
     /// # Errors
-    /// The connection broke, or is out of step at the end of the body. Call [`HeldBack::break_off`].
-    pub(crate) fn fill(
-        &mut self,
-        connection: &mut Connection,
-        key: &FileKey,
-    ) -> Result<bool, Error> {
+    /// The connection broke. Call [`HeldBack::break_off`].
+    pub(crate) fn fill(&mut self, connection: &mut Connection) -> Result<bool, Error> {
         self.make_room();
         let Some(n) = connection.read_now(&mut self.buffer[self.end..])? else {
             return Ok(false);
@@ -67,15 +70,32 @@ impl HeldBack {
         }
         // A failure reply at the end may go on behind the announced length.
         if failure_frame::find(self.unread()).is_some() {
-            confirm_step(connection, key)?;
+            self.needs_confirmation = true;
+            return Ok(false);
         }
         self.good = self.end;
         Ok(true)
     }
 
+    /// Asks the storage whether the end of the body is content. Waits for the reply.
+    ///
+    /// # Errors
+    /// The connection broke, or is out of step at the end of the body. Call [`HeldBack::break_off`].
+    pub(crate) fn confirm(
+        &mut self,
+        connection: &mut Connection,
+        key: &FileKey,
+    ) -> Result<(), Error> {
+        self.needs_confirmation = false;
+        confirm_step(connection, key)?;
+        self.good = self.end;
+        Ok(())
+    }
+
     /// Handles a body that ended early. Removes the failure reply at its end and releases the content
     /// before it.
     pub(crate) fn break_off(&mut self) -> Option<Fault> {
+        self.needs_confirmation = false;
         let found = failure_frame::find(self.unread());
         if let Some(found) = &found {
             self.end = self.start + found.start;

@@ -42,8 +42,13 @@ pub(crate) fn limit(parts: Vec<Part>, limiter: &Arc<Limiter>, servers: &Servers)
 impl Source for LimitedSource {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.source.socket().is_some() {
-            // The read does not block.
-            return self.source.read(buffer);
+            // This read does not block. If the storage failed, the next one opens another storage.
+            let read = self.source.read(buffer);
+            let is_blocked =
+                matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            if !is_blocked || self.source.socket().is_some() {
+                return read;
+            }
         }
         let Some(_permit) = self.limiter.admit(&self.servers) else {
             let since = *self.delayed_since.get_or_insert_with(Instant::now);

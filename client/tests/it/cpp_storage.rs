@@ -2,9 +2,10 @@
 
 use std::io::Read;
 
-use client::{Client, Error, ErrorKind};
+use client::{Client, Download, Error, ErrorKind};
+use proto::storage::StorageRequest;
 use test_peers::cpp::{cpp_storage, failing_at, failure_frame};
-use test_peers::storage::Act;
+use test_peers::storage::{Act, FakeStorage};
 use test_peers::support::{cluster, content, key, memory_with};
 
 const LEN: usize = 3000;
@@ -74,4 +75,53 @@ fn what_a_broken_storage_sent_before_is_kept() {
     let (bytes, read) = read_all(&client);
     assert_eq!(read.unwrap(), LEN);
     assert!(bytes == content(LEN));
+}
+
+/// Reads without waiting until a read would have to ask a storage.
+fn read_until_storages_are_asked(download: &mut Download, bytes: &mut Vec<u8>) {
+    let mut buf = [0; 512];
+    while download.stream().is_some() {
+        if let Some(n) = download.read_ready(&mut buf).unwrap() {
+            bytes.extend(&buf[..n]);
+        }
+    }
+}
+
+#[test]
+fn a_read_that_does_not_wait_leaves_a_storage_that_broke_off_to_the_next_read() {
+    let memory = memory_with(&key("f"), &content(LEN));
+    let breaking = FakeStorage::start(&memory, |_, request| match request {
+        StorageRequest::Read(_) | StorageRequest::Download(_) => Act::CutAfter(600),
+        _ => Act::Serve,
+    });
+    let (_tracker, client) = cluster(&[&breaking]);
+    let mut download = client.download(&key("f")).unwrap();
+    let mut bytes = Vec::new();
+    read_until_storages_are_asked(&mut download, &mut bytes);
+    assert!(!bytes.is_empty() && content(LEN).starts_with(&bytes));
+    let asked = breaking.requests().len();
+    assert_eq!(download.offset(), bytes.len() as u64);
+    download.read_ready(&mut [0; 512]).unwrap();
+    assert!(breaking.requests().len() > asked);
+}
+
+#[test]
+fn a_read_that_does_not_wait_leaves_the_check_of_the_last_bytes_to_the_next_read() {
+    let file = [content(500), failure_frame()].concat();
+    let memory = memory_with(&key("f"), &file);
+    let storage = cpp_storage(&memory, |_, _| Act::Serve);
+    let (_tracker, client) = cluster(&[&storage]);
+    let mut download = client.download(&key("f")).unwrap();
+    let mut bytes = Vec::new();
+    read_until_storages_are_asked(&mut download, &mut bytes);
+    let asked = storage.requests().len();
+    assert_eq!(storage.requests().last(), Some(&"download"));
+    while download.remaining() > 0 {
+        let mut buf = [0; 512];
+        if let Some(n) = download.read_ready(&mut buf).unwrap() {
+            bytes.extend(&buf[..n]);
+        }
+    }
+    assert!(bytes == file);
+    assert_eq!(storage.requests().len(), asked + 1);
 }
