@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base::LogThrottle;
 use client::{Error, IdClient};
@@ -15,6 +16,8 @@ use proto::{Address, ErrorCode, Fault, IdKey};
 
 /// Numbers per request. What is left at a stop is skipped.
 const BATCH_SIZE: u16 = 100;
+/// A refusal comes sooner: a longer wait means that an idserver did not answer.
+const LONG_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Numbers {
     /// The idservers; a reload changes them.
@@ -29,6 +32,15 @@ pub(crate) struct Numbers {
     late_once: Mutex<HashSet<String>>,
     /// Bounds the log lines: each upload may cause one while no idserver answers.
     log: LogThrottle<()>,
+}
+
+/// Why a store path has no number for a file.
+#[derive(Debug)]
+pub(crate) struct NoNumber {
+    /// The reply to the client.
+    pub(crate) fault: Fault,
+    /// True after a long wait for idservers: another store path would wait for them again.
+    pub(crate) has_waited: bool,
 }
 
 /// The numbers left for one key.
@@ -62,15 +74,25 @@ impl Numbers {
         *self.client.write() = Arc::new(client);
     }
 
-    /// The next number of a store path; no other file ever has it.
+    /// The next number of a store path; no other file ever has it. With none left, idservers are
+    /// asked if the caller `may_ask`.
     ///
     /// # Errors
     /// Unavailable, when no idserver answers. Uploads that waited for the same request are refused
     /// together, or each would wait for the same idservers.
-    pub(crate) fn next(&self, key: &IdKey) -> Result<u64, Fault> {
+    pub(crate) fn next(&self, key: &IdKey, may_ask: bool) -> Result<u64, NoNumber> {
+        let began = Instant::now();
+        self.take(key, may_ask).map_err(|fault| NoNumber {
+            fault,
+            has_waited: began.elapsed() >= LONG_WAIT,
+        })
+    }
+
+    fn take(&self, key: &IdKey, may_ask: bool) -> Result<u64, Fault> {
         let batch = self.batch(key);
         let n_failures = match batch.take() {
             Ok(number) => return Ok(number),
+            Err(_) if !may_ask => return Err(unavailable()),
             Err(n_failures) => n_failures,
         };
         let _alone = batch.refill.lock();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::Stop;
+use base::{LogThrottle, Stop};
 use db::DbError;
 use log::{info, warn};
 use proto::FileKey;
@@ -25,6 +25,16 @@ pub(crate) struct DeletionJob {
     /// The count of [`PendingDeletes`](crate::state::pending_deletes::PendingDeletes) at the
     /// latest run.
     seen: u64,
+    /// Bounds the log lines: each deletion of a run may cause one while the disk or the database
+    /// refuses.
+    log: LogThrottle<LogKind>,
+}
+
+/// The kinds of lines that are throttled.
+#[derive(PartialEq)]
+enum LogKind {
+    NotFinished,
+    Stray,
 }
 
 impl DeletionJob {
@@ -41,6 +51,7 @@ impl DeletionJob {
             logs_strays,
             schedule: RetrySchedule::new(Instant::now(), wait_first, interval),
             seen: 0,
+            log: LogThrottle::default(),
         }
     }
 
@@ -69,35 +80,44 @@ impl DeletionJob {
                 return Ok(false);
             }
             if globals.paths.is_below(&path, &self.path) {
-                is_done &= finish_one(globals, &key, &path);
+                is_done &= self.finish_one(globals, &key, &path);
             }
         }
         if self.logs_strays {
-            let all = globals.files.unfinished_deletes(group, "", BATCH_MAX)?;
-            for (key, path) in all {
-                if !globals.paths.is_below_any(&path) {
-                    warn!("deletion of {key} not finished: {path} is below no store path");
-                }
-            }
+            self.log_strays(globals)?;
         }
         Ok(is_done)
     }
-}
 
-fn finish_one(globals: &Globals, key: &FileKey, path: &str) -> bool {
-    let removed = globals
-        .paths
-        .resolve(path, DiskCaller::Background)
-        .and_then(|place| globals.writer.remove(&place));
-    let ended = removed.map_err(anyhow::Error::from);
-    match ended.and_then(|()| Ok(globals.files.end_delete(key, path)?)) {
-        Ok(()) => {
-            info!("finished the deletion of {key}");
-            true
+    fn finish_one(&self, globals: &Globals, key: &FileKey, path: &str) -> bool {
+        let removed = globals
+            .paths
+            .resolve(path, DiskCaller::Background)
+            .and_then(|place| globals.writer.remove(&place));
+        let ended = removed.map_err(anyhow::Error::from);
+        match ended.and_then(|()| Ok(globals.files.end_delete(key, path)?)) {
+            Ok(()) => {
+                info!("finished the deletion of {key}");
+                true
+            }
+            Err(e) => {
+                if let Some(more) = self.log.due(LogKind::NotFinished) {
+                    warn!("deletion of {key} not finished: {e:#}{more}");
+                }
+                false
+            }
         }
-        Err(e) => {
-            warn!("deletion of {key} not finished: {e:#}");
-            false
+    }
+
+    fn log_strays(&self, globals: &Globals) -> Result<(), DbError> {
+        let group = &globals.config.group;
+        for (key, path) in globals.files.unfinished_deletes(group, "", BATCH_MAX)? {
+            if !globals.paths.is_below_any(&path)
+                && let Some(more) = self.log.due(LogKind::Stray)
+            {
+                warn!("deletion of {key} not finished: {path} is below no store path{more}");
+            }
         }
+        Ok(())
     }
 }

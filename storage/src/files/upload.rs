@@ -24,6 +24,7 @@ use crate::disks::writer::{NewFile, WriteError};
 use crate::files::faults::{conflict, in_the_way};
 use crate::files::requester::{Requester, client_left};
 use crate::globals::Globals;
+use crate::numbers::NoNumber;
 use crate::state::upload_blocks::User;
 
 /// Smaller uploads look for an existing row only when they insert theirs, in bytes: an earlier
@@ -84,18 +85,24 @@ pub(crate) fn begin(
     })
 }
 
-/// Begins a file on the first store path that takes it.
+/// Begins a file on the first store path that takes it. Each store path has numbers of its own. After
+/// a long wait for idservers the other store paths use only the numbers that they have left.
 fn begin_file(
     globals: &Globals,
     size: u64,
     address: IpAddr,
 ) -> Result<(Arc<StorePath>, String, NewFile), Fault> {
     let mut refusals = Vec::new();
+    let mut may_ask = true;
     for store_path in globals.paths.round_robin() {
-        match begin_on(globals, store_path, size, address) {
+        let number = || globals.numbers.next(&store_path.key, may_ask);
+        match begin_on(globals, store_path, &number, size, address) {
             Ok((path, file)) => return Ok((Arc::clone(store_path), path, file)),
             Err(Refusal::StorePath(fault)) => refusals.push(fault),
-            Err(Refusal::All(fault)) => return Err(fault),
+            Err(Refusal::Number(NoNumber { fault, has_waited })) => {
+                may_ask &= !has_waited;
+                refusals.push(fault);
+            }
         }
     }
     // Prefer a no-space error: it is the one an operator can act on.
@@ -106,16 +113,17 @@ fn begin_file(
 
 /// Why a store path does not take a file.
 enum Refusal {
-    /// Another store path may take it.
+    /// Its folder or its volume refuses.
     StorePath(Fault),
-    /// No store path would take it.
-    All(Fault),
+    /// It has no number left, and the idservers gave none.
+    Number(NoNumber),
 }
 
 /// Begins a file on a store path, in the first folder that takes it.
 fn begin_on(
     globals: &Globals,
     store_path: &StorePath,
+    number: &dyn Fn() -> Result<u64, NoNumber>,
     size: u64,
     address: IpAddr,
 ) -> Result<(String, NewFile), Refusal> {
@@ -123,7 +131,7 @@ fn begin_on(
         let reservation = store_path
             .reserve(size, address)
             .map_err(Refusal::StorePath)?;
-        let path = next_path(globals, store_path).map_err(Refusal::All)?;
+        let path = next_path(store_path, number).map_err(Refusal::Number)?;
         let create = || {
             let at = globals.paths.resolve(&path, CALLER)?;
             globals.writer.create(at, reservation)
@@ -138,10 +146,12 @@ fn begin_on(
 }
 
 /// The path of a new file. Numbers in avoided folders are skipped.
-fn next_path(globals: &Globals, store_path: &StorePath) -> Result<String, Fault> {
+fn next_path(
+    store_path: &StorePath,
+    number: &dyn Fn() -> Result<u64, NoNumber>,
+) -> Result<String, NoNumber> {
     loop {
-        let number = globals.numbers.next(&store_path.key)?;
-        let path = storage_path(&store_path.text, number, epoch_secs().cast_unsigned());
+        let path = storage_path(&store_path.text, number()?, epoch_secs().cast_unsigned());
         if !store_path.avoids(&path) {
             return Ok(path);
         }
@@ -233,7 +243,8 @@ fn make_final(
             Err(WriteError::Refused(e)) if e.kind() == ErrorKind::AlreadyExists => {}
             made => return made.map(|()| file.path()).map_err(|e| fault(&file, e)),
         }
-        let next = next_path(globals, store_path)?;
+        let number = || globals.numbers.next(&store_path.key, true);
+        let next = next_path(store_path, &number).map_err(|no_number| no_number.fault)?;
         globals
             .taken_paths
             .note(&globals.metrics, &file.path(), &next);

@@ -1,5 +1,4 @@
 use std::net::TcpListener;
-use std::time::Duration;
 
 use client::{ConnectionConfig, PoolConfig, PoolManager};
 
@@ -35,12 +34,12 @@ fn numbers_left_count_for_the_store_path_that_has_them() {
     let [full, taking]: [IdKey; 2] = ["/full", "/taking"].map(|key| key.parse().unwrap());
     assert_eq!(numbers.shortage([&full, &taking]), None);
     numbers.batch(&full).state.lock().numbers = 1..3;
-    assert_eq!(
-        numbers.next(&taking).unwrap_err().code,
-        ErrorCode::Unavailable
-    );
+    for may_ask in [true, false] {
+        let no_number = numbers.next(&taking, may_ask).unwrap_err();
+        assert_eq!(no_number.fault.code, ErrorCode::Unavailable);
+    }
     assert_eq!(numbers.shortage([&full, &taking]), None);
     let why = numbers.shortage([&taking]).unwrap();
     assert!(why.contains("127.0.0.9:1"), "{why}");
-    assert_eq!(numbers.next(&full).unwrap(), 1);
+    assert_eq!(numbers.next(&full, false).unwrap(), 1);
 }

@@ -1,6 +1,7 @@
 //! What each command does when nothing is wrong but the request.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use proto::ErrorCode;
 use xxhash_rust::xxh3::xxh3_128;
@@ -188,6 +189,24 @@ fn files_survive_a_restart_and_are_shared_by_peers() {
     node.client().delete("fox").unwrap();
     node.client().upload("fox", b"a third").unwrap();
     assert_eq!(peer.client().size("fox").unwrap(), 7);
+}
+
+#[test]
+fn numbers_that_one_store_path_has_left_serve_while_no_idserver_answers() {
+    let mut node = Node::start_with(|config| {
+        let second = format!("{}2", config.store_paths[0]);
+        config.store_paths.push(second);
+    });
+    let mut client = node.client();
+    client.upload("first", b"x").unwrap();
+    node.idserver.take().unwrap().shutdown();
+    // The turn of each store path comes.
+    for file in ["a", "b", "c", "d"] {
+        client.upload(file, b"x").unwrap();
+    }
+    let in_second = |file: &PathBuf| file.starts_with(&node.config.store_paths[1]);
+    let n_in_second = node.files().into_iter().filter(in_second).count();
+    assert!([0, 5].contains(&n_in_second), "{n_in_second}");
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn who_waits_goes_in_when_another_comes_back() {
 fn who_waits_for_another_disk_goes_in_too() {
     // Of three workers two may be inside, and at one of two disks one of them.
     let limiters = limiters(2, 3, LONG);
-    let inside = [limiters.limiter(0), limiters.limiter(1)]
+    let [first, _second] = [limiters.limiter(0), limiters.limiter(1)]
         .map(|limiter| limiter.try_acquire(WorkerPool::Slow).unwrap());
     let waiters = [0, 1].map(|idx| {
         let limiter = limiters.limiter(idx);
@@ -80,7 +80,8 @@ fn who_waits_for_another_disk_goes_in_too() {
         until_waiting(&limiter);
         waiter
     });
-    drop(inside);
+    // The other disk's worker stays inside.
+    drop(first);
     for waiter in waiters {
         waiter.join().unwrap().unwrap();
     }
