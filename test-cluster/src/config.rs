@@ -56,7 +56,11 @@ fn of_tracker(plan: &Plan, settings: &Settings) -> String {
     let mut groups = plan.groups();
     groups.extend(settings.more_groups.iter().map(String::as_str));
     let interval = settings.check_interval;
-    format!("app_ids = [\"{APP}\"]\ngroups = {groups:?}\ncheck_interval = \"{interval}\"\n")
+    // The members of all groups join from one machine.
+    format!(
+        "app_ids = [\"{APP}\"]\ngroups = {groups:?}\ncheck_interval = \"{interval}\"\n\
+         members_per_address = 100000\n"
+    )
 }
 
 fn of_storage(plan: &Plan, node: &Node, group: &str, settings: &Settings) -> String {

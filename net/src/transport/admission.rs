@@ -28,7 +28,12 @@ impl<P: Protocol> Shared<P> {
         if connection.permit.hold(P::DESCRIPTORS) {
             return true;
         }
-        while self.make_room(None) {
+        for _ in 0..TRIES {
+            if !self.evict_idle(None) {
+                // A transfer gives its descriptors back later: that helps the requests after this one.
+                self.make_room(None);
+                break;
+            }
             if connection.permit.hold(P::DESCRIPTORS) {
                 return true;
             }

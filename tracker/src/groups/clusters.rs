@@ -1,17 +1,21 @@
 //! Which cluster the members remember. A tracker's database has the id of its cluster and storages remember
 //! it: where they differ the database is new or the wrong one.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use net::peer_host::one_host;
 use proto::ClusterId;
 
-use super::{Groups, MemberHandle};
+use super::{Groups, Member, MemberHandle, State};
 
 /// A cluster that is not the one of the tracker's database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OtherCluster {
     pub(crate) cluster: ClusterId,
-    /// Number of members that remember it.
+    /// Number of hosts whose members remember it.
     pub(crate) members: usize,
-    /// Number of members that remember the tracker's.
+    /// Number of hosts whose members remember the tracker's.
     pub(crate) own_members: usize,
 }
 
@@ -42,18 +46,36 @@ impl Groups {
         }
     }
 
-    /// The other cluster that most members remember, unless more of them remember `own`. One storage of
-    /// another cluster must not make this database the wrong one.
+    /// The other cluster that most members remember, if more of them remember it than `own`. Counts hosts
+    /// with a member that sends beats in a registered group: a stranger that joins many times, or one storage
+    /// of another cluster, must not make this database the wrong one.
     pub(crate) fn other_cluster(&self, own: Option<&ClusterId>) -> Option<OtherCluster> {
-        let own_members = own.and_then(|own| self.clusters.get(own)).copied();
-        let own_members = own_members.unwrap_or(0);
-        let others = self.clusters.iter().filter(|(id, _)| Some(*id) != own);
-        let (cluster, &members) = others.max_by_key(|(_, members)| **members)?;
-        (members >= own_members).then(|| OtherCluster {
-            cluster: cluster.clone(),
-            members,
-            own_members,
+        self.clusters.keys().find(|id| Some(*id) != own)?;
+        let mut hosts: BTreeMap<&ClusterId, BTreeSet<IpAddr>> = BTreeMap::new();
+        for (name, group) in &self.groups {
+            let is_registered = |groups: &BTreeSet<_>| groups.contains(name);
+            if self.registered.as_ref().is_none_or(is_registered) {
+                for (cluster, host) in group.members.values().filter_map(Member::witness) {
+                    hosts.entry(cluster).or_default().insert(host);
+                }
+            }
+        }
+        let own_hosts = own.and_then(|own| hosts.get(own)).map_or(0, BTreeSet::len);
+        let others = hosts.iter().filter(|(id, _)| Some(**id) != own);
+        let (cluster, hosts) = others.max_by_key(|(_, hosts)| hosts.len())?;
+        (hosts.len() > own_hosts).then(|| OtherCluster {
+            cluster: (*cluster).clone(),
+            members: hosts.len(),
+            own_members: own_hosts,
         })
+    }
+}
+
+impl Member {
+    /// The cluster that an ACTIVE member remembers, and its host.
+    fn witness(&self) -> Option<(&ClusterId, IpAddr)> {
+        let cluster = self.cluster.as_ref()?;
+        (self.state == State::Active).then(|| (cluster, one_host(self.peer)))
     }
 }
 
@@ -63,38 +85,68 @@ mod tests {
     use super::super::{Joined, MemberAddress};
     use super::*;
 
+    fn ids() -> [ClusterId; 2] {
+        ["aa", "bb"].map(|id| id.parse().unwrap())
+    }
+
+    /// Joins without a beat.
+    fn enter(groups: &mut Groups, host: u8, port: u16, cluster: Option<&ClusterId>) -> Joined {
+        let address = MemberAddress {
+            cluster: cluster.cloned(),
+            ..address(ip(host), port)
+        };
+        groups.join(address, join(1, host, port), now(0)).unwrap()
+    }
+
+    fn live(groups: &mut Groups, host: u8, cluster: Option<&ClusterId>) -> Joined {
+        let joined = enter(groups, host, 1, cluster);
+        groups.beat(&joined.handle, now(0)).unwrap();
+        joined
+    }
+
+    fn others(groups: &Groups, own: &ClusterId) -> Option<usize> {
+        groups.other_cluster(Some(own)).map(|found| found.members)
+    }
+
     #[test]
     fn most_members_decide_which_database_is_the_right_one() {
         let mut groups = Groups::new(limits(10));
-        let [own, other]: [ClusterId; 2] = ["aa", "bb"].map(|id| id.parse().unwrap());
-        let enter = |groups: &mut Groups, host: u8, cluster: Option<&ClusterId>| -> Joined {
-            let address = MemberAddress {
-                cluster: cluster.cloned(),
-                ..address(ip(host), 1)
-            };
-            groups.join(address, join(1, host, 1), now(0)).unwrap()
-        };
-        let members = |groups: &Groups| {
-            groups
-                .other_cluster(Some(&own))
-                .map(|other_cluster| other_cluster.members)
-        };
-        enter(&mut groups, 1, None);
-        assert_eq!(members(&groups), None);
-        enter(&mut groups, 2, Some(&own));
-        assert_eq!(members(&groups), None);
-        let stray = enter(&mut groups, 3, Some(&other));
-        assert_eq!(members(&groups), Some(1));
-        let new = enter(&mut groups, 4, None);
-        groups.note_cluster(&new.handle, Some(own.clone()));
-        assert_eq!(members(&groups), None);
-        groups.leave(&new.handle).unwrap();
-        assert_eq!(members(&groups), Some(1));
+        let [own, other] = ids();
+        live(&mut groups, 1, None);
+        assert_eq!(others(&groups, &own), None);
+        live(&mut groups, 3, Some(&other));
+        assert_eq!(others(&groups, &own), Some(1));
+        let second = live(&mut groups, 2, Some(&own));
+        assert_eq!(others(&groups, &own), None);
+        let third = live(&mut groups, 4, None);
+        groups.note_cluster(&third.handle, Some(other.clone()));
+        assert_eq!(others(&groups, &own), Some(2));
+        groups.leave(&third.handle).unwrap();
+        assert_eq!(others(&groups, &own), None);
+        groups.leave(&second.handle).unwrap();
         // It joins again, and is counted once.
-        enter(&mut groups, 3, Some(&other));
-        groups.note_cluster(&stray.handle, Some(own.clone()));
-        assert_eq!(members(&groups), Some(1));
-        assert_eq!(groups.clusters.values().sum::<usize>(), 2);
+        live(&mut groups, 3, Some(&other));
+        assert_eq!(groups.clusters.values().sum::<usize>(), 1);
         assert_eq!(groups.other_cluster(None).unwrap().members, 1);
+    }
+
+    #[test]
+    fn strangers_do_not_make_the_database_the_wrong_one() {
+        let mut groups = Groups::new(limits(10));
+        let [own, other] = ids();
+        live(&mut groups, 1, Some(&own));
+        // Many members of one host, which beat, count once.
+        for port in 1..=3 {
+            let joined = enter(&mut groups, 2, port, Some(&other));
+            groups.beat(&joined.handle, now(0)).unwrap();
+        }
+        // Members that never beat do not count.
+        enter(&mut groups, 3, 1, Some(&other));
+        enter(&mut groups, 4, 1, Some(&other));
+        assert_eq!(others(&groups, &own), None);
+        groups.register(BTreeSet::new());
+        live(&mut groups, 3, Some(&other));
+        live(&mut groups, 4, Some(&other));
+        assert_eq!(others(&groups, &own), None, "their group is not registered");
     }
 }
