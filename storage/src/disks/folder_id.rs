@@ -1,4 +1,5 @@
-//! Device, inode and birth time of a folder: whether two open folders are the same one.
+//! Device, inode and birth time of a folder: whether two open folders are the same one. Files are told
+//! apart in the same way.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -32,7 +33,11 @@ impl FolderId {
         FolderId::read(CWD, path, AtFlags::empty())
     }
 
-    fn read(folder: impl AsFd, path: &str, flags: AtFlags) -> io::Result<FolderId> {
+    /// The id of what a path names in an open folder.
+    ///
+    /// # Errors
+    /// It is missing, or the file system does not answer.
+    pub(crate) fn read(folder: impl AsFd, path: &str, flags: AtFlags) -> io::Result<FolderId> {
         let fields = StatxFlags::INO | StatxFlags::BTIME;
         let stat = rustix::fs::statx(folder, path, flags, fields)?;
         let has_birth = stat.stx_mask & StatxFlags::BTIME.bits() != 0;

@@ -141,6 +141,24 @@ impl Root {
         }
     }
 
+    /// Removes a file only if it has this id: another file may have got its name. Returns true if it
+    /// was there.
+    ///
+    /// # Errors
+    /// As [`Root::open_at`].
+    pub(crate) fn unlink_if(&self, path: &str, id: FolderId) -> io::Result<bool> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
+        let found = self
+            .parent(path)
+            .and_then(|(parent, name)| FolderId::read(&parent, name, flags));
+        match found {
+            Ok(found) if found == id => self.unlink(path),
+            Ok(_) => Ok(false),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Renames a file; an existing file of the new name is replaced.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use rustix::fs::{FallocateFlags, Mode};
 use rustix::io::Errno;
 
 use crate::config::Durability;
+use crate::disks::folder_id::FolderId;
 use crate::disks::folder_sync::FolderSyncs;
 use crate::disks::limiter::LimitedFile;
 use crate::disks::root::{Root, join, rename_new, split};
@@ -44,6 +45,7 @@ type Folder = ((u32, u32, u64), String);
 pub(crate) struct NewFile {
     root: Arc<Root>,
     file: LimitedFile,
+    id: FolderId,
     /// Both relative to `root`, whose path in rows is `prefix`.
     temporary: String,
     path: String,
@@ -111,12 +113,17 @@ impl FileWriter {
             created => created,
         };
         // Without a quorum GlusterFS refuses the file, yet creates it on the bricks that are up.
-        let file = file.inspect_err(|_| self.stale_files.add(format!("{prefix}{temporary}")))?;
+        let created = file.and_then(|file| Ok((FolderId::of(&file)?, file)));
+        let (id, file) = created.inspect_err(|_| {
+            self.stale_files
+                .add_temporary(format!("{prefix}{temporary}"))
+        })?;
         let synced = self.durability.syncs_content().then_some(0);
         let (written, allocated, is_final) = (0, 0, false);
         let mut new = NewFile {
             root,
             file: LimitedFile::new(file, permit.limiter().clone()),
+            id,
             temporary,
             path,
             prefix,
@@ -181,7 +188,7 @@ impl FileWriter {
             // GlusterFS may refuse the rename, yet do it on the bricks that are up. A taken name is
             // another file.
             if e.kind() != ErrorKind::AlreadyExists {
-                self.stale_files.add(format!("{}{}", new.prefix, new.path));
+                self.stale_files.add_final(new.path(), new.id);
             }
             return Err(e.into());
         }
@@ -189,15 +196,18 @@ impl FileWriter {
         if self.durability.syncs_names()
             && let Err(e) = self.folder_syncs.sync(&new.folder, || folder.sync_all())
         {
-            new.remove(&new.path);
+            if let Err(e) = new.root.unlink(&new.path) {
+                warn!("cannot remove {} now: {e}", new.path());
+                self.stale_files.add_final(new.path(), new.id);
+            }
             return Err(WriteError::Sync(e));
         }
         Ok(())
     }
 
-    /// Notes a file without a row, to be removed as soon as its disk allows it.
-    pub(crate) fn remove_later(&self, path: String) {
-        self.stale_files.add(path);
+    /// Notes a final file without a row, to be removed as soon as its disk allows it.
+    pub(crate) fn remove_later(&self, path: String, id: FolderId) {
+        self.stale_files.add_final(path, id);
     }
 
     /// Removes noted files from a store path; `find` resolves their paths.
@@ -206,9 +216,12 @@ impl FileWriter {
         store_path: &str,
         find: impl Fn(&str) -> io::Result<ResolvedPath>,
     ) {
-        self.stale_files.remove(store_path, |path| {
-            let at = find(path)?;
-            at.root.unlink(&at.relative)
+        self.stale_files.remove(store_path, |file| {
+            let at = find(&file.path)?;
+            match file.id {
+                Some(id) => at.root.unlink_if(&at.relative, id),
+                None => at.root.unlink(&at.relative),
+            }
         });
     }
 
@@ -295,12 +308,22 @@ impl NewFile {
         Err(io::Error::other(text))
     }
 
-    /// Removes a file of this upload; notes it for later if that fails.
-    fn remove(&self, name: &str) {
-        if let Err(e) = self.root.unlink(name) {
-            warn!("cannot remove {name} now: {e}");
-            self.stale_files.add(format!("{}{name}", self.prefix));
+    /// What the file is known by, whatever its name is.
+    pub(crate) fn id(&self) -> FolderId {
+        self.id
+    }
+
+    /// Removes the temporary file; notes it for later if that fails.
+    fn remove_temporary(&self) {
+        if let Err(e) = self.root.unlink(&self.temporary) {
+            warn!("cannot remove {} now: {e}", self.temporary);
+            self.remove_temporary_later();
         }
+    }
+
+    fn remove_temporary_later(&self) {
+        let path = format!("{}{}", self.prefix, self.temporary);
+        self.stale_files.add_temporary(path);
     }
 
     /// Preallocates the next `len` bytes and some more, so that a full disk shows early and the file
@@ -333,10 +356,11 @@ impl Drop for NewFile {
         }
         // Without a free permit the disk's own thread removes it later.
         match self.file.try_acquire() {
-            Ok(_permit) => self.remove(&self.temporary),
-            Err(_) => self
-                .stale_files
-                .add(format!("{}{}", self.prefix, self.temporary)),
+            Ok(_permit) => self.remove_temporary(),
+            Err(_) => self.remove_temporary_later(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

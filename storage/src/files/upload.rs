@@ -18,6 +18,7 @@ use crate::admin;
 use crate::clock::epoch_secs;
 use crate::db::{Change, NewRow};
 use crate::disks::disk_error::{DiskError, disk_fault, may_concern_folder_only};
+use crate::disks::folder_id::FolderId;
 use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
 use crate::disks::writer::{NewFile, WriteError};
@@ -194,7 +195,7 @@ impl IncomingFile {
         let _storing = globals
             .upload_blocks
             .begin_store(user_of(&key), Instant::now())?;
-        let path = make_final(&globals, &store_path, file)?;
+        let (path, id) = make_final(&globals, &store_path, file)?;
         let row = NewRow {
             key: key.clone(),
             group: globals.config.group.clone(),
@@ -205,7 +206,7 @@ impl IncomingFile {
         match globals.files.insert(row, requester.into_check()) {
             Ok(Change::Done) => Ok(()),
             Ok(_) => {
-                discard(&globals, &path);
+                discard(&globals, &path, id);
                 globals.metrics.late_requests.inc();
                 Err(client_left())
             }
@@ -215,7 +216,7 @@ impl IncomingFile {
                 Err(e.into())
             }
             Err(e) => {
-                discard(&globals, &path);
+                discard(&globals, &path, id);
                 Err(if e.is_conflict() {
                     conflict(&globals, &key)
                 } else {
@@ -226,22 +227,23 @@ impl IncomingFile {
     }
 }
 
-/// Makes a complete file final and returns its path. If the path is taken, the next number gives
+/// Makes a complete file final and returns its path and its id. If the path is taken, the next number gives
 /// another one: an idserver or a clock that was set back repeats paths.
 fn make_final(
     globals: &Globals,
     store_path: &StorePath,
     mut file: NewFile,
-) -> Result<String, Fault> {
+) -> Result<(String, FolderId), Fault> {
     let writer = &globals.writer;
     let fault = |file: &NewFile, e| write_fault(store_path, &file.path(), &e);
+    let done = |file: &NewFile| (file.path(), file.id());
     writer
         .finish_content(&mut file)
         .map_err(|e| fault(&file, e))?;
     for _ in 1..PATHS_MAX {
         match writer.make_final(&mut file) {
             Err(WriteError::Refused(e)) if e.kind() == ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| file.path()).map_err(|e| fault(&file, e)),
+            made => return made.map(|()| done(&file)).map_err(|e| fault(&file, e)),
         }
         let number = || globals.numbers.next(&store_path.key, true);
         let next = next_path(store_path, &number).map_err(|no_number| no_number.fault)?;
@@ -253,7 +255,7 @@ fn make_final(
             .map_err(|e| fault(&file, e))?;
     }
     let made = writer.make_final(&mut file);
-    made.map(|()| file.path()).map_err(|e| fault(&file, e))
+    made.map(|()| done(&file)).map_err(|e| fault(&file, e))
 }
 
 fn user_of(key: &FileKey) -> User {
@@ -261,14 +263,14 @@ fn user_of(key: &FileKey) -> User {
 }
 
 /// Removes a file that has no row.
-fn discard(globals: &Globals, path: &str) {
+fn discard(globals: &Globals, path: &str, id: FolderId) {
     let removed = globals
         .paths
         .resolve(path, CALLER)
         .and_then(|place| globals.writer.remove(&place));
     if let Err(e) = removed {
         warn!("{path} has no row and cannot be removed now: {e}");
-        globals.writer.remove_later(path.to_owned());
+        globals.writer.remove_later(path.to_owned(), id);
     }
 }
 
