@@ -4,7 +4,9 @@ mod mysql;
 mod rows;
 mod sqlite;
 
-pub(crate) use rows::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
+pub(crate) use rows::{
+    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES, UnfinishedDeletes,
+};
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

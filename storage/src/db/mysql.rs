@@ -2,13 +2,12 @@
 //! a table: a row with another spelling is another file.
 
 use db::{
-    Availability, DbError, Effect, Failure, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl,
-    Session,
+    Availability, DbError, Effect, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
 };
 use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
 use super::rows::{
-    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES, file_id,
+    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes, file_id,
 };
 use inserts::Inserter;
 use row::{DELETING, STORED, StatusRow, Texts, row_of, stored_row, table, table_name};
@@ -135,19 +134,26 @@ impl Files for MysqlFiles {
 
     fn unfinished_deletes(
         &self,
-        group: &GroupName,
-        prefix: &str,
+        table: u8,
+        (group, prefix): (&GroupName, &str),
+        after: &str,
         limit: u32,
-    ) -> Result<Vec<(FileKey, String)>, DbError> {
-        self.database
-            .run("find unfinished deletions", Effect::Read, |session| {
-                let mut unfinished = Vec::new();
-                for table in TABLES {
-                    let left = limit - unfinished.len() as u32;
-                    unfinished.extend(unfinished_in(session, table, (group, prefix), left)?);
-                }
-                Ok(unfinished)
-            })
+    ) -> Result<UnfinishedDeletes, DbError> {
+        let sql = format!(
+            "SELECT COALESCE(appid, ''), COALESCE(userid, ''), id, COALESCE(file_path, '') FROM {} \
+             WHERE status = {DELETING} AND group_name = ? \
+             AND CAST(group_name AS BINARY) = CAST(? AS BINARY) \
+             AND LEFT(file_path, CHAR_LENGTH(?)) = ? AND id > ? ORDER BY id LIMIT ?",
+            table_name(table)
+        );
+        let group = group.as_str();
+        let rows: Vec<(String, String, String, String)> =
+            self.database
+                .run("find unfinished deletions", Effect::Read, |session| {
+                    session.rows(&sql, (group, group, prefix, prefix, after, limit))
+                })?;
+        let rows = rows.into_iter().map(<[String; 4]>::from).collect();
+        Ok(UnfinishedDeletes::of_rows(rows, limit))
     }
 
     /// A part of the table at a time: the server must answer within the read time-out.
@@ -200,37 +206,4 @@ impl Files for MysqlFiles {
     fn close(&self) {
         self.database.close();
     }
-}
-
-fn unfinished_in(
-    session: &mut Session,
-    table: u8,
-    (group, prefix): (&GroupName, &str),
-    limit: u32,
-) -> Result<Vec<(FileKey, String)>, Failure> {
-    let sql = format!(
-        "SELECT appid, userid, id, file_path, group_name FROM t_file_{table:02} \
-         WHERE status = {DELETING} AND group_name = ? \
-         AND LEFT(file_path, CHAR_LENGTH(?)) = ? LIMIT ?"
-    );
-    type Texts = (
-        Option<String>,
-        Option<String>,
-        String,
-        Option<String>,
-        String,
-    );
-    let rows: Vec<Texts> = session.rows(&sql, (group.as_str(), prefix, prefix, limit))?;
-    let mut unfinished = Vec::new();
-    for (app, user, file, path, of_group) in rows {
-        let (app, user) = (app.unwrap_or_default(), user.unwrap_or_default());
-        // Names were checked when they were written: others are not ours to touch.
-        let parsed = (app.parse(), user.parse(), file.parse());
-        if let (Ok(app), Ok(user), Ok(file), Some(path)) = (parsed.0, parsed.1, parsed.2, path)
-            && of_group == group.as_str()
-        {
-            unfinished.push((FileKey { app, user, file }, path));
-        }
-    }
-    Ok(unfinished)
 }

@@ -87,6 +87,33 @@ pub(crate) struct Deletion {
     pub(crate) group: GroupName,
 }
 
+/// A page of files with unfinished deletions.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct UnfinishedDeletes {
+    /// The files, each with its path.
+    pub(crate) files: Vec<(FileKey, String)>,
+    /// The file id after which the next page begins; none on the last page.
+    pub(crate) next: Option<String>,
+}
+
+impl UnfinishedDeletes {
+    /// The page of these rows, which are owner, id and path as texts. A row with other names than tnv
+    /// allows is of another program and passed over.
+    pub(super) fn of_rows(rows: Vec<[String; 4]>, limit: u32) -> UnfinishedDeletes {
+        let is_full = rows.len() as u64 >= u64::from(limit);
+        let last = rows.last().map(|[_, _, file, _]| file.clone());
+        let files = rows.into_iter().filter_map(|[app, user, file, path]| {
+            let (app, user) = (app.parse().ok()?, user.parse().ok()?);
+            let file = file.parse().ok()?;
+            Some((FileKey { app, user, file }, path))
+        });
+        UnfinishedDeletes {
+            files: files.collect(),
+            next: last.filter(|_| is_full),
+        }
+    }
+}
+
 /// The tables `t_file_01` to `t_file_03` (docs/protocol.md, Tables). All engines pass the same
 /// tests.
 pub(crate) trait Files: Send + Sync {
@@ -109,14 +136,16 @@ pub(crate) trait Files: Send + Sync {
     /// Removes a marked row of a file at this path.
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError>;
 
-    /// Files of the group with unfinished deletions and paths that begin with `prefix`, at most
-    /// `limit`. The comparison may ignore case.
+    /// Files of the group with unfinished deletions in a table, as far as their paths begin with
+    /// `prefix`: those after the file id `after`, in the database's order of ids, from at most `limit`
+    /// rows. The comparison of paths may ignore case.
     fn unfinished_deletes(
         &self,
-        group: &GroupName,
-        prefix: &str,
+        table: u8,
+        of: (&GroupName, &str),
+        after: &str,
         limit: u32,
-    ) -> Result<Vec<(FileKey, String)>, DbError>;
+    ) -> Result<UnfinishedDeletes, DbError>;
 
     /// Any file of a user whose row names the group or none. Without a match it reads the user's
     /// table whole.

@@ -7,7 +7,7 @@ use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{
-    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES, file_id,
+    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes, file_id,
 };
 use crate::config::Durability;
 
@@ -157,20 +157,29 @@ impl Files for SqliteFiles {
         })
     }
 
+    /// The unary plus keeps SQLite from walking the whole table in the order of ids: the index of
+    /// marked rows has few.
     fn unfinished_deletes(
         &self,
-        group: &GroupName,
-        prefix: &str,
+        table: u8,
+        (group, prefix): (&GroupName, &str),
+        after: &str,
         limit: u32,
-    ) -> Result<Vec<(FileKey, String)>, DbError> {
-        self.0.read(|connection| {
-            let mut unfinished = Vec::new();
-            for table in TABLES {
-                let left = limit - unfinished.len() as u32;
-                unfinished.extend(unfinished_in(connection, table, (group, prefix), left)?);
-            }
-            Ok(unfinished)
-        })
+    ) -> Result<UnfinishedDeletes, DbError> {
+        let sql = format!(
+            "SELECT appid, userid, id, file_path FROM t_file_{table:02} \
+             WHERE status = {DELETING} AND group_name = ?1 \
+             AND substr(file_path, 1, length(?2)) = ?2 AND +id > ?3 ORDER BY +id LIMIT ?4"
+        );
+        let params = params![group.as_str(), prefix, after, limit];
+        let rows = self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params, |row| {
+                Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })?;
+        Ok(UnfinishedDeletes::of_rows(rows, limit))
     }
 
     fn any_of(
@@ -210,33 +219,6 @@ impl Files for SqliteFiles {
     fn close(&self) {
         self.0.close();
     }
-}
-
-fn unfinished_in(
-    connection: &Connection,
-    table: u8,
-    (group, prefix): (&GroupName, &str),
-    limit: u32,
-) -> Result<Vec<(FileKey, String)>, DbError> {
-    let sql = format!(
-        "SELECT appid, userid, id, file_path FROM t_file_{table:02} \
-         WHERE status = {DELETING} AND group_name = ?1 \
-         AND substr(file_path, 1, length(?2)) = ?2 LIMIT ?3"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![group.as_str(), prefix, limit], |row| {
-        let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
-        Ok(texts)
-    })?;
-    let mut unfinished = Vec::new();
-    for row in rows {
-        let [app, user, file, path] = row?;
-        // Names are checked on insertion; a row with others is of another program.
-        if let (Ok(app), Ok(user), Ok(file)) = (app.parse(), user.parse(), file.parse()) {
-            unfinished.push((FileKey { app, user, file }, path));
-        }
-    }
-    Ok(unfinished)
 }
 
 fn table(user: &UserId) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
-use super::{Change, Deletion, Files, NewRow, StoredRow, init, open};
+use super::{Change, Deletion, Files, NewRow, StoredRow, TABLES, init, open};
 use crate::config::{Config, Durability};
 
 fn key(user: &str, file: &str) -> FileKey {
@@ -81,6 +81,7 @@ fn suite(files: &dyn Files) {
     rows_are_listed_in_pages(files);
     existing_rows_are_left_alone(files);
     deletes_have_two_steps(files);
+    unfinished_deletes_come_in_pages(files);
     users_without_files_are_told_from_those_with(files);
     files.close();
     assert!(
@@ -170,18 +171,68 @@ fn deletes_have_two_steps(files: &dyn Files) {
     assert_eq!((holder.path.as_str(), holder.size), (path.as_str(), 56));
     assert_eq!(begin_delete(files, &key), Change::Done);
     let unfinished = vec![(key.clone(), path)];
-    assert_eq!(files.unfinished_deletes(&mine, "", 10).unwrap(), unfinished);
-    assert_eq!(files.unfinished_deletes(&other, "", 10).unwrap(), vec![]);
+    assert_eq!(unfinished_deletes(files, &mine, ""), unfinished);
+    assert_eq!(unfinished_deletes(files, &other, ""), vec![]);
     // A late end of the deletion of an earlier file of this id.
     files.end_delete(&key, "elsewhere").unwrap();
-    assert_eq!(files.unfinished_deletes(&mine, "", 10).unwrap(), unfinished);
+    assert_eq!(unfinished_deletes(files, &mine, ""), unfinished);
     end_delete(files, &key);
-    assert_eq!(files.unfinished_deletes(&mine, "", 10).unwrap(), vec![]);
+    assert_eq!(unfinished_deletes(files, &mine, ""), vec![]);
     assert_eq!(files.holder(&key).unwrap(), None);
     insert(files, new_row(key.clone())).unwrap();
     // A row that nobody marked stays.
     end_delete(files, &key);
     assert!(files.find(&key).unwrap().is_some());
+}
+
+/// The files of a group with unfinished deletions below a path, read in pages of two rows.
+fn unfinished_deletes(
+    files: &dyn Files,
+    group: &GroupName,
+    prefix: &str,
+) -> Vec<(FileKey, String)> {
+    let mut found = Vec::new();
+    for table in TABLES {
+        let mut after = Some(String::new());
+        while let Some(id) = after {
+            let page = files
+                .unfinished_deletes(table, (group, prefix), &id, 2)
+                .unwrap();
+            assert!(page.files.len() <= 2);
+            found.extend(page.files);
+            after = page.next;
+        }
+    }
+    found
+}
+
+fn unfinished_deletes_come_in_pages(files: &dyn Files) {
+    let mine = group("group001");
+    let expected = |store_path: &str| -> Vec<(FileKey, String)> {
+        let of = |n: usize| {
+            (
+                key("tnv001", &format!("un{n}")),
+                format!("{store_path}/{n}"),
+            )
+        };
+        let from = if store_path == "/data" { 0 } else { 1 };
+        (from..5).step_by(2).map(of).collect()
+    };
+    for (key, path) in expected("/data").into_iter().chain(expected("/data2")) {
+        let row = NewRow {
+            path,
+            ..new_row(key.clone())
+        };
+        insert(files, row).unwrap();
+        assert_eq!(begin_delete(files, &key), Change::Done);
+    }
+    for store_path in ["/data", "/data2"] {
+        let found = unfinished_deletes(files, &mine, &format!("{store_path}/"));
+        assert_eq!(found, expected(store_path));
+    }
+    let all = unfinished_deletes(files, &mine, "");
+    assert_eq!(all.len(), 5, "{all:?}");
+    all.iter().for_each(|(key, _)| end_delete(files, key));
 }
 
 /// Users of one table, some of whom a collation might take for the same.

@@ -1,5 +1,6 @@
 //! Finishes interrupted deletions, after a crash or an error of a disk.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,13 +9,14 @@ use db::DbError;
 use log::{info, warn};
 use proto::FileKey;
 
+use crate::db::TABLES;
 use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
 use crate::files::retry_schedule::RetrySchedule;
 use crate::globals::Globals;
 
-/// Limit on deletions per run.
-const BATCH_MAX: u32 = 10_000;
+/// Limit on rows per statement.
+const PAGE_MAX: u32 = if cfg!(test) { 2 } else { 1000 };
 
 /// Finishes deletions on one store path.
 pub(crate) struct DeletionJob {
@@ -68,23 +70,26 @@ impl DeletionJob {
         self.schedule.record(Instant::now(), finished);
     }
 
-    /// Returns true if no deletion is left.
+    /// Returns true if no deletion is left. Goes on behind deletions that fail: those must not hide
+    /// the others.
     fn finish(&self, globals: &Globals, stop: &Stop) -> Result<bool, DbError> {
-        let group = &globals.config.group;
         let mut is_done = true;
-        let rows = globals
-            .files
-            .unfinished_deletes(group, &self.path.text, BATCH_MAX)?;
-        for (key, path) in rows {
+        let prefix = format!("{}/", self.path.text);
+        let visited = each_unfinished(globals, &prefix, |key, path| {
             if stop.is_tripped() || !self.path.serves_downloads() {
-                return Ok(false);
+                return ControlFlow::Break(());
             }
-            if globals.paths.is_below(&path, &self.path) {
-                is_done &= self.finish_one(globals, &key, &path);
+            // Of nested store paths the inner one has the file; the database may ignore case.
+            if globals.paths.is_below(path, &self.path) {
+                is_done &= self.finish_one(globals, key, path);
             }
+            ControlFlow::Continue(())
+        })?;
+        if visited.is_break() {
+            return Ok(false);
         }
         if self.logs_strays {
-            self.log_strays(globals)?;
+            self.log_strays(globals, stop)?;
         }
         Ok(is_done)
     }
@@ -109,15 +114,43 @@ impl DeletionJob {
         }
     }
 
-    fn log_strays(&self, globals: &Globals) -> Result<(), DbError> {
-        let group = &globals.config.group;
-        for (key, path) in globals.files.unfinished_deletes(group, "", BATCH_MAX)? {
-            if !globals.paths.is_below_any(&path)
+    fn log_strays(&self, globals: &Globals, stop: &Stop) -> Result<(), DbError> {
+        let visited = each_unfinished(globals, "", |key, path| {
+            if !globals.paths.is_below_any(path)
                 && let Some(more) = self.log.due(LogKind::Stray)
             {
                 warn!("deletion of {key} not finished: {path} is below no store path{more}");
             }
-        }
-        Ok(())
+            if stop.is_tripped() {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        visited.map(drop)
     }
 }
+
+/// Visits all unfinished deletions with paths that begin with `prefix`, a page at a time.
+fn each_unfinished(
+    globals: &Globals,
+    prefix: &str,
+    mut visit: impl FnMut(&FileKey, &str) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, DbError> {
+    let of = (&globals.config.group, prefix);
+    for table in TABLES {
+        let mut after = Some(String::new());
+        while let Some(id) = after {
+            let page = globals.files.unfinished_deletes(table, of, &id, PAGE_MAX)?;
+            for (key, path) in &page.files {
+                if visit(key, path).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            after = page.next;
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+#[cfg(test)]
+mod tests;

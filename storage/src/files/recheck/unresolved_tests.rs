@@ -17,7 +17,9 @@ use super::*;
 use crate::clock::boot_time;
 use crate::config::Config;
 use crate::config::Reserve;
-use crate::db::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow};
+use crate::db::{
+    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes,
+};
 use crate::files::delete;
 use crate::files::deletion_job::DeletionJob;
 use crate::files::requester::Requester;
@@ -60,11 +62,12 @@ impl Files for Silent {
 
     fn unfinished_deletes(
         &self,
-        group: &GroupName,
-        prefix: &str,
+        table: u8,
+        of: (&GroupName, &str),
+        after: &str,
         limit: u32,
-    ) -> Result<Vec<(FileKey, String)>, DbError> {
-        self.files.unfinished_deletes(group, prefix, limit)
+    ) -> Result<UnfinishedDeletes, DbError> {
+        self.files.unfinished_deletes(table, of, after, limit)
     }
 
     fn any_of(
