@@ -13,21 +13,36 @@ const AVOIDED_MAX: usize = 2;
 #[derive(Debug, Default)]
 pub(crate) struct AvoidedFolders(Mutex<Vec<(String, String)>>);
 
+/// Whether a folder that refused a file is avoided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// From now on.
+    Now,
+    /// Already: another upload met the error first.
+    Before,
+    /// No: the error does not concern the folder alone, or too many folders are avoided.
+    No,
+}
+
 impl AvoidedFolders {
     pub(crate) fn contains(&self, folder: &str) -> bool {
         self.0.lock().iter().any(|(avoided, _)| avoided == folder)
     }
 
-    /// Adds a folder if the error may concern it alone. Returns false if it was known already, or at
-    /// the limit.
-    pub(crate) fn add(&self, folder: &str, error: &io::Error) -> bool {
+    /// Adds a folder if the error may concern it alone.
+    pub(crate) fn add(&self, folder: &str, error: &io::Error) -> Added {
+        if !may_concern_folder_only(error) {
+            return Added::No;
+        }
         let mut avoided = self.0.lock();
-        let is_known = avoided.iter().any(|(known, _)| known == folder);
-        if is_known || avoided.len() >= AVOIDED_MAX || !may_concern_folder_only(error) {
-            return false;
+        if avoided.iter().any(|(known, _)| known == folder) {
+            return Added::Before;
+        }
+        if avoided.len() >= AVOIDED_MAX {
+            return Added::No;
         }
         avoided.push((folder.to_owned(), error.to_string()));
-        true
+        Added::Now
     }
 
     pub(crate) fn remove(&self, folder: &str) {

@@ -11,7 +11,7 @@ use proto::{ErrorCode, Fault, GroupName, IdKey};
 
 use crate::config::Reserve;
 use crate::config::{Config, folder_of};
-use crate::disks::avoided_folders::AvoidedFolders;
+use crate::disks::avoided_folders::{Added, AvoidedFolders};
 use crate::disks::disk_error::{DiskError, disk_fault, may_concern_folder_only};
 use crate::disks::expected_folder::{Access, ExpectedFolder};
 use crate::disks::folder_id::FolderId;
@@ -256,18 +256,18 @@ impl StorePath {
         self.avoided.contains(self.folder_of_file(path))
     }
 
-    /// Passes over the folder of a file from now on if the folder alone may be to blame for the
-    /// error, until a probe succeeds there. Tells whether it does.
+    /// Avoids the folder of a file until a probe succeeds there, if the error may concern that folder
+    /// only. Returns true if the folder is avoided now.
     pub(crate) fn avoid(&self, path: &str, error: &io::Error) -> bool {
         let folder = self.folder_of_file(path);
         let added = self.avoided.add(folder, error);
-        if added {
+        if added == Added::Now {
             warn!(
                 "{}: folder {folder} takes no files, uploads go to others: {error}",
                 self.text
             );
         }
-        added
+        added != Added::No
     }
 
     /// The folder of a file of this store path, relative to it.

@@ -11,9 +11,11 @@ use rustix::fs::{FallocateFlags, Mode};
 use rustix::io::Errno;
 
 use crate::config::Durability;
+use crate::disks::disk_error::may_concern_folder_only;
 use crate::disks::folder_id::FolderId;
 use crate::disks::folder_sync::FolderSyncs;
 use crate::disks::limiter::LimitedFile;
+use crate::disks::probe::write_probe;
 use crate::disks::root::{Root, join, rename_new, split};
 use crate::disks::space::SpaceReservation;
 use crate::disks::stale_temp_files::StaleTempFiles;
@@ -156,6 +158,23 @@ impl FileWriter {
             new.check_len()?;
         }
         Ok(new.file.close()?)
+    }
+
+    /// Creates the folder of another path of a file's store path, and tries whether the folder takes
+    /// files: a refused move does not tell which of two folders refuses.
+    ///
+    /// # Errors
+    /// The folder cannot be created, or refuses files.
+    pub(crate) fn check_folder(&self, new: &NewFile, path: &str) -> Result<(), WriteError> {
+        let _permit = new.file.acquire()?;
+        let path = path.strip_prefix(&new.prefix).unwrap_or(path);
+        let folder = split(path).0;
+        self.make_folder(&new.root, folder)?;
+        match write_probe(&new.root, folder) {
+            Err(e) if may_concern_folder_only(&e) => Err(e.into()),
+            // The file has its space already.
+            _ => Ok(()),
+        }
     }
 
     /// Moves a file that is not final to another path of the same store path.

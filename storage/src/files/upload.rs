@@ -250,6 +250,10 @@ fn make_final(
         globals
             .taken_paths
             .note(&globals.metrics, &file.path(), &next);
+        match writer.check_folder(&file, &next) {
+            Err(WriteError::Refused(e)) if store_path.avoid(&next, &e) => continue,
+            checked => checked.map_err(|e| write_fault(store_path, &next, &e))?,
+        }
         writer
             .move_to(&mut file, &next)
             .map_err(|e| fault(&file, e))?;
@@ -286,7 +290,9 @@ fn write_fault(store_path: &StorePath, path: &str, error: &WriteError) -> Fault 
             Fault::new(code, format!("cannot sync {path}: {e}"))
         }
         WriteError::Refused(e) => {
-            store_path.note_failure(path, e);
+            if !store_path.avoid(path, e) {
+                store_path.note_failure(path, e);
+            }
             if may_concern_folder_only(e) {
                 return Fault::new(ErrorCode::ReadOnly, format!("{path}: {e}"));
             }
@@ -294,3 +300,6 @@ fn write_fault(store_path: &StorePath, path: &str, error: &WriteError) -> Fault 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
