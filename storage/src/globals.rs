@@ -61,9 +61,7 @@ impl Globals {
         // The database opens before the state file is created, which is evidence of rows.
         let files = db::open(&config).context("cannot open the database")?;
         let identity = Identity::open(&config.state_file)?;
-        if let Err(e) = identity.know_folders(paths.known_folders()) {
-            warn!("a replaced store path may go unnoticed, its folder is not remembered: {e}");
-        }
+        remember_folders(&identity, &paths);
         let (metrics, warnings) = (StorageMetrics::default(), Arc::<Warnings>::default());
         Ok(Arc::new(Globals {
             identity,
@@ -90,6 +88,17 @@ impl Globals {
             warnings,
             config,
         }))
+    }
+
+    /// Writes the tags of the store paths to the state file, if it lacks one.
+    pub(crate) fn remember_folders(&self) {
+        remember_folders(&self.identity, &self.paths);
+    }
+}
+
+fn remember_folders(identity: &Identity, paths: &StorePaths) {
+    if let Err(e) = identity.know_folders(paths.known_folders()) {
+        warn!("a replaced store path may go unnoticed, its folder is not remembered: {e}");
     }
 }
 

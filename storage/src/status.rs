@@ -59,6 +59,7 @@ impl Jobs {
         let checking = self.stop.clone();
         self.repeat("checks", RECHECK_INTERVAL, move || {
             checked.foreign.forget_old(Instant::now());
+            checked.remember_folders();
             // Files below no store path need no disk.
             let is_stray = |path: &str| !checked.paths.is_below_any(path);
             recheck(&checked, &is_stray, &|| !checking.is_tripped());
@@ -123,11 +124,16 @@ fn check_disks(globals: &Globals) {
     };
     globals.paths.every().for_each(|path| path.check_hang());
     warn("folders", &StorePath::folder_warning);
+    warn("tags", &StorePath::tag_warning);
     warn("promises", &StorePath::claims_warning);
 }
 
 fn probe_disk(globals: &Globals, path: &StorePath) {
+    let was_tagged = path.tag().is_some();
     path.run_probe();
+    if !was_tagged && path.tag().is_some() {
+        globals.remember_folders();
+    }
     path.monitored(|next| {
         globals.writer.remove_stale_files(&path.text, |stale| {
             next();
@@ -142,3 +148,6 @@ fn recheck(globals: &Globals, is_chosen: &dyn Fn(&str) -> bool, go_on: &dyn Fn()
     let unresolved = &globals.unresolved;
     recheck_unresolved(unresolved, globals, boot_time(), is_chosen, go_on);
 }
+
+#[cfg(test)]
+mod tests;

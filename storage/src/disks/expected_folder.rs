@@ -1,8 +1,9 @@
 //! The folder that a store path must be. Another folder in its place is neither read nor written.
 
 use std::io;
+use std::sync::OnceLock;
 
-use log::info;
+use log::warn;
 
 use crate::disks::folder_id::FolderId;
 use crate::disks::folder_tag::FolderTag;
@@ -24,9 +25,9 @@ pub(crate) enum ExpectedFolder {
     Folder {
         /// The marker of the volume; none without `require_marker`.
         marker: Option<Marker>,
-        /// The folder's tag, which the state file remembers. None when the folder takes no tag: then
-        /// device and inode identify it until the storage ends.
-        tag: Option<FolderTag>,
+        /// The folder's tag, which the state file remembers. Not set while the folder takes no tag, as
+        /// on a full disk: then device and inode identify it until the storage ends.
+        tag: OnceLock<FolderTag>,
     },
     /// Any folder with files of an earlier configuration. Nothing is written to it.
     Any,
@@ -52,10 +53,30 @@ impl ExpectedFolder {
             Access::Read => FolderTag::read(root),
         };
         let tag = tag.unwrap_or_else(|e| {
-            info!("{text} is known by its device and inode only, it takes no tag: {e}");
+            warn!(
+                "{text} takes no tag, another folder in its place goes unnoticed after a restart; \
+                 trying on: {e}"
+            );
             None
         });
+        let tag = tag.map(OnceLock::from).unwrap_or_default();
         Ok(ExpectedFolder::Folder { marker, tag })
+    }
+
+    /// Tags the folder that was accepted, if it took no tag before. Returns true if it has got its tag.
+    pub(crate) fn tag_again(&self, root: &Root) -> bool {
+        let ExpectedFolder::Folder { tag, .. } = self else {
+            return false;
+        };
+        if tag.get().is_some() {
+            return false;
+        }
+        FolderTag::make(root).is_ok_and(|made| tag.set(made).is_ok())
+    }
+
+    /// True if another folder in its place would be accepted at the next start.
+    pub(crate) fn lacks_tag(&self) -> bool {
+        matches!(self, ExpectedFolder::Folder { tag, .. } if tag.get().is_none())
     }
 
     /// Checks a folder whose id is not the `known` one; none is known at the start.
@@ -69,7 +90,7 @@ impl ExpectedFolder {
         if let Some(marker) = marker {
             marker.check(root)?;
         }
-        match tag {
+        match tag.get() {
             Some(tag) => tag.check(root),
             None if marker.is_some() || known.is_none() => Ok(()),
             None => Err(io::Error::other(

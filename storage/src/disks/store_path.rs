@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use log::{error, info, warn};
 use net::WorkerPool;
@@ -77,7 +77,7 @@ impl StorePath {
         let expected = match known {
             Some(tag) => ExpectedFolder::Folder {
                 marker,
-                tag: Some(tag),
+                tag: OnceLock::from(tag),
             },
             None => {
                 ExpectedFolder::at_first_sight(&Root::open(text, lookup)?, text, access, marker)?
@@ -96,9 +96,17 @@ impl StorePath {
     /// The tag of its folder, if there is one.
     pub(crate) fn tag(&self) -> Option<&FolderTag> {
         match &self.expected {
-            ExpectedFolder::Folder { tag, .. } => tag.as_ref(),
+            ExpectedFolder::Folder { tag, .. } => tag.get(),
             ExpectedFolder::Any => None,
         }
+    }
+
+    /// A warning while its folder has no tag, if it should have one.
+    pub(crate) fn tag_warning(&self) -> Option<String> {
+        self.expected.lacks_tag().then(|| {
+            let text = &self.text;
+            format!("{text} has no tag: another folder in its place goes unnoticed after a restart")
+        })
     }
 
     /// A folder with files of an earlier configuration or of the C++ system.

@@ -28,8 +28,16 @@ impl StorePath {
                 warn!("{} was not looked at: {e}", self.text);
             }
             Err(e) => self.set_health(PathHealth::Away(e.to_string()), ""),
-            Ok(root) if self.needs_write() => self.write_probes(&root),
-            Ok(_) => self.set_health(PathHealth::Writable, ""),
+            Ok(root) => {
+                if self.expected.tag_again(&root) {
+                    info!("{} has its tag now", self.text);
+                }
+                if self.needs_write() {
+                    self.write_probes(&root);
+                } else {
+                    self.set_health(PathHealth::Writable, "");
+                }
+            }
         }
     }
 
