@@ -23,8 +23,8 @@ pub use ::mysql::Value as MysqlValue;
 pub use availability::Availability;
 pub use error::DbError;
 pub use mysql::{
-    Done, Effect, Failure, Mysql, MysqlConfig, Schema as MysqlSchema, Session, Table as MysqlTable,
-    Tls,
+    ClockLead, Done, Effect, Failure, Mysql, MysqlConfig, Schema as MysqlSchema, Session,
+    Table as MysqlTable, Tls,
 };
 pub use sqlite::{Sqlite, Synchronous};
 pub use url::{DatabaseUrl, DatabaseUrlError, MysqlHost, MysqlUrl};

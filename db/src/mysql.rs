@@ -30,7 +30,7 @@ mod settings;
 
 pub use failure::Failure;
 pub use schema::{Schema, Table};
-pub use session::{Done, Session};
+pub use session::{ClockLead, Done, Session};
 pub use settings::{MysqlConfig, Tls};
 
 /// Most tries of a statement that the server undoes because of a conflict with others.

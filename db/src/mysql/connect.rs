@@ -94,7 +94,7 @@ impl Connector {
         } else {
             dial_addresses(&addresses, opts, deadline)
         };
-        let mut session = Session(conn.map_err(NotConnected::into_failure)?);
+        let mut session = Session::new(conn.map_err(NotConnected::into_failure)?);
         set_up(&mut session, read_timeout)?;
         Ok(session)
     }

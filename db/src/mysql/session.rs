@@ -1,6 +1,7 @@
 //! A connection that one call uses. Statements are prepared once per connection.
 
 use std::fmt;
+use std::time::Duration;
 
 use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, Params, Row};
@@ -8,7 +9,16 @@ use mysql::{Conn, Params, Row};
 use super::failure::Failure;
 
 /// A connection to the database.
-pub struct Session(pub(super) Conn);
+pub struct Session(pub(super) Conn, Option<ClockLead>);
+
+/// How far the clock of a server is ahead of a clock of the caller's. It may be negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockLead {
+    /// In milliseconds.
+    pub millis: i64,
+    /// When it has to be measured again, by the caller's clock.
+    pub until: Duration,
+}
 
 /// Result of a statement without rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +31,21 @@ pub struct Done {
 }
 
 impl Session {
+    pub(super) fn new(connection: Conn) -> Session {
+        Session(connection, None)
+    }
+
+    /// The lead of the server's clock as it was set last for this connection. Another connection may
+    /// be to another server, whose clock is another one.
+    pub fn clock_lead(&self) -> Option<ClockLead> {
+        self.1
+    }
+
+    /// Remembers the lead of the server's clock, or forgets it.
+    pub fn set_clock_lead(&mut self, lead: Option<ClockLead>) {
+        self.1 = lead;
+    }
+
     /// The rows that `sql` selects with `params` in place of its question marks.
     ///
     /// # Errors

@@ -1,6 +1,11 @@
 //! The rows in MySQL, MariaDB or Galera. Ids are compared byte by byte, whatever the collation of
 //! a table: a row with another spelling is another file.
 
+#[cfg(test)]
+use std::time::Duration;
+
+#[cfg(test)]
+use db::ClockLead;
 use db::{
     Availability, DbError, Effect, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
 };
@@ -9,7 +14,6 @@ use proto::{AppId, FileId, FileKey, GroupName, UserId};
 use super::rows::{
     Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes, file_id,
 };
-use inserts::Inserter;
 use row::{DELETING, STORED, StatusRow, Texts, row_of, stored_row, table, table_name};
 
 mod expiry;
@@ -43,23 +47,46 @@ pub(super) static SCHEMA: MysqlSchema = MysqlSchema {
 
 pub(super) struct MysqlFiles {
     database: Mysql,
-    inserts: Inserter,
 }
 
 impl MysqlFiles {
     pub(super) fn open(url: &MysqlUrl, config: &MysqlConfig) -> Result<MysqlFiles, DbError> {
         Ok(MysqlFiles {
             database: Mysql::open(url, config, &SCHEMA)?,
-            inserts: Inserter::default(),
         })
     }
 }
 
 #[cfg(test)]
 impl MysqlFiles {
-    /// As after the server's clock was set.
-    pub(super) fn mislead_clock(&self, ahead: i64) {
-        self.inserts.clock.mislead(ahead);
+    /// As after the server's clock was set: the next call has a wrong lead of it.
+    pub(super) fn mislead_clock(&self, millis: i64) {
+        let until = Duration::MAX;
+        let mislead = |session: &mut Session| {
+            session.set_clock_lead(Some(ClockLead { millis, until }));
+            Ok(())
+        };
+        let misled = self.database.run("mislead", Effect::Read, mislead);
+        misled.expect("the server serves");
+    }
+
+    /// For how long a statement lives that is sent on a connection whose server's clock is so far
+    /// behind, in milliseconds, after one was sent on a connection to another server.
+    pub(super) fn life_after_failover(&self, behind: Duration) -> i64 {
+        let on_another = |session: &mut Session| {
+            let sql = "SET timestamp = UNIX_TIMESTAMP() - ?";
+            session.execute(sql, (behind.as_secs(),))?;
+            let deadline = expiry::deadline(session)?;
+            let now = "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)";
+            let now: Option<i64> = session.first(now, ())?;
+            Ok(deadline - now.expect("a time"))
+        };
+        let on_one = |session: &mut Session| {
+            expiry::deadline(session)?;
+            Ok(self.database.run("ask another", Effect::Read, on_another)?)
+        };
+        let life = self.database.run("ask", Effect::Read, on_one);
+        life.expect("the server serves")
     }
 }
 
@@ -83,7 +110,7 @@ impl Files for MysqlFiles {
     }
 
     fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError> {
-        self.inserts.insert(&self.database, &row, &wanted)
+        inserts::insert(&self.database, &row, &wanted)
     }
 
     /// A statement that reaches the server late finds the row at this path or none: a file that was

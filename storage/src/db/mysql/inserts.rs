@@ -2,70 +2,59 @@
 
 use db::{DbError, Effect, Failure, Mysql, MysqlValue, Session};
 
-use super::expiry::{IS_IN_TIME, ServerClock};
+use super::expiry::{IS_IN_TIME, deadline};
 use super::row::{of_key, row_of, table};
 use crate::db::{Change, NewRow, StillWanted};
 
-/// Inserts rows.
-#[derive(Default)]
-pub(super) struct Inserter {
-    pub(super) clock: ServerClock,
-}
-
-impl Inserter {
-    /// Inserts a row. A conflicting row with the same content was inserted by an earlier attempt whose
-    /// answer was lost.
-    pub(super) fn insert(
-        &self,
-        database: &Mysql,
-        row: &NewRow,
-        wanted: &StillWanted,
-    ) -> Result<Change, DbError> {
-        let sql = insert_sql(&table(&row.key.user));
-        let mut was_sent = false;
-        let run = |session: &mut Session| match self.send(session, &sql, row, wanted, &mut was_sent)
-        {
-            Err(failure) if failure.is_conflict() => {
-                let found = row_of(session, &row.key)?;
-                let is_ours = found.is_some_and(|found| found.file.equals(row));
-                if is_ours {
-                    Ok(Change::Done)
-                } else {
-                    Err(failure.with_another_row())
-                }
-            }
-            result => result,
-        };
-        database.run("insert a row", Effect::Idempotent, run)
-    }
-
-    /// Sends an insert while its client waits. `was_sent` is true after an attempt that may have had its
-    /// effect. An expired one had none: the known clock was wrong, or the network slow.
-    fn send(
-        &self,
-        session: &mut Session,
-        sql: &str,
-        row: &NewRow,
-        wanted: &StillWanted,
-        was_sent: &mut bool,
-    ) -> Result<Change, Failure> {
-        for _ in 0..2 {
-            let deadline = self.clock.deadline(session)?;
-            if !wanted() {
-                return client_left(*was_sent);
-            }
-            let before = std::mem::replace(was_sent, true);
-            match session.execute(sql, values_of(row, deadline)) {
-                Err(failure) if failure.is_null() => {
-                    *was_sent = before;
-                    self.clock.forget();
-                }
-                result => return result.map(|_| Change::Done),
+/// Inserts a row. A conflicting row with the same content was inserted by an earlier attempt whose
+/// answer was lost.
+pub(super) fn insert(
+    database: &Mysql,
+    row: &NewRow,
+    wanted: &StillWanted,
+) -> Result<Change, DbError> {
+    let sql = insert_sql(&table(&row.key.user));
+    let mut was_sent = false;
+    let run = |session: &mut Session| match send(session, &sql, row, wanted, &mut was_sent) {
+        Err(failure) if failure.is_conflict() => {
+            let found = row_of(session, &row.key)?;
+            let is_ours = found.is_some_and(|found| found.file.equals(row));
+            if is_ours {
+                Ok(Change::Done)
+            } else {
+                Err(failure.with_another_row())
             }
         }
-        let what = "to insert a row";
-        Err(DbError::TimedOut { what }.into())
+        result => result,
+    };
+    database.run("insert a row", Effect::Idempotent, run)
+}
+
+/// Sends an insert while its client waits. `was_sent` is true after an attempt that may have had its
+/// effect. An expired one had none: the known clock was wrong, or the network slow.
+fn send(
+    session: &mut Session,
+    sql: &str,
+    row: &NewRow,
+    wanted: &StillWanted,
+    was_sent: &mut bool,
+) -> Result<Change, Failure> {
+    for _ in 0..2 {
+        let deadline = deadline(session)?;
+        if !wanted() {
+            return client_left(*was_sent);
+        }
+        let before = std::mem::replace(was_sent, true);
+        match session.execute(sql, values_of(row, deadline)) {
+            Err(failure) if failure.is_null() => {
+                *was_sent = before;
+                session.set_clock_lead(None);
+            }
+            result => return result.map(|_| Change::Done),
+        }
     }
+    let what = "to insert a row";
+    Err(DbError::TimedOut { what }.into())
 }
 
 /// Without a waiting client the row is not sent again; an earlier attempt may have inserted it.

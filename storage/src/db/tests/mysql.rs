@@ -217,6 +217,23 @@ fn a_server_whose_clock_was_set_takes_rows() {
     files.close();
 }
 
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
+fn statements_expire_by_the_clock_of_the_server_that_gets_them() {
+    let config = fresh(test_mariadb::shared(), "clocks");
+    init(&config).unwrap();
+    let DatabaseUrl::Mysql(url) = &config.database else {
+        panic!("no MySQL: {}", config.database);
+    };
+    let files = MysqlFiles::open(url, &config.mysql).unwrap();
+    until("the server is found", || {
+        files.find(&key("tnv001", "x")).is_ok()
+    });
+    let life = files.life_after_failover(Duration::from_secs(600));
+    assert!((0..60_000).contains(&life), "{life} ms");
+    files.close();
+}
+
 /// What eight threads saw while the server was killed and came back.
 #[derive(Default)]
 struct Seen {
