@@ -17,6 +17,7 @@ use crate::disks::store_paths::StorePaths;
 use crate::disks::writer::FileWriter;
 use crate::metrics::StorageMetrics;
 use crate::numbers::Numbers;
+use crate::state::arrival_clock::ArrivalClock;
 use crate::state::damaged_files::DamagedFiles;
 use crate::state::foreign_rows::ForeignRows;
 use crate::state::identity::Identity;
@@ -47,6 +48,7 @@ pub(crate) struct Globals {
     pub(crate) warnings: Arc<Warnings>,
     pub(crate) tracker_statuses: TrackerStatuses,
     pub(crate) pending_deletes: PendingDeletes,
+    pub(crate) arrivals: Arc<ArrivalClock>,
     pub(crate) foreign: ForeignRows,
     pub(crate) damage: DamagedFiles,
     pub(crate) unresolved: UnresolvedUploads,
@@ -77,6 +79,7 @@ impl Globals {
             errors: RecentErrors::default(),
             tracker_statuses: TrackerStatuses::default(),
             pending_deletes: PendingDeletes::default(),
+            arrivals: Arc::default(),
             foreign: ForeignRows::new(
                 config.group.clone(),
                 metrics.foreign_rows.clone(),

@@ -205,7 +205,11 @@ impl Service for StorageService {
             }
             request => self.serve(
                 request,
-                Requester::new(caller.probe.clone(), caller.peer.ip()),
+                Requester::new(
+                    caller.probe.clone(),
+                    caller.peer.ip(),
+                    &self.globals.arrivals,
+                ),
             ),
         };
         if let Err(fault) = &reply {

@@ -122,6 +122,7 @@ fn check_disks(globals: &Globals) {
         let text = (!texts.is_empty()).then(|| texts.join("; "));
         globals.warnings.set(kind, text);
     };
+    globals.arrivals.beat(boot_time());
     globals.paths.every().for_each(|path| path.check_hang());
     warn("folders", &StorePath::folder_warning);
     warn("tags", &StorePath::tag_warning);

@@ -12,6 +12,7 @@ use proto::{ErrorCode, Fault};
 
 use crate::clock::boot_time;
 use crate::db::StillWanted;
+use crate::state::arrival_clock::ArrivalClock;
 
 /// A client waits this long for a reply by default (`io_timeout` of its configuration). A client
 /// cut off by the network closes nothing.
@@ -22,17 +23,24 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Requester {
     probe: PeerProbe,
     address: IpAddr,
+    /// Dates the parts of the request.
+    arrivals: Arc<ArrivalClock>,
     /// When the client sent the latest part of the request, by [`boot_time`].
     last_heard: Duration,
 }
 
 impl Requester {
     /// The client of a new request.
-    pub(crate) fn new(probe: PeerProbe, address: IpAddr) -> Requester {
+    pub(crate) fn new(
+        probe: PeerProbe,
+        address: IpAddr,
+        arrivals: &Arc<ArrivalClock>,
+    ) -> Requester {
         Requester {
             probe,
             address: one_host(address),
-            last_heard: boot_time(),
+            arrivals: Arc::clone(arrivals),
+            last_heard: arrivals.arrival(boot_time()),
         }
     }
 
@@ -43,7 +51,7 @@ impl Requester {
 
     /// Notes that a part of the request has arrived.
     pub(crate) fn touch(&mut self) {
-        self.last_heard = boot_time();
+        self.last_heard = self.arrivals.arrival(boot_time());
     }
 
     /// A check for the database: does the client wait? A client that closed its sending side

@@ -1,5 +1,6 @@
 //! What a running storage remembers: its identity, and findings that reports and warnings show.
 
+pub(crate) mod arrival_clock;
 pub(crate) mod damaged_files;
 pub(crate) mod foreign_rows;
 pub(crate) mod identity;

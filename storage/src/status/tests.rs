@@ -6,6 +6,7 @@ use test_support::until;
 use super::*;
 use crate::config::Config;
 use crate::disks::path_health::PathHealth;
+use crate::state::arrival_clock::PAUSE_MIN;
 use crate::state::identity::known_folders;
 
 #[test]
@@ -33,6 +34,15 @@ fn a_folder_that_takes_no_tag_at_the_start_gets_it_later_and_is_remembered() {
             .any(|w| w.contains("has no tag"))
     };
     until("an operator is warned", is_warned);
+    // A process that runs is told from one that stood still, also while no request comes.
+    until("a job beats", || {
+        let began = boot_time();
+        until("longer than a pause", || {
+            boot_time() > began + 2 * PAUSE_MIN
+        });
+        let now = boot_time();
+        globals.arrivals.arrival(now) == now
+    });
     fs::remove_dir(&obstacle).unwrap();
     until("the folder is remembered", || remembered().len() == 1);
     until("the warning ends", || !is_warned());

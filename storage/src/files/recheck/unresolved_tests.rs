@@ -136,7 +136,11 @@ impl Setting {
             key: key(),
             size: 7,
         };
-        let requester = Requester::new(PeerProbe::default(), std::net::Ipv4Addr::LOCALHOST.into());
+        let requester = Requester::new(
+            PeerProbe::default(),
+            std::net::Ipv4Addr::LOCALHOST.into(),
+            &Arc::default(),
+        );
         let mut incoming = upload::begin(&self.globals, upload, requester).unwrap();
         incoming.write(b"content").unwrap();
         Box::new(incoming).finish()
@@ -211,7 +215,11 @@ fn a_deletion_of_unknown_outcome_is_finished_soon_and_the_row_is_not_remembered(
     let (globals, path) = (&setting.globals, setting.path());
     let row = globals.files.find(&key()).unwrap().unwrap();
     globals.rows.put(key(), row);
-    let requester = Requester::new(PeerProbe::default(), std::net::Ipv4Addr::LOCALHOST.into());
+    let requester = Requester::new(
+        PeerProbe::default(),
+        std::net::Ipv4Addr::LOCALHOST.into(),
+        &Arc::default(),
+    );
     let told = delete::delete(globals, &key(), requester).unwrap_err();
     assert_eq!(told.code, ErrorCode::Unknown);
     assert!(globals.rows.get(&key()).is_none());

@@ -58,7 +58,11 @@ impl Setting {
             file: id.parse().unwrap(),
         };
         let upload = Upload { key, size: 7 };
-        let requester = Requester::new(PeerProbe::default(), Ipv4Addr::LOCALHOST.into());
+        let requester = Requester::new(
+            PeerProbe::default(),
+            Ipv4Addr::LOCALHOST.into(),
+            &Arc::default(),
+        );
         let mut incoming = begin(&self.globals, upload, requester).unwrap();
         incoming.write(b"content").unwrap();
         incoming
