@@ -4,7 +4,7 @@ use std::path::Path;
 
 use db::{Availability, DbError, Sqlite};
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::rows::{
     Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes, file_id,
