@@ -4,9 +4,9 @@ mod mysql;
 mod rows;
 mod sqlite;
 
-pub(crate) use rows::{
-    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES, UnfinishedDeletes,
-};
+#[cfg(test)]
+pub(crate) use rows::UnfinishedDeletes;
+pub(crate) use rows::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
