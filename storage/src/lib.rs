@@ -44,3 +44,7 @@ pub use server::{Storage, run};
 
 /// The program's description in its help text.
 pub const ABOUT: &str = "Keeps the files of one group of a tnv cluster";
+
+#[cfg(test)]
+#[path = "../tests/it/idserver.rs"]
+mod test_idserver;

@@ -24,10 +24,7 @@ use crate::files::delete;
 use crate::files::deletion_job::DeletionJob;
 use crate::files::requester::Requester;
 use crate::files::upload;
-use idserver::idserver;
-
-#[path = "../../../tests/it/idserver.rs"]
-mod idserver;
+use crate::test_idserver::idserver;
 
 /// A database that never tells what becomes of an insert or of a deletion that begins.
 struct Silent {

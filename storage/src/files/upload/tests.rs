@@ -6,7 +6,6 @@ use std::path::Path;
 
 use base::units::ByteSize;
 use db::DatabaseUrl;
-use idserver::idserver;
 use net::{PeerProbe, Server};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -14,9 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{Config, Reserve};
 use crate::disks::path_health::PathHealth;
-
-#[path = "../../../tests/it/idserver.rs"]
-mod idserver;
+use crate::test_idserver::idserver;
 
 struct Setting {
     globals: Arc<Globals>,
