@@ -7,7 +7,7 @@ use proto::storage::{Download, StorageRequest};
 use test_disk::{FaultyDisk, Operation};
 
 use super::node::{Node, content, folder};
-use super::support::{code, key};
+use super::support::{code, key, upload_head};
 use test_support::until;
 
 const EIO: i32 = 5;
@@ -52,6 +52,38 @@ fn a_disk_that_takes_no_writes_serves_until_it_takes_them_again() {
     }
     node.client().upload("new", b"x").unwrap();
     drop((disk, node));
+}
+
+#[test]
+fn many_deletions_that_are_refused_cause_few_log_lines() {
+    const N: u32 = 1000;
+    let node = Node::start(folder(), &["a"], "0B");
+    node.client().upload("f", b"x").unwrap();
+    let file = node.files("a").remove(0);
+    let connection = rusqlite::Connection::open(node.path("storage.db")).unwrap();
+    // What is no file cannot be unlinked, and this has no row of its own.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+               INSERT INTO t_file_02 (id, appid, userid, status, file_path, file_size, group_name) \
+               SELECT 'half' || i, appid, userid, 1, file_path, 1, group_name FROM n, t_file_02 \
+               WHERE id = 'f'";
+    assert_eq!(connection.execute(sql, [N]).unwrap(), N as usize);
+    let told = || {
+        let log = node.log();
+        let lines = log.lines().filter(|line| line.contains(" not finished: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    until("all were tried", || {
+        // Who meets such a row has deletions looked after.
+        let mut client = node.client();
+        client.0.write_all(&upload_head("half1", 1 << 20)).unwrap();
+        assert_eq!(code(client.receive()), ErrorCode::Unavailable);
+        told().len() > 1
+    });
+    let lines = told();
+    assert!(lines.len() <= N as usize / 10, "{}", lines.len());
+    assert!(lines.last().unwrap().contains(" more like it before"));
 }
 
 #[test]

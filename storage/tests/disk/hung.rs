@@ -210,6 +210,30 @@ fn a_disk_that_hangs_stops_the_deletions_of_its_own_files_only() {
     drop((uploads, disk, node));
 }
 
+#[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
+fn a_disk_that_hangs_keeps_no_other_from_being_looked_after() {
+    let (node, disk) = on_two_disks();
+    let [on_a, _] = node.one_on_each(1000);
+    disk.hang();
+    let mut asking = node.client();
+    asking.0.write_all(&ask_size(&on_a)).unwrap();
+    until("it is noticed", || node.log().contains("a hangs, with "));
+    let (there, elsewhere) = (node.path("b"), node.path("elsewhere"));
+    std::fs::rename(&there, &elsewhere).unwrap();
+    until("the other is looked at", || {
+        node.log().contains("b is away: ")
+    });
+    std::fs::rename(&elsewhere, &there).unwrap();
+    until("it is looked at again", || {
+        node.log().contains("b takes uploads again")
+    });
+    drop((asking, disk, node));
+}
+
 fn ask_size(file: &str) -> Vec<u8> {
     StorageRequest::FileSize(key(file)).encode()
 }
