@@ -218,6 +218,10 @@ impl Browser {
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A read of no bytes waits for the time-out of the socket.
+        if self.left == 0 {
+            return Ok(0);
+        }
         let len = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let n = self.stream.read(&mut buffer[..len])?;
         if n == 0 && len > 0 {
