@@ -83,7 +83,7 @@ impl FileMonitor {
             found = outcomes.note_write(written.and_then(|pending| pending.wait()));
         }
         if let Err(e) = found {
-            log::debug!("database checked_at at: {:#}", anyhow::Error::from(e));
+            log::debug!("database check: {:#}", anyhow::Error::from(e));
         }
     }
 

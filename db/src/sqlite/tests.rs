@@ -331,11 +331,7 @@ fn a_database_that_cannot_be_opened_says_so() {
     assert!(error.unwrap_err().is_unavailable());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
-    fs::write(
-        &path,
-        "this is no database, and long enough to be checked_at at",
-    )
-    .unwrap();
+    fs::write(&path, "this is no database, and long enough to be checked").unwrap();
     let error = Sqlite::open(&path, Synchronous::Full, "a", &[]).unwrap_err();
     assert!(matches!(error, DbError::Damaged { .. }), "{error:?}");
 }

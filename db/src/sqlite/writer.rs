@@ -121,7 +121,7 @@ struct State {
     lock: FairLock,
     shared: Arc<Shared>,
     closing: Stop,
-    /// When the file was last checked_at at for damage.
+    /// When the file was last checked for damage.
     checked_at: Cell<Instant>,
     commits: Arc<AtomicU64>,
 }
