@@ -38,7 +38,7 @@ impl Health {
         self.failing.is_empty()
     }
 
-    /// The state in one word, one of [`Health::STATES`].
+    /// The state in one word: `ok`, `degraded` or `failing`.
     pub fn state(&self) -> &'static str {
         match (self.failing.is_empty(), self.degraded.is_empty()) {
             (false, _) => "failing",
