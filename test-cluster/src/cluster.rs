@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use crate::binaries::Binaries;
 use crate::engines;
+use crate::guard::Guard;
 use crate::layout::Layout;
 use crate::plan::{Node, Plan, Role};
 use crate::probe;
@@ -20,12 +21,13 @@ const START: Duration = Duration::from_secs(30);
 /// Longest wait for a killed process to be gone.
 const END: Duration = Duration::from_secs(10);
 
-/// Running daemons. Dropping it kills them.
+/// Running daemons. Dropping it kills them; so does the end of this program.
 #[derive(Debug)]
 pub struct Cluster {
     plan: Plan,
     binaries: Binaries,
     processes: HashMap<String, Process>,
+    guard: Guard,
 }
 
 impl Cluster {
@@ -35,8 +37,11 @@ impl Cluster {
     /// A daemon cannot be started, died (its last log lines are in the message) or is not ready in
     /// time.
     pub fn start(layout: &Layout, folder: &Path, binaries: Binaries) -> anyhow::Result<Cluster> {
+        let plan = Plan::make(layout, folder)?;
+        let configs = plan.config(&plan.nodes[0]);
         let mut cluster = Cluster {
-            plan: Plan::make(layout, folder)?,
+            guard: Guard::start(configs.parent().context("a folder")?)?,
+            plan,
             binaries,
             processes: HashMap::new(),
         };
@@ -183,6 +188,7 @@ impl Cluster {
 
     fn spawn(&mut self, node: &Node) -> anyhow::Result<()> {
         let process = Process::spawn(&self.plan, node, &self.binaries)?;
+        self.guard.add(process.pid())?;
         self.processes.insert(node.name.clone(), process);
         Ok(())
     }

@@ -17,6 +17,7 @@ mod config;
 mod database;
 pub mod demo;
 mod engines;
+mod guard;
 mod layout;
 pub mod limits;
 mod manifest;
