@@ -48,3 +48,5 @@ pub const ABOUT: &str = "Keeps the files of one group of a tnv cluster";
 #[cfg(test)]
 #[path = "../tests/it/idserver.rs"]
 mod test_idserver;
+#[cfg(test)]
+mod test_storage;

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use base::units::Period;
 use net::wire::Wire;
-use net::{
-    Action, Inbox, NetEvent, Observer, Outgoing, Peer, Protocol, Readiness, Server, ServerConfig,
-};
+use net::{Inbox, NetEvent, Server, ServerConfig};
 use proto::storage::{StorageRequest, Upload};
 use proto::{ErrorCode, HEAD_LEN};
 
@@ -155,12 +153,11 @@ fn the_slowest_of_a_client_makes_room_at_its_limit() {
     server.shutdown();
 }
 
-/// Speaks for a [`Toy`]. While the accept thread looks at a connection, the next one comes: there is
-/// always somebody to accept.
-struct Flooded {
-    wire: Wire<Toy>,
-    addr: Arc<OnceLock<SocketAddr>>,
-    is_flooded: Arc<AtomicBool>,
+/// While the accept thread looks at a connection, the next one comes: there is always somebody to
+/// accept.
+struct Flood {
+    addr: OnceLock<SocketAddr>,
+    has_begun: AtomicBool,
     clients: Mutex<VecDeque<TcpStream>>,
     /// The flood ends by then, also when the test has failed.
     end: Instant,
@@ -173,7 +170,7 @@ fn begin_request(addr: &SocketAddr) -> Option<TcpStream> {
     Some(stream)
 }
 
-impl Flooded {
+impl Flood {
     fn go_on(&self) {
         const CLIENTS: usize = 8;
         let is_accepting = std::thread::current().name() == Some("accept");
@@ -183,7 +180,7 @@ impl Flooded {
         if Instant::now() < self.end
             && let Some(stream) = begin_request(addr)
         {
-            self.is_flooded.store(true, Ordering::Relaxed);
+            self.has_begun.store(true, Ordering::Relaxed);
             let mut clients = self.clients.lock().unwrap();
             clients.push_back(stream);
             if clients.len() > CLIENTS {
@@ -193,55 +190,30 @@ impl Flooded {
     }
 }
 
-impl Protocol for Flooded {
-    type Session = u64;
-
-    const REQUEST_MAX: usize = <Wire<Toy> as Protocol>::REQUEST_MAX;
-
-    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
-        self.go_on();
-        self.wire.readiness(inbox)
-    }
-
-    fn serve(
-        &self,
-        inbox: &mut Inbox,
-        session: &mut u64,
-        peer: Peer<'_>,
-        stopping: bool,
-    ) -> Action {
-        self.wire.serve(inbox, session, peer, stopping)
-    }
-
-    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
-        self.wire.busy(peer, request)
-    }
-
-    fn panicked(&self) -> Outgoing {
-        self.wire.panicked()
-    }
-
-    fn observer(&self) -> &Arc<dyn Observer> {
-        self.wire.observer()
-    }
-}
-
 #[test]
 fn a_flood_of_connections_does_not_delay_a_stop() {
-    let (addr, is_flooded) = (Arc::default(), Arc::default());
-    let flooded = Flooded {
-        wire: Wire::new(Toy(Probe::new()), "toy", Arc::new(Counts::default())),
-        addr: Arc::clone(&addr),
-        is_flooded: Arc::clone(&is_flooded),
+    let flood = Arc::new(Flood {
+        addr: OnceLock::new(),
+        has_begun: AtomicBool::new(false),
         clients: Mutex::default(),
         end: Instant::now() + 2 * PATIENCE,
+    });
+    let flooded = Watched {
+        wire: Wire::new(Toy(Probe::new()), "toy", Arc::new(Counts::default())),
+        look: {
+            let flood = Arc::clone(&flood);
+            move |_: &Inbox| {
+                flood.go_on();
+                None
+            }
+        },
     };
     let server = Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), flooded).unwrap();
-    let addr = *addr.get_or_init(|| server.addr());
+    let addr = *flood.addr.get_or_init(|| server.addr());
     // The first whose byte is there when it is accepted begins the flood.
     wait_until(|| {
         drop(begin_request(&addr));
-        is_flooded.load(Ordering::Relaxed)
+        flood.has_begun.load(Ordering::Relaxed)
     });
     let began = Instant::now();
     server.shutdown();

@@ -1,17 +1,14 @@
 //! What a server does when its workers or its threads are held up.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::units::Period;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{RecvTimeoutError, unbounded};
 use net::wire::Wire;
-use net::{
-    Action, Inbox, NetEvent, NetGauge, Observer, Outgoing, Peer, Protocol, Readiness, Server,
-    ServerConfig, WorkerPool,
-};
+use net::{Inbox, NetEvent, NetGauge, Readiness, Server, ServerConfig, WorkerPool};
 use proto::storage::{StorageRequest, Upload};
 use proto::{ErrorCode, HEAD_LEN};
 
@@ -153,55 +150,9 @@ fn a_dripping_upload_is_dropped_though_a_worker_is_free_for_it() {
     server.shutdown();
 }
 
-/// Speaks for a [`Toy`]; panics at a first byte of [`PANIC`] and waits at one of [`BLOCK`].
-struct Touchy {
-    wire: Wire<Toy>,
-    blocked: Sender<()>,
-    release: Receiver<()>,
-}
-
+/// First bytes at which a look panics or waits.
 const PANIC: u8 = 0xfe;
 const BLOCK: u8 = 0xff;
-
-impl Protocol for Touchy {
-    type Session = u64;
-
-    const REQUEST_MAX: usize = <Wire<Toy> as Protocol>::REQUEST_MAX;
-
-    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
-        match inbox.bytes().first() {
-            Some(&PANIC) => panic!("as the test wants it"),
-            Some(&BLOCK) => {
-                self.blocked.send(()).unwrap();
-                self.release.recv_timeout(PATIENCE).unwrap();
-                Readiness::More
-            }
-            _ => self.wire.readiness(inbox),
-        }
-    }
-
-    fn serve(
-        &self,
-        inbox: &mut Inbox,
-        session: &mut u64,
-        peer: Peer<'_>,
-        stopping: bool,
-    ) -> Action {
-        self.wire.serve(inbox, session, peer, stopping)
-    }
-
-    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
-        self.wire.busy(peer, request)
-    }
-
-    fn panicked(&self) -> Outgoing {
-        self.wire.panicked()
-    }
-
-    fn observer(&self) -> &Arc<dyn Observer> {
-        self.wire.observer()
-    }
-}
 
 #[test]
 fn a_panic_over_one_connection_loses_no_event_of_another() {
@@ -209,10 +160,17 @@ fn a_panic_over_one_connection_loses_no_event_of_another() {
     let counts = Arc::new(Counts::default());
     let (blocked, is_blocked) = unbounded();
     let (release, released) = unbounded();
-    let touchy = Touchy {
+    let touchy = Watched {
         wire: Wire::new(Toy(Probe::new()), "toy", Arc::clone(&counts)),
-        blocked,
-        release: released,
+        look: move |inbox: &Inbox| match inbox.bytes().first() {
+            Some(&PANIC) => panic!("as the test wants it"),
+            Some(&BLOCK) => {
+                blocked.send(()).unwrap();
+                released.recv_timeout(PATIENCE).unwrap();
+                Some(Readiness::More)
+            }
+            _ => None,
+        },
     };
     let server = Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), touchy).unwrap();
     let connect = || connect(server.addr());

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use base::units::{ByteSize, Period};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use net::wire::{Caller, Content, Reply, Service, Wire};
-use net::{NetEvent, NetGauge, Observer, Server, ServerConfig, WorkerPool};
+use net::{
+    Action, Inbox, NetEvent, NetGauge, Observer, Outgoing, Peer, Protocol, Readiness, Server,
+    ServerConfig, WorkerPool,
+};
 use proto::storage::{DELETE, StorageRequest, Upload};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use socket2::{Domain, Socket, Type};
@@ -177,7 +180,7 @@ impl Counts {
         changes.map(|(_, change)| change).sum()
     }
 
-    /// What was told last of the workers of a pool.
+    /// The latest reports of the workers of a pool.
     pub fn is_stuck(&self, pool: WorkerPool) -> bool {
         let told = |event: &NetEvent| match event {
             NetEvent::Stuck(of, is_stuck) => (*of == pool).then_some(*is_stuck),
@@ -291,5 +294,43 @@ pub fn wait_until(fact: impl Fn() -> bool) {
     while !fact() {
         assert!(Instant::now() < deadline, "waited too long");
         std::thread::yield_now();
+    }
+}
+
+/// Speaks for a [`Toy`]. `look` sees the bytes first, and may decide instead of it.
+pub struct Watched<F> {
+    pub wire: Wire<Toy>,
+    pub look: F,
+}
+
+impl<F: Fn(&Inbox) -> Option<Readiness> + Send + Sync + 'static> Protocol for Watched<F> {
+    type Session = u64;
+
+    const REQUEST_MAX: usize = <Wire<Toy> as Protocol>::REQUEST_MAX;
+
+    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
+        (self.look)(inbox).unwrap_or_else(|| self.wire.readiness(inbox))
+    }
+
+    fn serve(
+        &self,
+        inbox: &mut Inbox,
+        session: &mut u64,
+        peer: Peer<'_>,
+        stopping: bool,
+    ) -> Action {
+        self.wire.serve(inbox, session, peer, stopping)
+    }
+
+    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
+        self.wire.busy(peer, request)
+    }
+
+    fn panicked(&self) -> Outgoing {
+        self.wire.panicked()
+    }
+
+    fn observer(&self) -> &Arc<dyn Observer> {
+        self.wire.observer()
     }
 }

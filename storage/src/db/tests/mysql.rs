@@ -189,10 +189,9 @@ fn an_insert_that_reaches_the_server_late_makes_no_row() {
     files.close();
 }
 
-#[test]
-#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
-fn a_server_whose_clock_was_set_takes_rows() {
-    let config = fresh(test_mariadb::shared(), "clock");
+/// The files of a new database on the server of all tests, which answers.
+fn fresh_files(name: &str) -> MysqlFiles {
+    let config = fresh(test_mariadb::shared(), name);
     init(&config).unwrap();
     let DatabaseUrl::Mysql(url) = &config.database else {
         panic!("no MySQL: {}", config.database);
@@ -201,6 +200,13 @@ fn a_server_whose_clock_was_set_takes_rows() {
     until("the server is found", || {
         files.find(&key("tnv001", "x")).is_ok()
     });
+    files
+}
+
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
+fn a_server_whose_clock_was_set_takes_rows() {
+    let files = fresh_files("clock");
     for (n, ahead) in [0, i64::MAX / 2].into_iter().enumerate() {
         files.mislead_clock(ahead);
         let done = insert(&files, new_row(key("tnv001", &format!("a{n}"))));
@@ -220,15 +226,7 @@ fn a_server_whose_clock_was_set_takes_rows() {
 #[test]
 #[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn statements_expire_by_the_clock_of_the_server_that_gets_them() {
-    let config = fresh(test_mariadb::shared(), "clocks");
-    init(&config).unwrap();
-    let DatabaseUrl::Mysql(url) = &config.database else {
-        panic!("no MySQL: {}", config.database);
-    };
-    let files = MysqlFiles::open(url, &config.mysql).unwrap();
-    until("the server is found", || {
-        files.find(&key("tnv001", "x")).is_ok()
-    });
+    let files = fresh_files("clocks");
     let life = files.life_after_failover(Duration::from_secs(600));
     assert!((0..60_000).contains(&life), "{life} ms");
     files.close();

@@ -5,26 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::Stop;
-use base::units::ByteSize;
-use db::{Availability, DatabaseUrl, DbError};
+use db::{Availability, DbError};
 use net::wire::Content;
-use net::{PeerProbe, Server};
-use proto::storage::Upload;
 use proto::{AppId, ErrorCode, Fault, FileId, GroupName, UserId};
-use tempfile::TempDir;
 
 use super::*;
 use crate::clock::boot_time;
-use crate::config::Config;
-use crate::config::Reserve;
 use crate::db::{
     Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes,
 };
 use crate::files::delete;
 use crate::files::deletion_job::DeletionJob;
-use crate::files::requester::Requester;
-use crate::files::upload;
-use crate::test_idserver::idserver;
+use crate::test_storage::{self, TestStorage, requester};
 
 /// A database that never tells what becomes of an insert or of a deletion that begins.
 struct Silent {
@@ -89,58 +81,18 @@ impl Files for Silent {
     }
 }
 
-struct Setting {
-    globals: Arc<Globals>,
-    idserver: Option<Server>,
-    folder: TempDir,
+/// A storage over such a database.
+fn silent(inserts: bool) -> TestStorage {
+    let mut storage = TestStorage::new();
+    let own = Arc::get_mut(&mut storage.globals).unwrap();
+    let files = crate::db::open(&own.config).unwrap();
+    own.files = Box::new(Silent { files, inserts });
+    storage
 }
 
-impl Drop for Setting {
-    fn drop(&mut self) {
-        self.globals.files.close();
-        self.idserver.take().into_iter().for_each(Server::shutdown);
-    }
-}
-
-impl Setting {
-    fn new(inserts: bool) -> Setting {
-        let folder = tempfile::tempdir().unwrap();
-        let idserver = idserver();
-        let config = Config {
-            state_file: folder.path().join("storage.state"),
-            idservers: vec![idserver.addr().into()],
-            store_paths: vec![folder.path().join("data").to_str().unwrap().to_owned()],
-            database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
-            reserved_space: Reserve::Bytes(ByteSize::new(0)),
-            ..Config::default()
-        };
-        let mut globals = Globals::open(config).unwrap();
-        let own = Arc::get_mut(&mut globals).unwrap();
-        let real = crate::db::open(&own.config).unwrap();
-        own.files = Box::new(Silent {
-            files: real,
-            inserts,
-        });
-        Setting {
-            globals,
-            idserver: Some(idserver),
-            folder,
-        }
-    }
-
+impl TestStorage {
     fn upload(&self) -> Result<Vec<u8>, Fault> {
-        let upload = Upload {
-            key: key(),
-            size: 7,
-        };
-        let requester = Requester::new(
-            PeerProbe::default(),
-            std::net::Ipv4Addr::LOCALHOST.into(),
-            &Arc::default(),
-        );
-        let mut incoming = upload::begin(&self.globals, upload, requester).unwrap();
-        incoming.write(b"content").unwrap();
-        Box::new(incoming).finish()
+        Box::new(self.begin("x")).finish()
     }
 
     /// The only file.
@@ -165,59 +117,50 @@ fn look(unresolved: &UnresolvedUploads, globals: &Globals, now: Duration) {
 }
 
 fn key() -> FileKey {
-    FileKey {
-        app: "tnvideo".parse().unwrap(),
-        user: "tnv001".parse().unwrap(),
-        file: "x".parse().unwrap(),
-    }
+    test_storage::key("x")
 }
 
 #[test]
 fn a_file_whose_row_was_never_made_is_removed_after_a_while() {
-    let setting = Setting::new(false);
-    assert_eq!(setting.upload().unwrap_err().code, ErrorCode::Unknown);
-    let path = setting.path();
-    setting.look(Duration::ZERO);
+    let storage = silent(false);
+    assert_eq!(storage.upload().unwrap_err().code, ErrorCode::Unknown);
+    let path = storage.path();
+    storage.look(Duration::ZERO);
     assert!(path.exists());
-    assert_eq!(setting.globals.unresolved.len(), 1);
+    assert_eq!(storage.globals.unresolved.len(), 1);
     // Another process knows of it, too.
-    let record = &setting.globals.config.state_file;
+    let record = &storage.globals.config.state_file;
     let again = UnresolvedUploads::open(record);
     assert_eq!(again.len(), 1);
-    look(&again, &setting.globals, boot_time());
+    look(&again, &storage.globals, boot_time());
     assert!(path.exists());
-    look(&again, &setting.globals, boot_time() + MISSING_FOR);
+    look(&again, &storage.globals, boot_time() + MISSING_FOR);
     assert!(!path.exists());
     assert_eq!(UnresolvedUploads::open(record).len(), 0);
-    setting.look(MISSING_FOR);
-    assert_eq!(setting.globals.unresolved.len(), 0);
+    storage.look(MISSING_FOR);
+    assert_eq!(storage.globals.unresolved.len(), 0);
 }
 
 #[test]
 fn a_file_whose_row_was_made_stays() {
-    let setting = Setting::new(true);
-    assert_eq!(setting.upload().unwrap_err().code, ErrorCode::Unknown);
-    let path = setting.path();
-    setting.look(Duration::ZERO);
-    assert_eq!(setting.globals.unresolved.len(), 0);
-    setting.look(MISSING_FOR);
+    let storage = silent(true);
+    assert_eq!(storage.upload().unwrap_err().code, ErrorCode::Unknown);
+    let path = storage.path();
+    storage.look(Duration::ZERO);
+    assert_eq!(storage.globals.unresolved.len(), 0);
+    storage.look(MISSING_FOR);
     assert!(path.exists());
-    assert!(setting.globals.files.find(&key()).unwrap().is_some());
+    assert!(storage.globals.files.find(&key()).unwrap().is_some());
 }
 
 #[test]
 fn a_deletion_of_unknown_outcome_is_finished_soon_and_the_row_is_not_remembered() {
-    let setting = Setting::new(true);
-    setting.upload().unwrap_err();
-    let (globals, path) = (&setting.globals, setting.path());
+    let storage = silent(true);
+    storage.upload().unwrap_err();
+    let (globals, path) = (&storage.globals, storage.path());
     let row = globals.files.find(&key()).unwrap().unwrap();
     globals.rows.put(key(), row);
-    let requester = Requester::new(
-        PeerProbe::default(),
-        std::net::Ipv4Addr::LOCALHOST.into(),
-        &Arc::default(),
-    );
-    let told = delete::delete(globals, &key(), requester).unwrap_err();
+    let told = delete::delete(globals, &key(), requester()).unwrap_err();
     assert_eq!(told.code, ErrorCode::Unknown);
     assert!(globals.rows.get(&key()).is_none());
     assert!(path.exists());

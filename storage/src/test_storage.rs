@@ -1,0 +1,79 @@
+//! A storage for tests, with an idserver of its own: on SQLite, in a folder that goes with it.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use base::units::ByteSize;
+use db::DatabaseUrl;
+use net::wire::Content;
+use net::{PeerProbe, Server};
+use proto::FileKey;
+use proto::storage::Upload;
+use tempfile::TempDir;
+
+use crate::config::{Config, Reserve};
+use crate::files::requester::Requester;
+use crate::files::upload::{self, IncomingFile};
+use crate::globals::Globals;
+use crate::test_idserver::idserver;
+
+pub(crate) struct TestStorage {
+    pub(crate) globals: Arc<Globals>,
+    idserver: Option<Server>,
+    pub(crate) folder: TempDir,
+}
+
+impl TestStorage {
+    pub(crate) fn new() -> TestStorage {
+        let folder = tempfile::tempdir().unwrap();
+        let idserver = idserver();
+        let config = Config {
+            state_file: folder.path().join("storage.state"),
+            idservers: vec![idserver.addr().into()],
+            store_paths: vec![folder.path().join("data").to_str().unwrap().to_owned()],
+            database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
+            reserved_space: Reserve::Bytes(ByteSize::new(0)),
+            ..Config::default()
+        };
+        TestStorage {
+            globals: Globals::open(config).unwrap(),
+            idserver: Some(idserver),
+            folder,
+        }
+    }
+
+    /// An upload that has sent all content.
+    pub(crate) fn begin(&self, id: &str) -> IncomingFile {
+        let upload = Upload {
+            key: key(id),
+            size: 7,
+        };
+        let mut incoming = upload::begin(&self.globals, upload, requester()).unwrap();
+        incoming.write(b"content").unwrap();
+        incoming
+    }
+}
+
+impl Drop for TestStorage {
+    fn drop(&mut self) {
+        self.globals.files.close();
+        self.idserver.take().into_iter().for_each(Server::shutdown);
+    }
+}
+
+pub(crate) fn key(id: &str) -> FileKey {
+    FileKey {
+        app: "tnvideo".parse().unwrap(),
+        user: "tnv001".parse().unwrap(),
+        file: id.parse().unwrap(),
+    }
+}
+
+/// A client that is there.
+pub(crate) fn requester() -> Requester {
+    Requester::new(
+        PeerProbe::default(),
+        Ipv4Addr::LOCALHOST.into(),
+        &Arc::default(),
+    )
+}
