@@ -28,7 +28,7 @@ pub enum ConfigError {
     Invalid {
         /// The key with its section, as in `server.workers`.
         key: String,
-        /// What is wrong with the value.
+        /// The reason why the value is refused.
         reason: String,
     },
     /// Settings that TOML cannot express.

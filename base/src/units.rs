@@ -43,7 +43,7 @@ pub enum UnitError {
     Invalid {
         /// The text.
         value: String,
-        /// What was expected.
+        /// The expected form.
         expected: &'static str,
     },
     /// More than 64 bits hold.

@@ -113,11 +113,10 @@ impl Download {
     /// The socket of the next bytes: wait for it before [`Download::read_ready`]. Absent if nothing
     /// remains, if bytes are buffered, or if the next read has to ask a storage.
     pub fn stream(&self) -> Option<&TcpStream> {
+        let is_buffered = self.held.is_ready() || !self.peeked.is_empty();
+        let waits = !is_buffered && !self.held.needs_confirmation();
         let connection = self.connection.as_ref();
-        connection
-            .filter(|_| !self.held.is_ready() && !self.held.needs_confirmation())
-            .filter(|_| self.peeked.is_empty())
-            .map(Connection::stream)
+        connection.filter(|_| waits).map(Connection::stream)
     }
 
     /// True if bytes may be taken from [`Download::stream`] instead of being read: the storage
@@ -274,7 +273,7 @@ impl Download {
                 }
                 continue;
             };
-            let step = match step(connection, &mut self.held, &self.key, buf) {
+            let step = match self.held.read(connection, &self.key, buf) {
                 Ok(None) if wait && !self.held.needs_confirmation() => {
                     connection.wait_content().map(|()| None)
                 }
@@ -356,29 +355,6 @@ impl Download {
         }
         self.set_connection(connection);
         Ok(())
-    }
-}
-
-/// Reads the content that has arrived, without waiting: `None` if there is none.
-fn step(
-    connection: &mut Connection,
-    held: &mut HeldBack,
-    key: &FileKey,
-    buf: &mut [u8],
-) -> Result<Option<usize>, Error> {
-    if connection.is_ours() && held.is_empty() {
-        return connection.read_now(buf);
-    }
-    if held.needs_confirmation() {
-        held.confirm(connection, key)?;
-    }
-    loop {
-        if let n @ 1.. = held.take(buf) {
-            return Ok(Some(n));
-        }
-        if !held.fill(connection)? {
-            return Ok(None);
-        }
     }
 }
 

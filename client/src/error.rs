@@ -57,7 +57,7 @@ pub enum Error {
     Protocol {
         /// The peer.
         address: Address,
-        /// What is invalid.
+        /// The invalid part.
         source: ProtocolError,
     },
     /// The server refused. Its message is the `source()`.

@@ -34,7 +34,7 @@ impl HeldBack {
         self.start < self.good
     }
 
-    /// True if [`HeldBack::confirm`] must be called before the next read.
+    /// True if the next read asks the storage whether the end of the body is content.
     pub(crate) fn needs_confirmation(&self) -> bool {
         self.needs_confirmation
     }
@@ -42,6 +42,33 @@ impl HeldBack {
     /// True if there are no bytes, held back or not.
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
+    }
+
+    /// Reads content that has arrived, without waiting. None if there is none for the reader. Asks the
+    /// storage first if [`HeldBack::needs_confirmation`].
+    ///
+    /// # Errors
+    /// The connection broke, or is out of step at the end of the body. Call [`HeldBack::break_off`].
+    pub(crate) fn read(
+        &mut self,
+        connection: &mut Connection,
+        key: &FileKey,
+        buf: &mut [u8],
+    ) -> Result<Option<usize>, Error> {
+        if connection.is_ours() && self.is_empty() {
+            return connection.read_now(buf);
+        }
+        if self.needs_confirmation {
+            self.confirm(connection, key)?;
+        }
+        loop {
+            if let n @ 1.. = self.take(buf) {
+                return Ok(Some(n));
+            }
+            if !self.fill(connection)? {
+                return Ok(None);
+            }
+        }
     }
 
     /// Copies content to the reader.
@@ -57,7 +84,7 @@ impl HeldBack {
     ///
     /// # Errors
     /// The connection broke. Call [`HeldBack::break_off`].
-    pub(crate) fn fill(&mut self, connection: &mut Connection) -> Result<bool, Error> {
+    fn fill(&mut self, connection: &mut Connection) -> Result<bool, Error> {
         self.make_room();
         let Some(n) = connection.read_now(&mut self.buffer[self.end..])? else {
             return Ok(false);
@@ -81,11 +108,7 @@ impl HeldBack {
     ///
     /// # Errors
     /// The connection broke, or is out of step at the end of the body. Call [`HeldBack::break_off`].
-    pub(crate) fn confirm(
-        &mut self,
-        connection: &mut Connection,
-        key: &FileKey,
-    ) -> Result<(), Error> {
+    fn confirm(&mut self, connection: &mut Connection, key: &FileKey) -> Result<(), Error> {
         self.needs_confirmation = false;
         confirm_step(connection, key)?;
         self.good = self.end;

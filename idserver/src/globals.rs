@@ -1,4 +1,4 @@
-//! What the threads of a running idserver share.
+//! The state that all threads of an idserver share.
 
 use std::sync::Arc;
 

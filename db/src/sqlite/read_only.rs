@@ -34,7 +34,7 @@ pub(super) struct ReadOnly {
     files: [Option<Stamp>; 3],
 }
 
-/// What changes when a file is written or replaced.
+/// Properties of a file that change when it is written or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     device: u64,

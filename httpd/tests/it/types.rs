@@ -182,7 +182,7 @@ fn the_size_of_a_playlist_does_not_matter() {
         ("GET", ("Range", "bytes=2000000-")),
         ("GET", ("If-None-Match", "\"other\"")),
     ] {
-        // What one answer remembers is of no use to the next.
+        // A new httpd remembers no type.
         let front = Front::with(&[("p", &playlist), ("v", &media)]);
         for (path, found) in [
             ("/files/p/seg0.ts", false),

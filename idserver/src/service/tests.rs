@@ -330,7 +330,7 @@ fn one_address_makes_so_many_keys_and_known_ones_are_served_all_the_same() {
         let told = "too many new keys from 127.0.0.1 within an hour, see new_keys_per_address";
         assert_eq!(fault.message, told);
     }
-    // What was refused stays nowhere.
+    // A refused key leaves no entry.
     assert_eq!((keys.settled_len(), ids.rows.lock().len()), (50, 51));
     assert_eq!(service.globals.metrics.refused_keys.get(), 150);
     for served in ["known", "new0"] {

@@ -22,7 +22,7 @@ const PAUSE: u32 = 20;
 /// Age at which a transfer may count as slow.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// What a search looks for.
+/// The kind of connection that a search finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Victim {
     /// A connection without a request, of one client or of any.

@@ -100,7 +100,7 @@ fn a_trusted_proxy_has_no_limit_of_its_own() {
     let mut of_other: Vec<_> = (0..3).map(|_| open(OTHER)).collect();
     assert_closed(&mut of_other[0]);
     of_other[1..].iter_mut().for_each(ask);
-    // Who is no longer trusted has the limit for its next connections.
+    // A proxy that is no longer trusted has the limit for its next connections.
     proxies.reload(&[]);
     open(PROXY);
     assert_closed(&mut of_proxy[0]);

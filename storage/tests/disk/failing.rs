@@ -61,7 +61,7 @@ fn many_deletions_that_are_refused_cause_few_log_lines() {
     node.client().upload("f", b"x").unwrap();
     let file = node.files("a").remove(0);
     let connection = rusqlite::Connection::open(node.path("storage.db")).unwrap();
-    // What is no file cannot be unlinked, and this has no row of its own.
+    // A folder cannot be unlinked, and this one has no row of its own.
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
@@ -75,7 +75,7 @@ fn many_deletions_that_are_refused_cause_few_log_lines() {
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     until("all were tried", || {
-        // Who meets such a row has deletions looked after.
+        // An upload that meets such a row starts the job of deletions.
         let mut client = node.client();
         client.0.write_all(&upload_head("half1", 1 << 20)).unwrap();
         assert_eq!(code(client.receive()), ErrorCode::Unavailable);

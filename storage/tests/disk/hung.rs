@@ -190,7 +190,7 @@ fn a_disk_that_hangs_stops_the_deletions_of_its_own_files_only() {
         assert_eq!(connection.execute(sql, [file]).unwrap(), 1);
     }
     disk.hang();
-    // Who meets such a row has deletions looked after. One of two uploads goes to the other disk.
+    // An upload that meets such a row starts the job of deletions. One of two uploads goes to the other disk.
     let uploads = [0, 1].map(|_| {
         let mut client = node.client();
         client.0.write_all(&upload_head(&on_b, 1)).unwrap();

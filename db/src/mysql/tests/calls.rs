@@ -61,7 +61,7 @@ fn a_conflict_after_a_lost_write_is_unknown_unless_the_row_is_known_to_be_anothe
         let another = Failure::of_code(code).with_another_row();
         assert!(lost().after(another).unwrap_err().is_conflict());
     }
-    // What is no conflict stays what it is.
+    // Any other error is returned unchanged.
     let full = lost().after(Failure::of_code(1114).with_another_row());
     assert!(matches!(full, Err(DbError::UnknownOutcome { .. })));
 }
