@@ -1,4 +1,4 @@
-//! What the pages of the daemons have in common.
+//! Common parts of the pages of the daemons.
 
 use clap::Command;
 
@@ -31,7 +31,7 @@ See also:
   tnv-tracker.toml(5), tnv-idserver.toml(5), tnv-storage.toml(5), tnv-httpd.toml(5)
 ";
 
-/// What their command lines accept.
+/// Their command lines.
 pub(crate) fn all() -> [Command; 4] {
     let [tracker, idserver, storage, httpd] = NAMES;
     [

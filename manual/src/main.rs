@@ -10,6 +10,7 @@ mod samples;
 mod script_page;
 mod settings;
 mod settings_page;
+mod wrap;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,9 +79,3 @@ fn put(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod messages;
-
-#[cfg(test)]
-mod citations;

@@ -1,30 +1,28 @@
-//! `docs/configuration.md`: every key of every configuration file, its default from the code and
-//! what it is from the sample.
+//! `docs/configuration.md`: every key of every configuration file, with its default from the code
+//! and its explanation from the sample.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use toml::Table;
 
 use crate::samples::{SAMPLES, Sample};
 use crate::settings::{Piece, is_example, pieces};
+use crate::wrap::wrap;
 
-/// Makes the document anew; tests name it when the document is out of date.
+/// Generates the document anew; tests name it when the document is out of date.
 pub(crate) const COMMAND: &str = "cargo run -p manual -- --reference docs/configuration.md";
 
-/// What a value that the code has no default for is shown as.
-const NO_DEFAULT: &str = "-";
+const INTRODUCTION: &str = "Every key of every file, with the default of the program. Where the program has no \
+    fixed value, the example is that of the sample in `etc/`. How to run a cluster with these settings: \
+    [operations.md](operations.md).";
 
 /// The whole document.
 ///
 /// # Errors
 /// The defaults of a daemon cannot be printed.
 pub(crate) fn reference() -> anyhow::Result<String> {
-    let mut text = format!(
-        "<!-- Made by `{COMMAND}`; a test compares. -->\n\n\
-         # Configuration\n\n\
-         Every key of every file. `{NO_DEFAULT}` stands where a key has no default; the example is that \
-         of the sample in `etc/`. How to run a cluster with them: [operations.md](operations.md).\n"
-    );
+    let mut text = format!("<!-- Made by `{COMMAND}`; a test compares. -->\n\n# Configuration\n");
+    paragraph(&mut text, INTRODUCTION);
     for sample in &SAMPLES {
         let defaults = sample
             .effective
@@ -38,52 +36,58 @@ pub(crate) fn reference() -> anyhow::Result<String> {
 fn add_file(text: &mut String, sample: &Sample, defaults: Option<&Table>) {
     push(text, format_args!("\n## {}\n", sample.path));
     let mut section = "";
-    let mut in_table = false;
     for piece in pieces(sample.text) {
-        if let Piece::Setting { lines, about } = &piece {
-            if !in_table {
-                push(text, "\n| key | default | what it is |\n|---|---|---|\n");
+        match &piece {
+            Piece::Text(about) => add_text(text, about),
+            Piece::Section { name, about } => {
+                section = name.trim_matches(['[', ']']);
+                push(text, format_args!("\n### {name}\n"));
+                paragraph(text, &explain(about));
             }
-            for line in lines {
-                push(text, row(section, line, about, defaults));
+            Piece::Setting { lines, about } => {
+                let keys = lines.iter().map(|line| key(section, line, about, defaults));
+                add_item(text, keys, about);
             }
-        } else {
-            add_text(text, &piece);
-        }
-        in_table = matches!(piece, Piece::Setting { .. });
-        if let Piece::Section { name, .. } = piece {
-            section = name.trim_matches(['[', ']']);
         }
     }
 }
 
-fn add_text(text: &mut String, piece: &Piece) {
-    let (Piece::Text(about) | Piece::Section { about, .. } | Piece::Setting { about, .. }) = piece;
-    if let Piece::Section { name, .. } = piece {
-        push(text, format_args!("\n### {name}\n"));
-    }
-    if !about.is_empty() {
-        push(text, format_args!("\n{}\n", explain(about)));
+/// A comment without a setting, or a setting that is an example at the end of its comment.
+fn add_text(text: &mut String, about: &[&str]) {
+    let is_text = |line: &&str| !is_example(line);
+    let n_text = about.iter().rposition(is_text).map_or(0, |idx| idx + 1);
+    let (about, examples) = about.split_at(n_text);
+    if examples.is_empty() {
+        paragraph(text, &explain(about));
+    } else {
+        let keys = examples.iter().filter_map(|line| line.split_once(" = "));
+        add_item(text, keys.map(|(key, shown)| example(key, shown)), about);
     }
 }
 
-/// A line of the table: a setting of a section, `key = value` as the sample has it.
-fn row(section: &str, line: &str, about: &[&str], defaults: Option<&Table>) -> String {
+/// An item of the list: keys that share an explanation.
+fn add_item(text: &mut String, keys: impl Iterator<Item = String>, about: &[&str]) {
+    let keys = keys.collect::<Vec<_>>().join(", ");
+    let item = format!("{keys}: {}", explain(about));
+    push(text, format_args!("\n- {}\n", wrap(&item, "  ")));
+}
+
+/// A key and its default, or an example where neither code nor sample tells a default. `line` is
+/// `key = value` of the sample.
+fn key(section: &str, line: &str, about: &[&str], defaults: Option<&Table>) -> String {
     let (key, shown) = line.split_once(" = ").unwrap_or((line, ""));
     let default = match defaults {
         Some(table) => of_code(table, section, key),
         None => (!tells_default(about)).then(|| shown.to_owned()),
     };
-    let mut what = explain(about);
-    let default = default.map_or_else(
-        || {
-            push(&mut what, format_args!(" Example: `{shown}`"));
-            NO_DEFAULT.to_owned()
-        },
-        |value| format!("`{value}`"),
-    );
-    let cells = [format!("`{key}`"), default, what].map(|cell| cell.replace('|', "\\|"));
-    format!("| {} |\n", cells.join(" | "))
+    match default {
+        Some(value) => format!("`{key}` (default `{value}`)"),
+        None => example(key, shown),
+    }
+}
+
+fn example(key: &str, shown: &str) -> String {
+    format!("`{key}` (example `{shown}`)")
 }
 
 /// The default of the code, if it has one.
@@ -95,7 +99,7 @@ fn of_code(defaults: &Table, section: &str, key: &str) -> Option<String> {
     table.get(key).map(ToString::to_string)
 }
 
-/// Whether a comment says what holds without the setting: then the sample shows an example.
+/// True if a comment tells the behaviour without the setting: then the sample shows an example.
 fn tells_default(about: &[&str]) -> bool {
     let about = about.join(" ");
     about.contains("by default") || about.contains("no default")
@@ -103,23 +107,20 @@ fn tells_default(about: &[&str]) -> bool {
 
 /// A comment as one paragraph.
 fn explain(about: &[&str]) -> String {
-    let part = |line: &&str| {
-        if is_example(line) {
-            format!("`{line}`.")
-        } else {
-            escape(line)
-        }
+    let part = |line: &&str| match is_example(line) {
+        true => format!("Example: `{line}`."),
+        // Markdown would take these marks for its own.
+        false => line.replace('<', "\\<").replace('*', "\\*"),
     };
     about.iter().map(part).collect::<Vec<_>>().join(" ")
 }
 
-/// Text as it stands, where Markdown would take a mark for its own.
-fn escape(line: &str) -> String {
-    line.replace('<', "\\<")
-        .replace('*', "\\*")
-        .replace('_', "\\_")
+fn paragraph(text: &mut String, content: &str) {
+    if !content.is_empty() {
+        push(text, format_args!("\n{}\n", wrap(content, "")));
+    }
 }
 
-fn push(text: &mut String, more: impl std::fmt::Display) {
+fn push(text: &mut String, more: impl Display) {
     write!(text, "{more}").expect("memory takes every text");
 }

@@ -1,5 +1,9 @@
 //! Every program, subcommand and setting has its place in the manual.
 
+mod citations;
+mod messages;
+mod names;
+
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
@@ -159,8 +163,8 @@ fn the_reference_has_every_setting_of_the_code() {
             continue;
         };
         let has = |part: &str, key: &str, value: &toml::Value| {
-            let row = format!("| `{key}` | `{value}` | ");
-            assert!(part.contains(&row), "{}: no {row}", sample.path);
+            let item = format!("`{key}` (default `{value}`)");
+            assert!(part.contains(&item), "{}: no {item}", sample.path);
         };
         let mut n_keys = 0;
         for (key, value) in effective("").unwrap() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOCUMENT: &str = include_str!("../../docs/operations.md");
+const DOCUMENT: &str = include_str!("../../../docs/operations.md");
 
 /// The crates whose lines an operator reads.
 const CRATES: [&str; 10] = [
@@ -52,8 +52,8 @@ fn quoted() -> BTreeSet<String> {
     part.lines().filter_map(row).collect()
 }
 
-/// What the macros of errors and warnings are given in a text made plain. Messages that are nothing
-/// but a field are left out.
+/// The messages of `warn!` and `error!` in the result of [`plain`]. Messages that consist of one field
+/// are left out.
 fn logged(text: &str) -> impl Iterator<Item = String> {
     let starts = ["warn!(", "error!("];
     let calls = starts

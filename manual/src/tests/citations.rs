@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::messages::collect;
+use super::messages::collect;
 
-const DOCUMENT: &str = include_str!("../../docs/protocol.md");
+const DOCUMENT: &str = include_str!("../../../docs/protocol.md");
 const CITATION: &str = "(docs/protocol.md, ";
 const CRATES: [&str; 11] = [
     "proto", "base", "db", "net", "daemon", "tracker", "idserver", "storage", "httpd", "client",
