@@ -12,16 +12,25 @@ NO_SOCKETS := proto base db tracker/src idserver/src storage/src
 CRATES := proto base db net daemon client bench cli tracker idserver storage httpd manual test-cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-embedded engines all-tests lint lint-code lint-greps lint-shell test-package doc \
+.PHONY: help build build-cluster check test test-embedded engines all-tests lint lint-code lint-greps lint-shell test-package doc \
 	cluster cluster-status cluster-stop demo bench bench-quick limits limits-idle limits-memory clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
 		awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-# Only `tnv` looks for a file of its own accord, so only it has to know where the system's settings lie.
-build: ## Build all programs, optimised, into target/release (SYSCONFDIR, if not /etc)
-	$(if $(filter /etc,$(SYSCONFDIR)),,TNV_SYSCONFDIR='$(SYSCONFDIR)') cargo build --release --workspace --bins --locked
+# The crates of the servers and of `tnv`.
+PROGRAMS := tracker idserver storage httpd cli
+# Only `tnv` looks for a file of its own accord, so only it needs the folder of the system's settings.
+BUILD = $(if $(filter /etc,$(SYSCONFDIR)),,TNV_SYSCONFDIR='$(SYSCONFDIR)') cargo build --release --bins --locked
+
+# `manual` generates the man pages for `make install`.
+build: ## Build the programs for an operator, optimized, into target/release (SYSCONFDIR, if not /etc)
+	$(BUILD) $(addprefix --package=,$(PROGRAMS) manual)
+
+# The programs that a cluster on this machine runs, and the program that starts it.
+build-cluster:
+	$(BUILD) $(addprefix --package=,$(PROGRAMS) test-cluster)
 
 include package/install.mk
 
@@ -41,6 +50,10 @@ engines:
 all-tests:
 	cargo build --workspace --bins --locked
 	@test-cluster/support/run_tests.sh
+
+# Clippy looks again only at what changed and at the crates that import it.
+check: lint ## Check changes: all lints, and unit tests of the crates changed since origin/main (or HEAD)
+	@test-cluster/support/test_changed.sh
 
 lint: lint-greps lint-shell lint-code ## Check format, warnings and the rules of the house
 
@@ -66,7 +79,7 @@ doc: ## Build the documentation, warnings are errors
 # TNV_TRACKER_PORT, TNV_IDSERVER_PORT, TNV_STORAGE_PORT and TNV_HTTPD_PORT choose the ports at which
 # the search for free ones begins.
 # TNV_DATABASE_PORT does so for Galera. ENGINE=full: Galera and GlusterFS, as root.
-cluster: $(ENGINES) build ## Start a cluster on this machine, or what is missing of it (ENGINE=full)
+cluster: $(ENGINES) build-cluster ## Start a cluster on this machine, or what is missing of it (ENGINE=full)
 	@$(TNV_CLUSTER) up --engine $(ENGINE)
 
 cluster-status: $(TNV_CLUSTER) ## Show the daemons of the cluster
@@ -75,23 +88,23 @@ cluster-status: $(TNV_CLUSTER) ## Show the daemons of the cluster
 cluster-stop: $(TNV_CLUSTER) ## Stop the cluster
 	@$(TNV_CLUSTER) stop
 
-demo: $(ENGINES) build ## Start a cluster, store videos, stream them, and leave one to watch (ENGINE=full)
+demo: $(ENGINES) build-cluster ## Start a cluster, store videos, stream them, and leave one to watch (ENGINE=full)
 	@$(TNV_CLUSTER) demo --engine $(ENGINE)
 
-bench: build ## Measure everything beside the limits of this machine (half an hour; ONLY=WORDS: rows so named)
+bench: build-cluster ## Measure everything beside the limits of this machine (half an hour; ONLY=WORDS: rows so named)
 	@test-cluster/engines.sh bench
 	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench $(if $(ONLY),--only "$(ONLY)")
 
-bench-quick: build ## The same with short rounds, in less than three minutes
+bench-quick: build-cluster ## The same with short rounds, in less than three minutes
 	@test-cluster/engines.sh bench
 	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench --quick $(if $(ONLY),--only "$(ONLY)")
 
 limits: limits-idle limits-memory ## Measure idle connections and memory (SIZE=MIB: smaller files)
 
-limits-idle: build
+limits-idle: build-cluster
 	@$(TNV_CLUSTER) idle
 
-limits-memory: build
+limits-memory: build-cluster
 	@$(TNV_CLUSTER) memory $(if $(SIZE),--size $(SIZE))
 
 clean: ## Stop the cluster, remove it and all that was built
@@ -99,6 +112,6 @@ clean: ## Stop the cluster, remove it and all that was built
 	rm -rf test-cluster/run
 	cargo clean
 
-# Built when it is missing only: to stop a cluster nothing need be compiled anew.
+# Built only if it is missing: to stop a cluster, no change of the sources matters.
 $(TNV_CLUSTER):
-	cargo build --release --workspace --bins --locked
+	$(BUILD) --package=test-cluster
