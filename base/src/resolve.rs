@@ -25,8 +25,8 @@ static SYSTEM: Resolver = Resolver::new(system_lookup);
 /// numeric address is read at once, whatever the deadline.
 ///
 /// # Errors
-/// What the system's resolver says of the name. [`io::ErrorKind::TimedOut`] when it did not answer
-/// until `deadline`.
+/// The error of the system's resolver, or [`io::ErrorKind::TimedOut`] if it does not answer until
+/// `deadline`.
 pub fn resolve(host_port: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     SYSTEM.resolve(host_port, deadline)
 }
@@ -55,7 +55,7 @@ struct Resolver {
     ended: Condvar,
 }
 
-/// What a lookup found, once it has ended.
+/// The result of a lookup, once it has ended.
 #[derive(Default)]
 struct Answer(OnceLock<Result<Vec<SocketAddr>, Failure>>);
 

@@ -76,7 +76,7 @@ impl Client {
 /// The XXH3-128 of the rest of `source`. Storages keep this checksum of each file.
 ///
 /// # Errors
-/// What reading `source` returns.
+/// `source` cannot be read.
 pub fn checksum_of(source: &mut dyn Read) -> std::io::Result<u128> {
     let mut hash = XxHash3_128::new();
     let mut buffer = vec![0; BUFFER_LEN];

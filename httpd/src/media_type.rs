@@ -43,7 +43,7 @@ const XML: [&str; 4] = [
     "application/xspf+xml",
 ];
 
-/// What a browser may do with a file that it is sent to.
+/// The permission of a browser that opens the URL of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Display {
     /// Show or play it.
@@ -54,7 +54,7 @@ pub(crate) enum Display {
     Attachment,
 }
 
-/// What a player takes a file for.
+/// The purpose of a file for a player.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     HlsPlaylist,

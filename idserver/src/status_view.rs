@@ -1,4 +1,4 @@
-//! What the status port shows of an idserver.
+//! The status pages of an idserver.
 
 use std::sync::Arc;
 

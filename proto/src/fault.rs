@@ -77,10 +77,9 @@ impl fmt::Display for ErrorCode {
 /// A failed request: the kind for programs, the message for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What kind of failure.
+    /// The kind of failure.
     pub code: ErrorCode,
-    /// What went wrong. Without the `[hostname]` in front when made by a service; with it when
-    /// decoded from the wire.
+    /// The failure in words. Begins with `[hostname]` only if it was decoded from the wire.
     pub message: String,
     /// The cause, for the log of the server that failed; never sent.
     pub cause: Option<String>,

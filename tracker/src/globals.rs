@@ -1,4 +1,4 @@
-//! What the threads of a running tracker share.
+//! The shared state of the threads of a tracker.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the status port shows of a tracker.
+//! The status pages of a tracker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::support::{Setup, code, stderr, stdout};
 
 const LEN: usize = 1_300_000;
 
-/// What an interrupted download of a file called like its id leaves.
+/// The name of the partial file that an interrupted download of `id` leaves.
 fn part(id: &str) -> String {
     part_of(id, id)
 }

@@ -1,4 +1,4 @@
-//! What goes to stdout when something fails, stdout itself among that.
+//! The standard output when a command fails, and when the output itself fails.
 
 use std::fs::File;
 use std::process::{Output, Stdio};

@@ -1,4 +1,4 @@
-//! What was mistyped ends with 2, at once, and is told by its name.
+//! A mistyped argument ends the program at once with exit code 2, and the message names it.
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -17,7 +17,7 @@ use test_peers::tracker::FakeTracker;
 /// Shorter than the time-out of the tests' client, which is 1 s: each byte would renew a time-out
 /// of single reads.
 const PAUSE: Duration = Duration::from_millis(300);
-/// What a loaded machine may take beyond the time-outs.
+/// Time that a loaded machine may need beyond the timeouts.
 const SLACK: Duration = Duration::from_secs(5);
 
 fn read_all(client: &Client) -> std::io::Result<Vec<u8>> {

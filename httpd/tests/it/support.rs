@@ -22,7 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const MODIFIED: i64 = 1_600_000_000;
 pub const LAST_MODIFIED: &str = "Sun, 13 Sep 2020 12:26:40 GMT";
 
-/// What a storage has in the row of this content.
+/// The checksum that a storage keeps in the row of this content.
 pub fn checksum_of(mut content: &[u8]) -> u128 {
     client::checksum_of(&mut content).unwrap()
 }

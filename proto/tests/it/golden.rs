@@ -19,8 +19,8 @@ fn decode<R: Request>(frame: &[u8]) -> R {
     R::decode(&head, &body[..fixed]).unwrap()
 }
 
-/// What we would send has the recorded bytes wherever the C++ client did not send junk: every byte
-/// that is not zero in ours is the same in theirs.
+/// Every byte of tnv that is not zero equals the recorded byte. The C++ client sends uninitialized
+/// bytes where tnv sends zeros.
 fn assert_same_but_for_junk(ours: &[u8], recorded: &[u8]) {
     assert_eq!(ours[..HEAD_LEN], recorded[..HEAD_LEN]);
     for (i, (&our, &their)) in ours.iter().zip(recorded).enumerate() {

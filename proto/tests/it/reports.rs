@@ -39,7 +39,7 @@ fn counters() -> impl Strategy<Value = Counters> {
     })
 }
 
-/// What fits: as it is sent so it arrives.
+/// Reports within all limits, which arrive unchanged.
 pub(crate) fn report() -> impl Strategy<Value = Report> {
     let drain = prop_oneof![Just(Drain::None), Just(Drain::Uploads), Just(Drain::All)];
     let error =

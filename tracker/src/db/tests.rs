@@ -1,4 +1,4 @@
-//! What every engine must do.
+//! Tests for every engine.
 
 use std::collections::HashSet;
 use std::path::Path;

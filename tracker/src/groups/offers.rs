@@ -53,7 +53,7 @@ impl Groups {
     }
 }
 
-/// What a member serves.
+/// The operations that a member serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rank {
     /// Uploads and downloads.

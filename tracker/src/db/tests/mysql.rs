@@ -62,7 +62,7 @@ fn tables_of_the_cpp_system_are_used() {
     let server = test_mariadb::shared();
     let config = fresh(server, "of_cpp");
     server.execute("of_cpp", OF_CPP);
-    // It says what to do, and works once that was done.
+    // The error tells the remedy, and the tracker works after it.
     let routes = open(&config).unwrap();
     let [group001, group002] = ["group001", "group002"].map(|n| n.parse::<GroupName>().unwrap());
     let refused = routes
@@ -83,7 +83,7 @@ fn tables_of_the_cpp_system_are_used() {
         })
     });
     let listed = listed.unwrap();
-    // The group that could not be entered before is there.
+    // The group that was refused before is there.
     assert_eq!(listed, [group001.clone(), group002.clone()]);
     let bind = |name: &str| routes.bind(&app(), &user(name), &group002);
     assert_eq!(bind("twice").unwrap(), group001);
@@ -92,7 +92,7 @@ fn tables_of_the_cpp_system_are_used() {
     assert_eq!(bind("Once").unwrap(), group002);
     assert_eq!(bind("new").unwrap(), group002);
     assert!(routes.find(&app(), &user("strange")).is_err());
-    // A C++ tracker reads what we wrote and writes beside it.
+    // A C++ tracker reads the new row and adds one.
     let theirs = "SELECT group_name FROM t_router WHERE appid='tnvideo' AND userid='new'";
     assert_eq!(server.query("of_cpp", theirs), ["group002"]);
     server.execute(
@@ -100,24 +100,9 @@ fn tables_of_the_cpp_system_are_used() {
         "INSERT INTO t_router SET appid='tnvideo', userid='new', group_name='group001'",
     );
     assert_eq!(own(&*routes, "tnvideo", "new").as_ref(), Some(&group002));
-    // Who has no row goes where a C++ tracker finds the user: by the user id alone, as its collation
-    // compares, the lowest id first.
-    for (app, name, id_3) in [
-        ("tnvideo", "TWICE", true),
-        ("other", "twice", true),
-        ("tnvideo", "twicé", true),
-        ("other", "NEW", false),
-    ] {
-        let binding = routes.find(&app.parse().unwrap(), &user(name)).unwrap();
-        let group = if id_3 { &group001 } else { &group002 };
-        let expected = Binding {
-            group: group.clone(),
-            is_own: false,
-        };
-        assert_eq!(binding, Some(expected), "{app}/{name}");
-    }
+    assert_users_without_a_row(&*routes, &group001, &group002);
     assert_eq!(routes.find(&app(), &user("nobody")).unwrap(), None);
-    // Whichever of the user's rows it reads, they say the same after a move.
+    // After a move all rows of the user have the same group.
     server.execute(
         "of_cpp",
         "INSERT INTO t_router SET appid='tnvideo', userid='twice', group_name='group001'",
@@ -126,6 +111,24 @@ fn tables_of_the_cpp_system_are_used() {
     assert_eq!(moved.unwrap(), Some(group002));
     let theirs = "SELECT DISTINCT group_name FROM t_router WHERE userid='twice'";
     assert_eq!(server.query("of_cpp", theirs), ["group002"]);
+}
+
+/// A user without a row goes to the group that a C++ tracker finds: by the user id alone, compared by
+/// its collation, the lowest id first.
+fn assert_users_without_a_row(routes: &dyn Routes, group001: &GroupName, group002: &GroupName) {
+    for (app, name, group) in [
+        ("tnvideo", "TWICE", group001),
+        ("other", "twice", group001),
+        ("tnvideo", "twicé", group001),
+        ("other", "NEW", group002),
+    ] {
+        let binding = routes.find(&app.parse().unwrap(), &user(name)).unwrap();
+        let expected = Binding {
+            group: group.clone(),
+            is_own: false,
+        };
+        assert_eq!(binding, Some(expected), "{app}/{name}");
+    }
 }
 
 /// Tables in a character set that has no emoji, as old servers make them.

@@ -1,4 +1,4 @@
-//! What is told of addresses that were tried.
+//! Reports about addresses that the tracker tries.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which group users have, and whether one is written down.
+//! Uploads bind a user to a group, lookups do not.
 
 use std::time::Duration;
 

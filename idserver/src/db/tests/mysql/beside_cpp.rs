@@ -9,18 +9,18 @@ use test_mariadb::{Mariadb, PASSWORD, USER};
 
 use super::*;
 
-/// What both kinds reserve at a time.
+/// Numbers that both kinds of idserver reserve at a time.
 const STEP: u32 = 100;
 const ROUNDS: usize = 20;
 /// Numbers of each server in each round.
 const NUMBERS: usize = 2_000;
 
-/// What a C++ idserver writes into the row.
+/// The value that a C++ idserver writes into the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writes {
-    /// What is in the row now, and its step: as the sources have it.
+    /// The current value of the row plus its step, as in the C++ sources.
     Sum,
-    /// What it has read before, and its step.
+    /// The value that it read earlier plus its step.
     ReadSum,
 }
 
