@@ -19,7 +19,7 @@ mod mysql;
 mod sqlite;
 mod url;
 
-pub use ::mysql::Value as MysqlValue;
+pub use ::mysql::{Params as MysqlParams, Value as MysqlValue};
 pub use availability::Availability;
 pub use error::DbError;
 pub use mysql::{

@@ -8,8 +8,9 @@ use net::WorkerPool;
 use net::wire::Reply;
 use proto::admin::{FileLocation, StorageOrder, UserBarred, UserFile, encode_reply};
 use proto::report::Drain;
-use proto::{ErrorCode, Fault, FileKey, file_table};
+use proto::{ErrorCode, Fault, FileKey};
 
+use crate::db::table_of;
 use crate::disks::limiter::DiskCaller;
 use crate::file;
 use crate::globals::Globals;
@@ -27,8 +28,8 @@ pub(crate) fn execute(
     match order {
         StorageOrder::Drain { level } => drain(globals, level, by),
         StorageOrder::FindFile { app, user, file } => {
-            let place = find(globals, &FileKey { app, user, file })?;
-            Ok(Reply::Body(encode_reply(&place)))
+            let location = find(globals, &FileKey { app, user, file })?;
+            Ok(Reply::Body(encode_reply(&location)))
         }
         StorageOrder::BarUser {
             app,
@@ -44,7 +45,9 @@ pub(crate) fn execute(
             Ok(Reply::Body(Vec::new()))
         }
         StorageOrder::FindUserFile { app, user } => {
-            let file = globals.files.any_of(&app, &user, &globals.config.group)?;
+            let file = globals
+                .files
+                .any_file_of(&app, &user, &globals.config.group)?;
             Ok(Reply::Body(encode_reply(&UserFile { file })))
         }
     }
@@ -106,9 +109,9 @@ fn find(globals: &Globals, key: &FileKey) -> Result<FileLocation, Fault> {
         .paths
         .resolve(&row.path, DiskCaller::Request(WorkerPool::Slow));
     Ok(FileLocation {
-        table: format!("t_file_{:02}", file_table(&key.user)),
+        table: table_of(&key.user),
         size: row.size,
-        size_on_disk: on_disk.and_then(|place| file::size(&place)).ok(),
+        size_on_disk: on_disk.and_then(|at| file::size(&at)).ok(),
         created: row.created,
         checksum: row.checksum.map(|checksum| format!("{checksum:032x}")),
         path: row.path,

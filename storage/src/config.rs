@@ -58,7 +58,7 @@ pub struct Config {
     pub require_marker: bool,
     /// The database of the rows.
     pub database: DatabaseUrl,
-    /// What a success reply guarantees.
+    /// The guarantee of a success reply.
     pub durability: Durability,
     /// Space that uploads leave free on each store path.
     pub reserved_space: Reserve,
@@ -83,7 +83,7 @@ pub struct Config {
     pub process: ProcessConfig,
 }
 
-/// What a stored file survives after the success reply.
+/// The faults that a stored file survives after the success reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {

@@ -8,19 +8,19 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use rustix::fs::{FileType, Mode, OFlags, StatxFlags};
 
 use crate::disks::limiter::LimitedFile;
-use crate::disks::store_paths::ResolvedPath;
+use crate::disks::store_path::ResolvedPath;
 
 /// Opens a stored file for reading. Returns its size, too. Never blocks on a FIFO.
 ///
 /// # Errors
 /// Missing, no regular file (see [`is_not_a_file`]), or the disk refuses.
-pub(crate) fn open(place: &ResolvedPath) -> io::Result<(LimitedFile, u64)> {
+pub(crate) fn open(at: &ResolvedPath) -> io::Result<(LimitedFile, u64)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-    let opened = place.root.open_at(&place.relative, flags, Mode::empty());
-    let file = File::from(opened.map_err(|e| why_not_opened(place, e))?);
+    let opened = at.root.open_at(&at.relative, flags, Mode::empty());
+    let file = File::from(opened.map_err(|e| why_not_opened(at, e))?);
     let metadata = file.metadata()?;
     check_regular(FileType::from_raw_mode(metadata.mode()))?;
-    let limiter = place.permit.limiter().clone();
+    let limiter = at.permit.limiter().clone();
     Ok((LimitedFile::new(file, limiter), metadata.len()))
 }
 
@@ -28,15 +28,15 @@ pub(crate) fn open(place: &ResolvedPath) -> io::Result<(LimitedFile, u64)> {
 ///
 /// # Errors
 /// As [`open`]; the file ends before the byte, or the disk cannot read it.
-pub(crate) fn read_byte(place: &ResolvedPath, offset: u64) -> io::Result<()> {
-    let (file, _) = open(place)?;
+pub(crate) fn read_byte(at: &ResolvedPath, offset: u64) -> io::Result<()> {
+    let (file, _) = open(at)?;
     file.file().read_exact_at(&mut [0], offset)
 }
 
 /// Replaces the error of an open by the type of what is there: symbolic links, sockets and some
 /// devices cannot be opened.
-fn why_not_opened(place: &ResolvedPath, error: io::Error) -> io::Error {
-    match size(place) {
+fn why_not_opened(at: &ResolvedPath, error: io::Error) -> io::Error {
+    match size(at) {
         Err(e) if error.kind() != ErrorKind::NotFound && is_not_a_file(&e) => e,
         _ => error,
     }
@@ -47,9 +47,9 @@ fn why_not_opened(place: &ResolvedPath, error: io::Error) -> io::Error {
 ///
 /// # Errors
 /// Missing, no regular file (see [`is_not_a_file`]), or the disk refuses.
-pub(crate) fn size(place: &ResolvedPath) -> io::Result<u64> {
+pub(crate) fn size(at: &ResolvedPath) -> io::Result<u64> {
     let wanted = StatxFlags::SIZE | StatxFlags::TYPE;
-    let stat = place.root.statx(&place.relative, wanted)?;
+    let stat = at.root.statx(&at.relative, wanted)?;
     check_regular(FileType::from_raw_mode(stat.stx_mode.into()))?;
     Ok(stat.stx_size)
 }

@@ -1,9 +1,11 @@
 //! The shared state of a running storage, built once.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use base::LogThrottle;
 use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
 use log::warn;
 use net::admin::OrderVerifier;
@@ -13,6 +15,7 @@ use crate::cache::Rows;
 use crate::config::Config;
 use crate::db::{self, Files};
 use crate::disks::expected_folder::Access;
+use crate::disks::limiter::DiskCaller;
 use crate::disks::store_paths::StorePaths;
 use crate::disks::writer::FileWriter;
 use crate::metrics::StorageMetrics;
@@ -23,7 +26,6 @@ use crate::state::foreign_rows::ForeignRows;
 use crate::state::identity::Identity;
 use crate::state::pending_deletes::PendingDeletes;
 use crate::state::recent_errors::RecentErrors;
-use crate::state::taken_paths::TakenPaths;
 use crate::state::tracker_statuses::TrackerStatuses;
 use crate::state::unresolved_uploads::UnresolvedUploads;
 use crate::state::upload_blocks::UploadBlocks;
@@ -43,7 +45,8 @@ pub(crate) struct Globals {
     pub(crate) writer: FileWriter,
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
-    pub(crate) taken_paths: TakenPaths,
+    /// Bounds the log lines about taken paths.
+    pub(crate) taken_paths_log: LogThrottle<()>,
     pub(crate) errors: RecentErrors,
     pub(crate) warnings: Arc<Warnings>,
     pub(crate) tracker_statuses: TrackerStatuses,
@@ -75,7 +78,7 @@ impl Globals {
             writer: FileWriter::new(config.durability),
             files,
             rows: Rows::new(&config.cache),
-            taken_paths: TakenPaths::default(),
+            taken_paths_log: LogThrottle::default(),
             errors: RecentErrors::default(),
             tracker_statuses: TrackerStatuses::default(),
             pending_deletes: PendingDeletes::default(),
@@ -93,6 +96,14 @@ impl Globals {
         }))
     }
 
+    /// Removes the file at the path of a row, if it is there.
+    ///
+    /// # Errors
+    /// The path is below no store path, or the disk refuses: the file may still be there.
+    pub(crate) fn remove_file(&self, path: &str, caller: DiskCaller) -> io::Result<()> {
+        self.writer.remove(&self.paths.resolve(path, caller)?)
+    }
+
     /// Writes the tags of the store paths to the state file, if it lacks one.
     pub(crate) fn remember_folders(&self) {
         remember_folders(&self.identity, &self.paths);
@@ -100,7 +111,7 @@ impl Globals {
 }
 
 fn remember_folders(identity: &Identity, paths: &StorePaths) {
-    if let Err(e) = identity.know_folders(paths.known_folders()) {
+    if let Err(e) = identity.remember_folders(paths.known_folders()) {
         warn!("a replaced store path may go unnoticed, its folder is not remembered: {e}");
     }
 }

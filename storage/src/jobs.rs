@@ -97,7 +97,7 @@ fn init_store(config: &Config) -> anyhow::Result<Vec<String>> {
         }
     }
     if folders != known {
-        let remembered = Identity::open(&config.state_file)?.know_folders(folders);
+        let remembered = Identity::open(&config.state_file)?.remember_folders(folders);
         let state_file = &config.state_file;
         remembered.with_context(|| format!("state_file {}", state_file.display()))?;
     }

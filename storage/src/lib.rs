@@ -49,4 +49,5 @@ pub const ABOUT: &str = "Keeps the files of one group of a tnv cluster";
 #[path = "../tests/it/idserver.rs"]
 mod test_idserver;
 #[cfg(test)]
+#[path = "tests/test_storage.rs"]
 mod test_storage;

@@ -16,7 +16,7 @@ use crate::clock::epoch_secs;
 use crate::db::FileRow;
 use crate::disks::disk_error::{DiskError, disk_fault};
 use crate::disks::limiter::{DiskCaller, LimitedFile};
-use crate::disks::store_paths::ResolvedPath;
+use crate::disks::store_path::ResolvedPath;
 use crate::files::delete::delete;
 use crate::files::faults::not_found;
 use crate::files::requester::Requester;
@@ -110,7 +110,7 @@ impl StorageService {
         act: impl Fn(&ResolvedPath) -> io::Result<T>,
     ) -> Result<(FileRow, T), Fault> {
         let act = |path: &str| match self.globals.paths.resolve(path, DiskCaller::Request(pool)) {
-            Ok(place) => act(&place),
+            Ok(at) => act(&at),
             Err(e) if is_known(&e) => Err(e),
             // Without its volume the file is not missing but out of reach.
             Err(e) => Err(io::Error::new(ErrorKind::NotConnected, e)),

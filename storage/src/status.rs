@@ -29,7 +29,6 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// The jobs, each on its own thread: a cleanup may take hours.
 pub(crate) struct Jobs {
     stop: Stop,
-    globals: Arc<Globals>,
     threads: Vec<Thread>,
 }
 
@@ -38,19 +37,18 @@ impl Jobs {
     pub(crate) fn start(globals: &Arc<Globals>) -> std::io::Result<Jobs> {
         let mut jobs = Jobs {
             stop: Stop::new(),
-            globals: Arc::clone(globals),
             threads: Vec::new(),
         };
-        jobs.start_common()?;
+        jobs.start_common(globals)?;
         for (idx, path) in globals.paths.every().enumerate() {
-            jobs.start_for(idx, path)?;
+            jobs.start_for(globals, idx, path)?;
         }
         Ok(jobs)
     }
 
     /// Starts the jobs that use no disk.
-    fn start_common(&mut self) -> std::io::Result<()> {
-        let [watched, numbered, checked] = std::array::from_fn(|_| Arc::clone(&self.globals));
+    fn start_common(&mut self, globals: &Arc<Globals>) -> std::io::Result<()> {
+        let [watched, numbered, checked] = std::array::from_fn(|_| Arc::clone(globals));
         self.repeat("watch", HANG_CHECK_INTERVAL, move || check_disks(&watched))?;
         self.repeat("numbers", RETRY_FIRST, move || {
             numbered.numbers.probe();
@@ -67,11 +65,16 @@ impl Jobs {
     }
 
     /// Starts the jobs of one store path.
-    fn start_for(&mut self, idx: usize, path: &Arc<StorePath>) -> std::io::Result<()> {
-        let [looked, finished, checked] = std::array::from_fn(|_| Arc::clone(&self.globals));
+    fn start_for(
+        &mut self,
+        globals: &Arc<Globals>,
+        idx: usize,
+        path: &Arc<StorePath>,
+    ) -> std::io::Result<()> {
+        let [looked, finished, checked] = std::array::from_fn(|_| Arc::clone(globals));
         let [disk, closed, cleaned, held] = std::array::from_fn(|_| Arc::clone(path));
         let mut deletions = DeletionJob::new(path, idx == 0, RETRY_FIRST, CLEANUP_INTERVAL);
-        let [deleting, cleaning, checking] = std::array::from_fn(|_| self.stop.clone());
+        let [deleting, cleaning, checking, closing] = std::array::from_fn(|_| self.stop.clone());
         self.repeat(&format!("disk-{idx}"), PROBE_INTERVAL, move || {
             probe_disk(&looked, &disk);
         })?;
@@ -88,8 +91,10 @@ impl Jobs {
             let go_on = || !cleaning.is_tripped() && !cleaned.hangs();
             cleanup.run(&cleaned, Instant::now(), &go_on);
         })?;
-        let closing = thread::spawn(&format!("close-{idx}"), move || closed.close_files())?;
-        self.threads.push(closing);
+        let closer = thread::spawn(&format!("close-{idx}"), move || {
+            closed.close_files(&closing)
+        })?;
+        self.threads.push(closer);
         Ok(())
     }
 
@@ -107,10 +112,6 @@ impl Jobs {
     /// Ends the jobs. Returns their threads, which a hanging disk may hold.
     pub(crate) fn stop(self) -> Vec<Thread> {
         self.stop.trip();
-        self.globals
-            .paths
-            .every()
-            .for_each(|path| path.end_closing());
         self.threads
     }
 }

@@ -1,4 +1,4 @@
-//! What the status port shows: `/healthz`, `/metrics` and `/status`.
+//! The pages of the status port: `/healthz`, `/metrics` and `/status`.
 
 use std::sync::Arc;
 
@@ -8,11 +8,12 @@ use net::Connections;
 use proto::report::{Drain, Idserver, Report, Space, StorePath};
 use serde_json::{Value, json};
 
+use crate::disks::store_path::PATH_STATES;
 use crate::globals::Globals;
 use crate::tracker::ability::number_shortage;
-use crate::tracker::report::{PATH_STATES, report};
+use crate::tracker::report::report;
 
-/// What the status port shows.
+/// The source of the pages of the status port.
 pub(crate) struct StatusView {
     pub(crate) globals: Arc<Globals>,
     pub(crate) connections: Connections,
@@ -90,7 +91,7 @@ impl StatusSource for StatusView {
 /// Idservers without numbers fail the storage only when none is left.
 fn of_numbers(health: &mut Health, globals: &Globals) {
     if let Some(why) = number_shortage(globals) {
-        health.fail(format!("no idserver gives a number: {why}"));
+        health.fail(why);
     }
     for Idserver { address, why } in globals.numbers.idservers() {
         if !why.is_empty() {

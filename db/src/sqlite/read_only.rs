@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use base::Stop;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::StatVfsMountFlags;
 
 use super::file_identities::FileIdentities;
 use super::latest_outcomes::LatestOutcomes;
@@ -103,6 +104,28 @@ impl ReadOnly {
 }
 
 impl Sqlite {
+    /// Opens an existing database for reads only, while other processes may write to it. Nothing is
+    /// made or migrated, and no lock of writers is taken.
+    ///
+    /// # Errors
+    /// It cannot be read, or its tables are not those of version `n_migrations`.
+    pub fn open_for_reads(
+        path: &Path,
+        component: &str,
+        n_migrations: usize,
+    ) -> Result<Sqlite, DbError> {
+        let mount = rustix::fs::statvfs(path).map_err(|e| unavailable("find it", e.into()))?;
+        if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Sqlite::open_read_only(path, component, n_migrations, None);
+        }
+        let what = "read its tables, start the daemon that makes them first";
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        schema::check(&connection, component, n_migrations as u32, None, what)?;
+        let text = format!("{} is open for reads only", path.display());
+        let source = Arc::new(io::Error::other(text));
+        Sqlite::start_refusing_writes(path, None, DbError::ReadsOnly { source })
+    }
+
     /// Opens a database on a file system that takes no writes.
     pub(super) fn open_read_only(
         path: &Path,
@@ -112,17 +135,27 @@ impl Sqlite {
     ) -> Result<Sqlite, DbError> {
         let read_only = path.canonicalize().and_then(|real| ReadOnly::of(&real));
         let read_only = read_only.map_err(|e| unavailable("look at its files", e))?;
-        schema::check(&read_only.connect()?, component, n_migrations as u32, lost)?;
+        let what = "use it on a read-only file system, mount that writable once";
+        let connection = read_only.connect()?;
+        schema::check(&connection, component, n_migrations as u32, lost, what)?;
         let refusal = read_only.refusal();
         log::warn!(
             "{} takes no writes: its file system is read-only; mount it writable and restart",
             path.display()
         );
+        Sqlite::start_refusing_writes(path, Some(read_only), refusal)
+    }
+
+    fn start_refusing_writes(
+        path: &Path,
+        read_only: Option<ReadOnly>,
+        refusal: DbError,
+    ) -> Result<Sqlite, DbError> {
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             outcomes: LatestOutcomes::default(),
             files: FileIdentities::default(),
-            read_only: Some(read_only),
+            read_only,
         });
         // The monitor would record it only after some seconds.
         let noted: Result<(), DbError> = shared.outcomes.note_write(Err(refusal.clone()));

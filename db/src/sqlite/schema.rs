@@ -63,7 +63,8 @@ pub(super) fn migrate(
     transaction.commit().map_err(cannot)
 }
 
-/// Checks that the tables are those of version `known`, in a database that takes no writes.
+/// Checks that the tables are those of version `known`, in a database that is opened for reads.
+/// `what` says in an error how it is opened, and how it gets these tables.
 ///
 /// # Errors
 /// They are not, or cannot be read.
@@ -72,8 +73,8 @@ pub(super) fn check(
     component: &str,
     known: u32,
     evidence: Option<&Lost<'_>>,
+    what: &'static str,
 ) -> Result<(), DbError> {
-    let what = "use it on a read-only file system, mount that writable once";
     let has_table = "select 1 from sqlite_schema where name = 'tnv_schema'";
     let found = connection
         .prepare(has_table)

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod files;
+mod for_reads;
 mod locks;
 mod read_only;
 

@@ -4,16 +4,14 @@ mod mysql;
 mod rows;
 mod sqlite;
 
-#[cfg(test)]
-pub(crate) use rows::UnfinishedDeletes;
-pub(crate) use rows::{Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, TABLES};
-
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+pub(crate) use rows::{
+    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, rows_in_pages, table_of,
+};
 
 use db::{DatabaseUrl, DbError, Mysql};
 
 use crate::config::Config;
+use crate::disks::store_paths::is_folder_name;
 
 /// Opens the configured database. A MySQL database may be away; it is connected to when it is
 /// back.
@@ -41,27 +39,26 @@ fn evidence(config: &Config) -> Option<String> {
     stored.map(|path| format!("{path} holds files"))
 }
 
-/// True if a store path has one of the folders for files, `000` to `1FF`. A marker or `lost+found`
-/// is no evidence.
+/// True if a store path has one of the folders for files. A marker or `lost+found` is no evidence.
 fn holds_files(store_path: &str) -> bool {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
-    let is_of_files =
-        |name: &OsStr| name.len() == 3 && name.as_bytes().iter().all(|b| is_digit(*b));
     let entries = std::fs::read_dir(store_path).into_iter().flatten();
     entries
         .flatten()
-        .any(|entry| is_of_files(&entry.file_name()))
+        .any(|entry| entry.file_name().to_str().is_some_and(is_folder_name))
 }
 
-/// Opens an existing database for reading.
+/// Opens an existing database for reads only, beside the storages that use it.
 ///
 /// # Errors
-/// It is missing, or cannot be opened.
-pub(crate) fn open_present(config: &Config) -> anyhow::Result<Box<dyn Files>> {
-    if let DatabaseUrl::Sqlite(path) = &config.database {
-        anyhow::ensure!(path.exists(), "there is no {}", path.display());
+/// It or its tables are missing, or it cannot be opened.
+pub(crate) fn open_for_reads(config: &Config) -> anyhow::Result<Box<dyn Files>> {
+    match &config.database {
+        DatabaseUrl::Sqlite(path) => {
+            anyhow::ensure!(path.exists(), "there is no {}", path.display());
+            Ok(Box::new(sqlite::SqliteFiles::open_for_reads(path)?))
+        }
+        DatabaseUrl::Mysql(_) => Ok(open(config)?),
     }
-    Ok(open(config)?)
 }
 
 /// Creates missing tables. Returns one line for each change.

@@ -1,24 +1,20 @@
 //! The rows in MySQL, MariaDB or Galera. Ids are compared byte by byte, whatever the collation of
 //! a table: a row with another spelling is another file.
 
-#[cfg(test)]
-use std::time::Duration;
-
-#[cfg(test)]
-use db::ClockLead;
 use db::{
     Availability, DbError, Effect, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
 };
 use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
 use super::rows::{
-    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes, file_id,
+    Change, DELETING, Deletion, Files, NewRow, StillWanted, StoredRow, file_id, table_name,
+    table_of,
 };
-use row::{DELETING, STORED, StatusRow, Texts, row_of, stored_row, table, table_name};
+use select::{row_of, rows};
 
 mod expiry;
 mod inserts;
-mod row;
+mod select;
 
 /// Rows per statement where no index helps.
 const PART: u32 = if cfg!(test) { 2 } else { 50_000 };
@@ -57,56 +53,11 @@ impl MysqlFiles {
     }
 }
 
-#[cfg(test)]
-impl MysqlFiles {
-    /// As after the server's clock was set: the next call has a wrong lead of it.
-    pub(super) fn mislead_clock(&self, millis: i64) {
-        let until = Duration::MAX;
-        let mislead = |session: &mut Session| {
-            session.set_clock_lead(Some(ClockLead { millis, until }));
-            Ok(())
-        };
-        let misled = self.database.run("mislead", Effect::Read, mislead);
-        misled.expect("the server serves");
-    }
-
-    /// For how long a statement lives that is sent on a connection whose server's clock is so far
-    /// behind, in milliseconds, after one was sent on a connection to another server.
-    pub(super) fn life_after_failover(&self, behind: Duration) -> i64 {
-        let on_another = |session: &mut Session| {
-            let sql = "SET timestamp = UNIX_TIMESTAMP() - ?";
-            session.execute(sql, (behind.as_secs(),))?;
-            let deadline = expiry::deadline(session)?;
-            let now = "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)";
-            let now: Option<i64> = session.first(now, ())?;
-            Ok(deadline - now.expect("a time"))
-        };
-        let on_one = |session: &mut Session| {
-            expiry::deadline(session)?;
-            Ok(self.database.run("ask another", Effect::Read, on_another)?)
-        };
-        let life = self.database.run("ask", Effect::Read, on_one);
-        life.expect("the server serves")
-    }
-}
-
 impl Files for MysqlFiles {
-    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
-        let run = |session: &mut Session| row_of(session, key);
-        let row = DbError::found(self.database.run("find a file", Effect::Read, run))?;
-        let is_there = |row: &StatusRow| row.status != DELETING;
-        Ok(row.filter(is_there).map(|row| row.file))
-    }
-
-    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
-        let sql = format!("SELECT {STORED} FROM {} WHERE id = ?", table(&key.user));
-        let id = key.file.as_str();
-        let run = |session: &mut Session| session.first(&sql, (id,));
-        let found = self
-            .database
-            .run("find the holder of an id", Effect::Read, run);
-        let found: Option<Texts> = DbError::found(found)?;
-        Ok(found.map(stored_row))
+    fn row_of_id(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        let run = |session: &mut Session| select::row_of_id(session, key);
+        let found = self.database.run("find a row", Effect::Read, run);
+        DbError::found(found)
     }
 
     fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError> {
@@ -119,7 +70,7 @@ impl Files for MysqlFiles {
         let Deletion { key, path, group } = &deletion;
         let sql = format!(
             "UPDATE {} SET status = {DELETING}, group_name = ? WHERE id = ? AND file_path = ?",
-            table(&key.user)
+            table_of(&key.user)
         );
         let id = key.file.as_str();
         let mut was_sent = false;
@@ -128,7 +79,7 @@ impl Files for MysqlFiles {
             let Some(row) = row else {
                 return Ok(None);
             };
-            if row.status == DELETING {
+            if row.is_deleting {
                 return Ok(Some(Change::Done));
             }
             if !wanted() && !was_sent {
@@ -146,11 +97,11 @@ impl Files for MysqlFiles {
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError> {
         let sql = format!(
             "DELETE FROM {} WHERE id = ? AND file_path = ? AND status = {DELETING}",
-            table(&key.user)
+            table_of(&key.user)
         );
         let id = key.file.as_str();
         let run = |session: &mut Session| match row_of(session, key)? {
-            Some(row) if row.status == DELETING && row.file.path == path => {
+            Some(row) if row.is_deleting && row.file.path == path => {
                 session.execute(&sql, (id, path)).map(Some)
             }
             _ => Ok(None),
@@ -165,32 +116,28 @@ impl Files for MysqlFiles {
         (group, prefix): (&GroupName, &str),
         after: &str,
         limit: u32,
-    ) -> Result<UnfinishedDeletes, DbError> {
-        let sql = format!(
-            "SELECT COALESCE(appid, ''), COALESCE(userid, ''), id, COALESCE(file_path, '') FROM {} \
-             WHERE status = {DELETING} AND group_name = ? \
+    ) -> Result<Vec<StoredRow>, DbError> {
+        let condition = format!(
+            "status = {DELETING} AND group_name = ? \
              AND CAST(group_name AS BINARY) = CAST(? AS BINARY) \
-             AND LEFT(file_path, CHAR_LENGTH(?)) = ? AND id > ? ORDER BY id LIMIT ?",
-            table_name(table)
+             AND LEFT(file_path, CHAR_LENGTH(?)) = ? AND id > ? ORDER BY id LIMIT ?"
         );
         let group = group.as_str();
-        let rows: Vec<(String, String, String, String)> =
-            self.database
-                .run("find unfinished deletions", Effect::Read, |session| {
-                    session.rows(&sql, (group, group, prefix, prefix, after, limit))
-                })?;
-        let rows = rows.into_iter().map(<[String; 4]>::from).collect();
-        Ok(UnfinishedDeletes::of_rows(rows, limit))
+        let what = "find unfinished deletions";
+        self.database.run(what, Effect::Read, |session| {
+            let params = (group, group, prefix, prefix, after, limit);
+            rows(session, &table_name(table), &condition, params)
+        })
     }
 
     /// A part of the table at a time: the server must answer within the read time-out.
-    fn any_of(
+    fn any_file_of(
         &self,
         app: &AppId,
         user: &UserId,
         group: &GroupName,
     ) -> Result<Option<FileId>, DbError> {
-        let table = table(user);
+        let table = table_of(user);
         let to = format!("SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT 1 OFFSET {PART}");
         let found = format!(
             "SELECT id FROM {table} WHERE id > ? AND (? IS NULL OR id <= ?) AND \
@@ -216,14 +163,10 @@ impl Files for MysqlFiles {
     }
 
     fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
-        let sql = format!(
-            "SELECT {STORED} FROM {} WHERE id > ? ORDER BY id LIMIT ?",
-            table_name(table)
-        );
-        let rows: Vec<Texts> = self.database.run("list rows", Effect::Read, |session| {
-            session.rows(&sql, (after, limit))
-        })?;
-        Ok(rows.into_iter().map(stored_row).collect())
+        self.database.run("list rows", Effect::Read, |session| {
+            let condition = "id > ? ORDER BY id LIMIT ?";
+            rows(session, &table_name(table), condition, (after, limit))
+        })
     }
 
     fn availability(&self) -> Availability {
@@ -234,3 +177,6 @@ impl Files for MysqlFiles {
         self.database.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

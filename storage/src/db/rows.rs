@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use db::{Availability, DbError};
-use proto::{AppId, FileId, FileKey, GroupName, UserId};
+use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
 /// The row of a file. A file exists when its row does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,23 +20,43 @@ pub(crate) struct FileRow {
     pub(crate) group: Option<String>,
 }
 
-/// A row of any program, unchecked.
+/// A row of any program, unchecked. A name that another program left out is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredRow {
     /// The file id.
     pub(crate) id: String,
     pub(crate) app: String,
     pub(crate) user: String,
-    pub(crate) path: String,
-    /// In bytes.
-    pub(crate) size: u64,
-    /// Absent in rows of the C++ system.
-    pub(crate) group: Option<String>,
     /// True if its deletion has begun.
     pub(crate) is_deleting: bool,
+    pub(crate) file: FileRow,
 }
 
 impl StoredRow {
+    /// The row of these values of the columns [`COLUMNS`].
+    pub(super) fn of_columns(
+        [id, app, user]: [String; 3],
+        status: i64,
+        (path, size, group): (String, i64, Option<String>),
+        (checksum, created): (Option<Vec<u8>>, Option<i64>),
+    ) -> StoredRow {
+        StoredRow {
+            id,
+            app,
+            user,
+            is_deleting: status == DELETING,
+            file: FileRow {
+                path,
+                size: size.try_into().unwrap_or(0),
+                checksum: checksum
+                    .and_then(|bytes| bytes.try_into().ok())
+                    .map(u128::from_be_bytes),
+                created: created.unwrap_or(0),
+                group,
+            },
+        }
+    }
+
     /// True if it is the row of exactly this file. A table has one row for each file id, whoever
     /// the owner is, and may compare different spellings of an id as equal.
     pub(crate) fn is_of(&self, key: &FileKey) -> bool {
@@ -46,6 +66,15 @@ impl StoredRow {
     /// True if the row belongs to this user.
     pub(crate) fn is_of_user(&self, key: &FileKey) -> bool {
         self.app == key.app.as_str() && self.user == key.user.as_str()
+    }
+
+    /// The file's key; none in the row of another program with names that tnv does not allow.
+    pub(crate) fn key(&self) -> Option<FileKey> {
+        Some(FileKey {
+            app: self.app.parse().ok()?,
+            user: self.user.parse().ok()?,
+            file: self.id.parse().ok()?,
+        })
     }
 }
 
@@ -65,7 +94,28 @@ pub(crate) enum Change {
 }
 
 /// The numbers of the tables.
-pub(crate) const TABLES: [u8; 3] = [1, 2, 3];
+const TABLES: [u8; 3] = [1, 2, 3];
+/// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
+pub(super) const DELETING: i64 = 1;
+/// The columns that [`StoredRow::of_columns`] takes, but for the time of creation, which each engine
+/// converts in its own way.
+pub(super) const COLUMNS: &str =
+    "id, appid, userid, status, file_path, file_size, group_name, checksum";
+
+/// The name of a table.
+pub(super) fn table_name(number: u8) -> String {
+    format!("t_file_{number:02}")
+}
+
+/// The name of the table with the rows of a user.
+pub(crate) fn table_of(user: &UserId) -> String {
+    table_name(file_table(user))
+}
+
+/// The columns that identify a row: id, application and user.
+pub(super) fn columns_of(key: &FileKey) -> [&str; 3] {
+    [key.file.as_str(), key.app.as_str(), key.user.as_str()]
+}
 
 /// A row to insert.
 #[derive(Debug, Clone)]
@@ -87,41 +137,18 @@ pub(crate) struct Deletion {
     pub(crate) group: GroupName,
 }
 
-/// A page of files with unfinished deletions.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct UnfinishedDeletes {
-    /// The files, each with its path.
-    pub(crate) files: Vec<(FileKey, String)>,
-    /// The file id after which the next page begins; none on the last page.
-    pub(crate) next: Option<String>,
-}
-
-impl UnfinishedDeletes {
-    /// The page of these rows, which are owner, id and path as texts. A row with other names than tnv
-    /// allows is of another program and passed over.
-    pub(super) fn of_rows(rows: Vec<[String; 4]>, limit: u32) -> UnfinishedDeletes {
-        let is_full = rows.len() as u64 >= u64::from(limit);
-        let last = rows.last().map(|[_, _, file, _]| file.clone());
-        let files = rows.into_iter().filter_map(|[app, user, file, path]| {
-            let (app, user) = (app.parse().ok()?, user.parse().ok()?);
-            let file = file.parse().ok()?;
-            Some((FileKey { app, user, file }, path))
-        });
-        UnfinishedDeletes {
-            files: files.collect(),
-            next: last.filter(|_| is_full),
-        }
-    }
-}
-
 /// The tables `t_file_01` to `t_file_03` (docs/protocol.md, Tables). All engines pass the same
 /// tests.
 pub(crate) trait Files: Send + Sync {
     /// The row of a file, unless it is being deleted.
-    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError>;
+    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
+        let row = self.row_of_id(key)?;
+        let row = row.filter(|row| row.is_of(key) && !row.is_deleting);
+        Ok(row.map(|row| row.file))
+    }
 
     /// The row with the file id in the user's table, of any owner, also while it is being deleted.
-    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError>;
+    fn row_of_id(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError>;
 
     /// Inserts and commits a row, if the client waits when it is sent.
     ///
@@ -136,20 +163,20 @@ pub(crate) trait Files: Send + Sync {
     /// Removes a marked row of a file at this path.
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError>;
 
-    /// Files of the group with unfinished deletions in a table, as far as their paths begin with
-    /// `prefix`: those after the file id `after`, in the database's order of ids, from at most `limit`
-    /// rows. The comparison of paths may ignore case.
+    /// Rows of the group with unfinished deletions in a table, as far as their paths begin with
+    /// `prefix`: those after the file id `after`, in the database's order of ids, at most `limit`.
+    /// The comparison of paths may ignore case.
     fn unfinished_deletes(
         &self,
         table: u8,
         of: (&GroupName, &str),
         after: &str,
         limit: u32,
-    ) -> Result<UnfinishedDeletes, DbError>;
+    ) -> Result<Vec<StoredRow>, DbError>;
 
     /// Any file of a user whose row names the group or none. Without a match it reads the user's
     /// table whole.
-    fn any_of(
+    fn any_file_of(
         &self,
         app: &AppId,
         user: &UserId,
@@ -165,6 +192,27 @@ pub(crate) trait Files: Send + Sync {
 
     /// Finishes waiting writes.
     fn close(&self);
+}
+
+/// The rows of all tables. `page` reads those of a table after a file id, in the database's order of
+/// ids; an empty page is the last one. The rows end after an error.
+pub(crate) fn rows_in_pages(
+    page: impl Fn(u8, &str) -> Result<Vec<StoredRow>, DbError>,
+) -> impl Iterator<Item = Result<StoredRow, DbError>> {
+    let mut position = Some((0, String::new()));
+    let pages = std::iter::from_fn(move || {
+        let (idx, after) = position.take()?;
+        let rows = page(*TABLES.get(idx)?, &after);
+        position = rows.as_ref().ok().map(|rows| match rows.last() {
+            Some(last) => (idx, last.id.clone()),
+            None => (idx + 1, String::new()),
+        });
+        Some(rows)
+    });
+    pages.flat_map(|page| match page {
+        Ok(rows) => rows.into_iter().map(Ok).collect(),
+        Err(e) => vec![Err(e)],
+    })
 }
 
 /// Checks the id of a row, which other programs may have written.

@@ -3,16 +3,14 @@
 use std::path::Path;
 
 use db::{Availability, DbError, Sqlite};
-use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
-use rusqlite::{OptionalExtension, Row, params};
+use proto::{AppId, FileId, FileKey, GroupName, UserId};
+use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::rows::{
-    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes, file_id,
+    COLUMNS, Change, DELETING, Deletion, Files, NewRow, StillWanted, StoredRow, columns_of,
+    file_id, table_name, table_of,
 };
 use crate::config::Durability;
-
-/// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
-const DELETING: i64 = 1;
 
 /// One of the file tables: columns of the C++ system, further columns, and an index for unfinished
 /// deletions.
@@ -44,9 +42,6 @@ macro_rules! file_table {
 
 const SCHEMA: &str = concat!(file_table!("01"), file_table!("02"), file_table!("03"));
 
-/// The columns of a [`StoredRow`].
-const STORED: &str = "id, appid, userid, file_path, file_size, group_name, status";
-
 pub(super) struct SqliteFiles(Sqlite);
 
 impl SqliteFiles {
@@ -64,6 +59,27 @@ impl SqliteFiles {
             evidence,
         )?))
     }
+
+    /// As [`Sqlite::open_for_reads`].
+    pub(super) fn open_for_reads(path: &Path) -> Result<SqliteFiles, DbError> {
+        Ok(SqliteFiles(Sqlite::open_for_reads(path, "storage", 1)?))
+    }
+
+    /// The rows of a table that a condition selects.
+    fn rows(
+        &self,
+        table: &str,
+        condition: &str,
+        params: impl Params,
+    ) -> Result<Vec<StoredRow>, DbError> {
+        let sql =
+            format!("SELECT {COLUMNS}, unixepoch(create_time) FROM {table} WHERE {condition}");
+        self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params, stored_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
 }
 
 /// Creates the file and its tables, or migrates them. Returns one line for each change.
@@ -72,26 +88,9 @@ pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
 }
 
 impl Files for SqliteFiles {
-    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
-        let sql = format!(
-            "SELECT file_path, file_size, checksum, unixepoch(create_time), group_name FROM {} \
-             WHERE id = ?1 AND appid = ?2 AND userid = ?3 AND status <> {DELETING}",
-            table(&key.user)
-        );
-        self.0.read(|connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_row(of_key(key), file_row);
-            Ok(found.optional()?)
-        })
-    }
-
-    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
-        let sql = format!("SELECT {STORED} FROM {} WHERE id = ?1", table(&key.user));
-        self.0.read(|connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_row([key.file.as_str()], stored_row);
-            Ok(found.optional()?)
-        })
+    fn row_of_id(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        let rows = self.rows(&table_of(&key.user), "id = ?1", [key.file.as_str()])?;
+        Ok(rows.into_iter().next())
     }
 
     /// The writer's lock orders the check of the client and the insertion with the writes of all
@@ -104,7 +103,7 @@ impl Files for SqliteFiles {
             let sql = format!(
                 "INSERT INTO {} (id, appid, userid, status, file_path, file_size, group_name, \
                  checksum) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)",
-                table(&row.key.user)
+                table_of(&row.key.user)
             );
             connection.prepare_cached(&sql)?.execute(params![
                 row.key.file.as_str(),
@@ -129,9 +128,9 @@ impl Files for SqliteFiles {
                 "UPDATE {} SET status = {DELETING}, group_name = ?5, \
                  update_time = current_timestamp \
                  WHERE id = ?1 AND appid = ?2 AND userid = ?3 AND file_path = ?4",
-                table(&key.user)
+                table_of(&key.user)
             );
-            let [id, app, user] = of_key(key);
+            let [id, app, user] = columns_of(key);
             let params = params![id, app, user, path, group.as_str()];
             let n_marked = connection.prepare_cached(&sql)?.execute(params)?;
             Ok(if n_marked > 0 {
@@ -148,9 +147,9 @@ impl Files for SqliteFiles {
             let sql = format!(
                 "DELETE FROM {} WHERE id = ?1 AND appid = ?2 AND userid = ?3 \
                  AND file_path = ?4 AND status = {DELETING}",
-                table(&key.user)
+                table_of(&key.user)
             );
-            let [id, app, user] = of_key(&key);
+            let [id, app, user] = columns_of(&key);
             let mut statement = connection.prepare_cached(&sql)?;
             statement.execute([id, app, user, &path])?;
             Ok(())
@@ -165,24 +164,16 @@ impl Files for SqliteFiles {
         (group, prefix): (&GroupName, &str),
         after: &str,
         limit: u32,
-    ) -> Result<UnfinishedDeletes, DbError> {
-        let sql = format!(
-            "SELECT appid, userid, id, file_path FROM t_file_{table:02} \
-             WHERE status = {DELETING} AND group_name = ?1 \
+    ) -> Result<Vec<StoredRow>, DbError> {
+        let condition = format!(
+            "status = {DELETING} AND group_name = ?1 \
              AND substr(file_path, 1, length(?2)) = ?2 AND +id > ?3 ORDER BY +id LIMIT ?4"
         );
         let params = params![group.as_str(), prefix, after, limit];
-        let rows = self.0.read(|connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params, |row| {
-                Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })?;
-        Ok(UnfinishedDeletes::of_rows(rows, limit))
+        self.rows(&table_name(table), &condition, params)
     }
 
-    fn any_of(
+    fn any_file_of(
         &self,
         app: &AppId,
         user: &UserId,
@@ -191,7 +182,7 @@ impl Files for SqliteFiles {
         let sql = format!(
             "SELECT id FROM {} WHERE userid = ?1 AND appid = ?2 AND status <> {DELETING} \
              AND (group_name IS NULL OR group_name = ?3) LIMIT 1",
-            table(user)
+            table_of(user)
         );
         let of_user = [user.as_str(), app.as_str(), group.as_str()];
         let id = self.0.read(|connection| {
@@ -203,13 +194,8 @@ impl Files for SqliteFiles {
     }
 
     fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
-        let sql =
-            format!("SELECT {STORED} FROM t_file_{table:02} WHERE id > ?1 ORDER BY id LIMIT ?2");
-        self.0.read(|connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![after, limit], stored_row)?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        let condition = "id > ?1 ORDER BY id LIMIT ?2";
+        self.rows(&table_name(table), condition, params![after, limit])
     }
 
     fn availability(&self) -> Availability {
@@ -221,35 +207,11 @@ impl Files for SqliteFiles {
     }
 }
 
-fn table(user: &UserId) -> String {
-    format!("t_file_{:02}", file_table(user))
-}
-
-fn of_key(key: &FileKey) -> [&str; 3] {
-    [key.file.as_str(), key.app.as_str(), key.user.as_str()]
-}
-
-fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
-    let checksum: Option<Vec<u8>> = row.get(2)?;
-    Ok(FileRow {
-        path: row.get(0)?,
-        size: row.get::<_, i64>(1)?.try_into().unwrap_or(0),
-        checksum: checksum
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u128::from_be_bytes),
-        created: row.get::<_, Option<i64>>(3)?.unwrap_or(0),
-        group: row.get(4)?,
-    })
-}
-
 fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
-    Ok(StoredRow {
-        id: row.get(0)?,
-        app: row.get(1)?,
-        user: row.get(2)?,
-        path: row.get(3)?,
-        size: row.get::<_, i64>(4)?.try_into().unwrap_or(0),
-        group: row.get(5)?,
-        is_deleting: row.get::<_, i64>(6)? == DELETING,
-    })
+    Ok(StoredRow::of_columns(
+        [row.get(0)?, row.get(1)?, row.get(2)?],
+        row.get(3)?,
+        (row.get(4)?, row.get(5)?, row.get(6)?),
+        (row.get(7)?, row.get(8)?),
+    ))
 }

@@ -1,11 +1,11 @@
-//! What every engine must do.
+//! One suite for every engine.
 
 use std::sync::Arc;
 
 use db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
-use super::{Change, Deletion, Files, NewRow, StoredRow, TABLES, init, open};
+use super::{Change, Deletion, Files, NewRow, StoredRow, init, open, rows_in_pages};
 use crate::config::{Config, Durability};
 
 fn key(user: &str, file: &str) -> FileKey {
@@ -52,15 +52,15 @@ fn mark(files: &dyn Files, key: &FileKey, path: &str, wanted: bool) -> Change {
 /// Marks the row of a file, wherever that lies.
 fn begin_delete(files: &dyn Files, key: &FileKey) -> Change {
     let path = files
-        .holder(key)
+        .row_of_id(key)
         .unwrap()
-        .map_or_else(String::new, |row| row.path);
+        .map_or_else(String::new, |row| row.file.path);
     mark(files, key, &path, true)
 }
 
 fn end_delete(files: &dyn Files, key: &FileKey) {
-    if let Some(row) = files.holder(key).unwrap() {
-        files.end_delete(key, &row.path).unwrap();
+    if let Some(row) = files.row_of_id(key).unwrap() {
+        files.end_delete(key, &row.file.path).unwrap();
     }
 }
 
@@ -96,7 +96,7 @@ fn rows_that_nobody_wants_are_not_made(files: &dyn Files) {
     let key = key("tnv001", "late");
     let unwanted = files.insert(new_row(key.clone()), Arc::new(|| false));
     assert_eq!(unwanted.unwrap(), Change::NotWanted);
-    assert_eq!(files.holder(&key).unwrap(), None);
+    assert_eq!(files.row_of_id(&key).unwrap(), None);
 }
 
 fn rows_are_listed_in_pages(files: &dyn Files) {
@@ -106,17 +106,12 @@ fn rows_are_listed_in_pages(files: &dyn Files) {
     }
     assert_eq!(begin_delete(files, &keys[4]), Change::Done);
     keys.push(key("tnv001", "atnv001"));
-    let mut listed = Vec::new();
-    let table = proto::file_table(&keys[0].user);
-    loop {
-        let after = listed.last().map_or("", |row: &StoredRow| &row.id);
-        let rows = files.rows_after(table, after, 2).unwrap();
+    let page = |table, after: &str| {
+        let rows = files.rows_after(table, after, 2)?;
         assert!(rows.len() <= 2);
-        if rows.is_empty() {
-            break;
-        }
-        listed.extend(rows);
-    }
+        Ok(rows)
+    };
+    let listed: Vec<_> = rows_in_pages(page).map(Result::unwrap).collect();
     let is_ours = |row: &&StoredRow| row.user == "tnv001";
     let ids: Vec<&str> = listed.iter().filter(is_ours).map(|row| &*row.id).collect();
     assert_eq!(
@@ -125,8 +120,8 @@ fn rows_are_listed_in_pages(files: &dyn Files) {
     );
     let last = listed.iter().rfind(is_ours).unwrap();
     assert_eq!((&*last.app, last.is_deleting), ("tnvideo", true));
-    assert_eq!(last.path, new_row(keys[4].clone()).path);
-    assert_eq!(last.group.as_deref(), Some("group001"));
+    assert_eq!(last.file.path, new_row(keys[4].clone()).path);
+    assert_eq!(last.file.group.as_deref(), Some("group001"));
     for key in &keys[..5] {
         assert_eq!(begin_delete(files, key), Change::Done);
         end_delete(files, key);
@@ -166,9 +161,12 @@ fn deletes_have_two_steps(files: &dyn Files) {
     assert!(files.find(&key).unwrap().is_some());
     assert_eq!(begin_delete(files, &key), Change::Done);
     assert_eq!(files.find(&key).unwrap(), None);
-    let holder = files.holder(&key).unwrap().unwrap();
+    let holder = files.row_of_id(&key).unwrap().unwrap();
     assert!(holder.is_deleting && holder.is_of(&key));
-    assert_eq!((holder.path.as_str(), holder.size), (path.as_str(), 56));
+    assert_eq!(
+        (holder.file.path.as_str(), holder.file.size),
+        (path.as_str(), 56)
+    );
     assert_eq!(begin_delete(files, &key), Change::Done);
     let unfinished = vec![(key.clone(), path)];
     assert_eq!(unfinished_deletes(files, &mine, ""), unfinished);
@@ -178,7 +176,7 @@ fn deletes_have_two_steps(files: &dyn Files) {
     assert_eq!(unfinished_deletes(files, &mine, ""), unfinished);
     end_delete(files, &key);
     assert_eq!(unfinished_deletes(files, &mine, ""), vec![]);
-    assert_eq!(files.holder(&key).unwrap(), None);
+    assert_eq!(files.row_of_id(&key).unwrap(), None);
     insert(files, new_row(key.clone())).unwrap();
     // A row that nobody marked stays.
     end_delete(files, &key);
@@ -191,19 +189,14 @@ fn unfinished_deletes(
     group: &GroupName,
     prefix: &str,
 ) -> Vec<(FileKey, String)> {
-    let mut found = Vec::new();
-    for table in TABLES {
-        let mut after = Some(String::new());
-        while let Some(id) = after {
-            let page = files
-                .unfinished_deletes(table, (group, prefix), &id, 2)
-                .unwrap();
-            assert!(page.files.len() <= 2);
-            found.extend(page.files);
-            after = page.next;
-        }
-    }
-    found
+    let page = |table, after: &str| {
+        let rows = files.unfinished_deletes(table, (group, prefix), after, 2)?;
+        assert!(rows.len() <= 2);
+        Ok(rows)
+    };
+    let rows = rows_in_pages(page).map(Result::unwrap);
+    rows.map(|row| (row.key().unwrap(), row.file.path))
+        .collect()
 }
 
 fn unfinished_deletes_come_in_pages(files: &dyn Files) {
@@ -239,7 +232,7 @@ fn unfinished_deletes_come_in_pages(files: &dyn Files) {
 fn users_without_files_are_told_from_those_with(files: &dyn Files) {
     let any_of = |app: &str, user: &str| {
         let mine = group("group001");
-        let found = files.any_of(&app.parse().unwrap(), &user.parse().unwrap(), &mine);
+        let found = files.any_file_of(&app.parse().unwrap(), &user.parse().unwrap(), &mine);
         found.unwrap().map(|id| id.as_str().to_owned())
     };
     let others = ["tnv001", "用户", "a", "alice"].map(|user| key(user, &format!("of-{user}")));

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use proto::{ErrorCode, Fault};
 use rustix::io::Errno;
 
-/// What an error concerns.
+/// The part of the system that an error concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DiskError {
     /// No space, on the disk or within a quota.

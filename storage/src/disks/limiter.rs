@@ -8,8 +8,10 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::Stop;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 use net::{ServerConfig, WorkerPool};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 /// Limit on files that wait for the closing thread. Beyond it the thread that drops a file closes it.
 const CLOSING_MAX: usize = 65_536;
@@ -33,11 +35,11 @@ pub(crate) struct DiskLimiters {
     /// Where workers wait for a permit, by store path and pool. All waiters of one condition wait for
     /// the same, so one of them is woken when a permit is returned.
     waiting: Vec<[Condvar; 2]>,
-    /// Where the closing threads wait, by store path.
-    to_close: Vec<Condvar>,
+    /// Files that wait for the closing threads, by store path.
+    to_close: Vec<(Sender<File>, Receiver<File>)>,
 }
 
-/// The callers and the files of one store path.
+/// The callers of one store path.
 #[derive(Default)]
 struct DiskState {
     /// Permits of workers, by pool.
@@ -50,9 +52,6 @@ struct DiskState {
     /// Start of the probe that has not ended.
     probe_began: Option<Instant>,
     hangs: bool,
-    closing: Vec<File>,
-    /// Tells the closing thread to end.
-    ended: bool,
 }
 
 /// The limiter of one store path.
@@ -76,7 +75,7 @@ impl DiskLimiters {
             timeout,
             disks: Mutex::new((0..count).map(|_| DiskState::default()).collect()),
             waiting: (0..count).map(|_| Default::default()).collect(),
-            to_close: (0..count).map(|_| Condvar::new()).collect(),
+            to_close: (0..count).map(|_| bounded(CLOSING_MAX)).collect(),
         })
     }
 
@@ -213,31 +212,20 @@ impl DiskLimiter {
             drop(file);
             return;
         }
-        let mut disks = self.limiters.disks.lock();
-        if disks[self.idx].closing.len() < CLOSING_MAX {
-            disks[self.idx].closing.push(file);
-            self.limiters.to_close[self.idx].notify_one();
-        }
+        // Without room in the channel this thread closes it.
+        drop(self.limiters.to_close[self.idx].0.try_send(file));
     }
 
-    /// Closes the files that were dropped without a permit, so that a busy disk does not collect
-    /// descriptors. Returns after [`DiskLimiter::end`].
-    pub(crate) fn close_files(&self) {
-        let mut disks = self.limiters.disks.lock();
-        while !disks[self.idx].ended {
-            let files = std::mem::take(&mut disks[self.idx].closing);
-            if files.is_empty() {
-                self.limiters.to_close[self.idx].wait(&mut disks);
-            } else {
-                MutexGuard::unlocked(&mut disks, || drop(files));
+    /// Closes the files that were dropped without a permit until the stop, so that a busy disk does
+    /// not collect descriptors.
+    pub(crate) fn close_files(&self, stop: &Stop) {
+        let (_, files) = &self.limiters.to_close[self.idx];
+        loop {
+            select! {
+                recv(files) -> file => drop(file),
+                recv(stop.channel()) -> _ => return,
             }
         }
-    }
-
-    /// Ends the closing thread.
-    pub(crate) fn end(&self) {
-        self.limiters.disks.lock()[self.idx].ended = true;
-        self.limiters.to_close[self.idx].notify_all();
     }
 }
 
@@ -306,6 +294,11 @@ impl LimitedFile {
         self.limiter.try_acquire(WorkerPool::Slow)
     }
 
+    /// True until [`LimitedFile::close`].
+    pub(crate) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// The file. The caller holds a permit, and [`LimitedFile::close`] was not called.
     pub(crate) fn file(&self) -> &File {
         self.file.as_ref().expect("nobody has closed it")
@@ -314,20 +307,12 @@ impl LimitedFile {
     /// Closes the file. The caller holds a permit.
     ///
     /// # Errors
-    /// What was written may be lost. The file is closed in any case.
+    /// Written content may be lost. The file is closed in any case.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         match self.file.take() {
             Some(file) => Ok(nix::unistd::close(file)?),
             None => Ok(()),
         }
-    }
-}
-
-impl net::OpenFile for LimitedFile {
-    fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()> {
-        let _permit = self.acquire()?;
-        act(self.file());
-        Ok(())
     }
 }
 

@@ -1,15 +1,12 @@
 //! Store paths and the disks below them: which folders take files, how much space they have, how
 //! many requests may be at a disk, and how files are created durably.
 
-pub(crate) mod avoided_folders;
 pub(crate) mod disk_error;
 pub(crate) mod expected_folder;
 pub(crate) mod folder_id;
 pub(crate) mod folder_sync;
-pub(crate) mod folder_tag;
+pub(crate) mod identity_files;
 pub(crate) mod limiter;
-pub(crate) mod marker;
-pub(crate) mod path_health;
 pub(crate) mod probe;
 pub(crate) mod root;
 pub(crate) mod space;

@@ -27,23 +27,23 @@ const PER_ADDRESS_MIN: u64 = 1 << 30;
 pub(crate) struct Space {
     /// Size of the file system.
     pub(crate) total: u64,
-    /// What this process can write; 0 without free inodes.
+    /// Space that this process can write; 0 without free inodes.
     pub(crate) free: u64,
-    /// What uploads must leave free.
+    /// Space that uploads must leave free.
     pub(crate) reserved: u64,
-    /// What uploads in progress will still write.
+    /// Space that uploads in progress will still write.
     pub(crate) claimed: u64,
 }
 
 impl Space {
-    /// What further uploads may take.
+    /// Space that further uploads may take.
     pub(crate) fn available(&self) -> u64 {
         self.free
             .saturating_sub(self.reserved)
             .saturating_sub(self.claimed)
     }
 
-    /// What is free above the reserve, claimed or not.
+    /// Free space above the reserve, claimed or not.
     fn room(&self) -> u64 {
         self.free.saturating_sub(self.reserved)
     }

@@ -22,29 +22,17 @@ pub(crate) struct StaleTempFiles(Arc<Mutex<Vec<StaleFile>>>);
 pub(crate) struct StaleFile {
     /// Spelled as in rows.
     pub(crate) path: String,
-    /// What the file is known by. Absent for a temporary file, whose name no other file gets.
+    /// The file's identity. Absent for a temporary file, whose name no other file gets.
     pub(crate) id: Option<FolderId>,
     /// Attempts that found no file.
     looks: u32,
 }
 
 impl StaleTempFiles {
-    /// Notes a file with a temporary name.
-    pub(crate) fn add_temporary(&self, path: String) {
-        self.push(StaleFile {
-            path,
-            id: None,
-            looks: 0,
-        });
-    }
-
-    /// Notes a file that may have its final name. Another upload may get that name.
-    pub(crate) fn add_final(&self, path: String, id: FolderId) {
-        self.push(StaleFile {
-            path,
-            id: Some(id),
-            looks: 0,
-        });
+    /// Notes a file with a temporary name, or with its identity one that may have its final name:
+    /// another upload may get that name.
+    pub(crate) fn add(&self, path: String, id: Option<FolderId>) {
+        self.push(StaleFile { path, id, looks: 0 });
     }
 
     /// Removes the files below `store_path`. `remove` returns whether the file was there.

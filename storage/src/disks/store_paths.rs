@@ -8,11 +8,17 @@ use anyhow::Context;
 
 use crate::config::{Config, folder_of};
 use crate::disks::expected_folder::Access;
-use crate::disks::folder_tag::FolderTag;
-use crate::disks::limiter::{DiskCaller, DiskLimiters, Permit};
-use crate::disks::root::{Root, outside};
-use crate::disks::store_path::StorePath;
+use crate::disks::identity_files::FolderTag;
+use crate::disks::limiter::{DiskCaller, DiskLimiter, DiskLimiters};
+use crate::disks::root::outside;
+use crate::disks::store_path::{ResolvedPath, StorePath};
 use crate::state::identity::{KnownFolders, known_folders};
+
+/// True for the name of a folder that holds files: three hex digits, `000` to `1FF`.
+pub(crate) fn is_folder_name(name: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+    name.len() == 3 && name.bytes().all(is_digit)
+}
 
 /// All store paths, in the order of the configuration.
 pub(crate) struct StorePaths {
@@ -22,16 +28,6 @@ pub(crate) struct StorePaths {
     next_start: AtomicUsize,
 }
 
-/// A file by its store path's open folder and its path relative to that. It holds a permit, so it is
-/// kept only while the disk is used.
-pub(crate) struct ResolvedPath {
-    pub(crate) root: Arc<Root>,
-    pub(crate) relative: String,
-    /// The part of the row's path before `relative`, with the slash.
-    pub(crate) prefix: String,
-    pub(crate) permit: Permit,
-}
-
 impl StorePaths {
     /// Opens them all.
     ///
@@ -39,36 +35,29 @@ impl StorePaths {
     /// One cannot be created, or is not the expected folder; the error says which and why.
     pub(crate) fn open(config: &Config, access: Access) -> anyhow::Result<StorePaths> {
         let (current, former) = (&config.store_paths, &config.former_store_paths);
-        let limiters = DiskLimiters::new(
-            current.len() + former.len(),
-            &config.server,
-            config.disk_timeout.duration(),
-        );
+        let n_disks = current.len() + former.len();
+        let timeout = config.disk_timeout.duration();
+        let limiters = DiskLimiters::new(n_disks, &config.server, timeout);
         let known = known_folders(&config.state_file)?;
-        let open = |(idx, text): (usize, &String)| {
-            let known = known
-                .get(folder_of(text))
-                .cloned()
-                .map(FolderTag::from_text);
-            StorePath::open(text, config, access, known, limiters.limiter(idx))
+        let disks: Vec<_> = (0..n_disks).map(|idx| limiters.limiter(idx)).collect();
+        let (disks, former_disks) = disks.split_at(current.len());
+        let open = |(text, limiter): (&String, &DiskLimiter)| {
+            let known = known.get(folder_of(text)).cloned();
+            let known = known.map(FolderTag::from_text);
+            StorePath::open(text, config, access, known, limiter.clone())
                 .map(Arc::new)
                 .with_context(|| format!("store path {text}"))
         };
-        let open_former = |(idx, text): (usize, &String)| {
-            StorePath::open_former(text, config, limiters.limiter(current.len() + idx))
+        let open_former = |(text, limiter): (&String, &DiskLimiter)| {
+            StorePath::open_former(text, config, limiter.clone())
                 .map(Arc::new)
                 .with_context(|| format!("former store path {text}"))
         };
-        let all = |paths: &[String], open: &dyn Fn((usize, &String)) -> _| {
-            paths
-                .iter()
-                .enumerate()
-                .map(open)
-                .collect::<anyhow::Result<_>>()
-        };
+        let paths = current.iter().zip(disks).map(open);
+        let former = former.iter().zip(former_disks).map(open_former);
         Ok(StorePaths {
-            paths: all(current, &open)?,
-            former: all(former, &open_former)?,
+            paths: paths.collect::<anyhow::Result<_>>()?,
+            former: former.collect::<anyhow::Result<_>>()?,
             next_start: AtomicUsize::new(0),
         })
     }
@@ -106,13 +95,7 @@ impl StorePaths {
     /// its disk gives no permit in time.
     pub(crate) fn resolve(&self, path: &str, caller: DiskCaller) -> io::Result<ResolvedPath> {
         let (store_path, relative) = self.below(path).ok_or_else(|| outside(path))?;
-        let (root, permit) = store_path.acquire(caller)?;
-        Ok(ResolvedPath {
-            root,
-            permit,
-            relative: relative.to_owned(),
-            prefix: path[..path.len() - relative.len()].to_owned(),
-        })
+        store_path.resolve(relative, caller)
     }
 
     /// The innermost store path above a path, and the relative path.

@@ -19,7 +19,7 @@ use crate::disks::probe::write_probe;
 use crate::disks::root::{Root, join, rename_new, split};
 use crate::disks::space::SpaceReservation;
 use crate::disks::stale_temp_files::StaleTempFiles;
-use crate::disks::store_paths::ResolvedPath;
+use crate::disks::store_path::ResolvedPath;
 
 /// Smaller files gain nothing from preallocation, in bytes.
 const PREALLOCATE_MIN: u64 = 1 << 20;
@@ -117,8 +117,7 @@ impl FileWriter {
         // Without a quorum GlusterFS refuses the file, yet creates it on the bricks that are up.
         let created = file.and_then(|file| Ok((FolderId::of(&file)?, file)));
         let (id, file) = created.inspect_err(|_| {
-            self.stale_files
-                .add_temporary(format!("{prefix}{temporary}"))
+            self.stale_files.add(format!("{prefix}{temporary}"), None);
         })?;
         let synced = self.durability.syncs_content().then_some(0);
         let (written, allocated, is_final) = (0, 0, false);
@@ -143,21 +142,6 @@ impl FileWriter {
         drop(permit);
         preallocated?;
         Ok(new)
-    }
-
-    /// Syncs the content of a complete file as the durability demands, and closes the file. Without a
-    /// sync, only the close reports a delayed write that failed.
-    ///
-    /// # Errors
-    /// The disk refuses, or the sync fails.
-    pub(crate) fn finish_content(&self, new: &mut NewFile) -> Result<(), WriteError> {
-        let _permit = new.file.acquire()?;
-        if self.durability.syncs_content() {
-            new.file.file().sync_data().map_err(WriteError::Sync)?;
-        } else {
-            new.check_len()?;
-        }
-        Ok(new.file.close()?)
     }
 
     /// Creates the folder of another path of a file's store path, and tries whether the folder takes
@@ -192,14 +176,17 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Gives a file with finished content its final name, and syncs the name as the durability
-    /// demands.
+    /// Gives a complete file its final name: syncs the content, renames the file, and syncs the name,
+    /// as the durability demands.
     ///
     /// # Errors
     /// `AlreadyExists` when the path is taken: [`FileWriter::move_to`] changes it. The disk refuses, or
-    /// the sync fails.
+    /// a sync fails.
     pub(crate) fn make_final(&self, new: &mut NewFile) -> Result<(), WriteError> {
         let _permit = new.file.acquire()?;
+        if new.file.is_open() {
+            self.finish_content(new)?;
+        }
         // Opened before the rename: a lack of descriptors must not count as a failed sync.
         let folder = new.root.folder(split(&new.path).0)?;
         let (from, to) = (split(&new.temporary).1, split(&new.path).1);
@@ -207,7 +194,7 @@ impl FileWriter {
             // GlusterFS may refuse the rename, yet do it on the bricks that are up. A taken name is
             // another file.
             if e.kind() != ErrorKind::AlreadyExists {
-                self.stale_files.add_final(new.path(), new.id);
+                self.stale_files.add(new.path(), Some(new.id));
             }
             return Err(e.into());
         }
@@ -217,16 +204,27 @@ impl FileWriter {
         {
             if let Err(e) = new.root.unlink(&new.path) {
                 warn!("cannot remove {} now: {e}", new.path());
-                self.stale_files.add_final(new.path(), new.id);
+                self.stale_files.add(new.path(), Some(new.id));
             }
             return Err(WriteError::Sync(e));
         }
         Ok(())
     }
 
+    /// Syncs the content as the durability demands, and closes the file. Without a sync, only the close
+    /// reports a delayed write that failed.
+    fn finish_content(&self, new: &mut NewFile) -> Result<(), WriteError> {
+        if self.durability.syncs_content() {
+            new.file.file().sync_data().map_err(WriteError::Sync)?;
+        } else {
+            new.check_len()?;
+        }
+        Ok(new.file.close()?)
+    }
+
     /// Notes a final file without a row, to be removed as soon as its disk allows it.
     pub(crate) fn remove_later(&self, path: String, id: FolderId) {
-        self.stale_files.add_final(path, id);
+        self.stale_files.add(path, Some(id));
     }
 
     /// Removes noted files from a store path; `find` resolves their paths.
@@ -327,7 +325,7 @@ impl NewFile {
         Err(io::Error::other(text))
     }
 
-    /// What the file is known by, whatever its name is.
+    /// The file's identity, whatever its name is.
     pub(crate) fn id(&self) -> FolderId {
         self.id
     }
@@ -342,7 +340,7 @@ impl NewFile {
 
     fn remove_temporary_later(&self) {
         let path = format!("{}{}", self.prefix, self.temporary);
-        self.stale_files.add_temporary(path);
+        self.stale_files.add(path, None);
     }
 
     /// Preallocates the next `len` bytes and some more, so that a full disk shows early and the file

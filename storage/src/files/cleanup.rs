@@ -10,6 +10,7 @@ use rustix::fs::{FileType, StatxFlags};
 use crate::disks::limiter::DiskCaller;
 use crate::disks::root::{Root, join};
 use crate::disks::store_path::StorePath;
+use crate::disks::store_paths::is_folder_name;
 
 /// A temporary file without changes for this long belongs to a dead process: a stalled upload is
 /// dropped far sooner.
@@ -47,8 +48,8 @@ impl Cleanup {
                 return;
             }
             let looked = store_path
-                .acquire(DiskCaller::Background)
-                .and_then(|(root, _permit)| self.look(&root, &folder, now, &mut folders));
+                .resolve("", DiskCaller::Background)
+                .and_then(|at| self.look(&at.root, &folder, now, &mut folders));
             match looked {
                 Ok(()) => {}
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
@@ -111,16 +112,12 @@ impl Cleanup {
     }
 }
 
-/// True for the name of a folder that holds files: three hex digits.
-pub(crate) fn is_folder_name(name: &str) -> bool {
-    name.len() == 3 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// True for names of the form `.<time>_<digits>.<random>`, and of unfinished probes and tags.
+/// True for names of the form `.<time>_<digits>.<random>`, and of unfinished probes, tags and markers.
 fn is_temporary_name(name: &str) -> bool {
     let parts = name.strip_prefix('.').and_then(|name| name.split_once('.'));
     parts.is_some_and(|(name, random)| {
-        let is_ours = name.contains('_') || matches!(name, "tnv-probe" | "tnv-folder");
+        let is_ours =
+            name.contains('_') || matches!(name, "tnv-probe" | "tnv-folder" | "tnv-store");
         is_ours && random.len() == 16
     })
 }

@@ -22,17 +22,17 @@ const CALLER: DiskCaller = DiskCaller::Request(WorkerPool::Slow);
 /// the row is marked and the file cannot be unlinked: a peer with a cached row may serve the file
 /// until the deletion job has removed it.
 pub(crate) fn delete(globals: &Globals, key: &FileKey, requester: Requester) -> Result<(), Fault> {
-    let row = globals.files.holder(key)?.filter(|row| row.is_of(key));
+    let row = globals.files.row_of_id(key)?.filter(|row| row.is_of(key));
     let row = row.ok_or_else(|| not_found(key))?;
-    globals.foreign.check(key, row.group.as_deref())?;
+    globals.foreign.check(key, row.file.group.as_deref())?;
     if !row.is_deleting {
-        check_place(globals, key, &row)?;
+        check_path(globals, key, &row)?;
         mark(globals, key, &row, requester)?;
     }
     globals.rows.forget(key);
     globals.damage.forget(key);
-    unlink(globals, key, &row.path)?;
-    if let Err(e) = globals.files.end_delete(key, &row.path) {
+    unlink(globals, key, &row.file.path)?;
+    if let Err(e) = globals.files.end_delete(key, &row.file.path) {
         globals.pending_deletes.note();
         if let Some(more) = globals.pending_deletes.log.due(()) {
             let e = anyhow::Error::from(e);
@@ -44,13 +44,13 @@ pub(crate) fn delete(globals: &Globals, key: &FileKey, requester: Requester) -> 
 
 /// Checks before the row is marked that the volume is there and the path is no folder. The permit
 /// is returned, so no worker holds a disk while the database answers.
-fn check_place(globals: &Globals, key: &FileKey, row: &StoredRow) -> Result<(), Fault> {
-    let place = globals.paths.resolve(&row.path, CALLER);
-    let place = place.map_err(|e| disk_fault(&row.path, &e))?;
-    match file::size(&place) {
+fn check_path(globals: &Globals, key: &FileKey, row: &StoredRow) -> Result<(), Fault> {
+    let at = globals.paths.resolve(&row.file.path, CALLER);
+    let at = at.map_err(|e| disk_fault(&row.file.path, &e))?;
+    match file::size(&at) {
         Err(e) if e.kind() == std::io::ErrorKind::IsADirectory => {
-            let what = format!("{}: {e}", row.path);
-            Err(globals.damage.fault(key, &row.path, &what))
+            let what = format!("{}: {e}", row.file.path);
+            Err(globals.damage.fault(key, &row.file.path, &what))
         }
         _ => Ok(()),
     }
@@ -64,7 +64,7 @@ fn mark(
 ) -> Result<(), Fault> {
     let deletion = Deletion {
         key: key.clone(),
-        path: row.path.clone(),
+        path: row.file.path.clone(),
         group: globals.config.group.clone(),
     };
     let marked = globals.files.begin_delete(deletion, requester.into_check());
@@ -86,11 +86,7 @@ fn mark(
 }
 
 fn unlink(globals: &Globals, key: &FileKey, path: &str) -> Result<(), Fault> {
-    let removed = globals
-        .paths
-        .resolve(path, CALLER)
-        .and_then(|place| globals.writer.remove(&place));
-    removed.map_err(|e| {
+    globals.remove_file(path, CALLER).map_err(|e| {
         globals.pending_deletes.note();
         if let Some(more) = globals.pending_deletes.log.due(()) {
             error!("{path} of {key} cannot be removed now: {e}{more}");

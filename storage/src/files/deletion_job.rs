@@ -1,6 +1,5 @@
 //! Finishes interrupted deletions, after a crash or an error of a disk.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use db::DbError;
 use log::{info, warn};
 use proto::FileKey;
 
-use crate::db::TABLES;
+use crate::db::rows_in_pages;
 use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
 use crate::files::retry_schedule::RetrySchedule;
@@ -75,18 +74,15 @@ impl DeletionJob {
     fn finish(&self, globals: &Globals, stop: &Stop) -> Result<bool, DbError> {
         let mut is_done = true;
         let prefix = format!("{}/", self.path.text);
-        let visited = each_unfinished(globals, &prefix, |key, path| {
+        for row in unfinished(globals, &prefix) {
+            let (key, path) = row?;
             if stop.is_tripped() || !self.path.serves_downloads() {
-                return ControlFlow::Break(());
+                return Ok(false);
             }
             // Of nested store paths the inner one has the file; the database may ignore case.
-            if globals.paths.is_below(path, &self.path) {
-                is_done &= self.finish_one(globals, key, path);
+            if globals.paths.is_below(&path, &self.path) {
+                is_done &= self.finish_one(globals, &key, &path);
             }
-            ControlFlow::Continue(())
-        })?;
-        if visited.is_break() {
-            return Ok(false);
         }
         if self.logs_strays {
             self.log_strays(globals, stop)?;
@@ -95,12 +91,9 @@ impl DeletionJob {
     }
 
     fn finish_one(&self, globals: &Globals, key: &FileKey, path: &str) -> bool {
-        let removed = globals
-            .paths
-            .resolve(path, DiskCaller::Background)
-            .and_then(|place| globals.writer.remove(&place));
-        let ended = removed.map_err(anyhow::Error::from);
-        match ended.and_then(|()| Ok(globals.files.end_delete(key, path)?)) {
+        let removed = globals.remove_file(path, DiskCaller::Background);
+        let removed = removed.map_err(anyhow::Error::from);
+        match removed.and_then(|()| Ok(globals.files.end_delete(key, path)?)) {
             Ok(()) => {
                 info!("finished the deletion of {key}");
                 true
@@ -115,41 +108,34 @@ impl DeletionJob {
     }
 
     fn log_strays(&self, globals: &Globals, stop: &Stop) -> Result<(), DbError> {
-        let visited = each_unfinished(globals, "", |key, path| {
-            if !globals.paths.is_below_any(path)
+        for row in unfinished(globals, "") {
+            let (key, path) = row?;
+            if stop.is_tripped() {
+                break;
+            }
+            if !globals.paths.is_below_any(&path)
                 && let Some(more) = self.log.due(LogKind::Stray)
             {
                 warn!("deletion of {key} not finished: {path} is below no store path{more}");
             }
-            if stop.is_tripped() {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        });
-        visited.map(drop)
+        }
+        Ok(())
     }
 }
 
-/// Visits all unfinished deletions with paths that begin with `prefix`, a page at a time.
-fn each_unfinished(
+/// The unfinished deletions of files whose paths begin with `prefix`, read in pages. Rows with names
+/// that tnv does not allow belong to another program.
+fn unfinished(
     globals: &Globals,
     prefix: &str,
-    mut visit: impl FnMut(&FileKey, &str) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, DbError> {
+) -> impl Iterator<Item = Result<(FileKey, String), DbError>> {
     let of = (&globals.config.group, prefix);
-    for table in TABLES {
-        let mut after = Some(String::new());
-        while let Some(id) = after {
-            let page = globals.files.unfinished_deletes(table, of, &id, PAGE_MAX)?;
-            for (key, path) in &page.files {
-                if visit(key, path).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            after = page.next;
-        }
-    }
-    Ok(ControlFlow::Continue(()))
+    let page =
+        move |table, after: &str| globals.files.unfinished_deletes(table, of, after, PAGE_MAX);
+    rows_in_pages(page).filter_map(|row| match row {
+        Ok(row) => Some(Ok((row.key()?, row.file.path))),
+        Err(e) => Some(Err(e)),
+    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use crate::globals::Globals;
 
 /// The fault for a row that the database refused: another row has its file id.
 pub(crate) fn conflict(globals: &Globals, key: &FileKey) -> Fault {
-    match globals.files.holder(key) {
-        Ok(Some(row)) => in_the_way(globals, key, &row),
+    match globals.files.row_of_id(key) {
+        Ok(Some(row)) => conflict_with(globals, key, &row),
         Ok(None) => {
             let text = format!("an earlier file was just deleted, fileid: {}", key.file);
             Fault::new(ErrorCode::Unavailable, text)
@@ -19,9 +19,9 @@ pub(crate) fn conflict(globals: &Globals, key: &FileKey) -> Fault {
 
 /// The fault for a file that conflicts with this row. The id alone is the key of a table, as in
 /// the C++ system. An interrupted deletion ends soon, so the client may try again.
-pub(crate) fn in_the_way(globals: &Globals, key: &FileKey, row: &StoredRow) -> Fault {
+pub(crate) fn conflict_with(globals: &Globals, key: &FileKey, row: &StoredRow) -> Fault {
     let own = globals.config.group.as_str();
-    let other_group = row.group.as_deref().filter(|&group| group != own);
+    let other_group = row.file.group.as_deref().filter(|&group| group != own);
     if !row.is_of_user(key) {
         return exists(format!(
             "file id is taken by another user, fileid: {}",
@@ -33,7 +33,11 @@ pub(crate) fn in_the_way(globals: &Globals, key: &FileKey, row: &StoredRow) -> F
     }
     if row.is_deleting {
         globals.pending_deletes.note();
-        return being_deleted(key);
+        let text = format!(
+            "an earlier file is still being deleted, fileid: {}",
+            key.file
+        );
+        return Fault::new(ErrorCode::Unavailable, text);
     }
     if let Some(other) = other_group {
         let text = format!("file exists in group {other}, fileid: {}", key.file);
@@ -51,14 +55,6 @@ pub(crate) fn in_the_way(globals: &Globals, key: &FileKey, row: &StoredRow) -> F
 
 fn exists(text: String) -> Fault {
     Fault::new(ErrorCode::Exists, text)
-}
-
-fn being_deleted(key: &FileKey) -> Fault {
-    let text = format!(
-        "an earlier file is still being deleted, fileid: {}",
-        key.file
-    );
-    Fault::new(ErrorCode::Unavailable, text)
 }
 
 /// The fault for a file without a row.

@@ -11,11 +11,12 @@ use crate::disks::limiter::DiskCaller;
 use crate::file;
 use crate::globals::Globals;
 use crate::state::damaged_files::DamagedFile;
-use crate::state::unresolved_uploads::{Pending, UnresolvedUploads};
+use crate::state::unresolved_uploads::{UnresolvedUpload, UnresolvedUploads};
 
 /// A file without a row is removed after this time. A statement on its way to a database server
 /// arrives sooner, or never.
 const MISSING_FOR: Duration = Duration::from_secs(600);
+
 /// Checks the damaged files whose paths are chosen, while `go_on` says so, and forgets those that are
 /// whole again or gone. May wait for their disk or the database.
 pub(crate) fn recheck_damaged(
@@ -41,10 +42,10 @@ pub(crate) fn recheck_unresolved(
     is_chosen: &dyn Fn(&str) -> bool,
     go_on: &dyn Fn() -> bool,
 ) {
-    let pending = unresolved.list(is_chosen).into_iter();
-    let settled: Vec<Pending> = pending
+    let uploads = unresolved.list(is_chosen).into_iter();
+    let settled: Vec<_> = uploads
         .take_while(|_| go_on())
-        .filter(|pending| is_settled(globals, pending, now))
+        .filter(|upload| is_settled(globals, upload, now))
         .collect();
     unresolved.forget(&settled);
 }
@@ -60,10 +61,10 @@ fn is_good_or_gone(globals: &Globals, file: &DamagedFile) -> bool {
         return true;
     }
     let look = || -> io::Result<bool> {
-        let place = globals.paths.resolve(&row.path, DiskCaller::Background)?;
-        let has_size = file::size(&place)? == row.size;
+        let at = globals.paths.resolve(&row.path, DiskCaller::Background)?;
+        let has_size = file::size(&at)? == row.size;
         if let Some(offset) = file.unreadable_at {
-            file::read_byte(&place, offset)?;
+            file::read_byte(&at, offset)?;
         }
         Ok(has_size)
     };
@@ -71,11 +72,11 @@ fn is_good_or_gone(globals: &Globals, file: &DamagedFile) -> bool {
 }
 
 /// True if the row exists, or the file was removed for lack of one.
-fn is_settled(globals: &Globals, pending: &Pending, now: Duration) -> bool {
-    let Some(key) = pending.key() else {
+fn is_settled(globals: &Globals, upload: &UnresolvedUpload, now: Duration) -> bool {
+    let Some(key) = upload.key() else {
         return true;
     };
-    let path = pending.path();
+    let path = &upload.path;
     match has_row(globals, &key, path) {
         Err(e) => {
             warn!(
@@ -85,20 +86,17 @@ fn is_settled(globals: &Globals, pending: &Pending, now: Duration) -> bool {
             false
         }
         Ok(true) => true,
-        Ok(false) if now.saturating_sub(pending.since) < MISSING_FOR => false,
-        Ok(false) => {
-            let place = globals.paths.resolve(path, DiskCaller::Background);
-            match place.and_then(|place| globals.writer.remove(&place)) {
-                Ok(()) => {
-                    info!("removed {path}: the row of {key} was never made");
-                    true
-                }
-                Err(e) => {
-                    warn!("{path} has no row and cannot be removed now: {e}");
-                    false
-                }
+        Ok(false) if now.saturating_sub(upload.since) < MISSING_FOR => false,
+        Ok(false) => match globals.remove_file(path, DiskCaller::Background) {
+            Ok(()) => {
+                info!("removed {path}: the row of {key} was never made");
+                true
             }
-        }
+            Err(e) => {
+                warn!("{path} has no row and cannot be removed now: {e}");
+                false
+            }
+        },
     }
 }
 
@@ -106,11 +104,12 @@ fn has_row(globals: &Globals, key: &FileKey, path: &str) -> Result<bool, DbError
     // SQLite: this write waits until a hanging commit ends. It removes only a marked row at this
     // path.
     globals.files.end_delete(key, path)?;
-    let row = globals.files.holder(key)?;
-    Ok(row.is_some_and(|row| row.path == path))
+    let row = globals.files.row_of_id(key)?;
+    Ok(row.is_some_and(|row| row.file.path == path))
 }
 
 #[cfg(test)]
-mod damage_tests;
-#[cfg(test)]
-mod unresolved_tests;
+mod tests {
+    mod damage;
+    mod unresolved;
+}

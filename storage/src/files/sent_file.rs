@@ -23,7 +23,9 @@ pub(crate) struct SentFile {
 
 impl OpenFile for SentFile {
     fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()> {
-        self.file.visit(act)
+        let _permit = self.file.acquire()?;
+        act(self.file.file());
+        Ok(())
     }
 
     /// Notes damage. A client whose reply has begun sees only that it ends early.
@@ -34,11 +36,10 @@ impl OpenFile for SentFile {
         let mut code = ErrorCode::Damaged;
         if error.kind() == ErrorKind::UnexpectedEof {
             let what = format!("{path} became shorter while it was sent from byte {offset} on");
-            globals.damage.note(key, path, &what);
+            globals.damage.note(key, path, &what, None);
         } else if is_content_lost(error) {
             let what = format!("{path} cannot be read at byte {offset}: {error}");
-            let damage = &globals.damage;
-            damage.note_unreadable(key, path, &what, offset);
+            globals.damage.note(key, path, &what, Some(offset));
         } else {
             code = ErrorCode::Unavailable;
         }

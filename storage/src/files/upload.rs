@@ -22,7 +22,7 @@ use crate::disks::folder_id::FolderId;
 use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
 use crate::disks::writer::{NewFile, WriteError};
-use crate::files::faults::{conflict, in_the_way};
+use crate::files::faults::{conflict, conflict_with};
 use crate::files::requester::{Requester, client_left};
 use crate::globals::Globals;
 use crate::numbers::NoNumber;
@@ -68,9 +68,9 @@ pub(crate) fn begin(
         return Err(e.into());
     }
     if size > EXISTENCE_CHECK_MIN
-        && let Some(row) = globals.files.holder(&key)?
+        && let Some(row) = globals.files.row_of_id(&key)?
     {
-        return Err(in_the_way(globals, &key, &row));
+        return Err(conflict_with(globals, &key, &row));
     }
     let (store_path, path, file) = begin_file(globals, size, requester.address())?;
     let globals = Arc::clone(globals);
@@ -129,15 +129,13 @@ fn begin_on(
     address: IpAddr,
 ) -> Result<(String, NewFile), Refusal> {
     loop {
-        let reservation = store_path
-            .reserve(size, address)
-            .map_err(Refusal::StorePath)?;
+        store_path.check_uploads(size).map_err(Refusal::StorePath)?;
         let path = next_path(store_path, number).map_err(Refusal::Number)?;
-        let create = || {
-            let at = globals.paths.resolve(&path, CALLER)?;
-            globals.writer.create(at, reservation)
-        };
-        match create() {
+        // One permit for the space and the file; none while an idserver answers.
+        let (at, reservation) = store_path
+            .reserve(&path, size, address)
+            .map_err(Refusal::StorePath)?;
+        match globals.writer.create(at, reservation) {
             Ok(file) => return Ok((path, file)),
             // The limit on avoided folders ends this loop.
             Err(WriteError::Refused(e)) if store_path.avoid(&path, &e) => {}
@@ -237,9 +235,6 @@ fn make_final(
     let writer = &globals.writer;
     let fault = |file: &NewFile, e| write_fault(store_path, &file.path(), &e);
     let done = |file: &NewFile| (file.path(), file.id());
-    writer
-        .finish_content(&mut file)
-        .map_err(|e| fault(&file, e))?;
     for _ in 1..PATHS_MAX {
         match writer.make_final(&mut file) {
             Err(WriteError::Refused(e)) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -247,9 +242,14 @@ fn make_final(
         }
         let number = || globals.numbers.next(&store_path.key, true);
         let next = next_path(store_path, &number).map_err(|no_number| no_number.fault)?;
-        globals
-            .taken_paths
-            .note(&globals.metrics, &file.path(), &next);
+        globals.metrics.taken_paths.inc();
+        if let Some(more) = globals.taken_paths_log.due(()) {
+            let taken = file.path();
+            warn!(
+                "a new file is stored as {next}: its path {taken} is taken, so a number was given \
+                 twice or the clock was set back{more}"
+            );
+        }
         match writer.check_folder(&file, &next) {
             Err(WriteError::Refused(e)) if store_path.avoid(&next, &e) => continue,
             checked => checked.map_err(|e| write_fault(store_path, &next, &e))?,
@@ -268,11 +268,7 @@ fn user_of(key: &FileKey) -> User {
 
 /// Removes a file that has no row.
 fn discard(globals: &Globals, path: &str, id: FolderId) {
-    let removed = globals
-        .paths
-        .resolve(path, CALLER)
-        .and_then(|place| globals.writer.remove(&place));
-    if let Err(e) = removed {
+    if let Err(e) = globals.remove_file(path, CALLER) {
         warn!("{path} has no row and cannot be removed now: {e}");
         globals.writer.remove_later(path.to_owned(), id);
     }

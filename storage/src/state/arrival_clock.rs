@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 /// Longest time between two beats of a process that runs. A longer one is a pause.
 pub(crate) const PAUSE_MIN: Duration = Duration::from_secs(2);
-/// What arrived during a pause is read within this time after it.
+/// Requests that arrived during a pause are read within this time after it.
 const BACKLOG: Duration = Duration::from_secs(5);
 
 /// Dates what is read from clients. All times are those of [`boot_time`](crate::clock::boot_time).

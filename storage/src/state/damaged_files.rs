@@ -1,7 +1,6 @@
 //! Damaged files that requests found. Each is reported until it is deleted or found whole.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use daemon::metrics::IntCounter;
 use log::{error, info};
@@ -17,8 +16,6 @@ const FILES_MAX: usize = 100;
 pub(crate) struct DamagedFiles {
     /// In the order in which they were found.
     files: Mutex<Vec<DamagedFile>>,
-    /// True if there are any. Nearly every request reads it.
-    is_any: AtomicBool,
     /// Counts requests that found a damaged file.
     found: IntCounter,
     warnings: Arc<Warnings>,
@@ -38,7 +35,6 @@ impl DamagedFiles {
     pub(crate) fn new(found: IntCounter, warnings: Arc<Warnings>) -> DamagedFiles {
         DamagedFiles {
             files: Mutex::default(),
-            is_any: AtomicBool::new(false),
             found,
             warnings,
         }
@@ -46,22 +42,14 @@ impl DamagedFiles {
 
     /// Notes a damaged file, and gives the fault for the client.
     pub(crate) fn fault(&self, key: &FileKey, path: &str, what: &str) -> Fault {
-        self.note(key, path, what);
+        self.note(key, path, what, None);
         let text = format!("stored file is damaged, fileid: {}: {what}", key.file);
         Fault::new(ErrorCode::Damaged, text)
     }
 
-    /// Notes a file that is missing, of a wrong size, or no regular file. The log has it once.
-    pub(crate) fn note(&self, key: &FileKey, path: &str, what: &str) {
-        self.add(key, path, what, None);
-    }
-
-    /// Notes a file with an unreadable byte. The log has it once.
-    pub(crate) fn note_unreadable(&self, key: &FileKey, path: &str, what: &str, offset: u64) {
-        self.add(key, path, what, Some(offset));
-    }
-
-    fn add(&self, key: &FileKey, path: &str, what: &str, at: Option<u64>) {
+    /// Notes a file that is missing, of a wrong size, no regular file, or unreadable at an offset. The
+    /// log has it once.
+    pub(crate) fn note(&self, key: &FileKey, path: &str, what: &str, unreadable_at: Option<u64>) {
         self.found.inc();
         let mut files = self.files.lock();
         if files.len() >= FILES_MAX || files.iter().any(|file| file.key == *key) {
@@ -72,9 +60,8 @@ impl DamagedFiles {
             key: key.clone(),
             path: path.to_owned(),
             what: what.to_owned(),
-            unreadable_at: at,
+            unreadable_at,
         });
-        self.is_any.store(true, Ordering::Relaxed);
         self.warnings.set("damage", warning(&files));
     }
 
@@ -89,9 +76,6 @@ impl DamagedFiles {
     }
 
     fn remove(&self, is_good: impl Fn(&DamagedFile) -> bool) {
-        if !self.is_any.load(Ordering::Relaxed) {
-            return;
-        }
         let mut files = self.files.lock();
         let len = files.len();
         files.retain(|file| {
@@ -102,7 +86,6 @@ impl DamagedFiles {
             !is_good
         });
         if files.len() < len {
-            self.is_any.store(!files.is_empty(), Ordering::Relaxed);
             self.warnings.set("damage", warning(&files));
         }
     }

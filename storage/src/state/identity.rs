@@ -2,8 +2,8 @@
 //! file. It is not kept in a store path, which all storages of a group share.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -13,6 +13,8 @@ use proto::report::Drain;
 use proto::{ClusterId, NodeId};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+
+use crate::state::small_file;
 
 /// Limit on the bytes read.
 const LEN_MAX: u64 = 1 << 20;
@@ -67,7 +69,7 @@ impl Identity {
             if let Some(folder) = path.parent() {
                 base::folders::create_all(folder)?;
             }
-            let lock = lock(&beside(path, ".lock"))?;
+            let lock = lock(&small_file::beside(path, ".lock"))?;
             let state = match read(path)? {
                 Some(state) => state,
                 None => make(path)?,
@@ -82,9 +84,7 @@ impl Identity {
         };
         open().with_context(|| format!("state_file {}", path.display()))
     }
-}
 
-impl Identity {
     /// How far an administrator has drained this storage.
     pub(crate) fn drain(&self) -> Drain {
         self.state.lock().drain
@@ -117,7 +117,7 @@ impl Identity {
     ///
     /// # Errors
     /// The state file cannot be written; then nothing has changed.
-    pub(crate) fn know_folders(&self, folders: KnownFolders) -> io::Result<()> {
+    pub(crate) fn remember_folders(&self, folders: KnownFolders) -> io::Result<()> {
         if self.state.lock().folders == folders {
             return Ok(());
         }
@@ -159,14 +159,9 @@ fn lock(path: &Path) -> anyhow::Result<Option<File>> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<State>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e.into()),
-    };
-    let text = io::read_to_string(io::Read::take(file, LEN_MAX))?;
-    let state = serde_json::from_str(&text).context("it holds no state of a storage")?;
-    Ok(Some(state))
+    let text = small_file::read(path, LEN_MAX)?;
+    let state = text.map(|text| serde_json::from_str(&text));
+    state.transpose().context("it holds no state of a storage")
 }
 
 fn make(path: &Path) -> anyhow::Result<State> {
@@ -181,31 +176,16 @@ fn make(path: &Path) -> anyhow::Result<State> {
     Ok(state)
 }
 
-/// Writes a new file and renames it, so that a crash leaves the old or the new file.
 fn write(path: &Path, state: &State) -> io::Result<()> {
-    let aside = beside(path, ".new");
-    let mut file = File::create(&aside)?;
-    file.write_all(&serde_json::to_vec_pretty(state)?)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+    let mut text = serde_json::to_vec_pretty(state)?;
+    text.push(b'\n');
+    small_file::replace(path, &text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a running storage remembers: its identity, and findings that reports and warnings show.
+//! The memory of a running storage: its identity, and findings that reports and warnings show.
 
 pub(crate) mod arrival_clock;
 pub(crate) mod damaged_files;
@@ -6,7 +6,7 @@ pub(crate) mod foreign_rows;
 pub(crate) mod identity;
 pub(crate) mod pending_deletes;
 pub(crate) mod recent_errors;
-pub(crate) mod taken_paths;
+mod small_file;
 pub(crate) mod tracker_statuses;
 pub(crate) mod unresolved_uploads;
 pub(crate) mod upload_blocks;

@@ -1,8 +1,8 @@
 //! Files of uploads whose commit has an unknown outcome. Their rows are looked for again, also
 //! after a restart; a file without a row is removed.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use proto::FileKey;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::boot_time;
+use crate::state::small_file;
 
 /// Limit on remembered files. `--list-orphans` finds further ones.
 const FILES_MAX: usize = 1000;
@@ -22,41 +23,27 @@ const LEN_MAX: u64 = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct UnresolvedUploads {
     record: PathBuf,
-    files: Mutex<Vec<Pending>>,
+    files: Mutex<Vec<UnresolvedUpload>>,
     /// Held while the record is written.
     writing: Mutex<()>,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Pending {
-    file: StoredFile,
-    /// Since when the row may be missing, by [`boot_time`].
-    pub(crate) since: Duration,
-}
-
-/// One line of the record, JSON.
+/// A file whose row may be missing. The record has one on each line, in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredFile {
+pub(crate) struct UnresolvedUpload {
     app: String,
     user: String,
     id: String,
-    path: String,
+    /// The file's path, spelled as in rows.
+    pub(crate) path: String,
+    /// Since when the row may be missing, by [`boot_time`].
+    #[serde(skip, default = "boot_time")]
+    pub(crate) since: Duration,
 }
 
-impl Pending {
-    /// The file's path, spelled as in rows.
-    pub(crate) fn path(&self) -> &str {
-        &self.file.path
-    }
-
+impl UnresolvedUpload {
     /// The file's key; none when the record holds no names of a file.
     pub(crate) fn key(&self) -> Option<FileKey> {
-        self.file.key()
-    }
-}
-
-impl StoredFile {
-    fn key(&self) -> Option<FileKey> {
         Some(FileKey {
             app: self.app.parse().ok()?,
             user: self.user.parse().ok()?,
@@ -69,17 +56,13 @@ impl UnresolvedUploads {
     /// Reads the record of an earlier process. A record that cannot be read is logged and dropped:
     /// its files become orphans.
     pub(crate) fn open(state_file: &Path) -> UnresolvedUploads {
-        let mut record = state_file.as_os_str().to_owned();
-        record.push(".unresolved");
-        let record = PathBuf::from(record);
+        let record = small_file::beside(state_file, ".unresolved");
         let files = read(&record).unwrap_or_else(|e| {
             warn!("the record {} is not read: {e}", record.display());
             Vec::new()
         });
-        let since = boot_time();
-        let pending = files.into_iter().map(|file| Pending { file, since });
         UnresolvedUploads {
-            files: Mutex::new(pending.collect()),
+            files: Mutex::new(files),
             record,
             writing: Mutex::default(),
         }
@@ -87,20 +70,20 @@ impl UnresolvedUploads {
 
     /// Notes a file whose row may be missing.
     pub(crate) fn note(&self, key: &FileKey, path: &str) {
-        let file = StoredFile {
+        let upload = UnresolvedUpload {
             app: key.app.to_string(),
             user: key.user.to_string(),
             id: key.file.to_string(),
             path: path.to_owned(),
+            since: boot_time(),
         };
-        let since = boot_time();
         {
             let mut files = self.files.lock();
             if files.len() >= FILES_MAX {
                 warn!("{path} may have no row, and too many files like that are looked after");
                 return;
             }
-            files.push(Pending { file, since });
+            files.push(upload);
         }
         self.write();
     }
@@ -110,19 +93,18 @@ impl UnresolvedUploads {
     }
 
     /// The files whose paths are chosen.
-    pub(crate) fn list(&self, is_chosen: &dyn Fn(&str) -> bool) -> Vec<Pending> {
+    pub(crate) fn list(&self, is_chosen: &dyn Fn(&str) -> bool) -> Vec<UnresolvedUpload> {
         let files = self.files.lock();
-        let chosen = files.iter().filter(|pending| is_chosen(&pending.file.path));
+        let chosen = files.iter().filter(|upload| is_chosen(&upload.path));
         chosen.cloned().collect()
     }
 
     /// Forgets files whose outcome is known now.
-    pub(crate) fn forget(&self, settled: &[Pending]) {
+    pub(crate) fn forget(&self, settled: &[UnresolvedUpload]) {
         if settled.is_empty() {
             return;
         }
-        let is_open = |pending: &Pending| !settled.iter().any(|other| other.file == pending.file);
-        self.files.lock().retain(is_open);
+        self.files.lock().retain(|upload| !settled.contains(upload));
         self.write();
     }
 
@@ -136,36 +118,24 @@ impl UnresolvedUploads {
     }
 }
 
-fn read(record: &Path) -> io::Result<Vec<StoredFile>> {
-    let file = match File::open(record) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e),
-    };
-    let text = io::read_to_string(io::Read::take(file, LEN_MAX))?;
-    let mut files = Vec::new();
-    for line in text.lines().take(FILES_MAX) {
-        files.push(serde_json::from_str(line)?);
-    }
-    Ok(files)
+fn read(record: &Path) -> io::Result<Vec<UnresolvedUpload>> {
+    let text = small_file::read(record, LEN_MAX)?.unwrap_or_default();
+    let lines = text.lines().take(FILES_MAX);
+    lines.map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
 /// Replaces the record, durably; an empty one is removed.
-fn write(record: &Path, files: &[Pending]) -> io::Result<()> {
+fn write(record: &Path, files: &[UnresolvedUpload]) -> io::Result<()> {
     if files.is_empty() {
         return match fs::remove_file(record) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
             _ => Ok(()),
         };
     }
-    let mut new = record.as_os_str().to_owned();
-    new.push(".new");
-    let mut file = File::create(&new)?;
-    for pending in files {
-        let line = serde_json::to_string(&pending.file)?;
-        writeln!(file, "{line}")?;
+    let mut text = Vec::new();
+    for upload in files {
+        serde_json::to_writer(&mut text, upload)?;
+        text.push(b'\n');
     }
-    file.sync_all()?;
-    fs::rename(&new, record)?;
-    base::folders::sync_holder(record)
+    small_file::replace(record, &text)
 }

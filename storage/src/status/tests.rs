@@ -5,7 +5,7 @@ use test_support::until;
 
 use super::*;
 use crate::config::Config;
-use crate::disks::path_health::PathHealth;
+use crate::disks::store_path::PathHealth;
 use crate::state::arrival_clock::PAUSE_MIN;
 use crate::state::identity::known_folders;
 

@@ -1,6 +1,5 @@
 //! Whether this storage can serve uploads and downloads, by which trackers choose. Never blocks.
 
-use crate::disks::path_health::PathHealth;
 use crate::disks::store_path::StorePath;
 use crate::globals::Globals;
 
@@ -23,43 +22,27 @@ impl Ability {
         };
         let served = || why(globals.paths.serve_downloads(), "no store path answers");
         let taken = || why(globals.paths.take_uploads(), "no store path takes uploads");
+        let numbers = || number_shortage(globals).map_or(Ok(()), Err);
         Ability {
             downloads: read.and_then(|()| served()),
-            uploads: write.and_then(|()| taken()).and_then(|()| numbers(globals)),
+            uploads: write.and_then(|()| taken()).and_then(|()| numbers()),
         }
     }
-
-    /// The form that REPORT has: the answer and the reason.
-    pub(crate) fn as_reported(ability: &Result<(), String>) -> (bool, String) {
-        match ability {
-            Ok(()) => (true, String::new()),
-            Err(why) => (false, why.clone()),
-        }
-    }
-}
-
-fn numbers(globals: &Globals) -> Result<(), String> {
-    number_shortage(globals).map_or(Ok(()), |why| {
-        Err(format!("no idserver gives a number: {why}"))
-    })
 }
 
 /// Why uploads get no numbers, if so. Only store paths that take uploads count.
 pub(crate) fn number_shortage(globals: &Globals) -> Option<String> {
     let taking = globals.paths.iter().filter(|path| path.takes_uploads());
-    globals.numbers.shortage(taking.map(|path| &path.key))
+    let why = globals.numbers.shortage(taking.map(|path| &path.key))?;
+    Some(format!("no idserver gives a number: {why}"))
 }
 
 /// The state of the first store path that is not writable, as an addition to a reason.
 fn paths_why(globals: &Globals) -> String {
-    let why = |path: &StorePath| match path.health() {
-        _ if path.hangs() => Some("the disk does not answer".to_owned()),
-        PathHealth::Writable if path.takes_uploads() => None,
-        PathHealth::Writable => Some("it is full".to_owned()),
-        PathHealth::Full(why)
-        | PathHealth::ReadOnly(why)
-        | PathHealth::Failed(why)
-        | PathHealth::Away(why) => Some(why),
+    let why = |path: &StorePath| match path.state() {
+        ("writable", _) => None,
+        ("full", why) if why.is_empty() => Some("it is full".to_owned()),
+        (_, why) => Some(why),
     };
     let first = globals
         .paths

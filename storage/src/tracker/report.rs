@@ -6,13 +6,8 @@ use proto::report::{Counters, Report, Space, StorePath};
 use proto::storage::{DELETE, DOWNLOAD, FILESIZE, READ, STAT, UPLOAD};
 
 use crate::clock::epoch_secs;
-use crate::disks::path_health::PathHealth;
 use crate::globals::Globals;
 use crate::tracker::ability::Ability;
-
-/// The states of a store path that [`of_path`] reports.
-pub(crate) const PATH_STATES: [&str; 6] =
-    ["writable", "full", "read-only", "failed", "away", "hanging"];
 
 pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64) -> Report {
     let paths: Vec<StorePath> = globals.paths.iter().map(|path| of_path(path)).collect();
@@ -20,13 +15,11 @@ pub(crate) fn report(globals: &Globals, connections: &Connections, up_since: i64
         .iter()
         .fold(Space::default(), |sum, path| sum.plus(path.space));
     let ability = Ability::of(globals);
-    let (uploads, uploads_why) = Ability::as_reported(&ability.uploads);
-    let (downloads, downloads_why) = Ability::as_reported(&ability.downloads);
     Report {
-        uploads,
-        downloads,
-        uploads_why,
-        downloads_why,
+        uploads: ability.uploads.is_ok(),
+        downloads: ability.downloads.is_ok(),
+        uploads_why: ability.uploads.err().unwrap_or_default(),
+        downloads_why: ability.downloads.err().unwrap_or_default(),
         drain: globals.identity.drain(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         up_since,
@@ -74,15 +67,7 @@ fn totals(requests: &Requests) -> Counters {
 }
 
 fn of_path(path: &crate::disks::store_path::StorePath) -> StorePath {
-    let (health, why) = match path.health() {
-        _ if path.hangs() => ("hanging", "the disk does not answer".to_owned()),
-        PathHealth::Writable if !path.takes_uploads() => ("full", String::new()),
-        PathHealth::Writable => ("writable", String::new()),
-        PathHealth::Full(why) => ("full", why),
-        PathHealth::ReadOnly(why) => ("read-only", why),
-        PathHealth::Failed(why) => ("failed", why),
-        PathHealth::Away(why) => ("away", why),
-    };
+    let (health, why) = path.state();
     let space = path.space();
     StorePath {
         path: path.text.clone(),

@@ -113,10 +113,7 @@ impl TrackerSession {
                     return Ok(());
                 }
                 // The tracker may support them by now.
-                if self
-                    .unsupported_since
-                    .is_some_and(|at| at.elapsed() >= UNSUPPORTED_FOR)
-                {
+                if self.unsupported_since.is_some() && !self.is_unsupported() {
                     return Ok(());
                 }
                 if reported != Some(registration.service_state()) {
@@ -133,10 +130,7 @@ impl TrackerSession {
     /// Connects and joins, after HELLO if the tracker supports it.
     fn connect_and_join(&mut self) -> Result<Connection, Error> {
         let registration = Arc::clone(&self.registration);
-        if self
-            .unsupported_since
-            .is_some_and(|at| at.elapsed() < UNSUPPORTED_FOR)
-        {
+        if self.is_unsupported() {
             let mut connection = registration.connect(&self.tracker)?;
             registration.join(&mut connection)?;
             return Ok(connection);
@@ -159,6 +153,12 @@ impl TrackerSession {
             self.unsupported_since = None;
         }
         Ok(connection)
+    }
+
+    /// True while HELLO and REPORT are not sent.
+    fn is_unsupported(&self) -> bool {
+        self.unsupported_since
+            .is_some_and(|at| at.elapsed() < UNSUPPORTED_FOR)
     }
 
     /// The tracker accepted a join and does not know HELLO or REPORT.

@@ -3,9 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use test_disk::FaultyDisk;
-
-use super::node::{Node, folder};
+use super::node::{Node, faulty_disk, folder};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -16,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 )]
 fn an_orphan_is_as_old_as_the_clock_of_its_file_system_says() {
     let folder = folder();
-    let disk = FaultyDisk::mount(&folder.path().join("a"), 64 << 20).unwrap();
+    let disk = faulty_disk(&folder, 64 << 20);
     disk.set_behind(10 * HOUR);
     let node = Node::start(folder, &["a"], "0B");
     node.client().upload("kept", b"content").unwrap();

@@ -2,11 +2,10 @@
 
 use std::io::Write;
 
-use proto::storage::{Download, StorageRequest};
 use proto::{ErrorCode, Fault};
 
-use super::node::{Node, content, folder};
-use super::support::{Client, key, upload_head};
+use super::node::{Node, content, download_of, folder};
+use super::support::{Client, upload_head};
 use test_support::until;
 
 /// The server keeps 192 of these for everything but connections and their requests.
@@ -58,12 +57,7 @@ fn uploads_and_downloads_beyond_the_descriptors_are_refused_and_the_status_port_
     let mut node = Node::start(folder(), &["a"], "0B");
     node.client().upload("large", &content(LARGE)).unwrap();
     node.restart_with_files(N_FILES);
-    let download = StorageRequest::Download(Download {
-        key: key("large"),
-        offset: 0,
-        size: 0,
-    });
-    let download = download.encode();
+    let download = download_of("large");
     let upload = |n| upload_head(&format!("stalled{n}"), LARGE as u64);
     let requests: [&dyn Fn(usize) -> Vec<u8>; 2] = [&upload, &|_| download.clone()];
     for (n, request) in requests.into_iter().enumerate() {

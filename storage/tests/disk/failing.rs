@@ -3,11 +3,10 @@
 use std::io::{Read, Write};
 
 use proto::ErrorCode;
-use proto::storage::{Download, StorageRequest};
 use test_disk::{FaultyDisk, Operation};
 
-use super::node::{Node, content, folder};
-use super::support::{code, key, upload_head};
+use super::node::{Node, content, download_of, faulty_disk, folder};
+use super::support::{code, upload_head};
 use test_support::until;
 
 const EIO: i32 = 5;
@@ -21,7 +20,7 @@ fn on_one_disk() -> (Node, FaultyDisk) {
 
 fn on_one_disk_with(more: &str) -> (Node, FaultyDisk) {
     let folder = folder();
-    let disk = FaultyDisk::mount(&folder.path().join("a"), 64 << 20).unwrap();
+    let disk = faulty_disk(&folder, 64 << 20);
     let more = format!("state_file = \"state\"\n{more}");
     let node = Node::start_with(folder, &["a"], "0B", &more);
     node.client().upload("kept", &content(100_000)).unwrap();
@@ -174,7 +173,7 @@ fn a_disk_that_finds_out_at_the_sync_that_it_is_full_is_no_broken_disk() {
 )]
 fn of_two_disks_the_one_that_works_is_used_at_once() {
     let folder = folder();
-    let disk = FaultyDisk::mount(&folder.path().join("a"), 64 << 20).unwrap();
+    let disk = faulty_disk(&folder, 64 << 20);
     let node = Node::start(folder, &["a", "b"], "0B");
     disk.fail(&[(Operation::Write, EIO)]);
     for n in 0..4 {
@@ -246,12 +245,7 @@ fn a_write_that_fails_when_the_file_is_closed_is_no_success() {
 /// Downloads a file whose content does not come to its end.
 fn read_to_the_end(node: &Node, file: &str) {
     let mut client = node.client();
-    let request = StorageRequest::Download(Download {
-        key: key(file),
-        offset: 0,
-        size: 0,
-    });
-    client.0.write_all(&request.encode()).unwrap();
+    client.0.write_all(&download_of(file)).unwrap();
     let mut reply = Vec::new();
     client.0.read_to_end(&mut reply).unwrap();
     assert!(reply.len() < 5 << 20, "all of it came");

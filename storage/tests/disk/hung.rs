@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use proto::ErrorCode;
-use proto::storage::{Download, StorageRequest};
+use proto::storage::StorageRequest;
 use test_disk::FaultyDisk;
 
-use super::node::{Node, content, folder};
+use super::node::{Node, content, download_of, faulty_disk, folder};
 use super::support::{Client, code, key, upload_head};
 use test_support::until;
 
@@ -18,19 +18,14 @@ const CAUGHT_MAX: usize = 4 + 2;
 
 fn on_two_disks() -> (Node, FaultyDisk) {
     let folder = folder();
-    let disk = FaultyDisk::mount(&folder.path().join("a"), 256 << 20).unwrap();
+    let disk = faulty_disk(&folder, 256 << 20);
     (Node::start(folder, &["a", "b"], "0B"), disk)
 }
 
 /// Asks for a file and reads the beginning only.
 fn slow_reader(node: &Node, file: &str) -> Client {
     let mut client = node.client();
-    let request = StorageRequest::Download(Download {
-        key: key(file),
-        offset: 0,
-        size: 0,
-    });
-    client.0.write_all(&request.encode()).unwrap();
+    client.0.write_all(&download_of(file)).unwrap();
     client.0.read_exact(&mut [0; 10]).unwrap();
     client
 }
@@ -238,7 +233,7 @@ fn ask_size(file: &str) -> Vec<u8> {
     StorageRequest::FileSize(key(file)).encode()
 }
 
-/// What the log says of how many requests the disk holds.
+/// The number of requests that the disk holds, from the log.
 fn n_caught(log: &str) -> usize {
     let said = log.split(" hangs, with ").nth(1).unwrap();
     said.split(' ').next().unwrap().parse().unwrap()

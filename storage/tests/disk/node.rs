@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use net::Server;
+use proto::storage::{Download, StorageRequest};
 use tempfile::TempDir;
+use test_disk::FaultyDisk;
 use test_support::http::{Answer, page};
 use test_support::process::Daemon;
 use test_support::until;
 
-use super::support::{Client, idserver};
+use super::support::{Client, idserver, key};
 use super::tracker::Tracker;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tnv-storage");
@@ -88,12 +90,12 @@ impl Node {
         self.addr = self.daemon.serving("storage");
     }
 
-    /// What the status port answers.
+    /// The answer of the status port.
     pub fn page(&self, path: &str) -> Answer {
         page(self.status, path)
     }
 
-    /// What `--list-orphans` prints.
+    /// The lines that `--list-orphans` prints.
     pub fn list_orphans(&self) -> String {
         let listed = command()
             .args(["--config", "storage.toml", "--list-orphans"])
@@ -173,6 +175,21 @@ fn free_port() -> SocketAddr {
 
 fn spawn(folder: &Path, mut command: Command) -> Daemon {
     Daemon::start(&mut command, folder, "storage.toml")
+}
+
+/// A FUSE disk at store path `a`, of this many bytes.
+pub fn faulty_disk(folder: &TempDir, size: u64) -> FaultyDisk {
+    FaultyDisk::mount(&folder.path().join("a"), size).unwrap()
+}
+
+/// A request for a whole file.
+pub fn download_of(file: &str) -> Vec<u8> {
+    StorageRequest::Download(Download {
+        key: key(file),
+        offset: 0,
+        size: 0,
+    })
+    .encode()
 }
 
 pub fn content(len: usize) -> Vec<u8> {

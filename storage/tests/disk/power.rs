@@ -1,8 +1,6 @@
 //! A power cut, which takes what was not synced.
 
-use test_disk::FaultyDisk;
-
-use super::node::{Node, content, folder};
+use super::node::{Node, content, faulty_disk, folder};
 
 #[test]
 #[cfg_attr(
@@ -11,7 +9,7 @@ use super::node::{Node, content, folder};
 )]
 fn a_file_and_the_identity_outlast_a_power_cut_right_after_the_first_start() {
     let folder = folder();
-    let disk = FaultyDisk::mount(&folder.path().join("a"), 64 << 20).unwrap();
+    let disk = faulty_disk(&folder, 64 << 20);
     // All folders are new: those above the store path and the state file, and those of the file.
     let state = "state_file = \"a/lib/tnv/state\"\n";
     let mut node = Node::start_with(folder, &["a/srv/data"], "0B", state);

@@ -1,4 +1,4 @@
-//! What the textfile collector tells of a volume that has something to heal.
+//! The figures of the textfile collector for a volume that has something to heal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What one storage has stored its peer has at once; what one has deleted its peer has no more.
+//! A file that one storage has stored its peer has at once; a file that one has deleted its peer has no more.
 
 use std::time::Instant;
 

@@ -70,7 +70,7 @@ impl Tracker {
             .all(|report| !report.uploads)
     }
 
-    /// What all of them warn of.
+    /// The warnings of all of them.
     pub fn warnings(&self) -> Vec<String> {
         let told = self.told.lock().unwrap();
         told.values()
@@ -88,7 +88,7 @@ impl Tracker {
     }
 }
 
-/// What a storage is taken for before its first report.
+/// The state that a storage is taken for before its first report.
 fn able() -> Report {
     Report {
         uploads: true,

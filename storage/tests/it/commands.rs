@@ -1,4 +1,4 @@
-//! What each command does when nothing is wrong but the request.
+//! Each command when nothing is wrong but the request.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use super::support::{Node, code, upload_head};
 use test_disk::SmallDisk;
 use test_support::until;
 
-/// What the trackers are told.
+/// The report to the trackers.
 fn report(node: &Node) -> serde_json::Value {
     let status: serde_json::Value = serde_json::from_str(&node.page("/status")).unwrap();
     find(&status, "report").unwrap().clone()

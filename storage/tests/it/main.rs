@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod access;
 mod commands;
 mod config;
 mod damage;
@@ -13,4 +14,6 @@ mod orphans;
 mod owners;
 mod paths;
 mod reload;
+mod reports;
 mod support;
+mod tracker;

@@ -10,7 +10,7 @@ use storage::Config;
 
 use super::support::{Node, make_fifo};
 
-/// What is listed, sorted, and the exit code.
+/// The listed lines, sorted, and the exit code.
 fn list(config: &Config) -> anyhow::Result<(Vec<String>, ExitCode)> {
     let mut jobs = Config::jobs().into_iter();
     let job = jobs.find(|job| job.flag.name == "list-orphans").unwrap();

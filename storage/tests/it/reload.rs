@@ -1,4 +1,4 @@
-//! What a running storage takes on of a new configuration.
+//! The settings of a new configuration that a running storage takes on.
 
 use base::units::{ByteSize, Period};
 use proto::ErrorCode;

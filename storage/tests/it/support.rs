@@ -90,7 +90,7 @@ impl Node {
         Client::connect(self.storage.as_ref().unwrap().addr())
     }
 
-    /// What the status port answers.
+    /// The answer of the status port.
     pub fn ask_status(&self, path: &str) -> Answer {
         page(self.storage.as_ref().unwrap().status_addr().unwrap(), path)
     }

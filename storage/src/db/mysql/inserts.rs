@@ -3,8 +3,9 @@
 use db::{DbError, Effect, Failure, Mysql, MysqlValue, Session};
 
 use super::expiry::{IS_IN_TIME, deadline};
-use super::row::{of_key, row_of, table};
-use crate::db::{Change, NewRow, StillWanted};
+use super::select::row_of;
+use crate::db::rows::columns_of;
+use crate::db::{Change, FileRow, NewRow, StillWanted, table_of};
 
 /// Inserts a row. A conflicting row with the same content was inserted by an earlier attempt whose
 /// answer was lost.
@@ -13,12 +14,12 @@ pub(super) fn insert(
     row: &NewRow,
     wanted: &StillWanted,
 ) -> Result<Change, DbError> {
-    let sql = insert_sql(&table(&row.key.user));
+    let sql = insert_sql(&table_of(&row.key.user));
     let mut was_sent = false;
     let run = |session: &mut Session| match send(session, &sql, row, wanted, &mut was_sent) {
         Err(failure) if failure.is_conflict() => {
             let found = row_of(session, &row.key)?;
-            let is_ours = found.is_some_and(|found| found.file.equals(row));
+            let is_ours = found.is_some_and(|found| is_same(&found.file, row));
             if is_ours {
                 Ok(Change::Done)
             } else {
@@ -28,6 +29,10 @@ pub(super) fn insert(
         result => result,
     };
     database.run("insert a row", Effect::Idempotent, run)
+}
+
+fn is_same(found: &FileRow, row: &NewRow) -> bool {
+    found.path == row.path && found.size == row.size && found.checksum == Some(row.checksum)
 }
 
 /// Sends an insert while its client waits. `was_sent` is true after an attempt that may have had its
@@ -75,7 +80,7 @@ fn insert_sql(table: &str) -> String {
 }
 
 fn values_of(row: &NewRow, deadline: i64) -> Vec<MysqlValue> {
-    let [id, app, user] = of_key(&row.key);
+    let [id, app, user] = columns_of(&row.key);
     let size = i64::try_from(row.size).unwrap_or(i64::MAX);
     vec![
         deadline.into(),

@@ -101,9 +101,9 @@ fn tables_of_the_cpp_system_are_used() {
         assert_eq!(files.find(&key(user, file)).unwrap(), None);
         let other = key(user, file);
         assert_eq!(mark(&*files, &other, &row.path, true), Change::NoRow);
-        let holder = files.holder(&other).unwrap();
+        let holder = files.row_of_id(&other).unwrap();
         let holder = holder.unwrap_or_else(|| panic!("{other}"));
-        assert!(!holder.is_of(&other) && holder.group.is_none());
+        assert!(!holder.is_of(&other) && holder.file.group.is_none());
     }
     // One id in another spelling has no room in their table.
     let refused = insert(&*files, new_row(key("tnv001", "oldfile"))).unwrap_err();
@@ -117,7 +117,7 @@ fn tables_of_the_cpp_system_are_used() {
     let old = key("tnv001", "OldFile");
     assert_eq!(begin_delete(&*files, &old), Change::Done);
     end_delete(&*files, &old);
-    assert_eq!(files.holder(&old).unwrap(), None);
+    assert_eq!(files.row_of_id(&old).unwrap(), None);
 }
 
 /// Tables in a character set that has no emoji, as old servers make them.
@@ -141,10 +141,13 @@ fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
             let mine = group("group001");
             assert_eq!(mark(&*files, &key, "path", true), Change::NoRow, "{key}");
             files.end_delete(&key, "path").unwrap();
-            let holder = files.holder(&key).unwrap();
+            let holder = files.row_of_id(&key).unwrap();
             assert!(holder.is_none_or(|row| !row.is_of(&key)), "{key}");
             assert_eq!(
-                files.any_of(&key.app, &key.user, &mine).unwrap().is_some(),
+                files
+                    .any_file_of(&key.app, &key.user, &mine)
+                    .unwrap()
+                    .is_some(),
                 user == "tnv001"
             );
         }
@@ -152,7 +155,7 @@ fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
     }
 }
 
-/// What this storage has given up on and the server gets later, as after a break of the network.
+/// Statements that this storage has given up on and the server gets later, as after a break of the network.
 #[test]
 #[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn an_insert_that_reaches_the_server_late_makes_no_row() {
@@ -185,7 +188,7 @@ fn an_insert_that_reaches_the_server_late_makes_no_row() {
     until("the server is back", || {
         insert(&*files, new_row(key("tnv001", "after"))).is_ok_and(|done| done == Change::Done)
     });
-    assert_eq!(files.holder(&late).unwrap(), None);
+    assert_eq!(files.row_of_id(&late).unwrap(), None);
     files.close();
 }
 
@@ -232,7 +235,7 @@ fn statements_expire_by_the_clock_of_the_server_that_gets_them() {
     files.close();
 }
 
-/// What eight threads saw while the server was killed and came back.
+/// The results of eight threads while the server was killed and came back.
 #[derive(Default)]
 struct Seen {
     inserted: Vec<String>,

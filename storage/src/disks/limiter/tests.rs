@@ -135,17 +135,18 @@ fn files_of_a_disk_that_is_only_busy_are_closed_meanwhile() {
     let limiter = limiters(1, 2, LONG).limiter(0);
     let path = tempfile::NamedTempFile::new().unwrap();
     let open = || LimitedFile::new(File::open(path.path()).unwrap(), limiter.clone());
-    let waiting = || limiter.limiters.disks.lock()[0].closing.len();
+    let waiting = || limiter.limiters.to_close[0].1.len();
     drop(open());
     assert_eq!(waiting(), 0);
     let file = open();
     let inside = fill(&limiter, WorkerPool::Slow);
     drop(file);
     assert_eq!(waiting(), 1);
-    let closer = limiter.clone();
-    let closer = std::thread::spawn(move || closer.close_files());
+    let (closer, stop) = (limiter.clone(), Stop::new());
+    let stopped = stop.clone();
+    let closer = std::thread::spawn(move || closer.close_files(&stopped));
     until("the file is closed", || waiting() == 0);
-    limiter.end();
+    stop.trip();
     closer.join().unwrap();
     drop(inside);
 }
@@ -159,5 +160,5 @@ fn files_of_a_disk_that_hangs_do_not_hold_who_drops_them() {
     limiter.check_timeout();
     assert!(file.acquire().is_err());
     drop(file);
-    assert_eq!(limiter.limiters.disks.lock()[0].closing.len(), 1);
+    assert_eq!(limiter.limiters.to_close[0].1.len(), 1);
 }

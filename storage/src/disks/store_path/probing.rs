@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use log::{error, info, warn};
 
-use super::StorePath;
+use super::{PathHealth, StorePath};
 use crate::disks::disk_error::DiskError;
-use crate::disks::expected_folder::ExpectedFolder;
-use crate::disks::path_health::PathHealth;
 use crate::disks::probe::write_probe;
 use crate::disks::root::Root;
 use crate::disks::space::Space;
@@ -18,10 +16,14 @@ use crate::disks::space::Space;
 const SUSPICIOUS: Duration = Duration::from_secs(1);
 
 impl StorePath {
+    pub(crate) fn run_probe(&self) {
+        self.monitored(|_| self.probe());
+    }
+
     /// Measures the space and updates the health. It writes on a volume that others serve, after a
     /// failure, and while a request is slow; opening a folder alone proves nothing, as the kernel
     /// caches it.
-    pub(super) fn probe(&self) {
+    fn probe(&self) {
         match self.measured() {
             // It says nothing about the disk.
             Err(e) if DiskError::of(&e) == DiskError::ProcessLimit => {
@@ -42,24 +44,28 @@ impl StorePath {
     }
 
     fn needs_write(&self) -> bool {
-        let is_well = self.health() == PathHealth::Writable && self.avoided.folders().is_empty();
-        match self.expected {
-            ExpectedFolder::Any => false,
-            ExpectedFolder::Folder { .. } => {
-                self.is_marked() || !is_well || self.limiter.is_slow(SUSPICIOUS)
-            }
-        }
+        let is_well = {
+            let state = self.state.lock();
+            state.health == PathHealth::Writable && state.avoided.is_empty()
+        };
+        let is_marked = self.expected.marker.is_some();
+        let is_needed = is_marked || !is_well || self.limiter.is_slow(SUSPICIOUS);
+        is_needed && !self.expected.is_former
     }
 
     /// Writes to the store path and to the folders below it in which a write failed.
     pub(super) fn write_probes(&self, root: &Root) {
-        for folder in self.avoided.folders() {
+        let (avoided, failed_in) = {
+            let state = self.state.lock();
+            (state.avoided.clone(), state.failed_in.clone())
+        };
+        for (folder, _) in avoided {
             if write_probe(root, &folder).is_ok() {
                 info!("{}: folder {folder} takes files again", self.text);
-                self.avoided.remove(&folder);
+                let mut state = self.state.lock();
+                state.avoided.retain(|(avoided, _)| *avoided != folder);
             }
         }
-        let failed_in = self.state.lock().failed_in.clone();
         let mut probed = write_probe(root, "");
         if !failed_in.is_empty() && probed.is_ok() {
             probed = write_probe(root, &failed_in);
@@ -87,7 +93,7 @@ impl StorePath {
         let changed = self.space_tracker.measure(folder)?;
         let Space { free, reserved, .. } = self.space();
         match changed {
-            _ if self.is_former() => {}
+            _ if self.expected.is_former => {}
             Some(true) => error!(
                 "{} is full, it takes no uploads: {free} bytes are free, {reserved} reserved",
                 self.text

@@ -13,6 +13,12 @@ pub(crate) fn open(text: &str) -> StorePath {
     StorePath::open(text, &config, Access::Write, None, limiters.limiter(0)).unwrap()
 }
 
+/// Space for an upload of one byte.
+fn reserve(path: &StorePath) -> Result<SpaceReservation, Fault> {
+    let reserved = path.reserve("f", 1, std::net::Ipv4Addr::LOCALHOST.into());
+    reserved.map(|(_, reservation)| reservation)
+}
+
 #[test]
 fn a_slash_at_the_end_belongs_to_the_key_of_the_numbers_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -20,8 +26,7 @@ fn a_slash_at_the_end_belongs_to_the_key_of_the_numbers_alone() {
     let path = open(&format!("{text}/"));
     assert_eq!(path.key.as_str(), format!("{text}/"));
     assert_eq!(path.text, text);
-    path.reserve(1, std::net::Ipv4Addr::LOCALHOST.into())
-        .unwrap();
+    reserve(&path).unwrap();
     // With a marker, too: storages with and without the slash share the volume.
     let group = Config::default().group;
     assert!(init(&format!("{text}/"), &group).unwrap().0);
@@ -48,20 +53,17 @@ fn a_write_that_is_refused_or_finds_no_room_counts_until_a_probe_succeeds() {
         (Errno::DQUOT, ErrorCode::NoSpace),
     ];
     for (errno, code) in refused {
-        path.reserve(1, std::net::Ipv4Addr::LOCALHOST.into())
-            .unwrap();
+        path.check_uploads(1).unwrap();
+        reserve(&path).unwrap();
         path.note_failure("", &errno.into());
         assert!(!path.takes_uploads());
         assert_eq!(
-            path.reserve(1, std::net::Ipv4Addr::LOCALHOST.into())
-                .err()
-                .map(|fault| fault.code),
+            path.check_uploads(1).err().map(|fault| fault.code),
             Some(code)
         );
         path.run_probe();
     }
-    path.reserve(1, std::net::Ipv4Addr::LOCALHOST.into())
-        .unwrap();
+    path.check_uploads(1).unwrap();
     // One file that cannot be is no matter of the path.
     path.note_failure("", &Errno::NAMETOOLONG.into());
     assert!(path.takes_uploads());
@@ -72,10 +74,7 @@ fn all_share_one_descriptor_and_notice_that_another_folder_is_in_its_place() {
     let parent = tempfile::tempdir().unwrap();
     let (here, away) = (parent.path().join("data"), parent.path().join("away"));
     let path = open(here.to_str().unwrap());
-    let enter = || {
-        path.acquire(DiskCaller::Background)
-            .map(|(root, _permit)| root)
-    };
+    let enter = || path.resolve("", DiskCaller::Background).map(|at| at.root);
     let held = enter().unwrap();
     assert!(Arc::ptr_eq(&held, &enter().unwrap()));
     std::fs::rename(&here, &away).unwrap();

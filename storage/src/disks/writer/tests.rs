@@ -8,24 +8,13 @@ use crate::disks::store_path::{self, StorePath};
 
 const RELATIVE: &str = "000/001/002/5F9E3FA7_000";
 
-fn resolved(store_path: &StorePath, relative: &str) -> ResolvedPath {
-    let (root, permit) = store_path.acquire(DiskCaller::Background).unwrap();
-    ResolvedPath {
-        root,
-        permit,
-        relative: relative.to_owned(),
-        prefix: format!("{}/", store_path.text),
-    }
-}
-
 /// A complete file of a store path whose rename is refused, as its temporary file is away. Returns
 /// where that is.
 fn refused_rename(folder: &Path, writer: &FileWriter, store_path: &StorePath) -> PathBuf {
-    let reservation = store_path.reserve(3, Ipv4Addr::LOCALHOST.into()).unwrap();
-    let at = resolved(store_path, RELATIVE);
+    let reserved = store_path.reserve(RELATIVE, 3, Ipv4Addr::LOCALHOST.into());
+    let (at, reservation) = reserved.unwrap();
     let mut new = writer.create(at, reservation).unwrap();
     new.write(b"new").unwrap();
-    writer.finish_content(&mut new).unwrap();
     let away = folder.join("away");
     fs::rename(folder.join(&new.temporary), &away).unwrap();
     let refused = writer.make_final(&mut new).unwrap_err();
@@ -36,7 +25,7 @@ fn refused_rename(folder: &Path, writer: &FileWriter, store_path: &StorePath) ->
 fn clean_up(writer: &FileWriter, store_path: &StorePath) {
     let resolve = |path: &str| {
         let relative = path.strip_prefix(&store_path.text).unwrap();
-        Ok(resolved(store_path, relative.trim_start_matches('/')))
+        store_path.resolve(relative.trim_start_matches('/'), DiskCaller::Background)
     };
     writer.remove_stale_files(&store_path.text, resolve);
 }

@@ -1,12 +1,12 @@
 //! How old a file is at least, by the clock that its file system writes times with.
 
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::fs::{self, DirEntry};
+use std::io::{self, ErrorKind};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::entries::{is_folder_of_ours, path_of};
+use super::walk::{is_folder_of_files, walk};
 
 /// File systems that write times by the clock of this machine: ext2 to ext4, XFS, Btrfs, tmpfs, ZFS,
 /// F2FS, bcachefs and overlayfs (statfs(2)). Others may have the clock of another machine.
@@ -31,7 +31,7 @@ impl Clock {
     ///
     /// # Errors
     /// A folder cannot be read.
-    pub(super) fn of(store_path: &str) -> std::io::Result<Clock> {
+    pub(super) fn of(store_path: &str) -> anyhow::Result<Clock> {
         let now = SystemTime::now();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, store_path, flags, Mode::empty())?;
@@ -42,31 +42,31 @@ impl Clock {
         Ok(Clock(latest_change(store_path)?.min(now)))
     }
 
-    /// How long ago a file has changed, at least. Zero when its time is in the future.
-    pub(super) fn age(&self, file: &Metadata) -> std::io::Result<Duration> {
-        Ok(self.0.duration_since(file.modified()?).unwrap_or_default())
+    /// How long ago a file has changed, at least. Zero when its time is in the future, or the file is
+    /// gone.
+    ///
+    /// # Errors
+    /// The file system does not tell.
+    pub(super) fn age(&self, file: &DirEntry) -> io::Result<Duration> {
+        let modified = match file.metadata() {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Duration::ZERO),
+            found => found?.modified()?,
+        };
+        Ok(self.0.duration_since(modified).unwrap_or_default())
     }
 }
 
 /// The latest change of any folder of a store path.
-fn latest_change(store_path: &str) -> std::io::Result<SystemTime> {
-    let mut latest = SystemTime::UNIX_EPOCH;
-    let mut folders = vec![store_path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let looked = fs::metadata(&folder).and_then(|found| {
-            latest = latest.max(found.modified()?);
-            fs::read_dir(&folder)
-        });
-        let entries = match looked {
-            Err(e) if e.kind() == ErrorKind::NotFound && folder != store_path => continue,
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            if is_folder_of_ours(&entry) {
-                folders.push(path_of(&folder, &entry));
+fn latest_change(store_path: &str) -> anyhow::Result<SystemTime> {
+    let mut latest = fs::metadata(store_path)?.modified()?;
+    walk(store_path, &mut |_, entry| {
+        if is_folder_of_files(entry) {
+            match entry.metadata() {
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                found => latest = latest.max(found?.modified()?),
             }
         }
-    }
+        Ok(())
+    })?;
     Ok(latest)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use ::db::DatabaseUrl;
+use proto::FileKey;
 
 use super::*;
 use crate::db::{Change, NewRow};

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::*;
-use crate::disks::path_health::PathHealth;
+use crate::disks::store_path::PathHealth;
 use crate::test_storage::TestStorage;
 
 impl TestStorage {

@@ -9,11 +9,9 @@ use db::{Availability, DbError};
 use net::wire::Content;
 use proto::{AppId, ErrorCode, Fault, FileId, GroupName, UserId};
 
-use super::*;
+use super::super::*;
 use crate::clock::boot_time;
-use crate::db::{
-    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, UnfinishedDeletes,
-};
+use crate::db::{Change, Deletion, Files, NewRow, StillWanted, StoredRow};
 use crate::files::delete;
 use crate::files::deletion_job::DeletionJob;
 use crate::test_storage::{self, TestStorage, requester};
@@ -32,12 +30,8 @@ impl Files for Silent {
         Err(DbError::UnknownOutcome { source: None })
     }
 
-    fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
-        self.files.find(key)
-    }
-
-    fn holder(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
-        self.files.holder(key)
+    fn row_of_id(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        self.files.row_of_id(key)
     }
 
     fn begin_delete(&self, deletion: Deletion, _: StillWanted) -> Result<Change, DbError> {
@@ -55,17 +49,17 @@ impl Files for Silent {
         of: (&GroupName, &str),
         after: &str,
         limit: u32,
-    ) -> Result<UnfinishedDeletes, DbError> {
+    ) -> Result<Vec<StoredRow>, DbError> {
         self.files.unfinished_deletes(table, of, after, limit)
     }
 
-    fn any_of(
+    fn any_file_of(
         &self,
         app: &AppId,
         user: &UserId,
         group: &GroupName,
     ) -> Result<Option<FileId>, DbError> {
-        self.files.any_of(app, user, group)
+        self.files.any_file_of(app, user, group)
     }
 
     fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {

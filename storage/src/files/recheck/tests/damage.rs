@@ -5,7 +5,7 @@ use std::sync::Arc;
 use db::DatabaseUrl;
 use tempfile::TempDir;
 
-use super::*;
+use super::super::*;
 use crate::config::Config;
 use crate::db::NewRow;
 
@@ -64,7 +64,7 @@ fn a_look_at_one_store_path_leaves_the_damage_of_others() {
     let (_folder, globals) = on_two_store_paths();
     let damage = &globals.damage;
     for name in ["a", "b"] {
-        damage.note(&key(name), &path(&globals, name), "missing");
+        damage.note(&key(name), &path(&globals, name), "missing", None);
     }
     look_at(&globals, "b");
     assert_eq!(damage.len(), 1);
@@ -82,12 +82,12 @@ fn content_that_cannot_be_read_is_not_good_because_its_size_is_right() {
     let (_folder, globals) = on_two_store_paths();
     let damage = &globals.damage;
     let (key, path) = (key("a"), path(&globals, "a"));
-    damage.note_unreadable(&key, &path, "unreadable", 9);
+    damage.note(&key, &path, "unreadable", Some(9));
     damage.forget_size(&key);
     look_at(&globals, "a");
     assert_eq!(damage.len(), 1, "there is no byte 9");
     damage.forget(&key);
-    damage.note_unreadable(&key, &path, "unreadable", 3);
+    damage.note(&key, &path, "unreadable", Some(3));
     look_at(&globals, "a");
     assert_eq!(damage.len(), 0, "byte 3 can be read again");
     globals.files.close();

@@ -1,0 +1,61 @@
+//! Reads rows.
+
+use db::{Failure, MysqlParams, Session};
+use proto::FileKey;
+
+use crate::db::rows::{COLUMNS, StoredRow, table_of};
+
+/// The columns of a row. Texts come as bytes: rows of other programs may hold anything.
+type Values = (
+    Vec<u8>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i64>,
+);
+
+/// The rows of a table that a condition selects.
+pub(super) fn rows(
+    session: &mut Session,
+    table: &str,
+    condition: &str,
+    params: impl Into<MysqlParams>,
+) -> Result<Vec<StoredRow>, Failure> {
+    let sql = format!(
+        "SELECT {COLUMNS}, CAST(UNIX_TIMESTAMP(create_time) AS SIGNED) FROM {table} \
+         WHERE {condition}"
+    );
+    let rows: Vec<Values> = session.rows(&sql, params)?;
+    Ok(rows.into_iter().map(stored_row).collect())
+}
+
+/// The row with the id of a file, in the comparison of the table's collation.
+pub(super) fn row_of_id(
+    session: &mut Session,
+    key: &FileKey,
+) -> Result<Option<StoredRow>, Failure> {
+    let id = key.file.as_str();
+    let rows = rows(session, &table_of(&key.user), "id = ?", (id,))?;
+    Ok(rows.into_iter().next())
+}
+
+/// The row of exactly this file.
+pub(super) fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StoredRow>, Failure> {
+    Ok(row_of_id(session, key)?.filter(|row| row.is_of(key)))
+}
+
+fn stored_row(values: Values) -> StoredRow {
+    let (id, app, user, status, path, size, group, checksum, created) = values;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let [app, user, path] = [app, user, path].map(|bytes| text(bytes.unwrap_or_default()));
+    StoredRow::of_columns(
+        [text(id), app, user],
+        status.unwrap_or(0),
+        (path, size.unwrap_or(0), group.map(text)),
+        (checksum, created),
+    )
+}
