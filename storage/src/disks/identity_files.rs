@@ -53,9 +53,11 @@ impl Marker {
     /// # Errors
     /// The folder belongs to another store, or the disk refuses.
     pub(crate) fn write(&self, root: &Root) -> io::Result<bool> {
-        match create(root, MARKER, &self.0) {
+        // Not renamed: GlusterFS would leave a pointer file where the first name belongs.
+        match write(root, MARKER, &self.0) {
+            Ok(()) => root.folder("")?.sync_all().map(|()| true),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => self.check(root).map(|()| false),
-            created => created.map(|()| true),
+            Err(e) => Err(e),
         }
     }
 }
@@ -75,7 +77,7 @@ impl FolderTag {
             return Ok(tag);
         }
         let text = format!("tnv folder 1\nid {:032x}\n", rand::random::<u128>());
-        match create(root, TAG, &text) {
+        match create_whole(root, TAG, &text) {
             // A peer created it at the same time.
             Err(e) if e.kind() == ErrorKind::AlreadyExists => FolderTag::read(root)?.ok_or(e),
             created => created.map(|()| FolderTag(text)),
@@ -132,7 +134,7 @@ fn read(root: &Root, name: &str) -> io::Result<Option<String>> {
 ///
 /// # Errors
 /// `AlreadyExists`; the disk refuses.
-fn create(root: &Root, name: &str, text: &str) -> io::Result<()> {
+fn create_whole(root: &Root, name: &str, text: &str) -> io::Result<()> {
     let aside = format!("{name}.{:016x}", rand::random::<u64>());
     let written = write(root, &aside, text).and_then(|()| rename_new(root, &aside, name));
     if written.is_err() {

@@ -112,12 +112,11 @@ impl Cleanup {
     }
 }
 
-/// True for names of the form `.<time>_<digits>.<random>`, and of unfinished probes, tags and markers.
+/// True for names of the form `.<time>_<digits>.<random>`, and of unfinished probes and tags.
 fn is_temporary_name(name: &str) -> bool {
     let parts = name.strip_prefix('.').and_then(|name| name.split_once('.'));
     parts.is_some_and(|(name, random)| {
-        let is_ours =
-            name.contains('_') || matches!(name, "tnv-probe" | "tnv-folder" | "tnv-store");
+        let is_ours = name.contains('_') || matches!(name, "tnv-probe" | "tnv-folder");
         is_ours && random.len() == 16
     })
 }
