@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use net::http::{Answer, Handler, Method, Request, Response, status};
+use net::Answer;
+use net::http::{Handler, Method, Request, Response, status};
 
 use crate::globals::Globals;
 use crate::request::FileRequest;
@@ -21,7 +22,7 @@ impl Handler for HttpHandler {
     /// One for the connection to a storage.
     const DESCRIPTORS: usize = 1;
 
-    fn handle(&self, request: Request) -> Answer {
+    fn handle(&self, request: Request) -> Answer<Response> {
         if !matches!(request.method, Method::Get | Method::Head) {
             let refusal = Response::text(status::METHOD_NOT_ALLOWED, "method not allowed");
             return Answer::Now(refusal.with("Allow", "GET, HEAD"));

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::{Client, Error, Opening, RangeSpec};
-use net::http::{Answer, Method, Request, Response};
-use net::{Pending, Resumed, Wake};
+use net::http::{Method, Request, Response};
+use net::{Answer, Pending, Wake};
 use proto::GroupName;
 
 use crate::body::FIRST_PIECE;
@@ -82,12 +82,9 @@ impl FileRequest {
     }
 
     /// Sends the first request to a storage.
-    pub(crate) fn begin(mut self) -> Answer {
+    pub(crate) fn begin(mut self) -> Answer<Response> {
         let range = self.first_range();
-        match self.run(Work::Ask(range)) {
-            Resumed::Done(response) => Answer::Now(response),
-            Resumed::Again(pending) => Answer::Later(pending),
-        }
+        self.run(Work::Ask(range))
     }
 
     /// The range of the first request to a storage: the content if it is likely to be sent, because
@@ -104,7 +101,7 @@ impl FileRequest {
         range.unwrap_or(FIRST_BYTES)
     }
 
-    fn run(mut self, mut work: Work) -> Resumed<Response> {
+    fn run(mut self, mut work: Work) -> Answer<Response> {
         loop {
             let step = self.step(work);
             let step = step.unwrap_or_else(|e| Step::Done(self.service.failure(&self.target, &e)));
@@ -114,18 +111,18 @@ impl FileRequest {
                 Step::Delay(work) => {
                     let since = *self.delayed_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= DELAY_MAX {
-                        return Resumed::Done(self.service.busy(&self.target));
+                        return Answer::Now(self.service.busy(&self.target));
                     }
                     return self.wait(State::Delayed(work));
                 }
-                Step::Done(response) => return Resumed::Done(response),
+                Step::Done(response) => return Answer::Now(response),
             }
         }
     }
 
-    fn wait(self, state: State) -> Resumed<Response> {
+    fn wait(self, state: State) -> Answer<Response> {
         let request = self;
-        Resumed::Again(Box::new(PendingOpen { request, state }))
+        Answer::Later(Box::new(PendingOpen { request, state }))
     }
 
     fn step(&mut self, work: Work) -> Result<Step, Error> {
@@ -226,7 +223,7 @@ impl Pending<Response> for PendingOpen {
         }
     }
 
-    fn resume(self: Box<Self>, wake: Wake) -> Resumed<Response> {
+    fn resume(self: Box<Self>, wake: Wake) -> Answer<Response> {
         let PendingOpen { request, state } = *self;
         let mut opening = match state {
             State::Delayed(work) => return request.run(work),

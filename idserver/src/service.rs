@@ -60,7 +60,7 @@ impl Service for IdService {
             }
             IdRequest::Probe => self.probe(),
         }
-        .map(Reply::Body)
+        .map(Reply::bytes)
     }
 }
 

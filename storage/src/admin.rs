@@ -29,7 +29,7 @@ pub(crate) fn execute(
         StorageOrder::Drain { level } => drain(globals, level, by),
         StorageOrder::FindFile { app, user, file } => {
             let location = find(globals, &FileKey { app, user, file })?;
-            Ok(Reply::Body(encode_reply(&location)))
+            Ok(Reply::bytes(encode_reply(&location)))
         }
         StorageOrder::BarUser {
             app,
@@ -42,13 +42,13 @@ pub(crate) fn execute(
         }
         StorageOrder::AdmitUser { app, user, mark } => {
             globals.upload_blocks.unblock(&(app, user), mark);
-            Ok(Reply::Body(Vec::new()))
+            Ok(Reply::bytes(Vec::new()))
         }
         StorageOrder::FindUserFile { app, user } => {
             let file = globals
                 .files
                 .any_file_of(&app, &user, &globals.config.group)?;
-            Ok(Reply::Body(encode_reply(&UserFile { file })))
+            Ok(Reply::bytes(encode_reply(&UserFile { file })))
         }
     }
 }
@@ -68,7 +68,7 @@ fn block(
     if !renewed {
         info!("an administrator at {by} has uploads of {app}/{user} refused for {period:?}");
     }
-    Ok(Reply::Body(encode_reply(&UserBarred { renewed })))
+    Ok(Reply::bytes(encode_reply(&UserBarred { renewed })))
 }
 
 /// Changes the drain level. The next report tells the trackers; uploads in progress finish.
@@ -82,7 +82,7 @@ fn drain(globals: &Globals, level: Drain, by: SocketAddr) -> Result<Reply, Fault
         "an administrator at {by} has this storage drained of: {}",
         level.as_str()
     );
-    Ok(Reply::Body(Vec::new()))
+    Ok(Reply::bytes(Vec::new()))
 }
 
 /// Refuses uploads while this storage is drained.

@@ -3,9 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use net::WorkerPool;
 use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
+use net::{Part, WorkerPool};
 use proto::storage::{
     ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD,
     encode_file_size,
@@ -42,15 +42,15 @@ impl StorageService {
             }
             StorageRequest::FileSize(key) => {
                 let stat = self.stat(&key)?;
-                Ok(Reply::Body(encode_file_size(stat.size)))
+                Ok(Reply::bytes(encode_file_size(stat.size)))
             }
             StorageRequest::Download(download) => self.download(&download),
             StorageRequest::Read(read) => self.read(&read),
             StorageRequest::Delete(key) => {
                 delete(&self.globals, &key, requester)?;
-                Ok(Reply::Body(Vec::new()))
+                Ok(Reply::bytes(Vec::new()))
             }
-            StorageRequest::Stat(key) => Ok(Reply::Body(self.stat(&key)?.encode())),
+            StorageRequest::Stat(key) => Ok(Reply::bytes(self.stat(&key)?.encode())),
             StorageRequest::Challenge | StorageRequest::Admin(_) => {
                 unreachable!("these are answered before")
             }
@@ -194,7 +194,7 @@ impl Service for StorageService {
         let reply = match request {
             StorageRequest::Challenge => {
                 let nonce = OrderVerifier::challenge(caller.session);
-                Ok(Reply::Body(nonce.to_vec()))
+                Ok(Reply::bytes(nonce.to_vec()))
             }
             StorageRequest::Admin(signed) => {
                 let (globals, peer) = (&self.globals, caller.peer);
@@ -220,12 +220,8 @@ impl Service for StorageService {
 }
 
 fn send(file: SentFile, offset: u64, len: u64, before: Vec<u8>) -> Reply {
-    Reply::File {
-        file: Box::new(file),
-        offset,
-        len,
-        before,
-    }
+    let file = Box::new(file);
+    Reply::Body(vec![Part::Bytes(before), Part::File { file, offset, len }])
 }
 
 fn stat_of(row: &FileRow, size: u64) -> FileStat {

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use log::{info, warn};
-use net::WorkerPool;
 use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
+use net::{Part, WorkerPool};
 use proto::hello::{Hello, Welcome};
 use proto::report::Report;
 use proto::tracker::{ADMIN, CLUSTER, GROUPS, Join, LOOKUP, Member, SADDRS, TrackerRequest};
@@ -238,7 +238,8 @@ impl TrackerService {
     fn list(&self, kept: &CachedReply, make: fn(&Globals) -> Vec<u8>) -> Reply {
         let globals = &*self.globals;
         let n_members = globals.groups.lock().len();
-        Reply::Shared(kept.body(n_members, globals.now().elapsed, || make(globals)))
+        let body = kept.body(n_members, globals.now().elapsed, || make(globals));
+        Reply::Body(vec![Part::Shared(body)])
     }
 }
 
@@ -322,7 +323,7 @@ impl Service for TrackerService {
             }
             TrackerRequest::Hello(hello) => Ok(self.hello(*hello, session)),
         };
-        body.map(Reply::Body)
+        body.map(Reply::bytes)
     }
 }
 

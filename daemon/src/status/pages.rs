@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use log::error;
-use net::http::{Answer, Handler, Method, Request, Response, status};
-use net::{Part, WorkerPool, timestamp};
+use net::http::{Handler, Method, Request, Response, status};
+use net::{Answer, Part, WorkerPool, timestamp};
 use serde_json::{Value, json};
 
 use super::{Health, StatusSource};
@@ -28,7 +28,7 @@ pub(super) struct Pages<S> {
 impl<S: StatusSource> Handler for Pages<S> {
     const USES_LAST_DESCRIPTORS: bool = true;
 
-    fn handle(&self, request: Request) -> Answer {
+    fn handle(&self, request: Request) -> Answer<Response> {
         Answer::Now(self.page(&request))
     }
 }

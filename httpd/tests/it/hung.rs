@@ -170,7 +170,7 @@ impl Service for Tracker {
             group: group.parse().unwrap(),
             addresses: vec![addr.into()],
         };
-        Ok(Reply::Body(reply.encode()))
+        Ok(Reply::bytes(reply.encode()))
     }
 }
 

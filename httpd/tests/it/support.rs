@@ -12,7 +12,7 @@ use std::time::Duration;
 use base::units::Period;
 use httpd::{Config, Httpd};
 use net::wire::{Caller, Reply, Service, Wire};
-use net::{Server, ServerConfig};
+use net::{Part, Server, ServerConfig};
 use proto::storage::{ByteRange, FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{Address, ErrorCode, Fault, Request as _};
@@ -78,12 +78,13 @@ impl Storage {
             *last ^= 1;
         }
         file.write_all(&part).unwrap();
-        Reply::File {
-            file: Box::new(file),
+        let file = Box::new(file);
+        let content = Part::File {
+            file,
             offset: 0,
             len,
-            before,
-        }
+        };
+        Reply::Body(vec![Part::Bytes(before), content])
     }
 }
 
@@ -101,12 +102,12 @@ impl Service for Storage {
             })
         };
         match request {
-            StorageRequest::FileSize(key) => Ok(Reply::Body(encode_file_size(
+            StorageRequest::FileSize(key) => Ok(Reply::bytes(encode_file_size(
                 content(&key.file)?.len() as u64,
             ))),
             StorageRequest::Stat(_) if self.cpp => Err(unknown("unknown command: 74")),
             StorageRequest::Stat(key) => {
-                Ok(Reply::Body(self.stat_of(content(&key.file)?).encode()))
+                Ok(Reply::bytes(self.stat_of(content(&key.file)?).encode()))
             }
             StorageRequest::Download(download) => {
                 let content = content(&download.key.file)?;
@@ -148,7 +149,7 @@ impl Service for Tracker {
             return Err(Fault::new(ErrorCode::BadRequest, "unknown appid"));
         }
         let group = "group001".parse().unwrap();
-        Ok(Reply::Body(
+        Ok(Reply::bytes(
             SaddrsReply {
                 group,
                 addresses: self.0.clone(),

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use chrono::{DateTime, Local};
 use log::{Level, info, log_enabled};
@@ -11,7 +10,7 @@ use log::{Level, info, log_enabled};
 use super::request::Request;
 use super::response::status;
 use crate::access_log::{ACCESS_TARGET, LastSecond, with_second};
-use crate::transport::Sent;
+use crate::transport::{AccessLine, Outcome, RequestEnd, Sent};
 
 thread_local! {
     static LAST_SECOND: LastSecond = const { LastSecond::new() };
@@ -25,88 +24,61 @@ const EXCERPT_MAX: usize = 512;
 const CLIENT_LEFT: u16 = 499;
 
 /// One request's line.
-pub(super) struct Access(Option<Line>);
-
 struct Line {
     client: IpAddr,
     request: String,
     referer: String,
     agent: String,
-    began: Instant,
     time: SystemTime,
 }
 
-impl Access {
-    pub(super) fn of(request: &Request, client: IpAddr) -> Access {
-        let quoted = |name: &str| field(request.header(name).unwrap_or("-").as_bytes());
-        Access::begin(client, || {
-            let Request {
-                method,
-                target,
-                minor_version,
-                ..
-            } = request;
-            let text = format!("{method} {target} HTTP/1.{minor_version}");
-            (
-                field(text.as_bytes()),
-                quoted("referer"),
-                quoted("user-agent"),
-            )
-        })
-    }
-
-    /// The line of a request that was not read or is not valid: shows the start of its first line.
-    pub(super) fn of_unread(peer: SocketAddr, head: &[u8]) -> Access {
-        let unknown = || "-".to_owned();
-        Access::begin(peer.ip().to_canonical(), || {
-            (excerpt(head), unknown(), unknown())
-        })
-    }
-
-    fn begin(client: IpAddr, texts: impl FnOnce() -> (String, String, String)) -> Access {
-        let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info);
-        Access(wanted.then(|| {
-            let (request, referer, agent) = texts();
-            let (began, time) = (Instant::now(), SystemTime::now());
-            Line {
-                client,
-                request,
-                referer,
-                agent,
-                began,
-                time,
-            }
-        }))
-    }
-
-    /// Writes the line when the response is sent.
-    pub(super) fn report(
-        mut self,
-        status: u16,
-        head_len: u64,
-    ) -> Option<Box<dyn FnOnce(Sent) + Send>> {
-        let line = self.0.take()?;
-        Some(Box::new(move |sent: Sent| {
-            line.write(status, sent.bytes.saturating_sub(head_len));
-        }))
-    }
+/// The line of a request; absent if no access log is written.
+pub(super) fn line(request: &Request, client: IpAddr) -> Option<Box<dyn AccessLine>> {
+    let quoted = |name: &str| field(request.header(name).unwrap_or("-").as_bytes());
+    let Request {
+        method,
+        target,
+        minor_version,
+        ..
+    } = request;
+    of(client, || {
+        let text = format!("{method} {target} HTTP/1.{minor_version}");
+        let request = field(text.as_bytes());
+        (request, quoted("referer"), quoted("user-agent"))
+    })
 }
 
-impl Drop for Access {
-    /// Writes the line of a request whose handler panicked, or whose client left.
-    fn drop(&mut self) {
-        if let Some(line) = self.0.take() {
-            let status = match thread::panicking() {
-                true => status::INTERNAL_ERROR,
-                false => CLIENT_LEFT,
-            };
-            line.write(status, 0);
-        }
-    }
+/// The line of a request that was not read or is not valid: shows an [`excerpt`].
+pub(super) fn line_of_unread(peer: SocketAddr, excerpt: &str) -> Option<Box<dyn AccessLine>> {
+    let unknown = || "-".to_owned();
+    of(peer.ip().to_canonical(), || {
+        (excerpt.to_owned(), unknown(), unknown())
+    })
 }
 
-impl Line {
-    fn write(&self, status: u16, body: u64) {
+fn of(
+    client: IpAddr,
+    texts: impl FnOnce() -> (String, String, String),
+) -> Option<Box<dyn AccessLine>> {
+    let wanted = log_enabled!(target: ACCESS_TARGET, Level::Info);
+    wanted.then(|| -> Box<dyn AccessLine> {
+        let (request, referer, agent) = texts();
+        Box::new(Line {
+            client,
+            request,
+            referer,
+            agent,
+            time: SystemTime::now(),
+        })
+    })
+}
+
+impl AccessLine for Line {
+    fn request(&self) -> &str {
+        &self.request
+    }
+
+    fn write(&self, end: &RequestEnd, _reply: Option<Sent>) {
         let Line {
             client,
             request,
@@ -114,7 +86,13 @@ impl Line {
             agent,
             ..
         } = self;
-        let secs = self.began.elapsed().as_secs_f64();
+        let status = match end.outcome {
+            Outcome::Panicked => status::INTERNAL_ERROR,
+            Outcome::Status(status) if end.sent.is_some() => status,
+            _ => CLIENT_LEFT,
+        };
+        let body = end.sent.map_or(0, |sent| sent.bytes);
+        let secs = end.took.as_secs_f64();
         with_second(&LAST_SECOND, self.time, clock_text, |time| {
             info!(
                 target: ACCESS_TARGET,
@@ -130,7 +108,7 @@ fn clock_text(time: SystemTime) -> String {
 }
 
 /// The start of the first line of a head, which may hold any bytes.
-fn excerpt(head: &[u8]) -> String {
+pub(super) fn excerpt(head: &[u8]) -> String {
     let head = head.trim_ascii_start();
     let end = head.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     let line = &head[..end.unwrap_or(head.len()).min(EXCERPT_MAX)];

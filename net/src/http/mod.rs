@@ -9,7 +9,7 @@ mod proxies;
 mod request;
 mod response;
 
-pub use protocol::{Answer, Handler, Http};
+pub use protocol::{Handler, Http};
 pub use proxies::TrustedProxies;
 pub use request::Request;
 pub use response::{Response, status};

@@ -7,13 +7,13 @@ use std::time::Duration;
 use log::debug;
 use tiny_http::Method;
 
-use super::access::Access;
+use super::access;
 use super::proxies::TrustedProxies;
-use super::request::{HEAD_MAX, Parsed, Refusal, Request, parse};
+use super::request::{HEAD_MAX, Refusal, Request, parse};
 use super::response::{Response, status};
 use crate::transport::{
-    Action, Inbox, Observer, Outgoing, Part, Peer, Pending, Protocol, Readiness, RequestName,
-    Resumed, Tally, Then, Wake, WorkerPool,
+    Action, Answer, Inbox, Observer, Outcome, Outgoing, Part, Peer, Pending, Protocol, Record,
+    RequestName, Then, Wake, WorkerPool,
 };
 
 /// Answers the requests of a daemon. Called on many worker threads at once.
@@ -25,15 +25,7 @@ pub trait Handler: Send + Sync + 'static {
     const USES_LAST_DESCRIPTORS: bool = false;
 
     /// Answers one request.
-    fn handle(&self, request: Request) -> Answer;
-}
-
-/// The result of a request.
-pub enum Answer {
-    /// The response.
-    Now(Response),
-    /// A response that depends on another server.
-    Later(Box<dyn Pending<Response>>),
+    fn handle(&self, request: Request) -> Answer<Response>;
 }
 
 /// HTTP for a handler.
@@ -60,28 +52,55 @@ impl<H: Handler> Http<H> {
         self
     }
 
-    fn refuse(&self, refusal: &Refusal, peer: SocketAddr, head: &[u8]) -> Action {
-        debug!("{peer}: {}", refusal.message);
-        let response = Response::text(refusal.status, refusal.message);
-        Action::Send(self.send_unread(response, peer, head))
+    fn exchange(&self, request: &Request) -> Exchange {
+        let name = match request.method {
+            Method::Get => "get",
+            Method::Head => "head",
+            _ => OTHER,
+        };
+        let client = self.client(request);
+        let line = access::line(request, client);
+        let name = RequestName::Method(name);
+        Exchange {
+            minor_version: request.minor_version,
+            keep_alive: request.keep_alive,
+            wants_body: request.method != Method::Head,
+            record: Some(Record::begin(
+                request.peer,
+                Some(&self.observer),
+                name,
+                line,
+            )),
+        }
     }
 
-    /// The response to a request that was not read or is not valid. It closes the connection: the start of
-    /// the next request is unknown.
-    fn send_unread(&self, response: Response, peer: SocketAddr, head: &[u8]) -> Outgoing {
-        let exchange = Exchange {
-            minor_version: 1,
-            keep_alive: false,
-            wants_body: true,
-            tally: self.tally(None),
-            access: Access::of_unread(peer, head),
-        };
-        exchange.end(response)
+    /// The exchange for a request that was not read or is not valid.
+    fn exchange_of_unread(&self, peer: SocketAddr, excerpt: &str) -> Exchange {
+        let line = access::line_of_unread(peer, excerpt);
+        let name = RequestName::Method(OTHER);
+        Exchange::last(Some(Record::begin(peer, Some(&self.observer), name, line)))
     }
+
+    fn client(&self, request: &Request) -> IpAddr {
+        let forwarded = request.header("x-forwarded-for");
+        self.proxies.client(request.peer.ip(), forwarded)
+    }
+}
+
+/// The method of a request that is not supported or not valid.
+const OTHER: &str = "other";
+
+/// A head that cannot become a request.
+pub struct RefusedHead {
+    refusal: Refusal,
+    /// The start of its first line.
+    excerpt: String,
 }
 
 impl<H: Handler> Protocol for Http<H> {
     type Session = ();
+
+    type Request = Result<Request, RefusedHead>;
 
     const REQUEST_MAX: usize = HEAD_MAX;
 
@@ -99,57 +118,75 @@ impl<H: Handler> Protocol for Http<H> {
     /// time active clients see `Connection: close` and reconnect elsewhere.
     const LAST_REQUEST: Duration = Duration::from_secs(2);
 
-    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
+    fn parse(
+        &self,
+        inbox: &mut Inbox,
+        peer: SocketAddr,
+    ) -> Option<(Result<Request, RefusedHead>, WorkerPool)> {
         skip_empty_lines(inbox);
         let bytes = inbox.bytes();
         // The end may have begun in the bytes that were searched before.
         let from = inbox.searched().saturating_sub(END_MAX - 1);
-        if bytes.len() >= HEAD_MAX || is_foreign(bytes) || has_end(&bytes[from..]) {
-            return Readiness::Serve(WorkerPool::Slow);
+        if bytes.len() < HEAD_MAX && !is_foreign(bytes) && !has_end(&bytes[from..]) {
+            inbox.set_searched();
+            return None;
         }
-        inbox.set_searched();
-        Readiness::More
+        let request = match parse(bytes, peer) {
+            Ok(Some((request, len))) => {
+                inbox.consume(len);
+                Ok(request)
+            }
+            // The head has an end or is foreign: more bytes cannot complete it.
+            Ok(None) => Err(Refusal::MALFORMED),
+            Err(refusal) => Err(refusal),
+        };
+        let refused = |refusal| RefusedHead {
+            refusal,
+            excerpt: access::excerpt(inbox.bytes()),
+        };
+        Some((request.map_err(refused), WorkerPool::Slow))
     }
 
     fn serve(
         &self,
-        inbox: &mut Inbox,
+        request: Result<Request, RefusedHead>,
         _session: &mut (),
         peer: Peer<'_>,
         stopping: bool,
     ) -> Action {
-        match parse(inbox.bytes(), peer.addr) {
-            Ok(Parsed::Head(mut request, len)) => {
-                inbox.consume(len);
-                request.keep_alive &= !stopping;
-                let exchange = Exchange {
-                    minor_version: request.minor_version,
-                    keep_alive: request.keep_alive,
-                    wants_body: request.method != Method::Head,
-                    tally: self.tally(Some(&request.method)),
-                    access: Access::of(&request, self.client(&request)),
-                };
-                match self.handler.handle(request) {
-                    Answer::Now(response) => Action::Send(exchange.end(response)),
-                    Answer::Later(pending) => {
-                        Action::Wait(Box::new(PendingAnswer { exchange, pending }))
-                    }
-                }
+        let mut request = match request {
+            Ok(request) => request,
+            Err(RefusedHead { refusal, excerpt }) => {
+                debug!("{}: {}", peer.addr, refusal.message);
+                let response = Response::text(refusal.status, refusal.message);
+                let exchange = self.exchange_of_unread(peer.addr, &excerpt);
+                return Action::Send(exchange.end(response));
             }
-            // `readiness` saw the end of the head: more bytes cannot complete it.
-            Ok(Parsed::Partial) => self.refuse(&Refusal::MALFORMED, peer.addr, inbox.bytes()),
-            Err(refusal) => self.refuse(&refusal, peer.addr, inbox.bytes()),
+        };
+        request.keep_alive &= !stopping;
+        let exchange = self.exchange(&request);
+        match self.handler.handle(request) {
+            Answer::Now(response) => Action::Send(exchange.end(response)),
+            Answer::Later(pending) => Action::Wait(Box::new(PendingAnswer { exchange, pending })),
         }
     }
 
-    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
+    fn busy(&self, peer: SocketAddr, request: Option<&Result<Request, RefusedHead>>) -> Outgoing {
         let response = Response::text(status::UNAVAILABLE, "busy").with("Retry-After", "1");
-        self.send_unread(response, peer, request)
+        let exchange = match request {
+            Some(Ok(request)) => Exchange {
+                keep_alive: false,
+                ..self.exchange(request)
+            },
+            Some(Err(refused)) => self.exchange_of_unread(peer, &refused.excerpt),
+            None => self.exchange_of_unread(peer, "-"),
+        };
+        exchange.end(response)
     }
 
     /// The request is counted and logged already, while the panic unwound.
     fn panicked(&self) -> Outgoing {
-        alone(Response::text(status::INTERNAL_ERROR, "internal error"))
+        Exchange::last(None).end(Response::text(status::INTERNAL_ERROR, "internal error"))
     }
 
     fn is_proxy(&self, peer: IpAddr) -> bool {
@@ -161,37 +198,29 @@ impl<H: Handler> Protocol for Http<H> {
     }
 }
 
-impl<H: Handler> Http<H> {
-    /// Begins to count a request; without a method if it is not valid.
-    fn tally(&self, method: Option<&Method>) -> Tally {
-        let name = match method {
-            Some(Method::Get) => "get",
-            Some(Method::Head) => "head",
-            _ => "other",
-        };
-        Tally::begin(&self.observer, RequestName::Method(name))
-    }
-
-    fn client(&self, request: &Request) -> IpAddr {
-        let forwarded = request.header("x-forwarded-for");
-        self.proxies.client(request.peer.ip(), forwarded)
-    }
-}
-
 /// The state of a request until its response.
 struct Exchange {
     minor_version: u8,
     keep_alive: bool,
     wants_body: bool,
-    tally: Tally,
-    access: Access,
+    /// Absent if the request is reported already.
+    record: Option<Record>,
 }
 
 impl Exchange {
+    /// The last exchange of a connection: the start of the next request is unknown.
+    fn last(record: Option<Record>) -> Exchange {
+        Exchange {
+            minor_version: 1,
+            keep_alive: false,
+            wants_body: true,
+            record,
+        }
+    }
+
     fn end(self, response: Response) -> Outgoing {
         let head = response.head(self.minor_version, self.keep_alive);
-        let report = self.access.report(response.status, head.len() as u64);
-        let tally = self.tally.answer(response.status, head.len());
+        let (outcome, content_start) = (Outcome::Status(response.status), head.len() as u64);
         let mut parts = vec![Part::Bytes(head)];
         if self.wants_body {
             parts.extend(response.body);
@@ -201,12 +230,9 @@ impl Exchange {
         } else {
             Then::Close
         };
-        Outgoing {
-            parts,
-            then,
-            report,
-            tally: Some(tally),
-        }
+        let record = self.record;
+        let record = record.map(|record| record.decide(outcome, content_start));
+        Outgoing::new(parts, then, record)
     }
 }
 
@@ -229,31 +255,18 @@ impl Pending<Outgoing> for PendingAnswer {
         self.pending.pause()
     }
 
-    fn resume(self: Box<Self>, wake: Wake) -> Resumed<Outgoing> {
+    fn resume(self: Box<Self>, wake: Wake) -> Answer<Outgoing> {
         let PendingAnswer {
             mut exchange,
             pending,
         } = *self;
         match pending.resume(wake) {
-            Resumed::Done(response) => {
+            Answer::Now(response) => {
                 exchange.keep_alive &= !wake.stopping;
-                Resumed::Done(exchange.end(response))
+                Answer::Now(exchange.end(response))
             }
-            Resumed::Again(pending) => {
-                Resumed::Again(Box::new(PendingAnswer { exchange, pending }))
-            }
+            Answer::Later(pending) => Answer::Later(Box::new(PendingAnswer { exchange, pending })),
         }
-    }
-}
-
-fn alone(response: Response) -> Outgoing {
-    let mut parts = vec![Part::Bytes(response.head(1, false))];
-    parts.extend(response.body);
-    Outgoing {
-        parts,
-        then: Then::Close,
-        report: None,
-        tally: None,
     }
 }
 

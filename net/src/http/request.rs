@@ -42,14 +42,6 @@ impl Refusal {
     pub(crate) const MALFORMED: Refusal = refusal(status::BAD_REQUEST, "malformed request");
 }
 
-/// Result of [`parse`].
-pub(crate) enum Parsed {
-    /// An incomplete head.
-    Partial,
-    /// A head and its length in bytes.
-    Head(Request, usize),
-}
-
 impl Request {
     /// The value of a header field by its name in lower case; the first of several.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -72,13 +64,14 @@ impl Request {
     }
 }
 
-/// Parses a head at the front of `bytes`.
-pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
+/// Parses a head at the front of `bytes`. Returns the request and the length of the head, `None` for an
+/// incomplete head.
+pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Option<(Request, usize)>, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut fields);
     let len = match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(len)) if len <= HEAD_MAX => len,
-        Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => return Ok(Parsed::Partial),
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD_MAX => return Ok(None),
         Ok(_) => return Err(too_large(bytes)),
         Err(httparse::Error::Version) if let Some(known) = as_known_version(bytes) => {
             return parse(&known, peer);
@@ -89,7 +82,7 @@ pub(crate) fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Parsed, Refusal> {
         return Err(refusal(status::BAD_REQUEST, "line ends must be CR LF"));
     }
     let request = from_parsed(&parsed, peer)?;
-    Ok(Parsed::Head(request, len))
+    Ok(Some((request, len)))
 }
 
 /// Refuses a head above [`HEAD_MAX`]; the status depends on whether its first line is too long (RFC 9112,

@@ -5,20 +5,17 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::protocol::{Handler, Http, LOOKED_AT};
-use super::request::{HEAD_MAX, Parsed, Request, parse};
+use super::request::{HEAD_MAX, Request, parse};
 use super::response::{Response, status};
-use crate::http::Answer;
-use crate::transport::{
-    Inbox, Observer, Outcome, Protocol, Readiness, RequestEnd, RequestName, WorkerPool,
-};
+use crate::transport::{Answer, Inbox, Observer, Outcome, Protocol, RequestEnd, RequestName};
 
 fn read(head: &str) -> Result<Option<Request>, u16> {
     match parse(head.as_bytes(), ([127, 0, 0, 1], 1).into()) {
-        Ok(Parsed::Head(request, len)) => {
+        Ok(Some((request, len))) => {
             assert_eq!(len, head.len());
             Ok(Some(request))
         }
-        Ok(Parsed::Partial) => Ok(None),
+        Ok(None) => Ok(None),
         Err(refusal) => Err(refusal.status),
     }
 }
@@ -187,29 +184,23 @@ fn a_head_is_served_when_its_last_line_has_come() {
     ];
     for text in whole {
         let (early, all) = (&text.as_bytes()[..text.len() - 1], text.as_bytes());
-        assert_eq!(readiness(&http, early), Readiness::More, "{text:?}");
-        assert_eq!(
-            readiness(&http, all),
-            Readiness::Serve(WorkerPool::Slow),
-            "{text:?}"
-        );
+        assert!(!is_served(&http, early), "{text:?}");
+        assert!(is_served(&http, all), "{text:?}");
     }
-    assert_eq!(readiness(&http, b"\r\n\r\n\r\n"), Readiness::More);
-    assert!(matches!(
-        readiness(&http, &[b'a'; HEAD_MAX]),
-        Readiness::Serve(_)
-    ));
+    assert!(!is_served(&http, b"\r\n\r\n\r\n"));
+    assert!(is_served(&http, &[b'a'; HEAD_MAX]));
 }
 
-fn readiness(http: &Http<Idle>, bytes: &[u8]) -> Readiness {
+fn is_served(http: &Http<Idle>, bytes: &[u8]) -> bool {
     let mut inbox = Inbox::default();
     inbox.push(bytes);
-    http.readiness(&mut inbox)
+    http.parse(&mut inbox, ([127, 0, 0, 1], 1).into()).is_some()
 }
 
 #[test]
 fn a_head_that_drips_is_searched_once() {
     let http = Http::new(Idle, Arc::new(()));
+    let peer = ([127, 0, 0, 1], 1).into();
     let fields = "X: yyyyyyyy\r\n".repeat(1000);
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
     let empty_lines = "\r\n".repeat(5000);
@@ -219,10 +210,10 @@ fn a_head_that_drips_is_searched_once() {
         let (last, rest) = text.as_bytes().split_last().unwrap();
         for byte in rest {
             inbox.push(&[*byte]);
-            assert_eq!(http.readiness(&mut inbox), Readiness::More);
+            assert!(http.parse(&mut inbox, peer).is_none());
         }
         inbox.push(&[*last]);
-        assert!(matches!(http.readiness(&mut inbox), Readiness::Serve(_)));
+        assert!(http.parse(&mut inbox, peer).is_some());
         // Each byte when it comes, and with the two that come after it.
         assert!(LOOKED_AT.get() - looked_at <= 3 * text.len());
     }
@@ -233,8 +224,8 @@ fn bytes_beyond_ascii_are_opaque() {
     let read = |field: &[u8]| {
         let head = [b"GET / HTTP/1.1\r\nHost: a\r\n", field, b"\r\n\r\n"].concat();
         match parse(&head, ([127, 0, 0, 1], 1).into()) {
-            Ok(Parsed::Head(request, _)) => Ok(request),
-            Ok(Parsed::Partial) => panic!("it is whole"),
+            Ok(Some((request, _))) => Ok(request),
+            Ok(None) => panic!("it is whole"),
             Err(refusal) => Err(refusal.status),
         }
     };
@@ -270,7 +261,7 @@ fn a_later_minor_version_is_understood_as_the_latest_that_is_known() {
 struct Idle;
 
 impl Handler for Idle {
-    fn handle(&self, _request: Request) -> Answer {
+    fn handle(&self, _request: Request) -> Answer<Response> {
         Answer::Now(Response::text(status::OK, ""))
     }
 }
@@ -288,7 +279,7 @@ impl Observer for Ends {
 fn who_is_refused_for_overload_is_counted() {
     let ends = Arc::new(Ends::default());
     let peer = ([127, 0, 0, 1], 1).into();
-    drop(Http::new(Idle, Arc::clone(&ends)).busy(peer, b""));
+    drop(Http::new(Idle, Arc::clone(&ends)).busy(peer, None));
     let refused = (RequestName::Method("other"), Outcome::Status(503));
     assert_eq!(*ends.0.lock(), [refused]);
 }

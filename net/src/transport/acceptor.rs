@@ -11,10 +11,9 @@ use base::LogThrottle;
 use log::{debug, error, warn};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::busy::say_busy;
 use super::connection::Connection;
 use super::connection_limit::Client;
-use super::event_loop;
+use super::event_loop::{self, say_busy};
 use super::observer::NetEvent;
 use super::protocol::Protocol;
 use super::shared::Shared;
@@ -135,7 +134,7 @@ fn admit<P: Protocol>(
     let has_room = !shared.limit.is_last(&stream) || shared.make_room(Some(Client::of(peer)));
     let Some(permit) = has_room.then(|| shared.enter(peer)).flatten() else {
         shared.observer().event(NetEvent::Refused);
-        say_busy(shared, &stream, peer, &[]);
+        say_busy(shared, &stream, peer, None);
         return Err(io::Error::other("too many connections"));
     };
     Ok(Box::new(Connection::new(stream, peer, id, permit)))

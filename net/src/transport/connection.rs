@@ -1,16 +1,16 @@
 //! One client connection and its current activity.
 
-use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connection_limit::Permit;
 use super::kernel_buffers::KernelBuffers;
+use super::outgoing::Outgoing;
 use super::protocol::{Inbox, Protocol};
 use super::receiving::Receiving;
-use super::sending::Sending;
-use super::wait::{Interest, read_now};
+use super::stall::StallDetector;
+use super::wait::Interest;
 use super::waiting::Waiting;
 use super::worker_pool::WorkerPool;
 
@@ -25,7 +25,7 @@ pub(crate) struct Connection<P: Protocol> {
     pub(crate) id: u64,
     pub(crate) inbox: Inbox,
     pub(crate) session: P::Session,
-    pub(crate) activity: Activity,
+    pub(crate) activity: Activity<P>,
     pub(crate) pool: WorkerPool,
     /// When the first byte of an unfinished request came.
     pub(crate) head_since: Option<Instant>,
@@ -44,25 +44,19 @@ pub(crate) struct Connection<P: Protocol> {
     pub(crate) permit: Permit,
 }
 
-pub(crate) enum Activity {
+pub(crate) enum Activity<P: Protocol> {
     /// Waits for a request.
     Idle,
+    /// Has a request, which waits for a worker.
+    Requested(P::Request),
     /// Waits for another server.
     Waiting(Waiting),
     /// Receives content.
     Receiving(Receiving),
     /// Sends a reply.
-    Sending(Sending),
+    Sending(Outgoing),
     /// The last reply is sent; see [`super::Then::Close`].
     Lingering { until: Instant },
-}
-
-/// Result of [`Connection::fill_inbox`].
-pub(crate) enum Filled {
-    /// Number of bytes read.
-    Some(usize),
-    Nothing,
-    Eof,
 }
 
 impl<P: Protocol> Connection<P> {
@@ -92,6 +86,14 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
+    /// The request that waits for a worker.
+    pub(crate) fn request(&self) -> Option<&P::Request> {
+        match &self.activity {
+            Activity::Requested(request) => Some(request),
+            _ => None,
+        }
+    }
+
     /// The socket to wait for.
     pub(crate) fn socket(&self, interest: Interest) -> &TcpStream {
         match (&self.activity, interest) {
@@ -103,12 +105,6 @@ impl<P: Protocol> Connection<P> {
             }
             _ => &self.stream,
         }
-    }
-
-    /// Counts bytes that its request has moved.
-    pub(crate) fn moved(&mut self, bytes: u64) {
-        self.moved += bytes;
-        self.stall.moved(bytes);
     }
 
     /// True if the request or the reply continues at a time and not at an event.
@@ -129,57 +125,5 @@ impl<P: Protocol> Connection<P> {
             _ => None,
         };
         self.buffers.throttle(&self.stream, source);
-    }
-
-    /// Reads available bytes into the inbox, through `scratch`, without waiting.
-    pub(crate) fn fill_inbox(&mut self, scratch: &mut [u8]) -> io::Result<Filled> {
-        let room = P::REQUEST_MAX
-            .saturating_sub(self.inbox.bytes().len())
-            .max(1);
-        let room = room.min(scratch.len());
-        match read_now(&self.stream, &mut scratch[..room])? {
-            None => Ok(Filled::Nothing),
-            Some(0) => Ok(Filled::Eof),
-            Some(len) => {
-                self.inbox.push(&scratch[..len]);
-                self.head_since.get_or_insert_with(Instant::now);
-                Ok(Filled::Some(len))
-            }
-        }
-    }
-}
-
-/// Detects a stalled peer. Only time spent waiting for the peer counts, not that of a slow disk.
-#[derive(Debug, Default)]
-pub(crate) struct StallDetector {
-    waited: Duration,
-    moved: u64,
-}
-
-impl StallDetector {
-    pub(crate) fn moved(&mut self, bytes: u64) {
-        self.moved += bytes;
-    }
-
-    pub(crate) fn waited(&mut self, time: Duration) {
-        self.waited += time;
-    }
-
-    /// Time until the next measurement is due.
-    pub(crate) fn time_left(&self, stall_timeout: Duration) -> Duration {
-        stall_timeout.saturating_sub(self.waited)
-    }
-
-    /// True if fewer than `bytes_min` moved within `stall_timeout` of waiting. Otherwise starts the next
-    /// measurement.
-    pub(crate) fn too_slow(&mut self, stall_timeout: Duration, bytes_min: u64) -> bool {
-        if self.waited < stall_timeout {
-            return false;
-        }
-        if self.moved < bytes_min {
-            return true;
-        }
-        *self = StallDetector::default();
-        false
     }
 }

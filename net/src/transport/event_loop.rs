@@ -1,17 +1,19 @@
 //! The event loop, on the thread `park`: hands ready connections to workers, unless polling workers
 //! take them, and closes connections whose deadline has passed.
 
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use log::{debug, error};
 use rustix::event::epoll::Event;
 
-use super::busy::refuse_late;
-use super::connection::{Activity, Connection, Filled};
+use super::connection::{Activity, Connection, LINGER};
 use super::observer::NetEvent;
+use super::outgoing::{Progress, Tools};
 use super::parking::Parked;
-use super::protocol::{Protocol, Readiness};
+use super::pipe::Pipe;
+use super::protocol::Protocol;
 use super::shared::Shared;
 use super::wait::{Interest, read_now, ready};
 use super::worker_pool::WorkerPool;
@@ -100,14 +102,57 @@ fn refuse_late_requests<P: Protocol>(shared: &Shared<P>) {
     }
 }
 
+/// Answers a request that has waited too long for a worker.
+fn refuse_late<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P>>) {
+    shared.note_late(&connection);
+    let Connection { stream, peer, .. } = &*connection;
+    let is_out = say_busy(shared, stream, *peer, connection.request());
+    if !is_out || connection.stream.shutdown(Shutdown::Write).is_err() {
+        debug!("#{}: closed, takes no reply", connection.id);
+        return;
+    }
+    connection.activity = Activity::Lingering {
+        until: Instant::now() + LINGER,
+    };
+    shared.park(connection, Interest::Read);
+}
+
+/// Sends 'busy' as far as the peer takes it at once; true if that was all of it. `request` is absent if
+/// none was read.
+pub(crate) fn say_busy<P: Protocol>(
+    shared: &Shared<P>,
+    stream: &TcpStream,
+    peer: SocketAddr,
+    request: Option<&P::Request>,
+) -> bool {
+    let mut tools = Tools {
+        scratch: &mut [],
+        pipe: &mut Pipe::default(),
+        take_max: 0,
+        wait_max: &|| Duration::ZERO,
+        waited: Duration::ZERO,
+    };
+    let mut busy = shared.protocol.busy(peer, request);
+    let is_out = matches!(busy.advance(stream, &mut tools), Ok(Progress::Done));
+    shared.observer().event(NetEvent::Sent(busy.sent()));
+    is_out
+}
+
 /// Handles an event of a connection. Returns the connection when a worker of its pool has to serve it.
 pub(crate) fn on_ready<P: Protocol>(
     shared: &Shared<P>,
-    connection: Box<Connection<P>>,
+    mut connection: Box<Connection<P>>,
     scratch: &mut [u8],
 ) -> Option<Box<Connection<P>>> {
     match connection.activity {
-        Activity::Idle => read_request(shared, connection, scratch),
+        Activity::Idle => match read_request(shared, &mut connection, scratch) {
+            Read::Request => Some(connection),
+            Read::Incomplete => {
+                shared.park(connection, Interest::Read);
+                None
+            }
+            Read::Closed => None,
+        },
         Activity::Lingering { until } => {
             discard(shared, connection, until, scratch);
             None
@@ -117,42 +162,68 @@ pub(crate) fn on_ready<P: Protocol>(
             let ended = ready(&connection.stream, Interest::Time, Duration::ZERO);
             (!ended).then_some(connection)
         }
-        Activity::Waiting(_) | Activity::Receiving(_) | Activity::Sending(_) => Some(connection),
+        Activity::Requested(_)
+        | Activity::Waiting(_)
+        | Activity::Receiving(_)
+        | Activity::Sending(_) => Some(connection),
     }
 }
 
-fn read_request<P: Protocol>(
+/// Result of [`read_request`].
+pub(crate) enum Read {
+    /// The request is complete: the connection has it.
+    Request,
+    /// More bytes must come.
+    Incomplete,
+    /// The peer is gone.
+    Closed,
+}
+
+/// Takes the next request off the inbox, or reads bytes for it through `scratch`, without waiting.
+pub(crate) fn read_request<P: Protocol>(
     shared: &Shared<P>,
-    mut connection: Box<Connection<P>>,
+    connection: &mut Connection<P>,
     scratch: &mut [u8],
-) -> Option<Box<Connection<P>>> {
-    let readiness = match connection.fill_inbox(scratch) {
-        Ok(Filled::Some(len)) => {
-            shared.observer().event(NetEvent::Received(len as u64));
-            shared.protocol.readiness(&mut connection.inbox)
+) -> Read {
+    if parse(shared, connection) {
+        return Read::Request;
+    }
+    let room = P::REQUEST_MAX.saturating_sub(connection.inbox.bytes().len());
+    let room = room.clamp(1, scratch.len());
+    let id = connection.id;
+    match read_now(&connection.stream, &mut scratch[..room]) {
+        Ok(None) => return Read::Incomplete,
+        Ok(Some(0)) if connection.inbox.is_empty() => return Read::Closed,
+        Ok(Some(0)) => {
+            debug!("#{id}: closed by the peer within a request");
+            return Read::Closed;
         }
-        Ok(Filled::Nothing) => Readiness::More,
-        Ok(Filled::Eof) => {
-            if !connection.inbox.is_empty() {
-                debug!("#{}: closed by the peer within a request", connection.id);
-            }
-            return None;
+        Ok(Some(len)) => {
+            shared.observer().event(NetEvent::Received(len as u64));
+            connection.inbox.push(&scratch[..len]);
+            connection.head_since.get_or_insert_with(Instant::now);
         }
         Err(e) => {
-            debug!("#{}: {e}", connection.id);
-            return None;
-        }
-    };
-    match readiness {
-        Readiness::More => {
-            shared.park(connection, Interest::Read);
-            None
-        }
-        Readiness::Serve(pool) => {
-            connection.pool = pool;
-            Some(connection)
+            debug!("#{id}: {}: {e}", connection.peer);
+            return Read::Closed;
         }
     }
+    if parse(shared, connection) {
+        Read::Request
+    } else {
+        Read::Incomplete
+    }
+}
+
+fn parse<P: Protocol>(shared: &Shared<P>, connection: &mut Connection<P>) -> bool {
+    let Connection { inbox, peer, .. } = connection;
+    let parsed = shared.protocol.parse(inbox, *peer);
+    let is_request = parsed.is_some();
+    if let Some((request, pool)) = parsed {
+        connection.pool = pool;
+        connection.activity = Activity::Requested(request);
+    }
+    is_request
 }
 
 /// Discards bytes that a peer sends after its last reply.
@@ -182,13 +253,8 @@ fn close_or_serve<P: Protocol>(
     mut connection: Box<Connection<P>>,
     scratch: &mut [u8],
 ) {
-    let idle = matches!(connection.activity, Activity::Idle);
-    if idle
-        && let Ok(Filled::Some(len)) = connection.fill_inbox(scratch)
-        && let Readiness::Serve(pool) = shared.protocol.readiness(&mut connection.inbox)
-    {
-        shared.observer().event(NetEvent::Received(len as u64));
-        connection.pool = pool;
+    let is_idle = matches!(connection.activity, Activity::Idle);
+    if is_idle && let Read::Request = read_request(shared, &mut connection, scratch) {
         shared.hand_over(connection);
     }
 }
@@ -211,14 +277,14 @@ fn on_deadline<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P
             debug!("#{}: closed, request came too slowly", connection.id);
         }
         Activity::Lingering { .. } => {}
-        Activity::Waiting(_) => shared.hand_over(connection),
+        Activity::Requested(_) | Activity::Waiting(_) => shared.hand_over(connection),
         Activity::Sending(sending) if sending.source_deadline().is_some() => {
             sending.abandon_source();
             shared.hand_over(connection);
         }
         Activity::Receiving(_) | Activity::Sending(_) => {
             // A worker continues the transfer, or drops it: the drop may block on a file.
-            connection.ended = shared.is_stalled(&mut connection);
+            connection.ended = shared.is_stalled(&connection);
             shared.hand_over(connection);
         }
     }

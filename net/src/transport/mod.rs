@@ -20,26 +20,27 @@
 
 mod acceptor;
 mod admission;
-mod busy;
 mod connection;
 mod connection_limit;
 mod event_loop;
 mod evict;
 mod kernel_buffers;
 mod observer;
+mod outgoing;
 mod parking;
+mod part;
 mod peer;
 mod pipe;
 mod port;
 mod protocol;
 mod queue;
 mod receiving;
+mod record;
 mod reply_memory;
-mod sending;
 mod server;
 mod shared;
 mod source;
-mod source_stall;
+mod stall;
 mod time_slice;
 mod wait;
 mod waiting;
@@ -47,14 +48,13 @@ mod worker;
 mod worker_pool;
 
 pub use connection_limit::Connections;
-pub(crate) use observer::Tally;
 pub use observer::{NetEvent, NetGauge, Observer, Outcome, RequestEnd, RequestName, Sent};
+pub use outgoing::{Outgoing, Then};
+pub use part::{OpenFile, Part};
 pub use peer::{Peer, PeerProbe};
 pub use port::Port;
-pub use protocol::{
-    Action, Inbox, OpenFile, Outgoing, Part, Pending, Protocol, Readiness, Receive, Resumed, Then,
-    Wake,
-};
+pub use protocol::{Action, Answer, Inbox, Pending, Protocol, Receive, Wake};
+pub(crate) use record::{AccessLine, Record};
 pub use server::Server;
 pub use source::Source;
 pub use worker_pool::WorkerPool;

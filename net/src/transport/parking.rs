@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use log::{debug, error};
 use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
 use super::connection::{Activity, Connection};
 use super::protocol::Protocol;
-use super::wait::Interest;
+use super::wait::{Interest, timespec};
 
 /// Number of maps, and so of threads that park and take out at the same time.
 const MAPS: usize = 16;
@@ -230,13 +230,6 @@ impl<P: Protocol> Parking<P> {
     /// Closes all parked connections.
     pub(crate) fn clear(&self) {
         drop(self.take_if(|_| true));
-    }
-}
-
-fn timespec(time: Duration) -> Timespec {
-    Timespec {
-        tv_sec: time.as_secs().cast_signed(),
-        tv_nsec: time.subsec_nanos().into(),
     }
 }
 

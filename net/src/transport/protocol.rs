@@ -1,35 +1,24 @@
 //! The interface between the transport and a protocol.
 
-use std::fs::File;
-use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::ErrorCode;
-use rustix::io::Errno;
-
-use super::observer::{Observer, Sent, Tally};
+use super::observer::Observer;
+use super::outgoing::Outgoing;
 use super::peer::Peer;
-use super::source::Source;
 use super::worker_pool::WorkerPool;
-
-/// Whether the received bytes are a complete request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
-    /// Not yet.
-    More,
-    /// A request, or bytes that cannot become one: [`Protocol::serve`] answers either.
-    Serve(WorkerPool),
-}
 
 /// A protocol of connections. Called by many threads at once.
 pub trait Protocol: Send + Sync + 'static {
     /// State between the requests of one connection.
     type Session: Default + Send + 'static;
 
-    /// Most bytes of a head and its fixed part. At this length [`Protocol::readiness`] must be
-    /// [`Readiness::Serve`].
+    /// A parsed request without its content, or bytes that cannot become a request.
+    type Request: Send + 'static;
+
+    /// Most bytes of a head and its fixed part. At this length [`Protocol::parse`] must return a
+    /// request.
     const REQUEST_MAX: usize;
 
     /// File descriptors that a request may need besides its connection's.
@@ -48,23 +37,22 @@ pub trait Protocol: Send + Sync + 'static {
     /// of its connection.
     const LAST_REQUEST: Duration = Duration::ZERO;
 
-    /// Checks the bytes received since the previous request. May remove meaningless bytes at the front.
-    /// Called for each piece that arrives, so it must continue where it ended the previous time.
-    fn readiness(&self, inbox: &mut Inbox) -> Readiness;
+    /// Takes the next request off the inbox; `None` if it is incomplete. Called for each piece that
+    /// arrives, so it must continue where it ended the previous time.
+    fn parse(&self, inbox: &mut Inbox, peer: SocketAddr) -> Option<(Self::Request, WorkerPool)>;
 
-    /// Takes one request off the inbox and serves it. Does not use the socket. `stopping` means that no
-    /// further request of this connection will be served.
+    /// Serves a request, or answers bytes that cannot become one. Does not use the socket. `stopping` means that no further request of this connection will be served.
     fn serve(
         &self,
-        inbox: &mut Inbox,
+        request: Self::Request,
         session: &mut Self::Session,
         peer: Peer<'_>,
         stopping: bool,
     ) -> Action;
 
-    /// The reply at the limit of connections, or when a request waited too long for a worker. `request`
-    /// holds the bytes of the request that were read.
-    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing;
+    /// The reply at the limit of connections, when no request was read, or to a request that waited too
+    /// long for a worker.
+    fn busy(&self, peer: SocketAddr, request: Option<&Self::Request>) -> Outgoing;
 
     /// The reply when serving a request panicked.
     fn panicked(&self) -> Outgoing;
@@ -93,6 +81,14 @@ pub enum Action {
     Wait(Box<dyn Pending<Outgoing>>),
 }
 
+/// A reply, or the request to another server that it depends on.
+pub enum Answer<T> {
+    /// The reply.
+    Now(T),
+    /// Another server was asked.
+    Later(Box<dyn Pending<T>>),
+}
+
 /// A request to another server, and how to use its answer.
 pub trait Pending<T>: Send {
     /// The socket of the answer; absent if there is none to wait for.
@@ -107,7 +103,7 @@ pub trait Pending<T>: Send {
     }
 
     /// Continues when the answer begins or has timed out. May block, for a bounded time.
-    fn resume(self: Box<Self>, wake: Wake) -> Resumed<T>;
+    fn resume(self: Box<Self>, wake: Wake) -> Answer<T>;
 }
 
 /// Why a pending request is resumed.
@@ -117,14 +113,6 @@ pub struct Wake {
     pub silent: bool,
     /// No further request of this connection will be served.
     pub stopping: bool,
-}
-
-/// Result of [`Pending::resume`].
-pub enum Resumed<T> {
-    /// The result.
-    Done(T),
-    /// Another server was asked.
-    Again(Box<dyn Pending<T>>),
 }
 
 /// Receives content, piece by piece. Dropped without [`Receive::finish`] if the peer leaves.
@@ -137,105 +125,6 @@ pub trait Receive: Send {
 
     /// Called after the last byte; returns the reply.
     fn finish(self: Box<Self>) -> Outgoing;
-}
-
-/// A reply to send.
-pub struct Outgoing {
-    /// The pieces, in order.
-    pub parts: Vec<Part>,
-    /// What becomes of the connection.
-    pub then: Then,
-    /// Called once, when the reply is sent or aborted: writes the access log.
-    pub report: Option<Box<dyn FnOnce(Sent) + Send>>,
-    /// Counts the request when the reply is sent or aborted.
-    pub(crate) tally: Option<Tally>,
-}
-
-impl Outgoing {
-    /// A reply of bytes in memory.
-    pub fn bytes(bytes: Vec<u8>, then: Then) -> Outgoing {
-        Outgoing {
-            parts: vec![Part::Bytes(bytes)],
-            then,
-            report: None,
-            tally: None,
-        }
-    }
-}
-
-/// An open file whose disk may be unavailable.
-pub trait OpenFile: Send {
-    /// Calls `act` with the file.
-    ///
-    /// # Errors
-    /// The disk is unavailable; `act` was not called.
-    fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()>;
-
-    /// Takes note that the file cannot be read at a byte, or ends before it
-    /// ([`UnexpectedEof`](ErrorKind::UnexpectedEof)). The client gets a part of the content, or none.
-    /// Returns what a client is told that has got nothing: [`ErrorCode::Damaged`] only if the error
-    /// says that this content is lost. After any other error a later try may succeed.
-    fn cannot_read(&self, _offset: u64, error: &io::Error) -> ErrorCode {
-        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-        if error.kind() == ErrorKind::UnexpectedEof || errno == Some(Errno::IO) {
-            ErrorCode::Damaged
-        } else {
-            ErrorCode::Unavailable
-        }
-    }
-}
-
-impl OpenFile for File {
-    fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()> {
-        act(self);
-        Ok(())
-    }
-}
-
-/// A piece of a reply.
-pub enum Part {
-    /// Bytes in memory.
-    Bytes(Vec<u8>),
-    /// Bytes in memory that several replies share without a copy.
-    Shared(Arc<[u8]>),
-    /// A range of a file, sent with sendfile(2). A file that ends early closes the connection: its length
-    /// is sent already.
-    File {
-        /// The open file.
-        file: Box<dyn OpenFile>,
-        /// First byte.
-        offset: u64,
-        /// Number of bytes.
-        len: u64,
-    },
-    /// Bytes from another server.
-    Stream {
-        /// Where they come from.
-        source: Box<dyn Source>,
-        /// Number of bytes; an earlier end closes the connection.
-        len: u64,
-    },
-}
-
-impl Part {
-    /// Bytes that are still to be sent.
-    pub(crate) fn len(&self) -> u64 {
-        match self {
-            Part::Bytes(bytes) => bytes.len() as u64,
-            Part::Shared(bytes) => bytes.len() as u64,
-            Part::File { len, .. } | Part::Stream { len, .. } => *len,
-        }
-    }
-}
-
-/// What to do with the connection after a reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
-    /// Serve the next request.
-    Keep,
-    /// Half-close, read for a moment (else the kernel would reset the connection and lose the reply), then
-    /// close.
-    Close,
 }
 
 /// Bytes that are received and not taken yet.

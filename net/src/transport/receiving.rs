@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::protocol::{Inbox, Outgoing, Receive};
+use super::outgoing::Outgoing;
+use super::protocol::{Inbox, Receive};
 use super::time_slice::{self, TimeSlice};
 use super::wait::{Interest, read_now, ready};
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::protocol::Part;
+use super::part::Part;
 
 /// The limit of a server: this many bytes, and more for each connection.
 const BASE: usize = 64 << 20;

@@ -141,7 +141,7 @@ impl<P: Protocol> Shared<P> {
         connection.queued_at = Instant::now();
         let queued = NetGauge::Queued(connection.pool);
         self.observer().changed(queued, 1);
-        let is_new = matches!(connection.activity, Activity::Idle);
+        let is_new = matches!(connection.activity, Activity::Requested(_));
         let pool = connection.pool;
         self.queue(pool).push(connection, is_new);
     }
@@ -212,6 +212,7 @@ impl<P: Protocol> Shared<P> {
             Activity::Sending(sending) if matches!(interest, Interest::Source | Interest::Time) => {
                 sending.source_deadline().unwrap_or(now)
             }
+            Activity::Requested(_) => now,
             Activity::Idle => match connection.head_since {
                 Some(since) => since + config.head_timeout.duration(),
                 None => now + config.idle_timeout.duration(),
@@ -236,14 +237,20 @@ impl<P: Protocol> Shared<P> {
         self.upstream.now() >= max
     }
 
+    /// Counts bytes that the request of a connection has moved.
+    pub(crate) fn note_moved(&self, connection: &mut Connection<P>, bytes: u64) {
+        connection.moved += bytes;
+        let config = self.config.read();
+        let timeout = config.stall_timeout.duration();
+        connection
+            .stall
+            .moved(bytes, config.min_rate.bytes(), timeout);
+    }
+
     /// True if a transfer is below `min_rate` and is to be closed.
-    pub(crate) fn is_stalled(&self, connection: &mut Connection<P>) -> bool {
-        let config = self.config();
-        let stall_timeout = config.stall_timeout.duration();
-        let rate = u128::from(config.min_rate.bytes());
-        let bytes_min = rate * stall_timeout.as_millis() / 1000;
-        let bytes_min = u64::try_from(bytes_min).unwrap_or(u64::MAX).max(1);
-        let is_stalled = connection.stall.too_slow(stall_timeout, bytes_min);
+    pub(crate) fn is_stalled(&self, connection: &Connection<P>) -> bool {
+        let timeout = self.config.read().stall_timeout.duration();
+        let is_stalled = connection.stall.is_over(timeout);
         if is_stalled {
             self.observer().event(NetEvent::Stalled);
             debug!("#{}: closed, moves too few bytes", connection.id);

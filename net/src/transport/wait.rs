@@ -19,31 +19,47 @@ pub(crate) enum Interest {
     Time,
 }
 
+impl Interest {
+    fn flags(self) -> PollFlags {
+        match self {
+            Interest::Read | Interest::Source => PollFlags::IN,
+            Interest::Write => PollFlags::OUT,
+            Interest::Time => PollFlags::empty(),
+        }
+    }
+}
+
+/// The events of the socket; waits for one for up to `time`.
+fn events(stream: &TcpStream, flags: PollFlags, time: Duration) -> io::Result<PollFlags> {
+    let mut fds = [PollFd::new(stream, flags)];
+    poll(&mut fds, Some(&timespec(time)))?;
+    Ok(fds[0].revents())
+}
+
+/// The time for a system call.
+pub(crate) fn timespec(time: Duration) -> Timespec {
+    // Longer than any deadline.
+    const MAX: Timespec = Timespec {
+        tv_sec: 1 << 30,
+        tv_nsec: 0,
+    };
+    time.try_into().unwrap_or(MAX)
+}
+
 /// True if the socket becomes ready within `time`, or breaks, which the next read or write reports.
 pub(crate) fn ready(stream: &TcpStream, interest: Interest, time: Duration) -> bool {
-    let flags = match interest {
-        Interest::Read | Interest::Source => PollFlags::IN,
-        Interest::Write => PollFlags::OUT,
-        Interest::Time => PollFlags::empty(),
-    };
-    let timeout = Timespec {
-        tv_sec: time.as_secs() as i64,
-        tv_nsec: time.subsec_nanos().into(),
-    };
-    let mut fds = [PollFd::new(stream, flags)];
-    matches!(poll(&mut fds, Some(&timeout)), Ok(n) if n > 0)
+    let events = events(stream, interest.flags(), time);
+    events.is_ok_and(|events| !events.is_empty())
 }
 
 /// True if the peer has closed or reset the connection, or has closed its sending side, even if
 /// unread bytes are left.
 pub(crate) fn has_left(stream: &TcpStream) -> bool {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
     let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
-    poll(&mut fds, Some(&now)).is_err() || fds[0].revents().intersects(gone)
+    match events(stream, PollFlags::RDHUP, Duration::ZERO) {
+        Ok(events) => events.intersects(gone),
+        Err(_) => true,
+    }
 }
 
 /// True if the peer takes bytes now.
@@ -51,13 +67,7 @@ pub(crate) fn has_left(stream: &TcpStream) -> bool {
 /// # Errors
 /// The peer is gone.
 pub(crate) fn is_writable(stream: &TcpStream) -> io::Result<bool> {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let mut fds = [PollFd::new(stream, PollFlags::OUT)];
-    poll(&mut fds, Some(&now))?;
-    let events = fds[0].revents();
+    let events = events(stream, PollFlags::OUT, Duration::ZERO)?;
     if events.intersects(PollFlags::ERR | PollFlags::HUP) {
         return Err(ErrorKind::ConnectionReset.into());
     }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::observer::{NetGauge, Observer};
-use super::protocol::{Outgoing, Pending};
+use super::outgoing::Outgoing;
+use super::protocol::Pending;
 use super::wait::{Interest, ready};
 
 /// A request to another server and the deadline of its answer.

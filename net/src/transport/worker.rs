@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error};
 
-use super::connection::{Activity, Connection, Filled, LINGER};
-use super::event_loop;
+use super::connection::{Activity, Connection, LINGER};
+use super::event_loop::{self, Read, read_request};
 use super::observer::{NetEvent, NetGauge};
+use super::outgoing::{Outgoing, Then};
 use super::peer::Peer;
 use super::pipe::Pipe;
-use super::protocol::{Action, Outgoing, Pending, Protocol, Readiness, Resumed, Then, Wake};
+use super::protocol::{Action, Answer, Pending, Protocol, Wake};
 use super::receiving::Receiving;
-use super::sending::Sending;
 use super::shared::Shared;
 use super::wait::{Interest, ready};
 use super::waiting::Waiting;
@@ -28,7 +28,8 @@ const BUFFER: usize = 256 << 10;
 const POLL_TIME: Duration = Duration::from_millis(1);
 /// A request that was served in less than this did not block. After one the worker polls for any
 /// connection and not for the same one: few workers that stay awake serve more requests than many that
-/// are woken for each.
+/// are woken for each. Without this, HTTP ranges lose a quarter of their rate and cost half as much processor
+/// time again (docs/performance.md, Hand-over to workers).
 const SHORT_REQUEST: Duration = Duration::from_micros(200);
 /// Requests of one connection that a worker serves before it yields to queued connections.
 const REQUESTS_BEFORE_YIELD: u32 = 32;
@@ -41,8 +42,8 @@ enum Step {
     Wait(Interest),
     /// Queue behind the other connections of the pool.
     Yield,
-    /// Hand over to the other pool.
-    Move(WorkerPool),
+    /// Hand over to the pool of the connection.
+    Move,
     Close,
 }
 
@@ -130,10 +131,7 @@ impl<P: Protocol> Worker<P> {
                 Step::Wait(interest) => return self.shared.park(connection, interest),
                 Step::Yield if !self.shared.may_wait(&mut connection) => return,
                 Step::Yield => return self.shared.hand_over(connection),
-                Step::Move(pool) => {
-                    connection.pool = pool;
-                    return self.shared.hand_over(connection);
-                }
+                Step::Move => return self.shared.hand_over(connection),
                 Step::Close => return,
             }
         }
@@ -144,8 +142,8 @@ impl<P: Protocol> Worker<P> {
     fn refuse_if_late(&self, connection: &mut Connection<P>) {
         let waited = connection.queued_at.elapsed();
         self.shared.observer().queue_wait(self.pool, waited);
-        let idle = matches!(connection.activity, Activity::Idle);
-        if idle && waited > self.shared.config().queue_timeout.duration() {
+        let is_new = connection.request().is_some();
+        if is_new && waited > self.shared.config().queue_timeout.duration() {
             self.shared.note_late(connection);
             say_busy(&self.shared, connection);
         }
@@ -153,7 +151,8 @@ impl<P: Protocol> Worker<P> {
 
     fn step(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
         match std::mem::replace(&mut connection.activity, Activity::Idle) {
-            Activity::Idle => self.next_request(connection, served),
+            Activity::Idle => self.next_request(connection),
+            Activity::Requested(request) => self.begin(connection, request, served),
             Activity::Waiting(waiting) => self.resume(connection, waiting),
             Activity::Receiving(receiving) => self.receive(connection, receiving),
             Activity::Sending(sending) => self.send(connection, sending),
@@ -164,33 +163,38 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    fn next_request(&mut self, connection: &mut Connection<P>, served: &mut u32) -> Step {
-        match self.shared.protocol.readiness(&mut connection.inbox) {
-            Readiness::Serve(pool) if pool != self.pool => return Step::Move(pool),
-            Readiness::Serve(_) => {}
-            Readiness::More => {
-                let at_rest = connection.inbox.is_empty();
-                return match connection.fill_inbox(&mut self.buffer) {
-                    Ok(Filled::Some(len)) => {
-                        self.shared.observer().event(NetEvent::Received(len as u64));
-                        Step::Go
-                    }
-                    Ok(Filled::Nothing) if at_rest && self.shared.closes_idle() => Step::Close,
-                    Ok(Filled::Nothing) => Step::Wait(Interest::Read),
-                    Ok(Filled::Eof) => Step::Close,
-                    Err(e) => close(connection, &e),
-                };
-            }
+    fn next_request(&mut self, connection: &mut Connection<P>) -> Step {
+        let is_at_rest = connection.inbox.is_empty();
+        match read_request(&self.shared, connection, &mut self.buffer) {
+            Read::Request => Step::Go,
+            Read::Incomplete if is_at_rest && self.shared.closes_idle() => Step::Close,
+            Read::Incomplete => Step::Wait(Interest::Read),
+            Read::Closed => Step::Close,
         }
-        if *served >= REQUESTS_BEFORE_YIELD && self.shared.waiting(self.pool) {
-            return Step::Yield;
-        }
-        *served += 1;
-        self.serve(connection)
     }
 
-    fn serve(&mut self, connection: &mut Connection<P>) -> Step {
+    /// Serves a request, unless another pool or another connection is due.
+    fn begin(
+        &mut self,
+        connection: &mut Connection<P>,
+        request: P::Request,
+        served: &mut u32,
+    ) -> Step {
+        let step = if connection.pool != self.pool {
+            Step::Move
+        } else if *served >= REQUESTS_BEFORE_YIELD && self.shared.waiting(self.pool) {
+            Step::Yield
+        } else {
+            *served += 1;
+            return self.serve(connection, request);
+        };
+        connection.activity = Activity::Requested(request);
+        step
+    }
+
+    fn serve(&mut self, connection: &mut Connection<P>, request: P::Request) -> Step {
         if !self.shared.may_open(connection) {
+            connection.activity = Activity::Requested(request);
             say_busy(&self.shared, connection);
             return Step::Go;
         }
@@ -199,17 +203,16 @@ impl<P: Protocol> Worker<P> {
         connection.moved = 0;
         let stopping = self.shared.is_stopping();
         let Connection {
-            inbox,
             session,
             peer,
             stream,
             ..
         } = connection;
         let peer = Peer::new(*peer, stream);
-        let action = self.shared.protocol.serve(inbox, session, peer, stopping);
+        let action = self.shared.protocol.serve(request, session, peer, stopping);
         self.was_short = connection.last_request.elapsed() < SHORT_REQUEST;
         match action {
-            Action::Send(outgoing) => reply(connection, outgoing),
+            Action::Send(outgoing) => connection.activity = Activity::Sending(outgoing),
             Action::Receive { len, sink } => {
                 self.was_short = false;
                 connection.activity = Activity::Receiving(Receiving::new(len, sink));
@@ -252,8 +255,8 @@ impl<P: Protocol> Worker<P> {
         let resumed = waiting.pending.resume(Wake { silent, stopping });
         self.was_short = began.elapsed() < SHORT_REQUEST;
         match resumed {
-            Resumed::Done(outgoing) => reply(connection, outgoing),
-            Resumed::Again(pending) => return self.wait_for(connection, pending),
+            Answer::Now(outgoing) => connection.activity = Activity::Sending(outgoing),
+            Answer::Later(pending) => return self.wait_for(connection, pending),
         }
         Step::Go
     }
@@ -263,7 +266,7 @@ impl<P: Protocol> Worker<P> {
         let leave = match connection.activity {
             // Only the event loop checks the deadline of a partial head.
             Activity::Idle => self.was_short || !connection.inbox.is_empty(),
-            Activity::Waiting(_) | Activity::Lingering { .. } => true,
+            Activity::Requested(_) | Activity::Waiting(_) | Activity::Lingering { .. } => true,
             Activity::Receiving(_) | Activity::Sending(_) => false,
         };
         let leave = leave || interest == Interest::Time;
@@ -290,20 +293,14 @@ impl<P: Protocol> Worker<P> {
         }
         // A second panic closes the connection.
         connection.owes_reply = false;
-        reply(connection, self.shared.protocol.panicked());
+        connection.activity = Activity::Sending(self.shared.protocol.panicked());
         Step::Go
     }
 }
 
 fn say_busy<P: Protocol>(shared: &Shared<P>, connection: &mut Connection<P>) {
-    let busy = shared
-        .protocol
-        .busy(connection.peer, connection.inbox.bytes());
-    reply(connection, busy);
-}
-
-fn reply<P: Protocol>(connection: &mut Connection<P>, outgoing: Outgoing) {
-    connection.activity = Activity::Sending(Sending::new(outgoing));
+    let busy = shared.protocol.busy(connection.peer, connection.request());
+    connection.activity = Activity::Sending(busy);
 }
 
 fn after_reply<P: Protocol>(connection: &mut Connection<P>, then: Then) -> Step {

@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use proto::{ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 
-use super::access::{Access, FaultLog, Status};
+use super::access::{self, FaultLog};
 use super::service::{Caller, Content, Reply, Service};
 use crate::transport::{
-    Action, Inbox, Observer, OpenFile, Outgoing, Part, Peer, Protocol, Readiness, Receive,
-    RequestName, Sent, Tally, Then, WorkerPool,
+    AccessLine, Action, Inbox, Observer, OpenFile, Outcome, Outgoing, Part, Peer, Protocol,
+    Receive, Record, RequestName, Then, WorkerPool,
 };
 
 /// A refused upload of at most this many bytes is read to its end, which keeps the connection; a larger
 /// one closes it.
 const DISCARD_MAX: u64 = 64 << 10;
-/// A range of a file of at most this size is sent in one write with its head; sendfile(2) is cheaper for
-/// larger ones.
+/// A part of a reply of at most this size is sent in one write with the head; sendfile(2) is cheaper for a
+/// larger range of a file.
 const SMALL: u64 = 32 << 10;
 
 /// The tnv protocol for a service.
@@ -48,150 +48,124 @@ impl<S: Service> Wire<S> {
         }
     }
 
-    fn head(bytes: &[u8]) -> Option<Head> {
-        bytes.first_chunk::<HEAD_LEN>().map(Head::decode)
-    }
-
-    /// Closes the connection: after an invalid head the length of the request is unknown.
-    fn refuse(&self, head: &Head, fault: &Fault, peer: SocketAddr) -> Action {
-        let access = self.unread(head, peer);
-        Action::Send(self.replies.failure(fault, Then::Close, access))
-    }
-
-    fn call(
-        &self,
-        head: &Head,
-        fixed: &[u8],
-        session: &mut S::Session,
-        peer: Peer<'_>,
-    ) -> (Result<Reply, Fault>, Access) {
-        match S::Request::decode(head, fixed) {
-            Ok(request) => {
-                let tally = self.tally(head);
-                let access = Access::begin(peer.addr, tally, &request);
-                let mut caller = Caller {
-                    peer: peer.addr,
-                    probe: peer.probe(),
-                    session,
-                };
-                (self.service.call(request, &mut caller), access)
-            }
-            Err(e) => (Err(e.into()), self.unread(head, peer.addr)),
-        }
-    }
-
-    fn tally(&self, head: &Head) -> Tally {
-        Tally::begin(&self.observer, RequestName::Command(head.command))
-    }
-
-    fn unread(&self, head: &Head, peer: SocketAddr) -> Access {
-        let tally = self.tally(head);
-        Access::begin_unknown(peer, tally, head.command)
+    fn record(&self, peer: SocketAddr, head: &Head, line: Option<Box<dyn AccessLine>>) -> Record {
+        let name = RequestName::Command(head.command);
+        Record::begin(peer, Some(&self.observer), name, line)
     }
 
     /// Sends the answer of the service, or receives the content first.
-    fn answer(&self, answer: Result<Reply, Fault>, content_len: u64, access: Access) -> Action {
+    fn answer(&self, answer: Result<Reply, Fault>, content_len: u64, record: Record) -> Action {
         let replies = &self.replies;
         let reply = match answer {
             Ok(Reply::Content(content)) => {
                 let sink = ContentReceiver {
                     content,
                     replies: Arc::clone(replies),
-                    access,
+                    record: Some(record),
                 };
                 return Action::Receive {
                     len: content_len,
                     sink: Box::new(sink),
                 };
             }
-            Ok(Reply::Body(body)) => replies.body(&body, access),
-            Ok(Reply::Shared(body)) => replies.shared(body, access),
-            Ok(Reply::File {
-                file,
-                offset,
-                len,
-                before,
-            }) if len <= SMALL => {
-                let mut bytes = replies.head(&before, len);
-                let start = bytes.len();
-                match read(&*file, offset, len as usize, &mut bytes) {
-                    Ok(()) => replies.success(vec![Part::Bytes(bytes)], start, access),
-                    Err(fault) => replies.failure(&fault, Then::Keep, access),
-                }
-            }
-            Ok(Reply::File {
-                file,
-                offset,
-                len,
-                before,
-            }) => {
-                let head = replies.head(&before, len);
-                let start = head.len();
-                let parts = vec![Part::Bytes(head), Part::File { file, offset, len }];
-                replies.success(parts, start, access)
-            }
-            Err(fault) if content_len > DISCARD_MAX => replies.failure(&fault, Then::Close, access),
-            Err(fault) => replies.failure(&fault, Then::Keep, access),
+            Ok(Reply::Body(body)) => replies.success(body, record),
+            // The rest of the content is not read, so the start of the next request is unknown.
+            Err(fault) if content_len > DISCARD_MAX => replies.failure(&fault, Then::Close, record),
+            Err(fault) => replies.failure(&fault, Then::Keep, record),
         };
         if content_len == 0 || reply.then == Then::Close {
             return Action::Send(reply);
         }
         Action::Receive {
             len: content_len,
-            sink: Box::new(ContentDiscarder(Some(reply))),
+            sink: Box::new(ContentDiscarder(reply)),
         }
     }
+}
+
+/// A request whose head and fixed part are complete.
+pub struct Frame<R> {
+    head: Head,
+    request: Result<R, Fault>,
+    /// Bytes of content that follow. [`u64::MAX`] after an invalid head: the length of the request is
+    /// unknown.
+    content_len: u64,
 }
 
 impl<S: Service> Protocol for Wire<S> {
     type Session = S::Session;
 
+    type Request = Frame<S::Request>;
+
     const REQUEST_MAX: usize = HEAD_LEN + FIXED_MAX;
 
     const DESCRIPTORS: usize = S::DESCRIPTORS;
 
-    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
-        let bytes = inbox.bytes();
-        let Some(head) = Self::head(bytes) else {
-            return Readiness::More;
+    fn parse(
+        &self,
+        inbox: &mut Inbox,
+        _peer: SocketAddr,
+    ) -> Option<(Frame<S::Request>, WorkerPool)> {
+        let (head, body) = inbox.bytes().split_first_chunk::<HEAD_LEN>()?;
+        let head = Head::decode(head);
+        let fixed_len = match S::Request::fixed_len(&head) {
+            Ok(len) => len,
+            Err(e) => {
+                let frame = Frame {
+                    head,
+                    request: Err(e.into()),
+                    content_len: u64::MAX,
+                };
+                return Some((frame, WorkerPool::Fast));
+            }
         };
-        match S::Request::fixed_len(&head) {
-            Ok(len) if bytes.len() < HEAD_LEN + len => Readiness::More,
-            Ok(_) => Readiness::Serve(self.service.pool(head.command)),
-            Err(_) => Readiness::Serve(WorkerPool::Fast),
-        }
+        let request = S::Request::decode(&head, body.get(..fixed_len)?);
+        inbox.consume(HEAD_LEN + fixed_len);
+        let pool = self.service.pool(head.command);
+        let frame = Frame {
+            content_len: head.body_len as u64 - fixed_len as u64,
+            request: request.map_err(Fault::from),
+            head,
+        };
+        Some((frame, pool))
     }
 
     fn serve(
         &self,
-        inbox: &mut Inbox,
+        frame: Frame<S::Request>,
         session: &mut S::Session,
         peer: Peer<'_>,
         _stopping: bool,
     ) -> Action {
-        let bytes = inbox.bytes();
-        let head = Self::head(bytes).expect("readiness saw a whole head");
-        let fixed_len = match S::Request::fixed_len(&head) {
-            Ok(len) => len,
-            Err(e) => return self.refuse(&head, &e.into(), peer.addr),
+        let Frame { head, request, .. } = frame;
+        let line = match &request {
+            Ok(request) => access::line(peer.addr, request),
+            Err(_) => access::line_of_unread(peer.addr, Some(head.command)),
         };
-        let fixed = &bytes[HEAD_LEN..HEAD_LEN + fixed_len];
-        let (answer, access) = self.call(&head, fixed, session, peer);
-        inbox.consume(HEAD_LEN + fixed_len);
-        self.answer(answer, head.body_len as u64 - fixed_len as u64, access)
+        let record = self.record(peer.addr, &head, line);
+        let mut caller = Caller {
+            peer: peer.addr,
+            probe: peer.probe(),
+            session,
+        };
+        let answer = request.and_then(|request| self.service.call(request, &mut caller));
+        self.answer(answer, frame.content_len, record)
     }
 
-    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
+    /// The request is not counted.
+    fn busy(&self, peer: SocketAddr, frame: Option<&Frame<S::Request>>) -> Outgoing {
         let fault = Fault::new(ErrorCode::Busy, "too many requests, try again");
-        let command = Self::head(request).map(|head| head.command);
-        let mut reply = self.replies.encode(&fault, Then::Close);
-        reply.report = Access::begin_unread(peer, command).end(Status::Error(fault.code));
-        reply
+        let command = frame.map(|frame| frame.head.command);
+        let line = access::line_of_unread(peer, command);
+        let name = RequestName::Command(command.unwrap_or_default());
+        let record = Record::begin(peer, None, name, line);
+        self.replies
+            .encode(&fault, Then::Close, Some(failed(record, &fault)))
     }
 
     fn panicked(&self) -> Outgoing {
         let fault = Fault::new(ErrorCode::Unknown, "internal error");
-        self.replies.encode(&fault, Then::Close)
+        self.replies.encode(&fault, Then::Close, None)
     }
 
     fn observer(&self) -> &Arc<dyn Observer> {
@@ -200,104 +174,90 @@ impl<S: Service> Protocol for Wire<S> {
 }
 
 impl ReplyEncoder {
-    /// The head of a reply and the first bytes of its body; `more` bytes follow.
-    fn head(&self, body: &[u8], more: u64) -> Vec<u8> {
-        let len = body.len() as u64 + more;
-        let room = HEAD_LEN + body.len() + if more <= SMALL { more as usize } else { 0 };
-        let mut bytes = Vec::with_capacity(room);
-        bytes.extend_from_slice(&Head::reply(self.reply_command, len).encode());
-        bytes.extend_from_slice(body);
-        bytes
-    }
-
-    fn body(&self, body: &[u8], access: Access) -> Outgoing {
-        let bytes = self.head(body, 0);
-        let end = bytes.len();
-        self.success(vec![Part::Bytes(bytes)], end, access)
-    }
-
-    /// A long body follows its head without a copy; a short one is copied, so that one write sends both.
-    fn shared(&self, body: Arc<[u8]>, access: Access) -> Outgoing {
-        if body.len() as u64 <= SMALL {
-            return self.body(&body, access);
+    /// Short parts are copied behind the head, so that one write sends them.
+    fn success(&self, body: Vec<Part>, record: Record) -> Outgoing {
+        let len: u64 = body.iter().map(Part::len).sum();
+        let in_memory = |part: &&Part| matches!(part, Part::Bytes(_) | Part::Shared(_));
+        let content_start =
+            HEAD_LEN as u64 + body.iter().filter(in_memory).map(Part::len).sum::<u64>();
+        let mut front = Vec::with_capacity(HEAD_LEN + len.min(SMALL) as usize);
+        front.extend_from_slice(&Head::reply(self.reply_command, len).encode());
+        let mut parts = vec![];
+        for part in body {
+            match part {
+                part if !parts.is_empty() || part.len() > SMALL => parts.push(part),
+                Part::Bytes(bytes) => front.extend_from_slice(&bytes),
+                Part::Shared(bytes) => front.extend_from_slice(&bytes),
+                Part::File { file, offset, len } => {
+                    if let Err(fault) = read(&*file, offset, len as usize, &mut front) {
+                        return self.failure(&fault, Then::Keep, record);
+                    }
+                }
+                stream @ Part::Stream { .. } => parts.push(stream),
+            }
         }
-        let len = body.len() as u64;
-        let mut head = Vec::with_capacity(HEAD_LEN);
-        head.extend_from_slice(&Head::reply(self.reply_command, len).encode());
-        let end = head.len() + body.len();
-        self.success(vec![Part::Bytes(head), Part::Shared(body)], end, access)
-    }
-
-    /// A reply whose content begins at byte `start`.
-    fn success(&self, parts: Vec<Part>, start: usize, mut access: Access) -> Outgoing {
-        Outgoing {
+        parts.insert(0, Part::Bytes(front));
+        Outgoing::new(
             parts,
-            then: Then::Keep,
-            tally: access.tally.take().map(|tally| tally.succeed(start)),
-            report: access.end(Status::Ok),
-        }
+            Then::Keep,
+            Some(record.decide(Outcome::Ok, content_start)),
+        )
     }
 
-    fn failure(&self, fault: &Fault, then: Then, mut access: Access) -> Outgoing {
-        self.faults.note(&access, fault);
-        let mut reply = self.encode(fault, then);
-        reply.tally = access.tally.take().map(|tally| tally.fail(fault.code));
-        reply.report = access.end(Status::Error(fault.code));
-        reply
+    fn failure(&self, fault: &Fault, then: Then, record: Record) -> Outgoing {
+        self.faults.note(&record, fault);
+        self.encode(fault, then, Some(failed(record, fault)))
     }
 
-    fn encode(&self, fault: &Fault, then: Then) -> Outgoing {
-        Outgoing::bytes(fault.encode(self.reply_command, &self.hostname), then)
+    fn encode(&self, fault: &Fault, then: Then, record: Option<Record>) -> Outgoing {
+        let bytes = fault.encode(self.reply_command, &self.hostname);
+        Outgoing::new(vec![Part::Bytes(bytes)], then, record)
     }
+}
+
+/// A failure reply has no content.
+fn failed(record: Record, fault: &Fault) -> Record {
+    record.decide(Outcome::Failed(fault.code), u64::MAX)
 }
 
 /// Passes content on to the service.
 struct ContentReceiver {
     content: Box<dyn Content>,
     replies: Arc<ReplyEncoder>,
-    access: Access,
+    /// Absent after the reply.
+    record: Option<Record>,
 }
 
 impl Receive for ContentReceiver {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Outgoing> {
-        self.access.received(bytes.len());
-        let written = self.content.write(bytes);
-        written.map_err(|fault| {
-            self.replies
-                .failure(&fault, Then::Close, self.access.take())
+        if let Some(record) = &mut self.record {
+            record.receive(bytes.len());
+        }
+        self.content.write(bytes).map_err(|fault| {
+            let record = self.record.take().expect("a reply ends the request");
+            self.replies.failure(&fault, Then::Close, record)
         })
     }
 
-    fn finish(self: Box<Self>) -> Outgoing {
+    fn finish(mut self: Box<Self>) -> Outgoing {
+        let record = self.record.take().expect("a reply ends the request");
         match self.content.finish() {
-            Ok(body) => self.replies.body(&body, self.access),
-            Err(fault) => self.replies.failure(&fault, Then::Keep, self.access),
+            Ok(body) => self.replies.success(vec![Part::Bytes(body)], record),
+            Err(fault) => self.replies.failure(&fault, Then::Keep, record),
         }
     }
 }
 
 /// Discards content, then returns a reply that is made already.
-struct ContentDiscarder(Option<Outgoing>);
+struct ContentDiscarder(Outgoing);
 
 impl Receive for ContentDiscarder {
     fn take(&mut self, _bytes: &[u8]) -> Result<(), Outgoing> {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Outgoing {
-        self.0.take().expect("it is taken here only")
-    }
-}
-
-impl Drop for ContentDiscarder {
-    /// Writes the access log line if the client left before the end of the content.
-    fn drop(&mut self) {
-        if let Some(report) = self.0.take().and_then(|reply| reply.report) {
-            report(Sent {
-                bytes: 0,
-                complete: false,
-            });
-        }
+    fn finish(self: Box<Self>) -> Outgoing {
+        self.0
     }
 }
 

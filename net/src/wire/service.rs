@@ -1,16 +1,15 @@
 //! The service of a daemon: the interface that the wire protocol calls.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use proto::{Fault, Request};
 
-use crate::transport::{OpenFile, PeerProbe, WorkerPool};
+use crate::transport::{Part, PeerProbe, WorkerPool};
 
 /// Serves the requests of a daemon. Called on many worker threads at once.
 pub trait Service: Send + Sync + 'static {
     /// The requests it takes.
-    type Request: Request;
+    type Request: Request + Send + 'static;
     /// State between the requests of one connection.
     type Session: Default + Send + 'static;
 
@@ -45,23 +44,17 @@ pub struct Caller<'a, S> {
 
 /// The answer of a service that succeeded.
 pub enum Reply {
-    /// A body of these bytes, or none.
-    Body(Vec<u8>),
-    /// A body that several replies share without a copy, such as a long list.
-    Shared(Arc<[u8]>),
-    /// A range of a file; `offset + len` must not exceed its length.
-    File {
-        /// The open file.
-        file: Box<dyn OpenFile>,
-        /// First byte.
-        offset: u64,
-        /// Number of bytes.
-        len: u64,
-        /// What stands in front of it in the body.
-        before: Vec<u8>,
-    },
+    /// The pieces of the body, in order; none for an empty body. A range of a file must not exceed it.
+    Body(Vec<Part>),
     /// The content of the request has to be taken in first.
     Content(Box<dyn Content>),
+}
+
+impl Reply {
+    /// A body of these bytes.
+    pub fn bytes(bytes: Vec<u8>) -> Reply {
+        Reply::Body(vec![Part::Bytes(bytes)])
+    }
 }
 
 /// Takes the content of a request. Dropped without [`Content::finish`] when the client goes away in

@@ -11,9 +11,9 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use net::http::{Answer, Handler, Http, Request, Response, status};
+use net::http::{Handler, Http, Request, Response, status};
 use net::wire::{Caller, Content, Reply, Service, Wire};
-use net::{NetEvent, Server, ServerConfig};
+use net::{Answer, NetEvent, Server, ServerConfig};
 use proto::storage::{StorageRequest, Upload};
 use proto::{ErrorCode, Fault};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -61,7 +61,7 @@ struct Last;
 impl Handler for Last {
     const USES_LAST_DESCRIPTORS: bool = true;
 
-    fn handle(&self, _request: Request) -> Answer {
+    fn handle(&self, _request: Request) -> Answer<Response> {
         Answer::Now(Response::text(status::OK, "alive"))
     }
 }

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, Once};
 
 use base::units::Period;
 use log::{LevelFilter, Log, Metadata, Record};
-use net::http::{Answer, Handler, Http, Request, Response, TrustedProxies, status};
+use net::http::{Handler, Http, Request, Response, TrustedProxies, status};
 use net::wire::Wire;
-use net::{ACCESS_TARGET, Server, ServerConfig};
-use proto::storage::{StorageRequest, Upload};
+use net::{ACCESS_TARGET, Answer, Server, ServerConfig};
+use proto::storage::StorageRequest;
 
 use super::support::{
-    Probe, Toy, ask_size, config, connect_from, fault, key, read_to_end, wait_until,
+    Probe, Toy, ask_size, config, connect_from, fault, key, read_to_end, upload, wait_until,
 };
 
 /// The lines of all servers of this process.
@@ -64,7 +64,7 @@ fn install() {
 struct Text(Arc<Probe>);
 
 impl Handler for Text {
-    fn handle(&self, request: Request) -> Answer {
+    fn handle(&self, request: Request) -> Answer<Response> {
         if request.path() == "/held" {
             self.0.events.0.send("waiting").unwrap();
             self.0.gate.1.recv().unwrap();
@@ -185,11 +185,7 @@ fn who_is_told_that_the_server_is_busy_has_a_line() {
 fn an_upload_that_was_refused_and_did_not_end_has_a_line() {
     let server = wire(&config(), &Probe::new());
     let mut stream = client(11, &server);
-    let upload = StorageRequest::Upload(Upload {
-        key: key("refused"),
-        size: 1000,
-    });
-    stream.write_all(&upload.encode()).unwrap();
+    stream.write_all(&upload("refused", 1000)).unwrap();
     stream.write_all(&[0; 10]).unwrap();
     stream.shutdown(Shutdown::Both).unwrap();
     expect_line("127.0.2.11", &[" upload app user refused 0 cut "]);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base::units::Period;
 use net::wire::Wire;
 use net::{Inbox, NetEvent, Server, ServerConfig};
-use proto::storage::{StorageRequest, Upload};
+use proto::storage::StorageRequest;
 use proto::{ErrorCode, HEAD_LEN};
 
 use super::support::*;
@@ -19,17 +19,11 @@ const ONE: [u8; 4] = [127, 0, 0, 2];
 const OTHER: [u8; 4] = [127, 0, 0, 3];
 const MAX: u32 = 12;
 
-fn upload(file: &str) -> Vec<u8> {
-    StorageRequest::Upload(Upload {
-        key: key(file),
-        size: 1 << 20,
-    })
-    .encode()
-}
+const UPLOAD_LEN: u64 = 1 << 20;
 
 /// An upload of which a byte has come.
 fn stall(mut stream: TcpStream, probe: &Probe) -> TcpStream {
-    stream.write_all(&upload("told")).unwrap();
+    stream.write_all(&upload("told", UPLOAD_LEN)).unwrap();
     stream.write_all(b"x").unwrap();
     probe.expect("taken");
     stream
@@ -204,7 +198,7 @@ fn a_flood_of_connections_does_not_delay_a_stop() {
             let flood = Arc::clone(&flood);
             move |_: &Inbox| {
                 flood.go_on();
-                None
+                false
             }
         },
     };
@@ -221,4 +215,31 @@ fn a_flood_of_connections_does_not_delay_a_stop() {
     // The accept thread has ended, and with it the listener.
     let closed = TcpStream::connect_timeout(&addr, PATIENCE).unwrap_err();
     assert_eq!(closed.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn at_the_cap_the_longest_idle_connection_goes() {
+    let server = start(
+        &ServerConfig {
+            connections_max: 3,
+            ..config()
+        },
+        &Probe::new(),
+    );
+    let mut streams: Vec<_> = (0..3).map(|_| connect(server.addr())).collect();
+    for stream in &mut streams {
+        assert_eq!(ask_size(stream), 1);
+    }
+    let mut fourth = connect(server.addr());
+    assert_eq!(ask_size(&mut fourth), 1);
+    assert_eq!(server.connections().now(), 3);
+    server.reload(&ServerConfig {
+        connections_max: 4,
+        ..config()
+    });
+    let mut fifth = connect(server.addr());
+    assert_eq!(ask_size(&mut fifth), 1);
+    assert_eq!(server.connections().now(), 4);
+    assert_eq!(ask_size(&mut streams[2]), 2);
+    server.shutdown();
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use base::units::Period;
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 use net::wire::Wire;
-use net::{Inbox, NetEvent, NetGauge, Readiness, Server, ServerConfig, WorkerPool};
-use proto::storage::{StorageRequest, Upload};
+use net::{Inbox, NetEvent, NetGauge, Server, ServerConfig, WorkerPool};
+use proto::storage::StorageRequest;
 use proto::{ErrorCode, HEAD_LEN};
 
 use super::support::*;
@@ -68,11 +68,7 @@ fn a_connection_outlives_an_upload_longer_than_a_head_may_take() {
         &probe,
     );
     let mut stream = connect(server.addr());
-    let mut request = StorageRequest::Upload(Upload {
-        key: key("told"),
-        size: 6,
-    })
-    .encode();
+    let mut request = upload("told", 6);
     request.extend(b"abc");
     stream.write_all(&request).unwrap();
     probe.expect("taken");
@@ -128,11 +124,7 @@ fn a_dripping_upload_is_dropped_though_a_worker_is_free_for_it() {
     };
     let server = start_counted(&config, &probe, &counts);
     let mut stream = connect(server.addr());
-    let upload = StorageRequest::Upload(Upload {
-        key: key("told"),
-        size: 1 << 20,
-    });
-    stream.write_all(&upload.encode()).unwrap();
+    stream.write_all(&upload("told", 1 << 20)).unwrap();
     let (ended, end) = unbounded::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -167,9 +159,9 @@ fn a_panic_over_one_connection_loses_no_event_of_another() {
             Some(&BLOCK) => {
                 blocked.send(()).unwrap();
                 released.recv_timeout(PATIENCE).unwrap();
-                Some(Readiness::More)
+                true
             }
-            _ => None,
+            _ => false,
         },
     };
     let server = Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), touchy).unwrap();
@@ -190,5 +182,29 @@ fn a_panic_over_one_connection_loses_no_event_of_another() {
         assert_eq!(number(stream), 1);
     }
     assert_closed(&mut panicking);
+    server.shutdown();
+}
+
+#[test]
+fn the_silent_and_the_slow_are_dropped_in_time() {
+    let probe = Probe::new();
+    let server = start(&impatient(), &probe);
+    let mut idle = connect(server.addr());
+    let mut half = connect(server.addr());
+    half.write_all(&[0; 5]).unwrap();
+    let mut stalled = connect(server.addr());
+    stalled.write_all(&upload("f", 1 << 20)).unwrap();
+    let mut unread = connect(server.addr());
+    let size = 64 << 20;
+    let request = download("f", size, size);
+    unread.write_all(&request).unwrap();
+    assert_closed(&mut idle);
+    assert_closed(&mut half);
+    assert_closed(&mut stalled);
+    probe.expect("undone");
+    wait_until(|| server.connections().now() == 0);
+    let mut rest = Vec::new();
+    let _ = unread.read_to_end(&mut rest);
+    assert!(rest.len() < size as usize, "{}", rest.len());
     server.shutdown();
 }

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use net::http::{Answer, Handler, Http, Request, Response, status};
-use net::{NetGauge, Part, Pending, Resumed, Server, ServerConfig, Source, Wake};
+use net::http::{Handler, Http, Request, Response, status};
+use net::{Answer, NetGauge, Part, Pending, Server, ServerConfig, Source, Wake};
 use socket2::SockRef;
 
 use super::support::{Counts, PATIENCE, config, connect};
@@ -31,7 +31,7 @@ struct PendingAnswer {
 }
 
 impl Handler for Asking {
-    fn handle(&self, request: Request) -> Answer {
+    fn handle(&self, request: Request) -> Answer<Response> {
         let asked = |stream, again| {
             Answer::Later(Box::new(PendingAnswer {
                 other: self.other,
@@ -66,14 +66,14 @@ impl Pending<Response> for PendingAnswer {
         self.patience
     }
 
-    fn resume(mut self: Box<Self>, wake: Wake) -> Resumed<Response> {
+    fn resume(mut self: Box<Self>, wake: Wake) -> Answer<Response> {
         if wake.silent && std::mem::take(&mut self.again) {
             self.stream = Some(connect(self.other));
             self.patience = PATIENCE;
-            return Resumed::Again(self);
+            return Answer::Later(self);
         }
         let mut byte = [b'-'];
-        Resumed::Done(match &mut self.stream {
+        Answer::Now(match &mut self.stream {
             _ if wake.silent => Response::text(status::UNAVAILABLE, "silent"),
             Some(stream) => {
                 stream.read_exact(&mut byte).unwrap();
@@ -95,7 +95,7 @@ impl Pending<Response> for Panic {
         PATIENCE
     }
 
-    fn resume(self: Box<Self>, _wake: Wake) -> Resumed<Response> {
+    fn resume(self: Box<Self>, _wake: Wake) -> Answer<Response> {
         panic!("as the test wants it")
     }
 }

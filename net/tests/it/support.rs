@@ -5,16 +5,16 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base::units::{ByteSize, Period};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use net::wire::{Caller, Content, Reply, Service, Wire};
 use net::{
-    Action, Inbox, NetEvent, NetGauge, Observer, Outgoing, Peer, Protocol, Readiness, Server,
+    Action, Inbox, NetEvent, NetGauge, Observer, Outgoing, Part, Peer, Protocol, Server,
     ServerConfig, WorkerPool,
 };
-use proto::storage::{DELETE, StorageRequest, Upload};
+use proto::storage::{DELETE, Download, StorageRequest, Upload};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use socket2::{Domain, Socket, Type};
 
@@ -70,15 +70,15 @@ impl Service for Toy {
     fn call(&self, request: StorageRequest, caller: &mut Caller<'_, u64>) -> Result<Reply, Fault> {
         match request {
             StorageRequest::FileSize(key) if key.file.as_str() == "list" => {
-                Ok(Reply::Shared(Arc::clone(&self.0.list)))
+                Ok(Reply::Body(vec![Part::Shared(Arc::clone(&self.0.list))]))
             }
             StorageRequest::FileSize(key) if key.file.as_str() == "copy" => {
-                Ok(Reply::Body(self.0.list.to_vec()))
+                Ok(Reply::bytes(self.0.list.to_vec()))
             }
             StorageRequest::FileSize(key) if key.file.as_str() == "held" => self.held(),
             StorageRequest::FileSize(_) => {
                 *caller.session += 1;
-                Ok(Reply::Body(caller.session.to_be_bytes().to_vec()))
+                Ok(Reply::bytes(caller.session.to_be_bytes().to_vec()))
             }
             StorageRequest::Upload(Upload { key, .. }) if key.file.as_str() == "refused" => {
                 Err(Fault::new(ErrorCode::Exists, "refused"))
@@ -101,12 +101,11 @@ impl Service for Toy {
                     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
                     file = File::options().write(true).open(path).unwrap();
                 }
-                Ok(Reply::File {
+                Ok(Reply::Body(vec![Part::File {
                     file: Box::new(file),
                     offset: 0,
                     len: download.size,
-                    before: Vec::new(),
-                })
+                }]))
             }
             _ => panic!("as the test wants it"),
         }
@@ -118,7 +117,7 @@ impl Toy {
     fn held(&self) -> Result<Reply, Fault> {
         self.0.events.0.send("waiting").unwrap();
         self.0.gate.1.recv_timeout(PATIENCE).unwrap();
-        Ok(Reply::Body(Vec::new()))
+        Ok(Reply::bytes(Vec::new()))
     }
 }
 
@@ -227,6 +226,18 @@ pub fn key(file: &str) -> FileKey {
     }
 }
 
+pub fn upload(file: &str, size: u64) -> Vec<u8> {
+    let key = key(file);
+    StorageRequest::Upload(Upload { key, size }).encode()
+}
+
+/// Asks for `size` bytes of a file of `len` zeros.
+pub fn download(file: &str, len: u64, size: u64) -> Vec<u8> {
+    let key = key(file);
+    let offset = len;
+    StorageRequest::Download(Download { key, offset, size }).encode()
+}
+
 pub fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -290,40 +301,37 @@ pub fn read_to_end(stream: &mut TcpStream) -> String {
 
 /// Waits for something that happens by itself.
 pub fn wait_until(fact: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !fact() {
-        assert!(Instant::now() < deadline, "waited too long");
-        std::thread::yield_now();
-    }
+    test_support::until("it happens", fact);
 }
 
-/// Speaks for a [`Toy`]. `look` sees the bytes first, and may decide instead of it.
+/// Speaks for a [`Toy`]. `look` sees the bytes first; true says that more have to come.
 pub struct Watched<F> {
     pub wire: Wire<Toy>,
     pub look: F,
 }
 
-impl<F: Fn(&Inbox) -> Option<Readiness> + Send + Sync + 'static> Protocol for Watched<F> {
+type Frame = <Wire<Toy> as Protocol>::Request;
+
+impl<F: Fn(&Inbox) -> bool + Send + Sync + 'static> Protocol for Watched<F> {
     type Session = u64;
+
+    type Request = Frame;
 
     const REQUEST_MAX: usize = <Wire<Toy> as Protocol>::REQUEST_MAX;
 
-    fn readiness(&self, inbox: &mut Inbox) -> Readiness {
-        (self.look)(inbox).unwrap_or_else(|| self.wire.readiness(inbox))
+    fn parse(&self, inbox: &mut Inbox, peer: SocketAddr) -> Option<(Frame, WorkerPool)> {
+        if (self.look)(inbox) {
+            return None;
+        }
+        self.wire.parse(inbox, peer)
     }
 
-    fn serve(
-        &self,
-        inbox: &mut Inbox,
-        session: &mut u64,
-        peer: Peer<'_>,
-        stopping: bool,
-    ) -> Action {
-        self.wire.serve(inbox, session, peer, stopping)
+    fn serve(&self, frame: Frame, session: &mut u64, peer: Peer<'_>, stopping: bool) -> Action {
+        self.wire.serve(frame, session, peer, stopping)
     }
 
-    fn busy(&self, peer: SocketAddr, request: &[u8]) -> Outgoing {
-        self.wire.busy(peer, request)
+    fn busy(&self, peer: SocketAddr, frame: Option<&Frame>) -> Outgoing {
+        self.wire.busy(peer, frame)
     }
 
     fn panicked(&self) -> Outgoing {

@@ -30,7 +30,7 @@ impl Service for Listening {
             }
             _ => {}
         }
-        Ok(Reply::Body(Vec::new()))
+        Ok(Reply::bytes(Vec::new()))
     }
 }
 

@@ -17,7 +17,7 @@ impl Service for Counting {
 
     fn call(&self, request: IdRequest, _: &mut Caller<'_, ()>) -> Result<Reply, Fault> {
         let take = |count| self.0.fetch_add(count, Ordering::Relaxed);
-        Ok(Reply::Body(match request {
+        Ok(Reply::bytes(match request {
             IdRequest::Probe => Vec::new(),
             IdRequest::GetId(_) => encode_id(take(1)),
             IdRequest::GetIds(_, count) => {

@@ -46,7 +46,7 @@ impl Service for RecordingTracker {
         } else {
             Vec::new()
         };
-        Ok(Reply::Body(body))
+        Ok(Reply::bytes(body))
     }
 }
 

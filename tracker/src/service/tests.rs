@@ -2,7 +2,7 @@
 
 use ::db::{DatabaseUrl, DbError};
 use base::units::Period;
-use net::PeerProbe;
+use net::{Part, PeerProbe};
 use proto::admin::TrackerOrder;
 use proto::cluster::Cluster;
 use proto::group_list;
@@ -102,9 +102,12 @@ impl Connection<'_> {
 
     fn call(&mut self, request: TrackerRequest) -> Result<Vec<u8>, Fault> {
         let service = self.service;
-        match service.call(request, &mut self.caller())? {
-            Reply::Body(body) => Ok(body),
-            Reply::Shared(body) => Ok(body.to_vec()),
+        let Reply::Body(parts) = service.call(request, &mut self.caller())? else {
+            panic!("a tracker takes no content")
+        };
+        match &parts[..] {
+            [Part::Bytes(body)] => Ok(body.clone()),
+            [Part::Shared(body)] => Ok(body.to_vec()),
             _ => panic!("a tracker replies with bytes"),
         }
     }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use log::error;
 
-use super::{Step, Worker, after_reply, close, reply};
+use super::{Step, Worker, after_reply, close};
 use crate::transport::connection::{Activity, Connection};
 use crate::transport::observer::NetEvent;
+use crate::transport::outgoing::{self, Outgoing, SendError, Tools};
 use crate::transport::protocol::Protocol;
 use crate::transport::receiving::{self, Receiving};
-use crate::transport::sending::{self, SendError, Sending, Tools};
+
 use crate::transport::shared::Shared;
 use crate::transport::wait::Interest;
 use crate::transport::worker_pool::WorkerPool;
@@ -31,7 +32,7 @@ impl<P: Protocol> Worker<P> {
             wait_max,
             (&mut moved, &mut waited),
         );
-        connection.moved(moved);
+        shared.note_moved(connection, moved);
         connection.stall.waited(waited);
         // The bytes of the inbox were counted when they were read.
         let taken = (known - connection.inbox.bytes().len()) as u64;
@@ -39,7 +40,7 @@ impl<P: Protocol> Worker<P> {
         shared.observer().event(received);
         match progress {
             Ok(receiving::Progress::Done(outgoing)) => {
-                reply(connection, outgoing);
+                connection.activity = Activity::Sending(outgoing);
                 Step::Go
             }
             Ok(receiving::Progress::Yield(receiving)) => {
@@ -54,7 +55,7 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    pub(super) fn send(&mut self, connection: &mut Connection<P>, mut sending: Sending) -> Step {
+    pub(super) fn send(&mut self, connection: &mut Connection<P>, mut sending: Outgoing) -> Step {
         let before = sending.sent();
         // A panic from here on may find a part of the reply sent: no other reply can follow.
         connection.owes_reply = false;
@@ -69,21 +70,21 @@ impl<P: Protocol> Worker<P> {
         let progress = sending.advance(&connection.stream, &mut tools);
         connection.stall.waited(tools.waited);
         let moved = sending.sent() - before;
-        connection.moved(moved);
+        shared.note_moved(connection, moved);
         let source = sending.source_socket();
         connection.buffers.moved(moved, &connection.stream, source);
         self.shared.observer().event(NetEvent::Sent(moved));
         match progress {
-            Ok(sending::Progress::Done) => after_reply(connection, sending.then),
-            Ok(sending::Progress::Yield) => {
+            Ok(outgoing::Progress::Done) => after_reply(connection, sending.then),
+            Ok(outgoing::Progress::Yield) => {
                 connection.activity = Activity::Sending(sending);
                 self.yield_or_go()
             }
-            Ok(sending::Progress::Blocked) => {
+            Ok(outgoing::Progress::Blocked) => {
                 connection.activity = Activity::Sending(sending);
                 self.wait_for_peer(connection, Interest::Write)
             }
-            Ok(sending::Progress::SourceBlocked) => {
+            Ok(outgoing::Progress::SourceBlocked) => {
                 let interest = match sending.source_socket() {
                     Some(_) => Interest::Source,
                     None => Interest::Time,

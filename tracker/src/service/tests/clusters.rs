@@ -203,9 +203,13 @@ fn the_list_of_everybody_is_shared_by_all_who_ask() {
         let [first, second] = [0; 2].map(|_| {
             let mut connection = setting.connect("10.0.9.9");
             let mut caller = connection.caller();
-            match setting.service.call(request.clone(), &mut caller).unwrap() {
-                Reply::Shared(body) => body,
-                _ => panic!("a copy"),
+            let reply = setting.service.call(request.clone(), &mut caller).unwrap();
+            match reply {
+                Reply::Body(mut parts) => match parts.pop() {
+                    Some(Part::Shared(body)) => body,
+                    _ => panic!("a copy"),
+                },
+                Reply::Content(_) => panic!("a list"),
             }
         });
         assert!(Arc::ptr_eq(&first, &second));

@@ -7,18 +7,20 @@ use std::time::Instant;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::{Moved, SendError, Sending, Tools, flags, of_peer, short};
-use crate::transport::protocol::Part;
+use super::{Moved, Outgoing, SendError, Tools, flags, of_peer, short};
+use crate::transport::part::Part;
 use crate::transport::source::Source;
-use crate::transport::source_stall::SourceStall;
+use crate::transport::stall::StallDetector;
 use crate::transport::wait::{Interest, is_writable, ready};
 
+/// Lowest rate of a source, in bytes per second of waiting for it.
+const SOURCE_RATE_MIN: u64 = 1024;
 /// Bytes read from a source in one call.
 const READ_MAX: usize = 128 << 10;
 /// Bytes of a reply that fit into the kernel's buffers of a peer that waits for the reply.
 const SENT_UNASKED: u64 = 32 << 10;
 
-impl Sending {
+impl Outgoing {
     /// Sends what the source of the first part has.
     pub(super) fn send_stream(
         &mut self,
@@ -78,7 +80,8 @@ impl Sending {
                 return Ok(Moved::Bytes(0));
             }
         };
-        self.stall.moved(taken as u64, source.timeout());
+        self.stall
+            .moved(taken as u64, SOURCE_RATE_MIN, source.timeout());
         source.taken(taken);
         *len -= taken as u64;
         if source.inspects()
@@ -136,7 +139,8 @@ impl Sending {
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Moved::SourceBlocked),
             Err(e) => return Err(SendError::Source(e)),
         };
-        self.stall.moved(read as u64, source.timeout());
+        self.stall
+            .moved(read as u64, SOURCE_RATE_MIN, source.timeout());
         *len -= read as u64;
         let last = last && *len == 0;
         self.send_or_keep(stream, &scratch[..read], flags(last))
@@ -154,14 +158,14 @@ impl Sending {
     /// Deadline of a source that sends nothing or cannot be read now.
     pub(crate) fn source_deadline(&self) -> Option<Instant> {
         match self.parts.front() {
-            Some(Part::Stream { source, .. }) => self.stall.until(source.timeout()),
+            Some(Part::Stream { source, .. }) => self.stall.deadline(source.timeout()),
             _ => None,
         }
     }
 
     /// Makes a source that timed out connect to another server.
     pub(crate) fn abandon_source(&mut self) {
-        self.stall = SourceStall::default();
+        self.stall = StallDetector::default();
         if let Some(Part::Stream { source, .. }) = self.parts.front_mut() {
             source.abandon_socket();
         }

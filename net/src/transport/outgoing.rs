@@ -10,11 +10,12 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
-use super::observer::{Sent, Tally};
+use super::observer::Sent;
+use super::part::{OpenFile, Part};
 use super::pipe::Pipe;
-use super::protocol::{OpenFile, Outgoing, Part, Then};
+use super::record::Record;
 use super::reply_memory::{ReplyMemory, ReplyMemoryHold};
-use super::source_stall::SourceStall;
+use super::stall::StallDetector;
 use super::time_slice::TimeSlice;
 use super::wait::{Interest, ready};
 
@@ -23,18 +24,29 @@ mod stream;
 /// Bytes that one sendfile call moves at most, so that a stop or a stalled peer is noticed.
 const SENDFILE_STEP: u64 = 2 << 20;
 
-pub(crate) struct Sending {
+/// What to do with the connection after a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Serve the next request.
+    Keep,
+    /// Half-close, read for a moment (else the kernel would reset the connection and lose the reply), then
+    /// close.
+    Close,
+}
+
+/// A reply, and how far it is sent. Moved from thread to thread: large fields are boxed.
+pub struct Outgoing {
     parts: VecDeque<Part>,
     /// Bytes of the first part that are sent, if that part is in memory.
     start: usize,
     pub(crate) then: Then,
-    report: Option<Box<dyn FnOnce(Sent) + Send>>,
-    tally: Option<Tally>,
+    /// Absent if the request is reported already.
+    record: Option<Box<Record>>,
     sent: u64,
     complete: bool,
-    stall: SourceStall,
+    stall: StallDetector,
     /// Its share of the memory of parked replies.
-    held: Option<ReplyMemoryHold>,
+    held: Option<Box<ReplyMemoryHold>>,
 }
 
 /// Buffers of a worker, and the limits of one call.
@@ -59,7 +71,7 @@ impl Tools<'_> {
     }
 }
 
-/// Result of [`Sending::advance`]. Bytes may have moved in each case.
+/// Result of [`Outgoing::advance`]. Bytes may have moved in each case.
 pub(crate) enum Progress {
     Done,
     Blocked,
@@ -69,17 +81,16 @@ pub(crate) enum Progress {
     Yield,
 }
 
-impl Sending {
-    pub(crate) fn new(outgoing: Outgoing) -> Sending {
-        Sending {
-            parts: outgoing.parts.into(),
+impl Outgoing {
+    pub(crate) fn new(parts: Vec<Part>, then: Then, record: Option<Record>) -> Outgoing {
+        Outgoing {
+            parts: parts.into(),
             start: 0,
-            then: outgoing.then,
-            report: outgoing.report,
-            tally: outgoing.tally,
+            then,
+            record: record.map(Box::new),
             sent: 0,
             complete: false,
-            stall: SourceStall::default(),
+            stall: StallDetector::default(),
             held: None,
         }
     }
@@ -87,10 +98,8 @@ impl Sending {
     /// Counts the memory of the reply; false when all parked replies together exceed the limit.
     pub(crate) fn hold(&mut self, limit: &Arc<ReplyMemory>) -> bool {
         self.held = None;
-        let held = limit.hold(&self.parts);
-        let is_held = held.is_some();
-        self.held = held;
-        is_held
+        self.held = limit.hold(&self.parts).map(Box::new);
+        self.held.is_some()
     }
 
     /// Bytes that are sent so far.
@@ -150,17 +159,13 @@ impl Sending {
     }
 }
 
-impl Drop for Sending {
+impl Drop for Outgoing {
     fn drop(&mut self) {
-        let sent = Sent {
-            bytes: self.sent,
-            complete: self.complete,
-        };
-        if let Some(tally) = self.tally.take() {
-            tally.end(sent);
-        }
-        if let Some(report) = self.report.take() {
-            report(sent);
+        if let Some(record) = self.record.take() {
+            record.end(Sent {
+                bytes: self.sent,
+                complete: self.complete,
+            });
         }
     }
 }
