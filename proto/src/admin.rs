@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::field::Fields;
-use crate::report::{Drain, json};
+use crate::json::parse_json;
+use crate::report::Drain;
 use crate::request::body_length;
 use crate::{AppId, DecodeError, FileId, GroupName, Head, NodeId, UserId};
 
@@ -69,7 +70,7 @@ pub enum TrackerOrder {
         user: UserId,
     },
     /// Bind a user to another group, and drop the cached group. It does not check whether the user has files:
-    /// see [`StorageOrder::BarUser`].
+    /// see [`StorageOrder::BlockUploads`].
     MoveUser {
         /// The application.
         app: AppId,
@@ -101,26 +102,29 @@ pub enum StorageOrder {
         file: FileId,
     },
     /// Block the uploads of a user for a while, and wait for those in progress. The reply is a
-    /// [`UserBarred`].
-    BarUser {
+    /// [`UploadsBlocked`].
+    #[serde(rename = "bar-user")]
+    BlockUploads {
         /// The application.
         app: AppId,
         /// The user.
         user: UserId,
-        /// A number that identifies the sender.
-        mark: u64,
+        /// Identifies the block of one sender.
+        #[serde(rename = "mark")]
+        lease_id: u64,
         /// Seconds until the block ends, unless the order is repeated.
         seconds: u32,
     },
     /// Unblock the uploads of a user.
-    AdmitUser {
+    #[serde(rename = "admit-user")]
+    UnblockUploads {
         /// The application.
         app: AppId,
         /// The user.
         user: UserId,
-        /// Ends the block of this mark only; without it, of any.
-        #[serde(default)]
-        mark: Option<u64>,
+        /// Ends the block with this id only; without it, every block.
+        #[serde(default, rename = "mark")]
+        lease_id: Option<u64>,
     },
     /// Get any file of a user; the reply is a [`UserFile`]. May take minutes, because no index helps.
     FindUserFile {
@@ -143,7 +147,7 @@ pub struct UserGroup {
 
 /// The reply to a block of a user's uploads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserBarred {
+pub struct UploadsBlocked {
     /// True when the block has held without a break since the order was first sent.
     pub renewed: bool,
 }
@@ -243,7 +247,7 @@ impl Signed {
         nonce: &Nonce,
     ) -> Result<Option<O>, DecodeError> {
         match mac::<O>(key, to, nonce, &self.text).verify_slice(&self.mac) {
-            Ok(()) => json(&self.text, "order").map(Some),
+            Ok(()) => parse_json(&self.text, "order").map(Some),
             Err(_) => Ok(None),
         }
     }
@@ -283,7 +287,7 @@ pub fn encode_reply<T: Serialize>(reply: &T) -> Vec<u8> {
 /// The body is not the JSON of `T`.
 pub fn decode_reply<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, DecodeError> {
     let text = std::str::from_utf8(body).map_err(|_| DecodeError::NotUtf8("reply"))?;
-    json(text, "reply")
+    parse_json(text, "reply")
 }
 
 /// The length of an order, if a head announces one.
@@ -307,6 +311,28 @@ fn mac<O: Order>(key: &[u8], to: &O::Target, nonce: &Nonce, text: &str) -> Hmac<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn orders_that_block_uploads_have_the_names_of_earlier_versions() {
+        let (app, user): (AppId, UserId) = ("a".parse().unwrap(), "u".parse().unwrap());
+        let block = StorageOrder::BlockUploads {
+            app: app.clone(),
+            user: user.clone(),
+            lease_id: 7,
+            seconds: 5,
+        };
+        let unblock = StorageOrder::UnblockUploads {
+            app,
+            user,
+            lease_id: Some(7),
+        };
+        let text = |order| serde_json::to_string(order).unwrap();
+        let owner = r#""app":"a","user":"u""#;
+        let expected = format!(r#"{{"order":"bar-user",{owner},"mark":7,"seconds":5}}"#);
+        assert_eq!(text(&block), expected);
+        let expected = format!(r#"{{"order":"admit-user",{owner},"mark":7}}"#);
+        assert_eq!(text(&unblock), expected);
+    }
 
     #[test]
     fn an_order_is_named_only_by_a_word() {

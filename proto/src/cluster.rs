@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
-use crate::field::Fields;
-use crate::report::{Report, json};
+use crate::json::{decode_json, encode_json};
+use crate::report::Report;
 
 /// Longest body of a CLUSTER reply that is read, in bytes: some 100,000 members.
 pub const CLUSTER_REPLY_MAX: usize = 128 << 20;
@@ -120,9 +120,7 @@ impl Default for Storage {
 impl Cluster {
     /// The body of the reply.
     pub fn encode(&self) -> Vec<u8> {
-        let mut body = serde_json::to_vec(self).expect("a cluster is JSON");
-        body.push(0);
-        body
+        encode_json(self)
     }
 
     /// Reads the body of the reply.
@@ -130,6 +128,6 @@ impl Cluster {
     /// # Errors
     /// A body without its NUL, or that is not the JSON of a cluster.
     pub fn decode(body: &[u8]) -> Result<Cluster, DecodeError> {
-        json(Fields::new(body).text("cluster", body.len())?, "cluster")
+        decode_json(body, "cluster")
     }
 }

@@ -38,7 +38,7 @@ pub enum DecodeError {
     /// A text longer than its field or its database column.
     #[error("{field} is longer than {max} {unit}")]
     TooLong {
-        /// Which text.
+        /// The name of the text.
         field: &'static str,
         /// The limit, in `unit`.
         max: usize,
@@ -48,7 +48,7 @@ pub enum DecodeError {
     /// A text with a character that its kind does not allow.
     #[error("{field} may hold {allowed} only: {value:?}")]
     Character {
-        /// Which text.
+        /// The name of the text.
         field: &'static str,
         /// The allowed characters.
         allowed: &'static str,
@@ -66,7 +66,7 @@ pub enum DecodeError {
     /// A text that is not the expected JSON.
     #[error("{field} is not understood: {reason}")]
     Json {
-        /// Which text.
+        /// The name of the text.
         field: &'static str,
         /// The message of the parser, with line and column.
         reason: String,
@@ -74,7 +74,7 @@ pub enum DecodeError {
     /// A number that must not be negative.
     #[error("{field} is negative: {value}")]
     Negative {
-        /// Which number.
+        /// The name of the number.
         field: &'static str,
         /// The value as it came.
         value: i64,

@@ -75,3 +75,12 @@ pub(crate) fn put_u64(body: &mut Vec<u8>, value: u64) {
 pub(crate) fn put_i64(body: &mut Vec<u8>, value: i64) {
     body.extend_from_slice(&value.to_be_bytes());
 }
+
+/// Cuts a text at `max` bytes and replaces control characters by blanks.
+pub(crate) fn bound(text: &mut String, max: usize) {
+    text.truncate(text.floor_char_boundary(max));
+    if text.contains(char::is_control) {
+        *text = text.replace(char::is_control, " ");
+    }
+    text.shrink_to_fit();
+}

@@ -6,8 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::field::Fields;
-use crate::report::json;
+use crate::json::{decode_json, encode_json};
 use crate::{Address, ClusterId, DecodeError, NodeId};
 
 /// Longest text of a hello, in bytes with its NUL.
@@ -50,9 +49,7 @@ pub struct Welcome {
 impl Welcome {
     /// The body of the reply.
     pub fn encode(&self) -> Vec<u8> {
-        let mut body = serde_json::to_vec(self).expect("a welcome is JSON");
-        body.push(0);
-        body
+        encode_json(self)
     }
 
     /// Reads the body of the reply, which is empty from an earlier tracker.
@@ -63,17 +60,16 @@ impl Welcome {
         if body.is_empty() {
             return Ok(Welcome::default());
         }
-        json(Fields::new(body).text("welcome", body.len())?, "welcome")
+        decode_json(body, "welcome")
     }
 }
 
 impl Hello {
     pub(crate) fn encode(&self, body: &mut Vec<u8>) {
-        body.extend_from_slice(&serde_json::to_vec(self).expect("a hello is JSON"));
-        body.push(0);
+        body.extend_from_slice(&encode_json(self));
     }
 
     pub(crate) fn decode(fixed: &[u8]) -> Result<Hello, DecodeError> {
-        json(Fields::new(fixed).text("hello", fixed.len())?, "hello")
+        decode_json(fixed, "hello")
     }
 }

@@ -20,6 +20,7 @@ pub mod group_list;
 mod head;
 pub mod hello;
 pub mod idserver;
+mod json;
 mod name;
 pub mod report;
 mod request;

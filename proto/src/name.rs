@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::DecodeError;
 
-/// Which characters a name may hold.
+/// The characters that a name may hold.
 enum Alphabet {
     /// ASCII letters and digits.
     Alphanumeric,

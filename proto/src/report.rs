@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
-use crate::field::Fields;
+use crate::field::{Fields, bound};
+use crate::json::{decode_json, encode_json};
 
 /// Longest text of a report, in bytes with its NUL.
 pub const REPORT_TEXT_MAX: usize = 7 << 10;
@@ -239,7 +240,7 @@ impl Report {
             .chain(&mut self.warnings)
             .chain(of_idservers)
             .chain(single)
-            .for_each(bound);
+            .for_each(|text| bound(text, REPORT_WORDS_MAX));
         self.paths.shrink_to_fit();
         self.errors.shrink_to_fit();
         self.warnings.shrink_to_fit();
@@ -251,11 +252,9 @@ impl Report {
     pub(crate) fn encode(&self, body: &mut Vec<u8>) {
         let mut report = self.clone().bounded();
         loop {
-            let text = serde_json::to_vec(&report).expect("a report is JSON");
-            let fits = text.len() < REPORT_TEXT_MAX;
-            if fits || !report.shorten() {
+            let text = encode_json(&report);
+            if text.len() <= REPORT_TEXT_MAX || !report.shorten() {
                 body.extend_from_slice(&text);
-                body.push(0);
                 return;
             }
         }
@@ -270,29 +269,7 @@ impl Report {
     }
 
     pub(crate) fn decode(fields: Fields<'_>) -> Result<Report, DecodeError> {
-        let rest = fields.rest();
-        let report: Report = json(Fields::new(rest).text("report", rest.len())?, "report")?;
+        let report: Report = decode_json(fields.rest(), "report")?;
         Ok(report.bounded())
     }
-}
-
-/// Decodes JSON text from the wire.
-pub(crate) fn json<T: for<'a> Deserialize<'a>>(
-    text: &str,
-    field: &'static str,
-) -> Result<T, DecodeError> {
-    serde_json::from_str(text).map_err(|error| {
-        let mut reason = error.to_string();
-        bound(&mut reason);
-        DecodeError::Json { field, reason }
-    })
-}
-
-/// Cuts a text at its bound and replaces control characters by blanks.
-pub(crate) fn bound(text: &mut String) {
-    text.truncate(text.floor_char_boundary(REPORT_WORDS_MAX));
-    if text.contains(char::is_control) {
-        *text = text.replace(char::is_control, " ");
-    }
-    text.shrink_to_fit();
 }

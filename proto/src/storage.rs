@@ -59,10 +59,10 @@ pub struct Upload {
     pub size: u64,
 }
 
-/// Which part of a file a DOWNLOAD asks for.
+/// The part of a file that a DOWNLOAD asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Download {
-    /// Which file.
+    /// The file.
     pub key: FileKey,
     /// First byte.
     pub offset: u64,
@@ -70,13 +70,13 @@ pub struct Download {
     pub size: u64,
 }
 
-/// Which part of a file a READ asks for, whose size need not be known. The reply is a [`FileStat`]
+/// The part of a file that a READ asks for. The size of the file need not be known. The reply is a [`FileStat`]
 /// and then as much of the part as there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// Which file.
+    /// The file.
     pub key: FileKey,
-    /// Which bytes of it.
+    /// The requested bytes.
     pub range: RangeSpec,
 }
 

@@ -1,5 +1,7 @@
 //! The tracker's requests and replies.
 
+use std::fmt;
+
 use crate::admin::{Signed, order_len};
 use crate::field::{Fields, put_i64, put_text};
 use crate::head::frame;
@@ -178,9 +180,7 @@ impl Request for TrackerRequest {
     ];
 
     fn access_fields(&self) -> AccessFields<'_> {
-        let of = |command, member: &Member| {
-            AccessFields::thing(command, format!("{}/{}", member.group, member.hostname))
-        };
+        let of = |command, member: &Member| AccessFields::thing(command, member.to_string());
         let none = |command| AccessFields {
             file: None,
             ..AccessFields::thing(command, "")
@@ -264,6 +264,13 @@ impl Member {
     fn encode(&self, body: &mut Vec<u8>) {
         put_text(body, self.group.as_str(), GROUP_LEN);
         put_text(body, self.hostname.as_str(), HOSTNAME_LEN);
+    }
+}
+
+/// `group/host`.
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.hostname)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use net::WorkerPool;
 use net::wire::Reply;
-use proto::admin::{FileLocation, StorageOrder, UserBarred, UserFile, encode_reply};
+use proto::admin::{FileLocation, StorageOrder, UploadsBlocked, UserFile, encode_reply};
 use proto::report::Drain;
 use proto::{ErrorCode, Fault, FileKey};
 
@@ -31,17 +31,21 @@ pub(crate) fn execute(
             let location = find(globals, &FileKey { app, user, file })?;
             Ok(Reply::bytes(encode_reply(&location)))
         }
-        StorageOrder::BarUser {
+        StorageOrder::BlockUploads {
             app,
             user,
-            mark,
+            lease_id,
             seconds,
         } => {
             let period = Duration::from_secs(seconds.into());
-            block(globals, (app, user), mark, period, by)
+            block(globals, (app, user), lease_id, period, by)
         }
-        StorageOrder::AdmitUser { app, user, mark } => {
-            globals.upload_blocks.unblock(&(app, user), mark);
+        StorageOrder::UnblockUploads {
+            app,
+            user,
+            lease_id,
+        } => {
+            globals.upload_blocks.unblock(&(app, user), lease_id);
             Ok(Reply::bytes(Vec::new()))
         }
         StorageOrder::FindUserFile { app, user } => {
@@ -68,7 +72,7 @@ fn block(
     if !renewed {
         info!("an administrator at {by} has uploads of {app}/{user} refused for {period:?}");
     }
-    Ok(Reply::bytes(encode_reply(&UserBarred { renewed })))
+    Ok(Reply::bytes(encode_reply(&UploadsBlocked { renewed })))
 }
 
 /// Changes the drain level. The next report tells the trackers; uploads in progress finish.

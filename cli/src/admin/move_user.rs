@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use client::{Error, StorageTarget};
-use proto::admin::{StorageOrder, TrackerOrder, UserBarred, UserFile, UserGroup, decode_reply};
+use proto::admin::{StorageOrder, TrackerOrder, UploadsBlocked, UserFile, UserGroup, decode_reply};
 use proto::cluster::{Cluster, Storage};
 use proto::{Address, AppId, GroupName, UserId};
 
@@ -48,7 +48,7 @@ impl<'a> Move<'a> {
     fn new(orders: &'a Orders<'a>, user: UserId, to: &'a GroupName) -> Move<'a> {
         Move {
             orders,
-            app: orders.context.settings.app().clone(),
+            app: orders.context.settings.app.clone(),
             user,
             to,
             lease_id: rand::random(),
@@ -128,10 +128,10 @@ impl<'a> Move<'a> {
 
     /// Makes all these storages refuse the user's uploads. True if all did so before, without a break.
     fn block(&mut self, members: &[StorageTarget], period: Duration) -> anyhow::Result<bool> {
-        let order = StorageOrder::BarUser {
+        let order = StorageOrder::BlockUploads {
             app: self.app.clone(),
             user: self.user.clone(),
-            mark: self.lease_id,
+            lease_id: self.lease_id,
             seconds: u32::try_from(period.as_secs()).unwrap_or(u32::MAX),
         };
         let mut renewed = true;
@@ -139,7 +139,7 @@ impl<'a> Move<'a> {
         for storage in members {
             self.blocked.push(storage.clone());
             match self.orders.admin.tell_storage(storage, &order) {
-                Ok(body) => renewed &= decode_reply::<UserBarred>(&body)?.renewed,
+                Ok(body) => renewed &= decode_reply::<UploadsBlocked>(&body)?.renewed,
                 Err(error) => silent.push(error),
             }
         }
@@ -156,11 +156,11 @@ impl<'a> Move<'a> {
         }
     }
 
-    fn unblock(&self, storage: &StorageTarget, mark: Option<u64>) -> Result<(), Error> {
-        let order = StorageOrder::AdmitUser {
+    fn unblock(&self, storage: &StorageTarget, lease_id: Option<u64>) -> Result<(), Error> {
+        let order = StorageOrder::UnblockUploads {
             app: self.app.clone(),
             user: self.user.clone(),
-            mark,
+            lease_id,
         };
         self.orders.admin.tell_storage(storage, &order).map(drop)
     }

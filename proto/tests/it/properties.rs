@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use proptest::prelude::*;
 use proto::admin::{
-    self, FileLocation, Nonce, Signed, StorageOrder, TrackerOrder, UserBarred, UserFile, UserGroup,
+    self, FileLocation, Nonce, Signed, StorageOrder, TrackerOrder, UploadsBlocked, UserFile,
+    UserGroup,
 };
 use proto::cluster::Cluster;
 use proto::group_list::{self, Group, Storage};
@@ -290,7 +291,7 @@ proptest! {
     fn replies_to_orders(user_place in user_place(), file_place in file_place(), renewed: bool, file in order_file()) {
         check_reply(&user_place);
         check_reply(&file_place);
-        check_reply(&UserBarred { renewed });
+        check_reply(&UploadsBlocked { renewed });
         check_reply(&UserFile { file });
     }
 
