@@ -6,11 +6,12 @@
 //! looked up; all else runs on the threads of its callers.
 //!
 //! In reading order: [`Stop`], which ends every wait; [`thread`] and [`Ticker`], which run work until
-//! then; [`units`], [`config`], [`toml_error()`] and [`secret`] of settings; [`LogThrottle`] and [`Escaped`] of logs; [`folders`] that survive
-//! a power cut; [`resolve`].
+//! then; [`units`], [`config`], [`toml_error()`] and [`secret`] of settings; [`LogThrottle`] and
+//! [`Escaped`] of logs; [`ExpiringMap`]; [`folders`] that survive a power cut; [`resolve`].
 
 pub mod config;
 mod escaped;
+mod expiring_map;
 pub mod folders;
 mod log_throttle;
 pub mod resolve;
@@ -22,6 +23,7 @@ mod toml_error;
 pub mod units;
 
 pub use escaped::Escaped;
+pub use expiring_map::ExpiringMap;
 pub use log_throttle::LogThrottle;
 pub use stop::Stop;
 pub use ticker::Ticker;

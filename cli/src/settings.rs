@@ -107,11 +107,6 @@ impl Settings {
         })
     }
 
-    /// The application.
-    pub(super) fn app(&self) -> &AppId {
-        &self.app
-    }
-
     /// The user, without whom no file can be named.
     pub(super) fn user(&self) -> Result<&UserId, CliError> {
         self.user.as_ref().ok_or_else(|| {

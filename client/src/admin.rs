@@ -85,31 +85,17 @@ impl Admin {
     ///
     /// # Errors
     /// A tracker refused for a reason that all share, or none could be asked.
-    pub fn tell_any_tracker<'a>(
+    pub fn tell_any_tracker(
         &self,
-        trackers: &'a [Address],
+        trackers: &[Address],
         order: &TrackerOrder,
-    ) -> Result<(&'a Address, Vec<u8>), Error> {
-        let mut errors = Vec::new();
-        let mut queue = ServerQueue::new(trackers.to_vec(), self.connection.io_timeout);
-        while let Some((address, time)) = queue.next() {
-            match self.within(time).tell_tracker(&address, order) {
-                Ok(body) => {
-                    let found = trackers.iter().find(|tracker| **tracker == address);
-                    return Ok((found.expect("the queue has these only"), body));
-                }
-                Err(error) if error.moves_on() || may_be_unknown(&error) => {
-                    log::debug!("asking {address}: {}", error.chain());
-                    queue.failed(&address, &error);
-                    errors.push(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if errors.is_empty() {
-            return Err(Error::NoServer("tracker"));
-        }
-        Err(Error::all_failed("asking the trackers", errors))
+    ) -> Result<(Address, Vec<u8>), Error> {
+        let queue = ServerQueue::new("tracker", trackers.to_vec(), self.connection.io_timeout);
+        let moves_on = |error: &Error| error.moves_on() || may_be_unknown(error);
+        queue.ask("asking the trackers", moves_on, |peer| {
+            let admin = self.within(peer.limit.time);
+            admin.tell_tracker(peer.address, order)
+        })
     }
 
     /// Sends an order to a storage and returns the body of its reply.

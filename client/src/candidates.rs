@@ -16,8 +16,6 @@ pub(crate) struct Candidates {
     pub(crate) key: FileKey,
     queue: ServerQueue,
     tried: Vec<Address>,
-    /// The failures so far.
-    errors: Vec<Error>,
     purpose: Purpose,
     /// True if the addresses came from the cache and the trackers were not asked yet.
     cached: bool,
@@ -35,9 +33,12 @@ impl Candidates {
         Ok(Candidates {
             client: client.clone(),
             key: key.clone(),
-            queue: ServerQueue::new(client.order(key, &addresses), client.pools().io_timeout()),
+            queue: ServerQueue::new(
+                "storage",
+                client.order(key, &addresses),
+                client.shared.pool.io_timeout(),
+            ),
             tried: Vec::new(),
-            errors: Vec::new(),
             purpose,
             cached,
         })
@@ -61,19 +62,13 @@ impl Candidates {
 
     /// Records the failure of a storage.
     pub(crate) fn failed(&mut self, what: &'static str, address: &Address, error: Error) {
-        log::debug!("{what} {}: {}", self.key.file, error.chain());
-        self.queue.failed(address, &error);
-        self.errors.push(error);
+        let what = format!("{what} {}", self.key.file);
+        self.queue.failed(&what, address, error);
     }
 
-    /// Tries an address again after all others.
-    pub(crate) fn retry_last(&mut self, address: Address) {
-        self.queue.again(address, false);
-    }
-
-    /// Tries an address again next.
-    pub(crate) fn retry_next(&mut self, address: Address) {
-        self.queue.again(address, true);
+    /// Tries an address again, before or after all others.
+    pub(crate) fn again(&mut self, address: Address, first: bool) {
+        self.queue.again(address, first);
     }
 
     /// How often an address was returned.
@@ -93,7 +88,7 @@ impl Candidates {
                 result => return result,
             }
         }
-        Err(Error::all_failed(what, std::mem::take(&mut self.errors)))
+        Err(self.queue.all_failed(what))
     }
 
     /// All addresses, tried or not.

@@ -1,36 +1,43 @@
 //! The client: requests to trackers, and the state that all requests share.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use base::ExpiringMap;
+use parking_lot::Mutex;
 use proto::admin::NONCE_LEN;
-use proto::group_list::{self, Group};
 use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, AppId, FileId, FileKey, GroupName, UserId};
 
+use crate::call::Call;
 use crate::damage_memory::DamageMemory;
-use crate::rotation::Rotation;
+use crate::server_list::ServerList;
 use crate::server_queue::Peer;
-use crate::storage_cache::StorageCache;
 use crate::unsupported::{ConnectionChoice, UnsupportedCommands};
-use crate::{ClientConfig, Error, PoolManager};
+use crate::{ClientConfig, ConnectionPool, Error};
+
+/// Limit on users whose storages are cached.
+const CACHED_USERS_MAX: usize = 10_000;
 
 /// A client of one cluster. Cheap to clone, and shared by any number of threads. No lock is held while
 /// a request waits.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) shared: Arc<Shared>,
 }
 
+/// The state that all clones of a client share.
 #[derive(Debug)]
-struct Inner {
-    trackers: Rotation,
-    pools: PoolManager,
-    storages: StorageCache,
+pub(crate) struct Shared {
+    pub(crate) trackers: ServerList,
+    pub(crate) pool: ConnectionPool,
+    /// The answers of trackers, so that a burst of requests asks once.
+    storages: Mutex<ExpiringMap<(AppId, UserId), SaddrsReply>>,
+    storage_cache: Duration,
     damage: DamageMemory,
-    no_stat: UnsupportedCommands,
-    no_read: UnsupportedCommands,
-    no_cluster: UnsupportedCommands,
+    pub(crate) no_stat: UnsupportedCommands,
+    pub(crate) no_read: UnsupportedCommands,
+    pub(crate) no_cluster: UnsupportedCommands,
     no_lookup: UnsupportedCommands,
 }
 
@@ -47,10 +54,11 @@ impl Client {
     /// A client with a connection pool of its own. Connects when a request needs it.
     pub fn new(config: ClientConfig) -> Client {
         Client {
-            inner: Arc::new(Inner {
-                trackers: Rotation::new("tracker", config.trackers),
-                pools: PoolManager::new(config.connection, config.pool),
-                storages: StorageCache::new(config.storage_cache),
+            shared: Arc::new(Shared {
+                trackers: ServerList::new("tracker", config.trackers),
+                pool: ConnectionPool::new(config.connection, config.pool),
+                storages: Mutex::new(ExpiringMap::new(CACHED_USERS_MAX)),
+                storage_cache: config.storage_cache,
                 damage: DamageMemory::default(),
                 no_stat: UnsupportedCommands::new("STAT"),
                 no_read: UnsupportedCommands::new("READ"),
@@ -58,11 +66,6 @@ impl Client {
                 no_lookup: UnsupportedCommands::new("LOOKUP"),
             }),
         }
-    }
-
-    /// The connection pools.
-    pub(crate) fn pools(&self) -> &PoolManager {
-        &self.inner.pools
     }
 
     /// Asks the trackers for the group of a user and up to three of its active storages, for an upload:
@@ -77,66 +80,48 @@ impl Client {
         user: &UserId,
         file: Option<&FileId>,
     ) -> Result<SaddrsReply, Error> {
-        let request = TrackerRequest::Saddrs(saddrs_of(app, user, file)).encode();
-        self.find_storages(app, user, |peer| {
-            self.saddrs_at(peer, &request, ConnectionChoice::Any)
-        })
+        let saddrs = Saddrs {
+            app: app.clone(),
+            user: user.clone(),
+            file: file.cloned(),
+        };
+        self.find_storages(saddrs, Purpose::Upload)
     }
 
-    /// As [`Client::saddrs`], for all other requests: does not bind a user, and a user without a group
-    /// is [`ErrorKind::NotFound`](crate::ErrorKind). A tracker without this command, of the C++ system
-    /// or an earlier version, is asked as by [`Client::saddrs`] and remembered for 10 minutes.
-    ///
-    /// # Errors
-    /// As [`Client::saddrs`].
-    pub fn lookup(
-        &self,
-        app: &AppId,
-        user: &UserId,
-        file: Option<&FileId>,
-    ) -> Result<SaddrsReply, Error> {
-        let saddrs = saddrs_of(app, user, file);
-        let lookup = TrackerRequest::Lookup(saddrs.clone()).encode();
-        let saddrs = TrackerRequest::Saddrs(saddrs).encode();
-        self.find_storages(app, user, |peer| {
-            let ask = |choice| self.saddrs_at(peer, &lookup, choice);
-            let instead = || self.saddrs_at(peer, &saddrs, ConnectionChoice::Any);
-            self.inner.no_lookup.ask(peer.address, ask, instead)
-        })
-    }
-
-    /// The first answer of a tracker, which goes into the cache.
-    fn find_storages(
-        &self,
-        app: &AppId,
-        user: &UserId,
-        ask: impl Fn(Peer<'_>) -> Result<SaddrsReply, Error>,
-    ) -> Result<SaddrsReply, Error> {
+    /// Asks the trackers and caches the answer. [`Purpose::Read`] is asked with LOOKUP. A tracker
+    /// without this command, of the C++ system or an earlier version, is asked with SADDRS and
+    /// remembered for 10 minutes.
+    fn find_storages(&self, saddrs: Saddrs, purpose: Purpose) -> Result<SaddrsReply, Error> {
+        let user = (saddrs.app.clone(), saddrs.user.clone());
+        let Shared { trackers, pool, .. } = &*self.shared;
+        let (max, decode) = (tracker::SADDRS_REPLY_MAX, SaddrsReply::decode);
+        let lookup = Call::tracker(&TrackerRequest::Lookup(saddrs.clone()), max, decode);
+        let saddrs = Call::tracker(&TrackerRequest::Saddrs(saddrs), max, decode);
         let ask = |peer: Peer<'_>| {
-            let reply = ask(peer)?;
+            let ask_saddrs = || pool.call_on(ConnectionChoice::Any, peer, &saddrs);
+            let ask_lookup = |choice| pool.call_on(choice, peer, &lookup);
+            let no_lookup = &self.shared.no_lookup;
+            let reply = match purpose {
+                Purpose::Upload => ask_saddrs(),
+                Purpose::Read => no_lookup.ask(peer.address, ask_lookup, ask_saddrs),
+            }?;
             if reply.addresses.is_empty() {
                 return Err(Error::NoServer("active storage"));
             }
             Ok(reply)
         };
-        let reply = self
-            .inner
-            .trackers
-            .ask("finding storages", self.pools(), ask)?;
-        let now = Instant::now();
-        self.inner.storages.put(app, user, &reply, now);
+        let reply = trackers.ask("finding storages", pool, ask)?;
+        let (keep, now) = (self.shared.storage_cache, Instant::now());
+        let mut storages = self.shared.storages.lock();
+        storages.insert(user, reply.clone(), keep, now);
         Ok(reply)
     }
 
-    fn saddrs_at(
-        &self,
-        peer: Peer<'_>,
-        request: &[u8],
-        choice: ConnectionChoice,
-    ) -> Result<SaddrsReply, Error> {
-        let (max, decode) = (tracker::SADDRS_REPLY_MAX, SaddrsReply::decode);
-        self.pools()
-            .call_on(choice, peer, request, tracker::REPLY, max, decode)
+    /// The storages of a file's user, from the cache.
+    fn cached_storages(&self, key: &FileKey) -> Option<SaddrsReply> {
+        let user = (key.app.clone(), key.user.clone());
+        let storages = self.shared.storages.lock();
+        storages.get(&user, Instant::now()).cloned()
     }
 
     /// Checks that a tracker answers, with a request that it answers from memory. The refusal of a C++
@@ -145,52 +130,31 @@ impl Client {
     /// # Errors
     /// The tracker cannot be connected, or is silent.
     pub fn ping_tracker(&self, address: &Address) -> Result<(), Error> {
-        let request = TrackerRequest::Challenge.encode();
-        let answer = self
-            .pools()
-            .call(address, &request, tracker::REPLY, NONCE_LEN, |_| Ok(()));
-        match answer {
+        let challenge = Call::tracker(&TrackerRequest::Challenge, NONCE_LEN, |_| Ok(()));
+        let peer = Peer::new(address, self.shared.pool.io_timeout());
+        match self
+            .shared
+            .pool
+            .call_on(ConnectionChoice::Any, peer, &challenge)
+        {
             Err(Error::Fault { .. }) => Ok(()),
             answer => answer,
         }
     }
 
-    /// The groups and their members, as the first tracker that answers sees them.
-    ///
-    /// # Errors
-    /// A tracker refused, or none could be asked.
-    pub fn groups(&self) -> Result<Vec<Group>, Error> {
-        let request = TrackerRequest::Groups.encode();
-        self.inner
-            .trackers
-            .ask("listing the groups", self.pools(), |peer| {
-                self.pools().call_on(
-                    ConnectionChoice::Any,
-                    peer,
-                    &request,
-                    tracker::REPLY,
-                    tracker::GROUPS_REPLY_MAX,
-                    group_list::decode,
-                )
-            })
-    }
-
     /// The group of a file's user, if it is cached.
     pub fn cached_group(&self, key: &FileKey) -> Option<GroupName> {
-        let storages = &self.inner.storages;
-        let reply = storages.get(&key.app, &key.user, Instant::now())?;
-        Some(reply.group)
+        self.cached_storages(key).map(|reply| reply.group)
     }
 
     /// The group of a file's user, from the cache or the trackers.
     ///
     /// # Errors
-    /// As [`Client::lookup`].
+    /// A tracker refused, or none knows the storages. [`ErrorKind::NotFound`](crate::ErrorKind) for a
+    /// user without a group.
     pub fn group(&self, key: &FileKey) -> Result<GroupName, Error> {
-        if let Some(group) = self.cached_group(key) {
-            return Ok(group);
-        }
-        let reply = self.lookup(&key.app, &key.user, Some(&key.file))?;
+        let cached = self.cached_storages(key);
+        let reply = cached.map_or_else(|| self.ask_trackers(key, Purpose::Read), Ok)?;
         Ok(reply.group)
     }
 
@@ -200,11 +164,10 @@ impl Client {
         key: &FileKey,
         purpose: Purpose,
     ) -> Result<(Vec<Address>, bool), Error> {
-        let now = Instant::now();
-        if let Some(reply) = self.inner.storages.get(&key.app, &key.user, now) {
-            return Ok((reply.addresses, true));
+        match self.cached_storages(key) {
+            Some(reply) => Ok((reply.addresses, true)),
+            None => Ok((self.storages_now(key, purpose)?, false)),
         }
-        Ok((self.storages_now(key, purpose)?, false))
     }
 
     /// The storages of a file's user, from the trackers.
@@ -213,55 +176,32 @@ impl Client {
         key: &FileKey,
         purpose: Purpose,
     ) -> Result<Vec<Address>, Error> {
-        let reply = match purpose {
-            Purpose::Upload => self.saddrs(&key.app, &key.user, Some(&key.file)),
-            Purpose::Read => self.lookup(&key.app, &key.user, Some(&key.file)),
+        Ok(self.ask_trackers(key, purpose)?.addresses)
+    }
+
+    fn ask_trackers(&self, key: &FileKey, purpose: Purpose) -> Result<SaddrsReply, Error> {
+        let saddrs = Saddrs {
+            app: key.app.clone(),
+            user: key.user.clone(),
+            file: Some(key.file.clone()),
         };
-        Ok(reply?.addresses)
+        self.find_storages(saddrs, purpose)
     }
 
     /// Sorts addresses for a request for this file: addresses that failed lately come late, those that
     /// sent damaged content of the file come last.
     pub(crate) fn order(&self, key: &FileKey, addresses: &[Address]) -> Vec<Address> {
-        let ordered = self.pools().order(addresses);
-        self.inner.damage.last(key, ordered, Instant::now())
+        let ordered = self.shared.pool.order(addresses);
+        self.shared.damage.last(key, ordered, Instant::now())
     }
 
     /// Records that the content which these storages sent does not match the file's checksum: for 10
     /// minutes they are asked last for this file. Returns the error.
     pub(crate) fn note_damaged(&self, key: &FileKey, storages: &[Address]) -> Error {
-        self.inner.damage.note(key, storages, Instant::now());
+        self.shared.damage.note(key, storages, Instant::now());
         Error::Damaged {
             key: key.clone(),
             storages: storages.to_vec(),
         }
-    }
-
-    /// The trackers.
-    pub(crate) fn trackers(&self) -> &Rotation {
-        &self.inner.trackers
-    }
-
-    /// The trackers without CLUSTER.
-    pub(crate) fn no_cluster(&self) -> &UnsupportedCommands {
-        &self.inner.no_cluster
-    }
-
-    /// The storages without READ.
-    pub(crate) fn no_read(&self) -> &UnsupportedCommands {
-        &self.inner.no_read
-    }
-
-    /// The storages without STAT.
-    pub(crate) fn no_stat(&self) -> &UnsupportedCommands {
-        &self.inner.no_stat
-    }
-}
-
-fn saddrs_of(app: &AppId, user: &UserId, file: Option<&FileId>) -> Saddrs {
-    Saddrs {
-        app: app.clone(),
-        user: user.clone(),
-        file: file.cloned(),
     }
 }

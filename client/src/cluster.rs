@@ -6,9 +6,13 @@ use proto::cluster::{self, Cluster};
 use proto::group_list;
 use proto::tracker::{self, TrackerRequest};
 
+use crate::call::Call;
 use crate::server_queue::{Peer, ServerQueue, TRY_TIME};
 use crate::unsupported::ConnectionChoice;
-use crate::{Client, Error, PoolManager};
+use crate::{Client, Error};
+
+/// The request in messages.
+const ASKING: &str = "asking the trackers";
 
 impl Client {
     /// The cluster as one tracker sees it. A C++ tracker is asked for its list of groups instead. This
@@ -18,7 +22,7 @@ impl Client {
     /// # Errors
     /// The tracker refused, or could not be asked.
     pub fn cluster_of(&self, address: &Address) -> Result<Cluster, Error> {
-        self.cluster_at(Peer::new(address, self.pools().io_timeout()))
+        self.cluster_at(Peer::new(address, self.shared.pool.io_timeout()))
     }
 
     /// The cluster as the first tracker that answers sees it. A silent tracker costs 2 s while another
@@ -27,9 +31,8 @@ impl Client {
     /// # Errors
     /// No tracker answered.
     pub fn cluster(&self) -> Result<Cluster, Error> {
-        let pools = self.pools();
-        self.trackers()
-            .ask("asking the trackers", pools, |peer| self.cluster_at(peer))
+        let (trackers, pool) = (&self.shared.trackers, &self.shared.pool);
+        trackers.ask(ASKING, pool, |peer| self.cluster_at(peer))
     }
 
     /// The cluster as each tracker that answers sees it. A silent tracker costs 2 s if another one answers.
@@ -37,10 +40,10 @@ impl Client {
     /// # Errors
     /// No tracker answered.
     pub fn clusters(&self) -> Result<Vec<Cluster>, Error> {
-        let pools = self.pools();
-        let trackers = pools.order(self.trackers().addresses());
-        let mut queue = ServerQueue::new(trackers, pools.io_timeout());
-        let (mut clusters, mut errors) = (Vec::new(), Vec::new());
+        let pool = &self.shared.pool;
+        let trackers = pool.order(self.shared.trackers.addresses());
+        let mut queue = ServerQueue::new("tracker", trackers, pool.io_timeout());
+        let mut clusters = Vec::new();
         while let Some((address, time)) = queue.next() {
             // Silent trackers get the whole timeout only if no other tracker answers.
             let time = match clusters.is_empty() {
@@ -49,50 +52,34 @@ impl Client {
             };
             match self.cluster_at(Peer::new(&address, time)) {
                 Ok(cluster) => clusters.push(cluster),
-                Err(error) => {
-                    log::debug!("asking {address}: {}", error.chain());
-                    queue.failed(&address, &error);
-                    errors.push(error);
-                }
+                Err(error) => queue.failed(ASKING, &address, error),
             }
             if queue.all_asked_once() && !clusters.is_empty() {
                 break;
             }
         }
         match clusters.is_empty() {
-            true => Err(Error::all_failed("asking the trackers", errors)),
+            true => Err(queue.all_failed(ASKING)),
             false => Ok(clusters),
         }
     }
 
     fn cluster_at(&self, peer: Peer<'_>) -> Result<Cluster, Error> {
-        let pools = self.pools();
-        let request = TrackerRequest::Cluster.encode();
-        let ask = |choice| {
-            let (max, decode) = (cluster::CLUSTER_REPLY_MAX, Cluster::decode);
-            pools.call_on(choice, peer, &request, tracker::REPLY, max, decode)
+        let pool = &self.shared.pool;
+        let (max, decode) = (cluster::CLUSTER_REPLY_MAX, Cluster::decode);
+        let cluster = Call::tracker(&TrackerRequest::Cluster, max, decode);
+        let ask = |choice| pool.call_on(choice, peer, &cluster);
+        let list = || {
+            let max = tracker::GROUPS_REPLY_MAX;
+            let groups = Call::tracker(&TrackerRequest::Groups, max, group_list::decode);
+            let groups = pool.call_on(ConnectionChoice::Any, peer, &groups)?;
+            Ok(Cluster {
+                groups: groups.into_iter().map(group).collect(),
+                ..Cluster::default()
+            })
         };
-        self.no_cluster()
-            .ask(peer.address, ask, || list_of(pools, peer))
+        self.shared.no_cluster.ask(peer.address, ask, list)
     }
-}
-
-fn list_of(pools: &PoolManager, peer: Peer<'_>) -> Result<Cluster, Error> {
-    let request = TrackerRequest::Groups.encode();
-    let max = tracker::GROUPS_REPLY_MAX;
-    let decode = group_list::decode;
-    let groups = pools.call_on(
-        ConnectionChoice::Any,
-        peer,
-        &request,
-        tracker::REPLY,
-        max,
-        decode,
-    )?;
-    Ok(Cluster {
-        groups: groups.into_iter().map(group).collect(),
-        ..Cluster::default()
-    })
 }
 
 fn group(group: group_list::Group) -> cluster::Group {

@@ -53,7 +53,7 @@ impl Default for ConnectionConfig {
     }
 }
 
-/// Limits on the idle connections of a [`PoolManager`](crate::PoolManager).
+/// Limits on the idle connections of a [`ConnectionPool`](crate::ConnectionPool).
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
     /// Limit on idle connections to one address. Default 32.

@@ -1,8 +1,8 @@
 //! The storages that sent damaged content, for each file.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use base::ExpiringMap;
 use parking_lot::Mutex;
 use proto::{Address, FileKey};
 
@@ -12,29 +12,27 @@ const REMEMBER_TIME: Duration = Duration::from_secs(600);
 /// Limit on remembered files.
 const FILES_MAX: usize = 10_000;
 
-/// For each file, the storages and the time of the latest report.
-#[derive(Debug, Default)]
-pub(crate) struct DamageMemory {
-    files: Mutex<HashMap<FileKey, (Instant, Vec<Address>)>>,
+/// The storages that sent damaged content of a file.
+#[derive(Debug)]
+pub(crate) struct DamageMemory(Mutex<ExpiringMap<FileKey, Vec<Address>>>);
+
+impl Default for DamageMemory {
+    fn default() -> DamageMemory {
+        DamageMemory(Mutex::new(ExpiringMap::new(FILES_MAX)))
+    }
 }
 
 impl DamageMemory {
     /// Records that one of these storages sent damaged content of a file.
     pub(crate) fn note(&self, key: &FileKey, storages: &[Address], now: Instant) {
-        let mut files = self.files.lock();
-        if files.len() >= FILES_MAX {
-            files.retain(|_, (since, _)| is_fresh(*since, now));
-        }
-        if files.len() >= FILES_MAX {
-            files.clear();
-        }
-        let (since, known) = files.entry(key.clone()).or_insert((now, Vec::new()));
-        *since = now;
+        let mut files = self.0.lock();
+        let mut known = files.get(key, now).cloned().unwrap_or_default();
         for storage in storages {
             if !known.contains(storage) {
                 known.push(storage.clone());
             }
         }
+        files.insert(key.clone(), known, REMEMBER_TIME, now);
     }
 
     /// Moves the storages that sent damaged content of this file to the end.
@@ -44,18 +42,11 @@ impl DamageMemory {
         mut storages: Vec<Address>,
         now: Instant,
     ) -> Vec<Address> {
-        let files = self.files.lock();
-        if let Some((since, known)) = files.get(key)
-            && is_fresh(*since, now)
-        {
+        if let Some(known) = self.0.lock().get(key, now) {
             storages.sort_by_key(|storage| known.contains(storage));
         }
         storages
     }
-}
-
-fn is_fresh(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) < REMEMBER_TIME
 }
 
 #[cfg(test)]
@@ -86,15 +77,7 @@ mod tests {
         assert_eq!(order("f", now), addresses(&[2, 3, 1]));
         assert_eq!(order("g", now), addresses(&[1, 2, 3]));
         assert_eq!(order("f", now + REMEMBER_TIME), addresses(&[1, 2, 3]));
-    }
-
-    #[test]
-    fn the_number_of_files_is_bounded() {
-        let damage = DamageMemory::default();
-        let now = Instant::now();
-        for n in 0..FILES_MAX + 5 {
-            damage.note(&key(&n.to_string()), &addresses(&[1]), now);
-        }
-        assert!(damage.files.lock().len() <= FILES_MAX);
+        damage.note(&key("f"), &addresses(&[2]), now);
+        assert_eq!(order("f", now), addresses(&[3, 1, 2]));
     }
 }

@@ -200,7 +200,7 @@ impl Download {
     /// next [`Download::read_ready`].
     pub fn patience(&self) -> Duration {
         let pause = self.retry.pause_left();
-        pause.unwrap_or_else(|| self.client.pools().io_timeout())
+        pause.unwrap_or_else(|| self.client.shared.pool.io_timeout())
     }
 
     /// Gives up the current storage, whose [`Download::stream`] broke or is silent. The next read
@@ -228,7 +228,7 @@ impl Download {
         };
         let (file, offset, text) = (&self.key.file, self.offset, error.chain());
         log::debug!("download {file} at {offset}: {text}");
-        self.client.pools().note_failure(&address, &error);
+        self.client.shared.pool.note_failure(&address, &error);
         self.retry.broke(address, error);
     }
 
@@ -243,7 +243,7 @@ impl Download {
         if self.held.is_empty()
             && let Some(connection) = self.connection.take_if(|c| c.body_left() == 0)
         {
-            self.client.pools().put(connection);
+            self.client.shared.pool.put(connection);
         }
     }
 
@@ -367,7 +367,7 @@ fn note_source(sources: &mut Vec<Address>, address: &Address) {
 impl Drop for Download {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.client.pools().put(connection);
+            self.client.shared.pool.put(connection);
         }
     }
 }

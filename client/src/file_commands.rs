@@ -3,6 +3,7 @@
 use proto::storage::{self, FileStat, StorageRequest};
 use proto::{ErrorCode, FileKey};
 
+use crate::call::Call;
 use crate::candidates::ask_each;
 use crate::server_queue::Peer;
 use crate::stat::Stat;
@@ -49,25 +50,16 @@ impl Client {
     }
 
     pub(crate) fn file_size_at(&self, peer: Peer<'_>, key: &FileKey) -> Result<u64, Error> {
-        let request = StorageRequest::FileSize(key.clone()).encode();
-        let decode = storage::decode_file_size;
-        self.pools().call_on(
-            ConnectionChoice::Any,
-            peer,
-            &request,
-            storage::REPLY,
-            8,
-            decode,
-        )
+        let request = StorageRequest::FileSize(key.clone());
+        let call = Call::storage(&request, 8, storage::decode_file_size);
+        self.shared.pool.call_on(ConnectionChoice::Any, peer, &call)
     }
 
     pub(crate) fn stat_at(&self, peer: Peer<'_>, key: &FileKey) -> Result<Stat, Error> {
-        let request = StorageRequest::Stat(key.clone()).encode();
+        let request = StorageRequest::Stat(key.clone());
+        let call = Call::storage(&request, FileStat::LEN, FileStat::decode);
         let ask = |choice| {
-            let (max, decode) = (FileStat::LEN, FileStat::decode);
-            let stat = self
-                .pools()
-                .call_on(choice, peer, &request, storage::REPLY, max, decode)?;
+            let stat = self.shared.pool.call_on(choice, peer, &call)?;
             Ok(Stat::from(stat))
         };
         let size_only = || {
@@ -78,7 +70,7 @@ impl Client {
                 checksum: None,
             })
         };
-        self.no_stat().ask(peer.address, ask, size_only)
+        self.shared.no_stat.ask(peer.address, ask, size_only)
     }
 
     fn delete_at(
@@ -87,13 +79,16 @@ impl Client {
         key: &FileKey,
         may_be_done: &mut bool,
     ) -> Result<(), Error> {
-        let request = StorageRequest::Delete(key.clone()).encode();
-        let choice = ConnectionChoice::Any;
-        let exchange = self
-            .pools()
-            .exchange(choice, peer, &request, storage::REPLY);
+        let call = Call::storage(&StorageRequest::Delete(key.clone()), 0, |_| Ok(()));
+        let pool = &self.shared.pool;
+        let exchange = pool.exchange(
+            ConnectionChoice::Any,
+            peer,
+            &call.request,
+            call.reply_command,
+        );
         *may_be_done |= exchange.repeated;
         let (connection, body_len) = exchange.result?;
-        self.pools().finish(connection, body_len, 0, |_| Ok(()))
+        pool.finish(connection, body_len, &call)
     }
 }

@@ -6,26 +6,27 @@ use std::sync::Arc;
 use proto::idserver::{self, IdRequest};
 use proto::{Address, IdKey};
 
-use crate::rotation::Rotation;
+use crate::call::Call;
+use crate::server_list::ServerList;
 use crate::server_queue::Peer;
 use crate::unsupported::{ConnectionChoice, UnsupportedCommands};
-use crate::{Error, PoolManager};
+use crate::{ConnectionPool, Error};
 
 /// A client of idservers that share one database. Shared by any number of threads.
 #[derive(Debug)]
 pub struct IdClient {
-    ids: Rotation,
-    pools: Arc<PoolManager>,
+    ids: ServerList,
+    pool: Arc<ConnectionPool>,
     no_several: UnsupportedCommands,
     no_probe: UnsupportedCommands,
 }
 
 impl IdClient {
-    /// A client with the connections of `pools`.
-    pub fn new(ids: Vec<Address>, pools: Arc<PoolManager>) -> IdClient {
+    /// A client with the connections of `pool`.
+    pub fn new(ids: Vec<Address>, pool: Arc<ConnectionPool>) -> IdClient {
         IdClient {
-            ids: Rotation::new("idserver", ids),
-            pools,
+            ids: ServerList::new("idserver", ids),
+            pool,
             no_several: UnsupportedCommands::new("GET-IDS"),
             no_probe: UnsupportedCommands::new("PROBE"),
         }
@@ -37,7 +38,7 @@ impl IdClient {
     /// # Errors
     /// An idserver refused, or none could be asked.
     pub fn next_id(&self, key: &IdKey) -> Result<u64, Error> {
-        self.ids.ask("getting a number", &self.pools, |peer| {
+        self.ids.ask("getting a number", &self.pool, |peer| {
             self.next_id_of(peer, key)
         })
     }
@@ -48,13 +49,10 @@ impl IdClient {
     /// # Errors
     /// As [`IdClient::next_id`].
     pub fn next_ids(&self, key: &IdKey, count: u16) -> Result<Range<u64>, Error> {
-        let request = IdRequest::GetIds(key.clone(), count).encode();
-        let (max, decode) = (idserver::IDS_LEN, idserver::decode_ids);
-        self.ids.ask("getting numbers", &self.pools, |peer| {
-            let several = |choice| {
-                self.pools
-                    .call_on(choice, peer, &request, idserver::REPLY, max, decode)
-            };
+        let request = IdRequest::GetIds(key.clone(), count);
+        let call = Call::idserver(&request, idserver::IDS_LEN, idserver::decode_ids);
+        self.ids.ask("getting numbers", &self.pool, |peer| {
+            let several = |choice| self.pool.call_on(choice, peer, &call);
             let one = || self.next_id_of(peer, key).map(|id| id..id + 1);
             self.no_several.ask(peer.address, several, one)
         })
@@ -71,27 +69,16 @@ impl IdClient {
     /// # Errors
     /// The idserver has no numbers, or could not be asked.
     pub fn probe(&self, address: &Address) -> Result<(), Error> {
-        let request = IdRequest::Probe.encode();
-        let peer = Peer::new(address, self.pools.io_timeout());
-        let probe = |choice| {
-            let reply = idserver::REPLY;
-            self.pools
-                .call_on(choice, peer, &request, reply, 0, |_| Ok(()))
-        };
-        let connect = || self.pools.connect(address).map(drop);
+        let call = Call::idserver(&IdRequest::Probe, 0, |_| Ok(()));
+        let peer = Peer::new(address, self.pool.io_timeout());
+        let probe = |choice| self.pool.call_on(choice, peer, &call);
+        let connect = || self.pool.connect(address).map(drop);
         self.no_probe.ask(address, probe, connect)
     }
 
     fn next_id_of(&self, peer: Peer<'_>, key: &IdKey) -> Result<u64, Error> {
-        let request = IdRequest::GetId(key.clone()).encode();
-        let (max, decode) = (idserver::ID_LEN, idserver::decode_id);
-        self.pools.call_on(
-            ConnectionChoice::Any,
-            peer,
-            &request,
-            idserver::REPLY,
-            max,
-            decode,
-        )
+        let request = IdRequest::GetId(key.clone());
+        let call = Call::idserver(&request, idserver::ID_LEN, idserver::decode_id);
+        self.pool.call_on(ConnectionChoice::Any, peer, &call)
     }
 }

@@ -6,10 +6,11 @@
 //! i/o.
 //!
 //! The modules in reading order: a `connection` carries one request and reply at a time, within
-//! `time_limits`. The `pool_manager` keeps idle connections for each address. `server_queue`,
-//! `rotation` and `candidates` choose the next server to ask; `unsupported` remembers servers without
-//! a command. On these build the requests of `client` and `file_commands`. Reading is one path: `open`,
-//! `download` with `retry`, `remote_file`. Storing is `upload` with `upload_attempt`.
+//! `time_limits`. The `connection_pool` keeps idle connections for each address and sends each `call`
+//! on one of them. `server_queue`, `server_list` and `candidates` choose the next server to ask;
+//! `unsupported` remembers servers without a command. On these build the requests of `client` and
+//! `file_commands`. Reading is one path: `open`, `download` with `retry`, `remote_file`. Storing is
+//! `upload` with `upload_attempt` and `upload_content`.
 //!
 //! ```no_run
 //! use std::io::Read;
@@ -38,14 +39,13 @@ mod error_kind;
 mod dial;
 mod time_limits;
 
+mod call;
 mod connection;
-mod pool;
-mod pool_manager;
+mod connection_pool;
 
 mod damage_memory;
-mod rotation;
+mod server_list;
 mod server_queue;
-mod storage_cache;
 mod unsupported;
 
 mod stat;
@@ -66,6 +66,7 @@ mod retry;
 mod file_ids;
 mod upload;
 mod upload_attempt;
+mod upload_content;
 
 mod admin;
 mod id_client;
@@ -74,6 +75,7 @@ pub use admin::{Admin, StorageTarget};
 pub use client::Client;
 pub use config::{ClientConfig, ConnectionConfig, PoolConfig};
 pub use connection::Connection;
+pub use connection_pool::ConnectionPool;
 pub use content_check::ContentCheck;
 pub use download::Download;
 pub use error::{Error, ProtocolError};
@@ -81,13 +83,13 @@ pub use error_kind::ErrorKind;
 pub use file_ids::new_file_id;
 pub use id_client::IdClient;
 pub use open::Opening;
-pub use pool_manager::PoolManager;
 pub use proto::storage::{ByteRange, RangeSpec};
 pub use proto::{Address, AppId, FileId, FileKey, UserId};
 pub use remote_file::RemoteFile;
 pub use stat::Stat;
 pub use unsupported::may_be_unknown;
-pub use upload::{Uploaded, checksum_of};
+pub use upload::Uploaded;
+pub use upload_content::checksum_of;
 
 /// The example of the README compiles.
 #[cfg(doctest)]

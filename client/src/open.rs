@@ -142,8 +142,8 @@ impl Opening {
         if let Some(connection) = self.asked.take() {
             let address = connection.address().clone();
             let error = connection.into_broken("reading the reply");
-            let pools = self.candidates.client.pools();
-            pools.note_failure(&address, &error);
+            let pool = &self.candidates.client.shared.pool;
+            pool.note_failure(&address, &error);
             self.candidates.failed(READ, &address, error);
             self.ask_next();
         }
@@ -156,11 +156,15 @@ impl Opening {
         let request = self.request();
         while self.asked.is_none()
             && let Some(next) = self.candidates.peek()
-            && !client.no_read().has(next)
+            && !client.shared.no_read.has(next)
             && let Some((address, time)) = self.candidates.next()
         {
             let peer = Peer::new(&address, time);
-            match client.pools().begin(ConnectionChoice::Any, peer, &request) {
+            match client
+                .shared
+                .pool
+                .begin(ConnectionChoice::Any, peer, &request)
+            {
                 Ok(connection) => self.asked = Some(connection),
                 Err(error) => self.candidates.failed(READ, &address, error),
             }
@@ -216,7 +220,7 @@ pub(crate) fn open_at(
 ) -> Result<Opened, Error> {
     let read = |choice| read_at(client, choice, peer, key, range, asked.take());
     let cpp = || open_at_cpp(client, peer, key, range);
-    client.no_read().ask(peer.address, read, cpp)
+    client.shared.no_read.ask(peer.address, read, cpp)
 }
 
 /// Opens a part of a file at a storage of this system.
@@ -228,10 +232,10 @@ pub(crate) fn read_at(
     range: RangeSpec,
     asked: Option<Connection>,
 ) -> Result<Opened, Error> {
-    let (pools, request) = (client.pools(), read_request(key, range));
+    let (pool, request) = (&client.shared.pool, read_request(key, range));
     let exchange = match asked {
-        Some(asked) => pools.resume(asked, &request, storage::REPLY),
-        None => pools.exchange(choice, peer, &request, storage::REPLY),
+        Some(asked) => pool.resume(asked, &request, storage::REPLY),
+        None => pool.exchange(choice, peer, &request, storage::REPLY),
     };
     let (connection, body_len) = exchange.result?;
     read_stat(client, connection, body_len, range)
@@ -249,7 +253,7 @@ fn read_stat(
     if content_len.is_some() {
         connection
             .read_part(&mut head)
-            .inspect_err(|error| client.pools().note_failure(connection.address(), error))?;
+            .inspect_err(|error| client.shared.pool.note_failure(connection.address(), error))?;
     }
     let stat = FileStat::decode(&head).map_err(|e| connection.protocol_error(e.into()))?;
     let ByteRange { len, .. } = range.within(stat.size);
@@ -276,8 +280,8 @@ fn open_at_cpp(
         offset,
         size: len,
     });
-    let (pools, request) = (client.pools(), request.encode());
-    let exchange = pools.exchange(ConnectionChoice::Any, peer, &request, storage::REPLY);
+    let (pool, request) = (&client.shared.pool, request.encode());
+    let exchange = pool.exchange(ConnectionChoice::Any, peer, &request, storage::REPLY);
     let (mut connection, body_len) = exchange.result?;
     if body_len != len {
         return Err(connection.body_length(body_len, format!("exactly {len}")));

@@ -61,7 +61,7 @@ impl Retry {
         key: &FileKey,
         known: &mut Vec<Address>,
     ) -> Next {
-        let timeout = client.pools().io_timeout();
+        let timeout = client.shared.pool.io_timeout();
         while self.waiting.is_empty() {
             match self.paused_until {
                 Some(until) if Instant::now() < until => return Next::Pause,

@@ -31,6 +31,8 @@ impl<'a> Peer<'a> {
 /// A server that did not answer in this time gets the whole timeout after all others have failed.
 #[derive(Debug)]
 pub(crate) struct ServerQueue {
+    /// The kind of server in messages, such as `tracker`.
+    role: &'static str,
     waiting: VecDeque<Address>,
     /// The servers that did not answer within [`TRY_TIME`].
     silent: VecDeque<Address>,
@@ -39,18 +41,44 @@ pub(crate) struct ServerQueue {
     is_short: bool,
     /// True if the silent servers have their second attempt.
     is_second: bool,
+    /// The failures so far.
+    errors: Vec<Error>,
 }
 
 impl ServerQueue {
     /// The servers in this order; `timeout` is the limit for one of them.
-    pub(crate) fn new(addresses: Vec<Address>, timeout: Duration) -> ServerQueue {
+    pub(crate) fn new(
+        role: &'static str,
+        addresses: Vec<Address>,
+        timeout: Duration,
+    ) -> ServerQueue {
         ServerQueue {
+            role,
             waiting: addresses.into(),
             silent: VecDeque::new(),
             timeout,
             is_short: false,
             is_second: false,
+            errors: Vec::new(),
         }
+    }
+
+    /// Calls `ask` for each server until one answers, or fails with an error for which `moves_on` is false.
+    /// Returns the server and its answer. A silent server costs [`TRY_TIME`] while another one is left.
+    pub(crate) fn ask<T>(
+        mut self,
+        what: &'static str,
+        moves_on: impl Fn(&Error) -> bool,
+        ask: impl Fn(Peer<'_>) -> Result<T, Error>,
+    ) -> Result<(Address, T), Error> {
+        while let Some((address, time)) = self.next() {
+            match ask(Peer::new(&address, time)) {
+                Ok(answer) => return Ok((address, answer)),
+                Err(error) if moves_on(&error) => self.failed(what, &address, error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(self.all_failed(what))
     }
 
     /// The next server, if one is left.
@@ -81,10 +109,20 @@ impl ServerQueue {
     }
 
     /// Records a failure. After a short timeout the server gets a second attempt.
-    pub(crate) fn failed(&mut self, address: &Address, error: &Error) {
+    pub(crate) fn failed(&mut self, what: &str, address: &Address, error: Error) {
+        log::debug!("{what}: {}", error.chain());
         if self.is_short && error.kind() == ErrorKind::Timeout {
             self.silent.push_back(address.clone());
         }
+        self.errors.push(error);
+    }
+
+    /// The error of a request that failed at each server.
+    pub(crate) fn all_failed(&mut self, what: &'static str) -> Error {
+        if self.errors.is_empty() {
+            return Error::NoServer(self.role);
+        }
+        Error::all_failed(what, std::mem::take(&mut self.errors))
     }
 
     /// Appends servers.
@@ -134,23 +172,23 @@ mod tests {
 
     #[test]
     fn the_only_server_has_the_whole_time() {
-        let mut queue = ServerQueue::new(vec![address(1)], TIMEOUT);
+        let mut queue = ServerQueue::new("tracker", vec![address(1)], TIMEOUT);
         let (first, time) = queue.next().unwrap();
         assert_eq!((&first, time), (&address(1), TIMEOUT));
-        queue.failed(&first, &timeout(&first));
+        queue.failed("ask", &first, timeout(&first));
         assert!(queue.next().is_none());
     }
 
     #[test]
     fn a_silent_server_has_a_second_turn_behind_all_others() {
-        let mut queue = ServerQueue::new((1..=3).map(address).collect(), TIMEOUT);
+        let mut queue = ServerQueue::new("tracker", (1..=3).map(address).collect(), TIMEOUT);
         let mut order = Vec::new();
         while let Some((server, time)) = queue.next() {
             let error = match server == address(2) {
                 true => refusal(&server),
                 false => timeout(&server),
             };
-            queue.failed(&server, &error);
+            queue.failed("ask", &server, error);
             order.push((server, time));
         }
         let expected = [
@@ -165,10 +203,10 @@ mod tests {
     #[test]
     fn a_short_time_out_is_not_prolonged() {
         let short = Duration::from_millis(500);
-        let mut queue = ServerQueue::new(vec![address(1), address(2)], short);
+        let mut queue = ServerQueue::new("tracker", vec![address(1), address(2)], short);
         let (first, time) = queue.next().unwrap();
         assert_eq!(time, short);
-        queue.failed(&first, &timeout(&first));
+        queue.failed("ask", &first, timeout(&first));
         assert_eq!(queue.next(), Some((address(2), short)));
         assert_eq!(queue.next(), None);
     }

@@ -1,9 +1,9 @@
 //! Commands that C++ servers do not support. A server without a command is remembered, and asked
 //! with a command of the C++ system instead.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use base::ExpiringMap;
 use parking_lot::Mutex;
 use proto::{Address, ErrorCode};
 
@@ -11,7 +11,7 @@ use crate::Error;
 
 /// How long a server without the command is remembered. It may be upgraded meanwhile.
 const REMEMBER_TIME: Duration = Duration::from_secs(600);
-/// Limit on remembered servers. At the limit all are forgotten.
+/// Limit on remembered servers.
 const SERVERS_MAX: usize = 10_000;
 
 /// The connection for a request.
@@ -23,18 +23,18 @@ pub(crate) enum ConnectionChoice {
     Fresh,
 }
 
-/// The servers without one command, and when that was found out.
+/// The servers without one command.
 #[derive(Debug)]
 pub(crate) struct UnsupportedCommands {
     command: &'static str,
-    since: Mutex<HashMap<Address, Instant>>,
+    servers: Mutex<ExpiringMap<Address, ()>>,
 }
 
 impl UnsupportedCommands {
     pub(crate) fn new(command: &'static str) -> UnsupportedCommands {
         UnsupportedCommands {
             command,
-            since: Mutex::default(),
+            servers: Mutex::new(ExpiringMap::new(SERVERS_MAX)),
         }
     }
 
@@ -70,18 +70,13 @@ impl UnsupportedCommands {
 
     /// True if the server is remembered as one without the command.
     pub(crate) fn has(&self, address: &Address) -> bool {
-        let since = self.since.lock();
-        let since = since.get(address);
-        since.is_some_and(|since| since.elapsed() < REMEMBER_TIME)
+        self.servers.lock().get(address, Instant::now()).is_some()
     }
 
     fn remember(&self, address: &Address) {
         log::debug!("{address} does not know {}", self.command);
-        let mut since = self.since.lock();
-        if since.len() >= SERVERS_MAX {
-            since.clear();
-        }
-        since.insert(address.clone(), Instant::now());
+        let mut servers = self.servers.lock();
+        servers.insert(address.clone(), (), REMEMBER_TIME, Instant::now());
     }
 }
 

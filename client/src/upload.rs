@@ -4,15 +4,15 @@
 //! outcome can be repeated: if the storage then says that the file exists, size and checksum tell
 //! whether an earlier attempt stored it.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 
 use proto::storage::UPLOAD_LEN;
-use proto::{Address, ErrorCode, FileKey, HEAD_LEN};
-use twox_hash::XxHash3_128;
+use proto::{Address, ErrorCode, FileKey};
 
 use crate::candidates::Candidates;
 use crate::client::Purpose;
-use crate::upload_attempt::{AttemptResidue, BUFFER_LEN, Content, Failure, attempt, buffer_len};
+use crate::upload_attempt::{AttemptResidue, Failure, attempt};
+use crate::upload_content::Content;
 use crate::{Client, Error, ErrorKind};
 
 /// Largest file that a frame can announce: the body length is signed and includes 408 bytes more.
@@ -56,15 +56,11 @@ impl Client {
             let reason = format!("{size} bytes are more than the protocol can announce");
             return Err(Error::Source(std::io::Error::other(reason)));
         }
-        let start = source.stream_position().map_err(Error::Source)?;
+        let content = Content::new(source, size).map_err(Error::Source)?;
         let mut upload = Upload {
             client: self,
             key,
-            source,
-            start,
-            size,
-            buffer: vec![0; buffer_len(size) + HEAD_LEN + UPLOAD_LEN],
-            checksum: None,
+            content,
             residue: AttemptResidue::None,
             errors: Vec::new(),
         };
@@ -73,32 +69,10 @@ impl Client {
     }
 }
 
-/// The XXH3-128 of the rest of `source`. Storages keep this checksum of each file.
-///
-/// # Errors
-/// `source` cannot be read.
-pub fn checksum_of(source: &mut dyn Read) -> std::io::Result<u128> {
-    let mut hash = XxHash3_128::new();
-    let mut buffer = vec![0; BUFFER_LEN];
-    loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return Ok(hash.finish_128()),
-            Ok(n) => hash.write(&buffer[..n]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 struct Upload<'a, S> {
     client: &'a Client,
     key: &'a FileKey,
-    source: &'a mut S,
-    start: u64,
-    size: u64,
-    buffer: Vec<u8>,
-    /// Of the whole content, once it was read to its end.
-    checksum: Option<u128>,
+    content: Content<'a, S>,
     /// The worst residue of the attempts so far.
     residue: AttemptResidue,
     /// The failures so far.
@@ -121,15 +95,15 @@ impl<S: Read + Seek> Upload<'_, S> {
         let mut candidates = Candidates::new(self.client, self.key, Purpose::Upload)?;
         while let Some((address, _)) = candidates.next() {
             let fresh = candidates.n_tries(&address) > 1;
-            let (failure, reused) = match self.attempt_at(&address, fresh, progress) {
-                Ok(()) => return self.checksum(),
-                Err(failed) => failed,
+            let failure = match self.attempt_at(&address, fresh, progress) {
+                Ok(()) => return self.content.checksum(),
+                Err(failure) => failure,
             };
             log::debug!("upload {}: {}", self.key.file, failure.error.chain());
             let broke = matches!(failure.error, Error::Io { .. } | Error::Protocol { .. });
             let doubtful = self.residue != AttemptResidue::None && may_mean_exists(&failure.error);
             let moves_on = failure.error.moves_on();
-            self.residue = self.residue.worse(failure.residue);
+            self.residue = self.residue.max(failure.residue);
             self.errors.push(failure.error);
             if doubtful && let Found::Same(checksum) = self.find()? {
                 return Ok(checksum);
@@ -138,53 +112,37 @@ impl<S: Read + Seek> Upload<'_, S> {
                 break;
             }
             if broke && candidates.n_tries(&address) < 2 {
-                match reused {
-                    true => candidates.retry_next(address),
-                    false => candidates.retry_last(address),
-                }
+                candidates.again(address, failure.reused);
             }
         }
         self.conclude()
     }
 
-    /// One attempt, on a new connection if `fresh`. A failure comes with whether its connection was
-    /// pooled.
+    /// One attempt, on a new connection if `fresh`.
     fn attempt_at(
         &mut self,
         address: &Address,
         fresh: bool,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(), (Failure, bool)> {
-        let untouched = |error| {
-            let residue = AttemptResidue::None;
-            (Failure { error, residue }, false)
+    ) -> Result<(), Failure> {
+        let untouched = |error| Failure {
+            error,
+            residue: AttemptResidue::None,
+            reused: false,
         };
-        self.rewind().map_err(untouched)?;
-        let pools = self.client.pools();
-        let connection = if fresh {
-            pools.connect(address)
-        } else {
-            pools.get(address)
+        self.content.rewind().map_err(untouched)?;
+        let pool = &self.client.shared.pool;
+        let connection = match fresh {
+            true => pool.connect(address),
+            false => pool.get(address),
         };
         let mut connection = connection.map_err(untouched)?;
-        let reused = connection.reused;
-        let mut content = Content {
-            source: self.source,
-            size: self.size,
-            buffer: &mut self.buffer,
-            progress,
-            checksum: &mut self.checksum,
-        };
-        match attempt(&mut connection, self.key, &mut content) {
-            Ok(()) => {
-                pools.put(connection);
-                Ok(())
-            }
-            Err(failure) => {
-                pools.put_after(connection, &failure.error);
-                Err((failure, reused))
-            }
+        let result = attempt(&mut connection, self.key, &mut self.content, progress);
+        match &result {
+            Ok(()) => pool.put(connection),
+            Err(failure) => pool.put_after(connection, &failure.error),
         }
+        result
     }
 
     /// The result after all attempts failed.
@@ -234,42 +192,14 @@ impl<S: Read + Seek> Upload<'_, S> {
                 return Ok(Found::Unknown);
             }
         };
-        if stat.size != self.size {
+        if stat.size != self.content.size {
             return Ok(Found::Other);
         }
-        let ours = self.checksum()?;
+        let ours = self.content.checksum()?;
         Ok(match stat.checksum {
             Some(theirs) if theirs != ours => Found::Other,
             _ => Found::Same(ours),
         })
-    }
-
-    /// The checksum of the content. Reads the source again if no attempt read it to its end.
-    fn checksum(&mut self) -> Result<u128, Error> {
-        if let Some(checksum) = self.checksum {
-            return Ok(checksum);
-        }
-        self.rewind()?;
-        let mut content = (&mut *self.source).take(self.size);
-        let checksum = checksum_of(&mut content).map_err(Error::Source)?;
-        self.checksum = Some(checksum);
-        Ok(checksum)
-    }
-
-    fn rewind(&mut self) -> Result<(), Error> {
-        let start = SeekFrom::Start(self.start);
-        self.source.seek(start).map_err(Error::Source)?;
-        Ok(())
-    }
-}
-
-impl AttemptResidue {
-    fn worse(self, other: AttemptResidue) -> AttemptResidue {
-        match (self, other) {
-            (AttemptResidue::Pending, _) | (_, AttemptResidue::Pending) => AttemptResidue::Pending,
-            (AttemptResidue::Settled, _) | (_, AttemptResidue::Settled) => AttemptResidue::Settled,
-            (AttemptResidue::None, AttemptResidue::None) => AttemptResidue::None,
-        }
     }
 }
 

@@ -1,30 +1,25 @@
 //! One attempt to send a file to one storage.
 
-use std::io::{ErrorKind as IoKind, Read};
+use std::io::{self, Read};
 
 use proto::storage::{self, StorageRequest, Upload};
 use proto::{ErrorCode, FileKey};
 use twox_hash::XxHash3_128;
 
+use crate::upload_content::{Content, piece_len, read_up_to};
 use crate::{Connection, Error, ProtocolError};
-
-/// Size of the pieces in which content is read and sent, in bytes. An upload needs this much memory.
-pub(crate) const BUFFER_LEN: usize = 512 << 10;
-
-/// Length of the buffer for a file of `size` bytes.
-pub(crate) fn buffer_len(size: u64) -> usize {
-    size.min(BUFFER_LEN as u64) as usize
-}
 
 /// A failed attempt.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: Error,
     pub(crate) residue: AttemptResidue,
+    /// True if the connection came from the pool.
+    pub(crate) reused: bool,
 }
 
-/// The effect that a failed attempt may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The effect that a failed attempt may have, the worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum AttemptResidue {
     /// None: the storage refused, or nothing was sent.
     None,
@@ -35,41 +30,28 @@ pub(crate) enum AttemptResidue {
     Pending,
 }
 
-/// The content of an attempt. Its reader is at the first byte.
-pub(crate) struct Content<'a> {
-    pub(crate) source: &'a mut dyn Read,
-    pub(crate) size: u64,
-    /// [`buffer_len`] bytes, and space for the request in front.
-    pub(crate) buffer: &'a mut [u8],
-    pub(crate) progress: &'a mut dyn FnMut(u64),
-    /// Of the whole content, once an attempt has read it to its end.
-    pub(crate) checksum: &'a mut Option<u128>,
-}
-
-/// Sends the file over `connection`. Afterwards the connection is in step only if the whole file was
-/// sent and answered.
-pub(crate) fn attempt(
+/// Sends the file over `connection`. `content` is at its first byte. Afterwards the connection is in
+/// step only if the whole file was sent and answered.
+pub(crate) fn attempt<S: Read>(
     connection: &mut Connection,
     key: &FileKey,
-    content: &mut Content<'_>,
+    content: &mut Content<'_, S>,
+    progress: &mut dyn FnMut(u64),
 ) -> Result<(), Failure> {
+    connection.begin_long();
     let mut sender = Sender {
         connection,
+        left: content.size,
         content,
+        progress,
         hash: XxHash3_128::new(),
-        left: 0,
     };
-    sender.left = sender.content.size;
-    sender.connection.begin_long();
     match sender.send_all(key) {
         Ok(()) => sender.read_reply(),
         Err(Stop::EarlyReply) => Err(sender.read_refusal(None)),
         Err(Stop::Broken(error)) => Err(sender.read_refusal(Some(error))),
         // The connection ends before the content, so the storage stores nothing.
-        Err(Stop::Source(error)) => Err(Failure {
-            error,
-            residue: AttemptResidue::None,
-        }),
+        Err(Stop::Source(error)) => Err(sender.failure(error, AttemptResidue::None)),
     }
 }
 
@@ -81,15 +63,16 @@ enum Stop {
     Source(Error),
 }
 
-struct Sender<'a, 'b> {
+struct Sender<'a, 'b, S> {
     connection: &'a mut Connection,
-    content: &'a mut Content<'b>,
+    content: &'a mut Content<'b, S>,
+    progress: &'a mut dyn FnMut(u64),
     hash: XxHash3_128,
     /// Bytes of content not read from the source.
     left: u64,
 }
 
-impl Sender<'_, '_> {
+impl<S: Read> Sender<'_, '_, S> {
     /// Sends request and content. The request goes out with the first piece.
     fn send_all(&mut self, key: &FileKey) -> Result<(), Stop> {
         let request = StorageRequest::Upload(Upload {
@@ -108,7 +91,7 @@ impl Sender<'_, '_> {
             let sent = self.connection.send_content(piece);
             sent.map_err(Stop::Broken)?;
             let content_sent = self.connection.sent - request.len() as u64;
-            (self.content.progress)(content_sent);
+            (self.progress)(content_sent);
             if self.left == 0 {
                 return Ok(());
             }
@@ -120,7 +103,7 @@ impl Sender<'_, '_> {
     /// length than announced, or with other bytes than in an earlier attempt, fails before its last
     /// piece is sent.
     fn fill(&mut self, start: usize) -> Result<usize, Stop> {
-        let wanted = buffer_len(self.left);
+        let wanted = piece_len(self.left);
         let piece = &mut self.content.buffer[start..start + wanted];
         let n = read_up_to(self.content.source, piece).map_err(source_error)?;
         self.hash.write(&piece[..n]);
@@ -145,7 +128,7 @@ impl Sender<'_, '_> {
             return Ok(());
         }
         let text = "the content is not that of an earlier attempt";
-        Err(source_error(std::io::Error::other(text)))
+        Err(source_error(io::Error::other(text)))
     }
 
     fn wrong_size(&self, comparison: &'static str) -> Stop {
@@ -170,7 +153,7 @@ impl Sender<'_, '_> {
             Error::Timeout { .. } => AttemptResidue::Pending,
             _ => AttemptResidue::Settled,
         };
-        Err(Failure { error, residue })
+        Err(self.failure(error, residue))
     }
 
     /// Reads the reply before the whole file was sent, if there is one. `broken` is the error of the
@@ -187,10 +170,7 @@ impl Sender<'_, '_> {
             (Some(Err(error @ Error::Fault { .. })), _) => {
                 // The rest of the content is not sent, so the connection is out of step.
                 self.connection.give_up();
-                return Failure {
-                    error,
-                    residue: AttemptResidue::None,
-                };
+                return self.failure(error, AttemptResidue::None);
             }
             (Some(Ok(_)), _) => self.connection.protocol_error(ProtocolError::EarlySuccess),
             (_, Some(broken)) => broken,
@@ -202,24 +182,18 @@ impl Sender<'_, '_> {
         } else {
             AttemptResidue::Settled
         };
-        Failure { error, residue }
+        self.failure(error, residue)
     }
-}
 
-fn source_error(error: std::io::Error) -> Stop {
-    Stop::Source(Error::Source(error))
-}
-
-/// Fills `buf`, or reads to the end of the source.
-fn read_up_to(source: &mut dyn Read, buf: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buf.len() {
-        match source.read(&mut buf[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == IoKind::Interrupted => {}
-            Err(error) => return Err(error),
+    fn failure(&self, error: Error, residue: AttemptResidue) -> Failure {
+        Failure {
+            error,
+            residue,
+            reused: self.connection.reused,
         }
     }
-    Ok(filled)
+}
+
+fn source_error(error: io::Error) -> Stop {
+    Stop::Source(Error::Source(error))
 }

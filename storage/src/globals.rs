@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use base::LogThrottle;
-use client::{ConnectionConfig, IdClient, PoolConfig, PoolManager};
+use client::{ConnectionConfig, ConnectionPool, IdClient, PoolConfig};
 use log::warn;
 use net::admin::OrderVerifier;
 use net::allowed::AllowedHosts;
@@ -122,7 +122,7 @@ pub(crate) fn ids(config: &Config) -> IdClient {
         io_timeout: NUMBER_WAIT,
         ..connection_config(config)
     };
-    let pools = PoolManager::new(connection, PoolConfig::default());
+    let pools = ConnectionPool::new(connection, PoolConfig::default());
     IdClient::new(config.idservers.clone(), Arc::new(pools))
 }
 

@@ -66,7 +66,7 @@ impl Orders<'_> {
     }
 
     /// Sends an order to the first tracker that answers: all share the database.
-    fn ask(&self, order: &TrackerOrder) -> Result<(&Address, Vec<u8>), client::Error> {
+    fn ask(&self, order: &TrackerOrder) -> Result<(Address, Vec<u8>), client::Error> {
         self.admin.tell_any_tracker(self.trackers(), order)
     }
 
@@ -79,7 +79,7 @@ impl Orders<'_> {
         let (tracker, _) = self
             .ask(order)
             .with_context(|| format!("{name} {target}"))?;
-        self.done(name, target, tracker)
+        self.done(name, target, &tracker)
     }
 
     /// The storages that trackers know, each with its group.
@@ -141,7 +141,7 @@ impl Orders<'_> {
     fn group_of_user(&self) -> anyhow::Result<Option<GroupName>> {
         let settings = &self.context.settings;
         let order = TrackerOrder::FindUser {
-            app: settings.app().clone(),
+            app: settings.app.clone(),
             user: settings.user()?.clone(),
         };
         let (_, body) = self.ask(&order)?;

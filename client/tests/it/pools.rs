@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use client::{Client, Connection, ConnectionConfig, ErrorKind, PoolConfig, PoolManager};
+use client::{Client, Connection, ConnectionConfig, ConnectionPool, ErrorKind, PoolConfig};
 use proto::storage::{self, StorageRequest, decode_file_size, encode_file_size};
 use proto::{ErrorCode, Fault};
 use test_peers::fake::{DEADLINE, Fake, dead_address, drain, read_request, reply};
@@ -12,15 +12,15 @@ use test_peers::storage::{Act, FakeStorage};
 use test_peers::support::{cluster, config, content, key, memory_with};
 use test_support::until;
 
-fn pools(idle_max: usize) -> PoolManager {
+fn pools(idle_max: usize) -> ConnectionPool {
     let config = PoolConfig {
         idle_max,
         ..PoolConfig::default()
     };
-    PoolManager::new(ConnectionConfig::default(), config)
+    ConnectionPool::new(ConnectionConfig::default(), config)
 }
 
-fn size_at(pools: &PoolManager, fake: &Fake) -> Result<u64, client::Error> {
+fn size_at(pools: &ConnectionPool, fake: &Fake) -> Result<u64, client::Error> {
     let request = StorageRequest::FileSize(key("f")).encode();
     pools.call(&fake.address, &request, storage::REPLY, 8, decode_file_size)
 }
@@ -141,7 +141,7 @@ fn a_silent_address_is_tried_last_until_it_answers() {
         io_timeout: Duration::from_millis(200),
         ..ConnectionConfig::default()
     };
-    let pools = PoolManager::new(connection, PoolConfig::default());
+    let pools = ConnectionPool::new(connection, PoolConfig::default());
     let both = [fake.address.clone(), other.clone()];
     let error = size_at(&pools, &fake).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use client::{Client, ErrorKind, IdClient, Opening, PoolManager};
+use client::{Client, ConnectionPool, ErrorKind, IdClient, Opening};
 use proto::idserver::IdRequest;
 use proto::storage::{RangeSpec, StorageRequest};
 use proto::tracker::TrackerRequest;
@@ -109,7 +109,7 @@ fn a_tracker_that_drips_is_given_up_for_the_next() {
     for _ in 0..4 {
         let client = Client::new(config.clone());
         let began = Instant::now();
-        client.groups().unwrap();
+        client.cluster().unwrap();
         assert!(began.elapsed() < Duration::from_millis(2900));
     }
 }
@@ -137,7 +137,7 @@ fn a_silent_storage_or_idserver_costs_a_question_little() {
     });
     let both = vec![silent_ids.address.clone(), good_ids.address.clone()];
     for _ in 0..4 {
-        let pools = PoolManager::new(config.connection.clone(), config.pool.clone());
+        let pools = ConnectionPool::new(config.connection.clone(), config.pool.clone());
         let ids = IdClient::new(both.clone(), pools.into());
         let began = Instant::now();
         assert_eq!(ids.next_id(&IdKey::new("k").unwrap()).unwrap(), 7);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use client::{
-    Client, ClientConfig, ConnectionConfig, ErrorKind, IdClient, PoolConfig, PoolManager,
+    Client, ClientConfig, ConnectionConfig, ConnectionPool, ErrorKind, IdClient, PoolConfig,
 };
 use proto::idserver::{self, IdRequest, encode_id};
 use proto::storage::RangeSpec;
@@ -42,7 +42,7 @@ fn all_trackers_dead_is_an_error_that_lists_them() {
     );
     assert!(text.contains("refused"), "{text}");
     let nobody = Client::new(ClientConfig::new(Vec::new()));
-    assert_eq!(nobody.groups().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(nobody.cluster().unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_tracker_that_does_not_know_lookups_is_asked_for_addresses() {
 fn groups_are_decoded() {
     let storage = FakeStorage::good(&Arc::new(Memory::default()));
     let (_tracker, client) = cluster(&[&storage]);
-    let groups = client.groups().unwrap();
+    let groups = client.cluster().unwrap().groups;
     assert_eq!(groups[0].name, "group001");
     assert_eq!(
         groups[0].storages[0].address,
@@ -220,7 +220,7 @@ fn a_server_that_forbids_is_passed_over_and_all_of_them_are_an_answer() {
         client().upload(&new, &mut content, 1, &mut |_| {}).unwrap();
     }
     let client = Client::new(config(&[&closed_tracker]));
-    assert_eq!(client.groups().unwrap_err().kind(), ErrorKind::Forbidden);
+    assert_eq!(client.cluster().unwrap_err().kind(), ErrorKind::Forbidden);
     tracker.set_storages(&[&closed.fake.address]);
     let mut content = std::io::Cursor::new(b"y");
     let refused = [
@@ -262,7 +262,7 @@ fn numbers_come_from_the_first_idserver_that_answers() {
         for_others.address.clone(),
         good.address.clone(),
     ];
-    let pools = PoolManager::new(ConnectionConfig::default(), PoolConfig::default());
+    let pools = ConnectionPool::new(ConnectionConfig::default(), PoolConfig::default());
     let client = IdClient::new(ids, Arc::new(pools));
     let key = IdKey::new("../data").unwrap();
     let numbers: Vec<u64> = (0..3).map(|_| client.next_id(&key).unwrap()).collect();

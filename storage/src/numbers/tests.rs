@@ -1,6 +1,6 @@
 use std::net::TcpListener;
 
-use client::{ConnectionConfig, PoolConfig, PoolManager};
+use client::{ConnectionConfig, ConnectionPool, PoolConfig};
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn an_idserver_that_is_late_once_keeps_no_upload_away() {
         io_timeout: Duration::from_millis(100),
         ..ConnectionConfig::default()
     };
-    let pools = Arc::new(PoolManager::new(connection, PoolConfig::default()));
+    let pools = Arc::new(ConnectionPool::new(connection, PoolConfig::default()));
     let numbers = Numbers::new(IdClient::new(vec![address.into()], pools));
     numbers.probe();
     assert_eq!(numbers.shortage([]), None);
@@ -29,7 +29,7 @@ fn an_idserver_that_is_late_once_keeps_no_upload_away() {
 #[test]
 fn numbers_left_count_for_the_store_path_that_has_them() {
     let dead: Address = "127.0.0.9:1".parse().unwrap();
-    let pools = PoolManager::new(ConnectionConfig::default(), PoolConfig::default());
+    let pools = ConnectionPool::new(ConnectionConfig::default(), PoolConfig::default());
     let numbers = Numbers::new(IdClient::new(vec![dead], Arc::new(pools)));
     let [full, taking]: [IdKey; 2] = ["/full", "/taking"].map(|key| key.parse().unwrap());
     assert_eq!(numbers.shortage([&full, &taking]), None);

@@ -1,6 +1,6 @@
 //! One request and the head of its reply, on a pooled or a new connection.
 
-use super::PoolManager;
+use super::ConnectionPool;
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;
 use crate::{Connection, Error};
@@ -13,7 +13,7 @@ pub(crate) struct Exchange {
     pub(crate) repeated: bool,
 }
 
-impl PoolManager {
+impl ConnectionPool {
     /// Sends a request and reads the head of its reply.
     pub(crate) fn exchange(
         &self,
@@ -50,7 +50,7 @@ impl PoolManager {
         }
     }
 
-    /// Reads the head of the reply to a request that was [begun](PoolManager::begin). If the peer
+    /// Reads the head of the reply to a request that was [begun](ConnectionPool::begin). If the peer
     /// had closed a pooled connection, the request is repeated on a new one.
     pub(crate) fn resume(
         &self,

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proto::Address;
 
 use crate::server_queue::{Peer, ServerQueue};
-use crate::{Error, PoolManager};
+use crate::{ConnectionPool, Error};
 
 /// A list of equivalent servers, such as the trackers.
 #[derive(Debug)]
-pub(crate) struct Rotation {
+pub(crate) struct ServerList {
     /// Their role in messages, such as `tracker`.
     role: &'static str,
     /// Numeric addresses first: no request waits for a name server while one of them answers.
@@ -19,8 +19,8 @@ pub(crate) struct Rotation {
     preferred: AtomicUsize,
 }
 
-impl Rotation {
-    pub(crate) fn new(role: &'static str, mut addresses: Vec<Address>) -> Rotation {
+impl ServerList {
+    pub(crate) fn new(role: &'static str, mut addresses: Vec<Address>) -> ServerList {
         let is_name = |address: &Address| !base::resolve::is_numeric(address.as_str());
         addresses.sort_by_key(is_name);
         let n_numeric = addresses.partition_point(|address| !is_name(address));
@@ -30,41 +30,25 @@ impl Rotation {
             addresses.len().max(1)
         };
         let start = rand::random::<u32>() as usize % n_first;
-        Rotation {
+        ServerList {
             role,
             addresses,
             preferred: AtomicUsize::new(start),
         }
     }
 
-    /// Calls `ask` for each server until one answers, or refuses for a reason that all share. A silent
-    /// server costs 2 s while another one is left.
+    /// Calls `ask` for each server until one answers, or refuses for a reason that all share.
     pub(crate) fn ask<T>(
         &self,
         what: &'static str,
-        pools: &PoolManager,
+        pool: &ConnectionPool,
         ask: impl Fn(Peer<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut errors = Vec::new();
-        let mut queue = ServerQueue::new(pools.order(&self.rotated()), pools.io_timeout());
-        while let Some((address, time)) = queue.next() {
-            match ask(Peer::new(&address, time)) {
-                Ok(answer) => {
-                    self.remember(&address);
-                    return Ok(answer);
-                }
-                Err(error) if error.moves_on() => {
-                    log::debug!("{what}: {}", error.chain());
-                    queue.failed(&address, &error);
-                    errors.push(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if errors.is_empty() {
-            return Err(Error::NoServer(self.role));
-        }
-        Err(Error::all_failed(what, errors))
+        let servers = pool.order(&self.in_order());
+        let queue = ServerQueue::new(self.role, servers, pool.io_timeout());
+        let (address, answer) = queue.ask(what, Error::moves_on, ask)?;
+        self.remember(&address);
+        Ok(answer)
     }
 
     /// All servers: the numeric addresses, then the names, each in the order of the configuration.
@@ -73,7 +57,7 @@ impl Rotation {
     }
 
     /// The order of a request: the preferred server, then the numeric addresses, then the names.
-    fn rotated(&self) -> Vec<Address> {
+    fn in_order(&self) -> Vec<Address> {
         let start = self.preferred.load(Ordering::Relaxed);
         let mut addresses = self.addresses.clone();
         if start < addresses.len() {
@@ -102,8 +86,8 @@ mod tests {
     fn numeric_addresses_are_asked_before_names() {
         let mixed = addresses(&["a.example:1", "127.0.0.1:1", "b.example:1", "127.0.0.2:1"]);
         for _ in 0..20 {
-            let rotation = Rotation::new("tracker", mixed.clone());
-            let order = rotation.rotated();
+            let servers = ServerList::new("tracker", mixed.clone());
+            let order = servers.in_order();
             let is_numeric = |address: &Address| base::resolve::is_numeric(address.as_str());
             assert!(order[..2].iter().all(is_numeric), "{order:?}");
             assert_eq!(order.len(), 4);
@@ -112,10 +96,10 @@ mod tests {
 
     #[test]
     fn who_answered_last_is_asked_first() {
-        let rotation = Rotation::new("tracker", addresses(&["127.0.0.1:1", "a.example:1"]));
-        rotation.remember(&"a.example:1".parse().unwrap());
+        let servers = ServerList::new("tracker", addresses(&["127.0.0.1:1", "a.example:1"]));
+        servers.remember(&"a.example:1".parse().unwrap());
         assert_eq!(
-            rotation.rotated(),
+            servers.in_order(),
             addresses(&["a.example:1", "127.0.0.1:1"])
         );
     }

@@ -1,14 +1,15 @@
-//! The connection pools of all addresses, and the addresses that failed lately.
+//! The idle connections to all addresses, and the addresses that failed lately.
 
 mod exchange;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use base::ExpiringMap;
 use parking_lot::Mutex;
-use proto::{Address, DecodeError, ErrorCode};
+use proto::{Address, ErrorCode};
 
-use crate::pool::Pool;
+use crate::call::{Call, Decode};
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;
 use crate::{Connection, ConnectionConfig, Error, ErrorKind, PoolConfig};
@@ -17,52 +18,56 @@ use crate::{Connection, ConnectionConfig, Error, ErrorKind, PoolConfig};
 const REFUSED_TIME: Duration = Duration::from_secs(2);
 /// How long an address that was silent is tried last. Each attempt costs a whole timeout.
 const SILENT_TIME: Duration = Duration::from_secs(10);
+/// Limit on remembered addresses that failed.
+const FAILED_MAX: usize = 10_000;
 
 /// Idle connections for any number of addresses, shared by any number of threads.
 ///
 /// Invariants:
-/// - A connection belongs either to the manager, idle, or to one caller. It returns only if every reply
+/// - A connection belongs either to the pool, idle, or to one caller. It returns only if every reply
 ///   on it was read to its end, except for a short rest that is discarded. Else it is closed.
-/// - The lock is never held during i/o.
+/// - No lock is held during i/o.
 /// - If a pooled connection breaks before the peer sent anything, the peer closed it while it was idle,
-///   and the request is repeated on a new one. So requests of [`PoolManager::call`] must be safe to
+///   and the request is repeated on a new one. So requests of [`ConnectionPool::call`] must be safe to
 ///   repeat.
 /// - An address that refused a connection is tried last for 2 s, a silent one for 10 s. Neither is left
 ///   out. A silent one is forgiven when it answers, not when it accepts a connection: the system
 ///   accepts for a process that hangs.
 #[derive(Debug)]
-pub struct PoolManager {
+pub struct ConnectionPool {
     connection: ConnectionConfig,
-    pool: PoolConfig,
-    state: Mutex<State>,
+    limits: PoolConfig,
+    idle: Mutex<IdleConnections>,
+    failed: Mutex<ExpiringMap<Address, FailureKind>>,
 }
 
+/// Idle connections by address, the latest used one of each last. Under light load the first ones
+/// expire.
 #[derive(Debug)]
-struct State {
-    pools: HashMap<Address, Pool>,
-    failed: HashMap<Address, Failed>,
-    swept: Instant,
+struct IdleConnections {
+    by_address: HashMap<Address, Vec<(Instant, Connection)>>,
+    /// When the connections to all addresses were checked for expiry.
+    checked: Instant,
 }
 
-/// An address that failed lately.
-#[derive(Debug)]
-struct Failed {
-    until: Instant,
-    /// True after a timeout: an accepted connection does not clear it.
-    silent: bool,
+/// How an address failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FailureKind {
+    Refused,
+    Silent,
 }
 
-impl PoolManager {
-    /// A manager without connections.
-    pub fn new(connection: ConnectionConfig, pool: PoolConfig) -> PoolManager {
-        PoolManager {
+impl ConnectionPool {
+    /// A pool without connections.
+    pub fn new(connection: ConnectionConfig, limits: PoolConfig) -> ConnectionPool {
+        ConnectionPool {
             connection,
-            pool,
-            state: Mutex::new(State {
-                pools: HashMap::new(),
-                failed: HashMap::new(),
-                swept: Instant::now(),
+            limits,
+            idle: Mutex::new(IdleConnections {
+                by_address: HashMap::new(),
+                checked: Instant::now(),
             }),
+            failed: Mutex::new(ExpiringMap::new(FAILED_MAX)),
         }
     }
 
@@ -77,43 +82,36 @@ impl PoolManager {
         request: &[u8],
         reply_command: u8,
         body_max: usize,
-        decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+        decode: Decode<T>,
     ) -> Result<T, Error> {
-        let peer = Peer::new(address, self.io_timeout());
-        self.call_on(
-            ConnectionChoice::Any,
-            peer,
-            request,
+        let call = Call {
+            request: request.to_vec(),
             reply_command,
             body_max,
             decode,
-        )
+        };
+        let peer = Peer::new(address, self.io_timeout());
+        self.call_on(ConnectionChoice::Any, peer, &call)
     }
 
-    /// As [`PoolManager::call`], within the time limit of `peer`.
+    /// As [`ConnectionPool::call`], within the time limit of `peer`.
     pub(crate) fn call_on<T>(
         &self,
         choice: ConnectionChoice,
         peer: Peer<'_>,
-        request: &[u8],
-        reply_command: u8,
-        body_max: usize,
-        decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+        call: &Call<T>,
     ) -> Result<T, Error> {
-        let exchange = self.exchange(choice, peer, request, reply_command);
+        let exchange = self.exchange(choice, peer, &call.request, call.reply_command);
         let (connection, body_len) = exchange.result?;
-        self.finish(connection, body_len, body_max, decode)
+        self.finish(connection, body_len, call)
     }
 
-    /// A connection to `address`, idle or new. [`PoolManager::put`] returns it to the pool.
+    /// A connection to `address`, idle or new. [`ConnectionPool::put`] returns it to the pool.
     ///
     /// # Errors
     /// [`Error::Resolve`] or [`Error::Connect`].
     pub fn get(&self, address: &Address) -> Result<Connection, Error> {
-        match self.take_idle(address) {
-            Some(connection) => Ok(connection),
-            None => self.connect(address),
-        }
+        self.get_within(Peer::new(address, self.connection.connect_timeout))
     }
 
     fn get_within(&self, peer: Peer<'_>) -> Result<Connection, Error> {
@@ -128,49 +126,38 @@ impl PoolManager {
     /// # Errors
     /// [`Error::Resolve`] or [`Error::Connect`].
     pub fn connect(&self, address: &Address) -> Result<Connection, Error> {
-        self.connect_by(address, &self.connection)
+        self.connect_within(Peer::new(address, self.connection.connect_timeout))
     }
 
-    fn connect_within(&self, peer: Peer<'_>) -> Result<Connection, Error> {
-        let left = peer.limit.left();
-        if left >= self.connection.connect_timeout {
-            return self.connect(peer.address);
-        }
+    fn connect_within(&self, Peer { address, limit }: Peer<'_>) -> Result<Connection, Error> {
         let config = ConnectionConfig {
-            connect_timeout: left,
+            connect_timeout: self.connection.connect_timeout.min(limit.left()),
             ..self.connection.clone()
         };
-        self.connect_by(peer.address, &config)
-    }
-
-    fn connect_by(
-        &self,
-        address: &Address,
-        config: &ConnectionConfig,
-    ) -> Result<Connection, Error> {
-        let result = Connection::connect(address, config);
+        let result = Connection::connect(address, &config);
         match &result {
-            Ok(_) => self.state.lock().connected(address),
+            Ok(_) => self.forgive_refusal(address),
             Err(error) => self.note_failure(address, error),
         }
         result
     }
 
+    fn forgive_refusal(&self, address: &Address) {
+        let mut failed = self.failed.lock();
+        if failed.get(address, Instant::now()) == Some(&FailureKind::Refused) {
+            failed.remove(address);
+        }
+    }
+
     /// Makes `address` the last choice for a while, if `error` is a timeout or a refused connection.
     pub(crate) fn note_failure(&self, address: &Address, error: &Error) {
-        let silent = error.kind() == ErrorKind::Timeout;
-        let time = match error {
-            _ if silent => SILENT_TIME,
-            Error::Resolve { .. } | Error::Connect { .. } => REFUSED_TIME,
+        let (kind, time) = match error {
+            _ if error.kind() == ErrorKind::Timeout => (FailureKind::Silent, SILENT_TIME),
+            Error::Resolve { .. } | Error::Connect { .. } => (FailureKind::Refused, REFUSED_TIME),
             _ => return,
         };
-        let now = Instant::now();
-        let until = now + time;
-        let mut state = self.state.lock();
-        state.failed.retain(|_, failed| now < failed.until);
-        state
-            .failed
-            .insert(address.clone(), Failed { until, silent });
+        let mut failed = self.failed.lock();
+        failed.insert(address.clone(), kind, time, Instant::now());
     }
 
     /// Limit on the silence of a server.
@@ -178,36 +165,37 @@ impl PoolManager {
         self.connection.io_timeout
     }
 
-    /// Keeps a connection for the next request. Closes it if a long rest of a reply is pending, or if
-    /// the pool is full.
+    /// Keeps a connection for the next request. Closes it if a long rest of a reply is pending, or at
+    /// the limit on idle connections.
     pub fn put(&self, mut connection: Connection) {
         if !connection.is_nearly_usable() {
             return;
         }
         // Frees space in the socket's buffer for the rest.
         connection.discard();
-        let now = Instant::now();
-        let address = connection.address().clone();
-        let mut state = self.state.lock();
         // It answered its latest request.
-        state.failed.remove(&address);
-        state.sweep(now, self.pool.idle_time);
-        let pool = state.pools.entry(address).or_default();
-        let surplus = pool.put(connection, now, self.pool.idle_max);
-        drop(state);
-        drop(surplus);
+        self.failed.lock().remove(connection.address());
+        let now = Instant::now();
+        let mut idle = self.idle.lock();
+        idle.close_expired(now, self.limits.idle_time);
+        let address = connection.address().clone();
+        let of_address = idle.by_address.entry(address).or_default();
+        if of_address.len() < self.limits.idle_max {
+            of_address.push((now, connection));
+            return;
+        }
+        // The surplus connection is closed without the lock.
+        drop(idle);
+        drop(connection);
     }
 
     /// Moves the addresses that failed lately to the end.
     pub fn order(&self, addresses: &[Address]) -> Vec<Address> {
         let now = Instant::now();
-        let state = self.state.lock();
-        let failed = |address: &&Address| {
-            let failed = state.failed.get(*address);
-            failed.is_some_and(|failed| now < failed.until)
-        };
-        let (last, first): (Vec<&Address>, Vec<&Address>) = addresses.iter().partition(failed);
-        first.into_iter().chain(last).cloned().collect()
+        let failed = self.failed.lock();
+        let mut ordered = addresses.to_vec();
+        ordered.sort_by_key(|address| failed.get(address, now).is_some());
+        ordered
     }
 
     /// Reads and decodes the body of a reply and returns the connection to the pool.
@@ -215,13 +203,12 @@ impl PoolManager {
         &self,
         mut connection: Connection,
         body_len: u64,
-        body_max: usize,
-        decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+        call: &Call<T>,
     ) -> Result<T, Error> {
         let body = connection
-            .read_body(body_len, body_max)
+            .read_body(body_len, call.body_max)
             .inspect_err(|error| self.note_failure(connection.address(), error))?;
-        match decode(&body) {
+        match (call.decode)(&body) {
             Ok(value) => {
                 self.put(connection);
                 Ok(value)
@@ -241,10 +228,12 @@ impl PoolManager {
 
     fn take_idle(&self, address: &Address) -> Option<Connection> {
         loop {
-            let mut state = self.state.lock();
-            let pool = state.pools.get_mut(address)?;
-            let mut connection = pool.take(Instant::now(), self.pool.idle_time)?;
-            drop(state);
+            let mut idle = self.idle.lock();
+            let of_address = idle.by_address.get_mut(address)?;
+            close_expired(of_address, Instant::now(), self.limits.idle_time);
+            let (_, mut connection) = of_address.pop()?;
+            drop(idle);
+            connection.reused = true;
             // A readable idle connection was closed by the peer, or has unexpected bytes.
             if connection.discard() && !connection.is_readable() {
                 return Some(connection);
@@ -253,27 +242,23 @@ impl PoolManager {
     }
 }
 
-impl State {
-    /// Forgives an address that had refused a connection.
-    fn connected(&mut self, address: &Address) {
-        if self
-            .failed
-            .get(address)
-            .is_some_and(|failed| !failed.silent)
-        {
-            self.failed.remove(address);
-        }
-    }
-
+impl IdleConnections {
     /// Once per idle time, closes expired connections to addresses that are not in use.
-    fn sweep(&mut self, now: Instant, idle_time: Duration) {
-        if now.saturating_duration_since(self.swept) < idle_time {
+    fn close_expired(&mut self, now: Instant, idle_time: Duration) {
+        if now.saturating_duration_since(self.checked) < idle_time {
             return;
         }
-        self.swept = now;
-        self.pools.retain(|_, pool| {
-            pool.expire(now, idle_time);
-            !pool.is_empty()
+        self.checked = now;
+        self.by_address.retain(|_, of_address| {
+            close_expired(of_address, now, idle_time);
+            !of_address.is_empty()
         });
     }
+}
+
+/// Closes the connections to one address that were idle for too long.
+fn close_expired(of_address: &mut Vec<(Instant, Connection)>, now: Instant, idle_time: Duration) {
+    let is_expired = |since: Instant| now.saturating_duration_since(since) >= idle_time;
+    let n_expired = of_address.partition_point(|(since, _)| is_expired(*since));
+    of_address.drain(..n_expired);
 }
