@@ -179,6 +179,21 @@ impl DbError {
     }
 }
 
+impl DbError {
+    /// The fault for a client that can ask another server, or again later: unavailable, whatever is
+    /// wrong with the database. Only a value that its column cannot hold fails everywhere.
+    pub fn retryable_fault(self) -> Fault {
+        let code = match self {
+            DbError::Unfit { .. } => ErrorCode::BadRequest,
+            _ => ErrorCode::Unavailable,
+        };
+        Fault {
+            code,
+            ..Fault::from(self)
+        }
+    }
+}
+
 impl From<DbError> for Fault {
     /// The fault for a peer; its cause is only logged.
     fn from(error: DbError) -> Fault {
@@ -197,6 +212,14 @@ mod tests {
 
     fn source() -> Source {
         Arc::new(std::io::Error::other("/secret/path"))
+    }
+
+    #[test]
+    fn only_a_value_that_does_not_fit_is_no_outage() {
+        let unfit = DbError::Unfit { source: source() };
+        assert_eq!(unfit.retryable_fault().code, ErrorCode::BadRequest);
+        let unknown = DbError::UnknownOutcome { source: None };
+        assert_eq!(unknown.retryable_fault().code, ErrorCode::Unavailable);
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn reserve(globals: &Globals, refill: &Refill, size: u32) -> Result<Range<u64>, 
         metrics.steps.inc();
         let is_failure = !matches!(error, DbError::Unfit { .. });
         metrics.failed_steps.inc_by(u64::from(is_failure));
-        db_fault(error)
+        error.retryable_fault()
     };
     if !refill.key.has_row() {
         let refusal = globals.new_keys.admit(ids, name, refill.peer);
@@ -150,30 +150,4 @@ fn reserve(globals: &Globals, refill: &Refill, size: u32) -> Result<Range<u64>, 
     let reserved = reserved.map_err(failed)?;
     metrics.steps.inc();
     reserved.ok_or_else(|| unavailable(&format!("the numbers of key {name} are used up")))
-}
-
-/// The client asks another idserver, or again later, whatever is wrong with the database. Only a key that
-/// its column cannot hold fails everywhere.
-pub(crate) fn db_fault(error: DbError) -> Fault {
-    match error {
-        DbError::Unfit { .. } => error.into(),
-        error => Fault {
-            code: ErrorCode::Unavailable,
-            ..Fault::from(error)
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_that_the_database_cannot_hold_is_no_outage() {
-        let source = Arc::new(io::Error::other("1366"));
-        let fault = db_fault(DbError::Unfit { source });
-        assert_eq!(fault.code, ErrorCode::BadRequest);
-        let unknown = DbError::UnknownOutcome { source: None };
-        assert_eq!(db_fault(unknown).code, ErrorCode::Unavailable);
-    }
 }

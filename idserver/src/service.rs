@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use db::DbError;
 use net::wire::{Caller, Reply, Service};
 use proto::idserver::{IdRequest, encode_id, encode_ids};
 use proto::{Fault, IdKey};
 
-use crate::filler::{RefillQueue, db_fault};
+use crate::filler::RefillQueue;
 use crate::globals::Globals;
 
 pub(crate) struct IdService {
@@ -41,7 +42,9 @@ impl IdService {
     /// Judges by the database alone: the next request may use up the numbers in memory.
     fn probe(&self) -> Result<Vec<u8>, Fault> {
         let available = self.globals.ids.availability().full();
-        available.map(|()| Vec::new()).map_err(db_fault)
+        available
+            .map(|()| Vec::new())
+            .map_err(DbError::retryable_fault)
     }
 }
 

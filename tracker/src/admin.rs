@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
+use db::DbError;
 use log::warn;
 use proto::admin::{TrackerOrder, UserGroup, encode_reply};
 use proto::{AppId, ErrorCode, Fault, GroupName, UserId};
 
 use crate::globals::Globals;
-use crate::routing::db_fault;
 
 /// Executes an order from the address `by`. Returns the reply's body.
 ///
@@ -23,30 +23,40 @@ pub(crate) fn execute(
             if !new {
                 check_group(globals, &group, ": enter a new one with --new")?;
             }
-            globals.routes.open_group(&group).map_err(db_fault)?;
+            globals
+                .routes
+                .open_group(&group)
+                .map_err(DbError::retryable_fault)?;
             warn!("an administrator at {by} has users given to {group}");
-            globals.read_all_groups().map_err(db_fault)?;
+            globals
+                .read_all_groups()
+                .map_err(DbError::retryable_fault)?;
             Ok(Vec::new())
         }
         TrackerOrder::CloseGroup { group } => {
             check_group(globals, &group, "")?;
-            globals.routes.close_group(&group).map_err(db_fault)?;
+            globals
+                .routes
+                .close_group(&group)
+                .map_err(DbError::retryable_fault)?;
             warn!("an administrator at {by} has no more users given to {group}");
-            globals.read_all_groups().map_err(db_fault)?;
+            globals
+                .read_all_groups()
+                .map_err(DbError::retryable_fault)?;
             Ok(Vec::new())
         }
         TrackerOrder::Forget { storage } => {
             for member in globals.groups.lock().forget(&storage)? {
-                let name = &member.join.member;
-                warn!(
-                    "an administrator at {by} has {} forgotten: {}/{}",
-                    member.addr, name.group, name.hostname
-                );
+                let (addr, name) = (member.addr, &member.join.member);
+                warn!("an administrator at {by} has {addr} forgotten: {name}");
             }
             Ok(Vec::new())
         }
         TrackerOrder::FindUser { app, user } => {
-            let binding = globals.routes.find(&app, &user).map_err(db_fault)?;
+            let binding = globals
+                .routes
+                .find(&app, &user)
+                .map_err(DbError::retryable_fault)?;
             Ok(encode_reply(&UserGroup {
                 group: binding.map(|binding| binding.group),
                 believed_secs: globals.bindings.ttl().as_secs(),
@@ -68,7 +78,9 @@ pub(crate) fn execute(
 
 /// Refuses a group that is not in the database, which catches typing errors.
 fn check_group(globals: &Globals, group: &GroupName, more: &str) -> Result<(), Fault> {
-    globals.read_all_groups().map_err(db_fault)?;
+    globals
+        .read_all_groups()
+        .map_err(DbError::retryable_fault)?;
     if globals.directory.lock().has(group) {
         return Ok(());
     }
@@ -85,7 +97,7 @@ fn move_user(
     to: &GroupName,
 ) -> Result<(), Fault> {
     let routes = &globals.routes;
-    match routes.find(app, user).map_err(db_fault)? {
+    match routes.find(app, user).map_err(DbError::retryable_fault)? {
         Some(binding) if binding.group == *to => return Ok(()),
         Some(binding) if !binding.is_own => {
             let message = format!(
@@ -98,7 +110,10 @@ fn move_user(
         _ => {}
     }
     check_accepts_uploads(globals, to)?;
-    match routes.rebind(app, user, from, to).map_err(db_fault)? {
+    match routes
+        .rebind(app, user, from, to)
+        .map_err(DbError::retryable_fault)?
+    {
         Some(group) if group == *to => {
             warn!("an administrator at {by} has {app}/{user} moved from {from} to {to}");
             Ok(())
@@ -116,7 +131,11 @@ fn move_user(
 
 /// Refuses a group that could not get a new user.
 fn check_accepts_uploads(globals: &Globals, group: &GroupName) -> Result<(), Fault> {
-    if !globals.read_groups().map_err(db_fault)?.contains(group) {
+    if !globals
+        .read_groups()
+        .map_err(DbError::retryable_fault)?
+        .contains(group)
+    {
         let message = format!("{group} is closed, or there is no such group");
         return Err(Fault::new(ErrorCode::NotFound, message));
     }

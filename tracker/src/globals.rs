@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ::db::DbError;
 use anyhow::Context;
+use base::LogThrottle;
 use log::{debug, info};
 use net::admin::OrderVerifier;
 use net::allowed::AllowedHosts;
@@ -18,7 +19,7 @@ use crate::config::Config;
 use crate::database_limit::DatabaseLimit;
 use crate::db::{self, Routes};
 use crate::groups::{Groups, Now, OtherCluster};
-use crate::log_lines::{LogLine, LogLines};
+use crate::log_lines::{self, LogLine};
 use crate::metrics::TrackerMetrics;
 use crate::rejected_joins::RejectedJoins;
 
@@ -44,7 +45,7 @@ pub(crate) struct Globals {
     /// Limits on new users by client address.
     pub(crate) new_users: Quota,
     pub(crate) metrics: TrackerMetrics,
-    pub(crate) log_lines: LogLines,
+    pub(crate) log_lines: LogThrottle<LogLine>,
     started: Instant,
     /// Time of the start, seconds since the epoch.
     pub(crate) up_since: i64,
@@ -113,7 +114,7 @@ impl Globals {
             bindings: Bindings::new(&config.cache),
             new_users: Quota::new(config.new_user_limits()),
             metrics: TrackerMetrics::default(),
-            log_lines: LogLines::default(),
+            log_lines: log_lines::throttle(),
             started: Instant::now(),
             up_since: chrono::Utc::now().timestamp(),
             config,

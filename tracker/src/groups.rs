@@ -6,17 +6,17 @@
 
 mod clusters;
 mod conflicts;
-mod connections;
 mod eviction;
 mod group;
 mod member;
 mod member_address;
+mod member_handle;
 mod offers;
 mod probe_queue;
 mod reachability;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ use proto::tracker::Join;
 use proto::{ClusterId, ErrorCode, Fault, GroupName, NodeId};
 
 pub(crate) use clusters::OtherCluster;
-pub(crate) use connections::MemberHandle;
 use group::Group;
 pub(crate) use member::{Member, State};
 pub(crate) use member_address::MemberAddress;
+pub(crate) use member_handle::MemberHandle;
 use probe_queue::ProbeQueue;
 pub(crate) use reachability::Reachability;
 
@@ -79,26 +79,26 @@ pub(crate) struct Limits {
     pub(crate) check_interval: Duration,
 }
 
-/// All groups that have members.
+/// All members, and the groups that have some. A member has the number of its first join.
 #[derive(Debug)]
 pub(crate) struct Groups {
     limits: Limits,
+    members: BTreeMap<u64, Member>,
     groups: BTreeMap<GroupName, Group>,
     /// The groups of the database, open or closed; None before the first read.
     registered: Option<BTreeSet<GroupName>>,
-    /// The members that never beat, by number: the earliest join comes first.
-    never_beat: BTreeMap<u64, GroupName>,
+    /// The members that never beat: the earliest join comes first.
+    never_beat: BTreeSet<u64>,
     /// The members by the address of the connection that joined; IPv6 addresses by their network.
-    by_peer: HashMap<IpAddr, BTreeMap<u64, GroupName>>,
-    /// The OFFLINE members by the time of the latest beat and by number: the longest silence comes first.
-    offline: BTreeMap<(Duration, u64), GroupName>,
+    by_peer: HashMap<IpAddr, BTreeSet<u64>>,
+    /// The OFFLINE members by the time of the latest beat: the longest silence comes first.
+    offline: BTreeSet<(Duration, u64)>,
     /// Number of members that remember each cluster.
     clusters: BTreeMap<ClusterId, usize>,
     /// The members that have a node id.
-    by_node: BTreeMap<NodeId, (GroupName, u64)>,
+    by_node: BTreeMap<NodeId, u64>,
     /// The members to connect to; those whose connection is being tried are not in it.
     probe_queue: ProbeQueue,
-    n_members: usize,
     n_joins: u64,
 }
 
@@ -106,15 +106,15 @@ impl Groups {
     pub(crate) fn new(limits: Limits) -> Groups {
         Groups {
             limits,
+            members: BTreeMap::new(),
             groups: BTreeMap::new(),
             registered: None,
-            never_beat: BTreeMap::new(),
+            never_beat: BTreeSet::new(),
             by_peer: HashMap::new(),
+            offline: BTreeSet::new(),
             clusters: BTreeMap::new(),
-            offline: BTreeMap::new(),
             by_node: BTreeMap::new(),
             probe_queue: ProbeQueue::default(),
-            n_members: 0,
             n_joins: 0,
         }
     }
@@ -148,15 +148,11 @@ impl Groups {
     ) -> Result<Joined, Fault> {
         let name = join.member.group.clone();
         let replaced = self.resolve_conflicts(&address, &join)?;
-        let known = self
-            .groups
-            .get(&name)
-            .and_then(|group| group.at(address.addr));
+        let known = self.number_at(&name, address.addr);
         let is_new = known.is_none();
-        let forgotten = if is_new {
-            self.evict_for(address.peer, &name)?
-        } else {
-            None
+        let forgotten = match is_new {
+            true => self.evict_for(address.peer, &name)?,
+            false => None,
         };
         self.n_joins += 1;
         let handle = MemberHandle {
@@ -175,8 +171,8 @@ impl Groups {
 
     /// Puts a member that joined, and replaces its previous state.
     fn enter(&mut self, handle: &MemberHandle, address: MemberAddress, join: Join, now: Now) {
-        let (name, number) = (&handle.group, handle.number);
-        let before = self.remove(name, number);
+        let number = handle.number;
+        let before = self.remove(number);
         let has_beaten = before.is_some_and(|before| before.has_beaten);
         let member = Member {
             join: Arc::new(join),
@@ -196,29 +192,31 @@ impl Groups {
             join_number: handle.join_number,
         };
         if let Some(node) = address.node {
-            self.by_node.insert(node, (name.clone(), number));
+            self.by_node.insert(node, number);
         }
         if !has_beaten {
-            self.never_beat.insert(number, name.clone());
+            self.never_beat.insert(number);
         }
         let of_peer = self.by_peer.entry(one_host(address.peer)).or_default();
-        of_peer.insert(number, name.clone());
+        of_peer.insert(number);
         if address.is_probed {
-            self.probe_queue.set(number, name, now.elapsed);
+            self.probe_queue.set(number, now.elapsed);
         }
-        self.n_members += 1;
-        let group = self.groups.entry(name.clone()).or_default();
-        group.put(number, member);
+        let group = self.groups.entry(handle.group.clone()).or_default();
+        group.insert(number, member.addr);
+        self.members.insert(number, member);
         self.note_cluster(handle, address.cluster);
     }
 
-    fn remove(&mut self, name: &GroupName, number: u64) -> Option<Member> {
-        let group = self.groups.get_mut(name)?;
-        let removed = group.remove(number)?;
-        if group.members.is_empty() {
-            self.groups.remove(name);
+    fn remove(&mut self, number: u64) -> Option<Member> {
+        let removed = self.members.remove(&number)?;
+        let name = removed.group();
+        if let Some(group) = self.groups.get_mut(name) {
+            group.remove(number, removed.addr);
+            if group.members.is_empty() {
+                self.groups.remove(name);
+            }
         }
-        self.n_members -= 1;
         self.probe_queue.forget(number);
         self.offline.remove(&(removed.heard, number));
         self.never_beat.remove(&number);
@@ -231,11 +229,28 @@ impl Groups {
             }
         }
         if let Some(node) = &removed.node
-            && self.by_node.get(node).is_some_and(|(_, n)| *n == number)
+            && self.by_node.get(node) == Some(&number)
         {
             self.by_node.remove(node);
         }
         Some(removed)
+    }
+
+    /// The number of the member of a group at an address.
+    fn number_at(&self, group: &GroupName, addr: SocketAddr) -> Option<u64> {
+        self.groups.get(group)?.at(addr)
+    }
+
+    /// The member, unless it has joined again on another connection.
+    fn member_of(&mut self, handle: &MemberHandle) -> Option<&mut Member> {
+        let member = self.members.get_mut(&handle.number)?;
+        (member.join_number == handle.join_number).then_some(member)
+    }
+
+    /// The ACTIVE members of a group, in order of joining.
+    fn active_members(&self, group: &Group) -> impl Iterator<Item = &Member> {
+        let active = group.active.iter();
+        active.filter_map(|number| self.members.get(number))
     }
 
     /// Removes the members that an administrator names by address, node id or digest of the node id, and
@@ -250,37 +265,44 @@ impl Groups {
             member.addr.to_string() == storage || member.node.as_ref().is_some_and(is_node)
         };
         let mut found = Vec::new();
-        for (name, group) in &self.groups {
-            for (number, member) in group.members.iter().filter(|(_, m)| named(m)) {
-                if member.state != State::Offline {
-                    let message = format!("{} is not offline: stop it first", member.addr);
-                    return Err(Fault::new(ErrorCode::Exists, message));
-                }
-                found.push((name.clone(), *number));
+        for (number, member) in self.members.iter().filter(|(_, m)| named(m)) {
+            if member.state != State::Offline {
+                let message = format!("{} is not offline: stop it first", member.addr);
+                return Err(Fault::new(ErrorCode::Exists, message));
             }
+            found.push(*number);
         }
         if found.is_empty() {
             let message = format!("no storage has the address or node {storage}");
             return Err(Fault::new(ErrorCode::NotFound, message));
         }
-        let mut forgotten = Vec::new();
-        for (name, number) in found {
-            forgotten.extend(self.remove(&name, number));
-        }
-        Ok(forgotten)
+        let removed = found.into_iter().filter_map(|number| self.remove(number));
+        Ok(removed.collect())
     }
 
-    /// Makes silent members OFFLINE and returns those.
+    /// Makes silent members OFFLINE and returns those, by group.
     pub(crate) fn check(&mut self, now: Now) -> Vec<Member> {
         let Some(since) = now.elapsed.checked_sub(self.limits.check_interval) else {
             return Vec::new();
         };
         let mut lost = Vec::new();
-        for (name, group) in &mut self.groups {
-            for (number, member) in group.check(since) {
-                self.offline.insert((member.heard, number), name.clone());
-                self.probe_queue.forget(number);
-                lost.push(member);
+        for (number, member) in &mut self.members {
+            if member.state != State::Offline && member.heard <= since {
+                member.state = State::Offline;
+                self.offline.insert((member.heard, *number));
+                self.probe_queue.forget(*number);
+                lost.push(member.clone());
+            }
+        }
+        lost.sort_by(|one, other| one.group().cmp(other.group()));
+        let of_lost: BTreeSet<&GroupName> = lost.iter().map(Member::group).collect();
+        for name in of_lost {
+            if let Some(group) = self.groups.get_mut(name) {
+                // One pass: after a network failure all members are lost.
+                let state = |number: &u64| self.members.get(number).map(|member| member.state);
+                group
+                    .active
+                    .retain(|number| state(number) == Some(State::Active));
             }
         }
         lost
@@ -288,16 +310,17 @@ impl Groups {
 
     /// Number of members in any state.
     pub(crate) fn len(&self) -> usize {
-        self.n_members
+        self.members.len()
     }
 
     /// Numbers of members by group.
     pub(crate) fn counts(&self) -> BTreeMap<GroupName, MemberCounts> {
         let groups = self.groups.iter();
-        let counts = groups.map(|(name, group)| (name.clone(), group.count()));
+        let counts = groups.map(|(name, group)| (name.clone(), self.count(group)));
         let mut counts: BTreeMap<_, _> = counts.collect();
-        for name in self.offline.values() {
-            if let Some(count) = counts.get_mut(name) {
+        for (_, number) in &self.offline {
+            let member = self.members.get(number);
+            if let Some(count) = member.and_then(|member| counts.get_mut(member.group())) {
                 count.offline += 1;
             }
         }
@@ -306,7 +329,8 @@ impl Groups {
 
     /// Copies all members: groups by name, members in order of joining.
     pub(crate) fn snapshot(&self) -> Vec<(GroupName, Vec<Member>)> {
-        let members = |group: &Group| group.members.values().cloned().collect();
+        let member = |number: &u64| self.members.get(number).cloned();
+        let members = |group: &Group| group.members.iter().filter_map(member).collect();
         let groups = self.groups.iter();
         groups
             .map(|(name, group)| (name.clone(), members(group)))

@@ -23,18 +23,7 @@ pub(crate) enum LogLine {
     NoCluster,
 }
 
-/// One throttle for each kind of line.
-pub(crate) struct LogLines(LogThrottle<LogLine>);
-
-impl Default for LogLines {
-    fn default() -> LogLines {
-        LogLines(LogThrottle::with_burst(BURST))
-    }
-}
-
-impl LogLines {
-    /// Returns the end of the line when a line of this kind is due: see [`LogThrottle::due`].
-    pub(crate) fn due(&self, line: LogLine) -> Option<String> {
-        self.0.due(line)
-    }
+/// A throttle for each kind of line.
+pub(crate) fn throttle() -> LogThrottle<LogLine> {
+    LogThrottle::with_burst(BURST)
 }

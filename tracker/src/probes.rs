@@ -70,14 +70,10 @@ pub(crate) fn probe(globals: &Globals, handle: &MemberHandle, addr: SocketAddr) 
     let name = &member.join.member;
     match member.unreachable_reason() {
         Some(why) => warn!(
-            "{}/{}: {addr} cannot be connected to: {why}; clients are not sent there: is it the address that clients use? See \
-             advertise{more}",
-            name.group, name.hostname
+            "{name}: {addr} cannot be connected to: {why}; clients are not sent there: is it the address \
+             that clients use? See advertise{more}"
         ),
-        None => info!(
-            "{addr} can be connected to: {}/{}{more}",
-            name.group, name.hostname
-        ),
+        None => info!("{addr} can be connected to: {name}{more}"),
     }
 }
 

@@ -140,7 +140,7 @@ impl Router {
                 }
                 Ok(unread(group))
             }
-            (Err(e), None) => Err(db_fault(e)),
+            (Err(e), None) => Err(e.retryable_fault()),
         }
     }
 
@@ -170,7 +170,7 @@ impl Router {
     /// Binds a new user to a random group that accepts uploads now.
     fn choose(&self, query: UserQuery<'_>) -> Result<GroupName, Fault> {
         let globals = &self.globals;
-        let cached = globals.read_groups().map_err(db_fault)?;
+        let cached = globals.read_groups().map_err(DbError::retryable_fault)?;
         let accepting = globals.groups.lock().accepting_uploads();
         let candidates: Vec<_> = cached.iter().filter(|g| accepting.contains(g)).collect();
         match candidates.choose(&mut rand::rng()) {
@@ -191,7 +191,7 @@ impl Router {
             ));
         }
         match self.globals.routes.closed_groups() {
-            Err(e) => db_fault(e),
+            Err(e) => e.retryable_fault(),
             Ok(closed) if closed.is_empty() => unavailable(format!(
                 "{app}/{user} is new, and the database has no group for new users"
             )),
@@ -232,7 +232,10 @@ impl Router {
             let message = format!("too many new users {whose} within a minute, see {setting}");
             return Err(Fault::new(ErrorCode::Busy, message));
         }
-        let bound = globals.routes.bind(app, user, group).map_err(db_fault)?;
+        let bound = globals
+            .routes
+            .bind(app, user, group)
+            .map_err(DbError::retryable_fault)?;
         globals.metrics.new_users.inc();
         Ok(bound)
     }
@@ -254,34 +257,4 @@ fn no_group(UserQuery { app, user, .. }: UserQuery<'_>) -> Fault {
 
 fn unavailable(message: impl Into<String>) -> Fault {
     Fault::new(ErrorCode::Unavailable, message)
-}
-
-/// The client asks another tracker, or again later, whatever is wrong with the database. Only a name that
-/// the database cannot hold fails everywhere.
-pub(crate) fn db_fault(error: DbError) -> Fault {
-    let fault = Fault::from(error);
-    match fault.code {
-        ErrorCode::BadRequest => fault,
-        _ => Fault {
-            code: ErrorCode::Unavailable,
-            ..fault
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[test]
-    fn a_name_that_does_not_fit_is_no_outage() {
-        let source = Arc::new(io::Error::other("1366"));
-        let unfit = DbError::Unfit { source };
-        assert_eq!(db_fault(unfit).code, ErrorCode::BadRequest);
-        let unknown = DbError::UnknownOutcome { source: None };
-        assert_eq!(db_fault(unknown).code, ErrorCode::Unavailable);
-    }
 }

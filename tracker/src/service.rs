@@ -73,7 +73,7 @@ impl TrackerService {
             return Err(Fault::new(ErrorCode::BadRequest, "port is 0"));
         }
         let globals = &self.globals;
-        let text = format!("{}/{}", join.member.group, join.member.hostname);
+        let text = join.member.to_string();
         let now = globals.now();
         let identity = PeerIdentity {
             ip: ip_of(peer),
@@ -123,11 +123,8 @@ impl TrackerService {
         if let Some(member) = &joined.forgotten
             && let Some(more) = log_lines.due(LogLine::MadeRoom)
         {
-            let name = &member.join.member;
-            warn!(
-                "{} is forgotten to make room: {}/{}{more}",
-                member.addr, name.group, name.hostname
-            );
+            let (addr, name) = (member.addr, &member.join.member);
+            warn!("{addr} is forgotten to make room: {name}{more}");
         }
         let group = joined.handle.group();
         if joined.is_new
@@ -153,8 +150,7 @@ impl TrackerService {
         if before.state != State::Active
             && let Some(more) = self.globals.log_lines.due(LogLine::Active)
         {
-            let Member { group, hostname } = name;
-            info!("{peer} beat: {group}/{hostname} is active{more}");
+            info!("{peer} beat: {name} is active{more}");
         }
         Ok(())
     }
@@ -168,7 +164,7 @@ impl TrackerService {
         let before = groups.report(handle, Arc::clone(&now), self.globals.now());
         drop(groups);
         let before = before.ok_or_else(not_joined)?;
-        let text = format!("{} {}/{}", before.addr, name.group, name.hostname);
+        let text = format!("{} {name}", before.addr);
         self.log_report(&text, &before.report.unwrap_or_default(), &now);
         Ok(())
     }
@@ -209,8 +205,7 @@ impl TrackerService {
         session.handle = None;
         let member = left?;
         if let Some(more) = self.globals.log_lines.due(LogLine::Left) {
-            let Member { group, hostname } = name;
-            info!("{peer} leave: {group}/{hostname} at {}{more}", member.addr);
+            info!("{peer} leave: {name} at {}{more}", member.addr);
         }
         Ok(())
     }
@@ -223,13 +218,12 @@ impl TrackerService {
         let successor = successor.and_then(|handle| groups.successor(handle, node));
         let successor = successor.map(|member| (member.peer, member.addr));
         drop(groups);
-        let Member { group, hostname } = name;
         let message = match (successor, &session.handle) {
             (Some((peer, addr)), _) => format!(
-                "another connection, from {peer}, joined as this member since: {group}/{hostname} at {addr}"
+                "another connection, from {peer}, joined as this member since: {name} at {addr}"
             ),
-            (None, Some(_)) => format!("{group}/{hostname} is no member any more"),
-            (None, None) => format!("{group}/{hostname} has not joined on this connection"),
+            (None, Some(_)) => format!("{name} is no member any more"),
+            (None, None) => format!("{name} has not joined on this connection"),
         };
         Fault::new(ErrorCode::NotFound, message)
     }

@@ -48,21 +48,14 @@ pub(crate) fn check_members(globals: &Globals) {
         let Some(more) = globals.log_lines.due(LogLine::Offline) else {
             continue;
         };
-        let name = &member.join.member;
-        warn!(
-            "{} is offline: {}/{}{more}",
-            member.addr, name.group, name.hostname
-        );
+        warn!("{} is offline: {}{more}", member.addr, member.join.member);
     }
     for member in expired {
         let Some(more) = globals.log_lines.due(LogLine::Expired) else {
             continue;
         };
-        let name = &member.join.member;
-        info!(
-            "{} is forgotten after its silence: {}/{}{more}",
-            member.addr, name.group, name.hostname
-        );
+        let (addr, name) = (member.addr, &member.join.member);
+        info!("{addr} is forgotten after its silence: {name}{more}");
     }
 }
 

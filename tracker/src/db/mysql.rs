@@ -71,13 +71,10 @@ const CLUSTER: &str = "CREATE TABLE IF NOT EXISTS tnv_cluster \
     (one tinyint PRIMARY KEY, id varchar(64) NOT NULL) ENGINE=InnoDB CHARACTER SET utf8mb4 \
     COLLATE utf8mb4_bin";
 
-const HAS_CLUSTER: &str = "SELECT 1 FROM information_schema.TABLES \
-    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tnv_cluster'";
-
 const CLUSTER_ID: &str = "SELECT id FROM tnv_cluster WHERE one = 1";
 
-const HAS_CLOSED: &str = "SELECT 1 FROM information_schema.TABLES \
-    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tnv_closed_groups'";
+const HAS_TABLE: &str = "SELECT 1 FROM information_schema.TABLES \
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
 
 type Row = (u64, Option<String>, Option<String>, Option<String>);
 
@@ -164,15 +161,15 @@ impl Routes for MysqlRoutes {
 
     fn closed_groups(&self) -> Result<Vec<GroupName>, DbError> {
         let sql = "SELECT CAST(group_name AS BINARY) name FROM tnv_closed_groups ORDER BY name";
-        let names = self
-            .mysql
-            .run("read the closed groups", Effect::Read, |session| {
-                let has_table: Option<u8> = session.first(HAS_CLOSED, ())?;
-                match has_table {
-                    Some(_) => session.rows::<(Vec<u8>,)>(sql, ()),
-                    None => Ok(Vec::new()),
-                }
-            })?;
+        let names =
+            self.mysql.run(
+                "read the closed groups",
+                Effect::Read,
+                |session| match has_table(session, "tnv_closed_groups")? {
+                    true => session.rows::<(Vec<u8>,)>(sql, ()),
+                    false => Ok(Vec::new()),
+                },
+            )?;
         Ok(valid(names))
     }
 
@@ -237,12 +234,9 @@ impl Routes for MysqlRoutes {
     }
 
     fn cluster(&self) -> Result<Option<ClusterId>, DbError> {
-        let read = |session: &mut Session| {
-            let has_table: Option<u8> = session.first(HAS_CLUSTER, ())?;
-            match has_table {
-                Some(_) => session.first::<String>(CLUSTER_ID, ()),
-                None => Ok(None),
-            }
+        let read = |session: &mut Session| match has_table(session, "tnv_cluster")? {
+            true => session.first::<String>(CLUSTER_ID, ()),
+            false => Ok(None),
         };
         let what = "read the cluster's id";
         if let Some(id) = self.mysql.run(what, Effect::Read, read)? {
@@ -250,8 +244,7 @@ impl Routes for MysqlRoutes {
         }
         let fresh = super::fresh_cluster();
         let make = |session: &mut Session| {
-            let has_table: Option<u8> = session.first(HAS_CLUSTER, ())?;
-            if has_table.is_none() {
+            if !has_table(session, "tnv_cluster")? {
                 session.execute(CLUSTER, ())?;
             }
             let enter = "INSERT IGNORE INTO tnv_cluster (one, id) VALUES (1, ?)";
@@ -295,9 +288,13 @@ fn valid(names: Vec<(Vec<u8>,)>) -> Vec<GroupName> {
     names.filter_map(super::valid).collect()
 }
 
+fn has_table(session: &mut Session, name: &str) -> Result<bool, Failure> {
+    let found: Option<u8> = session.first(HAS_TABLE, (name,))?;
+    Ok(found.is_some())
+}
+
 fn is_closed(session: &mut Session, group: &str) -> Result<bool, Failure> {
-    let has_table: Option<u8> = session.first(HAS_CLOSED, ())?;
-    if has_table.is_none() {
+    if !has_table(session, "tnv_closed_groups")? {
         return Ok(false);
     }
     let sql = "SELECT 1 FROM tnv_closed_groups WHERE group_name = ?";

@@ -123,14 +123,12 @@ impl Routes for SqliteRoutes {
 
     fn closed_groups(&self) -> Result<Vec<GroupName>, DbError> {
         let sql = "SELECT group_name FROM tnv_closed_groups ORDER BY group_name";
-        self.0.read(|connection| {
-            let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'tnv_closed_groups'";
-            if connection.prepare_cached(is_there)?.exists([])? {
-                names(connection, sql)
-            } else {
-                Ok(Vec::new())
-            }
-        })
+        self.0.read(
+            |connection| match has_table(connection, "tnv_closed_groups")? {
+                true => names(connection, sql),
+                false => Ok(Vec::new()),
+            },
+        )
     }
 
     fn find(&self, app: &AppId, user: &UserId) -> Result<Option<Binding>, DbError> {
@@ -171,14 +169,12 @@ impl Routes for SqliteRoutes {
     }
 
     fn cluster(&self) -> Result<Option<ClusterId>, DbError> {
-        let id = self.0.read(|connection| {
-            let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'tnv_cluster'";
-            if connection.prepare_cached(is_there)?.exists([])? {
-                cluster_id(connection)
-            } else {
-                Ok(None)
-            }
-        })?;
+        let id = self
+            .0
+            .read(|connection| match has_table(connection, "tnv_cluster")? {
+                true => cluster_id(connection),
+                false => Ok(None),
+            })?;
         if let Some(id) = id {
             return super::cluster_of(&id);
         }
@@ -215,6 +211,11 @@ impl Routes for SqliteRoutes {
     fn close(&self) {
         self.0.close();
     }
+}
+
+fn has_table(connection: &Connection, name: &str) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM sqlite_master WHERE name = ?1";
+    Ok(connection.prepare_cached(sql)?.exists([name])?)
 }
 
 fn cluster_id(connection: &Connection) -> Result<Option<String>, DbError> {

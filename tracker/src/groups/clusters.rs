@@ -22,12 +22,7 @@ pub(crate) struct OtherCluster {
 impl Groups {
     /// Records which cluster a member remembers.
     pub(crate) fn note_cluster(&mut self, handle: &MemberHandle, cluster: Option<ClusterId>) {
-        if self.member_of(handle).is_none() {
-            return;
-        }
-        let group = self.groups.get_mut(&handle.group);
-        let member = group.and_then(|group| group.members.get_mut(&handle.number));
-        if let Some(member) = member {
+        if let Some(member) = self.member_of(handle) {
             let before = std::mem::replace(&mut member.cluster, cluster.clone());
             self.count_cluster(before.as_ref(), cluster.as_ref());
         }
@@ -52,12 +47,11 @@ impl Groups {
     pub(crate) fn other_cluster(&self, own: Option<&ClusterId>) -> Option<OtherCluster> {
         self.clusters.keys().find(|id| Some(*id) != own)?;
         let mut hosts: BTreeMap<&ClusterId, BTreeSet<IpAddr>> = BTreeMap::new();
-        for (name, group) in &self.groups {
-            let is_registered = |groups: &BTreeSet<_>| groups.contains(name);
-            if self.registered.as_ref().is_none_or(is_registered) {
-                for (cluster, host) in group.members.values().filter_map(Member::witness) {
-                    hosts.entry(cluster).or_default().insert(host);
-                }
+        for member in self.members.values() {
+            if let Some((cluster, host)) = member.witness()
+                && self.is_registered(member.group())
+            {
+                hosts.entry(cluster).or_default().insert(host);
             }
         }
         let own_hosts = own.and_then(|own| hosts.get(own)).map_or(0, BTreeSet::len);

@@ -17,11 +17,8 @@ impl Groups {
         address: &MemberAddress,
         join: &Join,
     ) -> Result<Option<Member>, Fault> {
-        let at_addr = self.groups.get(&join.member.group).and_then(|group| {
-            let number = group.at(address.addr)?;
-            group.members.get(&number)
-        });
-        if let Some(other) = at_addr
+        let at_addr = self.number_at(&join.member.group, address.addr);
+        if let Some(other) = at_addr.and_then(|number| self.members.get(&number))
             && other.state != State::Offline
             && let Some(why) = other.differs_from(address)
         {
@@ -31,12 +28,11 @@ impl Groups {
         let Some(node) = &address.node else {
             return Ok(None);
         };
-        let Some((name, number)) = self.by_node.get(node).cloned() else {
+        let Some(number) = self.by_node.get(node).copied() else {
             return Ok(None);
         };
-        let other = self.groups.get(&name).and_then(|g| g.members.get(&number));
-        let is_elsewhere = |m: &&Member| m.addr != address.addr || name != join.member.group;
-        let Some(other) = other.filter(is_elsewhere) else {
+        let is_elsewhere = |m: &&Member| m.addr != address.addr || *m.group() != join.member.group;
+        let Some(other) = self.members.get(&number).filter(is_elsewhere) else {
             return Ok(None);
         };
         let is_same_process = other.peer == address.peer
@@ -49,7 +45,7 @@ impl Groups {
                 "node {node} of {host} at {addr} is in use (a copied machine?)"
             )));
         }
-        Ok(self.remove(&name, number))
+        Ok(self.remove(number))
     }
 }
 
@@ -68,10 +64,9 @@ impl Member {
 
     /// The refusal of a storage that wants the node id or address of this member.
     fn conflict(&self, what: &str) -> Fault {
-        let name = &self.join.member;
         let message = format!(
-            "{what}: {}/{} at {} has it, and lives",
-            name.group, name.hostname, self.addr
+            "{what}: {} at {} has it, and lives",
+            self.join.member, self.addr
         );
         Fault::new(ErrorCode::Exists, message)
     }

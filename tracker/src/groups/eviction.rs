@@ -1,6 +1,7 @@
 //! Which members are evicted for new ones, and which expire. Anybody may join under any name, as often as they
 //! like: that must not keep real storages out.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl Groups {
             return Ok(None);
         };
         match found {
-            Some((name, number)) => Ok(self.remove(&name, number)),
+            Some(number) => Ok(self.remove(number)),
             None => Err(Fault::new(
                 ErrorCode::Busy,
                 format!("{what} already, no room for more"),
@@ -37,46 +38,49 @@ impl Groups {
     }
 
     /// The limit that is reached, in words, and the member that may be evicted.
-    fn full_limit(&self, peer: IpAddr, group: &GroupName) -> Option<(String, Option<Found>)> {
+    fn full_limit(&self, peer: IpAddr, group: &GroupName) -> Option<(String, Option<u64>)> {
         let of_peer = self.by_peer.get(&one_host(peer));
-        let n_of_peer = of_peer.map_or(0, |members| members.len());
+        let n_of_peer = of_peer.map_or(0, BTreeSet::len);
         if n_of_peer >= self.limits.per_address {
-            let members = of_peer.into_iter().flatten();
-            let evictable = members.filter_map(|(number, name)| {
-                let member = self.groups.get(name)?.members.get(number)?;
+            let evictable = of_peer.into_iter().flatten().filter_map(|number| {
+                let member = self.members.get(number)?;
                 let is_evictable = !member.has_beaten || member.state == State::Offline;
-                is_evictable.then_some((member.has_beaten, member.heard, name, *number))
+                is_evictable.then_some((member.has_beaten, member.heard, *number))
             });
-            let found = evictable.min().map(|(.., name, n)| (name.clone(), n));
+            let found = evictable.min().map(|(.., number)| number);
             return Some((format!("{n_of_peer} members from {peer}"), found));
         }
-        if self.n_members >= self.limits.members_max {
+        let n_members = self.members.len();
+        if n_members >= self.limits.members_max {
             let found = self.first_evictable(|_| true);
-            return Some((format!("{} members", self.n_members), found));
+            return Some((format!("{n_members} members"), found));
         }
         let n_unregistered = self.n_unregistered();
         let most = (self.limits.members_max / UNREGISTERED_SHARE).max(1);
         if !self.is_registered(group) && n_unregistered >= most {
-            let found = self.first_evictable(|name| !self.is_registered(name));
+            let found = self.first_evictable(|number| !self.is_in_registered(number));
             let what = format!("{n_unregistered} members of groups that are not in the database");
             return Some((what, found));
         }
         None
     }
 
-    /// In the groups that match: the first member that joined and never beat, or else the one that has been
+    /// Of the members that match: the first one that joined and never beat, or else the one that has been
     /// OFFLINE for longest.
-    fn first_evictable(&self, matches: impl Fn(&GroupName) -> bool) -> Option<Found> {
-        let never_beat = self.never_beat.iter().map(|(number, name)| (name, number));
-        let offline = self.offline.iter().map(|((_, n), name)| (name, n));
-        never_beat
-            .chain(offline)
-            .find(|(name, _)| matches(name))
-            .map(|(name, number)| (name.clone(), *number))
+    fn first_evictable(&self, matches: impl Fn(u64) -> bool) -> Option<u64> {
+        let offline = self.offline.iter().map(|(_, number)| number);
+        let mut evictable = self.never_beat.iter().chain(offline).copied();
+        evictable.find(|number| matches(*number))
+    }
+
+    /// True when the member belongs to a group that [is registered](Groups::is_registered).
+    fn is_in_registered(&self, number: u64) -> bool {
+        let member = self.members.get(&number);
+        member.is_some_and(|member| self.is_registered(member.group()))
     }
 
     /// True when the group is in the database, or the database was not read yet.
-    fn is_registered(&self, group: &GroupName) -> bool {
+    pub(super) fn is_registered(&self, group: &GroupName) -> bool {
         let registered = self.registered.as_ref();
         registered.is_none_or(|groups| groups.contains(group))
     }
@@ -86,7 +90,7 @@ impl Groups {
             return 0;
         };
         let known = registered.iter().filter_map(|name| self.groups.get(name));
-        self.n_members - known.map(|group| group.members.len()).sum::<usize>()
+        self.members.len() - known.map(|group| group.members.len()).sum::<usize>()
     }
 
     /// Removes members that have been silent for [`FORGET_AFTER`] and may never have been storages, and returns
@@ -96,21 +100,12 @@ impl Groups {
             return Vec::new();
         };
         let silent = self.offline.range(..=(since, u64::MAX));
-        let expired = silent.filter(|((_, number), name)| {
-            self.never_beat.contains_key(number) || !self.is_registered(name)
-        });
-        let expired: Vec<_> = expired
-            .map(|((_, number), name)| (name.clone(), *number))
-            .collect();
-        expired
-            .into_iter()
-            .filter_map(|(name, number)| self.remove(&name, number))
-            .collect()
+        let numbers = silent.map(|(_, number)| *number);
+        let is_expired = |n: &u64| self.never_beat.contains(n) || !self.is_in_registered(*n);
+        let expired: Vec<u64> = numbers.filter(is_expired).collect();
+        expired.into_iter().filter_map(|n| self.remove(n)).collect()
     }
 }
-
-/// Group and number of a member.
-type Found = (GroupName, u64);
 
 #[cfg(test)]
 mod tests {

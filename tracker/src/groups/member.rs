@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto::report::{Drain, Report};
 use proto::tracker::Join;
-use proto::{ClusterId, NodeId};
+use proto::{ClusterId, GroupName, NodeId};
 
 use super::Reachability;
 
@@ -52,6 +52,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// The group that it belongs to.
+    pub(crate) fn group(&self) -> &GroupName {
+        &self.join.member.group
+    }
+
     /// The digest of its node id, which anybody may know. A storage of an earlier version takes orders under
     /// the id itself only.
     pub(crate) fn public_node(&self) -> Option<NodeId> {

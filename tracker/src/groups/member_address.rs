@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proto::{ClusterId, NodeId};
 
-/// Where a storage joins, and its identity.
+/// The address at which a storage joins, and its identity.
 #[derive(Debug, Clone)]
 pub(crate) struct MemberAddress {
     /// The address for clients.

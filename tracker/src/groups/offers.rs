@@ -29,7 +29,7 @@ impl Groups {
         let ring = |rank: Rank| {
             from.iter()
                 .chain(before)
-                .filter_map(|number| group.members.get(number))
+                .filter_map(|number| self.members.get(number))
                 .filter(|member| member.is_offered())
                 .filter(|member| !member.addr.ip().is_loopback() || client.is_loopback())
                 .filter(move |member| Rank::of(member) == rank)
@@ -47,9 +47,28 @@ impl Groups {
     pub(crate) fn accepting_uploads(&self) -> BTreeSet<GroupName> {
         let groups = self.groups.iter();
         groups
-            .filter(|(_, group)| group.accepts_uploads())
+            .filter(|(_, group)| {
+                let mut active = self.active_members(group);
+                active.any(|member| member.is_offered() && member.takes_uploads())
+            })
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Numbers of members, without those that are OFFLINE: [`Groups::counts`] adds them.
+    pub(super) fn count(&self, group: &Group) -> MemberCounts {
+        let count = |is: fn(&Member) -> bool| {
+            let active = self.active_members(group);
+            active.filter(|member| is(member)).count()
+        };
+        MemberCounts {
+            members: group.members.len(),
+            active: group.active.len(),
+            offline: 0,
+            offered: count(Member::is_offered),
+            unreachable: count(|member| member.reachability.is_failing()),
+            drained: count(|member| member.drain() != Drain::None),
+        }
     }
 }
 
@@ -71,29 +90,6 @@ impl Rank {
             (true, false) => Rank::ReadOnly,
             (true, true) => Rank::Full,
         }
-    }
-}
-
-impl Group {
-    /// Numbers of members, without those that are OFFLINE: [`Groups::counts`] adds them.
-    pub(super) fn count(&self) -> MemberCounts {
-        let count = |is: fn(&Member) -> bool| {
-            let active = self.active.iter().filter_map(|n| self.members.get(n));
-            active.filter(|member| is(member)).count()
-        };
-        MemberCounts {
-            members: self.members.len(),
-            active: self.active.len(),
-            offline: 0,
-            offered: count(Member::is_offered),
-            unreachable: count(|member| member.reachability.is_failing()),
-            drained: count(|member| member.drain() != Drain::None),
-        }
-    }
-
-    fn accepts_uploads(&self) -> bool {
-        let mut active = self.active.iter().filter_map(|n| self.members.get(n));
-        active.any(|member| member.is_offered() && member.takes_uploads())
     }
 }
 

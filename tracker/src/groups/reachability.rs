@@ -40,31 +40,28 @@ impl Groups {
     /// or else one that is drained.
     pub(crate) fn no_offer_reason(&self, group: &GroupName) -> Option<String> {
         let group = self.groups.get(group)?;
-        let active = || group.active.iter().filter_map(|n| group.members.get(n));
         let drained = |member: &Member| {
             (member.drain() == Drain::All).then(|| format!("{} is drained", member.addr))
         };
-        active()
+        self.active_members(group)
             .find_map(Member::unreachable_text)
-            .or_else(|| active().find_map(drained))
+            .or_else(|| self.active_members(group).find_map(drained))
     }
 
     /// The first `max` ACTIVE members that cannot be connected to, with the error.
     pub(crate) fn unreachable_reasons(&self, max: usize) -> Vec<(SocketAddr, String)> {
-        let active = self.groups.values().flat_map(|group| {
-            let active = group.active.iter();
-            active.filter_map(|number| group.members.get(number))
-        });
+        let groups = self.groups.values();
+        let active = groups.flat_map(|group| self.active_members(group));
         let unreachable = active.filter_map(|m| Some((m.addr, m.unreachable_reason()?.to_owned())));
         unreachable.take(max).collect()
     }
 
     /// Takes the member to connect to now. [`Groups::end_probe`] puts it back into the queue.
     pub(crate) fn next_probe(&mut self, now: Duration) -> Option<(MemberHandle, SocketAddr)> {
-        let (group, number) = self.probe_queue.next(now)?;
-        let member = self.groups.get(&group)?.members.get(&number)?;
+        let number = self.probe_queue.next(now)?;
+        let member = self.members.get(&number)?;
         let handle = MemberHandle {
-            group,
+            group: member.group().clone(),
             number,
             join_number: member.join_number,
         };
@@ -79,11 +76,7 @@ impl Groups {
         failure: Option<String>,
         now: Duration,
     ) -> Option<Member> {
-        let group = self.groups.get_mut(&handle.group)?;
-        let member = group.members.get_mut(&handle.number)?;
-        if member.join_number != handle.join_number {
-            return None;
-        }
+        let member = self.member_of(handle)?;
         let was_bad = member.reachability.is_failing();
         member.reachability = match (failure, &member.reachability) {
             (None, _) => Reachability::Reachable,
@@ -96,11 +89,12 @@ impl Groups {
                 why: why.into(),
             },
         };
+        let changed = (member.reachability.is_failing() != was_bad).then(|| member.clone());
         if member.state != State::Offline {
             let due = now + member.reachability.pause();
-            self.probe_queue.set(handle.number, &handle.group, due);
+            self.probe_queue.set(handle.number, due);
         }
-        (member.reachability.is_failing() != was_bad).then(|| member.clone())
+        changed
     }
 }
 

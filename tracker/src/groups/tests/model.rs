@@ -239,7 +239,7 @@ impl Pair {
         assert_eq!(self.groups.offline.len(), offline);
         let never_beat = self.model.members.iter().filter(|m| !m.has_beaten).count();
         assert_eq!(self.groups.never_beat.len(), never_beat);
-        let by_peer = self.groups.by_peer.values().map(BTreeMap::len);
+        let by_peer = self.groups.by_peer.values().map(BTreeSet::len);
         assert_eq!(by_peer.sum::<usize>(), n_listed);
         for group in 0..2 {
             self.assert_group_alike(group, &listed);

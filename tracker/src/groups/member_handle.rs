@@ -30,7 +30,7 @@ impl Groups {
         let group = self.groups.get(&name.group)?;
         let at_ip = group.by_addr.range((ip, 0)..=(ip, u16::MAX));
         let mut found = at_ip
-            .filter_map(|(_, number)| Some((*number, group.members.get(number)?)))
+            .filter_map(|(_, number)| Some((*number, self.members.get(number)?)))
             .filter(|(_, member)| member.join.member.hostname == name.hostname);
         let (number, member) = found.next()?;
         let handle = MemberHandle {
@@ -44,31 +44,20 @@ impl Groups {
     /// Records a beat. Returns the member as it was before; None when it is gone or has joined again on
     /// another connection.
     pub(crate) fn beat(&mut self, handle: &MemberHandle, now: Now) -> Option<Member> {
-        self.member_of(handle)?;
-        self.forget_silence(&handle.group, handle.number);
-        self.never_beat.remove(&handle.number);
-        let group = self.groups.get_mut(&handle.group)?;
-        let member = group.members.get_mut(&handle.number)?;
+        let member = self.member_of(handle)?;
         let before = member.clone();
         member.heard = now.elapsed;
         member.beat_time = now.epoch;
         member.has_beaten = true;
-        group.set_state(handle.number, State::Active);
+        member.state = State::Active;
+        let number = handle.number;
+        self.offline.remove(&(before.heard, number));
+        self.never_beat.remove(&number);
+        self.groups.get_mut(&handle.group)?.activate(number);
         if before.state == State::Offline && before.reachability != Reachability::Assumed {
-            self.probe_queue
-                .set(handle.number, &handle.group, now.elapsed);
+            self.probe_queue.set(number, now.elapsed);
         }
         Some(before)
-    }
-
-    /// The member, unless it has joined again on another connection.
-    pub(super) fn member_of(&self, handle: &MemberHandle) -> Option<&Member> {
-        let member = self
-            .groups
-            .get(&handle.group)?
-            .members
-            .get(&handle.number)?;
-        (member.join_number == handle.join_number).then_some(member)
     }
 
     /// Records a report. Returns the same as [`Groups::beat`].
@@ -78,9 +67,7 @@ impl Groups {
         report: Arc<Report>,
         now: Now,
     ) -> Option<Member> {
-        self.member_of(handle)?;
-        let group = self.groups.get_mut(&handle.group)?;
-        let member = group.members.get_mut(&handle.number)?;
+        let member = self.member_of(handle)?;
         let before = member.clone();
         member.clock_skew = match report.time {
             0 => 0,
@@ -93,7 +80,7 @@ impl Groups {
     /// Removes a member that leaves. Does nothing when it is gone or has joined again on another connection.
     pub(crate) fn leave(&mut self, handle: &MemberHandle) -> Option<Member> {
         self.member_of(handle)?;
-        self.remove(&handle.group, handle.number)
+        self.remove(handle.number)
     }
 
     /// The member as another connection joined it later: at the same address, or as the same node.
@@ -102,20 +89,9 @@ impl Groups {
         handle: &MemberHandle,
         node: Option<&NodeId>,
     ) -> Option<&Member> {
-        let here = self.groups.get(&handle.group);
-        let here = here.and_then(|group| group.members.get(&handle.number));
-        let elsewhere = || {
-            let (name, number) = self.by_node.get(node?)?;
-            self.groups.get(name)?.members.get(number)
-        };
+        let here = self.members.get(&handle.number);
+        let elsewhere = || self.members.get(self.by_node.get(node?)?);
         let member = here.or_else(elsewhere)?;
         (member.join_number > handle.join_number).then_some(member)
-    }
-
-    fn forget_silence(&mut self, name: &GroupName, number: u64) {
-        let group = self.groups.get(name);
-        if let Some(member) = group.and_then(|group| group.members.get(&number)) {
-            self.offline.remove(&(member.heard, number));
-        }
     }
 }
