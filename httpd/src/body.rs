@@ -1,17 +1,15 @@
 //! The content of a response: a file, one range of it, or several.
 
-use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use client::{ByteRange, Download, Error};
-use net::{Part, Source};
+use net::Part;
 use proto::FileKey;
 
+use crate::download_source::DownloadSource;
 use crate::entity::Entity;
 use crate::globals::Globals;
-use crate::metrics::HttpMetrics;
+use crate::limiter::{Limiter, Servers};
 use crate::range::last_byte;
 
 /// Limit on the first request to a storage, in bytes. A player that seeks takes no more, and the
@@ -23,6 +21,10 @@ pub(crate) struct Content<'a> {
     pub(crate) globals: &'a Globals,
     pub(crate) key: &'a FileKey,
     pub(crate) entity: &'a Entity,
+    /// The storages of the file.
+    pub(crate) servers: Servers,
+    /// Limits the workers that wait for them.
+    pub(crate) limiter: &'a Arc<Limiter>,
 }
 
 impl Content<'_> {
@@ -64,8 +66,13 @@ impl Content<'_> {
 
     fn stream(&self, download: Download) -> Part {
         let len = download.remaining();
-        let metrics = Arc::clone(&self.globals.metrics);
-        let source = Box::new(DownloadSource { download, metrics });
+        let source = Box::new(DownloadSource {
+            download,
+            metrics: Arc::clone(&self.globals.metrics),
+            limiter: Arc::clone(self.limiter),
+            servers: self.servers.clone(),
+            delayed_since: None,
+        });
         Part::Stream { source, len }
     }
 }
@@ -97,57 +104,4 @@ impl Multipart<'_> {
 /// The value of a Content-Range field (RFC 9110, 14.4); both ends are inclusive.
 pub(crate) fn content_range(range: ByteRange, size: u64) -> String {
     format!("bytes {}-{}/{size}", range.offset, last_byte(range))
-}
-
-/// A download as a source of the connection. The last bytes of a damaged file are not sent: the
-/// client then sees that the response is incomplete.
-struct DownloadSource {
-    download: Download,
-    metrics: Arc<HttpMetrics>,
-}
-
-impl DownloadSource {
-    fn noted(&self, error: io::Error) -> io::Error {
-        if let Some(error @ Error::Damaged { .. }) = Error::of_io(&error) {
-            self.metrics.damage.note(error);
-        }
-        error
-    }
-}
-
-impl Source for DownloadSource {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.download.read_ready(buffer);
-        let read = read.map_err(|error| self.noted(error))?;
-        read.ok_or_else(|| io::ErrorKind::WouldBlock.into())
-    }
-
-    fn socket(&self) -> Option<&TcpStream> {
-        self.download.stream()
-    }
-
-    fn may_splice(&self) -> bool {
-        self.download.may_take()
-    }
-
-    fn taken(&mut self, len: usize) {
-        self.download.advance(len as u64);
-    }
-
-    fn inspects(&self) -> bool {
-        self.download.is_checked()
-    }
-
-    fn inspect(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let inspected = self.download.inspect(bytes);
-        inspected.map_err(|error| self.noted(error.into()))
-    }
-
-    fn abandon_socket(&mut self) {
-        self.download.abandon_stream();
-    }
-
-    fn timeout(&self) -> Duration {
-        self.download.patience()
-    }
 }

@@ -7,7 +7,7 @@ use proto::FileKey;
 
 use crate::globals::Globals;
 use crate::media_type::{self, Role};
-use crate::signature;
+use crate::mime_sniffing;
 use crate::target::Target;
 use crate::type_cache::TypeKey;
 
@@ -89,8 +89,8 @@ fn detect(
     entity: &Entity,
     opened: &mut Download,
 ) -> Result<&'static str, Error> {
-    let len = signature::LEN.min(entity.stat.size);
-    let mut bytes = [0; signature::LEN as usize];
+    let len = mime_sniffing::LEN.min(entity.stat.size);
+    let mut bytes = [0; mime_sniffing::LEN as usize];
     let bytes = &mut bytes[..len as usize];
     if opened.offset() == 0 && opened.remaining() >= len {
         opened.peek(bytes)?;
@@ -98,7 +98,7 @@ fn detect(
         let first = ByteRange { offset: 0, len };
         client.read_later(file, &entity.stat, first).peek(bytes)?;
     }
-    Ok(signature::media_type(bytes))
+    Ok(mime_sniffing::media_type(bytes))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ mod limiter;
 
 mod file_name;
 mod media_type;
+mod mime_sniffing;
 mod range;
-mod signature;
 mod target;
 mod tracker_monitor;
 mod type_cache;
@@ -25,7 +25,7 @@ mod metrics;
 mod precondition;
 
 mod body;
-mod limited_source;
+mod download_source;
 mod request;
 mod service;
 

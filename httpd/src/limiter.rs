@@ -19,18 +19,18 @@ pub(crate) enum Servers {
 #[derive(Debug)]
 pub(crate) struct Limiter {
     max: usize,
-    excess: Excess,
+    over_limit: OverLimit,
     state: Mutex<State>,
     freed: Condvar,
 }
 
 /// Handling of a user above its group's share.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Excess {
+pub(crate) enum OverLimit {
     /// Waits this long at most. A healthy server answers many requests in this time.
-    Waits(Duration),
+    Wait(Duration),
     /// Is admitted unless the oldest permit of the group is older: then the group is slow.
-    IsAdmittedBelow(Duration),
+    AdmitBelow(Duration),
 }
 
 /// An admission. It ends when the permit is dropped.
@@ -50,25 +50,25 @@ struct State {
 }
 
 impl Limiter {
-    pub(crate) fn new(max: usize, excess: Excess) -> Arc<Limiter> {
+    pub(crate) fn new(max: usize, over_limit: OverLimit) -> Arc<Limiter> {
         Arc::new(Limiter {
             max,
-            excess,
+            over_limit,
             state: Mutex::default(),
             freed: Condvar::new(),
         })
     }
 
-    /// `None` if the servers are slow and have their share. May wait as [`Excess`] says.
+    /// `None` if the servers are slow and have their share. May wait, see [`OverLimit`].
     pub(crate) fn admit(self: &Arc<Self>, servers: &Servers) -> Option<Permit> {
         let began = Instant::now();
         let mut state = self.state.lock();
         while !state.has_room(servers, self.max) {
             let oldest = state.oldest(servers).unwrap_or(began);
-            match self.excess {
-                Excess::IsAdmittedBelow(age) if oldest.elapsed() < age => break,
-                Excess::IsAdmittedBelow(_) => return None,
-                Excess::Waits(time) => {
+            match self.over_limit {
+                OverLimit::AdmitBelow(age) if oldest.elapsed() < age => break,
+                OverLimit::AdmitBelow(_) => return None,
+                OverLimit::Wait(time) => {
                     let until = began.min(oldest) + time;
                     if Instant::now() >= until {
                         return None;
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_group_gets_half_of_what_others_leave() {
-        let limiter = Limiter::new(64, Excess::Waits(Duration::ZERO));
+        let limiter = Limiter::new(64, OverLimit::Wait(Duration::ZERO));
         let first = admit_all(&limiter, &group("a"));
         let second = admit_all(&limiter, &group("b"));
         let third = admit_all(&limiter, &Servers::Trackers);
@@ -156,13 +156,13 @@ mod tests {
 
     #[test]
     fn a_single_worker_serves_everybody() {
-        let limiter = Limiter::new(1, Excess::Waits(Duration::ZERO));
+        let limiter = Limiter::new(1, OverLimit::Wait(Duration::ZERO));
         assert_eq!(admit_all(&limiter, &group("a")).len(), 1);
     }
 
     #[test]
     fn what_is_freed_soon_is_waited_for() {
-        let limiter = Limiter::new(2, Excess::Waits(Duration::from_secs(60)));
+        let limiter = Limiter::new(2, OverLimit::Wait(Duration::from_secs(60)));
         let permit = limiter.admit(&group("a")).unwrap();
         thread::scope(|scope| {
             let waiter = scope.spawn(|| limiter.admit(&group("a")).is_some());
@@ -173,12 +173,12 @@ mod tests {
 
     #[test]
     fn a_burst_is_admitted_and_a_slow_group_is_not() {
-        let limiter = Limiter::new(2, Excess::IsAdmittedBelow(Duration::from_secs(3600)));
+        let limiter = Limiter::new(2, OverLimit::AdmitBelow(Duration::from_secs(3600)));
         let burst: Vec<_> = (0..10)
             .map(|_| limiter.admit(&group("a")).unwrap())
             .collect();
         assert_eq!(burst.len(), 10);
-        let limiter = Limiter::new(2, Excess::IsAdmittedBelow(Duration::ZERO));
+        let limiter = Limiter::new(2, OverLimit::AdmitBelow(Duration::ZERO));
         assert_eq!(admit_all(&limiter, &group("a")).len(), 1);
     }
 }

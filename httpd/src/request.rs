@@ -16,10 +16,10 @@ use proto::GroupName;
 use crate::body::FIRST_PIECE;
 use crate::entity::Entity;
 use crate::limiter::{Permit, Servers};
+use crate::mime_sniffing;
 use crate::precondition;
 use crate::range;
 use crate::service::{OpenedFile, Service};
-use crate::signature;
 use crate::target::Target;
 
 /// Pause before a request above a limit is tried again.
@@ -29,7 +29,7 @@ const DELAY_MAX: Duration = Duration::from_secs(5);
 /// The first bytes of a file, which tell its type.
 const FIRST_BYTES: RangeSpec = RangeSpec {
     offset: 0,
-    size: signature::LEN,
+    size: mime_sniffing::LEN,
 };
 
 /// A request for a file.

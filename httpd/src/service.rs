@@ -7,7 +7,6 @@ use std::time::Duration;
 use base::LogThrottle;
 use client::{ByteRange, Download, Error, ErrorKind, RangeSpec};
 use log::{debug, error, warn};
-use net::Part;
 use net::http::{Method, Request, Response, status};
 use proto::GroupName;
 
@@ -15,8 +14,7 @@ use crate::body::{Content, Multipart, content_range};
 use crate::entity::{self, Entity};
 use crate::file_name;
 use crate::globals::{CurrentGlobals, Globals};
-use crate::limited_source;
-use crate::limiter::{Excess, Limiter, Servers};
+use crate::limiter::{Limiter, OverLimit, Servers};
 use crate::media_type::Display;
 use crate::precondition::{self, Precondition};
 use crate::range::{self, Ranges};
@@ -64,8 +62,8 @@ impl Service {
         let workers = workers as usize;
         let requests = workers * REQUESTS_PER_WORKER;
         let limits = Limits {
-            workers: Limiter::new(workers, Excess::Waits(WORKER_WAIT_MAX)),
-            requests: Limiter::new(requests, Excess::IsAdmittedBelow(SLOW)),
+            workers: Limiter::new(workers, OverLimit::Wait(WORKER_WAIT_MAX)),
+            requests: Limiter::new(requests, OverLimit::AdmitBelow(SLOW)),
         };
         Service {
             globals,
@@ -112,6 +110,7 @@ impl Service {
         };
         let file = File {
             globals: &globals,
+            limiter: &self.limits.workers,
             target,
             group,
             entity: &entity,
@@ -133,7 +132,7 @@ impl Service {
                     let response = file
                         .describe(status::PARTIAL_CONTENT, media_type)
                         .with("Content-Range", content_range(range, entity.stat.size));
-                    self.with_content(response, &file, range, opened)
+                    file.with_content(response, range, opened)
                 }
                 _ => Ok(self.several(&file, &ranges)),
             },
@@ -144,25 +143,9 @@ impl Service {
                     response.length = len;
                     return Ok(response);
                 }
-                self.with_content(response, &file, ByteRange { offset, len }, opened)
+                file.with_content(response, ByteRange { offset, len }, opened)
             }
         }
-    }
-
-    /// The response with a range of the file as its body.
-    fn with_content(
-        &self,
-        mut response: Response,
-        file: &File<'_>,
-        range: ByteRange,
-        opened: Download,
-    ) -> Result<Response, Error> {
-        response.length = range.len;
-        if range.len > 0 {
-            let part = file.content().range(range, opened)?;
-            response.body = self.limit(vec![part], file);
-        }
-        Ok(response)
     }
 
     fn several(&self, file: &File<'_>, ranges: &[ByteRange]) -> Response {
@@ -177,13 +160,8 @@ impl Service {
         let content_type = format!("multipart/byteranges; boundary={boundary}");
         let mut response = file.describe(status::PARTIAL_CONTENT, content_type);
         response.length = length;
-        response.body = self.limit(parts, file);
+        response.body = parts;
         response
-    }
-
-    fn limit(&self, parts: Vec<Part>, file: &File<'_>) -> Vec<Part> {
-        let servers = Servers::Storages(file.group.clone());
-        limited_source::limit(parts, &self.limits.workers, &servers)
     }
 
     /// The response to a request that a limit delayed for too long.
@@ -229,6 +207,7 @@ fn ranges(request: &Request, entity: &Entity) -> Ranges {
 /// The file of a response.
 struct File<'a> {
     globals: &'a Globals,
+    limiter: &'a Arc<Limiter>,
     target: &'a Target,
     group: GroupName,
     entity: &'a Entity,
@@ -241,7 +220,23 @@ impl File<'_> {
             globals: self.globals,
             key: &self.target.key,
             entity: self.entity,
+            servers: Servers::Storages(self.group.clone()),
+            limiter: self.limiter,
         }
+    }
+
+    /// The response with a range of the file as its body.
+    fn with_content(
+        &self,
+        mut response: Response,
+        range: ByteRange,
+        opened: Download,
+    ) -> Result<Response, Error> {
+        response.length = range.len;
+        if range.len > 0 {
+            response.body = vec![self.content().range(range, opened)?];
+        }
+        Ok(response)
     }
 
     /// The head of a response with content.
