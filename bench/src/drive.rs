@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::figures::{Done, Figures, Tally, Window};
+use crate::figures::{Figures, OperationResult, Tally, Window};
 
 /// Limit on consecutive failures. Then the thread ends, because the server is gone.
 const FAILURES_MAX: u32 = 20;
@@ -15,7 +15,7 @@ const FAILURES_MAX: u32 = 20;
 /// The operation of one thread.
 pub trait Worker: Send {
     /// Executes one operation. It adds moved bytes to `meter` as they move.
-    fn step(&mut self, meter: &Meter) -> Done;
+    fn step(&mut self, meter: &Meter) -> OperationResult;
 }
 
 /// Counts the bytes of one thread.
@@ -44,7 +44,7 @@ pub enum Length {
 
 /// Warm-up and length of a measurement.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct Timing {
     /// Time before the measurement in which operations are not counted.
     pub warm_up: Duration,
     /// Length of the measurement.
@@ -85,14 +85,14 @@ struct Shared {
 pub fn drive<W: Worker>(
     names: &[&str],
     workers: Vec<W>,
-    pace: Pace,
+    timing: Timing,
     on: &mut dyn FnMut(Moment),
 ) -> (Figures, Vec<W>) {
-    let (counts, left) = match pace.length {
+    let (counts, left) = match timing.length {
         Length::Time(_) => (false, i64::MAX),
         Length::Count(n) => (true, i64::try_from(n).unwrap_or(i64::MAX)),
     };
-    let first_phase = match pace.warm_up {
+    let first_phase = match timing.warm_up {
         // Without a warm-up all operations count.
         Duration::ZERO => MEASURING,
         _ => WARMING_UP,
@@ -121,7 +121,7 @@ pub fn drive<W: Worker>(
             })
             .collect();
         drop(ending);
-        let window = watch(&shared, pace, &all_ended, on);
+        let window = watch(&shared, timing, &all_ended, on);
         let mut tally = Tally::new(names.len());
         let mut workers = Vec::with_capacity(n_threads);
         for thread in threads {
@@ -136,19 +136,19 @@ pub fn drive<W: Worker>(
 /// Moves the threads through the phases.
 fn watch(
     shared: &Shared,
-    pace: Pace,
+    timing: Timing,
     all_ended: &Receiver<()>,
     on: &mut dyn FnMut(Moment),
 ) -> Window {
-    let _ = all_ended.recv_timeout(pace.warm_up);
+    let _ = all_ended.recv_timeout(timing.warm_up);
     on(Moment::Begun);
     let (begun, cpu) = (Instant::now(), cpu_time());
-    let bytes = match pace.warm_up {
+    let bytes = match timing.warm_up {
         Duration::ZERO => 0,
         _ => shared.bytes(),
     };
     shared.phase.store(MEASURING, Ordering::Release);
-    match pace.length {
+    match timing.length {
         Length::Time(time) => drop(all_ended.recv_timeout(time)),
         Length::Count(_) => drop(all_ended.recv()),
     }
@@ -214,14 +214,14 @@ mod tests {
     }
 
     impl Worker for Counter {
-        fn step(&mut self, meter: &Meter) -> Done {
+        fn step(&mut self, meter: &Meter) -> OperationResult {
             self.steps += 1;
             meter.add(10);
             let failure = self.fails.then(|| Failure {
                 kind: "test".to_owned(),
                 message: format!("step {}", self.steps),
             });
-            Done {
+            OperationResult {
                 operation: 0,
                 took: Duration::from_micros(3),
                 failure,
@@ -234,8 +234,8 @@ mod tests {
         (0..count).map(counter).collect()
     }
 
-    fn pace(length: Length) -> Pace {
-        Pace {
+    fn timing(length: Length) -> Timing {
+        Timing {
             warm_up: Duration::ZERO,
             length,
         }
@@ -245,9 +245,10 @@ mod tests {
     fn so_many_operations_are_done_as_were_asked_for() {
         let length = Length::Count(1000);
         let mut moments = Vec::new();
-        let (figures, workers) = drive(&["op"], counters(3, false), pace(length), &mut |moment| {
-            moments.push(moment);
-        });
+        let (figures, workers) =
+            drive(&["op"], counters(3, false), timing(length), &mut |moment| {
+                moments.push(moment);
+            });
         assert_eq!(figures.operations[0].count, 1000);
         assert!(figures.errors.is_empty());
         let steps: u64 = workers.iter().map(|worker| worker.steps).sum();
@@ -261,7 +262,8 @@ mod tests {
         let mut times = (0..12).map(|n| Duration::from_millis(10 << n));
         let found = times.find_map(|time| {
             let length = Length::Time(time);
-            let (figures, workers) = drive(&["op"], counters(2, false), pace(length), &mut |_| ());
+            let (figures, workers) =
+                drive(&["op"], counters(2, false), timing(length), &mut |_| ());
             let steps: u64 = workers.iter().map(|worker| worker.steps).sum();
             let counted = figures.operations[0].count;
             assert!(counted <= steps, "{counted} of {steps}");
@@ -275,7 +277,7 @@ mod tests {
     #[test]
     fn threads_that_fail_give_up_and_are_counted() {
         let length = Length::Time(Duration::from_secs(3600));
-        let (figures, workers) = drive(&["op"], counters(2, true), pace(length), &mut |_| ());
+        let (figures, workers) = drive(&["op"], counters(2, true), timing(length), &mut |_| ());
         assert!(workers.iter().all(|w| w.steps == u64::from(FAILURES_MAX)));
         let errors = &figures.errors["test"];
         assert_eq!(errors.count, 2 * u64::from(FAILURES_MAX));

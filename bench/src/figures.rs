@@ -11,7 +11,7 @@ const LONGEST: u64 = 3_600_000_000_000;
 
 /// One operation that ended.
 #[derive(Debug)]
-pub struct Done {
+pub struct OperationResult {
     /// Its index in the names given to [`drive`](crate::drive).
     pub operation: usize,
     /// Its latency.
@@ -113,7 +113,7 @@ impl Tally {
     }
 
     /// Counts a success if it `is_measured`, and a failure in any case.
-    pub(crate) fn note(&mut self, done: Done, is_measured: bool) {
+    pub(crate) fn note(&mut self, done: OperationResult, is_measured: bool) {
         match done.failure {
             Some(failure) => {
                 let key = (done.operation, failure.kind);
@@ -203,8 +203,8 @@ impl Latency {
 mod tests {
     use super::*;
 
-    fn done(millis: u64) -> Done {
-        Done {
+    fn done(millis: u64) -> OperationResult {
+        OperationResult {
             operation: 0,
             took: Duration::from_millis(millis),
             failure: None,

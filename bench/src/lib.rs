@@ -20,9 +20,9 @@ mod run;
 mod worker;
 
 pub use content::Content;
-pub use drive::{Length, Meter, Moment, Pace, Worker, drive};
+pub use drive::{Length, Meter, Moment, Timing, Worker, drive};
 pub use failure::{UsageError, WRONG_BYTES};
-pub use figures::{Done, ErrorFigures, Failure, Figures, Latency, OperationFigures};
+pub use figures::{ErrorFigures, Failure, Figures, Latency, OperationFigures, OperationResult};
 pub use mix::Mix;
 pub use run::{Options, Target, run};
 

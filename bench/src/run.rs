@@ -13,7 +13,7 @@ use crate::files::{FilePool, Stored, load_list, save_list};
 use crate::http::{HttpClient, HttpServer};
 use crate::mix::{Mix, Operation};
 use crate::worker::{BenchWorker, Peers, Task};
-use crate::{Failure, Figures, Meter, Moment, Pace, drive};
+use crate::{Failure, Figures, Meter, Moment, Timing, drive};
 
 /// The cluster under load, and the user whose files are measured.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Options {
     /// Length of ranges. Not zero.
     pub range_len: u64,
     /// Warm-up and length of the measurement.
-    pub pace: Pace,
+    pub timing: Timing,
     /// The idservers for operation `id`.
     pub idservers: Vec<Address>,
     /// The key of their numbers.
@@ -93,7 +93,7 @@ pub fn run(
     let (files, mut setup_workers) = bench.prepare()?;
     let workers = bench.workers(options.n_threads, files);
     let names = Operation::ALL.map(Operation::name);
-    let (mut figures, mut workers) = drive(&names, workers, options.pace, note);
+    let (mut figures, mut workers) = drive(&names, workers, options.timing, note);
     figures.operations.retain(|operation| operation.count > 0);
     bench.finish(&mut figures, &mut workers, &mut setup_workers)?;
     Ok(figures)

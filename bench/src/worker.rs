@@ -14,7 +14,7 @@ use crate::failure::{self, WRONG_BYTES};
 use crate::files::{FilePool, Stored};
 use crate::http::{HttpClient, Part};
 use crate::mix::{Mix, Operation};
-use crate::{BUFFER_LEN, Done, Failure, Meter, Worker};
+use crate::{BUFFER_LEN, Failure, Meter, OperationResult, Worker};
 
 /// Limit on the stored files of a thread. At the limit the oldest one is removed.
 const OWN_MAX: usize = 100_000;
@@ -259,14 +259,14 @@ impl BenchWorker {
 }
 
 impl Worker for BenchWorker {
-    fn step(&mut self, meter: &Meter) -> Done {
+    fn step(&mut self, meter: &Meter) -> OperationResult {
         let random = self.next_random();
         let picked = self.task.mix.pick(random);
         let operation = self.prepare(picked);
         let begun = Instant::now();
         let result = self.execute(operation, meter);
         let until = *result.as_ref().unwrap_or(&begun);
-        Done {
+        OperationResult {
             operation: operation as usize,
             took: until.duration_since(begun),
             failure: result.err(),

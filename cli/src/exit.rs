@@ -1,11 +1,9 @@
 //! Exit codes, which are stable and documented in `--help`.
 
-use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
 use client::{ErrorKind, ProtocolError};
-
 use proto::tracker;
 
 /// The exit code of the process.
@@ -32,56 +30,39 @@ impl From<Exit> for ExitCode {
 }
 
 /// A failure of the command itself, not of the library, with its exit code.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub(super) struct CliError {
     exit: Exit,
     message: String,
 }
 
 impl CliError {
+    fn new(exit: Exit, message: impl Into<String>) -> CliError {
+        let message = message.into();
+        CliError { exit, message }
+    }
+
     pub(super) fn usage(message: impl Into<String>) -> CliError {
-        CliError {
-            exit: Exit::Usage,
-            message: message.into(),
-        }
+        CliError::new(Exit::Usage, message)
     }
 
     pub(super) fn local(message: impl Into<String>) -> CliError {
-        CliError {
-            exit: Exit::Local,
-            message: message.into(),
-        }
+        CliError::new(Exit::Local, message)
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> CliError {
-        CliError {
-            exit: Exit::NotFound,
-            message: message.into(),
-        }
+        CliError::new(Exit::NotFound, message)
     }
 
     pub(super) fn exists(message: impl Into<String>) -> CliError {
-        CliError {
-            exit: Exit::Exists,
-            message: message.into(),
-        }
+        CliError::new(Exit::Exists, message)
     }
 
     pub(super) fn unavailable(message: impl Into<String>) -> CliError {
-        CliError {
-            exit: Exit::Unavailable,
-            message: message.into(),
-        }
+        CliError::new(Exit::Unavailable, message)
     }
 }
-
-impl fmt::Display for CliError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for CliError {}
 
 /// The exit code of an error: that of its first cause with one.
 pub(super) fn of(error: &anyhow::Error) -> Exit {

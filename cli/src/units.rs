@@ -2,30 +2,24 @@
 
 use std::time::Duration;
 
+use base::units::{ByteSize, Period, UnitError};
+
 /// Parses a size in bytes: digits with KiB, MiB, GiB, TiB (powers of 1024), KB, MB, GB, TB (powers of
-/// 1000) or no unit.
+/// 1000) or no unit. K, M, G and T are KiB and so on.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    let (number, unit) = split(text);
-    let factor: u64 = match unit {
-        "" | "B" => 1,
-        "KiB" | "K" => 1 << 10,
-        "MiB" | "M" => 1 << 20,
-        "GiB" | "G" => 1 << 30,
-        "TiB" | "T" => 1 << 40,
-        "KB" | "kB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        _ => return Err(format!("{text:?} is no size such as 4096, 64KiB or 2GiB")),
+    let suffix = match text.ends_with(['K', 'M', 'G', 'T']) {
+        true => "iB",
+        false => "",
     };
-    let number: Option<u64> = number.parse().ok();
-    number
-        .and_then(|number| number.checked_mul(factor))
-        .filter(|&size| i64::try_from(size).is_ok())
-        .ok_or_else(|| format!("{text:?} is no size such as 4096, 64KiB or 2GiB"))
+    let size: Result<ByteSize, UnitError> = format!("{text}{suffix}").parse();
+    let bytes = size.map_err(|error| error.to_string())?.bytes();
+    match i64::try_from(bytes) {
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(format!("{text:?} is too large")),
+    }
 }
 
-/// Parses a time that is not zero: digits with ms, s, m or h.
+/// Parses a time that is not zero: digits with ms, s, m, h or d.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     match parse_duration_or_zero(text)? {
         Duration::ZERO => Err(format!("{text:?} is zero")),
@@ -35,29 +29,8 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// Parses a time that may be zero.
 pub(super) fn parse_duration_or_zero(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split(text);
-    let millis_per_unit = match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    };
-    let number: Option<u64> = number.parse().ok();
-    let millis = number
-        .zip(millis_per_unit)
-        .and_then(|(n, per)| n.checked_mul(per));
-    millis
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("{text:?} is no time such as 500ms, 30s or 2m"))
-}
-
-fn split(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    (number, unit.trim())
+    let period: Result<Period, UnitError> = text.parse();
+    Ok(period.map_err(|error| error.to_string())?.duration())
 }
 
 #[cfg(test)]
@@ -66,8 +39,10 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        let sizes = ["0", "10", "64KiB", "1 MiB", "2GB"].map(|text| parse_size(text).unwrap());
-        assert_eq!(sizes, [0, 10, 65_536, 1 << 20, 2_000_000_000]);
+        let sizes = ["0", "10", "64KiB", "1 MiB", "2GB", "64K", "1 M"]
+            .map(|text| parse_size(text).unwrap());
+        let expected = [0, 10, 65_536, 1 << 20, 2_000_000_000, 65_536, 1 << 20];
+        assert_eq!(sizes, expected);
         for bad in [
             "",
             "KiB",
@@ -85,7 +60,7 @@ mod tests {
     fn times_have_units_and_are_not_zero() {
         let times = ["500ms", "30s", "2m"].map(|text| parse_duration(text).unwrap().as_millis());
         assert_eq!(times, [500, 30_000, 120_000]);
-        for bad in ["", "30", "0s", "s", "1d", "-1s"] {
+        for bad in ["", "30", "0s", "s", "1w", "-1s"] {
             assert!(parse_duration(bad).is_err(), "{bad:?}");
         }
     }

@@ -3,7 +3,7 @@
 pub(super) mod args;
 mod report;
 
-use ::bench::{Length, Moment, Options, Pace, Target, WRONG_BYTES};
+use ::bench::{Length, Moment, Options, Target, Timing, WRONG_BYTES};
 use proto::{Address, IdKey};
 
 use args::BenchArgs;
@@ -54,7 +54,7 @@ fn options(args: &BenchArgs) -> anyhow::Result<Options> {
         sizes: args.size.clone(),
         n_files: args.files,
         range_len: args.range,
-        pace: Pace {
+        timing: Timing {
             warm_up: args.warm_up,
             length: length.unwrap_or(Length::Time(args.duration)),
         },

@@ -33,10 +33,7 @@ pub(super) fn evaluate(view: &View, warning: u8, critical: u8) -> CheckResult {
         findings.critical.push("no tracker answers".to_owned());
     }
     findings.warning.extend(view.errors());
-    let differ = |text: &String| format!("trackers differ: {text}");
-    findings.warning.extend(view.differences.iter().map(differ));
-    let refused = |text: &String| format!("refused: {text}");
-    findings.warning.extend(view.refused.iter().map(refused));
+    findings.warning.extend(view.disagreements());
     of_helpers(view, &mut findings);
     if view.groups.is_empty() {
         findings.warning.push("there is no group".to_owned());

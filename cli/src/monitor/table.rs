@@ -19,10 +19,8 @@ pub(super) fn lines(view: &View, now: i64) -> Vec<String> {
         view.groups.len()
     )];
     lines.extend(view.errors());
-    let differ = |text: &String| format!("trackers differ: {text}");
-    lines.extend(view.differences.iter().map(differ));
+    lines.extend(view.disagreements());
     lines.extend(view.troubles());
-    lines.extend(view.refused.iter().map(|text| format!("refused: {text}")));
     for group in &view.groups {
         for storage in &group.storages {
             lines.extend(storage.notes.iter().cloned());

@@ -1,7 +1,7 @@
 //! The page for people, with the layout and words of FastDFS's `fdfs_monitor` where both show the same
 //! thing.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use base::Escaped;
 use chrono::{Local, SecondsFormat, TimeZone};
@@ -10,6 +10,9 @@ use proto::report::{Drain, Report, Space};
 
 use super::storage_state;
 use super::view::View;
+
+/// Indent of the lines of a storage.
+const STORAGE_INDENT: &str = "\t\t";
 
 /// The whole page.
 pub(super) fn page(view: &View) -> String {
@@ -46,11 +49,8 @@ pub(super) fn page(view: &View) -> String {
     for status_page in &view.status_ports {
         line(&mut page, &status_page.text());
     }
-    for text in &view.differences {
-        line(&mut page, &format!("trackers differ: {text}"));
-    }
-    for text in &view.refused {
-        line(&mut page, &format!("refused: {text}"));
+    for text in view.disagreements() {
+        line(&mut page, &text);
     }
     line(&mut page, &format!("\ngroup count: {}", view.groups.len()));
     for (idx, group) in view.groups.iter().enumerate() {
@@ -63,31 +63,21 @@ pub(super) fn page(view: &View) -> String {
 fn of_group(page: &mut String, group: &Group) {
     let storages = &group.storages;
     let count = |is: fn(&Storage) -> bool| storages.iter().filter(|s| is(s)).count();
-    line(page, &format!("group name = {}", group.name));
+    put(page, "", "group name", &group.name);
     let open = match (group.unregistered, group.open) {
         (true, _) => "no (group is not in the database)",
         (false, true) => "yes",
         (false, false) => "no (closed)",
     };
-    line(page, &format!("takes new users = {open}"));
+    put(page, "", "takes new users", open);
     if let Some(space) = storage_state::space(group) {
         of_space(page, "", space);
     }
-    line(page, &format!("storage server count = {}", storages.len()));
-    line(
-        page,
-        &format!(
-            "readable server count = {}",
-            count(storage_state::is_readable)
-        ),
-    );
-    line(
-        page,
-        &format!(
-            "writable server count = {}",
-            count(storage_state::is_writable)
-        ),
-    );
+    put(page, "", "storage server count", storages.len());
+    let n_readable = count(storage_state::is_readable);
+    put(page, "", "readable server count", n_readable);
+    let n_writable = count(storage_state::is_writable);
+    put(page, "", "writable server count", n_writable);
     for (idx, storage) in storages.iter().enumerate() {
         line(page, &format!("\n\tStorage {}:", idx + 1));
         of_storage(page, storage);
@@ -95,7 +85,6 @@ fn of_group(page: &mut String, group: &Group) {
 }
 
 fn of_storage(page: &mut String, storage: &Storage) {
-    let mut put = |name: &str, value: &str| line(page, &format!("\t\t{name} = {value}"));
     let version = storage
         .report
         .as_ref()
@@ -105,6 +94,7 @@ fn of_storage(page: &mut String, storage: &Storage) {
         "" => &storage.address,
         node => node,
     };
+    let mut put = |name: &str, value: &str| put(page, STORAGE_INDENT, name, value);
     put("id", id);
     put("host", &format!("{}  {}", storage.address, storage.status));
     put("host name", &storage.hostname);
@@ -124,10 +114,8 @@ fn of_storage(page: &mut String, storage: &Storage) {
     if let Some(report) = &storage.report {
         of_report(page, report);
     }
-    line(
-        page,
-        &format!("\t\tlast_heart_beat_time = {}", time(storage.beat_time)),
-    );
+    let latest = time(storage.beat_time);
+    self::put(page, STORAGE_INDENT, "last_heart_beat_time", latest);
 }
 
 /// In the words of `fdfs_monitor`, and why.
@@ -155,35 +143,25 @@ pub(super) fn mode(storage: &Storage) -> String {
 }
 
 fn of_report(page: &mut String, report: &Report) {
-    of_space(page, "\t\t", report.space);
-    line(
-        page,
-        &format!("\t\tstore_path_count = {}", report.paths.len()),
-    );
+    of_space(page, STORAGE_INDENT, report.space);
+    let mut put = |name: &str, value: &dyn Display| put(page, STORAGE_INDENT, name, value);
+    put("store_path_count", &report.paths.len());
     for (idx, path) in report.paths.iter().enumerate() {
         let why = match path.why.as_str() {
             "" => String::new(),
             why => format!(" ({why})"),
         };
-        let free = format!(
-            "{} of {} available",
-            size(path.space.available),
-            size(path.space.total)
-        );
-        let text = format!(
-            "\t\tstore_path{idx} = {}  {}{why}, {free}",
-            path.path, path.health
-        );
-        line(page, &text);
+        let (available, total) = (size(path.space.available), size(path.space.total));
+        let state = format!("{}  {}{why}", path.path, path.health);
+        let text = format!("{state}, {available} of {total} available");
+        put(&format!("store_path{idx}"), &text);
     }
     for (name, value) in report.counters.named() {
-        line(page, &format!("\t\t{name} = {value}"));
+        put(name, &value);
     }
     for error in &report.errors {
-        line(
-            page,
-            &format!("\t\tlast_error = {}  {}", time(error.time), error.text),
-        );
+        let text = format!("{}  {}", time(error.time), error.text);
+        put("last_error", &text);
     }
 }
 
@@ -194,8 +172,13 @@ fn of_space(page: &mut String, indent: &str, space: Space) {
         ("reserved space ", space.reserved),
         ("available space", space.available),
     ] {
-        line(page, &format!("{indent}disk {name} = {:>9}", size(bytes)));
+        let size = format!("{:>9}", size(bytes));
+        put(page, indent, &format!("disk {name}"), size);
     }
+}
+
+fn put(page: &mut String, indent: &str, name: &str, value: impl Display) {
+    line(page, &format!("{indent}{name} = {value}"));
 }
 
 /// Escapes text from the network, so that it neither controls the terminal nor adds lines. The leading

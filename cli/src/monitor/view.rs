@@ -74,6 +74,14 @@ impl View {
         answered.count()
     }
 
+    /// The differences between trackers and the storages that they refused, one line each.
+    pub(super) fn disagreements(&self) -> impl Iterator<Item = String> {
+        let differ = |text: &String| format!("trackers differ: {text}");
+        let refused = |text: &String| format!("refused: {text}");
+        let differences = self.differences.iter().map(differ);
+        differences.chain(self.refused.iter().map(refused))
+    }
+
     /// The problems of idservers and status ports, one line each.
     pub(super) fn troubles(&self) -> Vec<String> {
         let pages = self.status_ports.iter();
@@ -129,8 +137,7 @@ fn merge(clusters: &[(&Address, &Cluster)]) -> Vec<Group> {
     merged.into_values().collect()
 }
 
-/// Which of two entries of a storage counts: one that lives before one that a tracker lost, then the
-/// fuller.
+/// The rank of an entry of a storage: one that lives before one that a tracker lost, then the fuller.
 fn rank(storage: &Storage) -> (bool, (bool, bool, i64)) {
     (is_active(storage), fullness(storage))
 }

@@ -51,7 +51,7 @@ fn mistakes_are_named_with_their_line() {
         ),
         (
             "io_timeout = \"30\"\n",
-            "line 1, io_timeout: \"30\" is no time",
+            "line 1, io_timeout: invalid value \"30\", expected a period",
         ),
         ("trackers = \"a:1\"\n", "line 1, trackers: invalid type"),
         ("user = \n", "line 1"),

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use bench::{Content, Done, Meter, Worker};
+use bench::{Content, Meter, OperationResult, Worker};
 
 use super::done;
 
@@ -41,7 +41,7 @@ impl Syncer {
 }
 
 impl Worker for Syncer {
-    fn step(&mut self, meter: &Meter) -> Done {
+    fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
         let result = self.put();
         meter.add(self.content.len() as u64);

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use bench::{Done, Meter, Worker};
+use bench::{Meter, OperationResult, Worker};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Opts, OptsBuilder};
 use test_mariadb::{Mariadb, PASSWORD, USER};
@@ -62,7 +62,7 @@ impl Inserter {
 }
 
 impl Worker for Inserter {
-    fn step(&mut self, _: &Meter) -> Done {
+    fn step(&mut self, _: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.insert().map_err(io::Error::other))
     }

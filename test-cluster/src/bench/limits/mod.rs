@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, path::Path};
 
 use anyhow::ensure;
-use bench::{Content, Done, Failure, Length, Pace, Worker, drive};
+use bench::{Content, Failure, Length, OperationResult, Timing, Worker, drive};
 use serde::Deserialize;
 
 pub use plain::{Plain, serve};
@@ -62,11 +62,11 @@ pub(super) fn run<W: Worker>(
     round: Round,
 ) -> anyhow::Result<Measured> {
     let mut clock = CpuClock::of(servers);
-    let pace = Pace {
+    let timing = Timing {
         warm_up: round.warm_up,
         length: Length::Time(round.time),
     };
-    let (figures, _) = drive(&["operation"], workers, pace, &mut |moment| {
+    let (figures, _) = drive(&["operation"], workers, timing, &mut |moment| {
         clock.note(moment)
     });
     ensure!(figures.errors.is_empty(), "{:?}", figures.errors);
@@ -77,8 +77,8 @@ pub(super) fn run<W: Worker>(
 }
 
 /// An operation that began then and ends now.
-fn done(begun: Instant, result: io::Result<()>) -> Done {
-    Done {
+fn done(begun: Instant, result: io::Result<()>) -> OperationResult {
+    OperationResult {
         operation: 0,
         took: begun.elapsed(),
         failure: result.err().map(|error| Failure {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use bench::content::next_random;
-use bench::{BUFFER_LEN, Content, Done, Meter, Worker};
+use bench::{BUFFER_LEN, Content, Meter, OperationResult, Worker};
 use rustix::fs::{FallocateFlags, fallocate, sendfile};
 
 use super::{File as Listed, done};
@@ -154,7 +154,7 @@ impl Getter {
 }
 
 impl Worker for Getter {
-    fn step(&mut self, meter: &Meter) -> Done {
+    fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.get(meter))
     }
@@ -196,7 +196,7 @@ impl Putter {
 }
 
 impl Worker for Putter {
-    fn step(&mut self, meter: &Meter) -> Done {
+    fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.put(meter))
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bench::content::next_random;
-use bench::{Content, Done, Meter, Worker};
+use bench::{Content, Meter, OperationResult, Worker};
 
 use super::super::child::Companion;
 use super::super::measured::Measured;
@@ -127,7 +127,7 @@ impl Asker {
 }
 
 impl Worker for Asker {
-    fn step(&mut self, meter: &Meter) -> Done {
+    fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
         let result = self.get();
         meter.add(self.size);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use bench::{Done, Meter, Worker};
+use bench::{Meter, OperationResult, Worker};
 use rusqlite::{Connection, params};
 
 use super::done;
@@ -58,7 +58,7 @@ impl Committer {
 }
 
 impl Worker for Committer {
-    fn step(&mut self, _: &Meter) -> Done {
+    fn step(&mut self, _: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.insert().map_err(io::Error::other))
     }
