@@ -13,7 +13,7 @@ CRATES := proto base db net daemon client bench cli tracker idserver storage htt
 
 .DEFAULT_GOAL := help
 .PHONY: help build build-cluster check test test-embedded engines all-tests lint lint-code lint-greps lint-shell test-package doc \
-	cluster cluster-status cluster-stop demo bench bench-quick limits limits-idle limits-memory clean
+	cluster cluster-status cluster-stop demo bench bench-quick limits clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -99,13 +99,8 @@ bench-quick: build-cluster ## The same with short rounds, in less than three min
 	@test-cluster/engines.sh bench
 	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench --quick $(if $(ONLY),--only "$(ONLY)")
 
-limits: limits-idle limits-memory ## Measure idle connections and memory (SIZE=MIB: smaller files)
-
-limits-idle: build-cluster
-	@$(TNV_CLUSTER) idle
-
-limits-memory: build-cluster
-	@$(TNV_CLUSTER) memory $(if $(SIZE),--size $(SIZE))
+limits: ## Measure the memory of storage and httpd while 32 clients move large files
+	cargo test --release --locked --package=test-cluster --test it memory:: -- --nocapture
 
 clean: ## Stop the cluster, remove it and all that was built
 	@if [ -x $(TNV_CLUSTER) ]; then $(TNV_CLUSTER) stop; fi

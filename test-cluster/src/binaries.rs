@@ -1,4 +1,4 @@
-//! Where the programs are that a cluster runs.
+//! The programs that a cluster runs.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 
 use crate::plan::Role;
 
-/// A folder with the binaries of the workspace in it.
+/// A folder with the programs.
 #[derive(Debug, Clone)]
 pub struct Binaries {
     folder: PathBuf,
@@ -21,13 +21,14 @@ const NAMES: [&str; 5] = [
 ];
 
 impl Binaries {
-    /// Those built with the running program: in its folder or, for a test, in the one above.
+    /// The programs of the same build: in the folder of the running program or, for a test, in the one
+    /// above.
     ///
     /// # Errors
-    /// One is missing; the message says how to build it.
+    /// A program is missing; the message tells how to build it.
     pub fn beside_this_program() -> anyhow::Result<Binaries> {
-        let program = std::env::current_exe().context("who am I")?;
-        let folder = program.parent().context("a program lies in a folder")?;
+        let program = std::env::current_exe().context("the path of this program")?;
+        let folder = program.parent().context("the folder of this program")?;
         let folder = if folder.ends_with("deps") {
             folder.parent().unwrap_or(folder)
         } else {
@@ -44,8 +45,8 @@ impl Binaries {
         for name in NAMES {
             if !folder.join(name).is_file() {
                 bail!(
-                    "there is no {name} in {}: run `cargo build --workspace --bins` \
-                     (with --release for the programs of the Makefile)",
+                    "{} lacks {name}: run `cargo build --workspace --bins`, with --release for the programs \
+                     of the Makefile",
                     folder.display()
                 );
             }

@@ -1,4 +1,4 @@
-//! A cluster that belongs to one test or program: it ends with it.
+//! A cluster that ends with the test or program that starts it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,45 +7,41 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::Signal;
+use test_support::process::{Exit, OwnedProcess};
 
 use crate::binaries::Binaries;
 use crate::engines;
-use crate::guard::Guard;
 use crate::layout::Layout;
 use crate::plan::{Node, Plan, Role};
 use crate::probe;
-use crate::process::{Exit, Process, last_words};
 
 /// Longest wait for daemons to be ready.
 const START: Duration = Duration::from_secs(30);
-/// Longest wait for a killed process to be gone.
+/// Longest wait for the end of a killed process.
 const END: Duration = Duration::from_secs(10);
 
-/// Running daemons. Dropping it kills them; so does the end of this program.
+/// Running daemons, by the names of their nodes. Dropping it kills them, and so does the end of this
+/// program.
 #[derive(Debug)]
 pub struct Cluster {
     plan: Plan,
     binaries: Binaries,
-    processes: HashMap<String, Process>,
-    guard: Guard,
+    processes: HashMap<String, OwnedProcess>,
 }
 
 impl Cluster {
     /// Starts a cluster in `folder`; when this returns, every daemon is ready.
     ///
     /// # Errors
-    /// A daemon cannot be started, died (its last log lines are in the message) or is not ready in
+    /// A daemon cannot be started, has ended (the message has the end of its log) or is not ready in
     /// time.
     pub fn start(layout: &Layout, folder: &Path, binaries: Binaries) -> anyhow::Result<Cluster> {
-        let plan = Plan::make(layout, folder)?;
-        let configs = plan.config(&plan.nodes[0]);
         let mut cluster = Cluster {
-            guard: Guard::start(configs.parent().context("a folder")?)?,
-            plan,
+            plan: Plan::make(layout, folder)?,
             binaries,
             processes: HashMap::new(),
         };
-        // Those that are needed first: a storage that finds no tracker tries again after 2 s.
+        // Trackers first: a storage that finds none tries again only after 2 s.
         for role in Role::ALL {
             let nodes: Vec<Node> = cluster.plan.of(role).cloned().collect();
             if layout.settings.mysql.is_some() && role != Role::Httpd {
@@ -57,24 +53,24 @@ impl Cluster {
                 )?;
             }
             for node in &nodes {
-                cluster.spawn(node)?;
+                cluster.start_node(node)?;
             }
             cluster.wait_ready()?;
         }
         Ok(cluster)
     }
 
-    /// Who is in it.
+    /// The nodes, their addresses and files.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The programs it runs.
+    /// The programs that it runs.
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
     }
 
-    /// Where the daemons of a kind listen.
+    /// The addresses of the daemons of a role.
     pub fn addresses(&self, role: Role) -> Vec<SocketAddr> {
         self.plan.addrs(role)
     }
@@ -82,35 +78,46 @@ impl Cluster {
     /// A node by its name, such as `storage-1-2`.
     ///
     /// # Panics
-    /// There is none of that name.
+    /// No node has this name.
     pub fn node(&self, name: &str) -> Node {
         let mut nodes = self.plan.nodes.iter();
         let node = nodes.find(|node| node.name == name);
-        node.unwrap_or_else(|| panic!("no node is called {name}"))
+        node.unwrap_or_else(|| panic!("no node has the name {name}"))
             .clone()
     }
 
-    /// The process of a node that runs.
+    /// The process of a node.
     ///
     /// # Errors
-    /// It does not.
-    pub fn process(&mut self, node: &Node) -> anyhow::Result<&mut Process> {
+    /// The node does not run.
+    pub fn process(&mut self, node: &Node) -> anyhow::Result<&mut OwnedProcess> {
         let process = self.processes.get_mut(&node.name);
         process.with_context(|| format!("{} does not run", node.name))
+    }
+
+    /// The process id of the first node of a role.
+    ///
+    /// # Errors
+    /// The node does not run, or the role has none.
+    pub fn pid_of(&mut self, role: Role) -> anyhow::Result<u32> {
+        let node = self.plan.of(role).next().cloned();
+        Ok(self.process(&node.context("a node of each role")?)?.pid())
     }
 
     /// Starts a node that was killed or terminated. It may not be ready yet.
     ///
     /// # Errors
-    /// No process is to be had.
+    /// The program cannot be started.
     pub fn start_node(&mut self, node: &Node) -> anyhow::Result<()> {
-        self.spawn(node)
+        let process = OwnedProcess::own(self.plan.spawn(node, &self.binaries)?)?;
+        self.processes.insert(node.name.clone(), process);
+        Ok(())
     }
 
     /// Waits until every node that runs is ready.
     ///
     /// # Errors
-    /// One died, or is not ready in time.
+    /// A node has ended, or is not ready in time.
     pub fn wait_ready(&mut self) -> anyhow::Result<()> {
         let (plan, processes) = (&self.plan, &mut self.processes);
         let running: Vec<&Node> = plan
@@ -121,7 +128,7 @@ impl Cluster {
         probe::wait_ready(plan, running, START, &mut || check_alive(plan, processes))
     }
 
-    /// kill -9; returns when the process is gone.
+    /// Sends SIGKILL; returns when the process has ended.
     ///
     /// # Errors
     /// The node does not run.
@@ -130,7 +137,7 @@ impl Cluster {
         self.wait_exit(node, END).map(drop)
     }
 
-    /// SIGTERM; returns at once.
+    /// Sends SIGTERM; returns at once.
     ///
     /// # Errors
     /// The node does not run.
@@ -141,23 +148,20 @@ impl Cluster {
     /// Waits for the end of a node that was signalled.
     ///
     /// # Errors
-    /// It does not run, or does not end in time.
-    pub fn wait_exit(&mut self, node: &Node, patience: Duration) -> anyhow::Result<Exit> {
-        let Some(exit) = self.process(node)?.wait(patience)? else {
-            bail!(
-                "{} did not end within {patience:?}{}",
-                node.name,
-                last_words(&self.plan, node)
-            );
+    /// The node does not run, or does not end in time.
+    pub fn wait_exit(&mut self, node: &Node, timeout: Duration) -> anyhow::Result<Exit> {
+        let Some(exit) = self.process(node)?.wait(timeout)? else {
+            let log = self.plan.log_end(node);
+            bail!("{} did not end within {timeout:?}{log}", node.name);
         };
         self.processes.remove(&node.name);
         Ok(exit)
     }
 
-    /// Ends all daemons in order.
+    /// Stops all daemons in order.
     ///
     /// # Errors
-    /// One does not end in time, or not with exit code 0.
+    /// A daemon does not end in time, or not with exit code 0.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         for role in Role::STOP_ORDER {
             let nodes: Vec<Node> = self.plan.of(role).cloned().collect();
@@ -169,53 +173,27 @@ impl Cluster {
             for node in &running {
                 let exit = self.wait_exit(node, START)?;
                 if exit != Exit::Code(0) {
-                    bail!(
-                        "{} ended with {exit:?}{}",
-                        node.name,
-                        last_words(&self.plan, node)
-                    );
+                    let log = self.plan.log_end(node);
+                    bail!("{} ended with {exit:?}{log}", node.name);
                 }
             }
         }
         Ok(())
     }
 
-    /// The end of every log, for whoever wonders what went wrong.
-    pub fn last_words(&self) -> String {
-        let words = |node| last_words(&self.plan, node);
-        self.plan.nodes.iter().map(words).collect()
-    }
-
-    fn spawn(&mut self, node: &Node) -> anyhow::Result<()> {
-        let process = Process::spawn(&self.plan, node, &self.binaries)?;
-        self.guard.add(process.pid())?;
-        self.processes.insert(node.name.clone(), process);
-        Ok(())
+    /// The end of every log, for a test that fails.
+    pub fn log_ends(&self) -> String {
+        let nodes = self.plan.nodes.iter();
+        nodes.map(|node| self.plan.log_end(node)).collect()
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        for process in self.processes.values() {
-            // Nobody is left to be told; the waits below end in any case.
-            let _ = process.signal(Signal::KILL);
-        }
-        for process in self.processes.values_mut() {
-            let _ = process.wait(END);
-        }
-    }
-}
-
-fn check_alive(plan: &Plan, processes: &mut HashMap<String, Process>) -> anyhow::Result<()> {
+fn check_alive(plan: &Plan, processes: &mut HashMap<String, OwnedProcess>) -> anyhow::Result<()> {
     for node in &plan.nodes {
         if let Some(process) = processes.get_mut(&node.name)
             && let Some(exit) = process.wait(Duration::ZERO)?
         {
-            bail!(
-                "{} ended with {exit:?}{}",
-                node.name,
-                last_words(plan, node)
-            );
+            bail!("{} ended with {exit:?}{}", node.name, plan.log_end(node));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The configuration files of a plan's daemons.
 //!
-//! They hold no absolute path: the daemons run in the cluster's folder, or two levels below it. The store path is a key of
-//! at most 64 bytes at the idserver, and a clone may lie deep.
+//! All paths are relative: the daemons run in the folder of the cluster, or two levels below it. The
+//! idserver uses the store path as a key of at most 64 bytes, and the folder may be deep.
 
 use crate::database::{PASSWORD_FILE, database_path};
 use crate::layout::Settings;

@@ -1,4 +1,4 @@
-//! Where a cluster keeps its rows: SQLite files, or the nodes of a Galera cluster.
+//! The database of a cluster: SQLite files, or the nodes of a Galera cluster.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Plan, Role};
 use crate::ports;
 
-/// Who the daemons are for a database that asks.
+/// The account of the daemons in the database.
 pub const DATABASE_USER: &str = "tnv";
 
 /// Relative to the folder of the cluster.
 pub(crate) const PASSWORD_FILE: &str = "conf/database-password";
-/// Nodes of the database: two go on when one is lost.
+/// Nodes of the database: two continue when one is lost.
 const GALERA_NODES: usize = 3;
 
 /// One node of a Galera cluster.
@@ -21,18 +21,18 @@ const GALERA_NODES: usize = 3;
 pub struct GaleraNode {
     /// `galera-1`: part of the names of its files.
     pub name: String,
-    /// Where it speaks SQL.
+    /// The address for SQL.
     pub addr: SocketAddr,
-    /// Where the nodes speak to each other.
+    /// The port for the other nodes.
     pub cluster_port: u16,
-    /// Where it is told the transactions that it missed.
+    /// The port for missed transactions.
     pub ist_port: u16,
-    /// Where it is copied to.
+    /// The port for a copy of everything.
     pub sst_port: u16,
 }
 
 impl Plan {
-    /// The SQLite file that all daemons of a kind share.
+    /// The SQLite file that all daemons of a role share.
     pub fn database(&self, role: Role) -> PathBuf {
         self.folder.join(database_path(role))
     }
@@ -56,7 +56,7 @@ impl Plan {
         format!("mysql://{DATABASE_USER}@{}/tnv_{name}db", addrs.join(","))
     }
 
-    /// What a node of the database wrote to its standard streams.
+    /// The standard output and error of a node of the database.
     pub fn database_log(&self, node: &GaleraNode) -> PathBuf {
         self.folder.join(format!("log/{}.log", node.name))
     }

@@ -1,4 +1,4 @@
-//! The main job, shown: a video goes in by the command line and comes out by HTTP.
+//! A demonstration: uploads videos with `tnv`, streams them with HTTP, and deletes one.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use crate::tnv::Tnv;
 
 /// Longest wait for an HTTP answer.
 const ANSWER: Duration = Duration::from_secs(20);
-/// What `tnv` ends with when there is no such file.
+/// Exit code of `tnv` if the file does not exist.
 const NOT_FOUND: i32 = 3;
 
-/// What every step works with.
+/// The cluster and the videos of all steps.
 struct Demo<'a> {
     tnv: Tnv,
     httpds: Vec<SocketAddr>,
@@ -32,17 +32,17 @@ struct Video {
     content: Vec<u8>,
 }
 
-/// A part of a file: the header that asks for it, and its first byte and the one behind its last.
+/// A part of a file: the header that requests it, its first byte and its end (exclusive).
 struct Range {
     header: String,
     first: usize,
     end: usize,
 }
 
-/// Runs the demo on a cluster that stands, with the videos in `media`.
+/// Runs the demonstration on a running cluster, with the videos in `media`.
 ///
 /// # Errors
-/// The first step that does not go as it should.
+/// The first step with another result than expected.
 pub fn run(plan: &Plan, binaries: &Binaries, media: &Path) -> anyhow::Result<()> {
     let demo = Demo {
         tnv: Tnv::new(plan, binaries),
@@ -82,7 +82,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Whole and by ranges, through every server and every form of the URL.
+    /// Streams the whole video and ranges of it, through every server and with every form of the URL.
     fn check_streams(&self, video: &Video) -> anyhow::Result<()> {
         let Video { name, id, content } = video;
         let forms = [
@@ -128,7 +128,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// A copy is stored, deleted, and gone for everybody.
+    /// Uploads and deletes a copy, which no server finds afterwards.
     fn check_delete(&self) -> anyhow::Result<()> {
         let copy = self.upload("demo.mp4")?;
         let urls = self

@@ -1,19 +1,19 @@
-//! What a cluster consists of, before anybody has chosen ports.
+//! The parts of a cluster, before ports are chosen.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-/// What keeps rows and files.
+/// The engines for rows and files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
     /// SQLite and a folder for each group.
     Embedded,
-    /// A Galera cluster of three nodes, and a GlusterFS volume for each group. Takes root.
+    /// A Galera cluster of three nodes, and a GlusterFS volume for each group. Needs root.
     Full,
 }
 
-/// How many daemons of each kind, and how they are set.
+/// The number of daemons of each role, and their settings.
 #[derive(Debug, Clone)]
 pub struct Layout {
     /// Trackers.
@@ -26,15 +26,16 @@ pub struct Layout {
     pub storages_per_group: u16,
     /// HTTP servers.
     pub httpds: u16,
-    /// What keeps rows and files.
+    /// The engines for rows and files.
     pub engine: Engine,
-    /// Where the search for free ports begins.
+    /// The first ports to try.
     pub ports: Ports,
-    /// Settings that are not the defaults.
+    /// Settings that differ from the defaults.
     pub settings: Settings,
 }
 
-/// The preferred ports: the first daemon of a kind gets this one if it is free, the others follow.
+/// The preferred ports. The first daemon of a role gets its port if it is free, the others get the next
+/// free ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
     /// Of the trackers.
@@ -54,21 +55,21 @@ pub struct Ports {
 pub struct Settings {
     /// Of the storages: time between two beats.
     pub beat_interval: &'static str,
-    /// Of the trackers: a member that did not beat for so long is taken for lost.
+    /// Of the trackers: a storage without a beat for this long is offline.
     pub check_interval: &'static str,
-    /// Of all daemons: how much is logged.
+    /// Of all daemons: the level of the log.
     pub log_level: &'static str,
-    /// Of all daemons: how long a connection may stay without a request.
+    /// Of all daemons: longest time of a connection without a request.
     pub idle_timeout: &'static str,
-    /// Of the storages: what a reply of success promises.
+    /// Of the storages: the durability of a file after the reply.
     pub durability: &'static str,
-    /// Of the trackers: further groups, none of whose members is started here.
+    /// Of the trackers: more groups, without a storage in this cluster.
     pub more_groups: Vec<String>,
-    /// Where the rows are, if not in SQLite.
+    /// The databases, if not SQLite.
     pub mysql: Option<Mysql>,
 }
 
-/// Databases on a MySQL server. Each kind of daemon has one, with its name behind the prefix.
+/// Databases on a MySQL server. Each role has one, with its name after the prefix.
 #[derive(Debug, Clone)]
 pub struct Mysql {
     /// `mysql://USER@HOST:PORT/PREFIX`.
@@ -89,8 +90,8 @@ impl Default for Ports {
     }
 }
 
-/// Beats are more frequent than by default, so that a tracker that was started anew has its
-/// members back within seconds.
+/// Beats are more frequent than by default, so that a restarted tracker knows its members within
+/// seconds.
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -120,8 +121,7 @@ impl Layout {
         }
     }
 
-    /// One group of `storages` and one of everything else, on ports that nobody asks for by
-    /// number.
+    /// One group of `storages` storages, and one daemon of each other role, on any ports.
     pub fn small(storages: u16) -> Layout {
         Layout {
             trackers: 1,
@@ -137,8 +137,8 @@ impl Layout {
 }
 
 impl Ports {
-    /// For clusters that run beside others. The range lies below the one the system takes the
-    /// ports of outgoing connections from: such a port could be gone before a daemon binds it.
+    /// Ports for a cluster beside others. The range is below that of outgoing connections: the system
+    /// could give such a port away before a daemon binds it.
     pub fn anywhere() -> Ports {
         let base = 11_000 + (std::process::id() % 64) as u16 * 128;
         Ports {

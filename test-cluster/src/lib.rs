@@ -1,14 +1,12 @@
-//! Clusters of real tnv processes on this machine: how they are laid out, configured, started,
-//! watched, stopped and killed.
+//! Clusters of tnv processes on this machine.
 //!
-//! A [`Plan`] says which daemons there are and where each listens; it writes their configurations.
-//! A [`Cluster`] runs a plan for a test and kills what is left when it is dropped. [`standing`]
-//! runs one that outlives its starter: `make cluster`, `make demo`, with `ENGINE=full` on Galera
-//! and GlusterFS (`engines`). The programs behind
-//! `tnv-cluster bench`, `idle` and `memory` measure limits.
+//! A [`Plan`] lists the daemons and their addresses, and writes their configurations. A [`Cluster`]
+//! runs a plan for a test and kills its daemons when it is dropped. [`persistent`] runs a cluster that
+//! outlives the program that starts it: `make cluster` and `make demo`, with `ENGINE=full` on Galera
+//! and GlusterFS (`engines`). [`bench`] is `make bench`.
 //!
-//! Whether a process is ours is never taken from a note: `/proc` must show it with the path of
-//! the configuration that we wrote.
+//! A process belongs to a cluster if `/proc` shows the path of its configuration in the command line.
+//! A saved process id is never trusted.
 
 pub mod bench;
 mod binaries;
@@ -17,16 +15,14 @@ mod config;
 mod database;
 pub mod demo;
 mod engines;
-mod guard;
 mod layout;
-pub mod limits;
 mod manifest;
+pub mod persistent;
 mod plan;
 mod ports;
 pub mod probe;
 pub mod proc;
 mod process;
-pub mod standing;
 mod terminal;
 pub mod tnv;
 
@@ -36,4 +32,3 @@ pub use database::{DATABASE_USER, GaleraNode};
 pub use layout::{Engine, Layout, Mysql, Ports, Settings};
 pub use manifest::Manifest;
 pub use plan::{APP, Node, Plan, Role, USER};
-pub use process::{Exit, Process};

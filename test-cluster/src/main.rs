@@ -1,4 +1,4 @@
-//! `tnv-cluster`: brings clusters up and down, shows and measures them. The Makefile calls it.
+//! `tnv-cluster`: starts, shows, stops and measures clusters. The Makefile calls it.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use test_cluster::bench::Plain;
-use test_cluster::{Binaries, Engine, Layout, Ports, bench, demo, limits, standing};
+use test_cluster::bench::PlainServer;
+use test_cluster::{Binaries, Engine, Layout, Ports, bench, demo, persistent};
 
-/// Clusters of tnv on this machine, for trying it out and for measuring it
+/// Clusters of tnv on this machine, for trials and measurements
 #[derive(Debug, Parser)]
 #[command(name = "tnv-cluster", version)]
 struct Args {
-    /// Where the cluster keeps everything it has
+    /// The folder of the cluster
     #[arg(
         long,
         global = true,
@@ -33,15 +33,15 @@ enum Command {
     Status,
     /// Stop the cluster
     Stop,
-    /// Start a cluster and show it at work: upload, ranges, delete
+    /// Start a cluster, and upload, stream and delete videos
     Demo {
         #[command(flatten)]
         layout: LayoutArgs,
-        /// Where the demo videos are
+        /// The folder of the demo videos
         #[arg(long, default_value = "test-cluster/media", value_name = "FOLDER")]
         media: PathBuf,
     },
-    /// Measure everything beside the limits of the machine
+    /// Measure everything beside the limits of this machine
     Bench {
         /// Short rounds and fewer rows: less than three minutes
         #[arg(long)]
@@ -50,34 +50,23 @@ enum Command {
         #[arg(long, value_delimiter = ',', value_name = "WORDS")]
         only: Vec<String>,
     },
-    /// Be one of the plain servers that `bench` measures beside tnv
+    /// Run a plain server for `bench`
     #[command(hide = true)]
     Serve {
-        what: Plain,
+        what: PlainServer,
         addr: SocketAddr,
         files: PathBuf,
     },
-    /// Hold connections that do nothing, for `bench`
+    /// Hold idle connections for `bench`
     #[command(hide = true)]
     Hold { addr: SocketAddr, count: usize },
-    /// Measure what idle and half-open connections cost others
-    Idle,
-    /// Measure memory while many clients move large files at once
-    Memory {
-        /// Size of each file, in MiB
-        #[arg(long, default_value_t = 1024, value_name = "MIB")]
-        size: u64,
-        /// How many clients
-        #[arg(long, default_value_t = 32)]
-        clients: usize,
-    },
 }
 
-/// The engine, and preferred ports: the first daemon of a kind gets it if it is free, the others
-/// follow.
+/// The engine and the preferred ports. The first daemon of a role gets the preferred port if it is
+/// free, the others get the next free ones.
 #[derive(Debug, clap::Args)]
 struct LayoutArgs {
-    /// What keeps rows and files: SQLite and folders, or Galera and GlusterFS (takes root)
+    /// The engines for rows and files: SQLite and folders, or Galera and GlusterFS (needs root)
     #[arg(long, value_enum, default_value_t = Engine::Embedded)]
     engine: Engine,
     /// First port to try for trackers
@@ -116,7 +105,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to be told when this fails.
+            // The error cannot be reported elsewhere.
             let _ = writeln!(io::stderr(), "tnv-cluster: {error:#}");
             ExitCode::FAILURE
         }
@@ -128,19 +117,17 @@ fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Up(args) => {
             let binaries = Binaries::beside_this_program()?;
-            standing::up(&args.layout(), folder, &binaries).map(drop)
+            persistent::up(&args.layout(), folder, &binaries).map(drop)
         }
-        Command::Status => standing::status(folder),
-        Command::Stop => standing::stop(folder),
+        Command::Status => persistent::status(folder),
+        Command::Stop => persistent::stop(folder),
         Command::Demo { layout, media } => {
             let binaries = Binaries::beside_this_program()?;
-            let plan = standing::up(&layout.layout(), folder, &binaries)?;
+            let plan = persistent::up(&layout.layout(), folder, &binaries)?;
             demo::run(&plan, &binaries, media)
         }
         Command::Bench { quick, only } => bench::measure(folder, *quick, only),
         Command::Serve { what, addr, files } => bench::serve(*what, *addr, files),
         Command::Hold { addr, count } => bench::hold(*addr, *count),
-        Command::Idle => limits::idle::measure(folder),
-        Command::Memory { size, clients } => limits::memory::measure(folder, *clients, size << 20),
     }
 }

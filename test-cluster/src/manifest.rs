@@ -1,4 +1,4 @@
-//! `cluster.json`: what other programs need to know of a cluster that stands.
+//! `cluster.json`: the addresses and processes of a running cluster, for other programs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,21 +17,21 @@ pub struct Manifest {
     pub app: String,
     /// The user whose files `/files/ID` names.
     pub user: String,
-    /// Where the trackers listen.
+    /// Addresses of the trackers.
     pub trackers: Vec<SocketAddr>,
-    /// Where the idservers listen.
+    /// Addresses of the idservers.
     pub idservers: Vec<SocketAddr>,
     /// The storages.
     pub storages: Vec<StorageEntry>,
-    /// Where the HTTP servers listen.
+    /// Addresses of the HTTP servers.
     pub httpds: Vec<SocketAddr>,
-    /// Where the rows are.
+    /// The databases.
     pub database: DatabaseEntry,
-    /// Where each daemon, by its name, tells how it is.
+    /// The status port of each daemon, by its name.
     pub status: BTreeMap<String, SocketAddr>,
-    /// The processes of the other kinds, in the order of their addresses.
+    /// The process ids of the other roles, in the order of their addresses.
     pub pids: BTreeMap<String, Vec<u32>>,
-    /// The processes of the engines by their names: nodes of the database, bricks, mounts.
+    /// The process ids of the engines by name: nodes of the database, bricks, mounts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub engines: BTreeMap<String, u32>,
 }
@@ -41,20 +41,20 @@ pub struct Manifest {
 pub struct StorageEntry {
     /// Its group.
     pub group: String,
-    /// Where it listens.
+    /// Its address.
     pub addr: SocketAddr,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// The folder that it keeps its files in; absolute.
+    /// The absolute path of the folder with its files.
     pub store_path: PathBuf,
 }
 
-/// The databases, as URLs; those of files with absolute paths.
+/// The databases as URLs, with absolute paths.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DatabaseEntry {
     /// `sqlite` or `mysql`.
     pub engine: String,
-    /// The file with the password that `mysql` asks for.
+    /// The file with the password of a `mysql` database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
     /// Of the trackers.
@@ -83,7 +83,7 @@ impl DatabaseEntry {
 }
 
 impl Manifest {
-    /// Describes a plan whose nodes run as the processes that `pid_of` knows, on `engines`.
+    /// Describes a running plan. `pid_of` tells the process ids of its nodes.
     pub fn of(
         plan: &Plan,
         pid_of: impl Fn(&Node) -> u32,
@@ -120,12 +120,12 @@ impl Manifest {
         }
     }
 
-    /// Where the file of the cluster in `folder` is.
+    /// The path of the file of the cluster in `folder`.
     pub fn path(folder: &Path) -> PathBuf {
         folder.join("cluster.json")
     }
 
-    /// Writes the file, at once or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
     /// It cannot be written.

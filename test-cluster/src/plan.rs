@@ -1,4 +1,4 @@
-//! Which daemons a cluster has, where each listens, and where it keeps what.
+//! The daemons of a cluster, their addresses and their files.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -16,27 +16,27 @@ pub const APP: &str = "tnvideo";
 /// The user whose files `/files/ID` names.
 pub const USER: &str = "tnv001";
 
-/// What a daemon is.
+/// The role of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Knows the storages.
+    /// Keeps the list of storages.
     Tracker,
     /// Hands out numbers.
     Idserver,
-    /// Keeps files.
+    /// Stores files.
     Storage,
-    /// Serves players.
+    /// Serves files with HTTP.
     Httpd,
 }
 
 impl Role {
     /// In the order in which they are started.
     pub const ALL: [Role; 4] = [Role::Tracker, Role::Idserver, Role::Storage, Role::Httpd];
-    /// In the order in which they are stopped: first those that use the others.
+    /// In the order in which they are stopped: a daemon before the daemons that it uses.
     pub const STOP_ORDER: [Role; 4] = [Role::Httpd, Role::Storage, Role::Tracker, Role::Idserver];
 
-    /// The word for it, as in `tnv-tracker`.
+    /// The name, as in `tnv-tracker`.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Tracker => "tracker",
@@ -50,33 +50,33 @@ impl Role {
 /// One daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// What it is.
+    /// The role.
     pub role: Role,
     /// `tracker-1`, `storage-2-1`: part of the names of its files.
     pub name: String,
-    /// Of a storage: its group.
+    /// The group of a storage.
     pub group: Option<String>,
-    /// Where it listens.
+    /// The address of the service.
     pub addr: SocketAddr,
-    /// Where it tells how it is.
+    /// The address of the status port.
     pub status: SocketAddr,
 }
 
-/// A whole cluster on paper.
+/// The daemons of a cluster, running or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
-    /// Absolute, and the working folder of every daemon; not part of what is saved.
+    /// The absolute path of the working folder of the daemons. It is not saved.
     #[serde(skip)]
     pub folder: PathBuf,
     /// In the order in which they are started.
     pub nodes: Vec<Node>,
-    /// The nodes of the database; none if the daemons have files of their own for their rows.
+    /// The nodes of the database; none with SQLite.
     #[serde(default)]
     pub galera: Vec<GaleraNode>,
 }
 
 impl Plan {
-    /// Chooses ports, makes the folders below `folder` and writes every configuration.
+    /// Chooses ports, creates the folders below `folder` and writes the configurations.
     ///
     /// # Errors
     /// A folder or file cannot be written, or the ports are used up.
@@ -97,10 +97,10 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The plan that was made last in `folder`, if there is one.
+    /// The latest plan of `folder`, if there is one.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn load(folder: &Path) -> anyhow::Result<Option<Plan>> {
         let path = folder.join(PLAN_FILE);
         if !path.exists() {
@@ -115,18 +115,17 @@ impl Plan {
         Ok(Some(plan))
     }
 
-    /// The nodes of one kind.
+    /// The nodes of one role.
     pub fn of(&self, role: Role) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.role == role)
     }
 
-    /// Where the nodes of one kind listen.
+    /// The addresses of the nodes of one role.
     pub fn addrs(&self, role: Role) -> Vec<SocketAddr> {
         self.of(role).map(|node| node.addr).collect()
     }
 
-    /// The configuration of a node. Its path on the command line is what tells our processes from
-    /// others.
+    /// The configuration of a node. Its path in the command line identifies the process.
     pub fn config(&self, node: &Node) -> PathBuf {
         self.folder.join(format!("conf/{}.toml", node.name))
     }
@@ -136,17 +135,17 @@ impl Plan {
         self.folder.join(format!("log/{}.log", node.name))
     }
 
-    /// One line for each request a node has answered.
+    /// The access log of a node.
     pub fn access_log(&self, node: &Node) -> PathBuf {
         self.folder.join(format!("log/{}.access", node.name))
     }
 
-    /// What a node wrote to its standard streams: what no log could take.
+    /// The standard output and error of a node.
     pub fn err_log(&self, node: &Node) -> PathBuf {
         self.folder.join(format!("log/{}.err", node.name))
     }
 
-    /// Whether rows are in Galera and files in GlusterFS.
+    /// True with Galera and GlusterFS.
     pub fn is_full(&self) -> bool {
         !self.galera.is_empty()
     }
@@ -161,8 +160,8 @@ impl Plan {
         groups
     }
 
-    /// The folder in which a node runs. Storages with mounts of their own have folders of their
-    /// own: all storages of a group spell their store path alike.
+    /// The working folder of a node. Storages with their own mounts have their own folders, because all
+    /// storages of a group configure the same store path.
     pub fn work_folder(&self, node: &Node) -> PathBuf {
         match node.role {
             Role::Storage if self.is_full() => self.folder.join("mnt").join(&node.name),
@@ -170,12 +169,12 @@ impl Plan {
         }
     }
 
-    /// The folder a storage keeps its files in.
+    /// The folder with the files of a storage.
     pub fn store(&self, storage: &Node) -> PathBuf {
         self.work_folder(storage).join(self.store_path(storage))
     }
 
-    /// As it is configured: relative to the folder in which the storage runs.
+    /// The configured store path, relative to the working folder of the storage.
     pub(crate) fn store_path(&self, storage: &Node) -> String {
         let group = storage.group.as_deref().unwrap_or_default();
         let above = if self.is_full() { "" } else { "store/" };
@@ -200,14 +199,19 @@ impl Plan {
     }
 }
 
-/// So far above its daemons' ports are the status ports of a kind.
+/// Distance of the preferred status port from the preferred port of a role.
 const STATUS_PORTS: u16 = 64;
 
 const PLAN_FILE: &str = "conf/plan.json";
+
 fn nodes(layout: &Layout) -> anyhow::Result<Vec<Node>> {
     let (trackers, idservers) = (layout.trackers, layout.idservers);
-    let mut nodes = series(Role::Tracker, trackers, layout.ports.tracker)?;
-    nodes.extend(series(Role::Idserver, idservers, layout.ports.idserver)?);
+    let mut nodes = nodes_of_role(Role::Tracker, trackers, layout.ports.tracker)?;
+    nodes.extend(nodes_of_role(
+        Role::Idserver,
+        idservers,
+        layout.ports.idserver,
+    )?);
     for group in 1..=layout.groups {
         for idx in 1..=layout.storages_per_group {
             nodes.push(Node {
@@ -219,11 +223,15 @@ fn nodes(layout: &Layout) -> anyhow::Result<Vec<Node>> {
             });
         }
     }
-    nodes.extend(series(Role::Httpd, layout.httpds, layout.ports.httpd)?);
+    nodes.extend(nodes_of_role(
+        Role::Httpd,
+        layout.httpds,
+        layout.ports.httpd,
+    )?);
     Ok(nodes)
 }
 
-fn series(role: Role, count: u16, preferred_port: u16) -> anyhow::Result<Vec<Node>> {
+fn nodes_of_role(role: Role, count: u16, preferred_port: u16) -> anyhow::Result<Vec<Node>> {
     let node = |idx| {
         Ok(Node {
             role,

@@ -1,4 +1,4 @@
-//! Finds ports nobody listens on.
+//! Free ports.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -6,8 +6,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use anyhow::bail;
 
-/// Ports this process has given to a cluster: two that are planned at the same moment, in two
-/// tests, must not get the same before their daemons bind them.
+/// Ports that this process has given to a cluster. Two tests that plan clusters at the same moment must
+/// not get the same port before their daemons bind it.
 static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 
 /// The first free port from `preferred` on, on the loopback address.

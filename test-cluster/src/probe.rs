@@ -1,4 +1,4 @@
-//! Asks daemons whether they serve.
+//! Tests whether daemons are ready.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::plan::{Node, Plan, Role};
 
 /// Longest wait for one answer.
 const ANSWER: Duration = Duration::from_secs(3);
-/// A command that no server knows: the refusal is an answer, and costs nothing.
+/// An unknown command: the refusal shows that the server answers.
 const UNKNOWN_COMMAND: u8 = 255;
 
-/// Whether a node serves; of a storage, whether every tracker that is up sends clients to it.
+/// Succeeds if a node is ready. A storage is ready when every running tracker lists it as active.
 ///
 /// # Errors
-/// Why not.
+/// The reason why it is not ready.
 pub fn ready(plan: &Plan, node: &Node) -> anyhow::Result<()> {
     match node.role {
         Role::Tracker => groups(&node.addr.into()).map(drop),
         Role::Idserver => answers(&node.addr.into(), idserver::REPLY),
         Role::Storage => {
-            // A tracker may still speak of the process that ran here before.
+            // A tracker may still list the previous process of this storage.
             answers(&node.addr.into(), storage::REPLY)?;
             active_everywhere(plan, node)
         }
@@ -33,20 +33,19 @@ pub fn ready(plan: &Plan, node: &Node) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until every node of `nodes` is [`ready`]. `watch` is called between looks, and can end
-/// the wait: a process that died is not waited for.
+/// Waits until every node of `nodes` is [`ready`]. An error of `check` ends the wait.
 ///
 /// # Errors
-/// As [`test_support::wait_for`], and those of `watch`.
+/// A node is not ready in time, or `check` fails.
 pub fn wait_ready<'a>(
     plan: &Plan,
     nodes: impl IntoIterator<Item = &'a Node>,
-    patience: Duration,
-    watch: &mut dyn FnMut() -> anyhow::Result<()>,
+    timeout: Duration,
+    check: &mut dyn FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     for node in nodes {
-        try_wait_for(&format!("{} to be ready", node.name), patience, || {
-            watch()?;
+        try_wait_for(&format!("{} to be ready", node.name), timeout, || {
+            check()?;
             let seen: Seen<()> = ready(plan, node).map_err(|e| format!("{e:#}"));
             Ok(seen)
         })?;
@@ -54,7 +53,7 @@ pub fn wait_ready<'a>(
     Ok(())
 }
 
-/// Trackers that are down have no say, unless all are.
+/// Trackers that are down do not count, unless all are down.
 fn active_everywhere(plan: &Plan, storage: &Node) -> anyhow::Result<()> {
     let mut asked = Err(anyhow::anyhow!("there is no tracker"));
     for tracker in plan.addrs(Role::Tracker) {
@@ -74,10 +73,10 @@ fn active_everywhere(plan: &Plan, storage: &Node) -> anyhow::Result<()> {
     asked
 }
 
-/// What one tracker says of its groups.
+/// The groups of one tracker.
 ///
 /// # Errors
-/// It does not answer.
+/// The tracker does not answer.
 pub fn groups(tracker: &Address) -> anyhow::Result<Vec<group_list::Group>> {
     let mut connection = connect(tracker)?;
     let request = TrackerRequest::Groups.encode();
@@ -85,7 +84,7 @@ pub fn groups(tracker: &Address) -> anyhow::Result<Vec<group_list::Group>> {
     Ok(group_list::decode(&body)?)
 }
 
-/// The status of a storage at one tracker; nothing if it is not in the list.
+/// The status of a storage at one tracker; None if the tracker does not list it.
 ///
 /// # Errors
 /// The tracker does not answer.
@@ -97,7 +96,7 @@ pub fn status_at(tracker: &Address, storage: &Node) -> anyhow::Result<Option<Str
     Ok(member.map(|member| member.status))
 }
 
-/// Whether a server answers at all.
+/// Succeeds if a server answers.
 fn answers(server: &Address, reply_command: u8) -> anyhow::Result<()> {
     let mut connection = connect(server)?;
     let request = Head::request(UNKNOWN_COMMAND, 0).encode();

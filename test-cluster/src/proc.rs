@@ -1,4 +1,4 @@
-//! What `/proc` tells of a process.
+//! Figures of a process from `/proc`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use anyhow::Context;
 /// Figures of a process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Figures {
-    /// Memory in RAM now, in KiB.
+    /// Current memory, in KiB (VmRSS).
     pub rss_kib: u64,
-    /// The most it ever was, in KiB.
+    /// Largest memory so far, in KiB (VmHWM).
     pub rss_max_kib: u64,
     /// Threads.
     pub threads: u64,
@@ -19,7 +19,7 @@ pub struct Figures {
 /// Reads the figures of process `pid`.
 ///
 /// # Errors
-/// It is gone.
+/// The process has ended.
 pub fn figures(pid: u32) -> anyhow::Result<Figures> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -40,7 +40,7 @@ pub fn figures(pid: u32) -> anyhow::Result<Figures> {
 /// Open descriptors of process `pid`.
 ///
 /// # Errors
-/// It is gone.
+/// The process has ended.
 pub fn open_descriptors(pid: u32) -> anyhow::Result<usize> {
     let path = format!("/proc/{pid}/fd");
     let entries = fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?;
@@ -59,8 +59,8 @@ pub fn open_files(pid: u32, folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Processor time that process `pid` has taken so far, of all its threads, in the system too, in
-/// seconds; the kernel counts it in ticks of 10 ms. Zero if it is gone.
+/// Processor time of all threads of process `pid` so far, in user and system mode, in seconds. The
+/// kernel counts in ticks of 10 ms. Zero if the process has ended.
 pub fn cpu_seconds(pid: u32) -> f64 {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return 0.0;
@@ -69,8 +69,8 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
-/// utime and stime, fields 14 and 15: the name in field 2 may have spaces in it, the parenthesis
-/// behind it is the last one.
+/// utime and stime, fields 14 and 15. The name in field 2 may have spaces; its closing parenthesis is
+/// the last one.
 fn ticks_of(stat: &str) -> Option<u64> {
     let (_, behind) = stat.rsplit_once(')')?;
     let mut fields = behind.split_whitespace().skip(11);
@@ -78,7 +78,7 @@ fn ticks_of(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// The processes that the first thread of process `pid` has started and that still run.
+/// The children of the first thread of process `pid`.
 pub fn children(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = fs::read_to_string(path).unwrap_or_default();
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_is_found_behind_any_name() {
+    fn processor_time_is_found_after_any_name() {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 25 17 0 0 20 0 1 0 5 0 0";
         assert_eq!(ticks_of(stat), Some(42));
         assert_eq!(ticks_of("7 (a"), None);

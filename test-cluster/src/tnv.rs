@@ -1,4 +1,4 @@
-//! The command line `tnv`, as a user of a cluster runs it.
+//! The program `tnv` as a user of a cluster.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use crate::binaries::Binaries;
 use crate::plan::{APP, Plan, Role, USER};
 
-/// How `tnv` is run for one cluster.
+/// `tnv` with the trackers of one cluster.
 #[derive(Debug, Clone)]
 pub struct Tnv {
     program: PathBuf,
@@ -17,7 +17,7 @@ pub struct Tnv {
 }
 
 impl Tnv {
-    /// For the cluster of a plan.
+    /// Uses the trackers of a plan.
     pub fn new(plan: &Plan, binaries: &Binaries) -> Tnv {
         let trackers: Vec<String> = plan
             .addrs(Role::Tracker)
@@ -30,7 +30,7 @@ impl Tnv {
         }
     }
 
-    /// The command, to be run in whatever way. Settings of this machine's user do not count.
+    /// The command. It ignores the settings files of this machine.
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -41,10 +41,10 @@ impl Tnv {
         command
     }
 
-    /// Runs it to its end, whatever that is.
+    /// Runs the program to its end.
     ///
     /// # Errors
-    /// There is no such program.
+    /// The program cannot be started.
     pub fn run<A: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = A>,
@@ -53,10 +53,10 @@ impl Tnv {
         output.with_context(|| format!("cannot run {}", self.program.display()))
     }
 
-    /// Runs it and returns what it printed, less the final line feed.
+    /// Runs the program and returns its output without the final line feed.
     ///
     /// # Errors
-    /// It failed; the message is what it said.
+    /// The program failed; the message has its standard error.
     pub fn say<A: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = A>,

@@ -1,14 +1,14 @@
-//! What is wrong with a disk at the moment.
+//! The current faults of a disk.
 
 use fuser::Errno;
 use parking_lot::{Condvar, Mutex};
 
-/// What is asked of a disk.
+/// An operation on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// Looks at names, attributes and content.
+    /// Reads names, attributes or content.
     Read,
-    /// Looks at content; names and attributes are seen.
+    /// Reads content only.
     Content,
     /// Changes any of them.
     Write,
@@ -32,10 +32,10 @@ struct State {
 }
 
 impl Faults {
-    /// Goes on when the disk answers, which may be never.
+    /// Waits while the disk hangs.
     ///
     /// # Errors
-    /// What the disk is to say to this operation.
+    /// The error that is set for this operation.
     pub(crate) fn pass(&self, operation: Operation) -> Result<(), Errno> {
         let mut state = self.state.lock();
         while state.hangs {
@@ -48,13 +48,13 @@ impl Faults {
         failing.map_or(Ok(()), |(_, errno)| Err(*errno))
     }
 
-    /// From now on nothing is answered, or everything.
+    /// Starts or ends the hang.
     pub(crate) fn set_hanging(&self, hangs: bool) {
         self.state.lock().hangs = hangs;
         self.changed.notify_all();
     }
 
-    /// From now on these operations fail so, and all others do not.
+    /// Makes exactly these operations fail.
     pub(crate) fn set_failing(&self, failing: Vec<(Operation, Errno)>) {
         self.state.lock().failing = failing;
     }

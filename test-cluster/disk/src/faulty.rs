@@ -1,4 +1,4 @@
-//! A file system of this process, through FUSE, that does as it is told: to hang, or to fail.
+//! A FUSE file system of this process that hangs or fails on demand.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use crate::faults::{Faults, Operation};
 use crate::files::{BLOCK, Files};
 
-/// The kernel remembers nothing: whatever is done on the disk comes here.
+/// The kernel caches nothing, so every operation on the disk gets here.
 const REMEMBERED: Duration = Duration::ZERO;
 const HANDLE: FileHandle = FileHandle(0);
 
@@ -32,10 +32,10 @@ pub struct FaultyDisk {
 }
 
 impl FaultyDisk {
-    /// Mounts an empty one of `size` bytes at a folder. Nothing is wrong with it yet.
+    /// Mounts an empty disk of `size` bytes at a folder. It works until a fault is set.
     ///
     /// # Errors
-    /// The system refuses, as it does to everybody but root.
+    /// The system refuses: only root may mount.
     pub fn mount(at: &Path, size: u64) -> anyhow::Result<FaultyDisk> {
         let faults = Arc::new(Faults::default());
         let files = Arc::new(Mutex::new(Files::new(size)));
@@ -55,27 +55,27 @@ impl FaultyDisk {
         })
     }
 
-    /// From now on it answers nothing; what waits for it waits.
+    /// Stops to answer: operations wait.
     pub fn hang(&self) {
         self.faults.set_hanging(true);
     }
 
-    /// From now on it answers, what waited first.
+    /// Answers again, waiting operations first.
     pub fn answer(&self) {
         self.faults.set_hanging(false);
     }
 
-    /// Loses whatever was not synced, as a power cut does. Nobody may use the disk meanwhile.
+    /// Loses everything that was not synced, like a power cut. The disk must not be in use.
     pub fn cut_power(&self) {
         self.files.lock().lose_unsynced();
     }
 
-    /// From now on its clock is this far behind that of the machine.
+    /// Sets the delay of its clock behind that of the machine.
     pub fn set_behind(&self, behind: Duration) {
         self.files.lock().set_behind(behind);
     }
 
-    /// From now on these operations fail with these error numbers, and all others do not.
+    /// Makes exactly these operations fail, with these error numbers.
     pub fn fail(&self, failing: &[(Operation, i32)]) {
         let failing = failing.iter();
         let failing = failing.map(|(operation, errno)| (*operation, Errno::from_i32(*errno)));
@@ -86,7 +86,7 @@ impl FaultyDisk {
 impl Drop for FaultyDisk {
     fn drop(&mut self) {
         self.answer();
-        // What is open stays open. There is nothing to be done if it fails.
+        // Open files stay open. A failure cannot be handled here.
         let _ = unmount(&self.at, UnmountFlags::DETACH);
         drop(self.session.take());
     }
@@ -113,7 +113,7 @@ impl Served {
         self.files.lock().sync(ino.0)
     }
 
-    /// Makes a folder, or an empty file.
+    /// Creates a folder or an empty file.
     fn make(&self, at: (INodeNo, &OsStr), mode: u32, folder: bool) -> Result<FileAttr, Errno> {
         self.write(|files| {
             let ino = files.make(at.0.0, at.1, (mode & 0o777) as u16, folder)?;
@@ -166,7 +166,7 @@ impl Filesystem for Served {
         describe(reply, self.read(|files| files.attr(ino.0)));
     }
 
-    /// Nobody here changes attributes; what the kernel does by itself changes nothing.
+    /// Changes nothing: no test changes attributes, only the kernel does.
     fn setattr(
         &self,
         _: &Request,
@@ -260,7 +260,7 @@ impl Filesystem for Served {
         }
     }
 
-    /// Whoever closes a file waits for this.
+    /// Called by the close of a file, which waits for the reply.
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
         answer(reply, self.faults.pass(Operation::Close));
     }

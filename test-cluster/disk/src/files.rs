@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use fuser::{Errno, FileAttr, FileType, INodeNo};
 
-/// What statfs counts in.
+/// The block size of statfs.
 pub(crate) const BLOCK: u64 = 4096;
 
 /// All files of a disk.
@@ -15,14 +15,14 @@ pub(crate) struct Files {
     nodes: HashMap<u64, Node>,
     next: u64,
     size: u64,
-    /// How far its clock is behind that of the machine.
+    /// Delay of its clock behind that of the machine.
     behind: Duration,
 }
 
 #[derive(Debug)]
 struct Node {
     kind: Kind,
-    /// As it was when it was last synced, or made: what a power cut leaves of it.
+    /// The state at the latest sync, or at the creation. A power cut restores it.
     synced: Kind,
     perm: u16,
     modified: SystemTime,
@@ -75,7 +75,7 @@ impl Files {
         })
     }
 
-    /// Makes a folder, or an empty file.
+    /// Creates a folder or an empty file.
     pub(crate) fn make(
         &mut self,
         folder: u64,
@@ -100,7 +100,7 @@ impl Files {
         Ok(ino)
     }
 
-    /// Takes a name away. Whoever has the file open keeps it until [`Files::forget`].
+    /// Removes a name. The content stays until [`Files::forget`].
     pub(crate) fn unlink(&mut self, folder: u64, name: &OsStr) -> Result<(), Errno> {
         self.names_mut(folder)?
             .remove(name)
@@ -108,7 +108,7 @@ impl Files {
             .ok_or(Errno::ENOENT)
     }
 
-    /// Nobody knows the file any more; without a name it is gone.
+    /// The kernel has closed the file: without a name it is removed.
     pub(crate) fn forget(&mut self, ino: u64) {
         let names_it = |kind: &Kind| match kind {
             Kind::Folder(names) => names.values().any(|named| *named == ino),
@@ -121,7 +121,7 @@ impl Files {
         }
     }
 
-    /// Renames; with `replace` what has the new name loses it.
+    /// Renames. `replace` allows to overwrite the new name.
     pub(crate) fn rename(
         &mut self,
         (from, name): (u64, &OsStr),
@@ -161,14 +161,14 @@ impl Files {
         Ok(())
     }
 
-    /// What a file or folder is now outlasts a power cut.
+    /// Makes the current state of a file or folder survive a power cut.
     pub(crate) fn sync(&mut self, ino: u64) -> Result<(), Errno> {
         let node = self.nodes.get_mut(&ino).ok_or(Errno::ESTALE)?;
         node.synced = node.kind.clone();
         Ok(())
     }
 
-    /// Goes back to what was synced.
+    /// Restores the synced state.
     pub(crate) fn lose_unsynced(&mut self) {
         for node in self.nodes.values_mut() {
             node.kind = node.synced.clone();
@@ -183,7 +183,7 @@ impl Files {
         SystemTime::now() - self.behind
     }
 
-    /// Bytes that are not taken.
+    /// Free space, in bytes.
     pub(crate) fn free(&self) -> u64 {
         let len = |node: &Node| match &node.kind {
             Kind::Folder(_) => 0,
@@ -192,12 +192,12 @@ impl Files {
         self.size.saturating_sub(self.nodes.values().map(len).sum())
     }
 
-    /// In bytes.
+    /// Size of the disk, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    /// What is in a folder, in order.
+    /// The entries of a folder, sorted.
     pub(crate) fn list(&self, folder: u64) -> Result<Vec<(u64, FileType, OsString)>, Errno> {
         let entry =
             |(name, ino): (&OsString, &u64)| Ok((*ino, self.attr(*ino)?.kind, name.clone()));
@@ -220,7 +220,7 @@ impl Files {
         }
     }
 
-    /// The names in a folder, to be changed.
+    /// The names in a folder, for a change.
     fn names_mut(&mut self, folder: u64) -> Result<&mut BTreeMap<OsString, u64>, Errno> {
         let now = self.now();
         let node = self.nodes.get_mut(&folder).ok_or(Errno::ESTALE)?;

@@ -1,4 +1,4 @@
-//! A disk of a few mebibytes, to fill up for real.
+//! A disk of a few mebibytes that really fills up.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one of `size` bytes at a folder.
+    /// Mounts a disk of `size` bytes at a folder.
     ///
     /// # Errors
-    /// The system refuses, as it does to everybody but root.
+    /// The system refuses: only root may mount.
     pub fn mount(at: &Path, size: u64) -> anyhow::Result<SmallDisk> {
         let options = CString::new(format!("size={size}"))?;
         mount(
@@ -28,7 +28,7 @@ impl SmallDisk {
         Ok(SmallDisk(at.to_owned()))
     }
 
-    /// Whether it takes writes from now on.
+    /// Forbids or allows writes.
     ///
     /// # Errors
     /// The system refuses: a file is open for writing.
@@ -44,7 +44,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // What is open stays open. There is nothing to be done if it fails.
+        // Open files stay open. A failure cannot be handled here.
         let _ = unmount(&self.0, UnmountFlags::DETACH);
     }
 }

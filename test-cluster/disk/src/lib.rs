@@ -1,4 +1,4 @@
-//! Disks for tests that fill up, fail and hang on demand. They are mounts, and mounting takes root.
+//! Disks for tests that fill up, fail and hang on demand. They are mounts, which need root.
 //!
 //! The process that serves a [`FaultyDisk`] must not be the one that uses it: a process whose threads wait
 //! for a file system that it serves itself cannot be killed.

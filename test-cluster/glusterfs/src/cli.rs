@@ -6,10 +6,10 @@ use test_support::process::run;
 use crate::host::{Host, socket};
 
 impl Host {
-    /// Runs a command of `gluster`; tells what it printed.
+    /// Runs a command of `gluster` and returns its output.
     ///
     /// # Errors
-    /// It failed; the message has its words.
+    /// The command failed; the message has its output.
     pub(crate) fn gluster(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = self.in_network("gluster");
         command

@@ -16,11 +16,11 @@ use test_support::wait_for;
 /// The address of the host within its network: GlusterFS takes no loopback address for a brick.
 pub(crate) const ADDRESS: &str = "192.0.2.1";
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A Unix socket's path has room for 108 bytes.
+/// Longest path of a Unix socket.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// A glusterd. One that was started for a test ends, with its bricks, when this and all volumes
-/// and mounts of it are dropped, or when this process ends in whatever way.
+/// A glusterd. If a test has started it, it ends with its bricks when this value and all its volumes and
+/// mounts are dropped, or when this program ends.
 #[derive(Debug, Clone)]
 pub struct Gluster(pub(crate) Arc<Host>);
 
@@ -30,11 +30,11 @@ pub(crate) struct Host {
     pub(crate) folder: PathBuf,
     /// A process in its network.
     pub(crate) insider: u32,
-    /// None if it outlives us.
+    /// None if it outlives this program.
     pub(crate) _hold: Option<Hold>,
 }
 
-/// What ends with us, and the host with it.
+/// Ends the host when it is dropped, and when this program ends.
 #[derive(Debug)]
 pub(crate) struct Hold {
     outer: Child,
@@ -42,7 +42,7 @@ pub(crate) struct Hold {
 }
 
 impl Gluster {
-    /// Starts one that keeps everything in `folder`: state, logs, sockets and bricks.
+    /// Starts a glusterd with state, logs, sockets and bricks in `folder`.
     ///
     /// # Errors
     /// A program is missing (the message names the Debian packages), this is not root, or it does
@@ -71,7 +71,7 @@ impl Gluster {
         Volume::create(&self.0, name, 1)
     }
 
-    /// The same over `sets` such sets of bricks, among which the files are distributed.
+    /// A volume that distributes the files over `sets` sets of bricks.
     ///
     /// # Errors
     /// It cannot be made or started.
@@ -91,7 +91,7 @@ impl Host {
         Ok(())
     }
 
-    /// A command that runs in glusterd's network and sees the mounts that all see.
+    /// A command in the network namespace of glusterd, and in the mount namespace of this program.
     pub(crate) fn in_network(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -105,13 +105,12 @@ impl Host {
 impl Drop for Hold {
     fn drop(&mut self) {
         drop(self.input.take());
-        // The answer would change nothing.
         drop(self.outer.wait());
     }
 }
 
-/// Makes what is missing in the folder; returns its full path. What the last glusterd noted of
-/// its processes is of no more use.
+/// Creates missing folders and removes the process ids of the previous glusterd. Returns the absolute
+/// path of the folder.
 pub(crate) fn prepare(folder: &Path) -> anyhow::Result<PathBuf> {
     let folder = folder.canonicalize().context("the folder of a glusterd")?;
     let run = folder.join("run");
@@ -125,7 +124,7 @@ pub(crate) fn prepare(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Starts the processes. They end when `hold` does, or has a line.
+/// Starts the processes. They end at the end of `hold`, or when it has a line.
 pub(crate) fn spawn(folder: &Path, hold: Stdio) -> anyhow::Result<Child> {
     let log = fs::File::create(folder.join("log/host.log"))?;
     Command::new("unshare")
@@ -140,7 +139,7 @@ pub(crate) fn spawn(folder: &Path, hold: Stdio) -> anyhow::Result<Child> {
         .context("cannot run unshare")
 }
 
-/// The configuration of glusterd, which tells it from others.
+/// The configuration of glusterd. Its path identifies the process.
 pub(crate) fn definition(folder: &Path) -> PathBuf {
     folder.join("glusterd.vol")
 }
@@ -167,7 +166,7 @@ fn volfile(folder: &Path) -> anyhow::Result<String> {
     ))
 }
 
-/// Where the command line reaches glusterd.
+/// The socket of glusterd for the program `gluster`.
 pub(crate) fn socket(folder: &Path) -> PathBuf {
     folder.join("glusterd.sock")
 }

@@ -1,22 +1,21 @@
-//! GlusterFS volumes for tests: a glusterd of their own, with bricks in a folder of theirs, and
-//! gone when the test process is, however it ends.
+//! GlusterFS volumes for tests. Each test has a glusterd of its own, with bricks in a folder of the
+//! test. They end with the process of the test, in whatever way it ends.
 //!
-//! Much of glusterd is fixed: bricks and the self-heal daemon look for it at port 24007 whatever
-//! its own configuration says, sockets lie in `/var/run/gluster`, logs in `/var/log/glusterfs`.
-//! So it runs in namespaces: ports, processes and those two folders are its own, and any number
-//! of them run beside each other and beside the glusterd of the host. Only the mounts are made
-//! where everybody sees them. That takes root, as mounting does anyway.
+//! Bricks and the self-heal daemon always connect to port 24007, sockets are in
+//! `/var/run/gluster` and logs in `/var/log/glusterfs`, whatever the configuration of glusterd says.
+//! So each glusterd runs in namespaces: it has its own ports, processes and contents of these two
+//! folders, and any number of them run beside each other and beside the glusterd of the host. Only
+//! the mounts are visible outside. Namespaces and mounts take root.
 
 mod cli;
 mod host;
 mod mount;
-mod process;
+mod persistent;
 mod programs;
-mod standing;
 mod volume;
 
 pub use host::Gluster;
 pub use mount::Mount;
+pub use persistent::{mounted, unmount};
 pub use programs::require;
-pub use standing::{mounted, unmount};
 pub use volume::{SETTINGS, Volume};

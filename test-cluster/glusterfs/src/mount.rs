@@ -1,4 +1,4 @@
-//! A mount of a volume: a FUSE client, as each storage's host has one.
+//! A mount of a volume: a FUSE client, as on the host of each storage.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use crate::host::{ADDRESS, Host};
-use crate::process::{self, Found};
+use crate::persistent::find_process;
 use crate::volume::Volume;
-use test_support::process::run;
+use test_support::process::{Process, run};
 use test_support::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,22 +24,22 @@ pub struct Mount {
     at: PathBuf,
     client: Child,
     is_mounted: bool,
-    /// The client needs its network.
+    /// The network of the client.
     _host: Arc<Host>,
 }
 
 impl Mount {
-    pub(crate) fn new(volume: &Volume, at: &Path, options: &[&str]) -> anyhow::Result<Mount> {
+    pub(crate) fn new(volume: &Volume, at: &Path) -> anyhow::Result<Mount> {
         let host = &volume.host;
         let at = at.canonicalize().context("the folder to mount at")?;
-        // What lies below it is unmounted even if this process is killed.
+        // Mounts below this folder are removed even if this program is killed.
         ensure!(
             at.starts_with(&host.folder),
             "{} is elsewhere",
             at.display()
         );
         let mut mount = Mount {
-            client: spawn(volume, &at, options)?,
+            client: spawn(volume, &at)?,
             at,
             is_mounted: true,
             _host: Arc::clone(host),
@@ -48,7 +48,7 @@ impl Mount {
         Ok(mount)
     }
 
-    /// Where it is.
+    /// The mount point.
     pub fn at(&self) -> &Path {
         &self.at
     }
@@ -64,7 +64,7 @@ impl Mount {
         Ok(())
     }
 
-    /// Takes it out of the tree; what is open stays open.
+    /// Unmounts it lazily: open files stay open.
     ///
     /// # Errors
     /// It is not mounted.
@@ -72,7 +72,7 @@ impl Mount {
         self.detach()
     }
 
-    /// Kills the FUSE client: the folder is there, and nothing in it answers.
+    /// Kills the FUSE client: the mount stays, and no operation on it succeeds.
     ///
     /// # Errors
     /// It is dead already.
@@ -98,15 +98,14 @@ impl Drop for Mount {
     }
 }
 
-/// Starts a client as mount.glusterfs does, but as our child.
-pub(crate) fn spawn(volume: &Volume, at: &Path, options: &[&str]) -> anyhow::Result<Child> {
+/// Starts a client like mount.glusterfs, but as a child of this program.
+pub(crate) fn spawn(volume: &Volume, at: &Path) -> anyhow::Result<Child> {
     let host = &volume.host;
     let log = host.folder.join("log").join(log_name(at));
     host.in_network("glusterfs")
         .args(["-N", "--process-name", "fuse"])
         .arg(format!("--volfile-id={}", volume.name))
         .arg(format!("--log-file={}", log.display()))
-        .args(options)
         .arg(volfile_server())
         .arg(at)
         .stdout(Stdio::null())
@@ -116,16 +115,16 @@ pub(crate) fn spawn(volume: &Volume, at: &Path, options: &[&str]) -> anyhow::Res
         .context("cannot run glusterfs")
 }
 
-/// The client at a folder, found by the arguments that it was started with.
-pub(crate) fn find_client(at: &Path) -> Option<Found> {
-    process::find(&[&volfile_server(), &at.display().to_string()])
+/// The client that was started for a mount at this folder.
+pub(crate) fn find_client(at: &Path) -> anyhow::Result<Option<Process>> {
+    find_process(&[&volfile_server(), &at.display().to_string()])
 }
 
 fn volfile_server() -> String {
     format!("--volfile-server={ADDRESS}")
 }
 
-/// Waits until the volume is to be seen at `at`.
+/// Waits until the volume is mounted at `at`.
 pub(crate) fn wait(client: &mut Child, at: &Path) -> anyhow::Result<()> {
     let mut died = None;
     wait_for("the volume to be mounted", PATIENCE, || {
@@ -148,7 +147,7 @@ pub(crate) fn wait(client: &mut Child, at: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Whether a file system of its own begins at `at`.
+/// True if `at` is a mount point.
 ///
 /// # Errors
 /// It does not answer.

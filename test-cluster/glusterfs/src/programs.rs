@@ -1,10 +1,10 @@
-//! The programs that are needed, and the Debian packages that have them.
+//! The required programs and their Debian packages.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-/// Each program and the package it comes with.
+/// Each program and its package.
 const NEEDED: [(&str, &str); 7] = [
     ("glusterd", "glusterfs-server"),
     ("glusterfs", "glusterfs-client"),
@@ -15,7 +15,7 @@ const NEEDED: [(&str, &str); 7] = [
     ("umount", "mount"),
 ];
 
-/// Checks that all is there.
+/// Checks that this is root and that all programs are installed.
 ///
 /// # Errors
 /// A program is missing; the message names the packages.
@@ -42,7 +42,7 @@ fn is_there(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// The program behind `gluster volume heal`, which each system has at a place of its own.
+/// The program that `gluster volume heal` runs; its folder differs between systems.
 pub(crate) fn glfsheal() -> anyhow::Result<PathBuf> {
     let libraries = std::fs::read_dir("/usr/lib")?.flatten();
     let places = libraries.map(|entry| entry.path().join("glusterfs/glfsheal"));

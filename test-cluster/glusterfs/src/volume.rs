@@ -8,11 +8,12 @@ use anyhow::Context;
 
 use crate::host::{ADDRESS, Host, socket};
 use crate::mount::Mount;
-use crate::process::{self, Found};
+use crate::persistent::{TIMEOUT, find_process};
 use crate::programs;
+use test_support::process::Process;
 use test_support::wait_for;
 
-/// What is set on a volume that holds files of tnv; `docs/glusterfs.md` has the reasons.
+/// Settings of a volume for files of tnv; `docs/glusterfs.md` has the reasons.
 pub const SETTINGS: &[(&str, &str)] = &[
     ("cluster.quorum-type", "auto"),
     ("network.ping-timeout", "10"),
@@ -52,7 +53,7 @@ impl Volume {
         Ok(volume)
     }
 
-    /// Describes a volume, whether it is there or not.
+    /// Describes a volume, existing or not.
     pub(crate) fn of(host: &Arc<Host>, name: &str, sets: usize) -> Volume {
         let folder = host.folder.join("bricks").join(name);
         let bricks = (0..sets * SET).map(|idx| folder.join(idx.to_string()));
@@ -71,7 +72,7 @@ impl Volume {
         self.command(&["set", &self.name, key, value]).map(drop)
     }
 
-    /// Gives all settings the values that GlusterFS has for them.
+    /// Resets all settings to the defaults of GlusterFS.
     ///
     /// # Errors
     /// The volume does not answer.
@@ -79,20 +80,12 @@ impl Volume {
         self.command(&["reset", &self.name, "force"]).map(drop)
     }
 
-    /// Mounts it at a folder below the one of its glusterd; any number of times.
+    /// Mounts the volume at a folder below that of its glusterd. A volume may have several mounts.
     ///
     /// # Errors
     /// The volume does not answer, or the folder cannot be mounted over.
     pub fn mount(&self, at: &Path) -> anyhow::Result<Mount> {
-        Mount::new(self, at, &[])
-    }
-
-    /// The same with more options for the client, such as `--entry-timeout=0`.
-    ///
-    /// # Errors
-    /// As [`Volume::mount`].
-    pub fn mount_with(&self, at: &Path, options: &[&str]) -> anyhow::Result<Mount> {
-        Mount::new(self, at, options)
+        Mount::new(self, at)
     }
 
     /// The folders of the bricks; of each three, the last is the arbiter.
@@ -105,16 +98,15 @@ impl Volume {
     /// # Errors
     /// It does not run.
     pub fn kill_brick(&self, idx: usize) -> anyhow::Result<()> {
-        let found = self.brick(idx);
-        let place = self.bricks[idx].display();
-        found
-            .with_context(|| format!("brick {place} does not run"))?
-            .kill()
+        let brick = self.brick(idx)?;
+        let folder = self.bricks[idx].display();
+        let mut brick = brick.with_context(|| format!("brick {folder} does not run"))?;
+        brick.kill(TIMEOUT)
     }
 
-    pub(crate) fn brick(&self, idx: usize) -> Option<Found> {
+    pub(crate) fn brick(&self, idx: usize) -> anyhow::Result<Option<Process>> {
         let brick = self.bricks[idx].display().to_string();
-        process::find(&["--brick-name", &brick])
+        find_process(&["--brick-name", &brick])
     }
 
     /// Starts the bricks that do not run, and waits until they serve.
@@ -133,10 +125,10 @@ impl Volume {
         })
     }
 
-    /// Entries that still have to be healed, over all bricks that answer.
+    /// The number of entries to heal on all bricks that answer.
     ///
     /// # Errors
-    /// The volume does not tell.
+    /// The volume does not answer.
     pub fn heal_pending(&self) -> anyhow::Result<u64> {
         let text = self.command(&["heal", &self.name, "statistics", "heal-count"])?;
         let counts = text
@@ -148,8 +140,8 @@ impl Volume {
             .sum())
     }
 
-    /// The words of a command that tells in full what is to be healed, by brick: what `gluster volume
-    /// heal NAME info summary` runs where glusterd has its usual socket.
+    /// The command that lists all entries to heal by brick. `gluster volume heal NAME info summary` runs
+    /// the same program, but only with the usual socket of glusterd.
     ///
     /// # Errors
     /// There is no such program.
@@ -162,7 +154,7 @@ impl Volume {
         Ok(words.chain(arguments).map(str::to_owned).collect())
     }
 
-    /// Starts healing now; by itself it starts within some seconds of a brick's return.
+    /// Starts healing now. GlusterFS also starts it some seconds after the return of a brick.
     ///
     /// # Errors
     /// A brick is down, or the self-heal daemon does not come up.

@@ -1,4 +1,4 @@
-//! Statements, as another program runs them.
+//! Statements on a server that another program has started.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use mysql::{Conn, OptsBuilder, Row};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The first row of what a server answers to a statement, as text.
+/// The first row of the result of a statement, as text.
 ///
 /// # Errors
-/// It does not answer in time, or refuses.
+/// The server does not answer in time, or the statement fails.
 pub fn first_row(
     server: SocketAddr,
     user: &str,

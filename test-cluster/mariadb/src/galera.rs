@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::process::{free_ports, require};
+use crate::machine::{free_ports, require};
 use crate::recipe::{self, LOST_LATE, LOST_SOON, PROVIDER, WsrepPorts};
 use crate::server::Mariadb;
 
@@ -27,7 +27,7 @@ impl Galera {
             .map(|(n, &port)| Mariadb::prepare(wsrep_args(n, port, &addresses)))
             .collect();
         nodes[0].run(&["--wsrep-new-cluster"]);
-        // It greets before it is one.
+        // The node greets before it has formed the cluster.
         nodes[0].wait_for("cluster of one", || is_in_cluster_of(&nodes[0], 1));
         nodes[0].make_user();
         // One at a time: each is copied from the first, which copies to one only.
@@ -43,7 +43,7 @@ impl Galera {
         cluster
     }
 
-    /// Waits until the cluster that the first node is in has `size` nodes, all synced.
+    /// Waits until the cluster of the first node has `size` nodes, all synced.
     ///
     /// # Panics
     /// It takes too long.

@@ -1,9 +1,9 @@
-//! MariaDB servers for tests: real ones, started on free ports of the loopback address with
-//! folders of their own, and gone when the test process is, however it ends.
+//! MariaDB servers for tests, on free ports of the loopback address, each with a folder of its own.
+//! They end with the process of the test, in whatever way it ends.
 
 mod client;
 mod galera;
-mod process;
+mod machine;
 pub mod recipe;
 mod server;
 
@@ -13,7 +13,7 @@ pub use client::first_row;
 pub use galera::Galera;
 pub use server::{Mariadb, PASSWORD, USER};
 
-/// One server for all tests of a process that neither stop it nor change its settings.
+/// The server of all tests of a process that neither stop it nor change its settings.
 ///
 /// # Panics
 /// It cannot be started.
@@ -22,7 +22,7 @@ pub fn shared() -> &'static Mariadb {
     SHARED.get_or_init(Mariadb::start)
 }
 
-/// One cluster of three nodes for all tests of a process that stop none of them.
+/// The cluster of three nodes of all tests of a process that stop none of them.
 ///
 /// # Panics
 /// It cannot be started.

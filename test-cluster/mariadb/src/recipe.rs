@@ -1,12 +1,12 @@
-//! How servers are run here, whoever runs them.
+//! Arguments of the programs of MariaDB.
 
 use std::fs;
 use std::io;
 
-/// What the clusters are copied with.
+/// The library that replicates between nodes.
 pub const PROVIDER: &str = "/usr/lib/galera/libgalera_smm.so";
 
-/// Arguments of every mariadbd: small and quick; a commit waits for the disk as in real life.
+/// Arguments of every mariadbd. Small and fast, but a commit waits for the disk.
 pub const SERVER: [&str; 14] = [
     "--no-defaults",
     "--bind-address=127.0.0.1",
@@ -21,7 +21,7 @@ pub const SERVER: [&str; 14] = [
     "--max-connections=300",
     "--thread-handling=one-thread-per-connection",
     "--skip-log-bin",
-    // The system has few contexts for it, and other servers may use them up.
+    // The system has few contexts for native I/O, and other servers may use them up.
     "--innodb-use-native-aio=0",
 ];
 
@@ -34,20 +34,20 @@ pub const INSTALL: [&str; 5] = [
     "--innodb-use-native-aio=0",
 ];
 
-/// How long a Galera node may be silent until the others take it for lost: sooner than by default.
+/// Short time after which the nodes of Galera drop a silent node.
 pub const LOST_SOON: &str = "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT5S";
-/// The same by default. A node that the others give up while it joins does not come back by itself,
-/// and on a loaded machine it may be silent for seconds.
+/// The default time. A node that is dropped while it joins does not come back by itself, and on a loaded
+/// machine it may be silent for seconds.
 pub const LOST_LATE: &str = "evs.suspect_timeout=PT5S;evs.inactive_timeout=PT15S";
 
 /// The ports of a Galera node, on 127.0.0.1, beside the one that speaks SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WsrepPorts {
-    /// The cluster.
+    /// Replication.
     pub cluster: u16,
-    /// Transactions that a node missed.
+    /// Missed transactions.
     pub ist: u16,
-    /// All that a node has.
+    /// A copy of everything.
     pub sst: u16,
 }
 
@@ -74,11 +74,11 @@ pub fn wsrep(name: &str, ports: WsrepPorts, all: &[u16], lost: &str) -> Vec<Stri
     ]
 }
 
-/// The account, by name and number, that servers started by root run under. Not root: rsync, which
-/// Galera copies with, would change to nobody, who may not write the files.
+/// Name and number of the account for servers that root starts; None without root. Not root itself:
+/// Galera copies with rsync, which changes from root to nobody, and nobody may not write the files.
 ///
 /// # Errors
-/// There is none.
+/// The account is missing.
 pub fn account() -> io::Result<Option<(&'static str, u32)>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);

@@ -1,54 +1,55 @@
 //! One MariaDB server.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use anyhow::ensure;
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use test_support::process::run;
+use test_support::process::{OwnedProcess, guard_folder, run};
+use test_support::try_wait_for;
 
-use crate::process::{Process, free_ports, require, server_pid};
+use crate::machine::{free_ports, require};
 use crate::recipe;
 
-/// Who logs in from anywhere, with all rights.
+/// The account with all rights, from every address.
 pub const USER: &str = "tnv";
-/// The user's password.
+/// The password of [`USER`].
 pub const PASSWORD: &str = "test only";
 
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// Longest wait for a start or a stop.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A server and its folder. Dropping it kills it.
+/// A server and its folder. Dropping it kills the server.
 #[derive(Debug)]
 pub struct Mariadb {
-    /// Where it listens on 127.0.0.1, also after it was started again.
+    /// The port on 127.0.0.1, also after a restart.
     pub port: u16,
-    folder: PathBuf,
-    /// Removes the folder at the end.
-    _temporary: TempDir,
     args: Vec<OsString>,
-    process: Option<Process>,
+    /// Ends before the folder is removed: fields are dropped in this order.
+    process: Option<OwnedProcess>,
+    folder: TempDir,
 }
 
 impl Mariadb {
-    /// Starts a server with nothing in it and waits until it answers.
+    /// Starts an empty server and waits until it answers.
     ///
     /// # Panics
-    /// It does not start; the message has the end of its log or names what is not installed.
+    /// It does not start, or a program is missing. The message has the end of the log.
     pub fn start() -> Mariadb {
         Mariadb::start_with(&[])
     }
 
-    /// Starts one with further arguments.
+    /// Starts a server with more arguments.
     ///
     /// # Panics
     /// As [`Mariadb::start`].
@@ -59,17 +60,18 @@ impl Mariadb {
         server
     }
 
-    /// A server's folder; nothing runs.
+    /// Creates the folder of a server that does not run yet.
     pub(crate) fn prepare(more: Vec<OsString>) -> Mariadb {
         require(&["mariadbd", "mariadb-install-db"]);
         let temporary = TempDir::with_prefix("tnv-mariadb-").expect("a folder");
-        let folder = temporary.path().to_owned();
+        guard_folder(temporary.path()).expect("a guard");
+        let folder = temporary.path();
         let account = recipe::account().expect("an account");
-        // A server that starts removes the temporary tables of others from a folder they share.
+        // A starting server removes the temporary tables of other servers from a shared folder.
         let scratch = folder.join("tmp");
         fs::create_dir(&scratch).expect("a folder for temporary tables");
         if let Some((_, uid)) = account {
-            for path in [&folder, &scratch] {
+            for path in [folder, &scratch] {
                 chown(path, Some(uid), None).expect("a folder given to the account");
             }
         }
@@ -87,26 +89,26 @@ impl Mariadb {
         args.extend(more);
         Mariadb {
             port,
-            folder,
-            _temporary: temporary,
             args,
             process: None,
+            folder: temporary,
         }
     }
 
-    /// Starts the process and waits until it greets.
+    /// Starts the process and waits for its greeting.
     pub(crate) fn run(&mut self, more: &[&str]) {
-        self.spawn(more);
-        self.wait_until_up();
-    }
-
-    pub(crate) fn spawn(&mut self, more: &[&str]) {
-        let mut args = self.args.clone();
-        args.extend(more.iter().map(Into::into));
-        self.process = Some(Process::start(&self.folder, "mariadbd", &args));
-    }
-
-    pub(crate) fn wait_until_up(&self) {
+        let log = self.folder().join("log");
+        let log = File::options().create(true).append(true).open(log);
+        let log = log.expect("a log file");
+        let mut command = Command::new("mariadbd");
+        command
+            .args(&self.args)
+            .args(more)
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("another handle of the log"))
+            .stderr(log);
+        self.process = Some(OwnedProcess::spawn(&mut command).expect("mariadbd"));
         self.wait_for("a greeting", || {
             let stream = TcpStream::connect(("127.0.0.1", self.port));
             stream.is_ok_and(|mut stream| {
@@ -116,23 +118,26 @@ impl Mariadb {
         });
     }
 
-    /// Looks until `is_so`.
-    pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + START_TIMEOUT;
-        while !is_so() {
-            let process = self.process.as_ref().expect("a server that was started");
-            let is_alive = process.server_is_alive(&self.folder);
-            assert!(
-                is_alive && Instant::now() < deadline,
-                "mariadbd: no {what}, {}:\n{}",
-                if is_alive { "but it runs" } else { "it ended" },
-                self.log_end()
-            );
-            thread::park_timeout(Duration::from_millis(20));
+    /// Waits until `holds`. Panics with the end of the log if the server ends or takes too long.
+    pub(crate) fn wait_for(&self, what: &str, holds: impl Fn() -> bool) {
+        let waited = try_wait_for(what, TIMEOUT, || {
+            let is_alive = self
+                .process
+                .as_ref()
+                .is_some_and(|process| process.is_alive());
+            ensure!(is_alive, "mariadbd ended before {what}");
+            Ok(if holds() {
+                Ok(())
+            } else {
+                Err("mariadbd run".to_owned())
+            })
+        });
+        if let Err(error) = waited {
+            panic!("{error:#}:\n{}", self.log_end());
         }
     }
 
-    /// Makes [`USER`].
+    /// Creates [`USER`].
     pub(crate) fn make_user(&self) {
         let mut root = self.root();
         let user = format!("CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}'");
@@ -147,12 +152,12 @@ impl Mariadb {
 
     fn try_root(&self) -> mysql::Result<Conn> {
         let opts = OptsBuilder::new()
-            .socket(Some(self.folder.join("socket").to_string_lossy()))
+            .socket(Some(self.folder().join("socket").to_string_lossy()))
             .user(Some("root"));
         Conn::new(opts)
     }
 
-    /// Runs statements, separated by semicolons, in `database` as another program would.
+    /// Executes statements in `database`, separated by semicolons.
     ///
     /// # Panics
     /// One fails.
@@ -179,15 +184,15 @@ impl Mariadb {
         root.query(sql).expect("rows")
     }
 
-    /// What `SHOW STATUS` says of something; nothing while the server does not answer: a node
-    /// that joins a cluster closes the connections that it has.
+    /// A value of `SHOW STATUS`. None while the server does not answer: a node that joins a cluster
+    /// closes its connections.
     pub fn status(&self, name: &str) -> Option<String> {
         let sql = format!("SHOW STATUS LIKE '{name}'");
         let row: Option<(String, String)> = self.try_root().ok()?.query_first(sql).ok()?;
         row.map(|(_, value)| value)
     }
 
-    /// Makes an empty database.
+    /// Creates an empty database.
     ///
     /// # Panics
     /// It exists.
@@ -196,21 +201,21 @@ impl Mariadb {
         self.root().query_drop(sql).expect("a new database");
     }
 
-    /// The URL of a database on it.
+    /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("mysql://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// A file with the password, as the servers want it.
+    /// A file with the password, for `password_file` of a daemon.
     ///
     /// # Panics
     /// It cannot be written.
     pub fn password_file(&self) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.folder.join("password");
+        let path = self.folder().join("password");
         if !path.exists() {
-            // Written aside: other threads may read it.
-            let aside = tempfile::NamedTempFile::new_in(&self.folder).expect("a file");
+            // A new file with another name: other threads may read it at once.
+            let aside = tempfile::NamedTempFile::new_in(self.folder()).expect("a file");
             fs::write(aside.path(), PASSWORD).expect("a password file");
             let mode = fs::Permissions::from_mode(0o600);
             fs::set_permissions(aside.path(), mode).expect("its mode");
@@ -219,38 +224,38 @@ impl Mariadb {
         path
     }
 
-    /// Its process, if it runs.
+    /// The process id, if the server runs.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref()?;
-        let pid = server_pid(&self.folder)?;
-        u32::try_from(pid.as_raw_nonzero().get()).ok()
+        self.process.as_ref().map(|process| process.pid())
     }
 
-    /// Its folder, for files that belong to it.
+    /// The folder, for files that belong to the server.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
-    /// Stops it in order and waits for the end.
+    /// Stops the server in order and waits for its end.
+    ///
+    /// # Panics
+    /// It does not end in time.
     pub fn stop(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.signal(&self.folder, Signal::TERM);
-            let deadline = Instant::now() + START_TIMEOUT;
-            while process.server_is_alive(&self.folder) && Instant::now() < deadline {
-                thread::park_timeout(Duration::from_millis(10));
-            }
-            process.end(true);
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::TERM).expect("a signal");
+            let exit = process.wait(TIMEOUT).expect("a wait");
+            assert!(
+                exit.is_some(),
+                "mariadbd does not stop:\n{}",
+                self.log_end()
+            );
         }
     }
 
-    /// Kills it, as a power cut would.
+    /// Kills the server, as a power cut does.
     pub fn kill(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.end(true);
-        }
+        drop(self.process.take());
     }
 
-    /// Lets it stand still, and go on.
+    /// Stops the process without its knowledge (SIGSTOP), or lets it continue.
     pub fn pause(&self, is_paused: bool) {
         let signal = if is_paused {
             Signal::STOP
@@ -258,11 +263,11 @@ impl Mariadb {
             Signal::CONT
         };
         if let Some(process) = &self.process {
-            process.signal(&self.folder, signal);
+            process.signal(signal).expect("a signal");
         }
     }
 
-    /// Starts it again after a stop or a kill and waits until it answers.
+    /// Kills the server if it runs, starts it and waits until it answers.
     ///
     /// # Panics
     /// As [`Mariadb::start`].
@@ -272,24 +277,16 @@ impl Mariadb {
     }
 
     fn log_end(&self) -> String {
-        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let log = fs::read_to_string(self.folder().join("log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 }
 
-impl Drop for Mariadb {
-    fn drop(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.end(false);
-        }
-    }
-}
-
-/// Makes the system's own tables, one server at a time: each takes all processors it can get.
+/// Creates the system tables, for one server at a time, because the program uses all processors.
 fn install(data: &Path, scratch: &Path, user: Option<&str>) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut command = Command::new("mariadb-install-db");
     command
         .args(recipe::INSTALL)

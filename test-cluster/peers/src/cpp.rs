@@ -1,5 +1,5 @@
-//! Storages of the C++ system. One that cannot read on writes a failure into the content and
-//! closes.
+//! Scripted storages of the C++ system. After a failed read they write the failure into the content and
+//! close.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use proto::{ErrorCode, Fault, Head};
 use crate::storage::{Act, FakeStorage, Memory};
 use crate::support::content;
 
-/// A failure as a C++ storage encodes it; 55 bytes.
+/// A failure in the encoding of a C++ storage, 55 bytes.
 pub fn failure_frame() -> Vec<u8> {
     let text = format!("read file fail{}", "!".repeat(22));
     let frame = Fault::new(ErrorCode::Unknown, text).encode(REPLY, "cpp");
@@ -17,7 +17,7 @@ pub fn failure_frame() -> Vec<u8> {
     frame
 }
 
-/// Knows the commands of the C++ system only. `script` gets offset and size of each DOWNLOAD.
+/// A storage with only the commands of the C++ system. `script` gets offset and size of each DOWNLOAD.
 pub fn cpp_storage(
     memory: &Arc<Memory>,
     script: impl Fn(u64, u64) -> Act + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! A server of threads on a free port, which hands each connection to a closure.
+//! A server on a free port with a thread for each connection, which calls a closure.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proto::{Address, HEAD_LEN, Head, Request};
 
-/// No wait in a test is longer.
+/// Longest wait in a test.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct Fake {
@@ -28,8 +28,8 @@ struct Shared {
 }
 
 impl Fake {
-    /// `serve` is called on a thread of its own for each connection, with its number from 0 on;
-    /// the connection closes when it returns.
+    /// Calls `serve` on a new thread for each connection, with its number from 0 on. The connection
+    /// closes when `serve` returns.
     pub fn start(serve: impl Fn(usize, &TcpStream) + Send + Sync + 'static) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -46,17 +46,17 @@ impl Fake {
         }
     }
 
-    /// Where it listens.
+    /// The address of the listener.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// How many connections were made so far.
+    /// Number of connections so far.
     pub fn n_connections(&self) -> usize {
         self.shared.n_connections.load(Ordering::SeqCst)
     }
 
-    /// Closes all connections, as a server does that restarts.
+    /// Closes all connections, like a server that restarts.
     pub fn close_connections(&self) {
         for stream in self.shared.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -72,7 +72,7 @@ impl Drop for Fake {
         self.accepting.take().unwrap().join().unwrap();
         self.close_connections();
         for thread in self.shared.threads.lock().unwrap().drain(..) {
-            // A failed assertion in a server fails the test, unless it fails already.
+            // A failed assertion in the server fails the test.
             if thread.join().is_err() && !std::thread::panicking() {
                 panic!("a fake server failed");
             }
@@ -98,26 +98,26 @@ where
         let serve = serve.clone();
         let thread = std::thread::spawn(move || {
             serve(number, &stream);
-            // The clone above would keep it open.
+            // The clone above keeps the connection open.
             let _ = stream.shutdown(Shutdown::Both);
         });
         shared.threads.lock().unwrap().push(thread);
     }
 }
 
-/// A server that takes requests and says nothing.
+/// A server that reads requests and never replies.
 pub fn silent<R: Request>() -> Fake {
     Fake::start(|_, stream| while read_request::<R>(stream).is_some() {})
 }
 
-/// An address nobody listens at: the servers of the tests are all at 127.0.0.1, so none of them
-/// comes by this port later.
+/// An address without a listener. All servers of tests are at 127.0.0.1, so none can get this port
+/// later.
 pub fn dead_address() -> Address {
     let listener = TcpListener::bind("127.0.0.9:0").unwrap();
     listener.local_addr().unwrap().into()
 }
 
-/// The next request, or nothing at the end of the connection.
+/// The next request; None at the end of the connection.
 pub fn read_request<R: Request>(mut stream: &TcpStream) -> Option<R> {
     let mut head = [0; HEAD_LEN];
     stream.read_exact(&mut head).ok()?;
@@ -127,13 +127,13 @@ pub fn read_request<R: Request>(mut stream: &TcpStream) -> Option<R> {
     Some(R::decode(&head, &fixed).unwrap())
 }
 
-/// Sends a success. That the client is gone is its own concern.
+/// Sends a success. The client may be gone.
 pub fn reply(mut stream: &TcpStream, command: u8, body: &[u8]) {
     let head = Head::reply(command, body.len() as u64).encode();
     let _ = stream.write_all(&[&head[..], body].concat());
 }
 
-/// Waits until the client closes the connection, whatever it sends before.
+/// Reads until the client closes the connection. Returns the number of bytes.
 pub fn drain(mut stream: &TcpStream) -> u64 {
     let mut buffer = [0; 1 << 16];
     let mut n_bytes = 0;
@@ -143,7 +143,7 @@ pub fn drain(mut stream: &TcpStream) -> u64 {
     n_bytes
 }
 
-/// Sends these bytes one by one, until the client is gone.
+/// Sends these bytes one by one, until the client closes.
 pub fn drip(mut stream: &TcpStream, bytes: &[u8], pause: Duration) {
     stream.set_read_timeout(Some(pause)).unwrap();
     for byte in bytes {

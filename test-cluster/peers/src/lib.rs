@@ -1,5 +1,5 @@
-//! Scripted trackers and storages in the process of a test, recorded exchanges of the
-//! C++ programs, and the client's side of frames.
+//! Scripted trackers and storages in the process of a test, recorded exchanges of the C++ programs, and
+//! a client of frames.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -1,5 +1,4 @@
-//! Storages that keep files in memory and misbehave as told. Several may share one memory, as the
-//! storages of a group do.
+//! Scripted storages with files in memory. Several may share one memory, like the storages of a group.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -14,46 +13,45 @@ use proto::{ErrorCode, Fault, FileKey, Head};
 use crate::fake::{Fake, drain, drip, read_request};
 use crate::support::memory_with;
 
-/// What to do with a request.
+/// The reaction to a request.
 #[derive(Debug, Clone)]
 pub enum Act {
-    /// What a storage does.
+    /// Serve it like a storage.
     Serve,
-    /// Close the connection before anything is read of the content or answered.
+    /// Close the connection before the content is read and without a reply.
     Close,
-    /// Carry it out, and close without an answer.
+    /// Execute it, and close without a reply.
     ServeAndClose,
     /// Read this many bytes of content, then close.
     CloseAfter(u64),
-    /// Carry it out, and say nothing until the client gives up.
+    /// Execute it, and send nothing until the client closes.
     ServeAndFallSilent,
-    /// Say nothing until the client gives up.
+    /// Send nothing until the client closes.
     FallSilent,
     /// Announce the whole content, send this many bytes of it, close.
     CutAfter(usize),
-    /// The same, but say nothing more until the client gives up.
+    /// The same, but keep the connection open until the client closes.
     StallAfter(usize),
     /// Refuse at once, before the content is read; then wait for the client to close.
     Refuse(ErrorCode),
     /// Read the content, refuse.
     RefuseLate(ErrorCode),
-    /// Refuse and close, as a C++ storage does with commands it does not know.
+    /// Refuse and close, like a C++ storage with an unknown command.
     RefuseAndClose(ErrorCode),
     /// Send these bytes, then wait for the client to close.
     Raw(Vec<u8>),
     /// Send these bytes, then close.
     RawAndClose(Vec<u8>),
-    /// Carry it out, and send the reply a byte at a time, with these pauses, until the client gives
-    /// up.
+    /// Execute it, and send the reply byte by byte with these pauses, until the client closes.
     Drip(Duration),
-    /// The same, but only behind this many bytes of content.
+    /// The same, but only after this many bytes of content.
     DripAfter(usize, Duration),
 }
 
 #[derive(Debug, Default)]
 pub struct Memory {
     pub files: Mutex<HashMap<FileKey, Vec<u8>>>,
-    /// How many uploads were stored.
+    /// Number of stored uploads.
     pub n_stored: Mutex<usize>,
     /// Checksums of rows that differ from their content.
     pub checksums: Mutex<HashMap<FileKey, u128>>,
@@ -66,7 +64,7 @@ pub struct FakeStorage {
 }
 
 impl FakeStorage {
-    /// `script` is asked for each request, with its number at this storage from 0 on.
+    /// Calls `script` for each request, with its number at this storage from 0 on.
     pub fn start(
         memory: &Arc<Memory>,
         script: impl Fn(usize, &StorageRequest) -> Act + Send + Sync + 'static,
@@ -102,24 +100,24 @@ impl FakeStorage {
         }
     }
 
-    /// One that does what a storage does.
+    /// A storage that serves all requests.
     pub fn good(memory: &Arc<Memory>) -> FakeStorage {
         FakeStorage::start(memory, |_, _| Act::Serve)
     }
 
-    /// The commands it got, in order.
+    /// The received commands, in order.
     pub fn requests(&self) -> Vec<&'static str> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Stops it, and tells how many bytes came after each refusal.
+    /// Stops it, and returns the number of bytes that came after each refusal.
     pub fn stop(self) -> Vec<u64> {
         drop(self.fake);
         self.drained.lock().unwrap().clone()
     }
 }
 
-/// A storage that has a row for this content, and content in which one bit differs.
+/// A storage with a row for this content, whose file differs from it in one bit.
 pub fn damaged_storage(key: &FileKey, content: &[u8]) -> FakeStorage {
     let mut damaged = content.to_vec();
     damaged[content.len() / 2] ^= 1;
@@ -210,7 +208,7 @@ fn front_len(request: &StorageRequest) -> usize {
         }
 }
 
-/// Carries a request out and writes its reply to `out`. Nothing when the content was cut short.
+/// Executes a request and writes its reply to `out`. None if the content was cut short.
 fn serve(
     stream: &TcpStream,
     memory: &Memory,
@@ -248,7 +246,7 @@ fn serve(
         }),
         StorageRequest::Challenge | StorageRequest::Admin(_) => Err(ErrorCode::Forbidden),
     };
-    // That the client is gone is its own concern.
+    // The client may be gone.
     let _ = match result {
         Ok(body) => {
             let head = Head::reply(REPLY, body.len() as u64).encode();

@@ -1,4 +1,4 @@
-//! What most tests begin with.
+//! Common beginnings of tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use proto::{AppId, FileId, FileKey, UserId};
 use crate::storage::{FakeStorage, Memory};
 use crate::tracker::FakeTracker;
 
-/// A tracker that names these storages, and a client of it that waits 1 s for a silent server.
+/// A tracker that lists these storages, and a client with a timeout of 1 s.
 pub fn cluster(storages: &[&FakeStorage]) -> (FakeTracker, Client) {
     let addresses: Vec<_> = storages.iter().map(|s| &s.fake.address).collect();
     let tracker = FakeTracker::start(&addresses);
@@ -31,7 +31,7 @@ pub fn key(file: &str) -> FileKey {
     }
 }
 
-/// Bytes no two ranges of which are alike.
+/// Bytes whose ranges all differ.
 pub fn content(len: usize) -> Vec<u8> {
     (0..len as u64)
         .map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8)

@@ -1,4 +1,4 @@
-//! A tracker that names the storages it was told.
+//! A scripted tracker with a list of storages.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -46,18 +46,18 @@ impl FakeTracker {
         *self.storages.lock().unwrap() = storages;
     }
 
-    /// What it answers.
+    /// The body of the reply.
     pub fn answer(&self, request: &TrackerRequest) -> Vec<u8> {
         answer(request, &self.storages.lock().unwrap())
     }
 
-    /// How many requests it answered.
+    /// Number of requests.
     pub fn n_asked(&self) -> usize {
         self.n_asked.load(Ordering::SeqCst)
     }
 }
 
-/// As a C++ tracker does, which knows its list of groups only: it refuses and closes.
+/// The refusal of a C++ tracker, which then closes the connection.
 pub fn refuse_cluster(stream: &TcpStream) {
     refuse(
         stream,

@@ -1,4 +1,4 @@
-//! The client's side of frames, without the client library.
+//! A client of frames, without the client library.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,12 +6,12 @@ use std::net::{SocketAddr, TcpStream};
 use proto::{Fault, HEAD_LEN, Head};
 use test_support::PATIENCE;
 
-/// Connects. No wait for the server is longer than a minute.
+/// Connects, with timeouts of a minute.
 pub fn connect(addr: SocketAddr) -> TcpStream {
     with_timeouts(TcpStream::connect(addr).unwrap())
 }
 
-/// Sets the same time-outs on another connection.
+/// Sets the same timeouts on another connection.
 pub fn with_timeouts(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -19,13 +19,13 @@ pub fn with_timeouts(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// Sends these bytes and takes one reply, head and body.
+/// Sends these bytes and receives one reply, head and body.
 pub fn exchange(stream: &mut TcpStream, request: &[u8]) -> Vec<u8> {
     stream.write_all(request).unwrap();
     receive(stream)
 }
 
-/// Takes one reply, head and body.
+/// Receives one reply, head and body.
 pub fn receive(stream: &mut TcpStream) -> Vec<u8> {
     let mut reply = vec![0; HEAD_LEN];
     stream.read_exact(&mut reply).unwrap();

@@ -1,5 +1,4 @@
-//! A cluster that is not new: rows of other files in its tables, and other groups with members on
-//! its tracker.
+//! A filled cluster: rows of other files in its tables, and other groups with members on its tracker.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,13 +13,13 @@ use test_mariadb::Mariadb;
 
 use crate::terminal::tell;
 
-/// Groups beside the one that is measured.
+/// Groups beside the measured one.
 pub(super) const GROUPS: usize = 1000;
-/// Members of each.
+/// Members of each of these groups.
 const MEMBERS: u16 = 10;
 /// Rows of one statement.
 const BATCH: u64 = 200_000;
-/// Rows of one user.
+/// Rows of each user.
 const ROWS_PER_USER: u64 = 100;
 
 /// The names of the other groups.
@@ -28,8 +27,7 @@ pub(super) fn groups() -> Vec<String> {
     (0..GROUPS).map(|idx| format!("other{idx:04}")).collect()
 }
 
-/// Puts `count` rows of other users into the three file tables of SQLite, behind the storage's
-/// back.
+/// Inserts `count` rows of other users into the three file tables of SQLite, without the storage.
 pub(super) fn fill_sqlite(path: &Path, count: u64) -> anyhow::Result<()> {
     let fill = || -> rusqlite::Result<()> {
         let db = Sqlite::open(path)?;
@@ -53,7 +51,7 @@ fn sqlite_batch(table: u64, from: u64, to: u64) -> String {
     )
 }
 
-/// The same for MariaDB.
+/// Like [`fill_sqlite`], for MariaDB.
 pub(super) fn fill_mariadb(server: &Mariadb, database: &str, count: u64) {
     for (table, from, to) in batches(count) {
         let last = to - 1;
@@ -69,7 +67,7 @@ pub(super) fn fill_mariadb(server: &Mariadb, database: &str, count: u64) {
     }
 }
 
-/// Table, first number and the one behind the last, of all statements.
+/// Table, first number and end (exclusive) of each statement.
 fn batches(count: u64) -> impl Iterator<Item = (u64, u64, u64)> {
     let per_table = count.div_ceil(3);
     (0..3).flat_map(move |table| {
@@ -79,8 +77,8 @@ fn batches(count: u64) -> impl Iterator<Item = (u64, u64, u64)> {
     })
 }
 
-/// Joins all members of the other groups to a tracker. They beat once; its `check_interval` must
-/// be long.
+/// Joins the members of the other groups to a tracker. They beat once, so its `check_interval` must be
+/// long.
 pub(super) fn join_members(tracker: SocketAddr) -> anyhow::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let now = i64::try_from(now)?;
@@ -115,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_are_all_rows_once() {
+    fn batches_cover_each_row_once() {
         let all: Vec<_> = batches(3_000_000).collect();
         let rows: u64 = all.iter().map(|(_, from, to)| to - from).sum();
         assert_eq!(

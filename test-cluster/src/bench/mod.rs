@@ -1,23 +1,23 @@
-//! `make bench`: measures every promise of speed on one machine in one run, each beside the limit
-//! that the machine sets, and prints how near it comes.
+//! `make bench`: measures the speed of tnv on one machine in one run, beside references that show the
+//! limits of the machine, and prints the ratios.
 //!
-//! Everything runs as real processes on the loopback address: clusters of the release binaries,
-//! `tnv bench` as their load, nginx, redis-server, MariaDB and the plainest servers as the limits.
-//! All are loaded by the same loop and all content is compared. What is read lies in memory.
+//! Everything runs as real processes on the loopback address: clusters of the release binaries with
+//! `tnv bench` as their load, and as references nginx, redis-server, MariaDB and the plainest servers.
+//! The same loop loads all of them and compares all content. All files that are read are in memory.
 
-mod child;
-mod contest;
+mod bench_cluster;
+mod cluster_set;
+mod comparison;
 mod fill;
-mod holder;
-mod limits;
-mod measured;
-mod only;
+mod idle_connections;
+mod measurement;
+mod references;
 mod row;
+mod row_filter;
 mod rows;
-mod slow;
-mod stand;
+mod server_process;
+mod slow_readers;
 mod stats;
-mod trio;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,34 +25,36 @@ use std::{fs, io};
 
 use anyhow::Context;
 
-pub use holder::hold;
-pub use limits::{Plain, serve};
+pub use idle_connections::hold;
+pub use references::{PlainServer, serve};
 pub use row::{Better, Report, Row};
 pub use stats::Summary;
 
-use crate::limits::{allow_descriptors, scratch};
 use crate::terminal::tell;
-use limits::Round;
-use only::Only;
+use bench_cluster::Batch;
+use idle_connections::allow_descriptors;
+use references::Round;
+use row_filter::RowFilter;
 use rows::{Bench, Scale};
-use stand::Batch;
 
-/// Descriptors of a server that holds idle connections.
+/// Limit on open files for servers with idle connections.
 const DESCRIPTORS: u64 = 16_000;
 
-/// Measures everything with what it needs in a folder below `folder`, prints the table and writes
-/// `bench.json` to `folder`. A quick run takes less than three minutes, with short rounds. With
-/// words, only rows are measured whose name has one of them.
+/// Measures everything in a temporary folder below `folder`, prints the table and writes `bench.json`
+/// to `folder`. A quick run has short rounds and takes less than three minutes. With words, only the
+/// rows with one of them in their names are measured.
 ///
 /// # Errors
-/// A program is missing, an operation failed, or a byte was wrong. That a goal is missed is none.
+/// A program is missing, an operation failed, or a byte was wrong. A missed goal is no error.
 pub fn measure(folder: &Path, quick: bool, words: &[String]) -> anyhow::Result<()> {
     let begun = Instant::now();
     allow_descriptors(DESCRIPTORS)?;
-    let scratch = scratch(folder, "bench-")?;
+    let scratch = fs::create_dir_all(folder)
+        .and_then(|()| tempfile::Builder::new().prefix("bench-").tempdir_in(folder))
+        .with_context(|| format!("cannot create a folder in {}", folder.display()))?;
     let path = scratch.path().canonicalize()?;
     let scale = if quick { quick_scale() } else { full_scale() };
-    let mut bench = Bench::new(path, scale, Only::of(words));
+    let mut bench = Bench::new(path, scale, RowFilter::new(words));
     bench.run()?;
     let report = Report {
         machine: machine()?,
@@ -81,7 +83,7 @@ fn full_scale() -> Scale {
     }
 }
 
-/// The same with less of everything that takes time.
+/// Fewer and shorter rounds, fewer rows and files.
 fn quick_scale() -> Scale {
     Scale {
         n_rounds: 3,
@@ -101,7 +103,7 @@ fn batch(name: &'static str, count: usize, size: u64) -> Batch {
     Batch { name, count, size }
 }
 
-/// Processors, memory and system, in a few words.
+/// Processors, memory and system.
 fn machine() -> io::Result<String> {
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));

@@ -1,4 +1,4 @@
-//! The rows of the result: our figure, the limit's, their ratio and the goal.
+//! The rows of the result: the figure of tnv, that of the reference, their ratio and the goal.
 
 use std::fmt::Write;
 
@@ -6,44 +6,44 @@ use serde::{Deserialize, Serialize};
 
 use super::stats::Summary;
 
-/// Which figure is the better one.
+/// The better direction of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
-    /// A rate.
+    /// More is better: a rate.
     More,
-    /// A time, or what something costs.
+    /// Less is better: a time or a cost.
     Less,
 }
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// What was measured.
+    /// The measurement.
     pub name: String,
-    /// Our figure, the median of all rounds.
+    /// The figure of tnv: the median of all rounds.
     pub ours: f64,
-    /// The figure of the limit.
+    /// The figure of the reference.
     pub reference: f64,
-    /// Of both.
+    /// The unit of both figures.
     pub unit: String,
-    /// How good ours is beside the limit's; more is better.
+    /// The ratio of both figures; more is better for tnv.
     pub ratio: f64,
-    /// The least ratio that is wanted; absent where the row is for information.
+    /// The smallest ratio that reaches the goal; absent in rows for information.
     pub goal: Option<f64>,
-    /// What the limit is.
+    /// The reference in words.
     pub against: String,
-    /// The rounds of ours.
+    /// The rounds of tnv.
     pub ours_rounds: Summary,
-    /// The rounds of the limit.
+    /// The rounds of the reference.
     pub reference_rounds: Summary,
-    /// Seconds of processor time that our servers took for each unit of work, and the limit's.
+    /// Seconds of processor time of the servers for each unit of work: of tnv, and of the reference.
     pub cpu: Option<[f64; 2]>,
-    /// What a unit of work is, such as `GB`.
+    /// The unit of work, such as `GB`.
     pub cpu_per: Option<String>,
 }
 
 impl Row {
-    /// A row of these rounds. Where less is better, the ratio is turned.
+    /// A row of these rounds. If less is better, the ratio is that of the reference to tnv.
     pub fn new(
         name: impl Into<String>,
         unit: &str,
@@ -60,7 +60,7 @@ impl Row {
             ours: ours.median,
             reference: reference.median,
             unit: unit.to_owned(),
-            // Nothing of something: as good as can be. JSON has no infinity.
+            // Zero cost. JSON has no infinity.
             ratio: if ratio.is_finite() { ratio } else { 1e9 },
             goal: None,
             against: against.to_owned(),
@@ -71,13 +71,13 @@ impl Row {
         }
     }
 
-    /// The same with a goal: the least ratio that is wanted.
+    /// Adds a goal, the smallest ratio that reaches it.
     pub fn goal(mut self, goal: f64) -> Row {
         self.goal = Some(goal);
         self
     }
 
-    /// Whether the goal is reached, where there is one.
+    /// True if the goal is reached; None without a goal.
     pub fn is_ok(&self) -> Option<bool> {
         self.goal.map(|goal| self.ratio >= goal)
     }
@@ -108,21 +108,21 @@ impl Row {
     }
 }
 
-/// Everything that a run has found out.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Processors, memory, system.
     pub machine: String,
     /// `full` or `quick`.
     pub mode: String,
-    /// How long it took, in seconds.
+    /// Duration of the run, in seconds.
     pub seconds: f64,
     /// In the order of the goals.
     pub rows: Vec<Row>,
 }
 
 impl Report {
-    /// The table for people.
+    /// The rows as a table.
     pub fn table(&self) -> String {
         let mut text = format!(
             "{}; {} run of {:.0} s\n",
@@ -140,7 +140,7 @@ impl Report {
     }
 }
 
-/// Three digits that matter, or the whole number.
+/// Three significant digits, or the whole number.
 fn short(value: f64) -> String {
     let digits = match value.abs() {
         100.0.. => 0,
@@ -151,7 +151,7 @@ fn short(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// Half of the spread.
+/// Half of the spread, in percent.
 fn percent(rounds: Summary) -> String {
     format!("{:.0}%", rounds.spread() * 50.0)
 }
@@ -173,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_is_the_least_ratio() {
+    fn a_goal_is_the_smallest_good_ratio() {
         let at = |goal| row(Better::More, 90.0, 100.0).goal(goal).is_ok();
         assert_eq!((at(0.9), at(0.91)), (Some(true), Some(false)));
         assert_eq!(row(Better::More, 1.0, 1.0).is_ok(), None);
     }
 
     #[test]
-    fn the_report_has_the_fields_that_others_read() {
+    fn the_json_has_the_documented_fields() {
         let report = Report {
             machine: "one".to_owned(),
             mode: "quick".to_owned(),

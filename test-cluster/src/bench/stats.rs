@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What several rounds of one measurement gave.
+/// The results of several rounds of one measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The middle one; of an even number, the mean of the two in the middle.
+    /// The median. Of an even number of rounds, the mean of the two in the middle.
     pub median: f64,
-    /// The least.
+    /// The smallest result.
     pub min: f64,
-    /// The most.
+    /// The largest result.
     pub max: f64,
 }
 
 impl Summary {
-    /// Of these values; of none, zero.
+    /// The summary of these values; zero without a value.
     pub fn of(values: &[f64]) -> Summary {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -29,7 +29,7 @@ impl Summary {
         }
     }
 
-    /// Of a value that was taken once.
+    /// The summary of one value.
     pub fn exactly(value: f64) -> Summary {
         Summary {
             median: value,
@@ -38,7 +38,7 @@ impl Summary {
         }
     }
 
-    /// How far the rounds lie apart, in parts of the median.
+    /// The range of the rounds, divided by the median.
     pub fn spread(&self) -> f64 {
         if self.median == 0.0 {
             return 0.0;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spread_is_in_parts_of_the_median() {
+    fn the_spread_is_the_range_divided_by_the_median() {
         assert_eq!(Summary::of(&[8.0, 10.0, 12.0]).spread(), 0.4);
         assert_eq!(Summary::exactly(0.0).spread(), 0.0);
     }

@@ -9,11 +9,12 @@ use super::server::Server;
 use crate::plan::Plan;
 use test_support::wait_until;
 
-/// For a node that runs to find out whether it is in the cluster.
+/// Longest wait for a running node to become ready.
 const SETTLE: Duration = Duration::from_secs(20);
 
-/// Starts the nodes that do not run, and waits until all are in one cluster; tells which it
-/// started. If none of them serves, all begin anew from the one that knows most.
+/// Starts the nodes that do not run, waits until all are in one cluster, and returns the names of the
+/// started nodes. If no running node is ready, all nodes restart from the one with the latest
+/// transaction.
 pub(super) fn up(plan: &Plan) -> anyhow::Result<Vec<String>> {
     let nodes = Server::all(plan);
     let is_running = |node: &Server<'_>| node.process().is_ok_and(|found| found.is_some());
@@ -30,14 +31,14 @@ pub(super) fn up(plan: &Plan) -> anyhow::Result<Vec<String>> {
         missing.retain(|node| node.name() != first.name());
         first.start(&["--wsrep-new-cluster"])?;
     }
-    // One at a time: a node copies to one only.
+    // One at a time: a node copies to only one other node.
     for node in missing {
         node.start(&[])?;
     }
     Ok(started)
 }
 
-/// Ends all nodes in order; tells how many ran.
+/// Stops all nodes in order. Returns the number of those that ran.
 pub(super) fn stop(plan: &Plan) -> anyhow::Result<usize> {
     let mut n_stopped = 0;
     for node in Server::all(plan) {
@@ -51,7 +52,7 @@ fn serves(running: &[&Server<'_>]) -> bool {
     wait_until("a node to serve", SETTLE, any_ready).is_ok()
 }
 
-/// The node that is ahead of the others; a new one if none has anything yet.
+/// The node with the latest transaction. Without any data, the first node, with new tables.
 fn first_of<'a, 'b>(nodes: &'b [Server<'a>]) -> anyhow::Result<&'b Server<'a>> {
     let mut best: Option<(i64, &Server<'_>)> = None;
     for node in nodes {

@@ -1,5 +1,5 @@
-//! What `ENGINE=full` adds to a cluster that stands: a Galera cluster of three nodes for the rows,
-//! and for each group a GlusterFS volume that each of its storages has mounted.
+//! The engines of `ENGINE=full`: a Galera cluster of three nodes for the rows, and for each group a
+//! GlusterFS volume, which each storage of the group mounts.
 
 use std::process::Command;
 use std::thread;
@@ -19,18 +19,18 @@ use server::Server;
 pub(crate) struct Part {
     /// `galera`, `brick`, `mount`.
     pub(crate) kind: &'static str,
-    /// Among all parts.
+    /// Unique among all parts.
     pub(crate) name: String,
-    /// Its number, if it runs.
+    /// The process id, if it runs.
     pub(crate) pid: Option<u32>,
-    /// Why it does not serve.
+    /// The reason why it is not ready.
     pub(crate) trouble: Option<String>,
 }
 
-/// Starts what does not run, and tells what that was; nothing for a cluster without engines.
+/// Starts the parts that do not run and returns their names.
 ///
 /// # Errors
-/// A program is missing, this is not root, or something does not start.
+/// A program is missing, this is not root, or a part does not start.
 pub(crate) fn up(plan: &Plan) -> anyhow::Result<Vec<String>> {
     if !plan.is_full() {
         return Ok(Vec::new());
@@ -47,10 +47,10 @@ pub(crate) fn up(plan: &Plan) -> anyhow::Result<Vec<String>> {
     Ok([nodes, volumes].concat())
 }
 
-/// Makes tables and markers, those that are missing.
+/// Creates missing tables and markers.
 ///
 /// # Errors
-/// A daemon refuses.
+/// A daemon fails.
 pub(crate) fn prepare(plan: &Plan, binaries: &Binaries) -> anyhow::Result<()> {
     if !plan.is_full() {
         return Ok(());
@@ -66,10 +66,10 @@ pub(crate) fn prepare(plan: &Plan, binaries: &Binaries) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends all of it; tells how many nodes and mounts there were.
+/// Stops all parts. Returns the number of nodes and mounts that ran.
 ///
 /// # Errors
-/// Something did not end.
+/// A part does not end.
 pub(crate) fn stop(plan: &Plan) -> anyhow::Result<usize> {
     if !plan.is_full() {
         return Ok(0);
@@ -78,10 +78,10 @@ pub(crate) fn stop(plan: &Plan) -> anyhow::Result<usize> {
     Ok(n_mounts + galera::stop(plan)?)
 }
 
-/// Whether any of it runs.
+/// True if a part runs.
 ///
 /// # Errors
-/// The system does not tell.
+/// `/proc` cannot be read.
 pub(crate) fn is_running(plan: &Plan) -> anyhow::Result<bool> {
     for node in Server::all(plan) {
         if node.process()?.is_some() {
@@ -91,10 +91,10 @@ pub(crate) fn is_running(plan: &Plan) -> anyhow::Result<bool> {
     Ok(plan.is_full() && volumes::mounts(plan).iter().any(|(_, pid)| pid.is_some()))
 }
 
-/// All parts there should be.
+/// All parts, running or not.
 ///
 /// # Errors
-/// The system does not tell.
+/// `/proc` cannot be read.
 pub(crate) fn parts(plan: &Plan) -> anyhow::Result<Vec<Part>> {
     if !plan.is_full() {
         return Ok(Vec::new());

@@ -1,11 +1,10 @@
-//! One node of a Galera cluster that stands.
+//! One node of a Galera cluster that outlives this program.
 //!
-//! It runs in process and mount namespaces of its own: with the server end the copies it makes,
-//! and its folder may lie where the account `mysql` cannot go.
+//! A node has its own process and mount namespaces. So the programs that it starts end with it, and
+//! its folder may be in a place that the account `mysql` cannot enter.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -16,18 +15,20 @@ use test_mariadb::recipe::{self, WsrepPorts};
 
 use crate::database::{DATABASE_USER, GaleraNode};
 use crate::plan::Plan;
-use crate::process::{Process, find_all, log_end};
+use crate::process::log_end;
+use test_support::process::{Process, run};
 use test_support::try_wait_for;
 
-/// A node that joins may have to copy all from another.
+/// Longest wait for a node to join. It may have to copy everything from another node.
 const JOIN: Duration = Duration::from_secs(120);
+/// Longest wait for the end of a node.
 const STOP: Duration = Duration::from_secs(60);
-/// Where a node sees its own folder.
+/// The path of its folder inside the namespace of a node.
 const INSIDE: &str = "/mnt";
-/// What stands before the folder of a node in the arguments of the processes around the server.
+/// The argument before the folder of a node, in the command lines of the processes around mariadbd.
 const AROUND: &str = "tnv-galera";
 
-/// A node, whether it runs or not.
+/// A node, running or not.
 #[derive(Debug)]
 pub(super) struct Server<'a> {
     plan: &'a Plan,
@@ -53,16 +54,16 @@ impl<'a> Server<'a> {
     /// The process of mariadbd.
     pub(super) fn process(&self) -> anyhow::Result<Option<Process>> {
         let mark = self.mark();
-        let found = find_all(|args| {
+        let found = Process::find_all(|args| {
             args.first() == Some(&b"mariadbd".as_slice()) && args.contains(&mark.as_bytes())
         });
         Ok(found?.pop())
     }
 
-    /// Whether it takes statements.
+    /// Succeeds if the node executes statements.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it does not.
     pub(super) fn ready(&self) -> anyhow::Result<()> {
         let password = fs::read_to_string(self.plan.database_password())?;
         for (name, value) in [
@@ -78,9 +79,9 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    /// Starts it and waits until it serves.
+    /// Starts the node and waits until it is ready.
     pub(super) fn start(&self, more: &[&str]) -> anyhow::Result<()> {
-        // What a dead server may have left around it.
+        // Processes may be left around a server that has ended.
         self.end(Signal::KILL)?;
         self.prepare()?;
         let path = self.plan.database_log(self.node);
@@ -91,7 +92,7 @@ impl<'a> Server<'a> {
             .args(more)
             .stdout(log.try_clone()?)
             .stderr(log);
-        let mut process = Process::adopt(command.spawn().context("cannot run unshare")?)?;
+        let process = Process::spawn(&mut command)?;
         let what = format!("{} to be in the cluster", self.name());
         let up = try_wait_for(&what, JOIN, || {
             ensure!(process.is_alive(), "{} ended", self.name());
@@ -100,13 +101,13 @@ impl<'a> Server<'a> {
         up.with_context(|| log_end(&path))
     }
 
-    /// Ends it and all that is around it; tells whether it ran.
+    /// Ends the node and the processes around it. False if mariadbd did not run.
     pub(super) fn end(&self, signal: Signal) -> anyhow::Result<bool> {
         let around = [
             AROUND.as_bytes(),
             self.folder.as_os_str().as_encoded_bytes(),
         ];
-        let mut all = find_all(|args| args.windows(2).any(|window| window == around))?;
+        let mut all = Process::find_all(|args| args.windows(2).any(|window| window == around))?;
         let server = self.process()?;
         match &server {
             Some(server) => server.signal(signal)?,
@@ -122,7 +123,7 @@ impl<'a> Server<'a> {
         Ok(server.is_some())
     }
 
-    /// The last transaction that it has; nothing if it has no data.
+    /// The number of its latest transaction; None without data.
     pub(super) fn position(&self) -> anyhow::Result<Option<i64>> {
         let Ok(text) = fs::read_to_string(self.state()) else {
             return Ok(None);
@@ -130,12 +131,12 @@ impl<'a> Server<'a> {
         let noted = text.lines().find_map(|line| line.strip_prefix("seqno:"));
         match noted.map(|number| number.trim().parse()) {
             Some(Ok(number)) if number >= 0 => Ok(Some(number)),
-            // It was killed: its tables tell.
+            // The node was killed: the number is in its tables.
             _ => self.recover(),
         }
     }
 
-    /// Makes the system's own tables and our user.
+    /// Creates the system tables and the account of the daemons.
     pub(super) fn install(&self) -> anyhow::Result<()> {
         self.prepare()?;
         let (grants, new) = (self.folder.join("grants.sql"), self.folder.join("data.new"));
@@ -145,26 +146,19 @@ impl<'a> Server<'a> {
             }
         }
         write_secret(&grants, &grants_for(&password(self.plan)?))?;
-        let output = self
+        let installed = run(self
             .within("mariadb-install-db")
             .args(recipe::INSTALL)
             .args(as_account()?)
             .args(["--datadir=/mnt/data.new", "--tmpdir=/mnt/tmp"])
             .args(["--auth-root-authentication-method=socket"])
-            .args(["--extra-file=/mnt/grants.sql"])
-            .output()
-            .context("cannot run unshare")?;
+            .args(["--extra-file=/mnt/grants.sql"]));
         remove(&grants)?;
-        let said = [output.stdout, output.stderr].concat();
-        ensure!(
-            output.status.success(),
-            "mariadb-install-db: {}",
-            String::from_utf8_lossy(&said)
-        );
+        installed.context("mariadb-install-db")?;
         Ok(fs::rename(new, self.data())?)
     }
 
-    /// Makes a node that ended ready for a new cluster: as the first of it, or not.
+    /// Prepares a stopped node for a new cluster, as its first node or as another one.
     pub(super) fn forget_cluster(&self, is_first: bool) -> anyhow::Result<()> {
         remove(&self.data().join("gvwstate.dat"))?;
         if is_first && let Ok(text) = fs::read_to_string(self.state()) {
@@ -185,7 +179,7 @@ impl<'a> Server<'a> {
         Ok(number.filter(|number| *number >= 0))
     }
 
-    /// Makes its folders, with their owner.
+    /// Creates its folders.
     fn prepare(&self) -> anyhow::Result<()> {
         let owner = recipe::account()?.map(|(_, uid)| uid);
         for path in [&self.folder, &self.folder.join("tmp"), &self.data()] {
@@ -195,7 +189,7 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    /// A command in namespaces of its own, with the node's folder at [`INSIDE`].
+    /// A command in its own namespaces, with the folder of the node at [`INSIDE`].
     fn within(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
         command
@@ -204,8 +198,7 @@ impl<'a> Server<'a> {
             .arg(&self.folder)
             .arg(program)
             .env("PATH", path_with_sbin())
-            .stdin(Stdio::null())
-            .process_group(0);
+            .stdin(Stdio::null());
         command
     }
 
@@ -233,7 +226,7 @@ impl<'a> Server<'a> {
         Ok(args)
     }
 
-    /// What tells it from other servers: an option that none knows, and that none minds.
+    /// An option that identifies the server in `/proc`. mariadbd ignores unknown `loose` options.
     fn mark(&self) -> String {
         format!("--loose-tnv-node={}", self.folder.display())
     }
@@ -242,7 +235,7 @@ impl<'a> Server<'a> {
         self.folder.join("data")
     }
 
-    /// What Galera notes when the node ends.
+    /// The state that Galera saves when the node ends.
     fn state(&self) -> PathBuf {
         self.data().join("grastate.dat")
     }
@@ -261,7 +254,7 @@ fn grants_for(password: &str) -> String {
     )
 }
 
-/// Made once; the database keeps it.
+/// The password of the account, created once: the database keeps it.
 fn password(plan: &Plan) -> anyhow::Result<String> {
     let path = plan.database_password();
     if !path.exists() {
@@ -294,7 +287,7 @@ fn remove(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Servers lie where a user's shell need not look.
+/// mariadbd is in a folder that the PATH of a user may lack.
 fn path_with_sbin() -> std::ffi::OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");

@@ -7,20 +7,20 @@ use test_glusterfs::Gluster;
 
 use crate::plan::{Node, Plan, Role};
 
-/// Starts what does not run of glusterd, its bricks and the mounts; tells what it started.
+/// Starts glusterd, bricks and mounts that do not run. Returns their names.
 pub(super) fn up(plan: &Plan) -> anyhow::Result<Vec<String>> {
     let mut started = Vec::new();
-    let gluster = match Gluster::find_standing(&folder(plan))? {
+    let gluster = match Gluster::find_persistent(&folder(plan))? {
         Some(gluster) => gluster,
         None => {
             stop(plan)?;
             started.push("glusterd".to_owned());
-            Gluster::start_standing(&folder(plan))?
+            Gluster::start_persistent(&folder(plan))?
         }
     };
     for group in plan.groups() {
-        let volume = gluster.standing_volume(group)?;
-        let pids = volume.brick_pids();
+        let volume = gluster.persistent_volume(group)?;
+        let pids = volume.brick_pids()?;
         if pids.contains(&None) {
             volume.start_bricks()?;
         }
@@ -34,7 +34,7 @@ pub(super) fn up(plan: &Plan) -> anyhow::Result<Vec<String>> {
             if test_glusterfs::mounted(&at).is_none() {
                 test_glusterfs::unmount(&at)?;
                 fs::create_dir_all(&at)?;
-                volume.mount_standing(&at)?;
+                volume.mount_persistent(&at)?;
                 started.push(mount_name(node));
             }
         }
@@ -42,30 +42,31 @@ pub(super) fn up(plan: &Plan) -> anyhow::Result<Vec<String>> {
     Ok(started)
 }
 
-/// Unmounts the volumes and ends glusterd with its bricks; tells how many mounts there were.
+/// Unmounts the volumes and stops glusterd with its bricks. Returns the number of mounts.
 pub(super) fn stop(plan: &Plan) -> anyhow::Result<usize> {
     let mut n_mounts = 0;
     for node in plan.of(Role::Storage) {
         n_mounts += usize::from(test_glusterfs::unmount(&plan.store(node))?);
     }
-    Gluster::end_standing(&folder(plan))?;
+    Gluster::stop_persistent(&folder(plan))?;
     Ok(n_mounts)
 }
 
-/// Every brick by its name, and its process.
+/// The name of every brick, and its process id if it runs.
 pub(super) fn bricks(plan: &Plan) -> anyhow::Result<Vec<(String, Option<u32>)>> {
-    let Some(gluster) = Gluster::find_standing(&folder(plan))? else {
+    let Some(gluster) = Gluster::find_persistent(&folder(plan))? else {
         return Ok(Vec::new());
     };
-    let of_group = |group| {
-        let pids = gluster.known_volume(group).brick_pids();
-        let named = move |(idx, pid)| (brick_name(group, idx), pid);
-        pids.into_iter().enumerate().map(named)
-    };
-    Ok(plan.groups().into_iter().flat_map(of_group).collect())
+    let mut bricks = Vec::new();
+    for group in plan.groups() {
+        let pids = gluster.known_volume(group).brick_pids()?;
+        let named = |(idx, pid)| (brick_name(group, idx), pid);
+        bricks.extend(pids.into_iter().enumerate().map(named));
+    }
+    Ok(bricks)
 }
 
-/// Every mount by its name, and the process of the client if the volume answers.
+/// The name of every mount, and the process id of its client if the volume answers.
 pub(super) fn mounts(plan: &Plan) -> Vec<(String, Option<u32>)> {
     let mount = |node| (mount_name(node), test_glusterfs::mounted(&plan.store(node)));
     plan.of(Role::Storage).map(mount).collect()

@@ -1,5 +1,5 @@
-//! Waiting for facts: a condition is looked at until it holds, and a wait that gives up tells what
-//! it saw last.
+//! Waits with deadlines. They check a condition until it holds; the error of a timeout has the latest
+//! state.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use crossbeam_channel::{Receiver, never};
 
-/// Pause between two looks at a condition.
+/// Pause between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Longest wait of a test for a fact.
+/// Longest wait of a test for a condition.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A look at a condition: what was waited for, or what is there instead.
+/// The result of a check: the expected value, or the current state in words.
 pub type Seen<T> = Result<T, String>;
 
-/// Looks until `look` finds what it looks for.
+/// Calls `look` until it finds the expected value.
 ///
 /// # Errors
-/// It did not within `patience`; the message says what was waited for and what was seen last.
+/// The timeout has passed; the message has `what` and the latest state.
 pub fn wait_for<T>(
     what: &str,
     patience: Duration,
@@ -27,7 +27,7 @@ pub fn wait_for<T>(
     try_wait_for(what, patience, || Ok(look()))
 }
 
-/// The same for a look that can find that waiting is of no use.
+/// Like [`wait_for`]; an error of `look` ends the wait.
 ///
 /// # Errors
 /// As [`wait_for`], and those of `look`.
@@ -46,12 +46,12 @@ pub fn try_wait_for<T>(
         if Instant::now() >= deadline {
             bail!("waited {patience:?} for {what}, saw {seen}");
         }
-        // Nothing is ever sent here: what is waited for happens in other processes.
+        // Nothing is ever sent here: the condition depends on other processes.
         let Err(_) = clock.recv_timeout(PAUSE);
     }
 }
 
-/// The same for a plain yes or no.
+/// Waits until `holds` is true.
 ///
 /// # Errors
 /// As [`wait_for`].
@@ -64,15 +64,15 @@ pub fn wait_until(
         if holds() {
             Ok(())
         } else {
-            Err("that it is not so".to_owned())
+            Err("that it is false".to_owned())
         }
     })
 }
 
-/// The same for a test, which fails when it waits too long; tells how long it took.
+/// Waits in a test until `holds` is true. Returns the time of the wait.
 ///
 /// # Panics
-/// It is not so within a minute.
+/// It is not true within a minute.
 pub fn until(what: &str, holds: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     if let Err(e) = wait_until(what, PATIENCE, holds) {

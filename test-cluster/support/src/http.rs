@@ -1,5 +1,5 @@
-//! An HTTP client: a connection that is kept, and answers as they come. [`get`] and [`open`] report
-//! failures; the methods of [`Browser`] panic on them.
+//! An HTTP client. [`get`] and [`open`] return errors; the methods of [`Browser`], a persistent
+//! connection, panic.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,11 +20,11 @@ pub struct Answer {
     pub status: u16,
     /// Names and values of the header fields.
     pub fields: Vec<(String, String)>,
-    /// The content, as far as it was read.
+    /// The content that was read.
     pub body: Vec<u8>,
 }
 
-/// The content of an answer, to be read piece by piece. An early end is an error.
+/// The content of an answer, read piece by piece. An early end is an error.
 #[derive(Debug)]
 pub struct Body {
     stream: TcpStream,
@@ -34,12 +34,12 @@ pub struct Body {
 /// One GET of a path on a connection of its own.
 ///
 /// # Panics
-/// There is no whole answer within a minute.
+/// No complete answer within a minute.
 pub fn page(addr: SocketAddr, path: &str) -> Answer {
     browse(addr).ask("GET", path, &[])
 }
 
-/// A connection of its own.
+/// A new connection.
 ///
 /// # Panics
 /// The server does not listen.
@@ -47,11 +47,11 @@ pub fn browse(addr: SocketAddr) -> Browser {
     Browser::connect(addr, PATIENCE).expect("a connection")
 }
 
-/// Gets `http://ADDR/PATH`, or the `range` (`bytes=0-99`) of it. A status is no error. `patience`
-/// limits each wait.
+/// Gets `http://ADDR/PATH`, or a `range` of it (`bytes=0-99`). No status is an error. `patience` limits
+/// each wait.
 ///
 /// # Errors
-/// No answer, or one that breaks off.
+/// No answer, or an incomplete one.
 pub fn get(url: &str, range: Option<&str>, patience: Duration) -> anyhow::Result<Answer> {
     let (mut answer, mut body) = open(url, range, patience)?;
     body.read_to_end(&mut answer.body)
@@ -59,7 +59,7 @@ pub fn get(url: &str, range: Option<&str>, patience: Duration) -> anyhow::Result
     Ok(answer)
 }
 
-/// As [`get`], but leaves the content to be read.
+/// Like [`get`], but the caller reads the content.
 ///
 /// # Errors
 /// No answer.
@@ -96,7 +96,7 @@ impl Answer {
     /// The content as text.
     ///
     /// # Panics
-    /// It is none.
+    /// It is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
@@ -113,7 +113,7 @@ impl Browser {
         Ok(Browser(stream))
     }
 
-    /// Sends a request and takes the answer.
+    /// Sends a request and receives the answer.
     ///
     /// # Panics
     /// As [`Browser::send`] and [`Browser::answer`].
@@ -138,7 +138,7 @@ impl Browser {
         self.0.write_all((request + "\r\n").as_bytes())
     }
 
-    /// Asks for a file and reads `len` bytes of the answer with its head, or all up to its end.
+    /// Requests a file and reads up to `len` bytes of the answer, including its head.
     ///
     /// # Panics
     /// The connection breaks.
@@ -147,7 +147,7 @@ impl Browser {
         self.up_to(len)
     }
 
-    /// Takes all bytes until the server closes the connection.
+    /// Reads until the server closes the connection.
     ///
     /// # Panics
     /// The connection breaks.
@@ -161,10 +161,10 @@ impl Browser {
         read
     }
 
-    /// Takes the answer to a request.
+    /// Receives the answer to a request.
     ///
     /// # Panics
-    /// It is not whole, or has no length.
+    /// It is incomplete, or has no length.
     pub fn answer(&mut self, method: &str) -> Answer {
         let mut answer = self.begin_answer();
         let len = answer.field("content-length").expect("a length").parse();
@@ -174,7 +174,7 @@ impl Browser {
         answer
     }
 
-    /// Takes the next bytes of a body.
+    /// Reads the next bytes of a body.
     ///
     /// # Panics
     /// The connection breaks.
@@ -184,10 +184,10 @@ impl Browser {
         bytes
     }
 
-    /// Takes the head of an answer.
+    /// Receives the head of an answer.
     ///
     /// # Panics
-    /// It is not whole.
+    /// It is incomplete.
     pub fn begin_answer(&mut self) -> Answer {
         self.try_begin_answer().expect("the head of an answer")
     }
@@ -218,7 +218,7 @@ impl Browser {
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // A read of no bytes waits for the time-out of the socket.
+        // A read of zero bytes waits until the timeout of the socket.
         if self.left == 0 {
             return Ok(0);
         }

@@ -1,4 +1,4 @@
-//! What the tests of several crates need: waits for facts, an HTTP client, and programs that run.
+//! Waits with deadlines, an HTTP client and processes, for the tests of several crates.
 
 mod deadline;
 pub mod http;

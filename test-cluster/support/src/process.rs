@@ -1,4 +1,7 @@
-//! Programs that tests run: to their end, or as a daemon until the test kills it.
+//! Programs that tests run: to their end, or until the test or its program ends.
+
+mod guard;
+mod handle;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -7,12 +10,15 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
 
+pub use guard::guard_folder;
+pub use handle::{Exit, OwnedProcess, Process};
+
 use crate::{PATIENCE, wait_for};
 
-/// Runs a command to its end; returns what it printed.
+/// Runs a command to its end and returns its output.
 ///
 /// # Errors
-/// It failed; the message has its words.
+/// The command failed; the message has its output.
 pub fn run(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .output()
@@ -28,7 +34,7 @@ pub fn run(command: &mut Command) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// A daemon of tnv in the foreground. Its end is that of the value.
+/// A daemon of tnv in the foreground. Dropping it kills the daemon.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -36,7 +42,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Adds to a command that it works in `folder` with the configuration `config`.
+    /// Adds the folder and the configuration to a command.
     pub fn configure<'a>(command: &'a mut Command, folder: &Path, config: &str) -> &'a mut Command {
         command
             .args(["--config", config])
@@ -49,7 +55,7 @@ impl Daemon {
     /// file `log` there.
     ///
     /// # Panics
-    /// There is no such program, or the file cannot be made.
+    /// The program or the file is missing.
     pub fn start(command: &mut Command, folder: &Path, config: &str) -> Daemon {
         let log = folder.join("log");
         let file = File::create(&log).expect("a log");
@@ -58,10 +64,10 @@ impl Daemon {
         Daemon { child, log }
     }
 
-    /// Waits until the log says `WHAT serving on ADDRESS`; returns the address.
+    /// Waits for the line `WHAT serving on ADDRESS` of the log; returns the address.
     ///
     /// # Panics
-    /// It does not within a minute.
+    /// No such line within a minute.
     pub fn serving(&self, what: &str) -> SocketAddr {
         let words = format!("{what} serving on ");
         let look = || {
@@ -72,9 +78,9 @@ impl Daemon {
         wait_for(&words, PATIENCE, look).expect("a server")
     }
 
-    /// As by the system when memory is short, or by a power cut of its host.
+    /// Kills the daemon, like a power cut of its host.
     pub fn kill(&mut self) {
-        // It may have ended already.
+        // The daemon may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -1,5 +1,4 @@
-//! `tnv bench` against a cluster: it counts what it does, removes what it stores, and notices
-//! wrong bytes and failures.
+//! `tnv bench` counts its operations, removes its files, and detects wrong bytes and failures.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -10,7 +9,7 @@ use test_cluster::Role;
 
 use crate::support::Fixture;
 
-/// Runs it with `--json`; returns its exit code and its figures.
+/// Runs `tnv bench --json`; returns its exit code and figures.
 fn bench(fixture: &Fixture, args: &[&str]) -> (i32, Figures) {
     let all = [&["--json", "bench", "--warm-up", "0s"], args].concat();
     let output = fixture.tnv().run(all).unwrap();
@@ -60,7 +59,7 @@ fn every_operation_is_done_and_nothing_is_left() {
 }
 
 #[test]
-fn files_are_kept_for_later_runs_which_notice_a_wrong_byte() {
+fn files_are_kept_for_later_runs_which_detect_a_wrong_byte() {
     let fixture = Fixture::small(1);
     let list = fixture.folder_path("list.json");
     let list = list.to_str().unwrap();
@@ -114,7 +113,7 @@ fn failures_are_counted_by_kind_and_end_it() {
     assert_eq!(bench(&fixture, &keep).0, 0);
     let node = fixture.cluster.node("storage-1-1");
     fixture.cluster.kill(&node).unwrap();
-    // Far more than are done: threads give up when nothing succeeds any more.
+    // More operations than are done: threads give up when none succeeds.
     let (code, figures) = bench(
         &fixture,
         &[

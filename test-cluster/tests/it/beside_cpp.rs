@@ -1,4 +1,4 @@
-//! A storage of ours and a C++ one take uploads into one store path, with numbers of one table.
+//! A storage of tnv and a C++ storage take uploads into one store path, with numbers of one table.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -21,9 +21,9 @@ use test_support::wait_until;
 
 use crate::support::{Fixture, new_key, wait_for};
 
-/// The store path of both storages, as it is configured: it is the key of the numbers, too.
+/// The configured store path of both storages, which is also the key of the numbers.
 const STORE: &str = "store/group001";
-/// Uploading ends when each side has taken so many files, or after [`TIME`].
+/// The uploads end when each side has this many files, or after [`TIME`].
 const ENOUGH: usize = 1_000;
 const TIME: Duration = Duration::from_secs(10);
 /// Longest time between the two statements of a C++ idserver.
@@ -42,13 +42,13 @@ const PATHS: &str = "SELECT file_path FROM t_file_01 UNION ALL SELECT file_path 
 type Ours = (FileKey, Vec<u8>);
 type Theirs = (String, Vec<u8>);
 
-/// An idserver of the C++ system: it selects the row without a lock, and then adds to it.
+/// A C++ idserver: it selects the row without a lock and then adds to it.
 struct CppIdserver<'a> {
     server: &'a Mariadb,
     conn: Conn,
     left: Range<u64>,
     n_steps: usize,
-    /// Steps in which ours made one between the two statements.
+    /// Steps during which the idserver of tnv made a step between the two statements.
     n_overtaken: usize,
 }
 
@@ -68,7 +68,7 @@ impl CppIdserver<'_> {
         }
     }
 
-    /// None where the server refuses a step, as one that isolates does: that upload fails.
+    /// None if the server refuses the step because of its isolation: that upload fails.
     fn next(&mut self) -> Option<u64> {
         if self.left.is_empty() {
             match self.step() {
@@ -83,7 +83,7 @@ impl CppIdserver<'_> {
     fn step(&mut self) -> mysql::Result<u64> {
         let first: u64 = self.conn.query_first(SELECT)?.unwrap();
         self.n_steps += 1;
-        // Every other step is a slow one, which ours overtakes.
+        // Every other step is slow, so that the idserver of tnv overtakes it.
         if self.n_steps.is_multiple_of(2) {
             let row = || self.server.query("mixed_idserver", SELECT);
             let stepped = || row() != [first.to_string()];
@@ -96,7 +96,7 @@ impl CppIdserver<'_> {
     }
 }
 
-/// Contents, each another one, for a side to upload until both were given enough.
+/// Different contents for one side, until both sides have enough.
 fn contents(given: &[AtomicUsize; 2], side: usize, end: Instant) -> impl Iterator<Item = Vec<u8>> {
     iter::from_fn(move || {
         let is_short = |n: &AtomicUsize| n.load(Ordering::Relaxed) < ENOUGH;
@@ -107,8 +107,8 @@ fn contents(given: &[AtomicUsize; 2], side: usize, end: Instant) -> impl Iterato
     })
 }
 
-/// Uploads to our storage: what was stored as what, or which file is in the way. A storage that a
-/// loaded machine keeps from beating is away for a moment.
+/// Uploads to the storage of tnv. Returns the stored file, or the file that is in the way. On a loaded
+/// machine the storage may be offline for a moment.
 fn to_ours(client: &Client, content: Vec<u8>) -> Result<Ours, String> {
     let stored = wait_for("a storage that takes uploads", || {
         let (key, mut source) = (new_key(), Cursor::new(&content));
@@ -121,19 +121,19 @@ fn to_ours(client: &Client, content: Vec<u8>) -> Result<Ours, String> {
     stored.map(|key| (key, content))
 }
 
-/// Uploads to the C++ storage in a folder: what was stored where.
+/// Uploads to the folder of the C++ storage. Returns path and content.
 fn to_theirs(ids: &mut CppIdserver<'_>, folder: &Path, content: Vec<u8>) -> Option<Theirs> {
     let number = ids.next()?;
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
     let path = storage_path(STORE, number, now.as_secs());
     let at = folder.join(&path);
     fs::create_dir_all(at.parent().unwrap()).unwrap();
-    // O_CREAT | O_TRUNC, as the C++ storage has it: a file that is there is overwritten.
+    // O_CREAT | O_TRUNC, like the C++ storage: an existing file is overwritten.
     File::create(&at).unwrap().write_all(&content).unwrap();
     Some((path, content))
 }
 
-/// The number that a path was made from: no test gets to 2^36, where they begin anew.
+/// The number of a path. Numbers repeat only after 2^36.
 fn number(path: &str) -> u64 {
     let (folders, name) = path[STORE.len() + 1..].rsplit_once('/').unwrap();
     let digits = folders.split('/').chain(name.split('_').nth(1));

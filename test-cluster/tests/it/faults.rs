@@ -1,4 +1,4 @@
-//! kill -9 at the worst moments: nobody notices, and nothing that was acknowledged is lost.
+//! kill -9 at the worst moments: no client fails, and no acknowledged file is lost.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use test_support::http::open;
 
 use crate::support::{Fixture, MIB, PATIENCE, wait_for};
 
-/// Far more than all buffers between a storage and a player hold.
+/// Much more than all buffers between a storage and a player.
 const LARGE: u64 = 256 * MIB;
 
 #[test]
@@ -25,7 +25,7 @@ fn a_stream_goes_on_when_its_storage_is_killed() {
         let serving = wait_for("the storage that serves", || fixture.storage_at_work(false));
         fixture.cluster.kill(&serving).unwrap();
         content.starting_at(MIB).compare(&mut body).unwrap();
-        // Back for the next round, in which the stream may be served by either.
+        // In the next round either storage may serve the stream.
         fixture.cluster.start_node(&serving).unwrap();
         fixture.cluster.wait_ready().unwrap();
     }
@@ -55,7 +55,7 @@ fn an_upload_goes_to_the_peer_when_its_storage_is_killed() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_kill_9_right_after_the_reply() {
+fn acknowledged_files_survive_kill_9_right_after_the_reply() {
     let mut fixture = Fixture::small(2);
     for round in 0..3 {
         let content = Content::new(round, MIB + round);
@@ -81,7 +81,7 @@ fn uploads_go_on_with_one_idserver() {
     });
     for (round, idserver) in fixture.nodes(Role::Idserver).into_iter().enumerate() {
         fixture.cluster.kill(&idserver).unwrap();
-        // More than once: the first one finds out, the others know.
+        // The first upload finds the dead idserver, the later ones know it.
         for idx in 0..3 {
             let content = Content::new(10 * round as u64 + idx, 100_000);
             let key = fixture.upload(&content);

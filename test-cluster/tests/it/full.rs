@@ -1,4 +1,4 @@
-//! What `make cluster ENGINE=full` runs: a cluster on real Galera and GlusterFS.
+//! The cluster of `make cluster ENGINE=full`, on Galera and GlusterFS.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use test_glusterfs::{Gluster, mounted};
 use test_support::http::get;
 
 use crate::load::Load;
-use crate::standing::{MEDIA, Standing};
+use crate::persistent::{MEDIA, RunningCluster};
 use crate::support::{MIB, PATIENCE, stored_in, wait_for};
 
 const UP: [&str; 3] = ["up", "--engine", "full"];
@@ -20,7 +20,7 @@ const GROUPS: [&str; 2] = ["group001", "group002"];
 #[test]
 #[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
 fn a_cluster_on_galera_and_glusterfs_loses_nothing() {
-    let cluster = Full(Standing::new(2));
+    let cluster = Full(RunningCluster::new(2));
     let said = cluster.0.succeed(&DEMO);
     let video = said
         .lines()
@@ -37,7 +37,7 @@ fn a_cluster_on_galera_and_glusterfs_loses_nothing() {
     cluster.wait_for_heal();
     let (stored, refused) = load.check();
     assert_eq!(cluster.n_rows() - rows, stored, "a row for each file");
-    // A file whose row was refused without a word stays: the row might have been written.
+    // A file stays if the outcome of its row is unknown.
     let more = cluster.n_files() - files;
     assert!(
         (stored..=stored + refused).contains(&more),
@@ -55,7 +55,7 @@ fn a_cluster_on_galera_and_glusterfs_loses_nothing() {
     cluster.assert_is_gone();
 }
 
-struct Full(Standing);
+struct Full(RunningCluster);
 
 impl Full {
     fn plan(&self) -> Plan {
@@ -68,14 +68,14 @@ impl Full {
         kill_process(pid, Signal::KILL).unwrap();
     }
 
-    /// Starts what is missing, which has to be these parts.
+    /// Starts the missing parts, which must be these.
     fn repair(&self, parts: &[&str]) {
         let said = self.0.succeed(&UP);
         assert!(parts.iter().all(|part| said.contains(part)), "{said}");
         self.0.succeed(&["status"]);
     }
 
-    /// The main job, with a node of the database and a brick of each group dead, and after that.
+    /// Uploads and downloads with a dead node of the database and a dead brick of each group, and later.
     fn works_without_one_of_each(&self) {
         let parts = ["galera-1", "brick-group001-1", "brick-group002-2"];
         parts.iter().for_each(|part| self.kill(part));
@@ -89,7 +89,7 @@ impl Full {
                 Err(text)
             }
         });
-        // The demo brings up what is missing; this is the job alone.
+        // Not the demo, which starts missing parts.
         let file = self.0.folder().join("film.mp4");
         fs::copy(Path::new(MEDIA).join("demo.mp4"), &file).unwrap();
         self.0.upload(&file);
@@ -150,7 +150,7 @@ impl Full {
     }
 
     fn wait_for_heal(&self) {
-        let gluster = Gluster::find_standing(&self.0.folder().join("glusterfs"));
+        let gluster = Gluster::find_persistent(&self.0.folder().join("glusterfs"));
         let gluster = gluster.unwrap().unwrap();
         for group in GROUPS {
             let volume = gluster.known_volume(group);
@@ -182,7 +182,7 @@ impl Full {
         ["storage-1-2", "storage-2-2"].map(count).iter().sum()
     }
 
-    /// No process, no mount; files lie below its folder alone.
+    /// No process and no mount is left, and all files are below the folder of the cluster.
     fn assert_is_gone(&self) {
         let folder = self.0.folder().display().to_string();
         wait_for("every process to be gone", || {

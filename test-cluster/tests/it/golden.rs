@@ -1,4 +1,4 @@
-//! What C++ programs sent, byte for byte, is understood by our programs, and answered alike.
+//! The daemons answer the recorded requests of C++ programs like C++ servers, byte for byte.
 
 use proto::HEAD_LEN;
 use test_cluster::Role;
@@ -36,7 +36,7 @@ fn check(recorded: &Exchange, reply: &[u8]) {
         String::from_utf8_lossy(body)
     );
     if !recorded.ok {
-        // The words are ours; their form is theirs: a number, `[host] why`, a NUL.
+        // The text differs, the form is that of C++: a number, `[host] reason`, a NUL.
         assert!(
             body.len() > 4 && body[2] == b'[' && body.ends_with(&[0]),
             "{what}"
@@ -45,7 +45,7 @@ fn check(recorded: &Exchange, reply: &[u8]) {
     }
     let expected = &response[HEAD_LEN..];
     match recorded.command.as_str() {
-        // Who is a member, and which number comes next, is another matter here.
+        // Members and numbers differ from the recording.
         "groups" => assert!(body.starts_with(b"         COUNT OF GROUPS: "), "{what}"),
         "saddrs" => assert_eq!(body[..17], expected[..17], "{what}: group"),
         "get-id" => assert_eq!(body.len(), expected.len(), "{what}"),

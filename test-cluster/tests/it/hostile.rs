@@ -1,4 +1,4 @@
-//! Hostile bytes cost the connection they came on, and nothing else.
+//! Malformed bytes cost only their connection.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -10,15 +10,14 @@ use test_cluster::{Layout, Node, Role, proc};
 use crate::hostile_bytes::{honest, hostile};
 use crate::support::{Fixture, connect, wait_for};
 
-/// Descriptors that a server may hold more than before. The 16 workers of a storage may each have
-/// asked the idserver at the same moment, and their connections are kept for a minute; what leaks
-/// would be hundreds.
+/// Descriptors that a server may have more than before. Each of the 16 workers of a storage may keep a
+/// connection to the idserver for a minute. A leak would be hundreds.
 const SPARE: usize = 20;
 
-/// Sends bytes, says that there are no more, and reads until the server closes, which it must.
+/// Sends bytes, closes the sending side, and reads until the server closes.
 fn send(node: &Node, bytes: &[u8]) {
     let mut stream = connect(node);
-    // The server may refuse before it has read all; then it closes under our writing.
+    // The server may refuse and close before it has read everything.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
     drain(node, &mut stream, bytes);
@@ -41,7 +40,7 @@ fn drain(node: &Node, stream: &mut TcpStream, bytes: &[u8]) {
     }
 }
 
-/// What is to be the same afterwards.
+/// Figures of a process that must be the same afterwards.
 fn check_unharmed(fixture: &mut Fixture, before: &[(Node, usize)]) {
     fixture.cluster.wait_ready().unwrap();
     for (node, n_before) in before {
@@ -69,7 +68,7 @@ fn check_unharmed(fixture: &mut Fixture, before: &[(Node, usize)]) {
     use_all(fixture);
 }
 
-/// A file goes in and comes out.
+/// Uploads and downloads a file.
 fn use_all(fixture: &Fixture) {
     let content = Content::new(9, 300_000);
     let key = fixture.upload(&content);
@@ -90,7 +89,7 @@ fn start() -> (Fixture, Vec<(Node, usize)>) {
 }
 
 #[test]
-fn hostile_bytes_harm_nobody() {
+fn malformed_bytes_cost_only_their_connection() {
     let (mut fixture, before) = start();
     for (node, _) in &before {
         for bytes in hostile(node.role) {

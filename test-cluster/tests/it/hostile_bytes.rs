@@ -1,4 +1,4 @@
-//! What nobody in his right mind sends.
+//! Malformed requests.
 
 use bench::content::next_random;
 use proto::idserver::IdRequest;
@@ -9,10 +9,10 @@ use test_cluster::Role;
 
 use crate::support::new_key;
 
-/// Content of the upload among the honest requests.
+/// Content of the upload among the valid requests.
 const CONTENT: usize = 100;
 
-/// Bytes to be sent on connections of their own to a server of this role.
+/// Malformed bytes for a server of this role, each for a new connection.
 pub fn hostile(role: Role) -> Vec<Vec<u8>> {
     match role {
         Role::Httpd => http(),
@@ -22,7 +22,7 @@ pub fn hostile(role: Role) -> Vec<Vec<u8>> {
     }
 }
 
-/// Honest requests, which are to be broken off at every byte.
+/// Valid requests, to be cut at every byte.
 pub fn honest(role: Role) -> Vec<Vec<u8>> {
     let key = new_key();
     match role {
@@ -79,7 +79,7 @@ fn storage_requests(key: FileKey) -> Vec<Vec<u8>> {
     vec![upload, StorageRequest::Download(download).encode()]
 }
 
-/// Commands known and unknown, with lengths true and false, and bodies without an end.
+/// Known and unknown commands with right and wrong lengths, and bodies without an end.
 fn frames(commands: &[u8]) -> Vec<Vec<u8>> {
     let mut all = random_bytes(200);
     let lens = [
@@ -105,17 +105,17 @@ fn frames(commands: &[u8]) -> Vec<Vec<u8>> {
             for filler in [0x00, b'A', 0xFF] {
                 all.push([&head[..], &vec![filler; body_len]].concat());
             }
-            // A length that promises more than comes, and one that promises less.
+            // A length above that of the body, and one below.
             all.push(head.clone());
             all.push([&head[..], &vec![b'A'; body_len * 2 + 7]].concat());
         }
     }
-    all.extend(lying_uploads());
+    all.extend(contradictory_uploads());
     all
 }
 
 /// Uploads whose size and length contradict each other, or whose content never comes.
-fn lying_uploads() -> Vec<Vec<u8>> {
+fn contradictory_uploads() -> Vec<Vec<u8>> {
     let honest = storage_requests(new_key()).remove(0);
     let size_at = 10 + 400;
     let sizes = [-1, 0, 1, 99, 101, i64::MAX, i64::MIN];

@@ -1,4 +1,5 @@
-//! Clients at work while parts of a cluster fail: what they were promised, and how long they waited.
+//! Load while parts of a cluster fail: acknowledged files stay, and the waits of the clients are
+//! measured.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,32 +14,32 @@ use test_cluster::APP;
 
 use crate::support::wait_for;
 
-/// Of each kind; each uploads for a user of its own.
+/// Workers of each kind. Each uploads for another user.
 const WORKERS: usize = 4;
-/// Files that are downloaded again and again, of each user.
+/// Files of each user for repeated downloads.
 const WARM: usize = 3;
-/// Between a refusal and the next try.
+/// Pause between a refusal and the next try.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A file and what is in it.
+/// A file and its content.
 #[derive(Debug, Clone)]
 pub struct File {
     pub key: FileKey,
     pub content: Content,
 }
 
-/// What the workers share.
+/// The shared state of the workers.
 pub struct Load {
     trackers: Vec<SocketAddr>,
     stop: AtomicBool,
     uploads: [Meter; WORKERS],
     downloads: [Meter; WORKERS],
     stored: Mutex<Vec<File>>,
-    /// Tried, and not acknowledged.
+    /// Uploads without acknowledgement.
     refused: Mutex<Vec<File>>,
 }
 
-/// What one worker got done.
+/// The result of one worker.
 #[derive(Default)]
 struct Meter {
     done: AtomicU64,
@@ -65,7 +66,7 @@ impl Load {
 
     /// Runs `work` beside the clients, which stop after it.
     pub fn run(&self, work: impl FnOnce(&Load)) {
-        /// Also after a panic: the scope waits for the others.
+        /// Stops the workers, also after a panic: the scope waits for them.
         struct AtEnd<'a>(&'a AtomicBool);
         impl Drop for AtEnd<'_> {
             fn drop(&mut self) {
@@ -83,8 +84,7 @@ impl Load {
         });
     }
 
-    /// Lets something happen, waits until every client has had its way again, and prints how long
-    /// one had to wait.
+    /// Runs `act`, waits until every client has succeeded again, and prints the longest wait.
     pub fn phase(&self, what: &str, happen: impl FnOnce()) {
         self.wait_for_all();
         for meter in self.all() {
@@ -103,17 +103,17 @@ impl Load {
         );
     }
 
-    /// Every client gets several files through from now on.
+    /// Waits until every client has transferred several more files.
     pub fn wait_for_all(&self) {
         wait_for_more(&self.all(), 3);
     }
 
-    /// The same for downloads alone.
+    /// Waits until every client has downloaded several more files.
     pub fn wait_for_downloads(&self) {
         wait_for_more(&self.downloads.iter().collect::<Vec<_>>(), 3);
     }
 
-    /// An upload fails from now on.
+    /// Waits until an upload fails.
     pub fn wait_for_refusal(&self) {
         let before = failures(&self.uploads);
         wait_for("an upload to be refused", || {
@@ -124,7 +124,7 @@ impl Load {
         });
     }
 
-    /// Uploads a file, which `on_progress` accompanies.
+    /// Uploads a file and calls `on_progress`.
     pub fn upload(&self, size: u64, on_progress: &mut dyn FnMut(u64)) {
         let file = new_file(WORKERS, u64::MAX, size);
         let mut source = file.content.clone();
@@ -135,8 +135,8 @@ impl Load {
         push(&self.stored, file);
     }
 
-    /// Everything acknowledged is there; tells how many files there are, those of tries included
-    /// whose answer never came, and how many tries were not acknowledged.
+    /// Checks that all acknowledged files are there. Returns the number of files, including those without
+    /// a reply, and the number of uploads without acknowledgement.
     pub fn check(&self) -> (usize, usize) {
         let client = self.client();
         let stored = self.stored.lock().unwrap();

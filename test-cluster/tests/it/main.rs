@@ -1,4 +1,4 @@
-//! Real processes: every test has a small cluster of its own, in a folder and on ports of its own.
+//! Real processes. Every test has its own small cluster, with its own folder and ports.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,12 +21,12 @@ mod memory;
 mod monitoring;
 mod moves;
 mod operations;
+mod persistent;
 mod players;
 mod process;
 mod reload;
 mod rolling;
 mod signals;
-mod standing;
 mod status;
 mod streams;
 mod trackers;

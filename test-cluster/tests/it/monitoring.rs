@@ -1,4 +1,4 @@
-//! What `etc/monitoring` offers works: Prometheus takes it, and it names what the daemons tell.
+//! The files of `etc/monitoring`: Prometheus accepts them, and they name existing metrics.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,8 +17,7 @@ fn monitoring(name: &str) -> PathBuf {
     Path::new(SOURCES).join("etc/monitoring").join(name)
 }
 
-/// The program of Debian's package prometheus, where `test-cluster/engines.sh` has put it unless the
-/// system has it.
+/// promtool of the Debian package prometheus, installed by the system or by `test-cluster/engines.sh`.
 fn promtool() -> Command {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let ours = target.join("tools/promtool");
@@ -38,7 +37,7 @@ fn assert_passes(what: &str, command: &mut Command, input: &[u8]) {
         .expect(
             "promtool is missing: run test-cluster/engines.sh, or set TNV_TEST_ENGINES=embedded",
         );
-    // One that does not read its input closes it.
+    // The program may close its input unread.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
     let text = [output.stdout, output.stderr].concat();
@@ -58,12 +57,12 @@ fn page(fixture: &Fixture, node: &Node) -> String {
 }
 
 /// The names of all samples of a page.
-fn told(page: &str) -> impl Iterator<Item = &str> {
+fn sample_names(page: &str) -> impl Iterator<Item = &str> {
     let samples = page.lines().filter(|line| !line.starts_with('#'));
     samples.map(|line| line.split(['{', ' ']).next().unwrap())
 }
 
-/// The names of metrics in a text: a histogram's with the ending that expressions use.
+/// The names of metrics in a text; those of histograms with their suffix.
 fn named(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words
@@ -79,7 +78,7 @@ fn expressions(dashboard: &Value) -> Vec<String> {
     targets.flatten().map(expr).collect()
 }
 
-/// Rules with the expressions of the dashboard, which `promtool` reads: JSON is YAML, too.
+/// The expressions of the dashboard as rules for `promtool`, which reads JSON as YAML.
 fn as_rules(dashboard: &Value) -> String {
     let rules = expressions(dashboard).into_iter().enumerate();
     let rules = rules.map(|(idx, expr)| {
@@ -92,18 +91,18 @@ fn as_rules(dashboard: &Value) -> String {
 }
 
 #[test]
-fn samples_name_only_metrics_that_daemons_tell() {
+fn samples_name_only_metrics_of_the_daemons() {
     let fixture = Fixture::small(1);
     let nodes = nodes(&fixture);
     let alerts = fs::read_to_string(monitoring("alerts.yml")).unwrap();
     let dashboard = fs::read_to_string(monitoring("grafana-dashboard.json")).unwrap();
     let mut wanted = &named(&alerts) | &named(&dashboard);
-    // Told by the collector of GlusterFS: the storage tests compare them.
+    // From the collector of GlusterFS; tests of the storage compare them.
     wanted.retain(|name| !name.starts_with("tnv_gluster_"));
     assert!(wanted.contains("tnv_requests_total") && wanted.contains("process_open_fds"));
     wait_for("the daemons to tell all of them", || {
         let pages: Vec<String> = nodes.iter().map(|node| page(&fixture, node)).collect();
-        let told = pages.iter().flat_map(|page| told(page)).collect();
+        let told = pages.iter().flat_map(|page| sample_names(page)).collect();
         let missing = &wanted - &told;
         if missing.is_empty() {
             Ok(())
@@ -115,7 +114,7 @@ fn samples_name_only_metrics_that_daemons_tell() {
 
 #[test]
 #[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out promtool")]
-fn prometheus_takes_the_metrics() {
+fn prometheus_accepts_the_metrics() {
     let fixture = Fixture::small(1);
     for node in nodes(&fixture) {
         let page = page(&fixture, &node);
@@ -146,7 +145,7 @@ fn the_panels_of_the_dashboard_lie_beside_each_other() {
 
 #[test]
 #[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out promtool")]
-fn prometheus_takes_the_samples() {
+fn prometheus_accepts_the_samples() {
     let check = |what: &str, path: &Path| {
         let mut promtool = promtool();
         assert_passes(what, promtool.args(["check", what]).arg(path), b"");

@@ -1,4 +1,4 @@
-//! A user who has no files is moved to another group, whatever is being uploaded.
+//! A user without files is moved to another group during uploads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,7 +27,7 @@ fn upload(client: &Client, seed: u64) -> Result<(FileKey, Uploaded), client::Err
     Ok((key, uploaded))
 }
 
-/// The group that the row of a file says.
+/// The group in the row of a file.
 fn group_of(fixture: &Fixture, key: &FileKey) -> String {
     let path = fixture.cluster.plan().database(Role::Storage);
     let connection = Connection::open(path).unwrap();
@@ -37,7 +37,7 @@ fn group_of(fixture: &Fixture, key: &FileKey) -> String {
         .unwrap()
 }
 
-/// The user's group and the other one.
+/// The group of the user, and the other group.
 fn groups(fixture: &Fixture, key: &str) -> (String, &'static str) {
     let old = group(fixture, key);
     let mut all = ["group001", "group002"].into_iter();
@@ -55,7 +55,7 @@ fn group(fixture: &Fixture, key: &str) -> String {
 #[test]
 fn a_user_is_moved_under_load_and_no_file_is_left_behind() {
     let (fixture, key) = two_groups();
-    // Remembered by both trackers.
+    // Both trackers cache the group.
     for _ in 0..8 {
         let (first, _) = upload(&fixture.client(), 1).unwrap();
         fixture.client().delete(&first).unwrap();
@@ -74,7 +74,7 @@ fn a_user_is_moved_under_load_and_no_file_is_left_behind() {
         wait_for("a moment without files", || {
             match admin(&fixture, &key, &["move", "--to", new, USER]) {
                 (Some(0), _) => Ok(()),
-                // It has files, or one is being stored for long.
+                // The user has files, or a long upload is in progress.
                 (Some(4 | 5), said) => Err(said),
                 other => panic!("{other:?}"),
             }
@@ -94,8 +94,8 @@ fn a_user_is_moved_under_load_and_no_file_is_left_behind() {
     assert!(said.contains("the user has files, such as"), "{said}");
 }
 
-/// Uploads and deletes until the user is moved. From then on it keeps what is stored: 20 files.
-/// An upload that is refused is tried anew, as any program would.
+/// Uploads and deletes files until the user is moved, and then uploads 20 files. Repeats refused
+/// uploads.
 fn load(fixture: &Fixture, seed: u64, is_moved: &AtomicBool) -> Vec<(u64, FileKey)> {
     let client = fixture.client();
     let mut kept = Vec::new();
@@ -103,7 +103,7 @@ fn load(fixture: &Fixture, seed: u64, is_moved: &AtomicBool) -> Vec<(u64, FileKe
         let was_moved = is_moved.load(Ordering::SeqCst);
         match upload(&client, seed) {
             Ok((file, _)) if was_moved => kept.push((seed, file)),
-            // What was acknowledged is there, wherever the user is by now.
+            // An acknowledged file is there in either group.
             Ok((file, _)) => client.delete(&file).unwrap(),
             Err(error) if error.kind().is_transient() && !was_moved => {}
             Err(error) => panic!("{}", error.chain()),
@@ -139,7 +139,7 @@ fn a_user_stays_while_a_storage_of_the_old_group_is_silent() {
         "{said}"
     );
     assert_eq!(group(&fixture, &key), old);
-    // What was refused for a moment is taken again.
+    // The storages take uploads of the user again.
     let (file, _) = upload(&fixture.client(), 2).unwrap();
     assert_eq!(group_of(&fixture, &file), old);
     fixture.client().delete(&file).unwrap();
@@ -148,7 +148,7 @@ fn a_user_stays_while_a_storage_of_the_old_group_is_silent() {
         (Some(0), _) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    // And back, at once: the refusals of the first move are lifted.
+    // The move back works at once: the blocks of the first move have ended.
     assert_eq!(
         admin(&fixture, &key, &["move", "--to", &old, USER]).0,
         Some(0)

@@ -1,4 +1,4 @@
-//! What operators see and do: the monitor, copied machines, addresses that nobody can use.
+//! Work of operators: the monitor, copied machines, unreachable addresses.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ fn pair() -> Fixture {
     Fixture::start(&layout)
 }
 
-/// Exit code and output of a check that does not mind how full the disk of this machine is.
+/// Exit code and output of a check without limits on the disk space of this machine.
 fn check(fixture: &Fixture) -> (Option<i32>, String) {
     let args = "monitor --check --warning 0 --critical 0".split(' ');
     let output = fixture.tnv().run(args).unwrap();
@@ -30,7 +30,7 @@ fn page(fixture: &Fixture) -> String {
     fixture.tnv().say(["monitor"]).unwrap()
 }
 
-/// Ends a storage, changes what it finds at its next start, and starts it.
+/// Kills a storage, calls `change`, and starts it.
 fn restart(fixture: &mut Fixture, node: &Node, change: impl FnOnce(&Fixture)) {
     fixture.cluster.kill(node).unwrap();
     change(fixture);
@@ -89,20 +89,20 @@ fn a_copied_machine_is_refused_with_both_addresses() {
         if told.count() == 2 { Ok(()) } else { Err(page) }
     });
     assert_ne!(check(&fixture).0, Some(0));
-    // The one that was there first goes on.
+    // The first storage continues.
     let content = Content::new(2, 100_000);
     let id = fixture.upload(&content).file.as_str().to_owned();
     fixture.assert_streams(&id, &content);
 }
 
 #[test]
-fn nobody_is_sent_to_an_address_that_cannot_be_connected_to() {
+fn clients_are_not_sent_to_an_unreachable_address() {
     let mut fixture = pair();
     let storage = fixture.nodes(Role::Storage)[0].clone();
     restart(&mut fixture, &storage, |fixture| {
         let path = fixture.cluster.plan().config(&storage);
         let config = fs::read_to_string(&path).unwrap();
-        // Nobody listens at port 1.
+        // Port 1 has no listener.
         fs::write(&path, format!("advertise = \"127.0.0.1:1\"\n{config}")).unwrap();
     });
     wait_for("the trackers to tell", || {
@@ -145,7 +145,7 @@ fn with_key() -> (Fixture, String) {
     taking_orders(layout, "10s")
 }
 
-/// A cluster that takes orders; the file with the key.
+/// A cluster with an admin key, and the key file.
 pub fn taking_orders(mut layout: Layout, check_interval: &'static str) -> (Fixture, String) {
     layout.settings.beat_interval = "300ms";
     layout.settings.check_interval = check_interval;
@@ -188,7 +188,7 @@ fn wait_for_mode(fixture: &Fixture, storage: &Node, mode: &str) {
     });
 }
 
-/// Until every tracker knows; `tnv monitor` shows what one of them does.
+/// Waits until every tracker knows the drain state; `tnv monitor` shows that of one tracker.
 fn wait_for_drain(fixture: &Fixture, address: &str, level: Drain) {
     for tracker in fixture.cluster.addresses(Role::Tracker) {
         wait_for("every tracker to know", || {
@@ -221,7 +221,7 @@ fn a_storage_is_drained_under_load_and_stays_so_after_a_restart() {
     wait_for_mode(&fixture, &storage, "read (drained of uploads)");
     restart(&mut fixture, &storage, |_| {});
     wait_for_mode(&fixture, &storage, "read (drained of uploads)");
-    // Until it joins anew the trackers tell what they knew of it before it was killed.
+    // Until the storage joins again, the trackers show its state before the kill.
     wait_for("the storage to take an order", || {
         match admin(&fixture, &key, &["drain", "--all", &address]) {
             (Some(0), _) => Ok(()),
@@ -263,7 +263,7 @@ fn orders_need_the_key_and_reach_every_tracker() {
         assert_eq!(exit, Some(9), "{said}");
         assert!(said.contains("wrong admin key"), "{said}");
     }
-    // One that lives cannot be forgotten.
+    // An online storage cannot be forgotten.
     assert_eq!(admin(&fixture, &key, &["forget", &address]).0, Some(4));
     fixture.cluster.kill(&storage).unwrap();
     wait_for("every tracker to forget a dead storage", || {
@@ -272,7 +272,7 @@ fn orders_need_the_key_and_reach_every_tracker() {
             other => Err(format!("{other:?}")),
         }
     });
-    // Who has a group stays there, nobody new is given to it.
+    // Users of a closed group stay, and new users go elsewhere.
     assert_eq!(
         admin(&fixture, &key, &["close-group", "group001"]).0,
         Some(0)

@@ -1,7 +1,7 @@
-//! Players of HTTP streams that are easily hurt. They forgive a refused connection, for which they go
-//! to the other server, and a connection that was closed since its last answer, for which they ask
-//! again on a new one (RFC 9112, 9.3.1): a server cannot see that a slow player still reads what has
-//! long come. Nothing else.
+//! Strict players of HTTP streams. After a refused connection a player asks the other server. After a
+//! connection that was closed since its previous answer it repeats the request on a new connection
+//! (RFC 9112, 9.3.1), because a server cannot see that a slow player still reads received bytes. Every
+//! other failure fails the test.
 
 use std::convert::Infallible;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -14,13 +14,13 @@ use crossbeam_channel::never;
 
 use crate::support::PATIENCE;
 
-/// A slow player takes this much, then waits.
+/// Bytes that a slow player reads before each pause.
 const SIP: usize = 1 << 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 type Stream = BufReader<TcpStream>;
 
-/// Plays one film over and over, on one connection for as long as the server keeps it.
+/// Plays one film repeatedly, on one connection as long as the server keeps it.
 pub struct Player {
     httpds: Vec<SocketAddr>,
     path: String,
@@ -42,7 +42,7 @@ impl Player {
         }
     }
 
-    /// From the request to the last byte.
+    /// Plays from the request to the last byte.
     pub fn play(&mut self) -> anyhow::Result<()> {
         let used = self.connection.take();
         let answered = match used {
@@ -66,7 +66,7 @@ impl Player {
         Ok(())
     }
 
-    /// The connection and what the head says, unless it was closed before that.
+    /// The connection and the values of the head; None if the server closed before.
     fn ask(&self, mut connection: Stream) -> anyhow::Result<Option<(Stream, (u64, bool))>> {
         let request = format!("GET {} HTTP/1.1\r\nHost: tnv\r\n\r\n", self.path);
         let asked = connection.get_mut().write_all(request.as_bytes());
@@ -80,7 +80,7 @@ impl Player {
         Ok(Some((connection, head)))
     }
 
-    /// To one server after the other; from one that refuses, to the next.
+    /// Connects to the servers in turn, and from a refusing server to the next.
     fn connect(&mut self) -> anyhow::Result<Stream> {
         self.n_connected += 1;
         let n_httpds = self.httpds.len();
@@ -125,7 +125,7 @@ fn head(connection: &mut Stream) -> anyhow::Result<(u64, bool)> {
     Ok((len.parse()?, keep))
 }
 
-/// Content that a slow player takes a sip at a time.
+/// Content that a slow player reads with pauses.
 struct Sips<R> {
     body: R,
     left: usize,
@@ -134,7 +134,7 @@ struct Sips<R> {
 impl<R: Read> Read for Sips<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
-            // Nobody sends here: it is a pause.
+            // Nothing is ever sent here: a pause.
             let Err(_) = never::<Infallible>().recv_timeout(PAUSE);
             self.left = SIP;
         }

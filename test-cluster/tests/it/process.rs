@@ -1,4 +1,4 @@
-//! Daemons that start themselves in the background, as an init script has it.
+//! Daemons in the background, as an init script starts them.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::{Signal, geteuid};
-use test_cluster::{Layout, Node, Plan, Process, Role, probe};
+use test_cluster::{Layout, Node, Plan, Role, probe};
+use test_support::process::Process;
 
 use crate::support::{Background, PATIENCE, binaries};
 
-/// The user that every system has, and its number.
+/// A user of every system, and its number.
 const NOBODY: (&str, u32) = ("nobody", 65534);
 
-/// A tracker that starts itself in the tracker.
+/// A tracker in the background.
 struct Tracker {
     daemons: Background,
     node: Node,
@@ -53,7 +54,7 @@ impl Tracker {
         let output = self.daemons.start(&self.node);
         assert!(output.status.success(), "{output:?}");
         assert_eq!((output.stdout.len(), output.stderr.len()), (0, 0));
-        // At once: that is what the start promises.
+        // The start returns only when the tracker is ready.
         probe::ready(self.plan(), &self.node).unwrap();
         let process = self.process().unwrap();
         assert_eq!(self.pid(), Some(process.pid()));
@@ -64,7 +65,7 @@ impl Tracker {
         self.daemons.process(&self.node)
     }
 
-    /// Starts it, expecting that it fails with this code and says these words.
+    /// Starts the tracker, which must fail with this code and these words.
     fn fail(&self, code: i32, words: &str) {
         let output = self.daemons.start(&self.node);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -80,7 +81,7 @@ fn end(mut process: Process, signal: Signal) {
 }
 
 #[test]
-fn the_start_ends_when_it_serves_and_a_second_one_says_that_it_runs() {
+fn the_start_returns_when_it_serves_and_a_second_start_is_refused() {
     let tracker = Tracker::new("");
     let process = tracker.start_well();
     tracker.fail(3, &format!("runs already as process {}", process.pid()));
@@ -90,7 +91,7 @@ fn the_start_ends_when_it_serves_and_a_second_one_says_that_it_runs() {
 }
 
 #[test]
-fn the_pid_file_of_a_killed_one_does_not_hinder_the_next() {
+fn the_pid_file_of_a_killed_daemon_does_not_prevent_the_next_start() {
     let tracker = Tracker::new("");
     let process = tracker.start_well();
     let pid = process.pid();
@@ -100,7 +101,7 @@ fn the_pid_file_of_a_killed_one_does_not_hinder_the_next() {
 }
 
 #[test]
-fn a_start_that_fails_says_why() {
+fn a_failed_start_tells_the_reason() {
     let tracker = Tracker::new("");
     let taken = TcpListener::bind(tracker.node.addr).unwrap();
     tracker.fail(1, &format!("cannot listen on {}", tracker.node.addr));
@@ -118,7 +119,7 @@ fn a_start_that_fails_says_why() {
 }
 
 #[test]
-fn a_taken_port_ends_the_start_before_anything_is_made() {
+fn a_port_in_use_ends_the_start_before_anything_is_created() {
     let daemons = Background::new(&Layout::small(1));
     let plan = &daemons.plan;
     for role in [Role::Tracker, Role::Idserver, Role::Storage, Role::Httpd] {
@@ -137,7 +138,7 @@ fn a_taken_port_ends_the_start_before_anything_is_made() {
     }
 }
 
-/// All files and folders below one, logs left out.
+/// All files and folders below a folder, except logs.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -192,13 +193,13 @@ fn root_becomes_the_configured_user() {
         assert_eq!(metadata.mode() & 0o027, 0, "{}", path.display());
     }
     end(process, Signal::TERM);
-    // The folder is root's: it could be emptied only.
+    // The folder belongs to root, so the file was emptied, not removed.
     assert_eq!(tracker.pid(), None);
     end(tracker.start_well(), Signal::KILL);
 }
 
 #[test]
-fn systemd_is_asked_for_the_time_that_a_stop_may_take() {
+fn systemd_is_told_the_time_of_a_stop() {
     let tracker = Tracker::new("");
     let socket = tracker.plan().folder.join("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();
@@ -230,7 +231,7 @@ fn systemd_is_asked_for_the_time_that_a_stop_may_take() {
 /// `CAP_NET_BIND_SERVICE` (capabilities(7)).
 const BIND: u64 = 1 << 10;
 
-/// What the system says of each thread of a process.
+/// The status file of each thread of a process.
 fn threads(pid: u32) -> Vec<String> {
     let tasks = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")).unwrap();
     let status = |entry: std::io::Result<fs::DirEntry>| {

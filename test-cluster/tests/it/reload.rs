@@ -1,4 +1,4 @@
-//! SIGHUP: what can change changes, and the log tells the rest.
+//! SIGHUP applies the settings that can change; the log names the others.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use test_cluster::{Layout, Node, Role, probe};
 
 use crate::support::{Fixture, MIB, wait_for};
 
-/// Changes a node's configuration and tells it; waits until its log has a line with `words`.
+/// Changes the configuration of a node and sends SIGHUP. Waits for a log line with `words`.
 fn reload(fixture: &mut Fixture, node: &Node, change: impl Fn(&str) -> String, words: &str) {
     let path = fixture.cluster.plan().config(node);
     let text = change(&fs::read_to_string(&path).unwrap());
@@ -31,7 +31,7 @@ fn log(fixture: &Fixture, node: &Node) -> String {
 }
 
 #[test]
-fn the_level_changes_and_what_cannot_change_is_named() {
+fn the_log_level_changes_and_the_log_names_other_settings() {
     let mut fixture = Fixture::small(1);
     for node in fixture.cluster.plan().nodes.clone() {
         let debug = |text: &str| text.replace("level = \"info\"", "level = \"debug\"");
@@ -53,7 +53,7 @@ fn the_level_changes_and_what_cannot_change_is_named() {
         );
         assert!(log(&fixture, &node).contains("lissen"));
     }
-    // It is asked for a command that it does not know, which is told at debug only.
+    // The storage logs an unknown command at debug only.
     let storage = fixture.nodes(Role::Storage).remove(0);
     probe::ready(fixture.cluster.plan(), &storage).unwrap();
     wait_for("a line at debug", || {
@@ -70,7 +70,7 @@ fn the_level_changes_and_what_cannot_change_is_named() {
 }
 
 #[test]
-fn storages_join_trackers_and_ask_idservers_that_a_reload_brings() {
+fn storages_use_trackers_and_idservers_of_a_reload() {
     let mut fixture = Fixture::start(&Layout {
         trackers: 2,
         idservers: 2,
@@ -109,7 +109,7 @@ fn storages_join_trackers_and_ask_idservers_that_a_reload_brings() {
 }
 
 #[test]
-fn a_tracker_serves_the_applications_that_a_reload_brings() {
+fn a_tracker_serves_applications_of_a_reload() {
     let mut fixture = Fixture::small(1);
     let tracker = fixture.nodes(Role::Tracker).remove(0);
     let stat = |fixture: &Fixture| {

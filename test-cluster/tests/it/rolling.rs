@@ -1,5 +1,5 @@
-//! Every daemon of a cluster is restarted under load, one after another, by the script that
-//! operators use: no operation fails, no stream is cut.
+//! The script of operators restarts every daemon of a cluster under load, one after another. No operation
+//! fails and no stream is cut.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,12 +12,12 @@ use std::thread;
 use bench::Content;
 use client::{Client, ClientConfig};
 use test_cluster::tnv::Tnv;
-use test_cluster::{Layout, Plan, Ports, Process, Role, probe};
+use test_cluster::{Layout, Plan, Ports, Role, probe};
 
 use crate::players::Player;
 use crate::support::{Background, MIB, binaries, new_key};
 
-/// What went on while the daemons were restarted.
+/// Events during the restarts of the daemons.
 #[derive(Default)]
 struct Tally {
     over: AtomicBool,
@@ -37,7 +37,7 @@ impl Tally {
         }
     }
 
-    /// Does `work` again and again until the restarts are over; it is told the number of the round.
+    /// Repeats `work` with the number of the round, until the restarts are over.
     fn repeat(&self, what: &str, mut work: impl FnMut(u64) -> anyhow::Result<()>) {
         for round in 0.. {
             if self.over.load(Ordering::Relaxed) {
@@ -57,7 +57,7 @@ fn layout() -> Layout {
 }
 
 #[test]
-fn a_rolling_restart_under_load_costs_not_one_operation() {
+fn no_operation_fails_during_a_rolling_restart() {
     let cluster = Running::start();
     let tally = Arc::new(Tally::default());
     let films = [24, 64].map(|mib| Content::new(77 + mib, mib * MIB));
@@ -70,8 +70,8 @@ fn a_rolling_restart_under_load_costs_not_one_operation() {
             scope.spawn(move || tally.repeat("library", |round| library(&client, seed, round)));
         }
         scope.spawn(|| tally.repeat("tnv", |round| cluster.command_line(round)));
-        // Two slow ones at each server, most of whose film is yet to be sent at any moment: without a
-        // drain a restart would cut one of them.
+        // Two slow players at each server, with most of the film still to be sent at any moment: a restart
+        // without a drain would cut one of them.
         for idx in 0..6 {
             let mut httpds = cluster.plan().addrs(Role::Httpd);
             httpds.rotate_left(idx % 2);
@@ -93,7 +93,7 @@ fn a_rolling_restart_under_load_costs_not_one_operation() {
     cluster.assert_all_restarted();
 }
 
-/// One file's life through the library.
+/// Uploads, downloads and deletes a file with the library.
 fn library(client: &Client, seed: u64, round: u64) -> anyhow::Result<()> {
     let size = [1, 3000, 70_000, MIB + 5][(round % 4) as usize];
     let content = Content::new(seed << 32 | round, size);
@@ -105,7 +105,7 @@ fn library(client: &Client, seed: u64, round: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A cluster in the background, as init scripts have it.
+/// A cluster in the background, as init scripts start it.
 struct Running {
     daemons: Background,
     first_pids: Vec<u32>,
@@ -170,7 +170,7 @@ impl Running {
         self.plan().folder.join(name)
     }
 
-    /// What `service NAME restart` would do: SIGTERM, the end of the process (its lock on the pid
+    /// Like `service NAME restart`: SIGTERM, the end of the process (its lock on the pid
     /// file is gone), and a start that ends when it serves.
     fn write_restart_command(&self) {
         let (folder, bin) = (self.plan().folder.display(), binaries());
@@ -210,7 +210,7 @@ impl Running {
     }
 
     fn pids(&self) -> Vec<u32> {
-        let pid = |node| Process::find(self.plan(), node).unwrap().unwrap().pid();
+        let pid = |node| self.plan().process(node).unwrap().unwrap().pid();
         self.plan().nodes.iter().map(pid).collect()
     }
 

@@ -1,4 +1,4 @@
-//! What an operator's signals do.
+//! Signals of an operator.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -8,14 +8,15 @@ use bench::Content;
 use proto::storage::{StorageRequest, Upload};
 use proto::{FileKey, HEAD_LEN, Head};
 use rustix::process::Signal;
-use test_cluster::{Exit, Layout, Node, Role, probe};
+use test_cluster::{Layout, Node, Role, probe};
 use test_support::http::open;
+use test_support::process::Exit;
 
 use crate::support::{Fixture, MIB, PATIENCE, connect, new_key, wait_for};
 
 const SIZE: u64 = 8 * MIB;
 
-/// An upload of which a storage has the first half.
+/// An upload whose first half a storage has received.
 struct HalfDone {
     stream: TcpStream,
     key: FileKey,
@@ -51,12 +52,12 @@ impl HalfDone {
 }
 
 #[test]
-fn sigterm_leaves_the_trackers_and_finishes_what_is_in_flight() {
+fn sigterm_leaves_the_trackers_and_finishes_requests_in_flight() {
     let mut fixture = Fixture::start(&Layout {
         trackers: 2,
         ..Layout::small(2)
     });
-    // An upload by way of a tracker binds the user to the group.
+    // An upload through a tracker binds the user to the group.
     fixture.upload(&Content::new(6, 1));
     let storage = fixture.cluster.node("storage-1-1");
     let mut upload = HalfDone::begin(&storage);
@@ -90,7 +91,7 @@ fn a_second_sigterm_exits_at_once() {
     assert_eq!(exit.unwrap(), Exit::Code(1));
 }
 
-/// Until its log says that a daemon has begun to stop.
+/// Waits until the log of a daemon shows that it stops.
 fn wait_stopping(fixture: &Fixture, node: &Node) {
     let log = fixture.cluster.plan().log(node);
     wait_for("the stop to begin", || {
@@ -104,7 +105,7 @@ fn wait_stopping(fixture: &Fixture, node: &Node) {
 }
 
 #[test]
-fn sigterm_lets_a_player_have_the_rest_of_its_video() {
+fn a_player_gets_the_rest_of_its_video_after_sigterm() {
     let mut fixture = Fixture::small(1);
     let content = Content::new(6, 64 * MIB);
     let key = fixture.upload(&content);

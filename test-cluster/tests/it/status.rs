@@ -1,4 +1,4 @@
-//! What the daemons tell monitoring is what was done.
+//! Status and metrics of the daemons agree with the requests.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use test_cluster::{Layout, Node, Role};
 
 use crate::support::{Fixture, MIB, new_key, wait_for};
 
-/// The samples of a page of metrics by name and labels, as they are written.
+/// The samples of a page of metrics by name and labels.
 type Samples = BTreeMap<String, f64>;
 
 fn metrics(fixture: &Fixture, node: &Node) -> Samples {
@@ -23,7 +23,8 @@ fn metrics(fixture: &Fixture, node: &Node) -> Samples {
     samples.collect()
 }
 
-/// The sum over the nodes of a kind. Counted is what is over: the last reply may just be.
+/// Waits for the sum over the nodes of a role. A request is counted when it has ended, which may be a
+/// moment after its reply.
 fn wait_for_sum(fixture: &Fixture, role: Role, sample: &str, expected: u64) {
     wait_for(sample, || {
         let nodes = fixture.nodes(role);
@@ -42,10 +43,10 @@ fn requests(command: &str, outcome: &str) -> String {
 }
 
 #[test]
-fn counts_are_what_was_done() {
+fn counters_equal_the_requests() {
     let fixture = Fixture::small(2);
     let sent = "tnv_http_content_sent_bytes_total{method=\"get\"}";
-    // What the one look whether it is ready was answered; it is counted when it is over.
+    // The reply to the test for readiness, which is counted when it has ended.
     let httpd = &fixture.nodes(Role::Httpd)[0];
     let sent_before = wait_for("the look to be counted", || {
         match metrics(&fixture, httpd)[sent] as u64 {
@@ -81,7 +82,7 @@ fn counts_are_what_was_done() {
 }
 
 #[test]
-fn every_daemon_tells_how_it_is() {
+fn every_daemon_shows_its_status() {
     let fixture = Fixture::start(&Layout::small(1));
     for node in Role::ALL.into_iter().flat_map(|role| fixture.nodes(role)) {
         let get = |path: &str| fixture.get(&format!("http://{}{path}", node.status), None);
@@ -103,7 +104,7 @@ fn every_daemon_tells_how_it_is() {
     }
 }
 
-/// Waits until `/healthz` of a node has this code and tells all of `words`.
+/// Waits until `/healthz` of a node has this code and all of `words`.
 fn wait_for_health(fixture: &Fixture, node: &Node, code: u16, words: &[&str]) {
     wait_for(&format!("{} to say {words:?}", node.name), || {
         let page = fixture.get(&format!("http://{}/healthz", node.status), None);
@@ -142,7 +143,7 @@ fn an_httpd_is_not_ready_while_no_tracker_can_be_reached() {
 }
 
 #[test]
-fn a_storage_tells_which_tracker_is_away_and_that_no_idserver_answers() {
+fn a_storage_names_unreachable_trackers_and_idservers() {
     let mut fixture = Fixture::start(&Layout {
         trackers: 2,
         ..Layout::small(1)
@@ -171,7 +172,7 @@ fn a_storage_tells_which_tracker_is_away_and_that_no_idserver_answers() {
     assert!(uploaded.is_err());
     wait_for_health(&fixture, &storage, 503, &["failing", "no idserver"]);
     assert_eq!(metrics(&fixture, &storage)["tnv_idservers_up"], 0.0);
-    // It asks again by itself.
+    // The storage asks again by itself.
     for node in idservers.iter().chain([&lost]) {
         fixture.cluster.start_node(node).unwrap();
     }

@@ -1,4 +1,4 @@
-//! In by the command line, out by HTTP.
+//! Uploads with `tnv`, downloads with HTTP.
 
 use std::io::Read;
 
@@ -14,7 +14,7 @@ fn bytes_of(content: &Content) -> Vec<u8> {
 }
 
 #[test]
-fn http_serves_byte_for_byte_what_the_command_line_stored() {
+fn http_serves_the_bytes_that_tnv_has_uploaded() {
     let fixture = Fixture::start(&Layout {
         httpds: 2,
         ..Layout::small(2)
@@ -49,7 +49,7 @@ fn http_serves_byte_for_byte_what_the_command_line_stored() {
 }
 
 #[test]
-fn ranges_are_what_the_whole_has_there() {
+fn ranges_equal_the_parts_of_the_whole() {
     let fixture = Fixture::small(2);
     let content = Content::new(3, 3 * MIB + 7);
     let id = fixture.upload(&content).file.as_str().to_owned();
@@ -85,7 +85,7 @@ fn ranges_are_what_the_whole_has_there() {
 }
 
 #[test]
-fn a_deleted_file_is_gone_for_everybody() {
+fn no_server_finds_a_deleted_file() {
     let fixture = Fixture::start(&Layout {
         httpds: 2,
         ..Layout::small(2)

@@ -1,4 +1,4 @@
-//! A small cluster, and both of its users: one at the command line, one with a player.
+//! A small cluster, its users with `tnv`, the library and HTTP, and daemons in the background.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -15,14 +15,15 @@ use proto::{FileKey, UserId};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use test_cluster::tnv::Tnv;
-use test_cluster::{APP, Binaries, Cluster, Layout, Node, Plan, Process, Role, USER, proc};
+use test_cluster::{APP, Binaries, Cluster, Layout, Node, Plan, Role, USER, proc};
 use test_support::Seen;
 use test_support::http::{Answer, get, open};
+use test_support::process::Process;
 
 pub const MIB: u64 = 1 << 20;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The cluster goes first when this is dropped, then its folder.
+/// A cluster in a temporary folder.
 pub struct Fixture {
     pub cluster: Cluster,
     folder: TempDir,
@@ -60,15 +61,15 @@ impl Fixture {
         format!("http://{httpd}/files/{id}")
     }
 
-    /// A page, as soon as its server listens: a daemon's status port does so a moment after the
-    /// port that the start waits for.
+    /// A page, as soon as its server listens. The status port of a daemon listens a moment after the port
+    /// that the start waits for.
     pub fn get(&self, url: &str, range: Option<&str>) -> Answer {
         wait_for("the page", || {
             get(url, range, PATIENCE).map_err(|e| format!("{e:#}"))
         })
     }
 
-    /// What HTTP serves of a file is this content.
+    /// HTTP serves the file with this content.
     pub fn assert_streams(&self, id: &str, content: &Content) {
         let url = self.url(id);
         let (answer, mut body) = open(&url, None, PATIENCE).unwrap();
@@ -106,7 +107,7 @@ impl Fixture {
         path
     }
 
-    /// The storage that has a file of the store open, temporary or not.
+    /// The storage with an open file in the store, temporary or final.
     pub fn storage_at_work(&mut self, temporary: bool) -> Seen<Node> {
         for node in self.nodes(Role::Storage) {
             let store = self.store();
@@ -122,7 +123,7 @@ impl Fixture {
         Err("no storage with such a file open".to_owned())
     }
 
-    /// Where the files of the first group are.
+    /// The store path of the first group.
     pub fn store(&self) -> PathBuf {
         let plan = self.cluster.plan();
         plan.store(plan.of(Role::Storage).next().unwrap())
@@ -133,7 +134,7 @@ impl Fixture {
         stored_in(&self.store())
     }
 
-    /// How many rows the storages have, of all users.
+    /// Number of rows of all users.
     pub fn n_rows(&self) -> i64 {
         let path = self.cluster.plan().database(Role::Storage);
         let db = rusqlite::Connection::open(path).unwrap();
@@ -155,20 +156,19 @@ impl Fixture {
 impl Drop for Fixture {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("{}", self.cluster.last_words());
+            println!("{}", self.cluster.log_ends());
         }
     }
 }
 
-/// Daemons on paper that start themselves in the background; what runs of them is killed at the
-/// end.
+/// Daemons that start in the background with `--daemon`. Dropping it kills those that run.
 pub struct Background {
     pub plan: Plan,
     _folder: TempDir,
 }
 
 impl Background {
-    /// Below the folder for temporary files: any user can get there, and is let in here.
+    /// In the folder for temporary files, with access for every user.
     pub fn new(layout: &Layout) -> Background {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -211,14 +211,14 @@ impl Background {
     }
 
     pub fn process(&self, node: &Node) -> Option<Process> {
-        Process::find(&self.plan, node).unwrap()
+        self.plan.process(node).unwrap()
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
         for node in &self.plan.nodes {
-            if let Ok(Some(process)) = Process::find(&self.plan, node) {
+            if let Ok(Some(process)) = self.plan.process(node) {
                 let _ = process.signal(Signal::KILL);
             }
         }
@@ -238,7 +238,7 @@ pub fn wait_for<T>(what: &str, look: impl FnMut() -> Seen<T>) -> T {
     test_support::wait_for(what, PATIENCE, look).unwrap()
 }
 
-/// A connection that does not wait for ever.
+/// A connection with timeouts.
 pub fn connect(node: &Node) -> TcpStream {
     let stream = TcpStream::connect(node.addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -265,7 +265,7 @@ pub fn stored_in(store: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     files.into_iter().partition(|path| !is_temporary(path))
 }
 
-/// Files lie three folders below the store path; what else there is belongs to the storage.
+/// Content is three folders below the store path; other files belong to the storage.
 fn is_content(path: &Path, store: &Path) -> bool {
     let below = path.strip_prefix(store);
     below.is_ok_and(|below| below.components().count() == 4)

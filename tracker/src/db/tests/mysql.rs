@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use test_mariadb::Mariadb;
-use test_support::{PATIENCE, wait_for};
+use test_support::{PATIENCE, until, wait_for};
 
 use super::*;
 use crate::db::Binding;
@@ -177,6 +177,7 @@ fn trackers_on_two_nodes_agree_on_new_users() {
     for other in &answers[1..] {
         assert_eq!(*other, answers[0]);
     }
-    let rows = cluster.nodes[2].query("agree", "SELECT count(*) FROM t_router");
-    assert_eq!(rows, ["300"]);
+    // A node applies the rows of other nodes a moment later.
+    let rows = || cluster.nodes[2].query("agree", "SELECT count(*) FROM t_router");
+    until("all rows on the third node", || rows() == ["300"]);
 }

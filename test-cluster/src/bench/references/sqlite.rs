@@ -1,5 +1,5 @@
-//! SQLite's own commit rate: one row, one transaction, in the table and with the settings of a
-//! storage whose durability is none.
+//! The commit rate of SQLite: one row per transaction, with the table and the settings of a storage
+//! with durability none.
 
 use std::io;
 use std::path::Path;
@@ -29,19 +29,19 @@ INSERT INTO t_file (id, appid, userid, file_path, file_size)
 VALUES (lower(hex(randomblob(18))), 'tnvideo', 'tnv001', ?1, 16384)
 ";
 
-/// The only writer of a database, as SQLite has it.
-pub(in crate::bench) struct Committer {
+/// The only writer of a database.
+pub(in crate::bench) struct SqliteInserter {
     connection: Connection,
     number: u64,
 }
 
-impl Committer {
-    pub(in crate::bench) fn open(path: &Path) -> anyhow::Result<Committer> {
+impl SqliteInserter {
+    pub(in crate::bench) fn open(path: &Path) -> anyhow::Result<SqliteInserter> {
         let connection = Connection::open(path)?;
         connection
             .execute_batch(SCHEMA)
             .with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Committer {
+        Ok(SqliteInserter {
             connection,
             number: 0,
         })
@@ -57,7 +57,7 @@ impl Committer {
     }
 }
 
-impl Worker for Committer {
+impl Worker for SqliteInserter {
     fn step(&mut self, _: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.insert().map_err(io::Error::other))

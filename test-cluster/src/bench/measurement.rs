@@ -1,28 +1,28 @@
-//! One round of one contestant, and what may be looked at of it.
+//! The result of one round, and the figures that a row may show.
 
 use bench::Figures;
 
 use super::stats::Summary;
 use crate::proc;
 
-/// The figures of a round, and what the servers took for it.
+/// The figures of a round, and the processor time of the servers.
 #[derive(Debug, Clone)]
-pub(super) struct Measured {
+pub(super) struct Measurement {
     pub(super) figures: Figures,
     /// Processor time of the servers in the measured time, in seconds.
     pub(super) server_cpu: f64,
 }
 
-/// What is looked at.
+/// A figure of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum View {
+pub(super) enum Metric {
     /// MB of content each second.
     Bytes,
     /// Operations each second.
     Rate,
-    /// The middle time of an operation, in ms.
+    /// The median time of an operation, in ms.
     Median,
-    /// The time that 99 of a hundred do not exceed, in ms.
+    /// The 99th percentile of the time of an operation, in ms.
     P99,
     /// Processor time of the servers for each GB.
     CpuPerGb,
@@ -30,24 +30,24 @@ pub(super) enum View {
     CpuPer1000,
 }
 
-impl View {
+impl Metric {
     pub(super) fn unit(self) -> &'static str {
         match self {
-            View::Bytes => "MB/s",
-            View::Rate => "/s",
-            View::Median | View::P99 => "ms",
-            View::CpuPerGb => "s/GB",
-            View::CpuPer1000 => "s/1000",
+            Metric::Bytes => "MB/s",
+            Metric::Rate => "/s",
+            Metric::Median | Metric::P99 => "ms",
+            Metric::CpuPerGb => "s/GB",
+            Metric::CpuPer1000 => "s/1000",
         }
     }
 
-    pub(super) fn of(self, rounds: &[Measured]) -> Summary {
+    pub(super) fn of(self, rounds: &[Measurement]) -> Summary {
         let values: Vec<f64> = rounds.iter().map(|round| self.of_one(round)).collect();
         let mut summary = Summary::of(&values);
-        // Processor time comes in ticks of 10 ms: all rounds together tell it better than one.
+        // The kernel counts processor time in ticks of 10 ms: the sum of all rounds is more exact.
         let work = match self {
-            View::CpuPerGb => |round: &Measured| round.figures.bytes as f64 / 1e9,
-            View::CpuPer1000 => |round: &Measured| round.operations() as f64 / 1e3,
+            Metric::CpuPerGb => |round: &Measurement| round.figures.bytes as f64 / 1e9,
+            Metric::CpuPer1000 => |round: &Measurement| round.operations() as f64 / 1e3,
             _ => return summary,
         };
         let all: f64 = rounds.iter().map(work).sum();
@@ -55,28 +55,28 @@ impl View {
         summary
     }
 
-    fn of_one(self, round: &Measured) -> f64 {
+    fn of_one(self, round: &Measurement) -> f64 {
         let figures = &round.figures;
         let latency = figures.operations.first().map(|one| one.latency);
         let latency = latency.unwrap_or_default();
         match self {
-            View::Bytes => figures.mb_per_second,
-            View::Rate => round.operations() as f64 / figures.seconds,
-            View::Median => latency.p50,
-            View::P99 => latency.p99,
-            View::CpuPerGb => round.server_cpu / (figures.bytes as f64 / 1e9),
-            View::CpuPer1000 => round.server_cpu / (round.operations() as f64 / 1e3),
+            Metric::Bytes => figures.mb_per_second,
+            Metric::Rate => round.operations() as f64 / figures.seconds,
+            Metric::Median => latency.p50,
+            Metric::P99 => latency.p99,
+            Metric::CpuPerGb => round.server_cpu / (figures.bytes as f64 / 1e9),
+            Metric::CpuPer1000 => round.server_cpu / (round.operations() as f64 / 1e3),
         }
     }
 }
 
-impl Measured {
+impl Measurement {
     fn operations(&self) -> u64 {
         self.figures.operations.iter().map(|one| one.count).sum()
     }
 }
 
-/// Takes the processor time of servers between two moments.
+/// Measures the processor time of servers between two moments.
 #[derive(Debug)]
 pub(super) struct CpuClock {
     pids: Vec<u32>,
@@ -85,7 +85,7 @@ pub(super) struct CpuClock {
 }
 
 impl CpuClock {
-    /// A clock of these processes and of those that they have started.
+    /// A clock of these processes and their children.
     pub(super) fn of(pids: &[u32]) -> CpuClock {
         let with_children = |&pid: &u32| [vec![pid], proc::children(pid)].concat();
         CpuClock {
@@ -95,7 +95,7 @@ impl CpuClock {
         }
     }
 
-    /// What [`bench::drive`] tells.
+    /// Takes the time at a moment of [`bench::drive`].
     pub(super) fn note(&mut self, moment: bench::Moment) {
         let now = self.pids.iter().map(|&pid| proc::cpu_seconds(pid)).sum();
         match moment {
@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn round(bytes: u64, count: u64, server_cpu: f64) -> Measured {
+    fn round(bytes: u64, count: u64, server_cpu: f64) -> Measurement {
         let latency = Latency {
             p50: 1.5,
             ..Latency::default()
@@ -137,27 +137,27 @@ mod tests {
             operations: vec![operation],
             errors: BTreeMap::new(),
         };
-        Measured {
+        Measurement {
             figures,
             server_cpu,
         }
     }
 
     #[test]
-    fn each_view_has_its_figure() {
+    fn each_metric_has_its_figure() {
         let rounds = [round(4_000_000_000, 1000, 1.0)];
-        let median = |view: View| view.of(&rounds).median;
-        assert_eq!(median(View::Bytes), 2000.0);
-        assert_eq!(median(View::Rate), 500.0);
-        assert_eq!(median(View::Median), 1.5);
-        assert_eq!(median(View::CpuPerGb), 0.25);
-        assert_eq!(median(View::CpuPer1000), 1.0);
+        let median = |metric: Metric| metric.of(&rounds).median;
+        assert_eq!(median(Metric::Bytes), 2000.0);
+        assert_eq!(median(Metric::Rate), 500.0);
+        assert_eq!(median(Metric::Median), 1.5);
+        assert_eq!(median(Metric::CpuPerGb), 0.25);
+        assert_eq!(median(Metric::CpuPer1000), 1.0);
     }
 
     #[test]
     fn processor_time_is_that_of_all_rounds() {
         let rounds = [round(1_000_000_000, 1, 0.01), round(3_000_000_000, 1, 0.03)];
-        let cpu = View::CpuPerGb.of(&rounds);
+        let cpu = Metric::CpuPerGb.of(&rounds);
         assert!((cpu.median - 0.01).abs() < 1e-9, "{cpu:?}");
     }
 }

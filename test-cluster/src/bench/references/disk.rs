@@ -1,4 +1,4 @@
-//! What the disk gives a program that only writes, syncs and renames small files.
+//! The rate at which the disk writes, syncs and renames small files.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -9,21 +9,21 @@ use bench::{Content, Meter, OperationResult, Worker};
 
 use super::done;
 
-/// One thread of it, with a folder of its own.
-pub(in crate::bench) struct Syncer {
+/// One thread, with its own folder.
+pub(in crate::bench) struct FileSyncer {
     folder: PathBuf,
     content: Vec<u8>,
     number: u64,
 }
 
-impl Syncer {
-    /// Thread `idx`, for files of `size` bytes below `folder`.
-    pub(in crate::bench) fn new(folder: &Path, idx: usize, size: u64) -> io::Result<Syncer> {
+impl FileSyncer {
+    /// Creates the folder of thread `idx` below `folder`, for files of `size` bytes.
+    pub(in crate::bench) fn new(folder: &Path, idx: usize, size: u64) -> io::Result<FileSyncer> {
         let folder = folder.join(idx.to_string());
         fs::create_dir_all(&folder)?;
         let mut content = Vec::new();
         Content::new(idx as u64, size).read_to_end(&mut content)?;
-        Ok(Syncer {
+        Ok(FileSyncer {
             folder,
             content,
             number: 0,
@@ -40,7 +40,7 @@ impl Syncer {
     }
 }
 
-impl Worker for Syncer {
+impl Worker for FileSyncer {
     fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
         let result = self.put();

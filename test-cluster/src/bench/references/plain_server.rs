@@ -1,8 +1,8 @@
-//! The plainest servers that move content: one that sends files with sendfile, and one that writes
-//! what it gets to a file. Their clients too.
+//! The plainest servers for content, and their clients. The sender sends files with sendfile, the sink
+//! writes content to files.
 //!
-//! A request of the sender is a name of 64 bytes, padded with NULs, and it answers with the whole
-//! file; a request of the sink is a length of 8 bytes and the content, and it answers with a byte.
+//! A request to the sender is a name of 64 bytes, padded with NULs; the reply is the whole file. A
+//! request to the sink is a length of 8 bytes and the content; the reply is one byte.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -20,36 +20,36 @@ use rustix::fs::{FallocateFlags, fallocate, sendfile};
 use super::{File as Listed, done};
 
 const NAME_LEN: usize = 64;
-/// Most that one call sends.
+/// Limit on the bytes of one sendfile call.
 const SEND_MAX: usize = 1 << 30;
-/// How much is written at a time.
+/// Bytes of one write.
 const WRITE_LEN: usize = 512 << 10;
 
-/// What a plain server does.
+/// The kind of a plain server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Plain {
+pub enum PlainServer {
     /// Sends files of its folder.
     Sender,
     /// Writes files into its folder.
     Sink,
-    /// The same, with their space reserved beforehand.
+    /// Like `Sink`, but reserves the space of a file first.
     ReservingSink,
 }
 
-/// Serves until the process is ended, with a thread for each connection.
+/// Serves until the process is killed, with one thread per connection.
 ///
 /// # Errors
-/// It cannot listen.
-pub fn serve(what: Plain, addr: SocketAddr, folder: &Path) -> anyhow::Result<()> {
+/// The address is in use.
+pub fn serve(what: PlainServer, addr: SocketAddr, folder: &Path) -> anyhow::Result<()> {
     let listener = TcpListener::bind(addr).with_context(|| format!("cannot listen on {addr}"))?;
     for stream in listener.incoming() {
         let (stream, folder) = (stream?, folder.to_owned());
         thread::spawn(move || {
-            // A client that goes ends it; so does a failure, which the client reports.
+            // An error closes the connection, and the client reports it.
             let _ = match what {
-                Plain::Sender => send_files(stream, &folder),
-                Plain::Sink => write_files(stream, &folder, false),
-                Plain::ReservingSink => write_files(stream, &folder, true),
+                PlainServer::Sender => send_files(stream, &folder),
+                PlainServer::Sink => write_files(stream, &folder, false),
+                PlainServer::ReservingSink => write_files(stream, &folder, true),
             };
         });
     }
@@ -101,7 +101,7 @@ fn write_files(mut stream: TcpStream, folder: &Path, reserves: bool) -> io::Resu
     }
 }
 
-/// Removes what a sink has written.
+/// Removes the files of a sink.
 pub(in crate::bench) fn empty(folder: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder)? {
         fs::remove_file(entry?.path())?;
@@ -109,23 +109,23 @@ pub(in crate::bench) fn empty(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A client of the sender: gets whole files and compares them.
-pub(in crate::bench) struct Getter {
+/// A client of the sender, which compares the content.
+pub(in crate::bench) struct PlainDownloader {
     stream: TcpStream,
     files: Vec<Listed>,
     random: u64,
     buffer: Vec<u8>,
 }
 
-impl Getter {
+impl PlainDownloader {
     pub(in crate::bench) fn new(
         addr: SocketAddr,
         files: &[Listed],
         seed: u64,
-    ) -> io::Result<Getter> {
+    ) -> io::Result<PlainDownloader> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
-        Ok(Getter {
+        Ok(PlainDownloader {
             stream,
             files: files.to_vec(),
             random: seed,
@@ -153,26 +153,30 @@ impl Getter {
     }
 }
 
-impl Worker for Getter {
+impl Worker for PlainDownloader {
     fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.get(meter))
     }
 }
 
-/// A client of the sink: stores files of one size.
-pub(in crate::bench) struct Putter {
+/// A client of the sink, for files of one size.
+pub(in crate::bench) struct PlainUploader {
     stream: TcpStream,
     size: u64,
     seed: u64,
     buffer: Vec<u8>,
 }
 
-impl Putter {
-    pub(in crate::bench) fn new(addr: SocketAddr, size: u64, seed: u64) -> io::Result<Putter> {
+impl PlainUploader {
+    pub(in crate::bench) fn new(
+        addr: SocketAddr,
+        size: u64,
+        seed: u64,
+    ) -> io::Result<PlainUploader> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
-        Ok(Putter {
+        Ok(PlainUploader {
             stream,
             size,
             seed,
@@ -195,14 +199,14 @@ impl Putter {
     }
 }
 
-impl Worker for Putter {
+impl Worker for PlainUploader {
     fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.put(meter))
     }
 }
 
-/// Where a server of this kind keeps its files.
-pub(in crate::bench) fn folder_of(what: Plain, scratch: &Path) -> PathBuf {
+/// The folder of a server.
+pub(in crate::bench) fn folder_of(what: PlainServer, scratch: &Path) -> PathBuf {
     scratch.join(format!("{what:?}").to_lowercase())
 }

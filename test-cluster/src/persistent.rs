@@ -1,11 +1,12 @@
-//! A cluster that outlives the program that starts it. Nothing but its folder is remembered: who
-//! runs is asked of the system each time.
+//! A cluster that outlives the program that starts it. `/proc` tells which daemons run; nothing but
+//! the folder is remembered.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
 use rustix::process::Signal;
+use test_support::process::Process;
 
 use crate::binaries::Binaries;
 use crate::engines;
@@ -13,29 +14,29 @@ use crate::layout::{Engine, Layout};
 use crate::manifest::Manifest;
 use crate::plan::{Node, Plan, Role};
 use crate::probe;
-use crate::process::{Process, last_words};
 use crate::terminal::tell;
 
 /// Longest wait for daemons to be ready.
 const START: Duration = Duration::from_secs(60);
-/// Longest wait for the daemons of one kind to end; they give requests in flight 30 s.
+/// Longest wait for the daemons of one role to end. Requests in flight have 30 s of it.
 const STOP: Duration = Duration::from_secs(40);
 
 /// A node and the process that runs it, if one does.
 type Member = (Node, Option<Process>);
 
-/// Brings the cluster in `folder` up: all of it, or what is missing of it, or nothing when it
-/// stands. Every daemon is ready when this returns.
+/// Starts the daemons of the cluster in `folder` that do not run. Every daemon is ready when this
+/// returns.
 ///
 /// # Errors
-/// A daemon died at its start or is not ready in time; those that were started now are ended.
+/// A daemon ends at its start or is not ready in time. Then the daemons that this call has started
+/// are killed.
 pub fn up(layout: &Layout, folder: &Path, binaries: &Binaries) -> anyhow::Result<Plan> {
     let (plan, mut members) = plan_for(layout, folder)?;
     let begun = Instant::now();
     let was_running = engines::is_running(&plan)?;
     let engines = engines::up(&plan).inspect_err(|_| {
         if !was_running {
-            // The error that led here is the one to tell.
+            // The error of the start tells more.
             let _ = engines::stop(&plan);
         }
     })?;
@@ -55,11 +56,12 @@ pub fn up(layout: &Layout, folder: &Path, binaries: &Binaries) -> anyhow::Result
     Ok(plan)
 }
 
-/// The names of the daemons that do not run.
-fn tell_missing(members: &[Member], is_all: bool) -> Vec<String> {
+/// Prints and returns the names of the daemons that do not run. `engines_run` is false if a part of
+/// the engines was missing.
+fn tell_missing(members: &[Member], engines_run: bool) -> Vec<String> {
     let missing = members.iter().filter(|(_, process)| process.is_none());
     let missing: Vec<String> = missing.map(|(node, _)| node.name.clone()).collect();
-    if missing.is_empty() && is_all {
+    if missing.is_empty() && engines_run {
         tell("the cluster is running already, nothing to start");
     } else if missing.len() == members.len() {
         tell(format_args!("starting {} daemons", missing.len()));
@@ -84,14 +86,14 @@ fn save(plan: &Plan, members: &[Member]) -> anyhow::Result<()> {
     Manifest::of(plan, pid_of, engines.collect()).save(&plan.folder)
 }
 
-/// One line for each daemon and each part of its engines: what it is, where, its process and its
+/// Prints a line for each daemon and each part of the engines: role, name, address, process id and
 /// state.
 ///
 /// # Errors
-/// One is down or does not serve.
+/// A daemon or a part is down or not ready.
 pub fn status(folder: &Path) -> anyhow::Result<()> {
     let Some(plan) = Plan::load(folder)? else {
-        bail!("no cluster was ever started in {}", folder.display());
+        bail!("{} has no cluster", folder.display());
     };
     let mut n_bad = 0;
     for (node, process) in find(&plan)? {
@@ -133,10 +135,10 @@ pub fn status(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Ends the cluster in `folder`, those that use others first.
+/// Stops the cluster in `folder`. A daemon stops before the daemons that it uses.
 ///
 /// # Errors
-/// Some daemons did not end in time; the message names them, and the rest was ended.
+/// The message names daemons that did not end in time. All others are stopped.
 pub fn stop(folder: &Path) -> anyhow::Result<()> {
     let Some(plan) = Plan::load(folder)? else {
         tell("no cluster is running");
@@ -155,8 +157,8 @@ pub fn stop(folder: &Path) -> anyhow::Result<()> {
         }
         let deadline = Instant::now() + STOP;
         for (node, process) in &mut running {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            match process.wait(patience)? {
+            let timeout = deadline.saturating_duration_since(Instant::now());
+            match process.wait(timeout)? {
                 Some(_) => n_stopped += 1,
                 None => left.push(format!("{} (process {})", node.name, process.pid())),
             }
@@ -175,7 +177,8 @@ pub fn stop(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The plan whose daemons run; without any, a new one, for its ports may be taken by now.
+/// The saved plan if a daemon of it runs. Otherwise a new one, because other programs may have taken
+/// the ports.
 fn plan_for(layout: &Layout, folder: &Path) -> anyhow::Result<(Plan, Vec<Member>)> {
     if let Some(plan) = Plan::load(folder)? {
         let members = find(&plan)?;
@@ -194,16 +197,16 @@ fn plan_for(layout: &Layout, folder: &Path) -> anyhow::Result<(Plan, Vec<Member>
 }
 
 fn find(plan: &Plan) -> anyhow::Result<Vec<Member>> {
-    let find = |node: &Node| Ok((node.clone(), Process::find(plan, node)?));
+    let find = |node: &Node| Ok((node.clone(), plan.process(node)?));
     plan.nodes.iter().map(find).collect()
 }
 
 fn start_missing(plan: &Plan, members: &mut [Member], binaries: &Binaries) -> anyhow::Result<()> {
-    // Those that are needed first: a storage that finds no tracker tries again after 2 s.
+    // Trackers first: a storage that finds none tries again only after 2 s.
     for role in Role::ALL {
         let missing = members.iter_mut().filter(|(_, process)| process.is_none());
         for (node, process) in missing.filter(|(node, _)| node.role == role) {
-            *process = Some(Process::spawn(plan, node, binaries)?);
+            *process = Some(plan.spawn(node, binaries)?);
         }
         let mut watch = || check_alive(plan, members);
         probe::wait_ready(plan, plan.of(role), START, &mut watch)?;
@@ -216,20 +219,19 @@ fn check_alive(plan: &Plan, members: &mut [Member]) -> anyhow::Result<()> {
         if let Some(process) = process
             && let Some(exit) = process.wait(Duration::ZERO)?
         {
-            let words = last_words(plan, node);
-            bail!("{} ended with {exit:?}{words}", node.name);
+            bail!("{} ended with {exit:?}{}", node.name, plan.log_end(node));
         }
     }
     Ok(())
 }
 
-/// Ends those that were started for a cluster that did not come up.
+/// Kills the daemons that were started for a cluster that did not come up.
 fn give_up(members: &[Member], started: &[String]) {
     for (node, process) in members {
         if let Some(process) = process
             && started.contains(&node.name)
         {
-            // The error that led here is the one to tell.
+            // The error of the start tells more.
             let _ = process.signal(Signal::KILL);
         }
     }

@@ -1,4 +1,4 @@
-//! Players that read slowly: many connections to an HTTP server, each at its own pace.
+//! Slow players: many connections to an HTTP server, each with a fixed rate.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,26 +10,26 @@ use bench::Content;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::{Domain, Socket, Type};
 
-use super::limits::File;
+use super::references::File;
 
-/// Bytes that each takes in a second.
+/// Rate of each reader, in bytes per second.
 pub(super) const RATE: u64 = 100_000;
-/// How often each reads in a second.
+/// Reads of each reader per second.
 const READS_PER_SECOND: u64 = 10;
-/// Room of each in the kernel: what is in it has been sent, and must not be much.
+/// Receive buffer of each reader in the kernel. Small, because the server has already sent its content.
 const RECEIVE_BUFFER: usize = 64 << 10;
-/// Longest segment, as on Ethernet. With the 64 KiB of the loopback a thousand connections would take
-/// all the memory that the kernel has for TCP, whatever the server.
+/// Longest segment, as on Ethernet. With the 64 KiB segments of the loopback, a thousand connections
+/// use up the memory of the kernel for TCP with any server.
 const SEGMENT: u32 = 1460;
-/// Threads that read.
+/// Threads of all readers.
 const THREADS: usize = 4;
 /// Longest wait for the head of a reply.
 const ANSWER: Duration = Duration::from_secs(30);
-/// The longest head.
+/// Longest head of a reply.
 const HEAD_MAX: usize = 8 << 10;
 
-/// Readers at work.
-pub(super) struct Readers {
+/// Running readers.
+pub(super) struct SlowReaders {
     stop: Option<Sender<()>>,
     threads: Vec<JoinHandle<anyhow::Result<Vec<Reader>>>>,
     begun: Instant,
@@ -41,14 +41,14 @@ struct Reader {
     read: u64,
 }
 
-impl Readers {
-    /// `count` readers of a file in a folder of an HTTP server, each from another place on.
+impl SlowReaders {
+    /// Starts `count` readers of one file of an HTTP server, each at another offset.
     pub(super) fn start(
         addr: SocketAddr,
         folder: &str,
         file: &File,
         count: usize,
-    ) -> anyhow::Result<Readers> {
+    ) -> anyhow::Result<SlowReaders> {
         let (stop, stopped) = bounded(0);
         let step = file.size / 2 / count as u64;
         let offsets: Vec<u64> = (0..count as u64).map(|idx| idx * step).collect();
@@ -67,17 +67,17 @@ impl Readers {
             }));
         }
         for open in all_open {
-            // Closed when the readers of a thread are open, or failed: stopping them tells.
+            // Closed when the readers of a thread are open or have failed; `stop` reports the failure.
             let _ = open.recv();
         }
-        Ok(Readers {
+        Ok(SlowReaders {
             stop: Some(stop),
             threads,
             begun: Instant::now(),
         })
     }
 
-    /// Ends them. Tells how many have been served at their pace, nine tenths of it at least.
+    /// Stops the readers. Returns the number of those that got at least 90 % of their rate.
     pub(super) fn stop(mut self) -> anyhow::Result<usize> {
         let due = RATE as f64 * self.begun.elapsed().as_secs_f64() * 0.9;
         drop(self.stop.take());
@@ -94,7 +94,7 @@ impl Readers {
 }
 
 impl Reader {
-    /// Asks for all of a file from `offset` on, and reads the head of the reply.
+    /// Requests a file from `offset` to its end, and reads the head of the reply.
     fn open(addr: SocketAddr, folder: &str, file: &File, offset: u64) -> anyhow::Result<Reader> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
@@ -129,7 +129,7 @@ impl Reader {
         })
     }
 
-    /// Reads up to where it should be by now.
+    /// Reads up to byte `due`, as far as content is there.
     fn catch_up(&mut self, due: u64, buffer: &mut [u8]) -> anyhow::Result<()> {
         while self.read < due {
             let len = usize::try_from(due - self.read)?.min(buffer.len());
@@ -148,16 +148,16 @@ impl Reader {
     }
 }
 
-/// Lets each reader go on at its pace, until the other end of `stopped` is gone.
+/// Reads at the rate of the readers until the other end of `stopped` is dropped.
 fn read_slowly(mut readers: Vec<Reader>, stopped: &Receiver<()>) -> anyhow::Result<Vec<Reader>> {
     let begun = Instant::now();
     let mut buffer = vec![0; RATE as usize];
-    for turn in 1.. {
-        let due = turn * RATE / READS_PER_SECOND;
+    for tick in 1.. {
+        let due = tick * RATE / READS_PER_SECOND;
         for reader in &mut readers {
             reader.catch_up(due, &mut buffer)?;
         }
-        let next = begun + Duration::from_millis(turn * 1000 / READS_PER_SECOND);
+        let next = begun + Duration::from_millis(tick * 1000 / READS_PER_SECOND);
         if stopped.recv_deadline(next) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
             break;
         }

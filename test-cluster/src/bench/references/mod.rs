@@ -1,10 +1,10 @@
-//! The limits that tnv is measured against, each as plain as can be: what the machine and its best
-//! known servers do with the same work.
+//! The references that tnv is measured against: the machine itself and well-known servers with the same
+//! work, each as simple as possible.
 
 mod disk;
 mod mariadb;
 mod nginx;
-mod plain;
+mod plain_server;
 mod redis;
 mod sqlite;
 
@@ -15,25 +15,25 @@ use anyhow::ensure;
 use bench::{Content, Failure, Length, OperationResult, Timing, Worker, drive};
 use serde::Deserialize;
 
-pub use plain::{Plain, serve};
+pub use plain_server::{PlainServer, serve};
 
-pub(super) use disk::Syncer;
-pub(super) use mariadb::Inserter;
+pub(super) use disk::FileSyncer;
+pub(super) use mariadb::MariadbInserter;
 pub(super) use nginx::{FOLDER, Nginx};
-pub(super) use plain::{Getter, Putter, empty, folder_of};
+pub(super) use plain_server::{PlainDownloader, PlainUploader, empty, folder_of};
 pub(super) use redis::Redis;
-pub(super) use sqlite::Committer;
+pub(super) use sqlite::SqliteInserter;
 
-use super::measured::{CpuClock, Measured};
+use super::measurement::{CpuClock, Measurement};
 
-/// How long a round is.
+/// The duration of a round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
     pub(super) warm_up: Duration,
     pub(super) time: Duration,
 }
 
-/// A file as `tnv bench --keep` lists it.
+/// A file in a list of `tnv bench --keep`.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct File {
     pub(super) id: String,
@@ -52,15 +52,15 @@ impl File {
     }
 }
 
-/// Has these workers do their work for a round, and takes the time of these servers.
+/// Runs the workers for a round and measures the processor time of the servers.
 ///
 /// # Errors
-/// Any operation failed.
+/// An operation failed.
 pub(super) fn run<W: Worker>(
     workers: Vec<W>,
     servers: &[u32],
     round: Round,
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<Measurement> {
     let mut clock = CpuClock::of(servers);
     let timing = Timing {
         warm_up: round.warm_up,
@@ -70,13 +70,13 @@ pub(super) fn run<W: Worker>(
         clock.note(moment)
     });
     ensure!(figures.errors.is_empty(), "{:?}", figures.errors);
-    Ok(Measured {
+    Ok(Measurement {
         figures,
         server_cpu: clock.seconds(),
     })
 }
 
-/// An operation that began then and ends now.
+/// The result of an operation that ends now.
 fn done(begun: Instant, result: io::Result<()>) -> OperationResult {
     OperationResult {
         operation: 0,

@@ -1,4 +1,4 @@
-//! MariaDB's own commit rate: one row, one transaction, on a connection of each thread.
+//! The commit rate of MariaDB: one row per transaction, one connection per thread.
 
 use std::io;
 use std::time::Instant;
@@ -26,19 +26,19 @@ INSERT INTO t_file (id, appid, userid, file_path, file_size)
 VALUES (?, 'tnvideo', 'tnv001', 'store/group001/00/00/000000000000000000000000000000000000', 16384)
 ";
 
-/// One connection.
-pub(in crate::bench) struct Inserter {
+/// A connection that inserts rows.
+pub(in crate::bench) struct MariadbInserter {
     connection: Conn,
     random: u64,
 }
 
-impl Inserter {
-    /// A connection to `database`, which gets the table.
+impl MariadbInserter {
+    /// Connects to `database` and creates the table.
     pub(in crate::bench) fn new(
         server: &Mariadb,
         database: &str,
         seed: u64,
-    ) -> anyhow::Result<Inserter> {
+    ) -> anyhow::Result<MariadbInserter> {
         let opts = OptsBuilder::new()
             .ip_or_hostname(Some("127.0.0.1"))
             .tcp_port(server.port)
@@ -47,7 +47,7 @@ impl Inserter {
             .db_name(Some(database));
         let mut connection = Conn::new(Opts::from(opts))?;
         connection.query_drop(SCHEMA)?;
-        Ok(Inserter {
+        Ok(MariadbInserter {
             connection,
             random: seed,
         })
@@ -61,7 +61,7 @@ impl Inserter {
     }
 }
 
-impl Worker for Inserter {
+impl Worker for MariadbInserter {
     fn step(&mut self, _: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.insert().map_err(io::Error::other))

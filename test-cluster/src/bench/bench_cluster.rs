@@ -1,4 +1,4 @@
-//! A cluster that is measured: its files, what else it has to bear, and rounds of load on it.
+//! A cluster that is measured: its files, and rounds of load.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -8,26 +8,26 @@ use anyhow::{Context, bail, ensure};
 use bench::{Figures, Moment};
 use serde::Deserialize;
 
-use super::limits::Round;
-use super::measured::{CpuClock, Measured};
+use super::measurement::{CpuClock, Measurement};
+use super::references::Round;
 use crate::binaries::Binaries;
 use crate::cluster::Cluster;
 use crate::layout::Layout;
 use crate::plan::{Node, Role};
 use crate::tnv::Tnv;
 
-/// A running cluster.
-pub(super) struct Stand {
+/// A running cluster, with `tnv bench` as its load.
+pub(super) struct BenchCluster {
     pub(super) cluster: Cluster,
     tnv: Tnv,
     pids: Vec<u32>,
     lists: PathBuf,
 }
 
-/// Files to be read, stored beforehand.
+/// Files that are stored before a measurement, to be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch {
-    /// What their list is called.
+    /// The name of the file with their list.
     pub(super) name: &'static str,
     pub(super) count: usize,
     pub(super) size: u64,
@@ -38,10 +38,14 @@ struct Event {
     event: String,
 }
 
-impl Stand {
-    /// Starts a cluster in `folder`. The processor time of `others`, such as a database server,
-    /// counts as its own.
-    pub(super) fn start(layout: &Layout, folder: &Path, others: &[u32]) -> anyhow::Result<Stand> {
+impl BenchCluster {
+    /// Starts a cluster in `folder`. The processor time of `others`, such as a database server, is
+    /// added to that of the daemons.
+    pub(super) fn start(
+        layout: &Layout,
+        folder: &Path,
+        others: &[u32],
+    ) -> anyhow::Result<BenchCluster> {
         let binaries = Binaries::beside_this_program()?;
         let mut cluster = Cluster::start(layout, folder, binaries)?;
         let nodes: Vec<Node> = cluster.plan().nodes.clone();
@@ -49,7 +53,7 @@ impl Stand {
         for node in &nodes {
             pids.push(cluster.process(node)?.pid());
         }
-        Ok(Stand {
+        Ok(BenchCluster {
             tnv: Tnv::new(cluster.plan(), cluster.binaries()),
             lists: cluster.plan().folder.clone(),
             cluster,
@@ -57,13 +61,7 @@ impl Stand {
         })
     }
 
-    /// The process of the first daemon of a kind.
-    pub(super) fn pid(&mut self, role: Role) -> anyhow::Result<u32> {
-        let node = self.cluster.plan().of(role).next().cloned();
-        Ok(self.cluster.process(&node.context("one of each")?)?.pid())
-    }
-
-    /// Stores files for [`Stand::reads`].
+    /// Stores the files for [`BenchCluster::reads`].
     pub(super) fn store(&self, batch: Batch) -> anyhow::Result<()> {
         let (list, size) = (self.list(batch), batch.size.to_string());
         let (files, threads) = (batch.count.to_string(), batch.count.min(8).to_string());
@@ -79,56 +77,56 @@ impl Stand {
         self.tnv.say([&args[..], &more].concat()).map(drop)
     }
 
-    /// Where the list of a batch is.
+    /// The path of the list of a batch.
     pub(super) fn list(&self, batch: Batch) -> String {
         let path = self.lists.join(format!("{}.json", batch.name));
         path.to_string_lossy().into_owned()
     }
 
-    /// A round of `threads` that do `mix` with the files of a batch.
+    /// A round of `threads` threads that do `mix` with the files of a batch.
     pub(super) fn reads(
         &self,
         mix: &str,
         threads: usize,
         batch: Batch,
         round: Round,
-    ) -> anyhow::Result<Measured> {
+    ) -> anyhow::Result<Measurement> {
         let httpd = format!("http://{}", self.cluster.addresses(Role::Httpd)[0]);
         let list = self.list(batch);
         let args = ["--mix", mix, "--use", &list, "--http", &httpd];
         self.round(&args, threads, round)
     }
 
-    /// A round of anything.
+    /// A round with other arguments.
     pub(super) fn round(
         &self,
         args: &[&str],
         threads: usize,
         round: Round,
-    ) -> anyhow::Result<Measured> {
-        load_of(&self.tnv, args, threads, round, &self.pids)
+    ) -> anyhow::Result<Measurement> {
+        run_bench(&self.tnv, args, threads, round, &self.pids)
     }
 
-    /// A round of the same against another HTTP server, whose processes are `pids`.
+    /// A round against another HTTP server with the processes `pids`.
     pub(super) fn round_elsewhere(
         &self,
         args: &[&str],
         threads: usize,
         round: Round,
         pids: &[u32],
-    ) -> anyhow::Result<Measured> {
-        load_of(&self.tnv, args, threads, round, pids)
+    ) -> anyhow::Result<Measurement> {
+        run_bench(&self.tnv, args, threads, round, pids)
     }
 }
 
-/// Runs `tnv bench` and takes the processor time of `pids` in the measured time.
-fn load_of(
+/// Runs `tnv bench` and measures the processor time of `pids`.
+fn run_bench(
     tnv: &Tnv,
     args: &[&str],
     threads: usize,
     round: Round,
     pids: &[u32],
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<Measurement> {
     let (threads, time) = (threads.to_string(), format!("{}ms", round.time.as_millis()));
     let warm_up = format!("{}ms", round.warm_up.as_millis());
     let all = [
@@ -170,7 +168,7 @@ fn load_of(
         all.join(" "),
         figures.errors
     );
-    Ok(Measured {
+    Ok(Measurement {
         figures,
         server_cpu: clock.seconds(),
     })

@@ -1,25 +1,25 @@
-//! nginx as it is commonly set to serve media: sendfile, and as many processes as processors. Not
-//! `tcp_nopush`, with which the end of a range waits 40 ms for an acknowledgement on the loopback.
+//! nginx with common settings for media: sendfile, and as many processes as processors. Without
+//! `tcp_nopush`: with it the end of a range waits 40 ms for an acknowledgement on the loopback.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::super::child::Companion;
+use super::super::server_process::ServerProcess;
 use crate::ports;
 
 const PORT: u16 = 18_080;
-/// The folder of the files in URLs.
+/// The folder in the URLs of the files.
 pub(in crate::bench) const FOLDER: &str = "/media";
 
-/// The server.
+/// A running nginx.
 pub(in crate::bench) struct Nginx {
-    process: Companion,
+    process: ServerProcess,
     addr: SocketAddr,
 }
 
 impl Nginx {
-    /// Serves the files of `root`.
+    /// Starts a server for the files of `root`.
     pub(in crate::bench) fn start(scratch: &Path, root: &Path) -> anyhow::Result<Nginx> {
         let addr = ports::free_from(PORT)?;
         let (config, log) = (scratch.join("nginx.conf"), scratch.join("nginx.log"));
@@ -33,8 +33,8 @@ impl Nginx {
             "-e",
             "stderr",
         ];
-        let process = Companion::start(Path::new("nginx"), args, &log)?;
-        process.wait_listening(addr, &log)?;
+        let process = ServerProcess::start(Path::new("nginx"), args, &log)?;
+        process.wait_listening(addr)?;
         Ok(Nginx { process, addr })
     }
 
@@ -53,7 +53,7 @@ impl Nginx {
 
 fn text(addr: SocketAddr, root: &Path, scratch: &Path) -> String {
     let (root, scratch) = (root.display(), scratch.display());
-    // Root's workers would be another account's, which may not read the folder.
+    // By default the workers of root run under another account, which may not read the folder.
     let user = if rustix::process::geteuid().is_root() {
         "user root;\n"
     } else {

@@ -1,4 +1,4 @@
-//! A redis server that only remembers, and clients that ask it for one value at a time.
+//! A redis server without persistence, and clients that get one value at a time.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use bench::content::next_random;
 use bench::{Content, Meter, OperationResult, Worker};
 
-use super::super::child::Companion;
-use super::super::measured::Measured;
+use super::super::measurement::Measurement;
+use super::super::server_process::ServerProcess;
 use super::{Round, done, run};
 use crate::ports;
 
 const PORT: u16 = 16_379;
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// The server.
+/// A running redis-server.
 pub(in crate::bench) struct Redis {
-    process: Companion,
+    process: ServerProcess,
     addr: SocketAddr,
 }
 
@@ -37,22 +37,22 @@ impl Redis {
             "--appendonly",
             "no",
         ];
-        let process = Companion::start(Path::new("redis-server"), args, &log)?;
-        process.wait_listening(addr, &log)?;
+        let process = ServerProcess::start(Path::new("redis-server"), args, &log)?;
+        process.wait_listening(addr)?;
         Ok(Redis { process, addr })
     }
 
-    /// A round of so many clients that ask for values of this size.
+    /// A round of `n_clients` clients that get values of `size` bytes.
     pub(in crate::bench) fn round(
         &self,
         n_clients: usize,
         n_keys: u64,
         size: u64,
         round: Round,
-    ) -> anyhow::Result<Measured> {
-        let mut first = Asker::connect(self.addr, n_keys, size, 0)?;
+    ) -> anyhow::Result<Measurement> {
+        let mut first = RedisClient::connect(self.addr, n_keys, size, 0)?;
         (0..n_keys).try_for_each(|key| first.set(key))?;
-        let client = |idx| Asker::connect(self.addr, n_keys, size, idx);
+        let client = |idx| RedisClient::connect(self.addr, n_keys, size, idx);
         let clients = (0..n_clients as u64).map(client);
         let clients = clients.collect::<io::Result<Vec<_>>>()?;
         run(clients, &[self.process.pid()], round)
@@ -60,7 +60,7 @@ impl Redis {
 }
 
 /// A client that sends GET, reads the value and compares it.
-struct Asker {
+struct RedisClient {
     stream: TcpStream,
     n_keys: u64,
     size: u64,
@@ -69,13 +69,13 @@ struct Asker {
     reply: Vec<u8>,
 }
 
-impl Asker {
-    fn connect(addr: SocketAddr, n_keys: u64, size: u64, seed: u64) -> io::Result<Asker> {
+impl RedisClient {
+    fn connect(addr: SocketAddr, n_keys: u64, size: u64, seed: u64) -> io::Result<RedisClient> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER))?;
         let head = format!("${size}\r\n");
-        Ok(Asker {
+        Ok(RedisClient {
             stream,
             n_keys,
             size,
@@ -104,7 +104,7 @@ impl Asker {
         let mut reply = [0; 5];
         self.stream.read_exact(&mut reply)?;
         if &reply != b"+OK\r\n" {
-            return Err(io::Error::other("redis does not take a value"));
+            return Err(io::Error::other("redis refuses a value"));
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Asker {
     }
 }
 
-impl Worker for Asker {
+impl Worker for RedisClient {
     fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
         let result = self.get();

@@ -1,4 +1,4 @@
-//! What `make cluster` and `make demo` run.
+//! The programs of `make cluster` and `make demo`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,21 +14,21 @@ use crate::support::{binaries, wait_for};
 
 pub const MEDIA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/media");
 
-/// A cluster that outlives the programs that start it, but not this.
-pub struct Standing {
+/// A cluster that outlives the programs that start it. Dropping it stops it.
+pub struct RunningCluster {
     folder: TempDir,
-    /// Where the search for free ports begins.
+    /// The first port to try.
     port: String,
 }
 
-impl Standing {
-    /// The `idx`th. Each has a range of its own, above that of the clusters in this process: its
-    /// programs do not know which ports others have chosen and not yet bound.
-    pub fn new(idx: u16) -> Standing {
+impl RunningCluster {
+    /// Cluster `idx` has its own range of ports, above that of the clusters in this process, because its
+    /// programs do not know which ports other programs have chosen and not yet bound.
+    pub fn new(idx: u16) -> RunningCluster {
         binaries();
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let port = 19_300 + (std::process::id() % 8) as u16 * 300 + idx * 100;
-        Standing {
+        RunningCluster {
             folder,
             port: port.to_string(),
         }
@@ -47,14 +47,14 @@ impl Standing {
         command.args(args).output().unwrap()
     }
 
-    /// Runs what must succeed; returns what it printed.
+    /// Runs a command that must succeed; returns its output.
     pub fn succeed(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Stores a file through the command line as soon as the cluster takes it.
+    /// Uploads a file with `tnv` as soon as the cluster accepts it.
     pub fn upload(&self, path: &Path) {
         let plan = Plan::load(self.folder.path()).unwrap().unwrap();
         let tnv = Tnv::new(&plan, &binaries());
@@ -73,7 +73,7 @@ impl Standing {
     }
 }
 
-impl Drop for Standing {
+impl Drop for RunningCluster {
     fn drop(&mut self) {
         let output = self.run(&["stop"]);
         if !std::thread::panicking() {
@@ -83,8 +83,8 @@ impl Drop for Standing {
 }
 
 #[test]
-fn a_cluster_stands_until_it_is_stopped() {
-    let cluster = Standing::new(0);
+fn a_cluster_runs_until_it_is_stopped() {
+    let cluster = RunningCluster::new(0);
     assert!(cluster.succeed(&["stop"]).contains("no cluster"));
     cluster.succeed(&["up"]);
     check_manifest(&cluster.manifest());
@@ -134,7 +134,7 @@ fn check_manifest(manifest: &Value) {
 
 #[test]
 fn the_demo_shows_the_main_job() {
-    let cluster = Standing::new(1);
+    let cluster = RunningCluster::new(1);
     let text = cluster.succeed(&["demo", "--media", MEDIA]);
     assert!(text.contains("/demo.mp4\n"), "{text}");
 }

@@ -1,0 +1,42 @@
+//! Requests to trackers and idservers.
+
+use super::super::cluster_set::ClusterSet;
+use super::super::measurement::Metric;
+use super::super::references::Redis;
+use super::Bench;
+use crate::plan::Role;
+
+/// Length of a value of redis that is as small as the reply of a tracker.
+const SMALL_VALUE: u64 = 64;
+
+impl Bench {
+    pub(super) fn small_requests(
+        &mut self,
+        clusters: &ClusterSet,
+        redis: &Redis,
+    ) -> anyhow::Result<()> {
+        let round = self.scale.round;
+        for (name, mix) in [("tracker saddrs", "saddrs"), ("idserver get", "id")] {
+            let Some(comparison) = self.compare(
+                &format!("{name}, 32 connections"),
+                clusters,
+                &|target| {
+                    let idserver = target.cluster.addresses(Role::Idserver)[0].to_string();
+                    let args = ["--mix", mix, "--idservers", &idserver];
+                    target.round(&args, 32, round)
+                },
+                &mut || redis.round(32, 1, SMALL_VALUE, round),
+            )?
+            else {
+                continue;
+            };
+            self.rows.push(
+                comparison
+                    .row(Metric::Rate, "redis GET of 64 bytes")
+                    .goal(0.7),
+            );
+            self.keep(&comparison, Metric::Rate);
+        }
+        Ok(())
+    }
+}
