@@ -6,7 +6,7 @@
 //! looked up; all else runs on the threads of its callers.
 //!
 //! In reading order: [`Stop`], which ends every wait; [`thread`] and [`Ticker`], which run work until
-//! then; [`units`], [`config`], [`toml_error()`] and [`secret`] of settings; [`LogThrottle`] and
+//! then; [`units`], [`config`], [`Network`], [`toml_error()`] and [`secret`] of settings; [`LogThrottle`] and
 //! [`Escaped`] of logs; [`ExpiringMap`]; [`folders`] that survive a power cut; [`resolve`].
 
 pub mod config;
@@ -14,6 +14,7 @@ mod escaped;
 mod expiring_map;
 pub mod folders;
 mod log_throttle;
+mod network;
 pub mod resolve;
 pub mod secret;
 mod stop;
@@ -25,6 +26,7 @@ pub mod units;
 pub use escaped::Escaped;
 pub use expiring_map::ExpiringMap;
 pub use log_throttle::LogThrottle;
+pub use network::Network;
 pub use stop::Stop;
 pub use ticker::Ticker;
 pub use toml_error::toml_error;

@@ -13,14 +13,23 @@ use serde::{Deserialize, Serialize, Serializer};
 #[serde(transparent)]
 pub struct Secret(String);
 
-/// Longest file of a secret that is read, in bytes.
-const SECRET_MAX: u64 = 4096;
+/// Longest file of secrets that is read, in bytes.
+const SECRET_MAX: u64 = 64 << 10;
 
 /// Reads the first line of a file that only its owner may access.
 ///
 /// # Errors
-/// It cannot be read, others may access it, or it is too long.
+/// As [`read_secrets`].
 pub fn read_secret(path: &Path) -> io::Result<Secret> {
+    let Secret(text) = read_secrets(path)?;
+    Ok(Secret::new(text.lines().next().unwrap_or_default()))
+}
+
+/// Reads a file that only its owner may access.
+///
+/// # Errors
+/// It cannot be read, others may access it, or it is too long.
+pub fn read_secrets(path: &Path) -> io::Result<Secret> {
     let metadata = fs::metadata(path)?;
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -32,8 +41,7 @@ pub fn read_secret(path: &Path) -> io::Result<Secret> {
     if metadata.len() > SECRET_MAX {
         return Err(io::Error::other("too long for a secret"));
     }
-    let text = fs::read_to_string(path)?;
-    Ok(Secret::new(text.lines().next().unwrap_or_default()))
+    fs::read_to_string(path).map(Secret)
 }
 
 /// Printed in place of a secret.

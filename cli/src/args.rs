@@ -1,5 +1,6 @@
 //! The definition of the command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,6 +74,9 @@ pub(super) struct Global {
     /// The settings file, in TOML
     #[arg(long, global = true, env = "TNV_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// The file with the key that trackers and storages demand, see key_file in the settings
+    #[arg(long, global = true, env = "TNV_KEY_FILE", value_name = "FILE")]
+    pub(super) client_key_file: Option<PathBuf>,
     /// Limit on the silence of a server, such as 10s or 500ms [default: 30s; for a check 5s]
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
     pub(super) timeout: Option<Duration>,
@@ -103,6 +107,8 @@ pub(super) enum Command {
     Bench(BenchArgs),
     /// Show the cluster as all trackers see it, with their differences
     Monitor(MonitorArgs),
+    /// Print a signed URL for a path of an HTTP server. Needs the key of signed URLs
+    Sign(SignArgs),
     /// Change the cluster. Needs the administrators' key: see admin_key_file and --key-file
     Admin(AdminArgs),
 }
@@ -162,6 +168,27 @@ pub(super) struct MonitorArgs {
     /// Status ports of HTTP servers, instead of those in the settings file
     #[arg(long, value_name = "HOST:PORT;...")]
     pub(super) httpds: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SignArgs {
+    /// The path as in the URL, such as /files/tnvideo/alice/ID, or the beginning of the URL up to it
+    pub(super) path: String,
+    /// How long the URL is valid, such as 2h or 30m
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "1h")]
+    pub(super) time: Duration,
+    /// Sign a folder with everything below it. The path ends with a slash
+    #[arg(long)]
+    pub(super) prefix: bool,
+    /// The only client that may use the URL
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) ip: Option<IpAddr>,
+    /// The method of the request. GET includes HEAD
+    #[arg(long, default_value = "GET", value_parser = ["GET", "PUT", "POST", "DELETE"])]
+    pub(super) method: String,
+    /// The file with the key of signed URLs, see url_key_file in the settings
+    #[arg(long, env = "TNV_URL_KEY_FILE", value_name = "FILE")]
+    pub(super) url_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

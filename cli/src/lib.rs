@@ -22,6 +22,7 @@ mod output;
 mod partial_file;
 mod progress;
 mod settings;
+mod sign;
 mod source_file;
 mod stat_delete_groups;
 mod stream;
@@ -100,6 +101,7 @@ fn run(mut args: Args) -> anyhow::Result<ExitCode> {
             let exit = bench::run(&context, args)?;
             return Ok(context.output.exit(exit).into());
         }
+        Command::Sign(args) => sign::run(&context, args)?,
         Command::Admin(args) => admin::run(&context, args, &mut failures)?,
         Command::Monitor(args) => return monitor::run(&context, args),
     }

@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use base::toml_error;
-use client::ClientConfig;
+use base::{Network, toml_error};
+use client::{ClientConfig, PeerKeys};
 use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId};
 use serde::{Deserialize, Deserializer};
 
@@ -32,6 +33,8 @@ pub(super) struct Settings {
     user: Option<UserId>,
     /// The file with the administrators' key.
     pub(super) admin_key_file: Option<PathBuf>,
+    /// The file with the key of signed URLs.
+    pub(super) url_key_file: Option<PathBuf>,
     /// The status ports for `monitor`.
     pub(super) monitor: StatusPorts,
 }
@@ -63,6 +66,10 @@ struct SettingsFile {
     #[serde(default, deserialize_with = "duration")]
     io_timeout: Option<Duration>,
     bind: Option<IpAddr>,
+    key_file: Option<PathBuf>,
+    #[serde(default)]
+    legacy_hosts: Vec<Network>,
+    url_key_file: Option<PathBuf>,
     admin_key_file: Option<PathBuf>,
     #[serde(default)]
     monitor: MonitorSection,
@@ -95,11 +102,16 @@ impl Settings {
             connection.connect_timeout = connection.connect_timeout.min(timeout);
         }
         connection.bind = file.bind;
+        let key_file = global.client_key_file.clone().or(file.key_file);
+        if let Some(path) = key_file {
+            connection.keys = Some(Arc::new(read_keys(&path, file.legacy_hosts)?));
+        }
         Ok(Settings {
             client,
             app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(usage_error)?,
             user: user.map(UserId::new).transpose().map_err(usage_error)?,
             admin_key_file: file.admin_key_file,
+            url_key_file: file.url_key_file,
             monitor: StatusPorts {
                 idservers: parse_each(&file.monitor.idservers)?,
                 httpds: parse_each(&file.monitor.httpds)?,
@@ -146,6 +158,12 @@ fn load_file(named: Option<&Path>) -> anyhow::Result<SettingsFile> {
     parsed
         .map_err(|error| CliError::usage(toml_error(&text, error.message(), error.span())))
         .with_context(|| format!("settings file {name}"))
+}
+
+fn read_keys(path: &Path, legacy_hosts: Vec<Network>) -> Result<PeerKeys, CliError> {
+    PeerKeys::from_file(path, legacy_hosts).map_err(|error| {
+        CliError::usage(format!("cannot read key file {}: {error}", path.display()))
+    })
 }
 
 fn default_files() -> Vec<PathBuf> {

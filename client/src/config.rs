@@ -1,9 +1,12 @@
 //! Settings of a client, as plain values.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::Address;
+
+use crate::PeerKeys;
 
 /// Settings of a [`Client`](crate::Client).
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct ConnectionConfig {
     pub io_timeout: Duration,
     /// The local address of connections; by default the system's choice.
     pub bind: Option<IpAddr>,
+    /// The keys that connections prove and demand of servers. Default none.
+    pub keys: Option<Arc<PeerKeys>>,
 }
 
 impl Default for ConnectionConfig {
@@ -49,6 +54,7 @@ impl Default for ConnectionConfig {
             connect_timeout: Duration::from_secs(3),
             io_timeout: Duration::from_secs(30),
             bind: None,
+            keys: None,
         }
     }
 }

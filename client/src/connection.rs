@@ -1,5 +1,6 @@
 //! One connection to one server. A request is sent after the reply to the previous one was read.
 
+mod proving;
 mod reading;
 
 use std::io;
@@ -43,6 +44,8 @@ pub struct Connection {
     pub(crate) heard: bool,
     /// Bytes sent since the latest request began.
     pub(crate) sent: u64,
+    /// The settings of a connection that has not proved its key.
+    unproved: Option<Box<ConnectionConfig>>,
     /// Bytes of the reply that [`Connection::read_ahead`] read. No content.
     ahead: Vec<u8>,
     /// The command of the latest request.
@@ -78,6 +81,7 @@ impl Connection {
             reused: false,
             heard: false,
             sent: 0,
+            unproved: config.keys.is_some().then(|| Box::new(config.clone())),
             ahead: Vec::new(),
             command: 0,
             is_ours: false,
@@ -180,10 +184,17 @@ impl Connection {
         self.limit = RequestLimit::new(self.io_timeout);
     }
 
-    /// Sends a whole request within the limit. Counts the bytes sent, also of a failure.
+    /// Sends a whole request within the limit, the first one behind the proof of the key. Counts the bytes
+    /// sent, also of a failure.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), Error> {
-        self.command = request.get(HEAD_LEN - 2).copied().unwrap_or(0);
-        self.send_all(request, SENDING, |connection| {
+        let command = request.get(HEAD_LEN - 2).copied().unwrap_or(0);
+        self.prove_key(command)?;
+        self.command = command;
+        self.send_within_limit(request)
+    }
+
+    fn send_within_limit(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.send_all(bytes, SENDING, |connection| {
             wait(&connection.stream, PollFlags::OUT, connection.limit.left())
         })
     }

@@ -52,6 +52,16 @@ pub enum Error {
         /// The timeout.
         timeout: Duration,
     },
+    /// The server did not prove that it has the key.
+    #[error(
+        "{address} is not trusted: {reason}; name it in legacy_hosts if it is a server of the C++ system"
+    )]
+    Untrusted {
+        /// The server.
+        address: Address,
+        /// What is wrong with its proof.
+        reason: String,
+    },
     /// The peer sent an invalid reply.
     #[error("{address} broke the protocol")]
     Protocol {
@@ -164,6 +174,7 @@ impl Error {
             Error::Resolve { .. } | Error::Connect { .. } | Error::Io { .. } => ErrorKind::Network,
             Error::Timeout { .. } => ErrorKind::Timeout,
             Error::Protocol { .. } => ErrorKind::Protocol,
+            Error::Untrusted { .. } => ErrorKind::Forbidden,
             Error::Fault { source, .. } => kind_of_fault(source),
             Error::AllFailed { errors, .. } => shared_kind(errors),
             Error::Damaged { .. } => ErrorKind::Damaged,

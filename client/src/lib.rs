@@ -6,7 +6,7 @@
 //! i/o.
 //!
 //! The modules in reading order: a `connection` carries one request and reply at a time, within
-//! `time_limits`. The `connection_pool` keeps idle connections for each address and sends each `call`
+//! `time_limits`, and proves one of the `peer_keys` before the first one. The `connection_pool` keeps idle connections for each address and sends each `call`
 //! on one of them. `server_queue`, `server_list` and `candidates` choose the next server to ask;
 //! `unsupported` remembers servers without a command. On these build the requests of `client` and
 //! `file_commands`. Reading is one path: `open`, `download` with `retry`, `remote_file`. Storing is
@@ -42,6 +42,7 @@ mod time_limits;
 mod call;
 mod connection;
 mod connection_pool;
+mod peer_keys;
 
 mod damage_memory;
 mod server_list;
@@ -72,6 +73,7 @@ mod admin;
 mod id_client;
 
 pub use admin::{Admin, StorageTarget};
+pub use base::Network;
 pub use client::Client;
 pub use config::{ClientConfig, ConnectionConfig, PoolConfig};
 pub use connection::Connection;
@@ -83,6 +85,8 @@ pub use error_kind::ErrorKind;
 pub use file_ids::new_file_id;
 pub use id_client::IdClient;
 pub use open::Opening;
+pub use peer_keys::PeerKeys;
+pub use proto::shared_key::KeyRing;
 pub use proto::storage::{ByteRange, RangeSpec};
 pub use proto::{Address, AppId, FileId, FileKey, UserId};
 pub use remote_file::RemoteFile;

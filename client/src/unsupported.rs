@@ -73,7 +73,7 @@ impl UnsupportedCommands {
         self.servers.lock().get(address, Instant::now()).is_some()
     }
 
-    fn remember(&self, address: &Address) {
+    pub(crate) fn remember(&self, address: &Address) {
         log::debug!("{address} does not know {}", self.command);
         let mut servers = self.servers.lock();
         servers.insert(address.clone(), (), REMEMBER_TIME, Instant::now());

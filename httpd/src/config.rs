@@ -1,16 +1,22 @@
 //! The settings of an httpd (`etc/httpd.toml` explains each).
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use base::units::Period;
+use client::PeerKeys;
 use daemon::logging::LogConfig;
 use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, ProcessConfig};
 use net::ServerConfig;
-use net::allowed::Network;
+use net::access_control::read_keys;
+use proto::shared_key::KeyRing;
 use proto::{Address, AppId, UserId};
 use serde::{Deserialize, Serialize};
+
+use crate::protection::Protected;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +29,16 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// The trackers.
     pub trackers: Vec<Address>,
+    /// The key that connections prove to trackers and storages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// Networks of trackers and storages that cannot prove a key.
+    pub legacy_hosts: Vec<Network>,
+    /// The keys of signed URLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_key_file: Option<PathBuf>,
+    /// The files that need a signed URL.
+    pub protect: Vec<Protected>,
     /// The application of `/files/ID`.
     pub app: AppId,
     /// The user of `/files/ID`. Without one such a URL is not found.
@@ -50,6 +66,10 @@ impl Default for Config {
             listen: ([0, 0, 0, 0], 8080).into(),
             trusted_proxies: Vec::new(),
             trackers: vec!["127.0.0.1:21000".parse().expect("an address")],
+            key_file: None,
+            legacy_hosts: Vec::new(),
+            url_key_file: None,
+            protect: Vec::new(),
             app: "tnvideo".parse().expect("an app id"),
             user: None,
             connect_timeout: Period::from_secs(3),
@@ -63,11 +83,36 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The keys for connections to trackers and storages.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub(crate) fn peer_keys(&self) -> Result<Option<PeerKeys>, ConfigError> {
+        let file = self.key_file.as_deref();
+        let ring = file.map(|file| read_keys("key_file", file)).transpose()?;
+        Ok(ring.map(|ring| PeerKeys::new(ring, self.legacy_hosts.clone())))
+    }
+
+    /// The keys of signed URLs.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub(crate) fn url_keys(&self) -> Result<Option<KeyRing>, ConfigError> {
+        let file = self.url_key_file.as_deref();
+        file.map(|file| read_keys("url_key_file", file)).transpose()
+    }
+}
+
 impl DaemonConfig for Config {
     fn reloaded(&self, new: &Config) -> Config {
         Config {
             trusted_proxies: new.trusted_proxies.clone(),
             trackers: new.trackers.clone(),
+            key_file: new.key_file.clone(),
+            legacy_hosts: new.legacy_hosts.clone(),
+            url_key_file: new.url_key_file.clone(),
+            protect: new.protect.clone(),
             app: new.app.clone(),
             user: new.user.clone(),
             connect_timeout: new.connect_timeout,
@@ -83,6 +128,12 @@ impl DaemonConfig for Config {
         self.server.check()?;
         check_nonzero("connect_timeout", self.connect_timeout.is_zero())?;
         check_nonzero("storage_timeout", self.storage_timeout.is_zero())?;
+        self.peer_keys()?;
+        self.url_keys()?;
+        if !self.protect.is_empty() && self.url_key_file.is_none() {
+            let reason = "nobody could read these files: set url_key_file";
+            return Err(ConfigError::invalid("protect", reason));
+        }
         if self.trackers.is_empty() {
             return Err(ConfigError::invalid("trackers", "at least one is needed"));
         }

@@ -29,10 +29,22 @@ impl Handler for HttpHandler {
         }
         let HttpHandler(service) = self;
         let globals = service.globals.get();
-        let Globals { app, user, .. } = &*globals;
-        let Some(target) = target::parse(request.path(), app, user.as_ref()) else {
+        let Globals {
+            app,
+            user,
+            protection,
+            ..
+        } = &*globals;
+        let signed = match protection.open(&request, request.client) {
+            Ok(signed) => signed,
+            Err(refusal) => return Answer::Now(refusal),
+        };
+        let Some(target) = target::parse(signed.path, app, user.as_ref()) else {
             return Answer::Now(Response::text(status::NOT_FOUND, "not found"));
         };
+        if let Err(refusal) = protection.check(&signed, &target.key) {
+            return Answer::Now(refusal);
+        }
         FileRequest::new(Arc::clone(service), request, target).begin()
     }
 }

@@ -23,6 +23,7 @@ mod type_cache;
 mod entity;
 mod metrics;
 mod precondition;
+mod protection;
 
 mod body;
 mod download_source;

@@ -41,10 +41,7 @@ pub struct Httpd {
 pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
     let httpd = Httpd::start(&config)?;
     httpd.metrics.frame.adopt(handle.lost_log_lines());
-    handle.serve(|config| {
-        httpd.reload(config);
-        Ok(())
-    });
+    handle.serve(|config| httpd.reload(config));
     httpd.shutdown();
     Ok(())
 }
@@ -57,7 +54,7 @@ impl Httpd {
     pub fn start(config: &Config) -> anyhow::Result<Httpd> {
         let ports = Ports::bind(config.listen, &config.status)?;
         let metrics = Arc::new(HttpMetrics::default());
-        let globals = CurrentGlobals::new(config, Arc::clone(&metrics));
+        let globals = CurrentGlobals::new(config, Arc::clone(&metrics))?;
         let frame = &metrics.frame;
         let service = Service::new(globals.clone(), config.server.workers);
         let proxies = TrustedProxies::new(&config.trusted_proxies);
@@ -92,10 +89,14 @@ impl Httpd {
     }
 
     /// Applies the settings that can change at run time to requests that begin from now on.
-    pub fn reload(&self, config: &Config) {
-        self.globals.replace(config);
+    ///
+    /// # Errors
+    /// A key file cannot be used.
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        self.globals.replace(config)?;
         self.proxies.reload(&config.trusted_proxies);
         self.server.reload(&config.server);
+        Ok(())
     }
 
     /// The address of the status port; absent if it is off.

@@ -1,7 +1,9 @@
 //! The settings of an idserver (`etc/idserver.toml` explains each).
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use daemon::args::INIT_DATABASE;
 use daemon::logging::LogConfig;
@@ -9,8 +11,8 @@ use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use db::{DatabaseUrl, MysqlConfig};
 use net::ServerConfig;
-use net::allowed::{AllowedHosts, Network};
-use proto::Hostname;
+use net::access_control::{AccessControl, AccessSettings};
+use proto::{Hostname, ServerKind};
 use serde::{Deserialize, Serialize};
 
 /// Most numbers in one reservation. A crash skips at most two reservations of each key.
@@ -37,8 +39,16 @@ pub struct Config {
     pub cpp_step: u32,
     /// Most keys in memory. The least recently used one makes room, and its numbers in memory are skipped.
     pub keys_max: u64,
-    /// Networks that are served.
-    pub allow_hosts: Vec<Network>,
+    /// The keys of the nodes and of the applications. With them, a connection proves one before its requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_key_file: Option<PathBuf>,
+    /// Networks that are served. Without this and without a key, this machine alone is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_hosts: Option<Vec<Network>>,
+    /// Networks of peers, in either direction, that prove no key.
+    pub legacy_hosts: Vec<Network>,
+    /// Addresses at which clients reach this daemon through address translation.
+    pub known_as: Vec<SocketAddr>,
     /// Most rows of the table. A new key beyond them is refused.
     pub rows_max: u32,
     /// Most keys that get a row within an hour for one IPv4 address, or IPv6 network of 64 bits.
@@ -65,7 +75,10 @@ impl Default for Config {
             step_max: 10_000,
             cpp_step: 100,
             keys_max: 100_000,
-            allow_hosts: Network::everybody(),
+            cluster_key_file: None,
+            allow_hosts: None,
+            legacy_hosts: Vec::new(),
+            known_as: Vec::new(),
             rows_max: 10_000,
             new_keys_per_address: 100,
             mysql: MysqlConfig::default(),
@@ -77,10 +90,25 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The settings that decide who is served.
+    pub fn access(&self) -> AccessSettings {
+        AccessSettings {
+            cluster_key_file: self.cluster_key_file.clone(),
+            allow_hosts: self.allow_hosts.clone(),
+            legacy_hosts: self.legacy_hosts.clone(),
+            known_as: self.known_as.clone(),
+        }
+    }
+}
+
 impl DaemonConfig for Config {
     fn reloaded(&self, new: &Config) -> Config {
         Config {
+            cluster_key_file: new.cluster_key_file.clone(),
             allow_hosts: new.allow_hosts.clone(),
+            legacy_hosts: new.legacy_hosts.clone(),
+            known_as: new.known_as.clone(),
             rows_max: new.rows_max,
             new_keys_per_address: new.new_keys_per_address,
             server: self.server.reloaded(&new.server),
@@ -92,7 +120,7 @@ impl DaemonConfig for Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
-        AllowedHosts::check_list(&self.allow_hosts)?;
+        AccessControl::new(ServerKind::Idserver, &self.access())?;
         check_nonzero("keys_max", self.keys_max == 0)?;
         check_nonzero("rows_max", self.rows_max == 0)?;
         check_nonzero("new_keys_per_address", self.new_keys_per_address == 0)?;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use net::allowed::AllowedHosts;
 
 use crate::config::Config;
 use crate::db::{self, Ids};
@@ -16,7 +15,6 @@ pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
     pub(crate) wait_limit: WaitLimit,
-    pub(crate) allowed: AllowedHosts,
     pub(crate) new_keys: NewKeys,
     pub(crate) ids: Box<dyn Ids>,
     pub(crate) metrics: IdMetrics,
@@ -35,7 +33,6 @@ impl Globals {
         Globals {
             keys: Keys::new(config.keys_max),
             wait_limit: WaitLimit::new(config.server.workers),
-            allowed: AllowedHosts::new(config.allow_hosts.clone()),
             new_keys: NewKeys::new(&config),
             ids,
             metrics: IdMetrics::default(),
@@ -45,7 +42,6 @@ impl Globals {
 
     /// Applies the settings that need no restart.
     pub(crate) fn reload(&self, config: &Config) {
-        self.allowed.reload(&config.allow_hosts);
         self.new_keys.reload(config);
     }
 }

@@ -7,7 +7,9 @@ use anyhow::Context;
 use daemon::status::StatusPort;
 use daemon::{DaemonHandle, Ports};
 use net::Server;
+use net::access_control::AccessControl;
 use net::wire::Wire;
+use proto::ServerKind;
 
 use crate::config::Config;
 use crate::filler::Filler;
@@ -18,6 +20,7 @@ use crate::status_view::StatusView;
 /// A running idserver.
 pub struct Idserver {
     globals: Arc<Globals>,
+    access: Arc<AccessControl>,
     filler: Filler,
     server: Server,
     port: StatusPort,
@@ -34,10 +37,7 @@ pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<
         .metrics
         .frame
         .adopt(handle.lost_log_lines());
-    handle.serve(|config| {
-        idserver.reload(config);
-        Ok(())
-    });
+    handle.serve(|config| idserver.reload(config));
     idserver.shutdown();
     Ok(())
 }
@@ -54,13 +54,16 @@ impl Idserver {
         let metrics = &globals.metrics.frame;
         let (filler, queue) = Filler::start(&globals)?;
         let service = IdService::new(Arc::clone(&globals), queue);
+        let access = Arc::new(AccessControl::new(ServerKind::Idserver, &config.access())?);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
+        let wire = wire.allowing(Arc::clone(&access));
         let server = Server::serve("idserver", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let view = StatusView(Arc::clone(&globals));
         let port = StatusPort::start("tnv-idserver", ports.status, metrics, view)?;
         Ok(Idserver {
             globals,
+            access,
             filler,
             server,
             port,
@@ -73,9 +76,14 @@ impl Idserver {
     }
 
     /// Applies the settings that need no restart.
-    pub fn reload(&self, config: &Config) {
+    ///
+    /// # Errors
+    /// The key file cannot be used.
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        self.access.reload(&config.access())?;
         self.globals.reload(config);
         self.server.reload(&config.server);
+        Ok(())
     }
 
     /// The address of the status port; none when it is off.

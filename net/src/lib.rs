@@ -14,12 +14,12 @@
 //! handlers are called on the workers. A shutdown joins all of them.
 //!
 //! In reading order: [`config`] (section `[server]`), [`listen`] (addresses to listen on); [`transport`]
-//! (connections, whatever is spoken on them); [`wire`] and [`http`]; [`peer_host`], [`allowed`],
-//! [`quota`] and [`admin`] (allowed hosts, limits per host, orders of administrators).
+//! (connections, whatever is spoken on them); [`wire`] and [`http`]; [`access_control`],
+//! [`peer_host`], [`quota`] and [`admin`] (keys and allowed hosts, limits per host, orders of administrators).
 
+pub mod access_control;
 mod access_log;
 pub mod admin;
-pub mod allowed;
 pub mod config;
 pub mod http;
 pub mod listen;

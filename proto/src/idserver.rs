@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::field::Fields;
 use crate::head::frame;
 use crate::request::body_length;
-use crate::{AccessFields, DecodeError, Head, IdKey, Request};
+use crate::{AccessFields, DecodeError, Head, IdKey, Permission, Request, ServerKind};
 
 /// Command byte of every reply of an idserver.
 pub const REPLY: u8 = 101;
@@ -54,9 +54,13 @@ impl IdRequest {
 }
 
 impl Request for IdRequest {
-    const REPLY: u8 = REPLY;
+    const SERVER: ServerKind = ServerKind::Idserver;
     const COMMANDS: &'static [(u8, &'static str)] =
         &[(GET_ID, "get-id"), (GET_IDS, "get-ids"), (PROBE, "probe")];
+
+    fn permission(&self) -> Permission<'_> {
+        Permission::Node
+    }
 
     fn access_fields(&self) -> AccessFields<'_> {
         match self {

@@ -7,6 +7,7 @@
 //! In reading order: [`Head`] and [`Request`], the frame; `name` and [`Address`], the texts in it; [`tracker`],
 //! [`idserver`] and [`storage`], the requests and replies of each server; [`Fault`], the reply that failed;
 //! [`hello`], [`report`], [`cluster`] and [`group_list`], longer texts; [`admin`], orders of administrators;
+//! [`shared_key`], [`peer_proof`] and [`url_signature`], proofs and signatures with shared keys;
 //! [`file_id`], [`storage_path`](mod@storage_path) and [`file_table`], what the C++ system computes too.
 
 mod address;
@@ -22,19 +23,24 @@ pub mod hello;
 pub mod idserver;
 mod json;
 mod name;
+pub mod peer_proof;
 pub mod report;
 mod request;
+mod server_kind;
+pub mod shared_key;
 pub mod storage;
 pub mod storage_path;
 mod table;
 pub mod tracker;
+pub mod url_signature;
 
 pub use address::Address;
 pub use error::DecodeError;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
 pub use name::{AppId, ClusterId, FileId, GroupName, Hostname, IdKey, NodeId, UserId, Version};
-pub use request::{AccessFields, FILE_KEY_LEN, FIXED_MAX, FileKey, Request};
+pub use request::{AccessFields, FILE_KEY_LEN, FIXED_MAX, FileKey, Permission, Request};
+pub use server_kind::ServerKind;
 pub use table::file_table;
 
 #[cfg(test)]

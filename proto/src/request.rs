@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use crate::field::{Fields, put_text};
-use crate::{AppId, DecodeError, FileId, Head, UserId};
+use crate::{AppId, DecodeError, FileId, Head, ServerKind, UserId};
 
 /// The requests of one kind of server.
 ///
 /// A request is read in two steps, to limit the buffers: the head gives the length of the fixed part of the
 /// body, and the fixed part is the request. Content behind it (UPLOAD) is never buffered.
 pub trait Request: Sized {
-    /// The command byte of every reply of this kind of server.
-    const REPLY: u8;
+    /// The kind of server.
+    const SERVER: ServerKind;
 
     /// The commands, each with its name in [`AccessFields`].
     const COMMANDS: &'static [(u8, &'static str)];
@@ -29,8 +29,22 @@ pub trait Request: Sized {
     /// A field that breaks its rule.
     fn decode(head: &Head, fixed: &[u8]) -> Result<Self, DecodeError>;
 
+    /// The permission that the request needs.
+    fn permission(&self) -> Permission<'_>;
+
     /// The columns of the access log.
     fn access_fields(&self) -> AccessFields<'_>;
+}
+
+/// The permission that a request needs where a key is required.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission<'a> {
+    /// That of any key.
+    AnyKey,
+    /// That of a key of nodes, or of this application.
+    App(&'a AppId),
+    /// That of a key of nodes.
+    Node,
 }
 
 /// The columns of an access log that come from the request.

@@ -4,7 +4,9 @@ use crate::admin::{Signed, order_len};
 use crate::field::{Fields, put_i64, put_u64};
 use crate::head::{HEAD_LEN, frame};
 use crate::request::exactly;
-use crate::{AccessFields, DecodeError, FILE_KEY_LEN, FileKey, Head, Request};
+use crate::{
+    AccessFields, DecodeError, FILE_KEY_LEN, FileKey, Head, Permission, Request, ServerKind,
+};
 
 /// Command byte of every reply of a storage.
 pub const REPLY: u8 = 102;
@@ -160,7 +162,7 @@ impl StorageRequest {
 }
 
 impl Request for StorageRequest {
-    const REPLY: u8 = REPLY;
+    const SERVER: ServerKind = ServerKind::Storage;
     const COMMANDS: &'static [(u8, &'static str)] = &[
         (UPLOAD, "upload"),
         (FILESIZE, "filesize"),
@@ -171,6 +173,18 @@ impl Request for StorageRequest {
         (CHALLENGE, "challenge"),
         (ADMIN, "admin"),
     ];
+
+    fn permission(&self) -> Permission<'_> {
+        match self {
+            StorageRequest::Upload(Upload { key, .. })
+            | StorageRequest::FileSize(key)
+            | StorageRequest::Download(Download { key, .. })
+            | StorageRequest::Delete(key)
+            | StorageRequest::Stat(key)
+            | StorageRequest::Read(Read { key, .. }) => Permission::App(&key.app),
+            StorageRequest::Challenge | StorageRequest::Admin(_) => Permission::AnyKey,
+        }
+    }
 
     fn access_fields(&self) -> AccessFields<'_> {
         let none = |command| AccessFields {

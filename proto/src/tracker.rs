@@ -10,7 +10,7 @@ use crate::report::{REPORT_TEXT_MAX, Report};
 use crate::request::{body_length, decode_key_of_user, encode_key, exactly};
 use crate::{
     AccessFields, Address, AppId, DecodeError, FILE_KEY_LEN, FileId, GroupName, Head, Hostname,
-    Request, UserId, Version,
+    Permission, Request, ServerKind, UserId, Version,
 };
 
 /// Command byte of every reply of a tracker.
@@ -164,7 +164,7 @@ impl TrackerRequest {
 }
 
 impl Request for TrackerRequest {
-    const REPLY: u8 = REPLY;
+    const SERVER: ServerKind = ServerKind::Tracker;
     const COMMANDS: &'static [(u8, &'static str)] = &[
         (JOIN, "join"),
         (BEAT, "beat"),
@@ -178,6 +178,23 @@ impl Request for TrackerRequest {
         (ADMIN, "admin"),
         (LOOKUP, "lookup"),
     ];
+
+    fn permission(&self) -> Permission<'_> {
+        match self {
+            TrackerRequest::Saddrs(saddrs) | TrackerRequest::Lookup(saddrs) => {
+                Permission::App(&saddrs.app)
+            }
+            TrackerRequest::Groups | TrackerRequest::Challenge | TrackerRequest::Admin(_) => {
+                Permission::AnyKey
+            }
+            TrackerRequest::Join(_)
+            | TrackerRequest::Beat(_)
+            | TrackerRequest::Leave(_)
+            | TrackerRequest::Report(..)
+            | TrackerRequest::Hello(_)
+            | TrackerRequest::Cluster => Permission::Node,
+        }
+    }
 
     fn access_fields(&self) -> AccessFields<'_> {
         let of = |command, member: &Member| AccessFields::thing(command, member.to_string());

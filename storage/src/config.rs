@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use base::units::{ByteSize, Period};
 use daemon::ProcessConfig;
@@ -12,9 +13,9 @@ use daemon::status::StatusConfig;
 use db::{DatabaseUrl, MysqlConfig, Synchronous};
 use log::warn;
 use net::ServerConfig;
+use net::access_control::{AccessControl, AccessSettings};
 use net::admin::OrderVerifier;
-use net::allowed::{AllowedHosts, Network};
-use proto::{Address, GroupName, Hostname, IdKey};
+use proto::{Address, GroupName, Hostname, IdKey, ServerKind};
 use serde::{Deserialize, Serialize};
 
 mod reserve;
@@ -36,8 +37,16 @@ pub struct Config {
     /// The key file of the administrators; without it no order is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
-    /// Networks that may connect; all by default.
-    pub allow_hosts: Vec<Network>,
+    /// The keys of the nodes and of the applications. With them, a connection proves one before its requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_key_file: Option<PathBuf>,
+    /// Networks that are served. Without this and without a key, this machine alone is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_hosts: Option<Vec<Network>>,
+    /// Networks of peers, in either direction, that prove no key.
+    pub legacy_hosts: Vec<Network>,
+    /// Addresses at which clients reach this daemon through address translation.
+    pub known_as: Vec<SocketAddr>,
     /// The state file, used by this storage alone.
     pub state_file: PathBuf,
     /// The group this storage belongs to.
@@ -176,7 +185,10 @@ impl Default for Config {
             listen: ([0, 0, 0, 0], 23000).into(),
             advertise: None,
             admin_key_file: None,
-            allow_hosts: Network::everybody(),
+            cluster_key_file: None,
+            allow_hosts: None,
+            legacy_hosts: Vec::new(),
+            known_as: Vec::new(),
             state_file: "/var/lib/tnv/storage.state".into(),
             group: "group001".parse().expect("a group name"),
             hostname: daemon::hostname(),
@@ -209,11 +221,21 @@ impl Config {
     ///
     /// # Errors
     /// A setting cannot be used; the error names it.
+    /// The settings that decide who is served.
+    pub fn access(&self) -> AccessSettings {
+        AccessSettings {
+            cluster_key_file: self.cluster_key_file.clone(),
+            allow_hosts: self.allow_hosts.clone(),
+            legacy_hosts: self.legacy_hosts.clone(),
+            known_as: self.known_as.clone(),
+        }
+    }
+
     pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
         self.server.check()?;
         self.mysql.check(&self.database)?;
         OrderVerifier::check(self.admin_key_file.as_deref())?;
-        AllowedHosts::check_list(&self.allow_hosts)?;
+        AccessControl::new(ServerKind::Storage, &self.access())?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;

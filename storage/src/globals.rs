@@ -1,15 +1,15 @@
 //! The shared state of a running storage, built once.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use base::LogThrottle;
-use client::{ConnectionConfig, ConnectionPool, IdClient, PoolConfig};
+use client::{ConnectionConfig, ConnectionPool, IdClient, PeerKeys, PoolConfig};
 use log::warn;
 use net::admin::OrderVerifier;
-use net::allowed::AllowedHosts;
 
 use crate::cache::Rows;
 use crate::config::Config;
@@ -38,7 +38,6 @@ pub(crate) struct Globals {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) guard: OrderVerifier,
-    pub(crate) allowed: AllowedHosts,
     pub(crate) upload_blocks: UploadBlocks,
     pub(crate) paths: StorePaths,
     pub(crate) numbers: Numbers,
@@ -71,10 +70,9 @@ impl Globals {
         Ok(Arc::new(Globals {
             identity,
             guard: OrderVerifier::new(config.admin_key_file.clone()),
-            allowed: AllowedHosts::new(config.allow_hosts.clone()),
             upload_blocks: UploadBlocks::default(),
             paths,
-            numbers: Numbers::new(ids(&config)),
+            numbers: Numbers::new(ids(&config)?),
             writer: FileWriter::new(config.durability),
             files,
             rows: Rows::new(&config.cache),
@@ -117,21 +115,33 @@ fn remember_folders(identity: &Identity, paths: &StorePaths) {
 }
 
 /// A client for the configured idservers.
-pub(crate) fn ids(config: &Config) -> IdClient {
+///
+/// # Errors
+/// The key file cannot be used.
+pub(crate) fn ids(config: &Config) -> anyhow::Result<IdClient> {
     let connection = ConnectionConfig {
         io_timeout: NUMBER_WAIT,
-        ..connection_config(config)
+        ..connection_config(config)?
     };
     let pools = ConnectionPool::new(connection, PoolConfig::default());
-    IdClient::new(config.idservers.clone(), Arc::new(pools))
+    Ok(IdClient::new(config.idservers.clone(), Arc::new(pools)))
 }
 
 /// Settings of connections to other servers. They come from the listening address, if that is
 /// specific.
-pub(crate) fn connection_config(config: &Config) -> ConnectionConfig {
+///
+/// # Errors
+/// The key file cannot be used.
+pub(crate) fn connection_config(config: &Config) -> anyhow::Result<ConnectionConfig> {
     let ip = config.listen.ip();
-    ConnectionConfig {
+    let keys = |path: &PathBuf| {
+        let keys = PeerKeys::from_file(path, config.legacy_hosts.clone());
+        keys.with_context(|| format!("cannot read the key file {}", path.display()))
+    };
+    let keys = config.cluster_key_file.as_ref().map(keys).transpose()?;
+    Ok(ConnectionConfig {
+        keys: keys.map(Arc::new),
         bind: (!ip.is_unspecified()).then_some(ip),
         ..ConnectionConfig::default()
-    }
+    })
 }

@@ -16,7 +16,10 @@ impl DaemonConfig for Config {
     fn reloaded(&self, new: &Config) -> Config {
         Config {
             admin_key_file: new.admin_key_file.clone(),
+            cluster_key_file: new.cluster_key_file.clone(),
             allow_hosts: new.allow_hosts.clone(),
+            legacy_hosts: new.legacy_hosts.clone(),
+            known_as: new.known_as.clone(),
             trackers: new.trackers.clone(),
             idservers: new.idservers.clone(),
             reserved_space: new.reserved_space,

@@ -9,7 +9,9 @@ use base::thread;
 use daemon::status::StatusPort;
 use daemon::{DaemonHandle, Ports};
 use net::Server;
+use net::access_control::AccessControl;
 use net::wire::Wire;
+use proto::ServerKind;
 
 use crate::clock::epoch_secs;
 use crate::config::Config;
@@ -25,6 +27,7 @@ const JOBS_END: Duration = Duration::from_secs(2);
 /// A running storage.
 pub struct Storage {
     globals: Arc<Globals>,
+    access: Arc<AccessControl>,
     server: Server,
     port: StatusPort,
     membership: Membership,
@@ -54,7 +57,9 @@ impl Storage {
         let config = &globals.config;
         let metrics = &globals.metrics.frame;
         let service = StorageService::new(Arc::clone(&globals));
+        let access = Arc::new(AccessControl::new(ServerKind::Storage, &config.access())?);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
+        let wire = wire.allowing(Arc::clone(&access));
         let server = Server::serve("storage", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let view = StatusView {
@@ -67,6 +72,7 @@ impl Storage {
         let membership = Membership::start(&globals, &server)?;
         Ok(Storage {
             globals,
+            access,
             server,
             port,
             membership,
@@ -84,11 +90,11 @@ impl Storage {
     /// # Errors
     /// No thread can be started for a new tracker.
     pub fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
+        self.access.reload(&config.access())?;
         self.membership.reload(config)?;
-        self.globals.numbers.set_client(ids(config));
+        self.globals.numbers.set_client(ids(config)?);
         self.globals.rows.reload(&config.cache);
         self.globals.guard.reload(config.admin_key_file.clone());
-        self.globals.allowed.reload(&config.allow_hosts);
         for path in self.globals.paths.iter() {
             path.set_reserved_space(config.reserved_space);
         }

@@ -117,7 +117,7 @@ fn connect(address: &Address) -> Result<Connection, Error> {
     let config = ConnectionConfig {
         connect_timeout: ANSWER,
         io_timeout: ANSWER,
-        bind: None,
+        ..ConnectionConfig::default()
     };
     Connection::connect(address, &config)
 }

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use net::allowed::Network;
+use base::Network;
 use proto::hello::Hello;
 use proto::{ErrorCode, Fault};
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use base::units::Period;
 use daemon::args::{INIT_DATABASE, JobFlag};
@@ -12,10 +13,10 @@ use daemon::status::StatusConfig;
 use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
 use db::{DatabaseUrl, MysqlConfig};
 use net::ServerConfig;
+use net::access_control::{AccessControl, AccessSettings};
 use net::admin::OrderVerifier;
-use net::allowed::{AllowedHosts, Network};
 use net::quota::Limits;
-use proto::{AppId, GroupName, Hostname};
+use proto::{AppId, GroupName, Hostname, ServerKind};
 use serde::{Deserialize, Serialize};
 
 /// All settings.
@@ -50,8 +51,16 @@ pub struct Config {
     /// The file with the key of the administrators. Without it no order is executed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
-    /// Networks from which storages may send requests.
-    pub allow_hosts: Vec<Network>,
+    /// The keys of the nodes and of the applications. With them, a connection proves one before its requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_key_file: Option<PathBuf>,
+    /// Networks that are served, for requests of storages. Without this and without a key, this machine alone is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_hosts: Option<Vec<Network>>,
+    /// Networks of peers, in either direction, that prove no key.
+    pub legacy_hosts: Vec<Network>,
+    /// Addresses at which clients reach this daemon through address translation.
+    pub known_as: Vec<SocketAddr>,
     /// The cache of users' groups.
     pub cache: CacheConfig,
     /// Connections to a MySQL database.
@@ -101,7 +110,10 @@ impl Default for Config {
             check_addresses: true,
             check_networks: Vec::new(),
             admin_key_file: None,
-            allow_hosts: Network::everybody(),
+            cluster_key_file: None,
+            allow_hosts: None,
+            legacy_hosts: Vec::new(),
+            known_as: Vec::new(),
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),
             server: ServerConfig::default(),
@@ -138,11 +150,26 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The settings that decide who is served.
+    pub fn access(&self) -> AccessSettings {
+        AccessSettings {
+            cluster_key_file: self.cluster_key_file.clone(),
+            allow_hosts: self.allow_hosts.clone(),
+            legacy_hosts: self.legacy_hosts.clone(),
+            known_as: self.known_as.clone(),
+        }
+    }
+}
+
 impl DaemonConfig for Config {
     fn reloaded(&self, new: &Config) -> Config {
         Config {
             admin_key_file: new.admin_key_file.clone(),
+            cluster_key_file: new.cluster_key_file.clone(),
             allow_hosts: new.allow_hosts.clone(),
+            legacy_hosts: new.legacy_hosts.clone(),
+            known_as: new.known_as.clone(),
             app_ids: new.app_ids.clone(),
             groups: new.groups.clone(),
             check_interval: new.check_interval,
@@ -161,7 +188,7 @@ impl DaemonConfig for Config {
         self.server.check()?;
         self.mysql.check(&self.database)?;
         OrderVerifier::check(self.admin_key_file.as_deref())?;
-        AllowedHosts::check_list(&self.allow_hosts)?;
+        AccessControl::new(ServerKind::Tracker, &self.access())?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("check_interval", self.check_interval.is_zero())?;
         check_nonzero("members_max", self.members_max == 0)?;

@@ -9,7 +9,6 @@ use anyhow::Context;
 use base::LogThrottle;
 use log::{debug, info};
 use net::admin::OrderVerifier;
-use net::allowed::AllowedHosts;
 use net::quota::Quota;
 use parking_lot::{Mutex, RwLock};
 use proto::{AppId, ClusterId, GroupName};
@@ -37,7 +36,6 @@ pub(crate) struct Globals {
     pub(crate) rejected_joins: Mutex<RejectedJoins>,
     /// Verifies the orders of administrators.
     pub(crate) guard: OrderVerifier,
-    pub(crate) allowed: AllowedHosts,
     pub(crate) routes: Box<dyn Routes>,
     /// Limits the requests that wait for the database.
     pub(crate) database_limit: DatabaseLimit,
@@ -108,7 +106,6 @@ impl Globals {
             wanted: Mutex::default(),
             rejected_joins: Mutex::default(),
             guard: OrderVerifier::new(config.admin_key_file.clone()),
-            allowed: AllowedHosts::new(config.allow_hosts.clone()),
             routes,
             database_limit: DatabaseLimit::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
@@ -228,7 +225,6 @@ impl Globals {
         self.wanted.lock().clone_from(&config.groups);
         self.app_ids.write().clone_from(&config.app_ids);
         self.guard.reload(config.admin_key_file.clone());
-        self.allowed.reload(&config.allow_hosts);
         self.groups.lock().limit(config.member_limits());
         self.bindings.reload(&config.cache);
         self.new_users.reload(config.new_user_limits());

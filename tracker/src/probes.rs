@@ -85,6 +85,7 @@ fn connect(globals: &Globals, addr: SocketAddr) -> Result<(), Error> {
         connect_timeout: TIMEOUT,
         io_timeout: TIMEOUT,
         bind: (!ip.is_unspecified() && ip.is_ipv4() == addr.is_ipv4()).then_some(ip),
+        ..ConnectionConfig::default()
     };
     Connection::connect(&addr.into(), &config).map(drop)
 }

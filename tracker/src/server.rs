@@ -10,7 +10,9 @@ use base::{Stop, Ticker};
 use daemon::status::StatusPort;
 use daemon::{DaemonHandle, Ports};
 use net::Server;
+use net::access_control::AccessControl;
 use net::wire::Wire;
+use proto::ServerKind;
 
 use crate::config::Config;
 use crate::globals::Globals;
@@ -24,6 +26,7 @@ const STATUS_END: Duration = Duration::from_secs(2);
 /// A running tracker.
 pub struct Tracker {
     globals: Arc<Globals>,
+    access: Arc<AccessControl>,
     server: Server,
     status: [Ticker; 2],
     port: StatusPort,
@@ -38,10 +41,7 @@ pub struct Tracker {
 pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
     let tracker = Tracker::start(config)?;
     tracker.globals.metrics.frame.adopt(handle.lost_log_lines());
-    handle.serve(|config| {
-        tracker.reload(config);
-        Ok(())
-    });
+    handle.serve(|config| tracker.reload(config));
     tracker.shutdown();
     Ok(())
 }
@@ -57,7 +57,9 @@ impl Tracker {
         let config = &globals.config;
         let metrics = &globals.metrics.frame;
         let service = TrackerService::new(Arc::clone(&globals));
+        let access = Arc::new(AccessControl::new(ServerKind::Tracker, &config.access())?);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
+        let wire = wire.allowing(Arc::clone(&access));
         let server = Server::serve("tracker", ports.service, &config.server, wire)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let view = StatusView(Arc::clone(&globals));
@@ -67,6 +69,7 @@ impl Tracker {
         let probes = probes::start(&globals, &stop)?;
         Ok(Tracker {
             globals,
+            access,
             server,
             port,
             status,
@@ -81,9 +84,14 @@ impl Tracker {
     }
 
     /// Applies the settings that need no restart.
-    pub fn reload(&self, config: &Config) {
+    ///
+    /// # Errors
+    /// The key file cannot be used.
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        self.access.reload(&config.access())?;
         self.globals.reload(config);
         self.server.reload(&config.server);
+        Ok(())
     }
 
     /// The address of the status port; none when it is off.

@@ -7,6 +7,7 @@ mod damage;
 mod delete_and_stat;
 mod downloads;
 mod pools;
+mod proof;
 mod replies;
 mod slow;
 mod trackers;

@@ -33,7 +33,7 @@ struct Line {
 }
 
 /// The line of a request; absent if no access log is written.
-pub(super) fn line(request: &Request, client: IpAddr) -> Option<Box<dyn AccessLine>> {
+pub(super) fn line(request: &Request) -> Option<Box<dyn AccessLine>> {
     let quoted = |name: &str| field(request.header(name).unwrap_or("-").as_bytes());
     let Request {
         method,
@@ -41,7 +41,7 @@ pub(super) fn line(request: &Request, client: IpAddr) -> Option<Box<dyn AccessLi
         minor_version,
         ..
     } = request;
-    of(client, || {
+    of(request.client, || {
         let text = format!("{method} {target} HTTP/1.{minor_version}");
         let request = field(text.as_bytes());
         (request, quoted("referer"), quoted("user-agent"))

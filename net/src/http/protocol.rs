@@ -58,8 +58,7 @@ impl<H: Handler> Http<H> {
             Method::Head => "head",
             _ => OTHER,
         };
-        let client = self.client(request);
-        let line = access::line(request, client);
+        let line = access::line(request);
         let name = RequestName::Method(name);
         Exchange {
             minor_version: request.minor_version,
@@ -132,8 +131,9 @@ impl<H: Handler> Protocol for Http<H> {
             return None;
         }
         let request = match parse(bytes, peer) {
-            Ok(Some((request, len))) => {
+            Ok(Some((mut request, len))) => {
                 inbox.consume(len);
+                request.client = self.client(&request);
                 Ok(request)
             }
             // The head has an end or is foreign: more bytes cannot complete it.

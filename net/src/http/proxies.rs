@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use base::Network;
 use parking_lot::RwLock;
-
-use crate::allowed::Network;
 
 /// The proxies in front of a daemon. Clones share one list.
 #[derive(Debug, Clone, Default)]

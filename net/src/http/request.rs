@@ -1,7 +1,7 @@
 //! Strict parser of request heads: refuses heads that two parsers could read differently (RFC 9112,
 //! sections 2.2, 3.2 and 6).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use tiny_http::Method;
@@ -24,6 +24,8 @@ pub struct Request {
     pub minor_version: u8,
     /// The address of the peer.
     pub peer: SocketAddr,
+    /// The address of the client, which is not the peer behind a trusted proxy.
+    pub client: IpAddr,
     /// True if the connection stays open after this request.
     pub keep_alive: bool,
     /// True if a body may follow, which is not read.
@@ -134,6 +136,7 @@ fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<R
         },
         minor_version,
         peer,
+        client: peer.ip().to_canonical(),
         keep_alive: false,
         body_follows: false,
         headers,

@@ -14,6 +14,7 @@ pub mod status {
     pub const PARTIAL_CONTENT: u16 = 206;
     pub const NOT_MODIFIED: u16 = 304;
     pub const BAD_REQUEST: u16 = 400;
+    pub const FORBIDDEN: u16 = 403;
     pub const NOT_FOUND: u16 = 404;
     pub const METHOD_NOT_ALLOWED: u16 = 405;
     pub const PRECONDITION_FAILED: u16 = 412;
@@ -26,11 +27,12 @@ pub mod status {
     pub const VERSION: u16 = 505;
 
     /// All status codes.
-    pub const ALL: [u16; 14] = [
+    pub const ALL: [u16; 15] = [
         OK,
         PARTIAL_CONTENT,
         NOT_MODIFIED,
         BAD_REQUEST,
+        FORBIDDEN,
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         PRECONDITION_FAILED,

@@ -19,6 +19,13 @@ impl<'a> Peer<'a> {
         Peer { addr, stream }
     }
 
+    /// The address of this end. A connection that has ended has no address any more; no request of it
+    /// gets a reply.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        let unspecified = SocketAddr::new([0; 4].into(), 0);
+        self.stream.local_addr().unwrap_or(unspecified)
+    }
+
     /// A probe that tells later whether the peer is still connected.
     pub fn probe(&self) -> PeerProbe {
         PeerProbe(Arc::downgrade(self.stream))

@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use proto::{ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
+use proto::peer_proof::{AUTHENTICATE_LEN, Authenticate, PROVE_LEN};
+use proto::shared_key::Signature;
+use proto::{DecodeError, ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 
 use super::access::{self, FaultLog};
 use super::service::{Caller, Content, Reply, Service};
+use crate::access_control::{AccessControl, Ends, Proof};
 use crate::transport::{
     AccessLine, Action, Inbox, Observer, OpenFile, Outcome, Outgoing, Part, Peer, Protocol,
     Receive, Record, RequestName, Then, WorkerPool,
@@ -23,6 +26,7 @@ const SMALL: u64 = 32 << 10;
 /// The tnv protocol for a service.
 pub struct Wire<S> {
     service: S,
+    access: Arc<AccessControl>,
     replies: Arc<ReplyEncoder>,
     observer: Arc<dyn Observer>,
 }
@@ -34,11 +38,12 @@ struct ReplyEncoder {
 }
 
 impl<S: Service> Wire<S> {
-    /// Serves requests with `service`. Failure replies begin with `[hostname]`.
+    /// Serves requests of this machine with `service`. Failure replies begin with `[hostname]`.
     pub fn new(service: S, hostname: &str, observer: Arc<impl Observer>) -> Wire<S> {
-        let reply_command = S::Request::REPLY;
+        let reply_command = S::Request::SERVER.reply();
         Wire {
             service,
+            access: Arc::new(AccessControl::this_machine(S::Request::SERVER)),
             observer,
             replies: Arc::new(ReplyEncoder {
                 reply_command,
@@ -48,9 +53,44 @@ impl<S: Service> Wire<S> {
         }
     }
 
+    /// Serves the requests that `access` allows.
+    pub fn allowing(self, access: Arc<AccessControl>) -> Wire<S> {
+        Wire { access, ..self }
+    }
+
     fn record(&self, peer: SocketAddr, head: &Head, line: Option<Box<dyn AccessLine>>) -> Record {
         let name = RequestName::Command(head.command);
         Record::begin(peer, Some(&self.observer), name, line)
+    }
+
+    /// The reply to a request; `None` for a right proof, which has no reply.
+    fn call(
+        &self,
+        request: FrameRequest<S::Request>,
+        session: &mut Session<S::Session>,
+        peer: Peer<'_>,
+    ) -> Result<Option<Reply>, Fault> {
+        let ends = session.ends(peer);
+        let proof = &mut session.proof;
+        match request {
+            FrameRequest::Authenticate(request) => {
+                let body = self.access.authenticate(proof, &request, ends)?;
+                Ok(Some(Reply::bytes(body)))
+            }
+            FrameRequest::Prove(signature) => {
+                self.access.prove(proof, &signature, ends)?;
+                Ok(None)
+            }
+            FrameRequest::OfService(request) => {
+                self.access.check(proof, request.permission(), ends)?;
+                let mut caller = Caller {
+                    peer: peer.addr,
+                    probe: peer.probe(),
+                    session: &mut session.of_service,
+                };
+                self.service.call(request, &mut caller).map(Some)
+            }
+        }
     }
 
     /// Sends the answer of the service, or receives the content first.
@@ -86,14 +126,69 @@ impl<S: Service> Wire<S> {
 /// A request whose head and fixed part are complete.
 pub struct Frame<R> {
     head: Head,
-    request: Result<R, Fault>,
+    request: Result<FrameRequest<R>, Fault>,
     /// Bytes of content that follow. [`u64::MAX`] after an invalid head: the length of the request is
     /// unknown.
     content_len: u64,
 }
 
+/// A request to the service, or a part of the proof of a key.
+enum FrameRequest<R> {
+    OfService(R),
+    Authenticate(Authenticate),
+    Prove(Signature),
+}
+
+impl<R: Request> FrameRequest<R> {
+    fn fixed_len(head: &Head) -> Result<usize, DecodeError> {
+        let (len, expected) = match head.command {
+            command if command == R::SERVER.authenticate() => (AUTHENTICATE_LEN, "88"),
+            command if command == R::SERVER.prove() => (PROVE_LEN, "32"),
+            _ => return R::fixed_len(head),
+        };
+        if head.body_len == len as i64 {
+            return Ok(len);
+        }
+        Err(DecodeError::BodyLength {
+            command: head.command,
+            actual: head.body_len,
+            expected,
+        })
+    }
+
+    fn decode(head: &Head, fixed: &[u8]) -> Result<FrameRequest<R>, DecodeError> {
+        if head.command == R::SERVER.authenticate() {
+            return Authenticate::decode(fixed).map(FrameRequest::Authenticate);
+        }
+        match fixed.try_into() {
+            Ok(signature) if head.command == R::SERVER.prove() => {
+                Ok(FrameRequest::Prove(signature))
+            }
+            _ => R::decode(head, fixed).map(FrameRequest::OfService),
+        }
+    }
+}
+
+/// The state of one connection.
+#[derive(Default)]
+pub struct Session<S> {
+    proof: Proof,
+    /// The address that the client connected to, once it is known.
+    local: Option<SocketAddr>,
+    of_service: S,
+}
+
+impl<S> Session<S> {
+    fn ends(&mut self, peer: Peer<'_>) -> Ends {
+        Ends {
+            peer: peer.addr,
+            local: *self.local.get_or_insert_with(|| peer.local_addr()),
+        }
+    }
+}
+
 impl<S: Service> Protocol for Wire<S> {
-    type Session = S::Session;
+    type Session = Session<S::Session>;
 
     type Request = Frame<S::Request>;
 
@@ -108,7 +203,7 @@ impl<S: Service> Protocol for Wire<S> {
     ) -> Option<(Frame<S::Request>, WorkerPool)> {
         let (head, body) = inbox.bytes().split_first_chunk::<HEAD_LEN>()?;
         let head = Head::decode(head);
-        let fixed_len = match S::Request::fixed_len(&head) {
+        let fixed_len = match FrameRequest::<S::Request>::fixed_len(&head) {
             Ok(len) => len,
             Err(e) => {
                 let frame = Frame {
@@ -119,9 +214,12 @@ impl<S: Service> Protocol for Wire<S> {
                 return Some((frame, WorkerPool::Fast));
             }
         };
-        let request = S::Request::decode(&head, body.get(..fixed_len)?);
+        let request = FrameRequest::decode(&head, body.get(..fixed_len)?);
         inbox.consume(HEAD_LEN + fixed_len);
-        let pool = self.service.pool(head.command);
+        let pool = match request {
+            Ok(FrameRequest::OfService(_)) => self.service.pool(head.command),
+            _ => WorkerPool::Fast,
+        };
         let frame = Frame {
             content_len: head.body_len as u64 - fixed_len as u64,
             request: request.map_err(Fault::from),
@@ -133,23 +231,30 @@ impl<S: Service> Protocol for Wire<S> {
     fn serve(
         &self,
         frame: Frame<S::Request>,
-        session: &mut S::Session,
+        session: &mut Session<S::Session>,
         peer: Peer<'_>,
         _stopping: bool,
     ) -> Action {
         let Frame { head, request, .. } = frame;
         let line = match &request {
-            Ok(request) => access::line(peer.addr, request),
-            Err(_) => access::line_of_unread(peer.addr, Some(head.command)),
+            Ok(FrameRequest::OfService(request)) => access::line(peer.addr, request),
+            _ => access::line_of_unread(peer.addr, Some(head.command)),
         };
         let record = self.record(peer.addr, &head, line);
-        let mut caller = Caller {
-            peer: peer.addr,
-            probe: peer.probe(),
-            session,
-        };
-        let answer = request.and_then(|request| self.service.call(request, &mut caller));
-        self.answer(answer, frame.content_len, record)
+        let is_proof = matches!(request, Ok(FrameRequest::Prove(_)));
+        let answer = request.and_then(|request| self.call(request, session, peer));
+        match answer {
+            // The client has sent its first request behind the proof, and takes the failure for its reply.
+            Err(fault) if is_proof => {
+                Action::Send(self.replies.failure(&fault, Then::Close, record))
+            }
+            Ok(None) => {
+                let record = record.decide(Outcome::Ok, u64::MAX);
+                Action::Send(Outgoing::new(vec![], Then::Keep, Some(record)))
+            }
+            Ok(Some(reply)) => self.answer(Ok(reply), frame.content_len, record),
+            Err(fault) => self.answer(Err(fault), frame.content_len, record),
+        }
     }
 
     /// The request is not counted.

@@ -7,6 +7,7 @@ mod crowd;
 mod http;
 mod overload;
 mod pending;
+mod proof;
 mod requests;
 mod stop;
 mod support;

@@ -313,7 +313,7 @@ pub struct Watched<F> {
 type Frame = <Wire<Toy> as Protocol>::Request;
 
 impl<F: Fn(&Inbox) -> bool + Send + Sync + 'static> Protocol for Watched<F> {
-    type Session = u64;
+    type Session = <Wire<Toy> as Protocol>::Session;
 
     type Request = Frame;
 
@@ -326,7 +326,13 @@ impl<F: Fn(&Inbox) -> bool + Send + Sync + 'static> Protocol for Watched<F> {
         self.wire.parse(inbox, peer)
     }
 
-    fn serve(&self, frame: Frame, session: &mut u64, peer: Peer<'_>, stopping: bool) -> Action {
+    fn serve(
+        &self,
+        frame: Frame,
+        session: &mut Self::Session,
+        peer: Peer<'_>,
+        stopping: bool,
+    ) -> Action {
         self.wire.serve(frame, session, peer, stopping)
     }
 

@@ -12,7 +12,7 @@ use base::Stop;
 use base::thread::{self, Thread};
 use client::ConnectionConfig;
 use net::Server;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use proto::Address;
 use proto::tracker::Member;
 
@@ -44,7 +44,10 @@ struct TrackerThread {
 
 impl Membership {
     /// Starts the threads. Clients reach this storage at the port of `server`.
-    pub(crate) fn start(globals: &Arc<Globals>, server: &Server) -> std::io::Result<Membership> {
+    ///
+    /// # Errors
+    /// As [`Membership::reload`].
+    pub(crate) fn start(globals: &Arc<Globals>, server: &Server) -> anyhow::Result<Membership> {
         let config = &globals.config;
         let registration = Arc::new(Registration {
             globals: Arc::clone(globals),
@@ -56,10 +59,7 @@ impl Membership {
             start_time: epoch_secs(),
             connections: server.connections(),
             beat_interval: Mutex::new(config.beat_interval.duration()),
-            connection: ConnectionConfig {
-                io_timeout: IO_TIMEOUT,
-                ..connection_config(config)
-            },
+            connection: RwLock::default(),
         });
         let mut membership = Membership {
             registration,
@@ -70,8 +70,15 @@ impl Membership {
     }
 
     /// Adapts to a new configuration: leaves removed trackers, joins new ones, changes the beat
-    /// interval.
-    pub(crate) fn reload(&mut self, config: &Config) -> std::io::Result<()> {
+    /// interval, and uses new keys for new connections.
+    ///
+    /// # Errors
+    /// The key file cannot be used, or no thread can be started.
+    pub(crate) fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
+        *self.registration.connection.write() = ConnectionConfig {
+            io_timeout: IO_TIMEOUT,
+            ..connection_config(config)?
+        };
         *self.registration.beat_interval.lock() = config.beat_interval.duration();
         let trackers = &config.trackers;
         for tracker in trackers {

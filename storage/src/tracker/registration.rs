@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use client::{Connection, ConnectionConfig, Error};
 use log::{debug, warn};
 use net::Connections;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use proto::hello::{Hello, WELCOME_MAX, Welcome};
 use proto::report::{Drain, Report};
 use proto::tracker::{Join, Member, REPLY, TrackerRequest};
@@ -25,7 +25,7 @@ pub(super) struct Registration {
     pub(super) member: Member,
     pub(super) port: u16,
     pub(super) start_time: i64,
-    pub(super) connection: ConnectionConfig,
+    pub(super) connection: RwLock<ConnectionConfig>,
     pub(super) connections: Connections,
     pub(super) beat_interval: Mutex<Duration>,
 }
@@ -50,7 +50,8 @@ impl Registration {
     }
 
     pub(super) fn connect(&self, tracker: &Address) -> Result<Connection, Error> {
-        Connection::connect(tracker, &self.connection)
+        let config = self.connection.read().clone();
+        Connection::connect(tracker, &config)
     }
 
     /// Connects and sends HELLO. Without an address for `advertise` it fails: the tracker would
@@ -111,7 +112,7 @@ impl Registration {
             address: advertise.clone(),
             source,
         };
-        let deadline = Instant::now() + self.connection.connect_timeout;
+        let deadline = Instant::now() + self.connection.read().connect_timeout;
         let addrs = base::resolve::resolve(advertise.as_str(), deadline).map_err(failed)?;
         let ipv4 = addrs.iter().find(|addr| addr.is_ipv4());
         let first = ipv4.or(addrs.first()).copied();

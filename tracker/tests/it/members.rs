@@ -227,13 +227,13 @@ fn a_reload_changes_how_many_there_may_be_and_how_long_they_may_be_silent() {
         members_max: 2,
         ..few
     };
-    tracker.reload(&more);
+    tracker.reload(&more).unwrap();
     second.join("group001", 23000).unwrap();
     let strict = Config {
         check_interval: Period::from_millis(100),
         ..more
     };
-    tracker.reload(&strict);
+    tracker.reload(&strict).unwrap();
     let are_offline = |groups: &[Group]| addresses(groups).iter().all(|(_, s)| *s == "OFFLINE");
     first.wait_for(|_| {}, are_offline);
     tracker.shutdown();

@@ -1,12 +1,9 @@
-//! The list of addresses and networks that may connect.
+//! Addresses and networks of the configuration.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use base::config::ConfigError;
-use parking_lot::RwLock;
-use proto::{ErrorCode, Fault};
 use serde::{Deserialize, Serialize};
 
 /// A network as in `10.0.0.0/8`, or one address.
@@ -90,57 +87,16 @@ impl fmt::Display for Network {
     }
 }
 
-/// The `allow_hosts` of a running daemon.
-#[derive(Debug)]
-pub struct AllowedHosts(RwLock<Vec<Network>>);
-
-impl AllowedHosts {
-    /// Allows these networks.
-    pub fn new(networks: Vec<Network>) -> AllowedHosts {
-        AllowedHosts(RwLock::new(networks))
-    }
-
-    /// Refuses a list that allows no address.
-    ///
-    /// # Errors
-    /// It is empty.
-    pub fn check_list(networks: &[Network]) -> Result<(), ConfigError> {
-        if networks.is_empty() {
-            let text = "nobody could connect: name addresses or networks";
-            return Err(ConfigError::invalid("allow_hosts", text));
-        }
-        Ok(())
-    }
-
-    /// Replaces the list.
-    pub fn reload(&self, networks: &[Network]) {
-        *self.0.write() = networks.to_vec();
-    }
-
-    /// Refuses an address that is not in the list.
-    ///
-    /// # Errors
-    /// Forbidden; the message names the address.
-    pub fn check(&self, ip: IpAddr) -> Result<(), Fault> {
-        if self.0.read().iter().any(|network| network.has(ip)) {
-            return Ok(());
-        }
-        let message = format!("{} is not in allow_hosts", ip.to_canonical());
-        Err(Fault::new(ErrorCode::Forbidden, message))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn who_is_in_no_network_of_the_list_is_refused() {
+    fn a_network_has_the_addresses_with_its_first_bits() {
         let list = ["10.1.2.0/23", "192.0.2.7", "2001:db8::/33"];
         let networks: [Network; 3] = list.map(|text| text.parse().unwrap());
         assert_eq!(networks.clone().map(|n: Network| n.to_string()), list);
-        let allowed = AllowedHosts::new(networks.to_vec());
-        let is = |ip: &str| allowed.check(ip.parse().unwrap()).is_ok();
+        let has = |ip: &str| networks.iter().any(|n| n.has(ip.parse().unwrap()));
         for ip in [
             "10.1.2.0",
             "10.1.3.255",
@@ -148,7 +104,7 @@ mod tests {
             "192.0.2.7",
             "2001:db8:7fff::1",
         ] {
-            assert!(is(ip), "{ip}");
+            assert!(has(ip), "{ip}");
         }
         for ip in [
             "10.1.1.255",
@@ -157,10 +113,12 @@ mod tests {
             "2001:db8:8000::1",
             "::1",
         ] {
-            assert!(!is(ip), "{ip}");
+            assert!(!has(ip), "{ip}");
         }
-        allowed.reload(&Network::everybody());
-        assert!(is("::1") && is("198.51.100.1"));
+        let everybody = Network::everybody();
+        for ip in ["::1", "198.51.100.1"] {
+            assert!(everybody.iter().any(|n| n.has(ip.parse().unwrap())), "{ip}");
+        }
     }
 
     #[test]
@@ -192,6 +150,5 @@ mod tests {
             let told = text.parse::<Network>().unwrap_err();
             assert!(told.contains(text), "{told}");
         }
-        assert!(AllowedHosts::check_list(&[]).is_err());
     }
 }

@@ -1,0 +1,95 @@
+//! The proof of a key before the first request of a connection.
+
+use proto::peer_proof::{AUTHENTICATE_REPLY_LEN, ClientProof};
+use proto::{ErrorCode, ServerKind};
+
+use super::{Connection, PendingReply, SENDING};
+use crate::dial::dial_any;
+use crate::peer_keys::PeerKeys;
+use crate::unsupported::may_be_unknown;
+use crate::{ConnectionConfig, Error};
+
+impl Connection {
+    /// Proves the configured key to the server and demands its proof. The command of the first request tells
+    /// the kind of the server. Costs one round trip.
+    ///
+    /// # Errors
+    /// The server does not prove the key, and is not in `legacy_hosts`; or the connection broke.
+    pub(super) fn prove_key(&mut self, command: u8) -> Result<(), Error> {
+        let Some(config) = self.unproved.take() else {
+            return Ok(());
+        };
+        let (Some(keys), Some(server)) = (&config.keys, ServerKind::of_command(command)) else {
+            return Ok(());
+        };
+        let is_legacy = match self.stream.peer_addr() {
+            Ok(peer) => keys.is_legacy(peer.ip()),
+            Err(error) => return Err(self.io_error(SENDING, error)),
+        };
+        if is_legacy && keys.no_proof.has(&self.address) {
+            return Ok(());
+        }
+        let proved = self.exchange_proofs(server, keys);
+        match proved {
+            Err(error) if is_legacy && is_unproved(&error) => {
+                self.continue_without_proof(&config, keys, &error)?;
+            }
+            Err(error) if may_be_unknown(&error) => {
+                return Err(self.untrusted(format!("it knows no proof of a key ({error})")));
+            }
+            proved => proved?,
+        }
+        // The request begins behind the proof.
+        self.pending = PendingReply::Unknown;
+        self.heard = false;
+        self.sent = 0;
+        Ok(())
+    }
+
+    fn exchange_proofs(&mut self, server: ServerKind, keys: &PeerKeys) -> Result<(), Error> {
+        let peer = self.stream.peer_addr();
+        let peer = peer.map_err(|error| self.io_error(SENDING, error))?;
+        let proof = ClientProof::begin(server, keys.signing(), peer, rand::random());
+        self.command = server.authenticate();
+        self.send_within_limit(&proof.authenticate())?;
+        let len = self.read_head(server.reply())?;
+        let body = self.read_body(len, AUTHENTICATE_REPLY_LEN)?;
+        let prove = proof.prove(&body);
+        let prove = prove.map_err(|error| self.protocol_error(error.into()))?;
+        match prove {
+            Some(prove) => self.send_within_limit(&prove),
+            None => Err(self.untrusted("its proof of the key is wrong".to_owned())),
+        }
+    }
+
+    /// Goes on with a server in `legacy_hosts` that did not prove the key. A C++ server has closed the
+    /// connection.
+    fn continue_without_proof(
+        &mut self,
+        config: &ConnectionConfig,
+        keys: &PeerKeys,
+        error: &Error,
+    ) -> Result<(), Error> {
+        log::debug!("{}: no proof of a key: {}", self.address, error.chain());
+        if matches!(error, Error::Fault { source, .. } if source.code == ErrorCode::Forbidden) {
+            return Ok(());
+        }
+        self.stream = dial_any(&self.address, config)?;
+        keys.no_proof.remember(&self.address);
+        Ok(())
+    }
+
+    fn untrusted(&mut self, reason: String) -> Error {
+        self.give_up();
+        Error::Untrusted {
+            address: self.address.clone(),
+            reason,
+        }
+    }
+}
+
+/// True if the server has no such key, or does not know the command.
+fn is_unproved(error: &Error) -> bool {
+    let is_forbidden = error.fault_code() == Some(ErrorCode::Forbidden);
+    is_forbidden || may_be_unknown(error)
+}

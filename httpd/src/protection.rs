@@ -1,0 +1,139 @@
+//! Files that need a signed URL, and the check of signatures (docs/protocol.md, Signed URLs).
+
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use net::http::{Method, Request, Response, status};
+use proto::FileKey;
+use proto::shared_key::KeyRing;
+use proto::url_signature::{self, Refusal, SignedRequest, Token};
+use serde::{Deserialize, Serialize};
+
+/// Files that need a signed URL: `*`, or the beginning of `APP/USER/ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Protected(String);
+
+/// The signatures that an httpd demands and accepts.
+#[derive(Debug, Default)]
+pub(crate) struct Protection {
+    keys: Option<KeyRing>,
+    protected: Vec<Protected>,
+}
+
+/// The path of a request, and whether it is signed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SignedPath<'a> {
+    /// The path without the signature.
+    pub(crate) path: &'a str,
+    is_signed: bool,
+}
+
+impl Protected {
+    fn has(&self, key: &FileKey) -> bool {
+        let Protected(beginning) = self;
+        let key = key.to_string();
+        let rest = key.strip_prefix(beginning.as_str());
+        let is_whole = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        beginning == "*" || rest.is_some_and(|rest| beginning.ends_with('/') || is_whole(rest))
+    }
+}
+
+impl Protection {
+    pub(crate) fn new(keys: Option<KeyRing>, protected: Vec<Protected>) -> Protection {
+        Protection { keys, protected }
+    }
+
+    /// Removes the signature from the path of a request and checks it. A path without a signature stays as it
+    /// is.
+    ///
+    /// # Errors
+    /// The refusal of an expired or wrong signature.
+    pub(crate) fn open<'a>(
+        &self,
+        request: &'a Request,
+        client: IpAddr,
+    ) -> Result<SignedPath<'a>, Response> {
+        let path = request.path();
+        let Some((token, path)) = url_signature::split(path) else {
+            let is_signed = false;
+            return Ok(SignedPath { path, is_signed });
+        };
+        self.verify(token, path, &request.method, client)
+            .map_err(|refusal| refuse(&refusal.to_string()))?;
+        let is_signed = true;
+        Ok(SignedPath { path, is_signed })
+    }
+
+    fn verify(
+        &self,
+        token: &str,
+        path: &str,
+        method: &Method,
+        client: IpAddr,
+    ) -> Result<(), Refusal> {
+        let keys = self.keys.as_ref().ok_or(Refusal::Wrong)?;
+        let request = SignedRequest {
+            path,
+            method: method.as_str(),
+            client,
+        };
+        token.parse::<Token>()?.verify(keys, request, now())
+    }
+
+    /// Refuses a file that needs a signed URL.
+    ///
+    /// # Errors
+    /// The refusal of a request without a signature.
+    pub(crate) fn check(&self, path: &SignedPath<'_>, key: &FileKey) -> Result<(), Response> {
+        let is_open = path.is_signed || !self.protected.iter().any(|files| files.has(key));
+        is_open.then_some(()).ok_or_else(|| refuse("missing"))
+    }
+}
+
+/// 403 with the reason as the last word. No cache keeps it, because the URL may be signed again.
+fn refuse(reason: &str) -> Response {
+    let text = format!("signature {reason}");
+    Response::text(status::FORBIDDEN, &text).with("Cache-Control", "no-store")
+}
+
+/// Seconds since the epoch.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protected_files_are_named_by_the_beginning_of_their_key() {
+        let key = FileKey {
+            app: "video".parse().unwrap(),
+            user: "alice".parse().unwrap(),
+            file: "film/index.m3u8".parse().unwrap(),
+        };
+        for beginning in [
+            "*",
+            "video",
+            "video/",
+            "video/alice",
+            "video/alice/film",
+            "video/alice/film/",
+            "video/alice/film/index.m3u8",
+        ] {
+            assert!(Protected(beginning.to_owned()).has(&key), "{beginning}");
+        }
+        for beginning in [
+            "",
+            "vid",
+            "video/al",
+            "video/bob",
+            "video/alice/film/2",
+            "alice",
+        ] {
+            assert!(!Protected(beginning.to_owned()).has(&key), "{beginning}");
+        }
+    }
+}

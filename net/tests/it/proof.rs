@@ -1,0 +1,114 @@
+//! The proof of a key at the start of a connection.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use net::Server;
+use net::access_control::{AccessControl, AccessSettings};
+use net::wire::Wire;
+use proto::peer_proof::ClientProof;
+use proto::shared_key::KeyRing;
+use proto::storage::StorageRequest;
+use proto::{ErrorCode, HEAD_LEN, Head, ServerKind};
+
+use super::support::*;
+
+const KEY: &str = "key-of-the-nodes-1";
+
+/// A server with the key of the nodes and one of the application `other`.
+fn with_key() -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    fs::write(&file, format!("{KEY}\nother {KEY}-of-other\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = AccessSettings {
+        cluster_key_file: Some(file),
+        ..AccessSettings::default()
+    };
+    let access = AccessControl::new(ServerKind::Storage, &settings).unwrap();
+    let wire = Wire::new(Toy(Probe::new()), "toy", Arc::new(()));
+    let wire = wire.allowing(Arc::new(access));
+    Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), wire).unwrap()
+}
+
+/// Sends AUTHENTICATE, takes the reply and sends PROVE and a request at once.
+fn prove_and_ask(stream: &mut TcpStream, secret: &str) {
+    let ring = KeyRing::parse(secret).unwrap();
+    let address = stream.peer_addr().unwrap();
+    let proof = ClientProof::begin(ServerKind::Storage, ring.signing(), address, [7; 16]);
+    stream.write_all(&proof.authenticate()).unwrap();
+    let (head, body) = receive(stream);
+    assert!(head.is_ok());
+    let mut frames = proof.prove(&body).unwrap().expect("the server has the key");
+    frames.extend(StorageRequest::FileSize(key("f")).encode());
+    stream.write_all(&frames).unwrap();
+}
+
+#[test]
+fn a_connection_is_served_after_its_proof() {
+    let server = with_key();
+    let mut stream = connect(server.addr());
+    prove_and_ask(&mut stream, KEY);
+    assert_eq!(number(&mut stream), 1);
+    assert_eq!(ask_size(&mut stream), 2);
+    server.shutdown();
+}
+
+#[test]
+fn a_connection_without_a_proof_is_told_what_is_missing() {
+    let server = with_key();
+    let mut stream = connect(server.addr());
+    for _ in 0..2 {
+        let request = StorageRequest::FileSize(key("f")).encode();
+        stream.write_all(&request).unwrap();
+        let fault = fault(&mut stream);
+        assert_eq!(fault.code, ErrorCode::Forbidden);
+        assert!(fault.message.contains("legacy_hosts"), "{fault}");
+    }
+    // It may still prove the key.
+    prove_and_ask(&mut stream, KEY);
+    assert_eq!(number(&mut stream), 1);
+    server.shutdown();
+}
+
+#[test]
+fn a_key_of_an_application_does_not_open_another_one() {
+    let server = with_key();
+    let mut stream = connect(server.addr());
+    prove_and_ask(&mut stream, &format!("{KEY}-of-other"));
+    let fault = fault(&mut stream);
+    assert_eq!(fault.code, ErrorCode::Forbidden);
+    assert!(fault.message.contains("other") && fault.message.contains("app"));
+    server.shutdown();
+}
+
+#[test]
+fn a_wrong_proof_closes_the_connection() {
+    let server = with_key();
+    let prove = |body: &[u8]| {
+        let head = Head {
+            body_len: body.len() as i64,
+            command: ServerKind::Storage.prove(),
+            status: 0,
+        };
+        [&head.encode()[..], body].concat()
+    };
+    for bytes in [prove(&[0; 32]), prove(&[0; 31]), prove(&[])] {
+        let mut stream = connect(server.addr());
+        stream.write_all(&bytes).unwrap();
+        assert!(!fault(&mut stream).message.is_empty());
+        assert_closed(&mut stream);
+    }
+    let mut stream = connect(server.addr());
+    let ring = KeyRing::parse(KEY).unwrap();
+    let address = stream.peer_addr().unwrap();
+    let proof = ClientProof::begin(ServerKind::Storage, ring.signing(), address, [7; 16]);
+    let mut frame = proof.authenticate();
+    frame[HEAD_LEN + 16] ^= 1;
+    stream.write_all(&frame).unwrap();
+    assert_eq!(fault(&mut stream).code, ErrorCode::Forbidden);
+    server.shutdown();
+}
