@@ -17,7 +17,7 @@ for line; do
     case $line in
     process*)
         start=$(sed 's/.*) //' "/proc/${what% *}/stat" | cut -d ' ' -f 20)
-        [ "$start" = "${what#* }" ] && kill -KILL -- "-${what% *}"
+        [ "$start" = "${what#* }" ] && kill -KILL "-${what% *}"
         ;;
     folder*) rm -rf "$what" ;;
     esac
