@@ -74,6 +74,26 @@ pub fn join_or_leave(threads: impl IntoIterator<Item = Thread>, deadline: Instan
     }
 }
 
+/// Runs `work`, which has no deadline of its own, on a new thread and returns its result. A thread that is
+/// late is left running.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] at the deadline; `work` panics; or the system refuses a thread.
+pub fn run_until<T: Send + 'static>(
+    deadline: Instant,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (sender, result) = crossbeam_channel::bounded(1);
+    // After the deadline the receiver is gone.
+    let thread = spawn(name, move || drop(sender.send(work())))?;
+    drop(thread);
+    result.recv_deadline(deadline).map_err(|error| match error {
+        RecvTimeoutError::Timeout => io::Error::new(io::ErrorKind::TimedOut, "it took too long"),
+        RecvTimeoutError::Disconnected => io::Error::other("its thread panicked"),
+    })
+}
+
 /// Runs `work`; a panic is logged with the running thread's name and `consequence`. `None` after
 /// a panic.
 pub fn catch<T>(consequence: &str, work: impl FnOnce() -> T) -> Option<T> {
@@ -153,6 +173,27 @@ mod tests {
         assert!(ended.try_recv().unwrap_err().is_empty());
         drop(release);
         assert!(ended.recv().is_err());
+    }
+
+    #[test]
+    fn work_that_does_not_return_costs_no_more_than_the_deadline() {
+        let (release, held) = crossbeam_channel::bounded::<()>(0);
+        let late = run_until(
+            Instant::now() + Duration::from_millis(50),
+            "late",
+            move || {
+                assert!(held.recv().is_err());
+            },
+        );
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(release);
+    }
+
+    #[test]
+    fn the_result_of_work_is_passed_on_and_its_panic_is_an_error() {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        assert_eq!(run_until(deadline, "works", || 7).unwrap(), 7);
+        run_until(deadline, "panics", || panic!("on purpose")).unwrap_err();
     }
 
     #[test]

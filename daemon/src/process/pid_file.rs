@@ -7,22 +7,20 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use base::thread;
 use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use thiserror::Error;
 
 /// A number, and a line feed.
 const CONTENT_MAX: u64 = 32;
 /// Init scripts of any user may read it, whatever the daemon's umask is.
 const MODE: u32 = 0o644;
-/// How long to retry: init scripts test the lock by taking it for an instant.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Time between two tries.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long to wait for the lock: init scripts test it by taking it for an instant.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Another process holds the pid file.
 #[derive(Debug, Error)]
@@ -47,11 +45,7 @@ impl PidFile {
     pub(super) fn take(path: &Path) -> anyhow::Result<PidFile> {
         // The working folder may change later.
         let path = std::path::absolute(path)?;
-        let began = Instant::now();
-        let file = lock(&path, || {
-            thread::sleep(PAUSE);
-            began.elapsed() < PATIENCE
-        })?;
+        let file = lock(&path, Instant::now() + LOCK_WAIT)?;
         let pid_file = PidFile { path, file };
         pid_file
             .write()
@@ -81,26 +75,38 @@ impl Drop for PidFile {
     }
 }
 
-/// Locks the file. While another process holds the lock, `again` decides about a retry.
-fn lock(path: &Path, mut again: impl FnMut() -> bool) -> anyhow::Result<File> {
+/// Locks the file, if no other process holds the lock until `deadline`.
+fn lock(path: &Path, deadline: Instant) -> anyhow::Result<File> {
     loop {
         let file = open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) if again() => continue,
-            Err(Errno::WOULDBLOCK) => {
-                return Err(AlreadyRuns {
-                    pid: read_pid(&file),
-                    path: path.to_owned(),
-                }
-                .into());
+        let locked = lock_until(&file, deadline);
+        if !locked.with_context(|| format!("cannot lock {}", path.display()))? {
+            return Err(AlreadyRuns {
+                pid: read_pid(&file),
+                path: path.to_owned(),
             }
-            Err(e) => return Err(e).with_context(|| format!("cannot lock {}", path.display())),
+            .into());
         }
         // Another daemon may have ended and removed it since it was opened.
         if is_at(&file, path).with_context(|| format!("cannot look at {}", path.display()))? {
             return Ok(file);
         }
+    }
+}
+
+/// Locks the file; false if another process holds the lock until `deadline`. `flock` has no time-out, so it
+/// waits on a thread. A thread that is late ends with the process, which does not serve.
+fn lock_until(file: &File, deadline: Instant) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {}
+        locked => return Ok(locked.map(|()| true)?),
+    }
+    let waiting = file.try_clone()?;
+    let wait = move || retry_on_intr(|| flock(&waiting, FlockOperation::LockExclusive));
+    match thread::run_until(deadline, "pid-file", wait) {
+        Ok(locked) => Ok(locked.map(|()| true)?),
+        Err(e) if e.kind() == io::ErrorKind::TimedOut => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
@@ -191,12 +197,24 @@ mod tests {
         let (_folder, path) = path();
         let looking = open(&path).unwrap();
         flock(&looking, FlockOperation::LockShared).unwrap();
-        let mut looking = Some(looking);
-        let file = lock(&path, || looking.take().is_some()).unwrap();
-        assert!(looking.is_none());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let file = std::thread::scope(|scope| {
+            let file = scope.spawn(|| lock(&path, deadline).unwrap());
+            test_support::until("the daemon waits", || waits_for(&looking));
+            drop(looking);
+            file.join().unwrap()
+        });
         assert!(is_at(&file, &path).unwrap());
-        let error = lock(&path, || false).unwrap_err();
+        let error = lock(&path, Instant::now()).unwrap_err();
         assert!(error.is::<AlreadyRuns>(), "{error}");
+    }
+
+    /// True if some thread waits for the lock of this file (proc(5), locks).
+    fn waits_for(file: &File) -> bool {
+        let end = format!(":{} 0 EOF", file.metadata().unwrap().ino());
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let mut lines = locks.lines();
+        lines.any(|line| line.contains(" -> ") && line.ends_with(&end))
     }
 
     #[test]
