@@ -1,7 +1,7 @@
 //! The main log goes to the standard error, a file or syslog; the access log (records with the target
-//! [`net::ACCESS_TARGET`]) has its own destination. No thread that logs waits for the disk: each log has
-//! a thread that writes. A disk that fails or hangs loses lines, which are counted, and never blocks the
-//! daemon. Lines of the main log are written at once, those of the access log within a second.
+//! [`net::ACCESS_TARGET`]) has its own destination. No thread that logs waits for the disk or for syslog:
+//! each log has a thread that writes. A disk or a syslog that fails or hangs loses lines, which are counted,
+//! and never blocks the daemon. Lines of the main log are written at once, those of the access log within a second.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,13 +16,12 @@ use thiserror::Error;
 
 use crate::metrics::IntCounter;
 
-use buffered::Kind;
-use sink::Sink;
+use buffered::{BufferedLog, Kind};
 
 mod buffered;
 mod config;
+mod line;
 mod output;
-mod sink;
 mod syslog;
 mod target;
 
@@ -63,10 +62,13 @@ pub struct Log {
 
 /// The destinations and the filter.
 pub(crate) struct Outputs {
-    main: Arc<Sink>,
-    access: Option<Arc<Sink>>,
+    /// None if lines are discarded.
+    main: Option<Arc<BufferedLog>>,
+    access: Option<Arc<BufferedLog>>,
     /// The filter of `main`.
     filter: env_logger::Logger,
+    /// True if the main log goes to the standard error.
+    is_stderr: bool,
 }
 
 impl Log {
@@ -84,8 +86,8 @@ impl Log {
     /// Reopens the files by name, after a log rotation. If that fails, the old file is kept and the main
     /// log says so. Does not wait for the disk.
     pub fn reopen(&self) {
-        for sink in self.sinks() {
-            sink.reopen();
+        for log in self.logs() {
+            log.reopen();
         }
     }
 
@@ -96,7 +98,7 @@ impl Log {
 
     /// True if the main log goes to the standard error.
     pub fn is_stderr(&self) -> bool {
-        self.outputs.read().main.is_stderr()
+        self.outputs.read().is_stderr
     }
 
     /// Opens the destinations of other settings, for [`Log::change_to`].
@@ -127,11 +129,11 @@ impl Log {
         })
     }
 
-    /// Clones, so that the lock is released before a sink logs its own failure.
-    fn sinks(&self) -> Vec<Arc<Sink>> {
+    /// Clones, so that the lock is not held while they are waited for.
+    fn logs(&self) -> Vec<Arc<BufferedLog>> {
         let outputs = self.outputs.read();
-        let main = Some(Arc::clone(&outputs.main));
-        main.into_iter().chain(outputs.access.clone()).collect()
+        let all = [outputs.main.clone(), outputs.access.clone()];
+        all.into_iter().flatten().collect()
     }
 
     fn max_level(&self) -> LevelFilter {
@@ -151,16 +153,17 @@ impl Outputs {
         filters: Option<&str>,
         lost: &IntCounter,
     ) -> Result<Outputs, LogError> {
-        let main = Arc::new(Sink::open(Kind::Main, config.file.as_ref(), lost)?);
+        let main = BufferedLog::open(Kind::Main, config.file.as_ref(), lost)?.map(Arc::new);
         let access = match config.access_target() {
-            Some(target) => Arc::new(Sink::open(Kind::Access, Some(&target), lost)?),
-            // Shares the sink, so that lines do not mix.
-            None => Arc::clone(&main),
+            Some(target) => BufferedLog::open(Kind::Access, Some(&target), lost)?.map(Arc::new),
+            // Shares the log, so that lines do not mix.
+            None => main.clone(),
         };
         Ok(Outputs {
             filter: filter(config.level.into(), filters),
-            access: Some(access).filter(|sink| !sink.is_nowhere()),
+            access,
             main,
+            is_stderr: config.is_stderr(),
         })
     }
 }
@@ -187,8 +190,12 @@ impl log::Log for Log {
     fn log(&self, record: &Record<'_>) {
         let outputs = self.outputs.read();
         if record.target() != ACCESS_TARGET {
-            if outputs.filter.matches(record) {
-                outputs.main.write(Utc::now(), record);
+            if let Some(main) = outputs
+                .main
+                .as_ref()
+                .filter(|_| outputs.filter.matches(record))
+            {
+                main.write(Utc::now(), record);
             }
         } else if let Some(access) = &outputs.access {
             access.write_bare(record);
@@ -198,8 +205,8 @@ impl log::Log for Log {
     /// Waits until the logs are written, for a bounded time.
     fn flush(&self) {
         let deadline = Instant::now() + buffered::FLUSH_TIME;
-        for sink in self.sinks() {
-            sink.flush(deadline);
+        for log in self.logs() {
+            log.flush(deadline);
         }
     }
 }

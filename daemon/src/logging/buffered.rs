@@ -1,19 +1,19 @@
 //! A log that buffers lines in memory, and a thread that writes them in batches. A thread that logs
-//! never waits for the disk: a disk that hangs loses lines.
+//! never waits for the disk or for syslog: one that hangs loses lines.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::LogThrottle;
 use base::thread::{self, Thread};
-use chrono::Utc;
-use log::{error, warn};
-use net::timestamp;
+use chrono::{DateTime, Utc};
+use log::{Level, Record, error, warn};
 use parking_lot::{Condvar, Mutex};
 
 use super::LogError;
+use super::line::LineForm;
 use super::output::{Output, WriteError};
+use super::target::LogTarget;
 use crate::metrics::IntCounter;
 
 /// Lines of the access log are written at this many bytes
@@ -30,21 +30,23 @@ pub(super) const FLUSH_TIME: Duration = Duration::from_secs(2);
 pub(super) enum Kind {
     /// Each line is written at once. Lost lines are reported in the log itself.
     Main,
-    /// Lines are buffered. Lost lines are reported in the main log, since programs read this one.
+    /// Lines for a file are buffered. Lost lines are reported in the main log, since programs read this one.
     Access,
 }
 
 /// A log and its buffered lines. Dropping it writes them.
 #[derive(Debug)]
 pub(super) struct BufferedLog {
-    kind: Kind,
     shared: Arc<Shared>,
     /// Absent only while this is dropped.
     writer: Option<Thread>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    form: LineForm,
+    /// Number of bytes at which lines are written.
+    write_at: usize,
     pending: Mutex<Pending>,
     /// Wakes the writer.
     due: Condvar,
@@ -69,21 +71,36 @@ struct Pending {
 }
 
 impl BufferedLog {
-    /// Counts lost lines in `lost`.
+    /// Opens `target`, or else the standard error; none if lines are discarded. Counts lost lines in `lost`.
+    ///
+    /// # Errors
+    /// It cannot be opened, or the system refuses a thread.
     pub(super) fn open(
         kind: Kind,
-        path: &Path,
+        target: Option<&LogTarget>,
+        lost: &IntCounter,
+    ) -> Result<Option<BufferedLog>, LogError> {
+        let start = |output| BufferedLog::start(kind, output, LineForm::of(target), lost);
+        Output::open(target)?.map(start).transpose()
+    }
+
+    fn start(
+        kind: Kind,
+        output: Output,
+        form: LineForm,
         lost: &IntCounter,
     ) -> Result<BufferedLog, LogError> {
-        BufferedLog::start(kind, Output::open(path)?, lost)
-    }
-
-    pub(super) fn stderr(lost: &IntCounter) -> Result<BufferedLog, LogError> {
-        BufferedLog::start(Kind::Main, Output::stderr(), lost)
-    }
-
-    fn start(kind: Kind, output: Output, lost: &IntCounter) -> Result<BufferedLog, LogError> {
-        let shared = Arc::new(Shared::default());
+        let write_at = match (kind, &form) {
+            (Kind::Access, LineForm::Plain) => WRITE_AT,
+            _ => 1,
+        };
+        let shared = Arc::new(Shared {
+            form,
+            write_at,
+            pending: Mutex::default(),
+            due: Condvar::new(),
+            done: Condvar::new(),
+        });
         let writer = Writer {
             kind,
             shared: Arc::clone(&shared),
@@ -97,14 +114,23 @@ impl BufferedLog {
         };
         let writer = thread::spawn(name, move || writer.run());
         Ok(BufferedLog {
-            kind,
             shared,
             writer: Some(writer.map_err(LogError::Thread)?),
         })
     }
 
+    /// Appends a record with time, level and target.
+    pub(super) fn write(&self, now: DateTime<Utc>, record: &Record<'_>) {
+        self.push(self.shared.form.of_main(now, record).as_bytes());
+    }
+
+    /// Appends the text of a record only.
+    pub(super) fn write_bare(&self, record: &Record<'_>) {
+        self.push(self.shared.form.of_access(record).as_bytes());
+    }
+
     /// Appends a line, which ends in a line feed.
-    pub(super) fn push(&self, line: &[u8]) {
+    fn push(&self, line: &[u8]) {
         let mut pending = self.shared.pending.lock();
         let before = pending.lines.len();
         if before + line.len() > BUFFER_MAX {
@@ -112,7 +138,7 @@ impl BufferedLog {
             return;
         }
         pending.lines.extend_from_slice(line);
-        if before < self.kind.write_at() && pending.is_due(self.kind) {
+        if before < self.shared.write_at && pending.is_due(self.shared.write_at) {
             self.shared.due.notify_one();
         }
     }
@@ -152,32 +178,22 @@ impl Drop for BufferedLog {
     }
 }
 
-impl Kind {
-    /// Number of bytes at which lines are written.
-    fn write_at(self) -> usize {
-        match self {
-            Kind::Main => 1,
-            Kind::Access => WRITE_AT,
-        }
-    }
-}
-
 impl Pending {
-    fn is_due(&self, kind: Kind) -> bool {
-        self.lines.len() >= kind.write_at() || self.flush_wanted || self.ending
+    fn is_due(&self, write_at: usize) -> bool {
+        self.lines.len() >= write_at || self.flush_wanted || self.ending
     }
 }
 
 /// Lost lines, to report when the log can be written again.
 #[derive(Debug)]
-pub(super) struct LostLines {
+struct LostLines {
     counter: IntCounter,
     unreported: u64,
     why: String,
 }
 
 impl LostLines {
-    pub(super) fn new(counter: &IntCounter) -> LostLines {
+    fn new(counter: &IntCounter) -> LostLines {
         LostLines {
             counter: counter.clone(),
             unreported: 0,
@@ -185,7 +201,7 @@ impl LostLines {
         }
     }
 
-    pub(super) fn add(&mut self, lines: u64, why: impl ToString) {
+    fn add(&mut self, lines: u64, why: impl ToString) {
         if lines > 0 {
             self.counter.inc_by(lines);
             self.unreported += lines;
@@ -193,20 +209,8 @@ impl LostLines {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.unreported == 0
-    }
-
-    /// The report in the log that lacks the lines.
-    pub(super) fn text(&self) -> String {
-        let LostLines {
-            unreported, why, ..
-        } = self;
-        format!("{unreported} lines of this log are lost: {why}")
-    }
-
-    pub(super) fn reported(&mut self) {
-        self.unreported = 0;
     }
 }
 
@@ -250,7 +254,7 @@ impl Writer {
     /// Waits for work.
     fn begin(&mut self, lines: &mut Vec<u8>) -> Round {
         let mut pending = self.shared.pending.lock();
-        if !pending.is_due(self.kind) {
+        if !pending.is_due(self.shared.write_at) {
             self.shared.due.wait_for(&mut pending, WRITE_AFTER);
         }
         std::mem::swap(&mut pending.lines, lines);
@@ -269,33 +273,36 @@ impl Writer {
         if self.lost_lines.is_empty() || (self.throttle.due(()).is_none() && !ending) {
             return;
         }
+        let LostLines {
+            unreported, why, ..
+        } = &self.lost_lines;
         match self.kind {
             Kind::Main => {
-                let (time, text) = (timestamp(Utc::now()), self.lost_lines.text());
-                let line = format!("{time} WARN  {}: {text}\n", module_path!());
+                let line = self.shared.form.of_main(
+                    Utc::now(),
+                    &Record::builder()
+                        .level(Level::Warn)
+                        .target(module_path!())
+                        .args(format_args!(
+                            "{unreported} lines of this log are lost: {why}"
+                        ))
+                        .build(),
+                );
                 if self.output.write(line.as_bytes()).is_err() {
                     return;
                 }
             }
             Kind::Access if self.output.is_failing() && !ending => return,
-            Kind::Access => {
-                let LostLines {
-                    unreported, why, ..
-                } = &self.lost_lines;
-                warn!("{unreported} lines of the access log are lost: {why}");
-            }
+            Kind::Access => warn!("{unreported} lines of the access log are lost: {why}"),
         }
-        self.lost_lines.reported();
+        self.lost_lines.unreported = 0;
     }
 
     /// Reopens the file by name, or keeps the old one.
     fn reopen(&mut self) {
-        match self.output.reopen() {
-            Ok(output) => self.output = output,
-            Err(error) => {
-                let error = anyhow::Error::from(error);
-                error!("the log stays in the old file: {error:#}");
-            }
+        if let Err(error) = self.output.reopen() {
+            let error = anyhow::Error::from(error);
+            error!("the log stays in the old file: {error:#}");
         }
     }
 }
@@ -304,10 +311,13 @@ impl Writer {
 mod tests {
     use std::fs::{self, OpenOptions};
     use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixDatagram;
+    use std::path::Path;
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
+    use super::super::target::Facility;
     use super::*;
 
     fn counter() -> IntCounter {
@@ -315,7 +325,46 @@ mod tests {
     }
 
     fn open(kind: Kind, path: &Path) -> BufferedLog {
-        BufferedLog::open(kind, path, &counter()).unwrap()
+        let target = LogTarget::File(path.to_owned());
+        let log = BufferedLog::open(kind, Some(&target), &counter());
+        log.unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_syslog_that_comes_back_is_told_what_it_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let form = LineForm::of(Some(&LogTarget::Syslog(Facility::DAEMON)));
+        let counter = counter();
+        let output = Output::syslog_at(&path);
+        let log = BufferedLog::start(Kind::Main, output, form, &counter).unwrap();
+        let far = Instant::now() + Duration::from_secs(60);
+        let send = |text: &str| {
+            let record = format_args!("{text}");
+            log.write(Utc::now(), &Record::builder().args(record).build());
+            log.flush(far);
+        };
+        (0..3).for_each(|_| send("lost"));
+        assert_eq!(counter.get(), 3);
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        daemon
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        send("heard");
+        let mut lines = Vec::new();
+        while lines.len() < 2 {
+            let mut buffer = [0; 256];
+            let len = daemon.recv(&mut buffer).unwrap();
+            lines.push(String::from_utf8_lossy(&buffer[..len]).into_owned());
+        }
+        for end in [
+            "3 lines of this log are lost: No such file or directory (os error 2)",
+            "heard",
+        ] {
+            let end = format!(": {end}");
+            assert!(lines.iter().any(|line| line.ends_with(&end)), "{lines:?}");
+        }
+        assert_eq!(counter.get(), 3);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The file of a log, or the standard error.
+//! The destination of a log: a file, the standard error or syslog.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Stderr, Write};
@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::LogError;
+use super::syslog::Syslog;
+use super::target::LogTarget;
 
 /// Mode of log files, which may name clients: others may not read them.
 const MODE: u32 = 0o640;
@@ -24,6 +26,7 @@ pub(super) struct Output {
 enum Device {
     File { path: PathBuf, file: File },
     Stderr(Stderr),
+    Syslog(Syslog),
 }
 
 /// Lines that could not be written.
@@ -34,23 +37,18 @@ pub(super) struct WriteError {
 }
 
 impl Output {
-    pub(super) fn stderr() -> Output {
-        Output::of(Device::Stderr(io::stderr()))
-    }
-
-    pub(super) fn open(path: &Path) -> Result<Output, LogError> {
-        let open = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(MODE)
-            .open(path);
-        Ok(Output::of(Device::File {
-            path: path.to_owned(),
-            file: open.map_err(|source| LogError::Open {
-                path: path.to_owned(),
-                source,
-            })?,
-        }))
+    /// Opens `target`, or else the standard error. None if lines are discarded.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) fn open(target: Option<&LogTarget>) -> Result<Option<Output>, LogError> {
+        let device = match target {
+            None => Device::Stderr(io::stderr()),
+            Some(LogTarget::File(path)) => Device::open(path)?,
+            Some(LogTarget::Syslog(_)) => Device::Syslog(Syslog::open().map_err(LogError::Syslog)?),
+            Some(LogTarget::Off) => return Ok(None),
+        };
+        Ok(Some(Output::of(device)))
     }
 
     fn of(device: Device) -> Output {
@@ -61,18 +59,23 @@ impl Output {
         }
     }
 
-    /// Reopens the file by name.
-    ///
-    /// # Errors
-    /// It cannot be opened.
-    pub(super) fn reopen(&self) -> Result<Output, LogError> {
-        match &self.device {
-            Device::File { path, .. } => Output::open(path),
-            Device::Stderr(_) => Ok(Output::stderr()),
-        }
+    #[cfg(test)]
+    pub(super) fn syslog_at(path: &Path) -> Output {
+        Output::of(Device::Syslog(Syslog::at(path).expect("a socket")))
     }
 
-    /// True if the latest write to a file failed.
+    /// Reopens a file by name.
+    ///
+    /// # Errors
+    /// It cannot be opened; the old one stays open.
+    pub(super) fn reopen(&mut self) -> Result<(), LogError> {
+        if let Device::File { path, .. } = &self.device {
+            *self = Output::of(Device::open(path)?);
+        }
+        Ok(())
+    }
+
+    /// True if the latest write failed.
     pub(super) fn is_failing(&self) -> bool {
         self.is_failing
     }
@@ -112,20 +115,39 @@ impl Output {
     }
 
     fn report(&mut self, error: &io::Error) {
-        if let Device::File { path, .. } = &self.device
-            && !std::mem::replace(&mut self.is_failing, true)
-        {
-            let text = format!("cannot write to the log file {}: {error}\n", path.display());
+        let device = match &self.device {
+            Device::File { path, .. } => format!("the log file {}", path.display()),
+            Device::Syslog(_) => "syslog".to_owned(),
+            Device::Stderr(_) => return,
+        };
+        if !std::mem::replace(&mut self.is_failing, true) {
+            let text = format!("cannot write to {device}: {error}\n");
             drop(io::stderr().write_all(text.as_bytes()));
         }
     }
 }
 
 impl Device {
+    fn open(path: &Path) -> Result<Device, LogError> {
+        let open = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(MODE)
+            .open(path);
+        Ok(Device::File {
+            path: path.to_owned(),
+            file: open.map_err(|source| LogError::Open {
+                path: path.to_owned(),
+                source,
+            })?,
+        })
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Device::File { file, .. } => file.write(bytes),
             Device::Stderr(stderr) => stderr.write(bytes),
+            Device::Syslog(syslog) => syslog.send_one(bytes),
         }
     }
 }

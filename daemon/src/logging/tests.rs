@@ -49,7 +49,7 @@ fn a_line_has_time_level_target_and_text() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(&config(folder.path()), None).unwrap();
     let now = Utc.timestamp_millis_opt(1_795_293_702_123).unwrap();
-    log.outputs.read().main.write(
+    log.outputs.read().main.as_ref().unwrap().write(
         now,
         &Record::builder()
             .level(Level::Info)
