@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 
+use crate::job::JobFlag;
+
 /// The arguments of a daemon. All other settings are in its configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
 #[command(after_help = EXIT_CODES)]
@@ -28,21 +30,6 @@ pub struct Args {
 const EXIT_CODES: &str = "\
 Exit codes: 0 stopped in order, or serves in the background; 1 it cannot serve; 2 the arguments or
 the configuration cannot be used; 3 it runs already (the pid file is locked).";
-
-/// A flag of one daemon that names a job to do instead of serving.
-#[derive(Debug, Clone, Copy)]
-pub struct JobFlag {
-    /// Without the dashes, as in `init-store`.
-    pub name: &'static str,
-    /// One line for `--help`.
-    pub help: &'static str,
-}
-
-/// The job that makes the tables of a daemon with a database.
-pub const INIT_DATABASE: JobFlag = JobFlag {
-    name: "init-database",
-    help: "Make the database's tables, or what they lack, say what was done and exit",
-};
 
 impl Args {
     /// Reads the arguments of this process for the program `name`.

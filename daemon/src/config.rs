@@ -1,38 +1,198 @@
-//! Reads the configuration file of a daemon, before any thread exists and again on SIGHUP, and prints
-//! the effective settings.
+//! The settings of a daemon: its own ones, and those that all daemons share. A configuration file is read
+//! before any thread exists, and again on SIGHUP.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use base::config::ConfigError;
 use base::toml_error;
-use serde::Serialize;
+use net::{ServerConfig, listen};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, Deserializer as TomlDeserializer};
 
-/// Reads the settings from a TOML file; the defaults without one.
-///
-/// # Errors
-/// The file cannot be read, or is no valid `C`.
-pub fn load<C: DeserializeOwned + Default>(path: Option<&Path>) -> Result<C, ConfigError> {
-    let Some(path) = path else {
-        return Ok(C::default());
-    };
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    toml::from_str(&text).map_err(|error| ConfigError::Parse {
-        path: path.to_owned(),
-        reason: toml_error(&text, error.message(), error.span()),
-    })
+use crate::job::Job;
+use crate::logging::LogConfig;
+use crate::process::ProcessConfig;
+use crate::status::StatusConfig;
+
+/// The settings that only one daemon has.
+pub trait Settings: DeserializeOwned + Serialize + Default + Clone {
+    /// The default port, on all IPv4 addresses.
+    const PORT: u16;
+    /// The default status port, on the loopback address.
+    const STATUS_PORT: u16;
+
+    /// The settings after a reload of `new`: those that a running daemon can change are from `new`, the
+    /// others need a restart and are from `self`.
+    #[must_use]
+    fn reloaded(&self, new: &Self) -> Self;
+
+    /// Refuses unusable values.
+    ///
+    /// # Errors
+    /// The first of them, by its key.
+    fn check(&self) -> Result<(), ConfigError>;
+
+    /// Jobs that the daemon can do instead of serving.
+    fn jobs() -> Vec<Job<Config<Self>>> {
+        Vec::new()
+    }
 }
 
-/// The settings as TOML, defaults included: what `--check-config` prints.
-///
-/// # Errors
-/// A value that TOML cannot express, such as a path that is not UTF-8.
-pub fn effective<C: Serialize>(config: &C) -> Result<String, ConfigError> {
-    toml::to_string(config).map_err(not_printed)
+/// All settings of a daemon. It dereferences to its own ones.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Config<S> {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The settings that only this daemon has.
+    #[serde(flatten)]
+    pub own: S,
+    /// Threads and connections.
+    pub server: ServerConfig,
+    /// The status port.
+    pub status: StatusConfig,
+    /// The logs.
+    pub log: LogConfig,
+    /// The process: user, pid file, limits.
+    pub process: ProcessConfig,
+}
+
+/// The part of a file that all daemons share.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Shared {
+    #[serde(deserialize_with = "some_address")]
+    listen: Option<SocketAddr>,
+    server: ServerConfig,
+    status: StatusConfig,
+    log: LogConfig,
+    process: ProcessConfig,
+}
+
+/// The keys of [`Shared`].
+const SHARED: [&str; 5] = ["listen", "server", "status", "log", "process"];
+
+/// The end of an error that lists the keys of one daemon only.
+const AND_SHARED: &str = ", `listen`, `server`, `status`, `log`, `process`";
+
+fn some_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    listen::deserialize(deserializer).map(Some)
+}
+
+impl<S: Settings> Config<S> {
+    /// These settings, and the defaults of those that all daemons share.
+    pub fn of(own: S) -> Config<S> {
+        Config::new(Shared::default(), own)
+    }
+
+    fn new(shared: Shared, own: S) -> Config<S> {
+        let listen = (Ipv4Addr::UNSPECIFIED, S::PORT).into();
+        Config {
+            listen: shared.listen.unwrap_or(listen),
+            own,
+            server: shared.server,
+            status: shared.status.or_loopback(S::STATUS_PORT),
+            log: shared.log,
+            process: shared.process,
+        }
+    }
+
+    /// Reads settings in TOML.
+    ///
+    /// # Errors
+    /// No TOML, an unknown key or a value of the wrong kind; one line that names the line and the key.
+    pub fn parse(text: &str) -> Result<Config<S>, String> {
+        let why = |error: toml::de::Error| toml_error(text, error.message(), error.span());
+        let mut own = DeTable::parse(text).map_err(why)?;
+        let take = |key| own.get_mut().remove_entry(key);
+        let shared: DeTable<'_> = SHARED.into_iter().filter_map(take).collect();
+        let shared = TomlDeserializer::from(Spanned::new(own.span(), shared));
+        let keys: Vec<_> = own.get_ref().keys().map(|key| Some(key.span())).collect();
+        let shared = Shared::deserialize(shared).map_err(why)?;
+        let own = S::deserialize(TomlDeserializer::from(own)).map_err(|error| {
+            let is_unknown_key = keys.contains(&error.span());
+            why(error) + if is_unknown_key { AND_SHARED } else { "" }
+        })?;
+        Ok(Config::new(shared, own))
+    }
+
+    /// Reads and checks the settings of a TOML file; the defaults without one.
+    ///
+    /// # Errors
+    /// The file cannot be read; or as for [`Config::parse`] and [`Config::check`].
+    pub fn load(path: Option<&Path>) -> Result<Config<S>, ConfigError> {
+        let config = path.map_or_else(|| Ok(Config::default()), Config::read)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Config<S>, ConfigError> {
+        let path = path.to_owned();
+        match fs::read_to_string(&path) {
+            Ok(text) => Config::parse(&text).map_err(|reason| ConfigError::Parse { path, reason }),
+            Err(source) => Err(ConfigError::Read { path, source }),
+        }
+    }
+
+    /// The settings as TOML, defaults included: what `--check-config` prints.
+    ///
+    /// # Errors
+    /// A value that TOML cannot express, such as a path that is not UTF-8.
+    pub fn effective(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(not_printed)
+    }
+
+    /// Refuses unusable values.
+    ///
+    /// # Errors
+    /// The first of them, by its key.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.server.check()?;
+        self.own.check()?;
+        self.process.check()
+    }
+
+    /// Jobs that the daemon can do instead of serving.
+    pub fn jobs() -> Vec<Job<Config<S>>> {
+        S::jobs()
+    }
+
+    /// The settings after a reload of `new`, see [`Settings::reloaded`].
+    #[must_use]
+    pub(crate) fn reloaded(&self, new: &Config<S>) -> Config<S> {
+        Config {
+            own: self.own.reloaded(&new.own),
+            server: self.server.reloaded(&new.server),
+            log: new.log.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+impl<S: Settings> Default for Config<S> {
+    fn default() -> Config<S> {
+        Config::of(S::default())
+    }
+}
+
+impl<S> Deref for Config<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.own
+    }
+}
+
+impl<S> DerefMut for Config<S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.own
+    }
 }
 
 /// An error for settings that TOML cannot express.

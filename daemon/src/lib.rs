@@ -4,9 +4,10 @@
 //! ```text
 //!  main ─► run ─► arguments, configuration, process, log, signals
 //!           │
-//!           └► the server ─┬► Ports, net::Server
-//!                          ├► metrics::Metrics, the observer of its connections
-//!                          └► status::StatusPort, which shows them
+//!           └► Running ─┬► Ports, net::Server
+//!                       ├► metrics::Metrics, the observer of its connections
+//!                       ├► status::StatusPort, which shows them
+//!                       └► the Application: one of the servers
 //! ```
 //!
 //! It owns the state of the process: user, pid file, umask, limits, the logger, the signal handlers, the
@@ -15,12 +16,15 @@
 //! Threads: the main thread waits for stop and reload; `signals` waits for signals; each log has a writer;
 //! the status port has the threads of a [`net::Server`]. The main thread joins them within deadlines.
 //!
-//! In reading order: [`run`](run()), [`args`], [`config`], `process`, [`logging`], [`signals`], [`Ports`],
-//! [`metrics`], [`status`].
+//! In reading order: [`run`](run()), [`args`], [`job`], [`config`], `process`, [`logging`], [`signals`],
+//! `handle`, [`Application`], [`Ports`], [`metrics`], [`status`].
 
+mod application;
 pub mod args;
 pub mod config;
+mod handle;
 mod host;
+pub mod job;
 pub mod logging;
 mod ports;
 mod process;
@@ -30,7 +34,12 @@ pub mod signals;
 pub mod metrics;
 pub mod status;
 
+pub use application::{Application, Running, Serving};
+pub use config::{Config, Settings};
 pub use host::hostname;
 pub use ports::Ports;
 pub use process::{ProcessConfig, Umask};
-pub use run::{DaemonConfig, DaemonHandle, Job, command, job_done, run};
+pub use run::{command, run};
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,12 @@
 //! The ports of a daemon.
 
 use std::io;
-use std::net::SocketAddr;
 
 use anyhow::Context;
 use net::Port;
 use rustix::io::Errno;
 
-use crate::status::StatusConfig;
+use crate::config::Config;
 
 /// All ports of a daemon. They are bound before the daemon changes anything, so that a start that fails
 /// here leaves nothing behind.
@@ -24,12 +23,10 @@ impl Ports {
     ///
     /// # Errors
     /// A port is in use, or its address cannot be bound; the message names it.
-    pub fn bind<const PORT: u16>(
-        service: SocketAddr,
-        status: &StatusConfig<PORT>,
-    ) -> anyhow::Result<Ports> {
+    pub(crate) fn bind<S>(config: &Config<S>) -> anyhow::Result<Ports> {
+        let service = config.listen;
         let port = Port::bind(service).with_context(|| format!("cannot listen on {service}"))?;
-        let status = status.bind()?;
+        let status = config.status.bind()?;
         if let Some(status) = status.as_ref().filter(|status| status.excludes(&port)) {
             let error = anyhow::Error::from(io::Error::from(Errno::ADDRINUSE));
             let context = format!("cannot listen on {}, the status port", status.addr());
@@ -44,27 +41,35 @@ impl Ports {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
     use super::*;
-
-    type Status = StatusConfig<1>;
+    use crate::status::StatusConfig;
+    use crate::tests::TestSettings;
 
     const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    fn bind(listen: SocketAddr, status: StatusConfig) -> anyhow::Result<Ports> {
+        Ports::bind(&Config::<TestSettings> {
+            listen,
+            status,
+            ..Config::default()
+        })
+    }
 
     #[test]
     fn a_port_that_is_taken_is_named() {
         let taken = TcpListener::bind(ANY).unwrap();
         let addr = taken.local_addr().unwrap();
-        let why = |service, status: &Status| {
-            let error = Ports::bind(service, status).unwrap_err();
+        let why = |service, status| {
+            let error = bind(service, StatusConfig::at(status)).unwrap_err();
             format!("{error:#}")
         };
         let in_use = io::Error::from(Errno::ADDRINUSE);
         let expected = format!("cannot listen on {addr}: {in_use}");
-        assert_eq!(why(addr, &Status::at(ANY)), expected);
+        assert_eq!(why(addr, ANY), expected);
         let expected = format!("cannot listen on {addr}, the status port: {in_use}");
-        assert_eq!(why(ANY, &Status::at(addr)), expected);
+        assert_eq!(why(ANY, addr), expected);
     }
 
     #[test]
@@ -72,19 +77,19 @@ mod tests {
         let free = Port::bind(ANY).unwrap().addr();
         let wild = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), free.port());
         for (service, status) in [(free, free), (wild, free), (free, wild)] {
-            let error = Ports::bind(service, &Status::at(status)).unwrap_err();
+            let error = bind(service, StatusConfig::at(status)).unwrap_err();
             let text = format!("{error:#}");
             assert!(
                 text.starts_with(&format!("cannot listen on {status}, ")),
                 "{text}"
             );
         }
-        assert!(Ports::bind(free, &Status::off()).unwrap().status.is_none());
+        assert!(bind(free, StatusConfig::off()).unwrap().status.is_none());
     }
 
     #[test]
     fn nobody_gets_in_before_the_daemon_serves() {
-        let ports = Ports::bind(ANY, &Status::at(ANY)).unwrap();
+        let ports = bind(ANY, StatusConfig::at(ANY)).unwrap();
         for port in [ports.service, ports.status.unwrap()] {
             let refused = TcpStream::connect(port.addr()).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);

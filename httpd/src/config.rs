@@ -1,16 +1,11 @@
 //! The settings of an httpd (`etc/httpd.toml` explains each).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use base::units::Period;
 use client::PeerKeys;
-use daemon::logging::LogConfig;
-use daemon::status::StatusConfig;
-use daemon::{DaemonConfig, ProcessConfig};
-use net::ServerConfig;
 use net::access_control::read_keys;
 use proto::shared_key::KeyRing;
 use proto::{Address, AppId, UserId};
@@ -19,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::protection::Protected;
 
 /// All settings.
+pub type Config = daemon::Config<Settings>;
+
+/// The settings of this server alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// The listen address for HTTP clients.
-    #[serde(deserialize_with = "net::listen::deserialize")]
-    pub listen: SocketAddr,
+pub struct Settings {
     /// Proxies whose X-Forwarded-For names the client in the access log.
     pub trusted_proxies: Vec<Network>,
     /// The trackers.
@@ -50,20 +45,11 @@ pub struct Config {
     pub storage_timeout: Period,
     /// How long the storages of a user are cached.
     pub storage_cache: Period,
-    /// Threads and connections.
-    pub server: ServerConfig,
-    /// The status port.
-    pub status: StatusConfig<8081>,
-    /// The log.
-    pub log: LogConfig,
-    /// User, group and PID file of the process.
-    pub process: ProcessConfig,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            listen: ([0, 0, 0, 0], 8080).into(),
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
             trusted_proxies: Vec::new(),
             trackers: vec!["127.0.0.1:21000".parse().expect("an address")],
             key_file: None,
@@ -75,15 +61,11 @@ impl Default for Config {
             connect_timeout: Period::from_secs(3),
             storage_timeout: Period::from_secs(5),
             storage_cache: Period::from_secs(1),
-            server: ServerConfig::default(),
-            status: StatusConfig::default(),
-            log: LogConfig::default(),
-            process: ProcessConfig::default(),
         }
     }
 }
 
-impl Config {
+impl Settings {
     /// The keys for connections to trackers and storages.
     ///
     /// # Errors
@@ -104,28 +86,16 @@ impl Config {
     }
 }
 
-impl DaemonConfig for Config {
-    fn reloaded(&self, new: &Config) -> Config {
-        Config {
-            trusted_proxies: new.trusted_proxies.clone(),
-            trackers: new.trackers.clone(),
-            key_file: new.key_file.clone(),
-            legacy_hosts: new.legacy_hosts.clone(),
-            url_key_file: new.url_key_file.clone(),
-            protect: new.protect.clone(),
-            app: new.app.clone(),
-            user: new.user.clone(),
-            connect_timeout: new.connect_timeout,
-            storage_timeout: new.storage_timeout,
-            storage_cache: new.storage_cache,
-            server: self.server.reloaded(&new.server),
-            log: new.log.clone(),
-            ..self.clone()
-        }
+impl daemon::Settings for Settings {
+    const PORT: u16 = 8080;
+    const STATUS_PORT: u16 = 8081;
+
+    /// Each of them can change.
+    fn reloaded(&self, new: &Settings) -> Settings {
+        new.clone()
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        self.server.check()?;
         check_nonzero("connect_timeout", self.connect_timeout.is_zero())?;
         check_nonzero("storage_timeout", self.storage_timeout.is_zero())?;
         self.peer_keys()?;
@@ -138,17 +108,5 @@ impl DaemonConfig for Config {
             return Err(ConfigError::invalid("trackers", "at least one is needed"));
         }
         Ok(())
-    }
-
-    fn server(&self) -> &ServerConfig {
-        &self.server
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn process(&self) -> &ProcessConfig {
-        &self.process
     }
 }

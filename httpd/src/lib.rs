@@ -36,8 +36,5 @@ mod status;
 
 mod server;
 
-pub use config::Config;
-pub use server::{Httpd, run};
-
-/// One sentence about the program, for its help.
-pub const ABOUT: &str = "Streams the files of a tnv cluster over HTTP";
+pub use config::{Config, Settings};
+pub use server::{App, Httpd};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("tnv-httpd", httpd::ABOUT, httpd::run)
+    daemon::run::<httpd::App>()
 }

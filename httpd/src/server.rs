@@ -1,17 +1,13 @@
-//! Start and stop of an httpd, in order.
+//! The httpd, as the frame of all daemons starts, reloads and stops it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use base::{Stop, Ticker, thread};
-use daemon::status::StatusPort;
-use daemon::{DaemonHandle, Ports};
-use net::Server;
+use daemon::{Application, Ports, Running, Serving};
 use net::http::{Http, TrustedProxies};
 
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::globals::CurrentGlobals;
 use crate::handler::HttpHandler;
 use crate::metrics::HttpMetrics;
@@ -22,95 +18,61 @@ use crate::tracker_monitor::TrackerMonitor;
 /// How long a stop waits for the tracker monitor: a tracker may be silent.
 const MONITOR_END: Duration = Duration::from_secs(1);
 
-/// A running httpd.
-pub struct Httpd {
+/// A running httpd. Trackers and storages are connected when a request needs them.
+pub type Httpd = Running<App>;
+
+/// What the threads of an httpd share, and its tracker monitor.
+pub struct App {
     globals: CurrentGlobals,
     proxies: TrustedProxies,
-    server: Server,
-    metrics: Arc<HttpMetrics>,
-    port: StatusPort,
     stop: Stop,
     /// Absent if the status port is off.
     monitor: Option<Ticker>,
 }
 
-/// Runs an httpd until the stop.
-///
-/// # Errors
-/// The httpd cannot start.
-pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
-    let httpd = Httpd::start(&config)?;
-    httpd.metrics.frame.adopt(handle.lost_log_lines());
-    handle.serve(|config| httpd.reload(config));
-    httpd.shutdown();
-    Ok(())
-}
+impl Application for App {
+    type Settings = Settings;
+    const NAME: &'static str = "tnv-httpd";
+    const ABOUT: &'static str = "Streams the files of a tnv cluster over HTTP";
 
-impl Httpd {
-    /// Starts to serve. Trackers and storages are connected when a request needs them.
-    ///
-    /// # Errors
-    /// It cannot listen on an address.
-    pub fn start(config: &Config) -> anyhow::Result<Httpd> {
-        let ports = Ports::bind(config.listen, &config.status)?;
+    fn start(config: Config, ports: Ports) -> anyhow::Result<(App, Serving)> {
         let metrics = Arc::new(HttpMetrics::default());
-        let globals = CurrentGlobals::new(config, Arc::clone(&metrics))?;
         let frame = &metrics.frame;
+        let globals = CurrentGlobals::new(&config, Arc::clone(&metrics))?;
         let service = Service::new(globals.clone(), config.server.workers);
         let proxies = TrustedProxies::new(&config.trusted_proxies);
         let http = Http::new(HttpHandler::new(service), Arc::clone(frame)).behind(proxies.clone());
-        let server = Server::serve("httpd", ports.service, &config.server, http)
-            .with_context(|| format!("cannot listen on {}", config.listen))?;
         let trackers = TrackerMonitor::default();
         let view = StatusView {
             metrics: Arc::clone(&metrics),
             trackers: trackers.clone(),
         };
-        let port = StatusPort::start("tnv-httpd", ports.status, frame, view)?;
+        let serving = ports.serve::<App, _>(&config, frame, http, |_| view)?;
         let stop = Stop::new();
-        let monitor = match port.addr() {
+        let monitor = match serving.status.addr() {
             Some(_) => Some(trackers.start(&globals, &stop)?),
             None => None,
         };
-        Ok(Httpd {
+        let app = App {
             globals,
             proxies,
-            server,
-            metrics,
-            port,
             stop,
             monitor,
-        })
+        };
+        Ok((app, serving))
     }
 
-    /// The listen address.
-    pub fn addr(&self) -> SocketAddr {
-        self.server.addr()
-    }
-
-    /// Applies the settings that can change at run time to requests that begin from now on.
-    ///
-    /// # Errors
-    /// A key file cannot be used.
-    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+    /// Applies to requests that begin from now on.
+    fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
         self.globals.replace(config)?;
         self.proxies.reload(&config.trusted_proxies);
-        self.server.reload(&config.server);
         Ok(())
     }
 
-    /// The address of the status port; absent if it is off.
-    pub fn status_addr(&self) -> Option<SocketAddr> {
-        self.port.addr()
-    }
-
-    /// Finishes the streams in flight until the configured deadline.
-    pub fn shutdown(self) {
-        self.metrics.frame.begin_stop();
-        self.server.shutdown();
+    fn stop(self, finish_requests: impl FnOnce()) {
+        finish_requests();
         self.stop.trip();
         let monitor = self.monitor.map(Ticker::into_thread);
         thread::join_or_leave(monitor, Instant::now() + MONITOR_END);
-        self.port.shutdown();
     }
 }

@@ -5,12 +5,8 @@ use std::path::PathBuf;
 
 use base::Network;
 use base::config::{ConfigError, check_nonzero};
-use daemon::args::INIT_DATABASE;
-use daemon::logging::LogConfig;
-use daemon::status::StatusConfig;
-use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
+use daemon::job::{INIT_DATABASE, Job, job_done};
 use db::{DatabaseUrl, MysqlConfig};
-use net::ServerConfig;
 use net::access_control::{AccessControl, AccessSettings};
 use proto::{Hostname, ServerKind};
 use serde::{Deserialize, Serialize};
@@ -19,12 +15,12 @@ use serde::{Deserialize, Serialize};
 pub const STEP_MAX: u32 = 1_000_000;
 
 /// All settings.
+pub type Config = daemon::Config<Settings>;
+
+/// The settings of this server alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// The address to listen on, for storages.
-    #[serde(deserialize_with = "net::listen::deserialize")]
-    pub listen: SocketAddr,
+pub struct Settings {
     /// The name in front of every error that is sent.
     pub hostname: Hostname,
     /// The database with the first free number of each key.
@@ -55,20 +51,11 @@ pub struct Config {
     pub new_keys_per_address: u32,
     /// Connections to a MySQL database.
     pub mysql: MysqlConfig,
-    /// Threads and connections.
-    pub server: ServerConfig,
-    /// The status port.
-    pub status: StatusConfig<22001>,
-    /// The logs.
-    pub log: LogConfig,
-    /// The process: user, pid file, limits.
-    pub process: ProcessConfig,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            listen: ([0, 0, 0, 0], 22000).into(),
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
             hostname: daemon::hostname(),
             database: DatabaseUrl::Sqlite("/var/lib/tnv/ids.db".into()),
             step: 100,
@@ -82,15 +69,11 @@ impl Default for Config {
             rows_max: 10_000,
             new_keys_per_address: 100,
             mysql: MysqlConfig::default(),
-            server: ServerConfig::default(),
-            status: StatusConfig::default(),
-            log: LogConfig::default(),
-            process: ProcessConfig::default(),
         }
     }
 }
 
-impl Config {
+impl Settings {
     /// The settings that decide who is served.
     pub fn access(&self) -> AccessSettings {
         AccessSettings {
@@ -102,23 +85,23 @@ impl Config {
     }
 }
 
-impl DaemonConfig for Config {
-    fn reloaded(&self, new: &Config) -> Config {
-        Config {
+impl daemon::Settings for Settings {
+    const PORT: u16 = 22000;
+    const STATUS_PORT: u16 = 22001;
+
+    fn reloaded(&self, new: &Settings) -> Settings {
+        Settings {
             cluster_key_file: new.cluster_key_file.clone(),
             allow_hosts: new.allow_hosts.clone(),
             legacy_hosts: new.legacy_hosts.clone(),
             known_as: new.known_as.clone(),
             rows_max: new.rows_max,
             new_keys_per_address: new.new_keys_per_address,
-            server: self.server.reloaded(&new.server),
-            log: new.log.clone(),
             ..self.clone()
         }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        self.server.check()?;
         self.mysql.check(&self.database)?;
         AccessControl::new(ServerKind::Idserver, &self.access())?;
         check_nonzero("keys_max", self.keys_max == 0)?;
@@ -135,18 +118,6 @@ impl DaemonConfig for Config {
             return Err(ConfigError::invalid("cpp_step", reason));
         }
         Ok(())
-    }
-
-    fn server(&self) -> &ServerConfig {
-        &self.server
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn process(&self) -> &ProcessConfig {
-        &self.process
     }
 
     fn jobs() -> Vec<Job<Config>> {

@@ -32,8 +32,5 @@ mod status_view;
 
 mod server;
 
-pub use config::Config;
-pub use server::{Idserver, run};
-
-/// One line about the program, for its help.
-pub const ABOUT: &str = "Hands out the numbers of a tnv cluster, none of them twice";
+pub use config::{Config, Settings};
+pub use server::{App, Idserver};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("tnv-idserver", idserver::ABOUT, idserver::run)
+    daemon::run::<idserver::App>()
 }

@@ -1,103 +1,61 @@
-//! Starts and stops an idserver, in order.
+//! The idserver, as the frame of all daemons starts, reloads and stops it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
-use daemon::status::StatusPort;
-use daemon::{DaemonHandle, Ports};
-use net::Server;
+use daemon::{Application, Ports, Running, Serving};
 use net::access_control::AccessControl;
 use net::wire::Wire;
 use proto::ServerKind;
 
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::filler::Filler;
 use crate::globals::Globals;
 use crate::service::IdService;
 use crate::status_view::StatusView;
 
 /// A running idserver.
-pub struct Idserver {
+pub type Idserver = Running<App>;
+
+/// What the threads of an idserver share, and its filler.
+pub struct App {
     globals: Arc<Globals>,
     access: Arc<AccessControl>,
     filler: Filler,
-    server: Server,
-    port: StatusPort,
 }
 
-/// Runs an idserver until the stop.
-///
-/// # Errors
-/// It cannot start; the error says why.
-pub fn run(config: Config, handle: &mut DaemonHandle<Config>) -> anyhow::Result<()> {
-    let idserver = Idserver::start(config)?;
-    idserver
-        .globals
-        .metrics
-        .frame
-        .adopt(handle.lost_log_lines());
-    handle.serve(|config| idserver.reload(config));
-    idserver.shutdown();
-    Ok(())
-}
+impl Application for App {
+    type Settings = Settings;
+    const NAME: &'static str = "tnv-idserver";
+    const ABOUT: &'static str = "Hands out the numbers of a tnv cluster, none of them twice";
 
-impl Idserver {
-    /// Binds the ports, opens the database and serves.
-    ///
-    /// # Errors
-    /// The database cannot be opened, or an address to listen on is taken.
-    pub fn start(config: Config) -> anyhow::Result<Idserver> {
-        let ports = Ports::bind(config.listen, &config.status)?;
+    fn start(config: Config, ports: Ports) -> anyhow::Result<(App, Serving)> {
         let globals = Globals::open(config)?;
-        let config = &globals.config;
-        let metrics = &globals.metrics.frame;
         let (filler, queue) = Filler::start(&globals)?;
+        let (config, metrics) = (&globals.config, &globals.metrics.frame);
         let service = IdService::new(Arc::clone(&globals), queue);
         let access = Arc::new(AccessControl::new(ServerKind::Idserver, &config.access())?);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let wire = wire.allowing(Arc::clone(&access));
-        let server = Server::serve("idserver", ports.service, &config.server, wire)
-            .with_context(|| format!("cannot listen on {}", config.listen))?;
         let view = StatusView(Arc::clone(&globals));
-        let port = StatusPort::start("tnv-idserver", ports.status, metrics, view)?;
-        Ok(Idserver {
+        let serving = ports.serve::<App, _>(config, metrics, wire, |_| view)?;
+        let app = App {
             globals,
             access,
             filler,
-            server,
-            port,
-        })
+        };
+        Ok((app, serving))
     }
 
-    /// The address it listens on.
-    pub fn addr(&self) -> SocketAddr {
-        self.server.addr()
-    }
-
-    /// Applies the settings that need no restart.
-    ///
-    /// # Errors
-    /// The key file cannot be used.
-    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+    fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
         self.access.reload(&config.access())?;
         self.globals.reload(config);
-        self.server.reload(&config.server);
         Ok(())
     }
 
-    /// The address of the status port; none when it is off.
-    pub fn status_addr(&self) -> Option<SocketAddr> {
-        self.port.addr()
-    }
-
-    /// Finishes the requests in flight, closes the database and ends the filler. The numbers in memory
-    /// are skipped.
-    pub fn shutdown(self) {
-        self.globals.metrics.frame.begin_stop();
-        self.server.shutdown();
+    /// The numbers in memory are skipped.
+    fn stop(self, finish_requests: impl FnOnce()) {
+        finish_requests();
         self.globals.ids.close();
         self.filler.shutdown();
-        self.port.shutdown();
     }
 }

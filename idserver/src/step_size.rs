@@ -56,13 +56,14 @@ impl StepSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
 
     fn config(step_max: u32) -> Config {
-        Config {
+        Config::of(Settings {
             step: 100,
             step_max,
-            ..Config::default()
-        }
+            ..Settings::default()
+        })
     }
 
     /// Sizes of a row of reservations that last `lasting` each.

@@ -33,11 +33,10 @@ See also:
 
 /// Their command lines.
 pub(crate) fn all() -> [Command; 4] {
-    let [tracker, idserver, storage, httpd] = NAMES;
     [
-        daemon::command::<tracker::Config>(tracker, tracker::ABOUT),
-        daemon::command::<idserver::Config>(idserver, idserver::ABOUT),
-        daemon::command::<storage::Config>(storage, storage::ABOUT),
-        daemon::command::<httpd::Config>(httpd, httpd::ABOUT),
+        daemon::command::<tracker::App>(),
+        daemon::command::<idserver::App>(),
+        daemon::command::<storage::App>(),
+        daemon::command::<httpd::App>(),
     ]
 }

@@ -1,8 +1,6 @@
 //! The configuration files: their samples in `etc/`, and the defaults of the code.
 
-use daemon::config::effective;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use daemon::{Config, Settings};
 use toml::Table;
 
 /// A configuration file.
@@ -25,7 +23,7 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the tracker of tnv",
         see_also: "tnv-tracker(8)",
         text: include_str!("../../etc/tracker.toml"),
-        effective: Some(effective_with::<tracker::Config>),
+        effective: Some(effective_with::<tracker::Settings>),
     },
     Sample {
         name: "tnv-idserver.toml",
@@ -33,7 +31,7 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the idserver of tnv",
         see_also: "tnv-idserver(8)",
         text: include_str!("../../etc/idserver.toml"),
-        effective: Some(effective_with::<idserver::Config>),
+        effective: Some(effective_with::<idserver::Settings>),
     },
     Sample {
         name: "tnv-storage.toml",
@@ -41,7 +39,7 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the storage of tnv",
         see_also: "tnv-storage(8)",
         text: include_str!("../../etc/storage.toml"),
-        effective: Some(effective_with::<storage::Config>),
+        effective: Some(effective_with::<storage::Settings>),
     },
     Sample {
         name: "tnv-httpd.toml",
@@ -49,7 +47,7 @@ pub(crate) const SAMPLES: [Sample; 5] = [
         about: "settings of the HTTP server of tnv",
         see_also: "tnv-httpd(8)",
         text: include_str!("../../etc/httpd.toml"),
-        effective: Some(effective_with::<httpd::Config>),
+        effective: Some(effective_with::<httpd::Settings>),
     },
     Sample {
         name: "tnv.toml",
@@ -62,9 +60,9 @@ pub(crate) const SAMPLES: [Sample; 5] = [
 ];
 
 /// The settings in force with a file of this text, but for those that depend on the machine.
-fn effective_with<C: Serialize + DeserializeOwned>(text: &str) -> anyhow::Result<Table> {
-    let config: C = toml::from_str(text)?;
-    let mut table: Table = toml::from_str(&effective(&config)?)?;
+fn effective_with<S: Settings>(text: &str) -> anyhow::Result<Table> {
+    let config = Config::<S>::parse(text).map_err(anyhow::Error::msg)?;
+    let mut table: Table = toml::from_str(&config.effective()?)?;
     table.remove("hostname");
     Ok(table)
 }

@@ -7,12 +7,8 @@ use std::time::Duration;
 use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use base::units::{ByteSize, Period};
-use daemon::ProcessConfig;
-use daemon::logging::LogConfig;
-use daemon::status::StatusConfig;
 use db::{DatabaseUrl, MysqlConfig, Synchronous};
 use log::warn;
-use net::ServerConfig;
 use net::access_control::{AccessControl, AccessSettings};
 use net::admin::OrderVerifier;
 use proto::{Address, GroupName, Hostname, IdKey, ServerKind};
@@ -23,13 +19,12 @@ mod reserve;
 pub use reserve::Reserve;
 
 /// All settings.
+pub type Config = daemon::Config<Settings>;
+
+/// The settings of this server alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// The address that clients connect to. If it is specific, connections to trackers and
-    /// idservers come from it, so that members on one host differ.
-    #[serde(deserialize_with = "net::listen::deserialize")]
-    pub listen: SocketAddr,
+pub struct Settings {
     /// The address that clients are sent to, if it differs from the source of connections to
     /// trackers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,14 +77,6 @@ pub struct Config {
     pub gluster: GlusterConfig,
     /// Connections to a MySQL database.
     pub mysql: MysqlConfig,
-    /// Threads and connections.
-    pub server: ServerConfig,
-    /// The status port.
-    pub status: StatusConfig<23001>,
-    /// The log.
-    pub log: LogConfig,
-    /// The user of the process.
-    pub process: ProcessConfig,
 }
 
 /// The faults that a stored file survives after the success reply.
@@ -178,11 +165,10 @@ impl GlusterConfig {
     }
 }
 
-impl Default for Config {
-    fn default() -> Config {
+impl Default for Settings {
+    fn default() -> Settings {
         let address = |text: &str| vec![text.parse().expect("an address")];
-        Config {
-            listen: ([0, 0, 0, 0], 23000).into(),
+        Settings {
             advertise: None,
             admin_key_file: None,
             cluster_key_file: None,
@@ -205,10 +191,6 @@ impl Default for Config {
             cache: CacheConfig::default(),
             gluster: GlusterConfig::default(),
             mysql: MysqlConfig::default(),
-            server: ServerConfig::default(),
-            status: StatusConfig::default(),
-            log: LogConfig::default(),
-            process: ProcessConfig::default(),
         }
     }
 }
@@ -216,11 +198,7 @@ impl Default for Config {
 /// Longest beat interval: trackers drop a member without beats.
 const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
-impl Config {
-    /// Checks what the types of the settings do not.
-    ///
-    /// # Errors
-    /// A setting cannot be used; the error names it.
+impl Settings {
     /// The settings that decide who is served.
     pub fn access(&self) -> AccessSettings {
         AccessSettings {
@@ -231,8 +209,11 @@ impl Config {
         }
     }
 
+    /// Checks what the types of the settings do not.
+    ///
+    /// # Errors
+    /// A setting cannot be used; the error names it.
     pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
-        self.server.check()?;
         self.mysql.check(&self.database)?;
         OrderVerifier::check(self.admin_key_file.as_deref())?;
         AccessControl::new(ServerKind::Storage, &self.access())?;

@@ -102,6 +102,20 @@ impl Globals {
         self.writer.remove(&self.paths.resolve(path, caller)?)
     }
 
+    /// Applies the settings that a running storage can change.
+    ///
+    /// # Errors
+    /// The key file cannot be used.
+    pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        self.numbers.set_client(ids(config)?);
+        self.rows.reload(&config.cache);
+        self.guard.reload(config.admin_key_file.clone());
+        for path in self.paths.iter() {
+            path.set_reserved_space(config.reserved_space);
+        }
+        Ok(())
+    }
+
     /// Writes the tags of the store paths to the state file, if it lacks one.
     pub(crate) fn remember_folders(&self) {
         remember_folders(&self.identity, &self.paths);
@@ -118,7 +132,7 @@ fn remember_folders(identity: &Identity, paths: &StorePaths) {
 ///
 /// # Errors
 /// The key file cannot be used.
-pub(crate) fn ids(config: &Config) -> anyhow::Result<IdClient> {
+fn ids(config: &Config) -> anyhow::Result<IdClient> {
     let connection = ConnectionConfig {
         io_timeout: NUMBER_WAIT,
         ..connection_config(config)?

@@ -1,20 +1,20 @@
-//! How the settings start a daemon, and the jobs that the program runs instead of serving.
+//! The settings as the frame of all daemons uses them, and the jobs that the program runs instead of serving.
 
 use anyhow::Context;
 use base::config::ConfigError;
-use daemon::args::{INIT_DATABASE, JobFlag};
-use daemon::logging::LogConfig;
-use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
-use net::ServerConfig;
+use daemon::job::{INIT_DATABASE, Job, JobFlag, job_done};
 
-use crate::config::{Config, folder_of};
+use crate::config::{Config, Settings, folder_of};
 use crate::disks::store_path;
 use crate::files::orphans;
 use crate::state::identity::{self, Identity};
 
-impl DaemonConfig for Config {
-    fn reloaded(&self, new: &Config) -> Config {
-        Config {
+impl daemon::Settings for Settings {
+    const PORT: u16 = 23000;
+    const STATUS_PORT: u16 = 23001;
+
+    fn reloaded(&self, new: &Settings) -> Settings {
+        Settings {
             admin_key_file: new.admin_key_file.clone(),
             cluster_key_file: new.cluster_key_file.clone(),
             allow_hosts: new.allow_hosts.clone(),
@@ -25,26 +25,12 @@ impl DaemonConfig for Config {
             reserved_space: new.reserved_space,
             beat_interval: new.beat_interval,
             cache: new.cache.clone(),
-            server: self.server.reloaded(&new.server),
-            log: new.log.clone(),
             ..self.clone()
         }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         self.check_settings()
-    }
-
-    fn server(&self) -> &ServerConfig {
-        &self.server
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn process(&self) -> &ProcessConfig {
-        &self.process
     }
 
     fn jobs() -> Vec<Job<Config>> {

@@ -39,11 +39,8 @@ mod status;
 mod status_view;
 mod tracker;
 
-pub use config::{Config, Reserve};
-pub use server::{Storage, run};
-
-/// The program's description in its help text.
-pub const ABOUT: &str = "Keeps the files of one group of a tnv cluster";
+pub use config::{Config, Reserve, Settings};
+pub use server::{App, Storage};
 
 #[cfg(test)]
 #[path = "../tests/it/idserver.rs"]

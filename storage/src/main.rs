@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("tnv-storage", storage::ABOUT, storage::run)
+    daemon::run::<storage::App>()
 }

@@ -7,12 +7,8 @@ use std::time::Duration;
 use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use base::units::Period;
-use daemon::args::{INIT_DATABASE, JobFlag};
-use daemon::logging::LogConfig;
-use daemon::status::StatusConfig;
-use daemon::{DaemonConfig, Job, ProcessConfig, job_done};
+use daemon::job::{INIT_DATABASE, Job, JobFlag, job_done};
 use db::{DatabaseUrl, MysqlConfig};
-use net::ServerConfig;
 use net::access_control::{AccessControl, AccessSettings};
 use net::admin::OrderVerifier;
 use net::quota::Limits;
@@ -20,12 +16,12 @@ use proto::{AppId, GroupName, Hostname, ServerKind};
 use serde::{Deserialize, Serialize};
 
 /// All settings.
+pub type Config = daemon::Config<Settings>;
+
+/// The settings of this server alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// The address to listen on, for storages and clients.
-    #[serde(deserialize_with = "net::listen::deserialize")]
-    pub listen: SocketAddr,
+pub struct Settings {
     /// The name in front of every error that is sent.
     pub hostname: Hostname,
     /// The applications that are served.
@@ -65,14 +61,6 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Connections to a MySQL database.
     pub mysql: MysqlConfig,
-    /// Threads and connections.
-    pub server: ServerConfig,
-    /// The status port.
-    pub status: StatusConfig<21001>,
-    /// The logs.
-    pub log: LogConfig,
-    /// The process: user, pid file, limits.
-    pub process: ProcessConfig,
 }
 
 /// Section `[cache]`.
@@ -94,10 +82,9 @@ impl Default for CacheConfig {
     }
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            listen: ([0, 0, 0, 0], 21000).into(),
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
             hostname: daemon::hostname(),
             app_ids: vec!["tnvideo".parse().expect("an app id")],
             groups: vec!["group001".parse().expect("a group name")],
@@ -116,10 +103,6 @@ impl Default for Config {
             known_as: Vec::new(),
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),
-            server: ServerConfig::default(),
-            status: StatusConfig::default(),
-            log: LogConfig::default(),
-            process: ProcessConfig::default(),
         }
     }
 }
@@ -130,7 +113,7 @@ const ADOPT_CLUSTER: JobFlag = JobFlag {
     help: "Have the database taken as it is though the storages know another one, and exit",
 };
 
-impl Config {
+impl Settings {
     /// The limits on members.
     pub(crate) fn member_limits(&self) -> crate::groups::Limits {
         crate::groups::Limits {
@@ -150,7 +133,7 @@ impl Config {
     }
 }
 
-impl Config {
+impl Settings {
     /// The settings that decide who is served.
     pub fn access(&self) -> AccessSettings {
         AccessSettings {
@@ -162,9 +145,12 @@ impl Config {
     }
 }
 
-impl DaemonConfig for Config {
-    fn reloaded(&self, new: &Config) -> Config {
-        Config {
+impl daemon::Settings for Settings {
+    const PORT: u16 = 21000;
+    const STATUS_PORT: u16 = 21001;
+
+    fn reloaded(&self, new: &Settings) -> Settings {
+        Settings {
             admin_key_file: new.admin_key_file.clone(),
             cluster_key_file: new.cluster_key_file.clone(),
             allow_hosts: new.allow_hosts.clone(),
@@ -178,14 +164,11 @@ impl DaemonConfig for Config {
             new_users_per_minute: new.new_users_per_minute,
             new_users_per_address: new.new_users_per_address,
             cache: new.cache.clone(),
-            server: self.server.reloaded(&new.server),
-            log: new.log.clone(),
             ..self.clone()
         }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        self.server.check()?;
         self.mysql.check(&self.database)?;
         OrderVerifier::check(self.admin_key_file.as_deref())?;
         AccessControl::new(ServerKind::Tracker, &self.access())?;
@@ -199,18 +182,6 @@ impl DaemonConfig for Config {
             return Err(ConfigError::invalid("app_ids", "at least one is needed"));
         }
         Ok(())
-    }
-
-    fn server(&self) -> &ServerConfig {
-        &self.server
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn process(&self) -> &ProcessConfig {
-        &self.process
     }
 
     fn jobs() -> Vec<Job<Config>> {

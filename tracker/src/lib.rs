@@ -42,8 +42,5 @@ mod status;
 
 mod server;
 
-pub use config::Config;
-pub use server::{Tracker, run};
-
-/// One line about the program, for its help.
-pub const ABOUT: &str = "Knows the storages of a tnv cluster and sends users to theirs";
+pub use config::{Config, Settings};
+pub use server::{App, Tracker};

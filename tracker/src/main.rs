@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("tnv-tracker", tracker::ABOUT, tracker::run)
+    daemon::run::<tracker::App>()
 }

@@ -1,24 +1,17 @@
 use base::secret::Secret;
 use base::units::{ByteSize, Period};
-use net::ServerConfig;
-use serde::Deserialize;
 
 use super::*;
-use crate::logging::{Level, LogConfig};
+use crate::logging::Level;
+use crate::tests::TestSettings;
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Config {
-    server: ServerConfig,
-    log: LogConfig,
-    token: Secret,
-}
+type TestConfig = Config<TestSettings>;
 
-fn load_text(text: &str) -> Result<Config, ConfigError> {
+fn load_text(text: &str) -> Result<TestConfig, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("daemon.toml");
     fs::write(&path, text).unwrap();
-    load(Some(&path))
+    Config::load(Some(&path))
 }
 
 /// The error and its sources, as an operator reads them.
@@ -28,18 +21,23 @@ fn chain(error: ConfigError) -> String {
 
 #[test]
 fn without_a_file_the_defaults_hold() {
-    let config: Config = load(None).unwrap();
+    let config = TestConfig::load(None).unwrap();
     assert_eq!(config, Config::default());
-    config.server.check().unwrap();
+    assert_eq!(config.listen.to_string(), "0.0.0.0:21");
+    let status = config.status.listen().unwrap();
+    assert_eq!(status.to_string(), "127.0.0.1:22");
+    config.check().unwrap();
     assert_eq!(load_text("").unwrap(), config);
 }
 
 #[test]
 fn a_file_changes_what_it_names() {
     let config = load_text(
-        "[server]\nworkers = 4\nidle_timeout = \"90s\"\nmin_rate = 2048\n[log]\nlevel = \"debug\"\nfile = \"a.log\"",
+        "listen = \"[::1]:5\"\npeers = [7]\n[server]\nworkers = 4\nidle_timeout = \"90s\"\nmin_rate = 2048\n[log]\nlevel = \"debug\"\nfile = \"a.log\"",
     )
     .unwrap();
+    assert_eq!(config.listen.to_string(), "[::1]:5");
+    assert_eq!(config.peers, [7]);
     assert_eq!(config.server.workers, 4);
     assert_eq!(config.server.idle_timeout, Period::from_secs(90));
     assert_eq!(config.server.min_rate, ByteSize::from_kib(2));
@@ -54,6 +52,19 @@ fn errors_name_file_line_and_key() {
     for (text, parts) in [
         ("[server]\nworkerz = 4", ["line 2", "workerz"]),
         ("[server]\n\nworkers = \"many\"", ["line 3", "workers"]),
+        (
+            "\nlisten = \"x\"",
+            ["line 2, listen:", "expected address:port"],
+        ),
+        (
+            "\n\npears = [7]",
+            ["line 3: unknown field `pears`", "`peers`"],
+        ),
+        (
+            "[sever]\nworkers = 4",
+            ["line 1", "`server`, `status`, `log`, `process`"],
+        ),
+        ("size = \"big\"", ["line 1, size: ", "u16"]),
         ("[log]\nlevel = \"loud\"", ["line 2", "`trace`"]),
         (
             "[server]\nhead_timeout = 10",
@@ -71,7 +82,7 @@ fn errors_name_file_line_and_key() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let error = load::<Config>(Some(Path::new("/nonexistent/x.toml"))).unwrap_err();
+    let error = TestConfig::load(Some(Path::new("/nonexistent/x.toml"))).unwrap_err();
     assert!(chain(error).contains("/nonexistent/x.toml"));
 }
 
@@ -89,25 +100,26 @@ fn zeros_and_too_many_threads_are_refused_by_key() {
         ("min_rate = 0", "server.min_rate"),
         ("stop_timeout = \"0s\"", "server.stop_timeout"),
     ] {
-        let config = load_text(&format!("[server]\n{line}")).unwrap();
-        let error = config.server.check().unwrap_err().to_string();
+        let error = load_text(&format!("[server]\n{line}"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(key), "{error}");
     }
 }
 
 #[test]
 fn the_effective_settings_can_be_read_back_but_show_no_secret() {
-    let config = Config {
+    let config = Config::of(TestSettings {
         token: Secret::new("hunter2"),
-        ..Config::default()
-    };
-    let text = effective(&config).unwrap();
+        ..TestSettings::default()
+    });
+    let text = config.effective().unwrap();
     assert!(text.contains("idle_timeout = \"5m\""), "{text}");
     assert!(text.contains("min_rate = \"1KiB\""), "{text}");
     assert!(text.contains("token = \"********\""), "{text}");
     assert!(!format!("{text}{config:?}").contains("hunter2"));
     assert_eq!(config.token.expose(), "hunter2");
-    let back: Config = toml::from_str(&text).unwrap();
-    assert_eq!(back.server, config.server);
-    assert_eq!(back.log, config.log);
+    let mut back = TestConfig::parse(&text).unwrap();
+    back.token = config.token.clone();
+    assert_eq!(back, config);
 }

@@ -1,5 +1,6 @@
 //! Section `[log]`.
 
+use base::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use super::target::LogTarget;
@@ -20,6 +21,18 @@ pub struct LogConfig {
 }
 
 impl LogConfig {
+    /// Refuses the standard error as the log of a background process.
+    ///
+    /// # Errors
+    /// The file is missing; the error names the key.
+    pub(crate) fn check(&self, is_background: bool) -> Result<(), ConfigError> {
+        if is_background && self.is_stderr() {
+            let reason = "is needed with --daemon, which leaves the standard error";
+            return Err(ConfigError::invalid("log.file", reason));
+        }
+        Ok(())
+    }
+
     /// True if the main log goes to the standard error.
     pub fn is_stderr(&self) -> bool {
         self.file.is_none()

@@ -1,67 +1,34 @@
 use anyhow::ensure;
-use serde::Deserialize;
 
 use super::*;
-use crate::logging::Level;
-
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Config {
-    fail: bool,
-    server: ServerConfig,
-    log: LogConfig,
-    process: ProcessConfig,
-}
-
-impl DaemonConfig for Config {
-    fn reloaded(&self, new: &Config) -> Config {
-        new.clone()
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        match self.log.level {
-            Level::Off => Err(ConfigError::invalid("log.level", "too quiet")),
-            _ => Ok(()),
-        }
-    }
-
-    fn server(&self) -> &ServerConfig {
-        &self.server
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn process(&self) -> &ProcessConfig {
-        &self.process
-    }
-}
+use crate::logging::LogConfig;
+use crate::tests::TestSettings;
 
 #[test]
 fn the_log_tells_the_end_and_the_exit_code_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("main.log");
     let config = |fail| Config {
-        fail,
-        server: ServerConfig::default(),
         log: LogConfig {
             file: Some(path.clone().into()),
             ..LogConfig::default()
         },
-        process: ProcessConfig::default(),
+        ..Config::of(TestSettings {
+            fail,
+            ..TestSettings::default()
+        })
     };
     // The logger of the process is set once, so both lives share it.
     let first = config(false);
-    let log = Log::start(first.log()).unwrap();
-    let serve = |config: Config, handle: &mut DaemonHandle<Config>| {
+    let log = Log::start(&first.log).unwrap();
+    let serve: Serve<TestSettings> = |config, handle| {
         log::info!(target: net::ACCESS_TARGET, "asked");
         ensure!(!config.fail, "on purpose");
         handle.stop.trip();
         handle.serve(|_| Ok(()));
         Ok(())
     };
-    let code = |config: Config| {
+    let code = |config: Config<TestSettings>| {
         let reloader = Reloader::new(None, &config, log.clone());
         format!("{:?}", run_logged("test", config, reloader, serve))
     };
@@ -84,15 +51,12 @@ fn a_configuration_is_loaded_and_checked() {
     let path = folder.path().join("a.toml");
     let load = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        load_checked::<Config>(&Args {
-            config: Some(path.clone()),
-            ..Args::default()
-        })
+        Config::<TestSettings>::load(Some(&path))
     };
     assert!(load("fail = true").unwrap().fail);
     assert!(load("fall = true").is_err());
-    let error = load("[log]\nlevel = \"off\"").unwrap_err();
-    assert!(error.to_string().contains("log.level"), "{error}");
+    let error = load("size = 0").unwrap_err();
+    assert!(error.to_string().contains("setting size:"), "{error}");
 }
 
 #[test]
@@ -106,7 +70,7 @@ fn checking_a_configuration_serves_nothing() {
             check_config: true,
             ..Args::default()
         };
-        let serve = |_: Config, _: &mut DaemonHandle<Config>| panic!("nobody asked for it");
+        let serve: Serve<TestSettings> = |_, _| panic!("nobody asked for it");
         format!("{:?}", run_with("test", &args, serve))
     };
     assert_eq!(code("fail = true"), format!("{:?}", ExitCode::SUCCESS));

@@ -10,35 +10,49 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The value that disables the port.
 const OFF: &str = "off";
 
-/// The address of the status port; `PORT` of the loopback address by default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StatusConfig<const PORT: u16> {
-    #[serde(default = "loopback::<PORT>")]
-    listen: Listen,
+/// The address of the status port.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatusConfig {
+    /// Absent in a file that leaves it to the default of the daemon.
+    listen: Option<Listen>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Listen(Option<SocketAddr>);
+enum Listen {
+    At(SocketAddr),
+    Off,
+}
 
-impl<const PORT: u16> StatusConfig<PORT> {
+impl StatusConfig {
     /// The status port at this address.
-    pub fn at(addr: SocketAddr) -> StatusConfig<PORT> {
+    pub fn at(addr: SocketAddr) -> StatusConfig {
         StatusConfig {
-            listen: Listen(Some(addr)),
+            listen: Some(Listen::At(addr)),
         }
     }
 
     /// No status port.
-    pub fn off() -> StatusConfig<PORT> {
+    pub fn off() -> StatusConfig {
         StatusConfig {
-            listen: Listen(None),
+            listen: Some(Listen::Off),
+        }
+    }
+
+    /// With `port` of the loopback address as the default.
+    pub(crate) fn or_loopback(self, port: u16) -> StatusConfig {
+        let loopback = Listen::At((Ipv4Addr::LOCALHOST, port).into());
+        StatusConfig {
+            listen: Some(self.listen.unwrap_or(loopback)),
         }
     }
 
     /// The address, unless the port is off.
     pub fn listen(&self) -> Option<SocketAddr> {
-        self.listen.0
+        match self.listen? {
+            Listen::At(addr) => Some(addr),
+            Listen::Off => None,
+        }
     }
 
     /// Binds the port, unless it is off.
@@ -53,23 +67,11 @@ impl<const PORT: u16> StatusConfig<PORT> {
     }
 }
 
-impl<const PORT: u16> Default for StatusConfig<PORT> {
-    fn default() -> StatusConfig<PORT> {
-        StatusConfig {
-            listen: loopback::<PORT>(),
-        }
-    }
-}
-
-fn loopback<const PORT: u16>() -> Listen {
-    Listen(Some((Ipv4Addr::LOCALHOST, PORT).into()))
-}
-
 impl Serialize for Listen {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Some(addr) => addr.serialize(serializer),
-            None => serializer.serialize_str(OFF),
+        match self {
+            Listen::At(addr) => addr.serialize(serializer),
+            Listen::Off => serializer.serialize_str(OFF),
         }
     }
 }
@@ -78,9 +80,9 @@ impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Listen, D::Error> {
         let text = String::deserialize(deserializer)?;
         match text.as_str() {
-            "" | OFF => Ok(Listen(None)),
+            "" | OFF => Ok(Listen::Off),
             addr => listen::parse(addr)
-                .map(|addr| Listen(Some(addr)))
+                .map(Listen::At)
                 .map_err(|why| Error::custom(format!("{why}; or \"{OFF}\""))),
         }
     }
@@ -90,18 +92,18 @@ impl<'de> Deserialize<'de> for Listen {
 mod tests {
     use super::*;
 
-    type Config = StatusConfig<21001>;
+    fn read(text: &str) -> Result<StatusConfig, toml::de::Error> {
+        toml::from_str(text).map(|config: StatusConfig| config.or_loopback(21001))
+    }
 
     #[test]
     fn an_address_off_or_the_default() {
-        let read = |text: &str| toml::from_str::<Config>(text);
-        assert_eq!(read("").unwrap(), Config::default());
-        let default = Config::default().listen().unwrap();
+        let default = read("").unwrap().listen().unwrap();
         assert_eq!(default.to_string(), "127.0.0.1:21001");
         let at = read("listen = \"[::1]:9\"").unwrap();
-        assert_eq!(at, Config::at("[::1]:9".parse().unwrap()));
+        assert_eq!(at, StatusConfig::at("[::1]:9".parse().unwrap()));
         for text in ["listen = \"off\"", "listen = \"\""] {
-            assert_eq!(read(text).unwrap(), Config::off());
+            assert_eq!(read(text).unwrap(), StatusConfig::off());
         }
         let refused = read("listen = \"localhost\"").unwrap_err().to_string();
         assert!(refused.contains("expected address:port"), "{refused}");
@@ -109,9 +111,9 @@ mod tests {
 
     #[test]
     fn it_is_printed_as_it_is_read() {
-        for config in [Config::default(), Config::off()] {
+        for config in [read("").unwrap(), StatusConfig::off()] {
             let text = toml::to_string(&config).unwrap();
-            assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
+            assert_eq!(read(&text).unwrap(), config);
         }
     }
 }

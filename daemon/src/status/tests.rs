@@ -1,17 +1,12 @@
 //! The pages, asked over a socket.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
-
 use net::http::Handler;
 use net::{NetEvent, Observer, WorkerPool};
 use proto::idserver::IdRequest;
 use serde_json::{Value, json};
+use test_support::http::{browse, page};
 
 use super::*;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A daemon with something wrong.
 struct Patient(Health);
@@ -34,7 +29,7 @@ impl StatusSource for Patient {
 
 fn start(health: Health) -> (StatusPort, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::of_wire::<IdRequest>());
-    let config = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
+    let config = StatusConfig::at(([127, 0, 0, 1], 0).into());
     let port = StatusPort::start(
         "tnv-test",
         config.bind().unwrap(),
@@ -45,19 +40,10 @@ fn start(health: Health) -> (StatusPort, Arc<Metrics>) {
     (port, metrics)
 }
 
-/// The status line's code and the body.
+/// The code and the body.
 fn get(port: &StatusPort, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(port.addr().unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
+    let answer = page(port.addr().unwrap(), path);
+    (answer.status, answer.text().to_owned())
 }
 
 #[test]
@@ -142,18 +128,10 @@ fn what_is_not_there_is_refused() {
     assert_eq!(get(&port, "/").0, 200);
     assert_eq!(get(&port, "/healthz").0, 200);
     metrics.begin_stop();
-    let mut stream = TcpStream::connect(port.addr().unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "PUT /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    let mut browser = browse(port.addr().unwrap());
+    assert_eq!(browser.ask("PUT", "/metrics", &[]).status, 405);
     port.shutdown();
-    let off = StatusConfig::<1>::off();
+    let off = StatusConfig::off();
     let port = StatusPort::start(
         "tnv-test",
         off.bind().unwrap(),

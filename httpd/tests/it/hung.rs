@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base::units::Period;
 use daemon::status::StatusConfig;
-use httpd::{Config, Httpd};
+use httpd::{Config, Httpd, Settings};
 use net::wire::{Caller, Reply, Service};
 use net::{Server, ServerConfig};
 use proto::storage::{self, ByteRange, FileStat, StorageRequest, encode_file_size};
@@ -193,18 +193,20 @@ impl Cluster {
             well: storage.addr(),
             hangs: Arc::clone(&tracker_hangs),
         });
-        let httpd = Httpd::start(&Config {
+        let httpd = Httpd::start(Config {
             listen: ([127, 0, 0, 1], 0).into(),
-            trackers: vec![tracker.addr().into()],
-            connect_timeout: NEVER,
-            storage_timeout: NEVER,
-            storage_cache: NEVER,
             status: StatusConfig::at(([127, 0, 0, 1], 0).into()),
             server: ServerConfig {
                 workers: WORKERS,
                 ..ServerConfig::default()
             },
-            ..Config::default()
+            ..Config::of(Settings {
+                trackers: vec![tracker.addr().into()],
+                connect_timeout: NEVER,
+                storage_timeout: NEVER,
+                storage_cache: NEVER,
+                ..Settings::default()
+            })
         });
         let cluster = Cluster {
             httpd: httpd.unwrap(),

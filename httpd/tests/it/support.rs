@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::units::Period;
-use httpd::{Config, Httpd};
+use httpd::{Config, Httpd, Settings};
 use net::wire::{Caller, Reply, Service, Wire};
 use net::{Part, Server, ServerConfig};
 use proto::storage::{ByteRange, FileStat, StorageRequest, encode_file_size};
@@ -192,14 +192,16 @@ impl Front {
         let tracker = serve(Tracker(named.map(Address::from).collect()));
         let mut servers = vec![tracker];
         servers.extend(storages);
-        let httpd = Httpd::start(&Config {
+        let httpd = Httpd::start(Config {
             listen: ([127, 0, 0, 1], 0).into(),
-            trackers: vec![servers[0].addr().into()],
-            user: Some("tnv001".parse().unwrap()),
-            connect_timeout: Period::from_secs(2),
-            storage_timeout: Period::from_secs(2),
             status: StatusConfig::off(),
-            ..Config::default()
+            ..Config::of(Settings {
+                trackers: vec![servers[0].addr().into()],
+                user: Some("tnv001".parse().unwrap()),
+                connect_timeout: Period::from_secs(2),
+                storage_timeout: Period::from_secs(2),
+                ..Settings::default()
+            })
         });
         Front {
             httpd: httpd.unwrap(),

@@ -8,7 +8,7 @@ use proto::IdKey;
 use rusqlite::Connection;
 
 use super::Ids;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 
 fn open(config: &Config) -> Result<Box<dyn Ids>, DbError> {
     super::open(&config.database, &config.mysql, config.cpp_step)
@@ -91,10 +91,10 @@ fn every_step_is_reserved_once(ids: &dyn Ids) {
 }
 
 fn sqlite_config(path: &Path) -> Config {
-    Config {
+    Config::of(Settings {
         database: DatabaseUrl::Sqlite(path.to_owned()),
-        ..Config::default()
-    }
+        ..Settings::default()
+    })
 }
 
 #[test]

@@ -4,17 +4,18 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::*;
+use crate::config::Settings;
 
 fn key(text: &str) -> IdKey {
     text.parse().unwrap()
 }
 
 fn config() -> Config {
-    Config {
+    Config::of(Settings {
         step: 10,
         step_max: 10,
-        ..Config::default()
-    }
+        ..Settings::default()
+    })
 }
 
 /// One key whose refills are queued for the test.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use proto::ErrorCode;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::db::Ids;
 use crate::filler::Filler;
 use crate::wait_limit::WAIT_MAX;
@@ -94,12 +94,12 @@ fn setting(step: u32) -> Setting {
         begun,
         go_on: goes_on,
     });
-    let config = Config {
+    let config = Config::of(Settings {
         step,
         step_max: 64,
         new_keys_per_address: 50,
-        ..Config::default()
-    };
+        ..Settings::default()
+    });
     let globals = Arc::new(Globals::new(config, Box::new(Arc::clone(&ids))));
     let (filler, queue) = Filler::start(&globals).unwrap();
     Setting {
@@ -346,10 +346,9 @@ fn rows_are_made_up_to_a_limit_which_a_reload_raises() {
     let Setting { service, ids, .. } = &setting;
     let globals = &service.globals;
     let limited = |rows_max| {
-        globals.reload(&Config {
-            rows_max,
-            ..globals.config.clone()
-        });
+        let mut config = globals.config.clone();
+        config.rows_max = rows_max;
+        globals.reload(&config);
     };
     ids.rows.lock().insert(key("known"));
     limited(2);

@@ -14,10 +14,9 @@ use super::support::*;
 const KEYS: [&str; 3] = ["../data", "/mnt/b", "c"];
 
 fn with_step(database: &Path, step: u32) -> Config {
-    Config {
-        step,
-        ..config(database)
-    }
+    let mut config = config(database);
+    config.step = step;
+    config
 }
 
 /// `count` numbers of each key on each of 4 connections to every server.
@@ -163,11 +162,9 @@ fn a_lost_database_is_no_reason_to_begin_with_0() {
 fn one_peer_makes_so_many_rows_and_who_is_not_in_allow_hosts_none() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("ids.db");
-    let config = Config {
-        new_keys_per_address: 3,
-        ..with_step(&database, 1)
-    };
-    let server = start(config.clone());
+    let mut config = with_step(&database, 1);
+    config.new_keys_per_address = 3;
+    let mut server = start(config.clone());
     let mut client = Client::connect(server.addr());
     for key in ["a", "b", "c"] {
         assert_eq!(client.get_id(key), Ok(0));
@@ -180,10 +177,8 @@ fn one_peer_makes_so_many_rows_and_who_is_not_in_allow_hosts_none() {
     let count = "SELECT COUNT(*) FROM t_id_gen";
     let rows: u32 = other.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 3);
-    let strict = Config {
-        allow_hosts: Some(vec!["10.0.0.0/8".parse().unwrap()]),
-        ..config.clone()
-    };
+    let mut strict = config.clone();
+    strict.allow_hosts = Some(vec!["10.0.0.0/8".parse().unwrap()]);
     server.reload(&strict).unwrap();
     let fault = client.get_id("a").unwrap_err();
     assert_eq!(fault.code, ErrorCode::Forbidden);

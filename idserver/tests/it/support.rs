@@ -6,7 +6,7 @@ use std::path::Path;
 
 use daemon::status::StatusConfig;
 use db::DatabaseUrl;
-use idserver::{Config, Idserver};
+use idserver::{Config, Idserver, Settings};
 use proto::Fault;
 use proto::idserver::{IdRequest, decode_id, decode_ids};
 use test_peers::wire;
@@ -14,10 +14,12 @@ use test_peers::wire;
 pub fn config(database: &Path) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
-        hostname: "vm".parse().unwrap(),
-        database: DatabaseUrl::Sqlite(database.to_owned()),
         status: StatusConfig::off(),
-        ..Config::default()
+        ..Config::of(Settings {
+            hostname: "vm".parse().unwrap(),
+            database: DatabaseUrl::Sqlite(database.to_owned()),
+            ..Settings::default()
+        })
     }
 }
 

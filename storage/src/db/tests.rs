@@ -6,7 +6,7 @@ use db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
 use super::{Change, Deletion, Files, NewRow, StoredRow, init, open, rows_in_pages};
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, Settings};
 
 fn key(user: &str, file: &str) -> FileKey {
     FileKey {
@@ -262,11 +262,11 @@ fn users_without_files_are_told_from_those_with(files: &dyn Files) {
 }
 
 fn config(database: DatabaseUrl, durability: Durability) -> Config {
-    Config {
+    Config::of(Settings {
         database,
         durability,
-        ..Config::default()
-    }
+        ..Settings::default()
+    })
 }
 
 #[test]

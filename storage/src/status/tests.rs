@@ -4,7 +4,7 @@ use db::DatabaseUrl;
 use test_support::until;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::disks::store_path::PathHealth;
 use crate::state::arrival_clock::PAUSE_MIN;
 use crate::state::identity::known_folders;
@@ -13,12 +13,12 @@ use crate::state::identity::known_folders;
 fn a_folder_that_takes_no_tag_at_the_start_gets_it_later_and_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let config = Config {
+    let config = Config::of(Settings {
         state_file: folder.path().join("storage.state"),
         store_paths: vec![data.to_str().unwrap().to_owned()],
         database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
-        ..Config::default()
-    };
+        ..Settings::default()
+    });
     // As on a full disk, the tag cannot be written.
     let obstacle = data.join(".tnv-folder");
     fs::create_dir_all(&obstacle).unwrap();

@@ -11,7 +11,7 @@ use proto::FileKey;
 use proto::storage::Upload;
 use tempfile::TempDir;
 
-use crate::config::{Config, Reserve};
+use crate::config::{Config, Reserve, Settings};
 use crate::files::requester::Requester;
 use crate::files::upload::{self, IncomingFile};
 use crate::globals::Globals;
@@ -27,14 +27,14 @@ impl TestStorage {
     pub(crate) fn new() -> TestStorage {
         let folder = tempfile::tempdir().unwrap();
         let idserver = idserver();
-        let config = Config {
+        let config = Config::of(Settings {
             state_file: folder.path().join("storage.state"),
             idservers: vec![idserver.addr().into()],
             store_paths: vec![folder.path().join("data").to_str().unwrap().to_owned()],
             database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
             reserved_space: Reserve::Bytes(ByteSize::new(0)),
-            ..Config::default()
-        };
+            ..Settings::default()
+        });
         TestStorage {
             globals: Globals::open(config).unwrap(),
             idserver: Some(idserver),

@@ -32,10 +32,8 @@ fn who_is_not_in_allow_hosts_is_refused_until_a_reload_lets_it_in() {
     });
     let refused = node.client().upload("film", b"content").unwrap_err();
     assert_eq!(refused.code, ErrorCode::Forbidden);
-    let config = storage::Config {
-        allow_hosts: Some(vec!["127.0.0.1".parse().unwrap()]),
-        ..node.config.clone()
-    };
+    let mut config = node.config.clone();
+    config.allow_hosts = Some(vec!["127.0.0.1".parse().unwrap()]);
     node.storage.as_mut().unwrap().reload(&config).unwrap();
     node.client().upload("film", b"content").unwrap();
 }

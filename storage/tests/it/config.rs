@@ -1,15 +1,14 @@
 //! Checks of the configuration.
 
-use daemon::DaemonConfig;
-use storage::Config;
+use storage::{Config, Settings};
 
 #[test]
 fn store_paths_may_end_in_a_slash_and_are_told_apart_without_it() {
     let check = |paths: &[&str]| {
-        let config = Config {
+        let config = Config::of(Settings {
             store_paths: paths.iter().map(|&path| path.to_owned()).collect(),
-            ..Config::default()
-        };
+            ..Settings::default()
+        });
         config.check().map_err(|e| e.to_string())
     };
     check(&["../data/"]).unwrap();
@@ -28,10 +27,10 @@ fn store_paths_may_end_in_a_slash_and_are_told_apart_without_it() {
 fn heal_settings_of_earlier_versions_are_accepted_and_not_written() {
     let text = "[gluster]\nheal_command = [\"gluster\", \"volume\"]\n\
         heal_interval = \"1m\"\nheal_timeout = \"30s\"\n";
-    let config: Config = toml::from_str(text).unwrap();
+    let config = Config::parse(text).unwrap();
     config.check().unwrap();
     assert_ne!(config, Config::default());
-    let written = toml::to_string(&Config::default()).unwrap();
+    let written = Config::default().effective().unwrap();
     assert!(!written.contains("gluster"), "{written}");
-    assert!(toml::from_str::<Config>("[gluster]\nheal_comand = []\n").is_err());
+    assert!(Config::parse("[gluster]\nheal_comand = []\n").is_err());
 }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::path::Path;
 
 use base::units::ByteSize;
-use daemon::DaemonConfig;
 use daemon::status::StatusConfig;
 use proto::ErrorCode;
 use storage::Reserve;
@@ -221,10 +220,8 @@ fn folders_that_were_tidied_away_are_made_again() {
 fn nothing_is_written_beneath_a_volume_that_is_away() {
     let folder = tempfile::tempdir().unwrap();
     let idserver = super::support::idserver();
-    let config = storage::Config {
-        require_marker: true,
-        ..super::support::config(folder.path(), idserver.addr())
-    };
+    let mut config = super::support::config(folder.path(), idserver.addr());
+    config.require_marker = true;
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
     let refused = storage::Storage::start(config.clone()).err().unwrap();

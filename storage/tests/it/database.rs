@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use daemon::DaemonConfig;
 use daemon::status::StatusConfig;
 use db::DatabaseUrl;
 use proto::ErrorCode;

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use daemon::DaemonConfig;
 use storage::Config;
 
 use super::support::{Node, make_fifo};

@@ -5,7 +5,6 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use daemon::DaemonConfig;
 use daemon::status::StatusConfig;
 use proto::ErrorCode;
 use proto::storage_path::storage_path;

@@ -13,7 +13,7 @@ use net::{Server, ServerConfig};
 use proto::storage::{Download, FileStat, REPLY, StorageRequest, Upload, decode_file_size};
 use proto::{ErrorCode, Fault, FileKey};
 use storage::config::{CacheConfig, Durability};
-use storage::{Config, Reserve, Storage};
+use storage::{Config, Reserve, Settings, Storage};
 use tempfile::TempDir;
 use test_peers::wire;
 use test_support::http::{Answer, page};
@@ -29,22 +29,24 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub fn config(folder: &Path, idserver: SocketAddr) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
-        hostname: "vm".parse().unwrap(),
-        trackers: Vec::new(),
-        state_file: folder.join("storage.state"),
-        idservers: vec![idserver.into()],
-        store_paths: vec![folder.join("data").to_str().unwrap().to_owned()],
-        database: DatabaseUrl::Sqlite(folder.join("storage.db")),
-        durability: Durability::Full,
-        reserved_space: Reserve::Bytes(ByteSize::new(0)),
-        beat_interval: Period::from_millis(50),
-        cache: CacheConfig::default(),
         server: ServerConfig {
             workers: 4,
             ..ServerConfig::default()
         },
         status: StatusConfig::off(),
-        ..Config::default()
+        ..Config::of(Settings {
+            hostname: "vm".parse().unwrap(),
+            trackers: Vec::new(),
+            state_file: folder.join("storage.state"),
+            idservers: vec![idserver.into()],
+            store_paths: vec![folder.join("data").to_str().unwrap().to_owned()],
+            database: DatabaseUrl::Sqlite(folder.join("storage.db")),
+            durability: Durability::Full,
+            reserved_space: Reserve::Bytes(ByteSize::new(0)),
+            beat_interval: Period::from_millis(50),
+            cache: CacheConfig::default(),
+            ..Settings::default()
+        })
     }
 }
 
@@ -79,10 +81,8 @@ impl Node {
     pub fn peer(&self) -> Peer {
         static PEERS: AtomicU64 = AtomicU64::new(0);
         let number = PEERS.fetch_add(1, Ordering::Relaxed);
-        let config = Config {
-            state_file: self.folder.path().join(format!("peer-{number}.state")),
-            ..self.config.clone()
-        };
+        let mut config = self.config.clone();
+        config.state_file = self.folder.path().join(format!("peer-{number}.state"));
         Peer(Some(Storage::start(config).unwrap()))
     }
 

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn what_cannot_be_used_is_refused_by_its_key() {
     let refused = |text: &str| {
-        let config: Config = toml::from_str(text).unwrap();
+        let config = Config::parse(text).unwrap();
         config.check().unwrap_err().to_string()
     };
     Config::default().check().unwrap();
@@ -17,5 +17,5 @@ fn what_cannot_be_used_is_refused_by_its_key() {
         let message = refused(text);
         assert!(message.contains(&format!("setting {key}:")), "{message}");
     }
-    assert!(toml::from_str::<Config>("group = 1").is_err());
+    assert!(Config::parse("group = 1").is_err());
 }

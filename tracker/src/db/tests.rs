@@ -9,7 +9,7 @@ use proto::{AppId, GroupName, UserId};
 use rusqlite::Connection;
 
 use super::Routes;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 
 fn open(config: &Config) -> Result<Box<dyn Routes>, DbError> {
     super::open(&config.database, &config.mysql)
@@ -145,17 +145,17 @@ fn the_cluster_has_an_id_until_it_is_taken_away(routes: &dyn Routes) {
 }
 
 fn config(database: &str) -> Config {
-    Config {
+    Config::of(Settings {
         database: database.parse().unwrap(),
-        ..Config::default()
-    }
+        ..Settings::default()
+    })
 }
 
 fn sqlite_config(path: &Path) -> Config {
-    Config {
+    Config::of(Settings {
         database: DatabaseUrl::Sqlite(path.to_owned()),
-        ..Config::default()
-    }
+        ..Settings::default()
+    })
 }
 
 #[test]

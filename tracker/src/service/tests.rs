@@ -11,7 +11,7 @@ use proto::{Address, AppId, ClusterId, GroupName, NodeId, UserId};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::db;
 use crate::status_view::StatusView;
 
@@ -35,11 +35,11 @@ impl Setting {
 
     fn with_ttl(ttl: Period) -> Setting {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = Config {
+        let mut config = Config::of(Settings {
             database: DatabaseUrl::Sqlite(folder.path().join("tracker.db")),
             groups: ["g1", "g2"].map(|name| name.parse().unwrap()).to_vec(),
-            ..Config::default()
-        };
+            ..Settings::default()
+        });
         config.cache.ttl = ttl;
         Setting {
             service: TrackerService::new(Globals::open(config).unwrap()),
@@ -269,10 +269,12 @@ fn an_unregistered_group_is_listed_and_only_registered_by_an_order_to_do_so() {
 fn a_reload_waits_for_no_database() {
     let setting = Setting::new();
     let globals = &setting.service.globals;
-    let wanted = |group: &str, app: &str| Config {
-        groups: vec![group.parse().unwrap()],
-        app_ids: vec![app.parse().unwrap()],
-        ..Config::default()
+    let wanted = |group: &str, app: &str| {
+        Config::of(Settings {
+            groups: vec![group.parse().unwrap()],
+            app_ids: vec![app.parse().unwrap()],
+            ..Settings::default()
+        })
     };
     let config = wanted("g3", "one");
     globals.reload(&config);

@@ -75,10 +75,9 @@ fn who_leaves_is_gone_at_once() {
 #[test]
 fn silence_makes_offline_and_a_beat_active_again() {
     let folder = tempfile::tempdir().unwrap();
-    let tracker = start(Config {
-        check_interval: Period::from_millis(100),
-        ..config(&folder.path().join("tracker.db"))
-    });
+    let mut config = config(&folder.path().join("tracker.db"));
+    config.check_interval = Period::from_millis(100);
+    let tracker = start(config);
     let status = |wanted: &'static str| {
         move |groups: &[Group]| addresses(groups) == [("127.0.0.2:23000", wanted)]
     };
@@ -105,10 +104,9 @@ fn silence_makes_offline_and_a_beat_active_again() {
 #[test]
 fn members_have_a_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let tracker = start(Config {
-        members_max: 2,
-        ..config(&folder.path().join("tracker.db"))
-    });
+    let mut config = config(&folder.path().join("tracker.db"));
+    config.members_max = 2;
+    let tracker = start(config);
     let mut storage = Client::connect(tracker.addr(), 2);
     for port in [1, 2] {
         storage.join("group001", port).unwrap();
@@ -211,29 +209,21 @@ fn no_user_is_given_to_a_group_that_takes_no_uploads() {
 #[test]
 fn a_reload_changes_how_many_there_may_be_and_how_long_they_may_be_silent() {
     let folder = tempfile::tempdir().unwrap();
-    let few = Config {
-        members_max: 1,
-        check_interval: Period::from_secs(3600),
-        ..config(&folder.path().join("tracker.db"))
-    };
-    let tracker = start(few.clone());
+    let mut config = config(&folder.path().join("tracker.db"));
+    config.members_max = 1;
+    config.check_interval = Period::from_secs(3600);
+    let mut tracker = start(config.clone());
     let mut first = Client::connect(tracker.addr(), 2);
     let mut second = Client::connect(tracker.addr(), 3);
     first.join("group001", 23000).unwrap();
     first.beat("group001").unwrap();
     let refused = second.join("group001", 23000).unwrap_err();
     assert_eq!(refused.code, ErrorCode::Busy);
-    let more = Config {
-        members_max: 2,
-        ..few
-    };
-    tracker.reload(&more).unwrap();
+    config.members_max = 2;
+    tracker.reload(&config).unwrap();
     second.join("group001", 23000).unwrap();
-    let strict = Config {
-        check_interval: Period::from_millis(100),
-        ..more
-    };
-    tracker.reload(&strict).unwrap();
+    config.check_interval = Period::from_millis(100);
+    tracker.reload(&config).unwrap();
     let are_offline = |groups: &[Group]| addresses(groups).iter().all(|(_, s)| *s == "OFFLINE");
     first.wait_for(|_| {}, are_offline);
     tracker.shutdown();

@@ -15,10 +15,9 @@ const GROUPS: [&str; 3] = ["g1", "g2", "g3"];
 const N_USERS: usize = 100;
 
 fn config_of(database: &Path) -> Config {
-    Config {
-        groups: GROUPS.map(|group| group.parse().unwrap()).to_vec(),
-        ..config(database)
-    }
+    let mut config = config(database);
+    config.groups = GROUPS.map(|group| group.parse().unwrap()).to_vec();
+    config
 }
 
 /// One active storage of each group; its connection stays open.

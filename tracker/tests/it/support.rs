@@ -13,17 +13,19 @@ use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
 use socket2::{Domain, Socket, Type};
 use test_peers::wire;
 use test_support::{PATIENCE, wait_for};
-use tracker::{Config, Tracker};
+use tracker::{Config, Settings, Tracker};
 
 pub fn config(database: &Path) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
-        hostname: "vm".parse().unwrap(),
-        database: DatabaseUrl::Sqlite(database.to_owned()),
         status: StatusConfig::off(),
-        // Nobody listens where the members of these tests say they do.
-        check_addresses: false,
-        ..Config::default()
+        ..Config::of(Settings {
+            hostname: "vm".parse().unwrap(),
+            database: DatabaseUrl::Sqlite(database.to_owned()),
+            // Nobody listens where the members of these tests say they do.
+            check_addresses: false,
+            ..Settings::default()
+        })
     }
 }
 

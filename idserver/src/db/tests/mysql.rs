@@ -10,10 +10,10 @@ use super::*;
 mod beside_cpp;
 
 fn mysql_config(url: &str, server: &Mariadb) -> Config {
-    let mut config = Config {
+    let mut config = Config::of(Settings {
         database: url.parse().unwrap(),
-        ..Config::default()
-    };
+        ..Settings::default()
+    });
     config.mysql.password_file = Some(server.password_file());
     config
 }

@@ -1,14 +1,15 @@
 use rustix::io::Errno;
 
 use super::*;
+use crate::config::Settings;
 use crate::disks::limiter::DiskLimiters;
 
 /// A store path that takes files, of one disk.
 pub(crate) fn open(text: &str) -> StorePath {
-    let config = Config {
+    let config = Config::of(Settings {
         require_marker: false,
-        ..Config::default()
-    };
+        ..Settings::default()
+    });
     let limiters = DiskLimiters::new(1, &config.server, config.disk_timeout.duration());
     StorePath::open(text, &config, Access::Write, None, limiters.limiter(0)).unwrap()
 }
@@ -28,7 +29,7 @@ fn a_slash_at_the_end_belongs_to_the_key_of_the_numbers_alone() {
     assert_eq!(path.text, text);
     reserve(&path).unwrap();
     // With a marker, too: storages with and without the slash share the volume.
-    let group = Config::default().group;
+    let group = Settings::default().group;
     assert!(init(&format!("{text}/"), &group).unwrap().0);
     assert!(!init(text, &group).unwrap().0);
 }

@@ -7,7 +7,7 @@ use base::units::ByteSize;
 use db::DatabaseUrl;
 
 use super::*;
-use crate::config::{Config, Reserve};
+use crate::config::{Config, Reserve, Settings};
 use crate::db::{Change, Deletion, NewRow};
 
 /// Marks a file at a path as being deleted, and puts it there.
@@ -44,15 +44,15 @@ fn deletions_that_fail_hide_no_others() {
     let folder = tempfile::tempdir().unwrap();
     // The text of the first store path begins that of the second one.
     let [data, data2] = ["data", "data2"].map(|name| folder.path().join(name));
-    let globals = Globals::open(Config {
+    let globals = Globals::open(Config::of(Settings {
         state_file: folder.path().join("storage.state"),
         store_paths: [&data, &data2]
             .map(|p| p.to_str().unwrap().to_owned())
             .into(),
         database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
         reserved_space: Reserve::Bytes(ByteSize::new(0)),
-        ..Config::default()
-    })
+        ..Settings::default()
+    }))
     .unwrap();
     let begin = |id: &str, path: &Path| {
         let path = path.join("000/000/000").join(id);

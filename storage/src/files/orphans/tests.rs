@@ -8,6 +8,7 @@ use ::db::DatabaseUrl;
 use proto::FileKey;
 
 use super::*;
+use crate::config::Settings;
 use crate::db::{Change, NewRow};
 
 #[test]
@@ -15,12 +16,12 @@ fn files_and_rows_are_compared_part_by_part() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
     let files = root.join("000/000/000");
-    let config = Config {
+    let config = Config::of(Settings {
         store_paths: vec![root.display().to_string()],
         database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
         state_file: folder.path().join("state"),
-        ..Config::default()
-    };
+        ..Settings::default()
+    });
     let path = |n: u32| {
         files
             .join(format!("5F9E3FA7_{n:03X}"))

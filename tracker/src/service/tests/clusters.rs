@@ -39,11 +39,11 @@ fn member_of<'a>(
 
 /// A tracker on the database of this folder, as after a restart.
 fn restarted(folder: TempDir) -> Setting {
-    let config = Config {
+    let config = Config::of(Settings {
         database: DatabaseUrl::Sqlite(folder.path().join("tracker.db")),
         groups: ["g1", "g2"].map(|name| name.parse().unwrap()).to_vec(),
-        ..Config::default()
-    };
+        ..Settings::default()
+    });
     let globals = Globals::open(config).unwrap();
     globals.read_all_groups().unwrap();
     Setting {

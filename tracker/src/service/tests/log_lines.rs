@@ -137,10 +137,8 @@ fn members_that_fall_silent_together_write_few_lines() {
         let ip = format!("10.0.{}.{}", n / 250, n % 250 + 1);
         setting.connect(&ip).join("g1", "h", 1).unwrap();
     }
-    let config = Config {
-        check_interval: Period::from_millis(1),
-        ..globals.config.clone()
-    };
+    let mut config = globals.config.clone();
+    config.check_interval = Period::from_millis(1);
     globals.groups.lock().limit(config.member_limits());
     let recording = Recording::start();
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -1,10 +1,8 @@
 //! Metrics of groups and storages.
 
-use std::io::Write;
-use std::net::TcpStream;
-
 use daemon::status::{StatusConfig, StatusPort};
 use proto::report::Drain;
+use test_support::http::page;
 
 use super::*;
 
@@ -19,7 +17,7 @@ fn monitoring_sees_groups_without_storages_and_storages_without_clients() {
     let report = TrackerRequest::Report(member("g1", "h"), Box::new(report));
     storage.call(report).unwrap();
     let globals = &setting.service.globals;
-    let config = StatusConfig::<1>::at(([127, 0, 0, 1], 0).into());
+    let config = StatusConfig::at(([127, 0, 0, 1], 0).into());
     let shown = StatusView(Arc::clone(globals));
     let port = StatusPort::start(
         "tracker",
@@ -28,11 +26,7 @@ fn monitoring_sees_groups_without_storages_and_storages_without_clients() {
         shown,
     )
     .unwrap();
-    let mut stream = TcpStream::connect(port.addr().unwrap()).unwrap();
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let text = std::io::read_to_string(stream).unwrap();
+    let text = page(port.addr().unwrap(), "/metrics").text().to_owned();
     port.shutdown();
     let sample = |line: &str| {
         assert!(text.lines().any(|other| other == line), "{line}: {text}");

@@ -91,10 +91,10 @@ impl db::Routes for Altered {
 /// A setting whose database is altered.
 fn altered(alter: impl FnOnce(Box<dyn db::Routes>) -> Altered) -> Setting {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config {
+    let config = Config::of(Settings {
         database: DatabaseUrl::Sqlite(folder.path().join("tracker.db")),
-        ..Config::default()
-    };
+        ..Settings::default()
+    });
     let routes = db::open(&config.database, &config.mysql).unwrap();
     let groups = ["g1", "g2"].map(|name| GroupName::new(name).unwrap());
     routes.add_groups(&groups).unwrap();

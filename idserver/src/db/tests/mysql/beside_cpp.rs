@@ -78,10 +78,8 @@ fn ours(server: &Mariadb, name: &str, cpp_step: u32) -> Box<dyn Ids> {
         ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
         INSERT INTO t_id_gen SET id='../data', id_value=300";
     server.execute(name, table);
-    let config = Config {
-        cpp_step,
-        ..mysql_config(&server.url(name), server)
-    };
+    let mut config = mysql_config(&server.url(name), server);
+    config.cpp_step = cpp_step;
     init(&config).unwrap();
     open(&config).unwrap()
 }

@@ -6,7 +6,7 @@ use db::DatabaseUrl;
 use tempfile::TempDir;
 
 use super::super::*;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::db::NewRow;
 
 /// A storage without threads, with store paths `a` and `b`, each with a file of 7 bytes of the same
@@ -14,12 +14,12 @@ use crate::db::NewRow;
 fn on_two_store_paths() -> (TempDir, Arc<Globals>) {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let config = Config {
+    let config = Config::of(Settings {
         state_file: at("storage.state"),
         store_paths: ["a", "b"].map(|name| text(&at(name))).into(),
         database: DatabaseUrl::Sqlite(at("storage.db")),
-        ..Config::default()
-    };
+        ..Settings::default()
+    });
     let globals = Globals::open(config).unwrap();
     for name in ["a", "b"] {
         fs::create_dir(at(name).join("000")).unwrap();

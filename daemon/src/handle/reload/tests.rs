@@ -1,70 +1,12 @@
 use std::fs;
 
-use base::config::check_nonzero;
-use net::ServerConfig;
-use serde::{Deserialize, Serialize};
-
 use super::*;
-use crate::logging::LogConfig;
-use crate::process::ProcessConfig;
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Config {
-    listen: u16,
-    peers: Vec<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    alias: Option<u16>,
-    server: ServerConfig,
-    log: LogConfig,
-    process: ProcessConfig,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            listen: 1,
-            peers: Vec::new(),
-            alias: None,
-            server: ServerConfig::default(),
-            log: LogConfig::default(),
-            process: ProcessConfig::default(),
-        }
-    }
-}
-
-impl DaemonConfig for Config {
-    fn reloaded(&self, new: &Config) -> Config {
-        Config {
-            peers: new.peers.clone(),
-            alias: new.alias,
-            server: self.server.reloaded(&new.server),
-            log: new.log.clone(),
-            ..self.clone()
-        }
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        check_nonzero("listen", self.listen == 0)
-    }
-
-    fn server(&self) -> &ServerConfig {
-        &self.server
-    }
-
-    fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
-    fn process(&self) -> &ProcessConfig {
-        &self.process
-    }
-}
+use crate::tests::TestSettings;
 
 struct Fixture {
     _folder: tempfile::TempDir,
     path: PathBuf,
-    reloader: Reloader<Config>,
+    reloader: Reloader<TestSettings>,
 }
 
 impl Fixture {
@@ -94,7 +36,10 @@ impl Fixture {
 
 /// The keys that a reload changes, and those that need a restart.
 fn changes_to(text: &str) -> [Vec<String>; 2] {
-    let (old, new) = (Config::default(), toml::from_str(text).unwrap());
+    let (old, new) = (
+        Config::<TestSettings>::default(),
+        Config::parse(text).unwrap(),
+    );
     let next = old.reloaded(&new);
     [(&old, &next), (&next, &new)].map(|(old, new)| changed_keys(old, new).unwrap())
 }
@@ -102,14 +47,14 @@ fn changes_to(text: &str) -> [Vec<String>; 2] {
 #[test]
 fn what_can_change_is_told_from_what_cannot() {
     let [applied, need_restart] = changes_to(
-        "listen = 2\npeers = [1]\nalias = 3\n[server]\nworkers = 3\nidle_timeout = \"1s\"\n\
+        "size = 2\npeers = [1]\nalias = 3\n[server]\nworkers = 3\nidle_timeout = \"1s\"\n\
          [log]\nlevel = \"debug\"\n[process]\nuser = \"tnv\"\n",
     );
     assert_eq!(
         applied,
         ["alias", "log.level", "peers", "server.idle_timeout"]
     );
-    assert_eq!(need_restart, ["listen", "process.user", "server.workers"]);
+    assert_eq!(need_restart, ["process.user", "server.workers", "size"]);
     assert_eq!(changes_to(""), [Vec::<String>::new(), Vec::new()]);
 }
 
@@ -119,22 +64,22 @@ fn a_change_is_applied_once() {
     assert_eq!(fixture.reload("").unwrap(), None);
     assert_eq!(fixture.reload("peers = [7]").unwrap(), Some(vec![7]));
     assert_eq!(fixture.reload("peers = [7]").unwrap(), None);
-    assert_eq!(fixture.reload("peers = [7]\nlisten = 2").unwrap(), None);
+    assert_eq!(fixture.reload("peers = [7]\nsize = 2").unwrap(), None);
     assert_eq!(fixture.reload("").unwrap(), Some(vec![]));
 }
 
 #[test]
 fn what_needs_a_restart_stays_a_difference() {
     let mut fixture = Fixture::new();
-    fixture.reload("listen = 2").unwrap();
-    assert_eq!(fixture.reloader.in_force.listen, 1);
+    fixture.reload("size = 2").unwrap();
+    assert_eq!(fixture.reloader.in_force.size, 1);
 }
 
 #[test]
 fn a_configuration_that_cannot_be_used_changes_nothing() {
     let mut fixture = Fixture::new();
     for (text, why) in [
-        ("peers = [1]\nlisten = 0", "listen"),
+        ("peers = [1]\nsize = 0", "size"),
         ("peers = [1]\npears = [1]", "pears"),
         (
             "peers = [1]\n[log]\nfile = \"/nonexistent/x\"",

@@ -9,22 +9,21 @@ use base::config::ConfigError;
 use log::{error, info, warn};
 use toml::{Table, Value};
 
-use super::{DaemonConfig, check_log};
-use crate::config;
+use crate::config::{self, Config, Settings};
 use crate::logging::Log;
 use crate::process::background;
 
 /// The settings in force.
-pub(super) struct Reloader<C> {
+pub(crate) struct Reloader<S> {
     path: Option<PathBuf>,
-    in_force: C,
+    in_force: Config<S>,
     log: Log,
     is_background: bool,
 }
 
-impl<C: DaemonConfig> Reloader<C> {
+impl<S: Settings> Reloader<S> {
     /// `config` is in force, and comes from the file at `path`.
-    pub(super) fn new(path: Option<PathBuf>, config: &C, log: Log) -> Reloader<C> {
+    pub(crate) fn new(path: Option<PathBuf>, config: &Config<S>, log: Log) -> Reloader<S> {
         Reloader {
             path,
             in_force: config.clone(),
@@ -33,16 +32,16 @@ impl<C: DaemonConfig> Reloader<C> {
         }
     }
 
-    pub(super) fn log(&self) -> Log {
+    pub(crate) fn log(&self) -> Log {
         self.log.clone()
     }
 
-    pub(super) fn stop_timeout(&self) -> Duration {
-        self.in_force.server().stop_timeout.duration()
+    pub(crate) fn stop_timeout(&self) -> Duration {
+        self.in_force.server.stop_timeout.duration()
     }
 
     /// Reads the configuration again and passes it to `apply`. Logs the result.
-    pub(super) fn reload(&mut self, apply: &mut dyn FnMut(&C) -> anyhow::Result<()>) {
+    pub(crate) fn reload(&mut self, apply: &mut dyn FnMut(&Config<S>) -> anyhow::Result<()>) {
         if let Err(error) = self.try_reload(apply) {
             error!("the configuration stays as it was: {error:#}");
         }
@@ -50,19 +49,17 @@ impl<C: DaemonConfig> Reloader<C> {
 
     fn try_reload(
         &mut self,
-        apply: &mut dyn FnMut(&C) -> anyhow::Result<()>,
+        apply: &mut dyn FnMut(&Config<S>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let new: C = config::load(self.path.as_deref())?;
-        new.check()?;
-        new.process().check()?;
-        check_log(new.log(), self.is_background)?;
+        let new = Config::<S>::load(self.path.as_deref())?;
+        new.log.check(self.is_background)?;
         let next = self.in_force.reloaded(&new);
         let applied = changed_keys(&self.in_force, &next)?;
         let need_restart = changed_keys(&next, &new)?;
         let mut log = None;
         if !applied.is_empty() {
             // May fail, so before anything changes.
-            log = Some(self.log.prepare(next.log())?);
+            log = Some(self.log.prepare(&next.log)?);
             apply(&next)?;
         }
         self.in_force = next;
@@ -87,7 +84,7 @@ fn describe(keys: &[String]) -> String {
 }
 
 /// The keys, with sections, whose values differ.
-fn changed_keys<C: DaemonConfig>(old: &C, new: &C) -> Result<Vec<String>, ConfigError> {
+fn changed_keys<S: Settings>(old: &Config<S>, new: &Config<S>) -> Result<Vec<String>, ConfigError> {
     let (old, new) = (flat(old)?, flat(new)?);
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let keys = keys.into_iter();
@@ -98,7 +95,7 @@ fn changed_keys<C: DaemonConfig>(old: &C, new: &C) -> Result<Vec<String>, Config
 }
 
 /// All settings in one table, by key with section.
-fn flat<C: DaemonConfig>(config: &C) -> Result<Table, ConfigError> {
+fn flat<S: Settings>(config: &Config<S>) -> Result<Table, ConfigError> {
     let mut settings = Table::new();
     let table = Table::try_from(config).map_err(config::not_printed)?;
     flatten("", table, &mut settings);
