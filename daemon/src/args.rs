@@ -1,5 +1,6 @@
 //! The command line that all daemons share.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
@@ -32,34 +33,20 @@ Exit codes: 0 stopped in order, or serves in the background; 1 it cannot serve; 
 the configuration cannot be used; 3 it runs already (the pid file is locked).";
 
 impl Args {
-    /// Reads the arguments of this process for the program `name`.
+    /// Reads `args`, of which the first is the program, for a [`command`] with these jobs.
     ///
     /// # Errors
     /// Arguments that are not understood; `--help` and `--version` too. The error prints itself
     /// to the right stream and knows its exit code.
-    pub fn parse_for(
-        name: &'static str,
-        about: &'static str,
-        version: &'static str,
+    pub(crate) fn read(
+        mut command: Command,
         jobs: &[JobFlag],
+        args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Args, clap::Error> {
-        Args::parse_from_args(name, about, version, jobs, std::env::args_os())
-    }
-
-    fn parse_from_args(
-        name: &'static str,
-        about: &'static str,
-        version: &'static str,
-        jobs: &[JobFlag],
-        args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
-    ) -> Result<Args, clap::Error> {
-        let mut command = command(name, about, version, jobs);
         let matches = command.try_get_matches_from_mut(args)?;
         let args = Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        let job = jobs
-            .iter()
-            .map(|job| job.name)
-            .find(|name| matches.get_flag(name));
+        let mut names = jobs.iter().map(|job| job.name);
+        let job = names.find(|name| matches.get_flag(name));
         Ok(Args { job, ..args })
     }
 }
@@ -95,7 +82,7 @@ mod tests {
             name: "init-store",
             help: "Mark the store",
         };
-        Args::parse_from_args("tnv-test", "Tests", "1.2.3", &[job], all)
+        Args::read(command("tnv-test", "Tests", "1.2.3", &[job]), &[job], all)
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl<S: Settings> Config<S> {
     /// # Errors
     /// The file cannot be read; or as for [`Config::parse`] and [`Config::check`].
     pub fn load(path: Option<&Path>) -> Result<Config<S>, ConfigError> {
-        let config = path.map_or_else(|| Ok(Config::default()), Config::read)?;
+        let config: Config<S> = path.map_or_else(|| Ok(Config::default()), Config::read)?;
         config.check()?;
         Ok(config)
     }

@@ -43,7 +43,7 @@ fn job_flags<S: Settings>() -> Vec<JobFlag> {
 /// - 3: it runs already, according to its pid file.
 pub fn run<A: Application>() -> ExitCode {
     let flags = job_flags::<A::Settings>();
-    match Args::parse_for(A::NAME, A::ABOUT, VERSION, &flags) {
+    match Args::read(command::<A>(), &flags, std::env::args_os()) {
         Ok(args) if args.daemon => run_in_background(A::NAME),
         Ok(args) => run_with(A::NAME, &args, Running::<A>::run),
         Err(answer) => print_answer(&answer),

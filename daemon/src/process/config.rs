@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use base::config::{ConfigError, check_nonzero};
 use serde::{Deserialize, Serialize};
@@ -77,23 +76,15 @@ impl Default for Umask {
     }
 }
 
-impl FromStr for Umask {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Umask, String> {
-        let bits = u32::from_str_radix(text, 8)
-            .ok()
-            .filter(|bits| *bits <= 0o777);
-        bits.map(Umask)
-            .ok_or_else(|| format!("{text:?} is not an octal number up to 777"))
-    }
-}
-
 impl TryFrom<String> for Umask {
     type Error = String;
 
     fn try_from(text: String) -> Result<Umask, String> {
-        text.parse()
+        let bits = u32::from_str_radix(&text, 8)
+            .ok()
+            .filter(|bits| *bits <= 0o777);
+        bits.map(Umask)
+            .ok_or_else(|| format!("{text:?} is not an octal number up to 777"))
     }
 }
 
