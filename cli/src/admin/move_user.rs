@@ -68,7 +68,7 @@ impl<'a> Move<'a> {
     }
 
     fn try_run(&mut self, failures: &mut Failures) -> anyhow::Result<()> {
-        let (from, believed) = self.find()?;
+        let (from, cached_for) = self.find()?;
         if from == *self.to {
             return self.done(&self.orders.trackers()[0]);
         }
@@ -82,7 +82,7 @@ impl<'a> Move<'a> {
             return Err(CliError::not_found(text).into());
         }
         let members = storages_of(&clusters, &from)?;
-        let period = SEARCH + believed;
+        let period = SEARCH + cached_for;
         self.block(&members, period)?;
         self.check_files(&members)?;
         // A storage that joined or restarted meanwhile may have stored a file that the search missed.
@@ -107,15 +107,15 @@ impl<'a> Move<'a> {
             user: self.user.clone(),
         };
         let mut found = None;
-        let mut believed = Duration::ZERO;
+        let mut cached_for = Duration::ZERO;
         for tracker in self.orders.trackers() {
             let body = self.orders.admin.tell_tracker(tracker, &order)?;
-            let place: UserGroup = decode_reply(&body)?;
-            believed = believed.max(Duration::from_secs(place.believed_secs));
-            found = place.group;
+            let answer: UserGroup = decode_reply(&body)?;
+            cached_for = cached_for.max(Duration::from_secs(answer.believed_secs));
+            found = answer.group;
         }
         let group = found.ok_or_else(|| CliError::not_found("the user has no group yet"))?;
-        Ok((group, believed))
+        Ok((group, cached_for))
     }
 
     /// The cluster as each tracker sees it: one alone may not know all storages.

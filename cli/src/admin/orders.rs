@@ -30,14 +30,14 @@ struct UserLine<'a> {
     storages: Vec<&'a str>,
 }
 
-/// The place of a file at one storage of its group.
+/// The location of a file at one storage of its group.
 #[derive(Serialize)]
 struct FileLine<'a> {
     id: &'a str,
     group: &'a str,
     storage: &'a str,
     #[serde(flatten)]
-    place: FileLocation,
+    location: FileLocation,
 }
 
 /// A storage as the target of an order. A C++ storage has no node id and takes no orders.
@@ -145,8 +145,8 @@ impl Orders<'_> {
             user: settings.user()?.clone(),
         };
         let (_, body) = self.ask(&order)?;
-        let place: UserGroup = decode_reply(&body)?;
-        Ok(place.group)
+        let answer: UserGroup = decode_reply(&body)?;
+        Ok(answer.group)
     }
 
     pub(super) fn user(&self) -> anyhow::Result<()> {
@@ -194,20 +194,20 @@ impl Orders<'_> {
             file: key.file,
         };
         let target = target(storage)?;
-        let place: FileLocation = decode_reply(&self.admin.tell_storage(&target, &order)?)?;
+        let location: FileLocation = decode_reply(&self.admin.tell_storage(&target, &order)?)?;
         let address = &target.address;
-        let on_disk = place
+        let on_disk = location
             .size_on_disk
             .map_or("-".to_owned(), |size| size.to_string());
         let text = format!(
             "{id} group={group} storage={address} table={} path={} size={} size_on_disk={on_disk}",
-            place.table, place.path, place.size
+            location.table, location.path, location.size
         );
         let line = FileLine {
             id,
             group: group.as_str(),
             storage: address.as_str(),
-            place,
+            location,
         };
         self.context.output.result(&line, &text)
     }
