@@ -34,9 +34,9 @@ pub(crate) struct Numbers {
     log: LogThrottle<()>,
 }
 
-/// Why a store path has no number for a file.
+/// Why a store path takes no file.
 #[derive(Debug)]
-pub(crate) struct NoNumber {
+pub(crate) struct Refusal {
     /// The reply to the client.
     pub(crate) fault: Fault,
     /// True after a long wait for idservers: another store path would wait for them again.
@@ -80,9 +80,9 @@ impl Numbers {
     /// # Errors
     /// Unavailable, when no idserver answers. Uploads that waited for the same request are refused
     /// together, or each would wait for the same idservers.
-    pub(crate) fn next(&self, key: &IdKey, may_ask: bool) -> Result<u64, NoNumber> {
+    pub(crate) fn next(&self, key: &IdKey, may_ask: bool) -> Result<u64, Refusal> {
         let began = Instant::now();
-        self.take(key, may_ask).map_err(|fault| NoNumber {
+        self.take(key, may_ask).map_err(|fault| Refusal {
             fault,
             has_waited: began.elapsed() >= LONG_WAIT,
         })

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use base::Stop;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use net::{ServerConfig, WorkerPool};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, MappedMutexGuard, Mutex, MutexGuard};
 
 /// Limit on files that wait for the closing thread. Beyond it the thread that drops a file closes it.
 const CLOSING_MAX: usize = 65_536;
@@ -157,39 +157,41 @@ impl DiskLimiter {
         })
     }
 
+    fn disk(&self) -> MappedMutexGuard<'_, DiskState> {
+        MutexGuard::map(self.limiters.disks.lock(), |disks| &mut disks[self.idx])
+    }
+
     /// Whether the disk is known to hang.
     pub(crate) fn hangs(&self) -> bool {
-        self.limiters.disks.lock()[self.idx].hangs
+        self.disk().hangs
     }
 
     /// Permits in use.
     pub(crate) fn n_permits(&self) -> usize {
-        self.limiters.disks.lock()[self.idx].acquired.len()
+        self.disk().acquired.len()
     }
 
     /// True if a permit has been in use for `time`. Then a write probe is worth waking a disk at rest.
     pub(crate) fn is_slow(&self, time: Duration) -> bool {
-        let disks = self.limiters.disks.lock();
-        let oldest = disks[self.idx].acquired.first_key_value();
+        let disk = self.disk();
+        let oldest = disk.acquired.first_key_value();
         oldest.is_some_and(|(_, since)| since.elapsed() >= time)
     }
 
     pub(crate) fn begin_probe(&self) {
-        self.limiters.disks.lock()[self.idx].probe_began = Some(Instant::now());
+        self.disk().probe_began = Some(Instant::now());
     }
 
     /// Ends the probe, whatever its result. Returns true if the disk was known to hang.
     pub(crate) fn end_probe(&self) -> bool {
-        let mut disks = self.limiters.disks.lock();
-        let disk = &mut disks[self.idx];
+        let mut disk = self.disk();
         disk.probe_began = None;
         std::mem::take(&mut disk.hangs)
     }
 
     /// Checks the age of the probe. Returns true if the disk hangs since this call.
     pub(crate) fn check_timeout(&self) -> bool {
-        let mut disks = self.limiters.disks.lock();
-        let disk = &mut disks[self.idx];
+        let mut disk = self.disk();
         let is_late = disk
             .probe_began
             .is_some_and(|at| at.elapsed() >= self.limiters.timeout);
@@ -197,7 +199,7 @@ impl DiskLimiter {
             return false;
         }
         disk.hangs = true;
-        drop(disks);
+        drop(disk);
         // Waiters fail at once.
         for queue in &self.limiters.waiting[self.idx] {
             queue.notify_all();

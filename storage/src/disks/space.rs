@@ -69,11 +69,11 @@ pub(crate) struct SpaceTracker {
 #[derive(Default)]
 struct State {
     /// By uploads in progress.
-    claimed: u128,
+    claimed: u64,
     /// The same, by the address that sends them.
-    by_address: HashMap<IpAddr, u128>,
+    by_address: HashMap<IpAddr, u64>,
     /// Sum of all claims since the start.
-    claimed_ever: u128,
+    claimed_ever: u64,
     /// As of the latest measurement.
     space: Space,
     full: bool,
@@ -85,19 +85,19 @@ impl State {
     fn grant(
         &mut self,
         space: Space,
-        meanwhile: u128,
+        meanwhile: u64,
         address: IpAddr,
         wanted: u64,
         needed: u64,
     ) -> Result<u64, ReservationError> {
-        let available = u128::from(space.available()).saturating_sub(meanwhile);
-        if self.full || u128::from(needed) > available {
+        let available = space.available().saturating_sub(meanwhile);
+        if self.full || needed > available {
             return Err(ReservationError::NoSpace);
         }
         let claimed_by_one = self.by_address.get(&address).copied().unwrap_or(0);
-        let of_one = u128::from((space.room() / 2).max(PER_ADDRESS_MIN));
+        let of_one = (space.room() / 2).max(PER_ADDRESS_MIN);
         let more = available.min(of_one.saturating_sub(claimed_by_one));
-        let more = wanted.min(u64::try_from(more).unwrap_or(u64::MAX));
+        let more = wanted.min(more);
         if more == 0 {
             return if wanted == 0 {
                 Ok(0)
@@ -105,18 +105,18 @@ impl State {
                 Err(ReservationError::TooMuchForOne)
             };
         }
-        self.claimed += u128::from(more);
-        self.claimed_ever += u128::from(more);
-        self.by_address
-            .insert(address, claimed_by_one + u128::from(more));
+        // An upload claims at most [`AHEAD_MAX`], so these sums stay far below their limits.
+        self.claimed += more;
+        self.claimed_ever += more;
+        self.by_address.insert(address, claimed_by_one + more);
         Ok(more)
     }
 
     /// Ends the claim on bytes that were written or given up.
     fn release(&mut self, address: IpAddr, bytes: u64) {
-        self.claimed -= u128::from(bytes);
+        self.claimed -= bytes;
         if let Some(claimed_by_one) = self.by_address.get_mut(&address) {
-            *claimed_by_one -= u128::from(bytes);
+            *claimed_by_one -= bytes;
             if *claimed_by_one == 0 {
                 self.by_address.remove(&address);
             }
@@ -207,7 +207,7 @@ impl SpaceTracker {
     }
 
     /// `claimed` is read before the call: bytes written meanwhile then count twice instead of never.
-    fn look(&self, folder: impl AsFd, claimed: u128) -> io::Result<Space> {
+    fn look(&self, folder: impl AsFd, claimed: u64) -> io::Result<Space> {
         let stat = rustix::fs::fstatvfs(folder)?;
         // Some file systems do not count inodes and say 0 of 0.
         let has_inodes = stat.f_files == 0 || stat.f_favail > 0;
@@ -217,7 +217,7 @@ impl SpaceTracker {
             total,
             free: free.saturating_mul(stat.f_frsize),
             reserved: self.reserve.lock().of(total),
-            claimed: u64::try_from(claimed).unwrap_or(u64::MAX),
+            claimed,
         })
     }
 }

@@ -25,7 +25,7 @@ use crate::disks::writer::{NewFile, WriteError};
 use crate::files::faults::{conflict, conflict_with};
 use crate::files::requester::{Requester, client_left};
 use crate::globals::Globals;
-use crate::numbers::NoNumber;
+use crate::numbers::Refusal;
 use crate::state::upload_blocks::User;
 
 /// Smaller uploads look for an existing row only when they insert theirs, in bytes: an earlier
@@ -99,8 +99,7 @@ fn begin_file(
         let number = || globals.numbers.next(&store_path.key, may_ask);
         match begin_on(globals, store_path, &number, size, address) {
             Ok((path, file)) => return Ok((Arc::clone(store_path), path, file)),
-            Err(Refusal::StorePath(fault)) => refusals.push(fault),
-            Err(Refusal::Number(NoNumber { fault, has_waited })) => {
+            Err(Refusal { fault, has_waited }) => {
                 may_ask &= !has_waited;
                 refusals.push(fault);
             }
@@ -112,34 +111,33 @@ fn begin_file(
     Err(refusals.swap_remove(idx))
 }
 
-/// Why a store path does not take a file.
-enum Refusal {
-    /// Its folder or its volume refuses.
-    StorePath(Fault),
-    /// It has no number left, and the idservers gave none.
-    Number(NoNumber),
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Refusal {
+        Refusal {
+            fault,
+            has_waited: false,
+        }
+    }
 }
 
 /// Begins a file on a store path, in the first folder that takes it.
 fn begin_on(
     globals: &Globals,
     store_path: &StorePath,
-    number: &dyn Fn() -> Result<u64, NoNumber>,
+    number: &dyn Fn() -> Result<u64, Refusal>,
     size: u64,
     address: IpAddr,
 ) -> Result<(String, NewFile), Refusal> {
     loop {
-        store_path.check_uploads(size).map_err(Refusal::StorePath)?;
-        let path = next_path(store_path, number).map_err(Refusal::Number)?;
+        store_path.check_uploads(size)?;
+        let path = next_path(store_path, number)?;
         // One permit for the space and the file; none while an idserver answers.
-        let (at, reservation) = store_path
-            .reserve(&path, size, address)
-            .map_err(Refusal::StorePath)?;
+        let (at, reservation) = store_path.reserve(&path, size, address)?;
         match globals.writer.create(at, reservation) {
             Ok(file) => return Ok((path, file)),
             // The limit on avoided folders ends this loop.
             Err(WriteError::Refused(e)) if store_path.avoid(&path, &e) => {}
-            Err(e) => return Err(Refusal::StorePath(write_fault(store_path, &path, &e))),
+            Err(e) => return Err(write_fault(store_path, &path, &e).into()),
         }
     }
 }
@@ -147,8 +145,8 @@ fn begin_on(
 /// The path of a new file. Numbers in avoided folders are skipped.
 fn next_path(
     store_path: &StorePath,
-    number: &dyn Fn() -> Result<u64, NoNumber>,
-) -> Result<String, NoNumber> {
+    number: &dyn Fn() -> Result<u64, Refusal>,
+) -> Result<String, Refusal> {
     loop {
         let path = storage_path(&store_path.text, number()?, epoch_secs().cast_unsigned());
         if !store_path.avoids(&path) {
@@ -241,7 +239,7 @@ fn make_final(
             made => return made.map(|()| done(&file)).map_err(|e| fault(&file, e)),
         }
         let number = || globals.numbers.next(&store_path.key, true);
-        let next = next_path(store_path, &number).map_err(|no_number| no_number.fault)?;
+        let next = next_path(store_path, &number).map_err(|refusal| refusal.fault)?;
         globals.metrics.taken_paths.inc();
         if let Some(more) = globals.taken_paths_log.due(()) {
             let taken = file.path();

@@ -17,19 +17,14 @@ const WARNING_TIME: Duration = Duration::from_secs(3600);
 
 /// The latest request for a file of another group.
 pub(crate) struct ForeignRows {
-    latest: Mutex<Option<LatestRequest>>,
+    /// Its time, and the group that has the file.
+    latest: Mutex<Option<(Instant, String)>>,
     /// Bounds the log lines: requests for files of two other groups may alternate.
     log: LogThrottle<()>,
     own_group: GroupName,
     /// Counts these requests.
     requests: IntCounter,
     warnings: Arc<Warnings>,
-}
-
-#[derive(Debug)]
-struct LatestRequest {
-    when: Instant,
-    group: String,
 }
 
 impl ForeignRows {
@@ -74,24 +69,20 @@ impl ForeignRows {
              one that these files were stored by?"
         );
         let mut latest = self.latest.lock();
-        if latest.as_ref().is_none_or(|latest| latest.group != other)
+        if latest.as_ref().is_none_or(|(_, group)| group != other)
             && let Some(more) = self.log.due(())
         {
             warn!("files of group {other} are asked for here, such as {key}{more}");
         }
-        *latest = Some(LatestRequest {
-            when: Instant::now(),
-            group: other.to_owned(),
-        });
+        *latest = Some((Instant::now(), other.to_owned()));
         self.warnings.set("groups", Some(warning));
     }
 
     /// Ends the warning when there was no such request for an hour.
     pub(crate) fn forget_old(&self, now: Instant) {
         let mut latest = self.latest.lock();
-        let is_old =
-            |latest: &mut LatestRequest| now.saturating_duration_since(latest.when) >= WARNING_TIME;
-        if latest.take_if(is_old).is_some() {
+        let is_old = |when: Instant| now.saturating_duration_since(when) >= WARNING_TIME;
+        if latest.take_if(|(when, _)| is_old(*when)).is_some() {
             self.warnings.set("groups", None);
         }
     }

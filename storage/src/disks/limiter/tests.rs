@@ -34,7 +34,7 @@ fn some_workers_always_stay_outside() {
 
 /// Waits until a worker waits to be let in.
 fn until_waiting(limiter: &DiskLimiter) {
-    let waiting = || limiter.limiters.disks.lock()[limiter.idx].waiting[index(WorkerPool::Slow)];
+    let waiting = || limiter.disk().waiting[index(WorkerPool::Slow)];
     until("a worker waits", || waiting() > 0);
 }
 

@@ -44,7 +44,7 @@ fn one_address_is_promised_half_of_the_room_and_leaves_the_rest_to_others() {
         total: 200 * GIB,
         free: 110 * GIB,
         reserved: 10 * GIB,
-        claimed: u64::try_from(state.claimed).unwrap(),
+        claimed: state.claimed,
     };
     let grant =
         |state: &mut State, address, wanted| state.grant(space(state), 0, address, wanted, wanted);
@@ -80,10 +80,10 @@ fn little_is_promised_ahead_of_what_has_come() {
         .unwrap()
         .unwrap_or_else(|e| panic!("{e:?}"));
     let claimed = || tracker.state.lock().claimed;
-    assert!(claimed() <= u128::from(AHEAD_MAX));
+    assert!(claimed() <= AHEAD_MAX);
     reservation.shrink(size / 2);
     reservation.extend(&open, 1).unwrap();
-    assert!(claimed() <= u128::from(AHEAD_MAX) && reservation.to_come() == size / 2);
+    assert!(claimed() <= AHEAD_MAX && reservation.to_come() == size / 2);
     drop(reservation);
     assert_eq!(claimed(), 0);
 }
