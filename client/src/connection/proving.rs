@@ -29,7 +29,12 @@ impl Connection {
         if is_legacy && keys.no_proof.has(&self.address) {
             return Ok(());
         }
-        let proved = self.exchange_proofs(server, keys);
+        let mut proved = self.exchange_proofs(server, keys);
+        if is_legacy && matches!(proved, Err(Error::Io { .. })) {
+            // A restarting server closes the connection once, a C++ server every time.
+            self.stream = dial_any(&self.address, &config)?;
+            proved = self.exchange_proofs(server, keys);
+        }
         match proved {
             Err(error) if is_legacy && is_unproved(&error) => {
                 self.continue_without_proof(&config, keys, &error)?;

@@ -134,8 +134,8 @@ fn a_legacy_server_needs_no_proof() {
 
 #[test]
 fn a_cpp_server_is_asked_for_a_proof_once() {
-    // One connection for the proof, which it closes, one for the request; then one for each.
-    let (address, serving) = start(Server::Cpp, 3);
+    // Two connections for the proof, which it closes, one for the request; then one for each.
+    let (address, serving) = start(Server::Cpp, 4);
     let config = config(KEY, &["127.0.0.1"]);
     for _ in 0..2 {
         let mut connection = Connection::connect(&address, &config).unwrap();

@@ -16,6 +16,7 @@ mod full;
 mod golden;
 mod hostile;
 mod hostile_bytes;
+mod keys;
 mod load;
 mod memory;
 mod monitoring;

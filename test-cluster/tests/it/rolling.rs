@@ -19,7 +19,7 @@ use crate::support::{Background, MIB, binaries, new_key};
 
 /// Events during the restarts of the daemons.
 #[derive(Default)]
-struct Tally {
+pub struct Tally {
     over: AtomicBool,
     operations: AtomicU64,
     failures: Mutex<Vec<String>>,
@@ -37,8 +37,22 @@ impl Tally {
         }
     }
 
+    /// Ends the repetitions.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// No operation failed, of at least `n_min`.
+    pub fn assert_no_failure(&self, n_min: u64) {
+        let operations = self.operations.load(Ordering::Relaxed);
+        let failures = self.failures.lock().unwrap();
+        println!("{operations} operations, {} failures", failures.len());
+        assert!(failures.is_empty(), "of {operations}: {failures:#?}");
+        assert!(operations >= n_min, "{operations}");
+    }
+
     /// Repeats `work` with the number of the round, until the restarts are over.
-    fn repeat(&self, what: &str, mut work: impl FnMut(u64) -> anyhow::Result<()>) {
+    pub fn repeat(&self, what: &str, mut work: impl FnMut(u64) -> anyhow::Result<()>) {
         for round in 0.. {
             if self.over.load(Ordering::Relaxed) {
                 return;
@@ -82,19 +96,15 @@ fn no_operation_fails_during_a_rolling_restart() {
             scope.spawn(move || tally.repeat("http", |_| player.play()));
         }
         let restarted = cluster.rolling_restart();
-        tally.over.store(true, Ordering::Relaxed);
+        tally.end();
         assert!(restarted.status.success(), "{restarted:?}");
     });
-    let operations = tally.operations.load(Ordering::Relaxed);
-    let failures = tally.failures.lock().unwrap();
-    println!("{operations} operations, {} failures", failures.len());
-    assert!(failures.is_empty(), "of {operations}: {failures:#?}");
-    assert!(operations > 50, "{operations}");
+    tally.assert_no_failure(50);
     cluster.assert_all_restarted();
 }
 
 /// Uploads, downloads and deletes a file with the library.
-fn library(client: &Client, seed: u64, round: u64) -> anyhow::Result<()> {
+pub fn library(client: &Client, seed: u64, round: u64) -> anyhow::Result<()> {
     let size = [1, 3000, 70_000, MIB + 5][(round % 4) as usize];
     let content = Content::new(seed << 32 | round, size);
     let key = new_key();
@@ -106,13 +116,15 @@ fn library(client: &Client, seed: u64, round: u64) -> anyhow::Result<()> {
 }
 
 /// A cluster in the background, as init scripts start it.
-struct Running {
-    daemons: Background,
+pub struct Running {
+    pub daemons: Background,
     first_pids: Vec<u32>,
+    /// The settings of `tnv` in the script.
+    pub settings: PathBuf,
 }
 
 impl Running {
-    fn start() -> Running {
+    pub fn start() -> Running {
         let daemons = Background::new(&layout());
         for node in &daemons.plan.nodes {
             let output = daemons.start(node);
@@ -126,13 +138,14 @@ impl Running {
         let mut running = Running {
             daemons,
             first_pids: Vec::new(),
+            settings: "/dev/null".into(),
         };
         running.first_pids = running.pids();
         running.write_restart_command();
         running
     }
 
-    fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &Plan {
         &self.daemons.plan
     }
 
@@ -166,7 +179,7 @@ impl Running {
         Ok(())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.plan().folder.join(name)
     }
 
@@ -186,7 +199,7 @@ impl Running {
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn rolling_restart(&self) -> std::process::Output {
+    pub fn rolling_restart(&self) -> std::process::Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/tnv-rolling-restart");
         let tnv = binaries().tnv();
         let path = std::env::var("PATH").unwrap();
@@ -204,7 +217,7 @@ impl Running {
                 "PATH",
                 format!("{}:{path}", tnv.parent().unwrap().display()),
             )
-            .env("TNV_CONFIG", "/dev/null")
+            .env("TNV_CONFIG", &self.settings)
             .output()
             .unwrap()
     }
