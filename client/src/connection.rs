@@ -5,6 +5,7 @@ mod reading;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::{Address, HEAD_LEN};
@@ -15,7 +16,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use crate::dial::dial_any;
 use crate::error::is_timeout;
 use crate::time_limits::{RequestLimit, StallDetector, wait};
-use crate::{ConnectionConfig, Error, ProtocolError};
+use crate::{ConnectionConfig, Error, PeerKeys, ProtocolError};
 
 /// Limit on the bytes that are discarded to keep a connection. More would cost more than a new one.
 pub(crate) const DISCARD_MAX: u64 = 256 << 10;
@@ -46,6 +47,8 @@ pub struct Connection {
     pub(crate) sent: u64,
     /// The settings of a connection that has not proved its key.
     unproved: Option<Box<ConnectionConfig>>,
+    /// The keys that the server did not prove, until it answers nevertheless.
+    answers_unproved: Option<Arc<PeerKeys>>,
     /// Bytes of the reply that [`Connection::read_ahead`] read. No content.
     ahead: Vec<u8>,
     /// The command of the latest request.
@@ -82,6 +85,7 @@ impl Connection {
             heard: false,
             sent: 0,
             unproved: config.keys.is_some().then(|| Box::new(config.clone())),
+            answers_unproved: None,
             ahead: Vec::new(),
             command: 0,
             is_ours: false,

@@ -39,6 +39,13 @@ pub(crate) fn attempt<S: Read>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Failure> {
     connection.begin_long();
+    if let Err(error) = connection.prove_key(storage::UPLOAD) {
+        return Err(Failure {
+            error,
+            residue: AttemptResidue::None,
+            reused: connection.reused,
+        });
+    }
     let mut sender = Sender {
         connection,
         left: content.size,

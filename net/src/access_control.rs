@@ -173,6 +173,10 @@ impl AccessControl {
             (Some(keys), Proof::Proved(key)) if keys.find(&key.id).is_some() => {
                 self.check_permission(key, permission, ends)
             }
+            (Some(_), Proof::Proved(_)) => {
+                let text = "the key that this connection has proved is not accepted any more";
+                Err(self.refuse(Reason::WrongKey, ends, text))
+            }
             (Some(_), _) => {
                 let text = "a key is needed here: give the client the cluster key or a key of its \
                             application (cluster_key_file, key_file), or name its address in legacy_hosts";

@@ -1,5 +1,7 @@
 //! The proof of a key before the first request of a connection.
 
+use std::sync::Arc;
+
 use proto::peer_proof::{AUTHENTICATE_REPLY_LEN, ClientProof};
 use proto::{ErrorCode, ServerKind};
 
@@ -10,12 +12,12 @@ use crate::unsupported::may_be_unknown;
 use crate::{ConnectionConfig, Error};
 
 impl Connection {
-    /// Proves the configured key to the server and demands its proof. The command of the first request tells
-    /// the kind of the server. Costs one round trip.
+    /// Proves the configured key to the server and demands its proof, once, within the limit of the request
+    /// that has begun. The command of this request tells the kind of the server. Costs one round trip.
     ///
     /// # Errors
     /// The server does not prove the key, and is not in `legacy_hosts`; or the connection broke.
-    pub(super) fn prove_key(&mut self, command: u8) -> Result<(), Error> {
+    pub(crate) fn prove_key(&mut self, command: u8) -> Result<(), Error> {
         let Some(config) = self.unproved.take() else {
             return Ok(());
         };
@@ -72,7 +74,7 @@ impl Connection {
     fn continue_without_proof(
         &mut self,
         config: &ConnectionConfig,
-        keys: &PeerKeys,
+        keys: &Arc<PeerKeys>,
         error: &Error,
     ) -> Result<(), Error> {
         log::debug!("{}: no proof of a key: {}", self.address, error.chain());
@@ -80,8 +82,15 @@ impl Connection {
             return Ok(());
         }
         self.stream = dial_any(&self.address, config)?;
-        keys.no_proof.remember(&self.address);
+        self.answers_unproved = Some(Arc::clone(keys));
         Ok(())
+    }
+
+    /// Remembers a server that answered without a proof: it is none that just restarts.
+    pub(super) fn note_answer(&mut self) {
+        if let Some(keys) = self.answers_unproved.take() {
+            keys.no_proof.remember(&self.address);
+        }
     }
 
     fn untrusted(&mut self, reason: String) -> Error {

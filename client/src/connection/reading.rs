@@ -54,6 +54,7 @@ impl Connection {
             return Err(self.body_length(head.body_len, "0 or more".to_owned()));
         };
         if head.is_ok() {
+            self.note_answer();
             self.is_ours |= is_own_command(self.command);
             self.pending = PendingReply::body(body_len);
             return Ok(body_len);

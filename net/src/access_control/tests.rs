@@ -215,7 +215,8 @@ fn keys_change_without_a_stop() {
     assert!(server.serves(&new, Permission::Node, PEER));
     write(&server.file, APP);
     server.access.reload(&server.settings).unwrap();
-    assert!(!server.serves(&old, Permission::Node, PEER));
+    let refused = server.access.check(&old, Permission::Node, ends(PEER));
+    assert!(refused.unwrap_err().message.contains("any more"));
     assert!(server.serves(&new, Permission::Node, PEER));
     // An invalid file changes nothing.
     write(&server.file, "short");
