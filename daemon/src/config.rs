@@ -37,6 +37,9 @@ pub trait Settings: DeserializeOwned + Serialize + Default + Clone {
     /// The first of them, by its key.
     fn check(&self) -> Result<(), ConfigError>;
 
+    /// Tells what is open to whom, one sentence an element.
+    fn access_summary(&self) -> Vec<String>;
+
     /// Jobs that the daemon can do instead of serving.
     fn jobs() -> Vec<Job<Config<Self>>> {
         Vec::new()
@@ -140,7 +143,18 @@ impl<S: Settings> Config<S> {
         }
     }
 
-    /// The settings as TOML, defaults included: what `--check-config` prints.
+    /// What `--check-config` prints: what is open to whom, as comments of TOML, and the settings.
+    ///
+    /// # Errors
+    /// As for [`Config::effective`].
+    pub fn checked(&self) -> Result<String, ConfigError> {
+        let lines = self.own.access_summary().into_iter();
+        let lines = lines.chain(self.status.summary());
+        let comments: String = lines.map(|line| format!("# {line}\n")).collect();
+        Ok(comments + &self.effective()?)
+    }
+
+    /// The settings as TOML, defaults included.
     ///
     /// # Errors
     /// A value that TOML cannot express, such as a path that is not UTF-8.

@@ -102,8 +102,7 @@ fn print_answer(answer: &clap::Error) -> ExitCode {
 }
 
 fn print_config<S: Settings>(config: &Config<S>) -> anyhow::Result<ExitCode> {
-    let text = config.effective()?;
-    io::stdout().write_all(text.as_bytes())?;
+    io::stdout().write_all(config.checked()?.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

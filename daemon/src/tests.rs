@@ -48,4 +48,8 @@ impl Settings for TestSettings {
     fn check(&self) -> Result<(), ConfigError> {
         check_nonzero("size", self.size == 0)
     }
+
+    fn access_summary(&self) -> Vec<String> {
+        vec!["serves nobody".to_owned()]
+    }
 }

@@ -6,7 +6,7 @@ use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use base::units::Period;
 use client::PeerKeys;
-use net::access_control::read_keys;
+use net::access_control::{self, read_keys};
 use proto::shared_key::KeyRing;
 use proto::{Address, AppId, UserId};
 use serde::{Deserialize, Serialize};
@@ -108,5 +108,65 @@ impl daemon::Settings for Settings {
             return Err(ConfigError::invalid("trackers", "at least one is needed"));
         }
         Ok(())
+    }
+
+    fn access_summary(&self) -> Vec<String> {
+        let protected: Vec<&str> = self.protect.iter().map(Protected::as_str).collect();
+        let others = match protected.contains(&"*") {
+            true => "",
+            false => "; all others to everybody who knows their URL",
+        };
+        let files = match protected.is_empty() {
+            true => "serves every file to everybody who knows its URL".to_owned(),
+            false => format!(
+                "serves these files with a signed URL only: {}{others}",
+                protected.join(", ")
+            ),
+        };
+        let proxies = match &self.trusted_proxies[..] {
+            [] => "believes no proxy about the address of its client".to_owned(),
+            proxies => format!(
+                "believes the proxies {} about the addresses of their clients",
+                access_control::list(proxies)
+            ),
+        };
+        let peers = match &self.key_file {
+            Some(_) => "demands the proof of a key from trackers and storages",
+            None => "believes every tracker and storage at its address: no key_file is set",
+        };
+        vec![files, proxies, peers.to_owned()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daemon::Settings as _;
+
+    use super::*;
+
+    #[test]
+    fn the_check_of_settings_tells_what_is_open_to_whom() {
+        let summary = |text: &str| Config::parse(text).unwrap().access_summary();
+        assert_eq!(
+            summary(""),
+            [
+                "serves every file to everybody who knows its URL",
+                "believes no proxy about the address of its client",
+                "believes every tracker and storage at its address: no key_file is set",
+            ]
+        );
+        let text =
+            "protect = [\"a/b\", \"c\"]\ntrusted_proxies = [\"10.0.0.1\"]\nkey_file = \"/k\"";
+        assert_eq!(
+            summary(text),
+            [
+                "serves these files with a signed URL only: a/b, c; all others to everybody who \
+                 knows their URL",
+                "believes the proxies 10.0.0.1 about the addresses of their clients",
+                "demands the proof of a key from trackers and storages",
+            ]
+        );
+        let all = summary("protect = [\"*\"]");
+        assert_eq!(all[0], "serves these files with a signed URL only: *");
     }
 }

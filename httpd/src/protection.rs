@@ -30,6 +30,11 @@ pub(crate) struct SignedPath<'a> {
 }
 
 impl Protected {
+    /// The text of the setting.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn has(&self, key: &FileKey) -> bool {
         let Protected(beginning) = self;
         let key = key.to_string();

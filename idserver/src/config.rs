@@ -120,6 +120,10 @@ impl daemon::Settings for Settings {
         Ok(())
     }
 
+    fn access_summary(&self) -> Vec<String> {
+        self.access().summary(ServerKind::Idserver)
+    }
+
     fn jobs() -> Vec<Job<Config>> {
         vec![Job {
             flag: INIT_DATABASE,

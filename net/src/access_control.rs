@@ -12,7 +12,7 @@ use proto::peer_proof::{Authenticate, ServerProof, canonical};
 use proto::shared_key::{KeyId, KeyRing};
 use proto::{AppId, ErrorCode, Fault, Permission, ServerKind};
 
-pub use settings::{AccessSettings, read_keys};
+pub use settings::{AccessSettings, list, read_keys};
 
 /// Decides which requests a server serves. Shared by all connections; a reload replaces the rules.
 #[derive(Debug)]

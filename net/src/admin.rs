@@ -59,6 +59,17 @@ impl OrderVerifier {
         checked.map_err(|text| ConfigError::invalid("admin_key_file", text))
     }
 
+    /// Tells who may give orders, for `--check-config`.
+    pub fn summary(key_file: Option<&Path>) -> String {
+        match key_file {
+            Some(path) => format!(
+                "takes orders that are signed with the key in {}",
+                path.display()
+            ),
+            None => "takes no orders: no admin_key_file is set".to_owned(),
+        }
+    }
+
     /// A nonce for the next order on a connection; replaces an earlier one.
     pub fn challenge(challenge: &mut Challenge) -> Nonce {
         *challenge.0.insert(rand::random())

@@ -3,6 +3,8 @@
 use anyhow::Context;
 use base::config::ConfigError;
 use daemon::job::{INIT_DATABASE, Job, JobFlag, job_done};
+use net::admin::OrderVerifier;
+use proto::ServerKind;
 
 use crate::config::{Config, Settings, folder_of};
 use crate::disks::store_path;
@@ -31,6 +33,12 @@ impl daemon::Settings for Settings {
 
     fn check(&self) -> Result<(), ConfigError> {
         self.check_settings()
+    }
+
+    fn access_summary(&self) -> Vec<String> {
+        let mut lines = self.access().summary(ServerKind::Storage);
+        lines.push(OrderVerifier::summary(self.admin_key_file.as_deref()));
+        lines
     }
 
     fn jobs() -> Vec<Job<Config>> {
@@ -91,4 +99,33 @@ fn init_store(config: &Config) -> anyhow::Result<Vec<String>> {
         remembered.with_context(|| format!("state_file {}", state_file.display()))?;
     }
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use daemon::Settings as _;
+
+    use super::*;
+
+    #[test]
+    fn the_check_of_settings_tells_what_is_open_to_whom() {
+        let summary = |text: &str| Config::parse(text).unwrap().access_summary();
+        assert_eq!(
+            summary(""),
+            [
+                "serves every program on this machine, and no other",
+                "takes no orders: no admin_key_file is set",
+            ]
+        );
+        let text =
+            "cluster_key_file = \"/k\"\nlegacy_hosts = [\"10.0.0.9\"]\nadmin_key_file = \"/a\"";
+        assert_eq!(
+            summary(text),
+            [
+                "serves every program that proves a key, on every host",
+                "serves every program without a key on 10.0.0.9 (legacy_hosts)",
+                "takes orders that are signed with the key in /a",
+            ]
+        );
+    }
 }

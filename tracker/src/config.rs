@@ -184,6 +184,12 @@ impl daemon::Settings for Settings {
         Ok(())
     }
 
+    fn access_summary(&self) -> Vec<String> {
+        let mut lines = self.access().summary(ServerKind::Tracker);
+        lines.push(OrderVerifier::summary(self.admin_key_file.as_deref()));
+        lines
+    }
+
     fn jobs() -> Vec<Job<Config>> {
         vec![
             Job {

@@ -108,6 +108,29 @@ fn zeros_and_too_many_threads_are_refused_by_key() {
 }
 
 #[test]
+fn the_checked_settings_follow_what_is_open_to_whom() {
+    let mut config = TestConfig::default();
+    let text = config.checked().unwrap();
+    let expected = "# serves nobody\n\
+                    # status pages at 127.0.0.1:22: every program on this machine reads them\n";
+    assert!(text.starts_with(expected), "{text}");
+    let parsed = TestConfig::parse(&text).unwrap();
+    assert_eq!(
+        (parsed.listen, parsed.status),
+        (config.listen, config.status)
+    );
+    config.status = StatusConfig::at(([10, 0, 0, 1], 22).into());
+    let text = config.checked().unwrap();
+    assert!(
+        text.contains("every program that can connect reads them"),
+        "{text}"
+    );
+    config.status = StatusConfig::off();
+    let text = config.checked().unwrap();
+    assert_eq!(text.matches("\n# ").count(), 0, "{text}");
+}
+
+#[test]
 fn the_effective_settings_can_be_read_back_but_show_no_secret() {
     let config = Config::of(TestSettings {
         token: Secret::new("hunter2"),

@@ -55,6 +55,15 @@ impl StatusConfig {
         }
     }
 
+    /// Tells who reads the pages, for `--check-config`; nothing if the port is off.
+    pub fn summary(&self) -> Option<String> {
+        let addr = self.listen()?;
+        Some(match addr.ip().is_loopback() {
+            true => format!("status pages at {addr}: every program on this machine reads them"),
+            false => format!("status pages at {addr}: every program that can connect reads them"),
+        })
+    }
+
     /// Binds the port, unless it is off.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use base::Network;
 use base::config::ConfigError;
 use base::secret::read_secrets;
+use proto::ServerKind;
 use proto::shared_key::KeyRing;
 use serde::{Deserialize, Serialize};
 
@@ -38,26 +39,35 @@ impl AccessSettings {
         Ok(())
     }
 
-    /// Tells in one sentence who is served, for `--check-config`.
-    pub fn summary(&self) -> String {
-        let list = |networks: &[Network]| {
-            let texts: Vec<String> = networks.iter().map(Network::to_string).collect();
-            texts.join(", ")
+    /// Tells who is served, for `--check-config`: one sentence an element.
+    pub fn summary(&self, server: ServerKind) -> Vec<String> {
+        let proof = match &self.cluster_key_file {
+            Some(_) => "every program that proves a key",
+            None => "every program",
         };
-        let proved = match (&self.cluster_key_file, &self.allow_hosts) {
-            (Some(_), None) => "every host that proves a key".to_owned(),
-            (Some(_), Some(allowed)) => format!("hosts in {} that prove a key", list(allowed)),
-            (None, Some(allowed)) => format!("every program on hosts in {}", list(allowed)),
-            (None, None) => "every program on this machine, and no other".to_owned(),
-        };
-        match self.legacy_hosts.is_empty() {
-            true => format!("serves {proved}"),
-            false => format!(
-                "serves {proved}; serves every program on hosts in {} (legacy_hosts)",
-                list(&self.legacy_hosts)
+        let served = match (&self.cluster_key_file, &self.allow_hosts) {
+            (None, None) => "serves every program on this machine, and no other".to_owned(),
+            (Some(_), None) => format!("serves {proof}, on every host"),
+            (_, Some(allowed)) if server == ServerKind::Tracker => format!(
+                "serves {proof}: storages on {} only, clients on every host",
+                list(allowed)
             ),
-        }
+            (_, Some(allowed)) => format!("serves {proof} on {}", list(allowed)),
+        };
+        let legacy = (!self.legacy_hosts.is_empty()).then(|| {
+            format!(
+                "serves every program without a key on {} (legacy_hosts)",
+                list(&self.legacy_hosts)
+            )
+        });
+        [served].into_iter().chain(legacy).collect()
     }
+}
+
+/// The networks as a sentence names them.
+pub fn list(networks: &[Network]) -> String {
+    let texts: Vec<String> = networks.iter().map(Network::to_string).collect();
+    texts.join(", ")
 }
 
 /// Reads a file of keys; `setting` is the key of the configuration that names it.

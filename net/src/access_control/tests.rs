@@ -258,23 +258,42 @@ fn the_summary_tells_who_is_served() {
         legacy_hosts: networks(legacy),
         known_as: Vec::new(),
     };
-    for (settings, expected) in [
-        (settings(false, None, &[]), "this machine"),
-        (settings(true, None, &[]), "every host that proves a key"),
+    let allowed: Option<&[&str]> = Some(&["10.0.0.0/8"]);
+    for (server, settings, expected) in [
         (
-            settings(true, Some(&["10.0.0.0/8"]), &[]),
-            "hosts in 10.0.0.0/8 that prove",
+            ServerKind::Storage,
+            settings(false, None, &[]),
+            &["serves every program on this machine, and no other"][..],
         ),
         (
-            settings(false, Some(&["10.0.0.0/8"]), &[]),
-            "every program on hosts in 10",
+            ServerKind::Storage,
+            settings(true, None, &[]),
+            &["serves every program that proves a key, on every host"],
         ),
         (
+            ServerKind::Idserver,
+            settings(true, allowed, &[]),
+            &["serves every program that proves a key on 10.0.0.0/8"],
+        ),
+        (
+            ServerKind::Storage,
+            settings(false, allowed, &[]),
+            &["serves every program on 10.0.0.0/8"],
+        ),
+        (
+            ServerKind::Tracker,
+            settings(false, allowed, &[]),
+            &["serves every program: storages on 10.0.0.0/8 only, clients on every host"],
+        ),
+        (
+            ServerKind::Storage,
             settings(true, None, &["10.0.0.9"]),
-            "10.0.0.9 (legacy_hosts)",
+            &[
+                "serves every program that proves a key, on every host",
+                "serves every program without a key on 10.0.0.9 (legacy_hosts)",
+            ],
         ),
     ] {
-        let text = settings.summary();
-        assert!(text.contains(expected), "{text}");
+        assert_eq!(settings.summary(server), expected);
     }
 }

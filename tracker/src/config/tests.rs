@@ -1,3 +1,5 @@
+use daemon::Settings as _;
+
 use super::*;
 
 #[test]
@@ -18,4 +20,23 @@ fn what_cannot_be_used_is_refused_by_its_key() {
         assert!(message.contains(&format!("setting {key}:")), "{message}");
     }
     assert!(Config::parse("group = 1").is_err());
+}
+
+#[test]
+fn the_check_of_settings_tells_what_is_open_to_whom() {
+    let summary = |text: &str| Config::parse(text).unwrap().access_summary();
+    assert_eq!(
+        summary(""),
+        [
+            "serves every program on this machine, and no other",
+            "takes no orders: no admin_key_file is set",
+        ]
+    );
+    assert_eq!(
+        summary("allow_hosts = [\"10.0.0.0/8\"]\nadmin_key_file = \"/a\"\n"),
+        [
+            "serves every program: storages on 10.0.0.0/8 only, clients on every host",
+            "takes orders that are signed with the key in /a",
+        ]
+    );
 }
