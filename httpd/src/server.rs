@@ -40,7 +40,7 @@ impl Application for App {
         let frame = &metrics.frame;
         let globals = CurrentGlobals::new(&config, Arc::clone(&metrics))?;
         let service = Service::new(globals.clone(), config.server.workers);
-        let proxies = TrustedProxies::new(&config.trusted_proxies);
+        let proxies = TrustedProxies::new(&config.trusted_proxies, per_client(&config));
         let http = Http::new(HttpHandler::new(service), Arc::clone(frame)).behind(proxies.clone());
         let trackers = TrackerMonitor::default();
         let view = StatusView {
@@ -65,7 +65,8 @@ impl Application for App {
     /// Applies to requests that begin from now on.
     fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
         self.globals.replace(config)?;
-        self.proxies.reload(&config.trusted_proxies);
+        self.proxies
+            .reload(&config.trusted_proxies, per_client(config));
         Ok(())
     }
 
@@ -75,4 +76,9 @@ impl Application for App {
         let monitor = self.monitor.map(Ticker::into_thread);
         thread::join_or_leave(monitor, Instant::now() + MONITOR_END);
     }
+}
+
+/// The limit of connections of one address, which limits the requests of a client behind a proxy.
+fn per_client(config: &Config) -> Option<u32> {
+    config.server.connections_per_address
 }

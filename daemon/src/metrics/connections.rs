@@ -1,6 +1,6 @@
 //! Metrics of connections, workers and queues.
 
-use net::{NetEvent, NetGauge, WorkerPool};
+use net::{Full, NetEvent, NetGauge, WorkerPool};
 use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 
 use super::{counters, gauges, histograms};
@@ -14,6 +14,7 @@ pub(crate) struct NetMetrics {
     pub(crate) open: IntGauge,
     pub(crate) accepted: IntCounter,
     pub(crate) refused: IntCounter,
+    refused_clients: IntCounter,
     pub(crate) evicted: IntCounter,
     idle: IntCounter,
     slow_head: IntCounter,
@@ -61,6 +62,11 @@ impl NetMetrics {
                 "Connections refused, and requests answered busy, for want of connections or file \
                  descriptors.",
             ),
+            refused_clients: counter(
+                "tnv_clients_refused_total",
+                "Connections refused, and requests through a trusted proxy, because their client has \
+                 as many as connections_per_address allows.",
+            ),
             evicted: dropped("evicted"),
             idle: dropped("idle"),
             slow_head: dropped("head"),
@@ -99,7 +105,12 @@ impl NetMetrics {
     pub(super) fn count(&self, event: NetEvent) {
         match event {
             NetEvent::Accepted => self.accepted.inc(),
-            NetEvent::Refused => self.refused.inc(),
+            NetEvent::Refused(full) => {
+                self.refused.inc();
+                if full == Full::Client {
+                    self.refused_clients.inc();
+                }
+            }
             NetEvent::Evicted => self.evicted.inc(),
             NetEvent::Idle => self.idle.inc(),
             NetEvent::SlowHead => self.slow_head.inc(),

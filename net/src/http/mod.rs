@@ -4,6 +4,7 @@
 //! them. Its server is not used: see ARCHITECTURE.md.
 
 mod access;
+mod forwarded;
 mod protocol;
 mod proxies;
 mod request;

@@ -8,12 +8,12 @@ use log::debug;
 use tiny_http::Method;
 
 use super::access;
-use super::proxies::TrustedProxies;
+use super::proxies::{ForwardedFor, RequestPermit, TrustedProxies};
 use super::request::{HEAD_MAX, Refusal, Request, parse};
 use super::response::{Response, status};
 use crate::transport::{
-    Action, Answer, Inbox, Observer, Outcome, Outgoing, Part, Peer, Pending, Protocol, Record,
-    RequestName, Then, Wake, WorkerPool,
+    Action, Answer, Full, Inbox, NetEvent, Observer, Outcome, Outgoing, Part, Peer, Pending,
+    Protocol, Record, RequestName, Then, Wake, WorkerPool,
 };
 
 /// Answers the requests of a daemon. Called on many worker threads at once.
@@ -45,8 +45,8 @@ impl<H: Handler> Http<H> {
         }
     }
 
-    /// Trusts these proxies: the access log names the clients behind them, and they are exempt from the
-    /// limit of connections per client.
+    /// Trusts these proxies: the access log names the clients behind them. The limit of connections per
+    /// client does not apply to the proxies, but to the requests of the clients behind them.
     pub fn behind(mut self, proxies: TrustedProxies) -> Http<H> {
         self.proxies = proxies;
         self
@@ -80,10 +80,30 @@ impl<H: Handler> Http<H> {
         Exchange::last(Some(Record::begin(peer, Some(&self.observer), name, line)))
     }
 
-    fn client(&self, request: &Request) -> IpAddr {
-        let forwarded = request.header("x-forwarded-for");
-        self.proxies.client(request.peer.ip(), forwarded)
+    /// The refusal of a request whose client is at its limit, or a permit, which a request through a proxy
+    /// needs: the connections of a proxy are of many clients.
+    fn enter(&self, request: &Request) -> Result<Option<RequestPermit>, Response> {
+        if !ForwardedFor::of(request).is_present() || !self.proxies.has(request.peer.ip()) {
+            return Ok(None);
+        }
+        let permit = self.proxies.enter(request.client);
+        permit.map(Some).ok_or_else(|| {
+            self.observer.event(NetEvent::Refused(Full::Client));
+            too_busy(Full::Client)
+        })
     }
+}
+
+/// The response at a limit.
+fn too_busy(full: Full) -> Response {
+    let response = match full {
+        Full::Client => Response::text(
+            status::TOO_MANY_REQUESTS,
+            "too many requests of this client",
+        ),
+        Full::Server => Response::text(status::UNAVAILABLE, "busy"),
+    };
+    response.with("Retry-After", "1")
 }
 
 /// The method of a request that is not supported or not valid.
@@ -133,7 +153,8 @@ impl<H: Handler> Protocol for Http<H> {
         let request = match parse(bytes, peer) {
             Ok(Some((mut request, len))) => {
                 inbox.consume(len);
-                request.client = self.client(&request);
+                let forwarded = ForwardedFor::of(&request);
+                request.client = self.proxies.client(peer.ip(), forwarded);
                 Ok(request)
             }
             // The head has an end or is foreign: more bytes cannot complete it.
@@ -164,15 +185,23 @@ impl<H: Handler> Protocol for Http<H> {
             }
         };
         request.keep_alive &= !stopping;
-        let exchange = self.exchange(&request);
+        let mut exchange = self.exchange(&request);
+        match self.enter(&request) {
+            Ok(permit) => exchange.hold(permit),
+            Err(response) => return Action::Send(exchange.end(response)),
+        }
         match self.handler.handle(request) {
             Answer::Now(response) => Action::Send(exchange.end(response)),
             Answer::Later(pending) => Action::Wait(Box::new(PendingAnswer { exchange, pending })),
         }
     }
 
-    fn busy(&self, peer: SocketAddr, request: Option<&Result<Request, RefusedHead>>) -> Outgoing {
-        let response = Response::text(status::UNAVAILABLE, "busy").with("Retry-After", "1");
+    fn busy(
+        &self,
+        peer: SocketAddr,
+        request: Option<&Result<Request, RefusedHead>>,
+        full: Full,
+    ) -> Outgoing {
         let exchange = match request {
             Some(Ok(request)) => Exchange {
                 keep_alive: false,
@@ -181,7 +210,7 @@ impl<H: Handler> Protocol for Http<H> {
             Some(Err(refused)) => self.exchange_of_unread(peer, &refused.excerpt),
             None => self.exchange_of_unread(peer, "-"),
         };
-        exchange.end(response)
+        exchange.end(too_busy(full))
     }
 
     /// The request is counted and logged already, while the panic unwound.
@@ -215,6 +244,13 @@ impl Exchange {
             keep_alive: false,
             wants_body: true,
             record,
+        }
+    }
+
+    /// Keeps the permit until the response is sent.
+    fn hold(&mut self, permit: Option<RequestPermit>) {
+        if let (Some(record), Some(permit)) = (&mut self.record, permit) {
+            record.hold(permit);
         }
     }
 

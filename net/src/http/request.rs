@@ -160,7 +160,13 @@ fn value_of(value: &[u8]) -> String {
 
 /// Joins lists that span several fields (RFC 9110, 5.3).
 fn join_lists(fields: Vec<(String, String)>) -> Vec<(String, String)> {
-    const LISTS: [&str; 4] = ["connection", "if-match", "if-none-match", "x-forwarded-for"];
+    const LISTS: [&str; 5] = [
+        "connection",
+        "forwarded",
+        "if-match",
+        "if-none-match",
+        "x-forwarded-for",
+    ];
     let mut joined: Vec<(String, String)> = Vec::with_capacity(fields.len());
     for (name, value) in fields {
         let before = joined.iter_mut().find(|(known, _)| *known == name);

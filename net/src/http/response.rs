@@ -20,6 +20,7 @@ pub mod status {
     pub const PRECONDITION_FAILED: u16 = 412;
     pub const URI_TOO_LONG: u16 = 414;
     pub const RANGE_NOT_SATISFIABLE: u16 = 416;
+    pub const TOO_MANY_REQUESTS: u16 = 429;
     pub const HEAD_TOO_LARGE: u16 = 431;
     pub const INTERNAL_ERROR: u16 = 500;
     pub const BAD_GATEWAY: u16 = 502;
@@ -27,7 +28,7 @@ pub mod status {
     pub const VERSION: u16 = 505;
 
     /// All status codes.
-    pub const ALL: [u16; 15] = [
+    pub const ALL: [u16; 16] = [
         OK,
         PARTIAL_CONTENT,
         NOT_MODIFIED,
@@ -38,6 +39,7 @@ pub mod status {
         PRECONDITION_FAILED,
         URI_TOO_LONG,
         RANGE_NOT_SATISFIABLE,
+        TOO_MANY_REQUESTS,
         HEAD_TOO_LARGE,
         INTERNAL_ERROR,
         BAD_GATEWAY,

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::protocol::{Handler, Http, LOOKED_AT};
 use super::request::{HEAD_MAX, Request, parse};
 use super::response::{Response, status};
-use crate::transport::{Answer, Inbox, Observer, Outcome, Protocol, RequestEnd, RequestName};
+use crate::transport::{Answer, Full, Inbox, Observer, Outcome, Protocol, RequestEnd, RequestName};
 
 fn read(head: &str) -> Result<Option<Request>, u16> {
     match parse(head.as_bytes(), ([127, 0, 0, 1], 1).into()) {
@@ -279,7 +279,9 @@ impl Observer for Ends {
 fn who_is_refused_for_overload_is_counted() {
     let ends = Arc::new(Ends::default());
     let peer = ([127, 0, 0, 1], 1).into();
-    drop(Http::new(Idle, Arc::clone(&ends)).busy(peer, None));
-    let refused = (RequestName::Method("other"), Outcome::Status(503));
-    assert_eq!(*ends.0.lock(), [refused]);
+    let http = Http::new(Idle, Arc::clone(&ends));
+    drop(http.busy(peer, None, Full::Server));
+    drop(http.busy(peer, None, Full::Client));
+    let refused = |status| (RequestName::Method("other"), Outcome::Status(status));
+    assert_eq!(*ends.0.lock(), [refused(503), refused(429)]);
 }

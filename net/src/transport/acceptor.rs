@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::connection::Connection;
 use super::connection_limit::Client;
 use super::event_loop::{self, say_busy};
+use super::full::Full;
 use super::observer::NetEvent;
 use super::protocol::Protocol;
 use super::shared::Shared;
@@ -132,10 +133,17 @@ fn admit<P: Protocol>(
 ) -> io::Result<Box<Connection<P>>> {
     stream.set_nonblocking(true)?;
     let has_room = !shared.limit.is_last(&stream) || shared.make_room(Some(Client::of(peer)));
-    let Some(permit) = has_room.then(|| shared.enter(peer)).flatten() else {
-        shared.observer().event(NetEvent::Refused);
-        say_busy(shared, &stream, peer, None);
-        return Err(io::Error::other("too many connections"));
+    let entered = match has_room {
+        true => shared.enter(peer),
+        false => Err(Full::Server),
     };
+    let permit = entered.map_err(|full| {
+        shared.observer().event(NetEvent::Refused(full));
+        say_busy(shared, &stream, peer, None, full);
+        io::Error::other(match full {
+            Full::Client => "too many connections of this address, see connections_per_address",
+            Full::Server => "too many connections",
+        })
+    })?;
     Ok(Box::new(Connection::new(stream, peer, id, permit)))
 }

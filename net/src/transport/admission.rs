@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use log::{debug, warn};
 
 use super::connection::Connection;
-use super::connection_limit::{Client, Full, Permit};
+use super::connection_limit::{Client, Permit};
 use super::evict::Victim;
+use super::full::Full;
 use super::observer::NetEvent;
 use super::parking::Parked;
 use super::protocol::Protocol;
@@ -38,7 +39,7 @@ impl<P: Protocol> Shared<P> {
                 return true;
             }
         }
-        self.observer().event(NetEvent::Refused);
+        self.observer().event(NetEvent::Refused(Full::Server));
         if let Some(more) = self.scarce.due(()) {
             warn!(
                 "{}: busy, no file descriptor is left for a request{more}",
@@ -49,18 +50,21 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Admits a connection; at a limit another connection may be evicted for it.
-    pub(crate) fn enter(&self, peer: SocketAddr) -> Option<Permit> {
+    ///
+    /// # Errors
+    /// The limit at which no other connection could be evicted.
+    pub(crate) fn enter(&self, peer: SocketAddr) -> Result<Permit, Full> {
         let client = Client::of(peer);
         let is_proxy = self.protocol.is_proxy(peer.ip());
         for _ in 0..TRIES {
             match self.limit.enter(client, is_proxy) {
-                Ok(permit) => return Some(permit),
+                Ok(permit) => return Ok(permit),
                 Err(Full::Client) if self.make_room_of(client) => {}
                 Err(Full::Server) if self.make_room(Some(client)) => {}
-                Err(_) => return None,
+                Err(full) => return Err(full),
             }
         }
-        None
+        Err(Full::Server)
     }
 
     /// Evicts an idle or slow connection of the client.

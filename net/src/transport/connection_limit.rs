@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::full::Full;
 use super::observer::{NetGauge, Observer};
 use crate::peer_host::one_host;
 
@@ -50,15 +51,6 @@ impl Limits {
             self.per_client
         }
     }
-}
-
-/// The limit that refuses a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
-    /// The limit of connections of the client.
-    Client,
-    /// The limit of connections or descriptors of the server.
-    Server,
 }
 
 pub(crate) struct ConnectionLimit {

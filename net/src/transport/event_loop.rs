@@ -9,6 +9,7 @@ use log::{debug, error};
 use rustix::event::epoll::Event;
 
 use super::connection::{Activity, Connection, LINGER};
+use super::full::Full;
 use super::observer::NetEvent;
 use super::outgoing::{Progress, Tools};
 use super::parking::Parked;
@@ -106,7 +107,7 @@ fn refuse_late_requests<P: Protocol>(shared: &Shared<P>) {
 fn refuse_late<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P>>) {
     shared.note_late(&connection);
     let Connection { stream, peer, .. } = &*connection;
-    let is_out = say_busy(shared, stream, *peer, connection.request());
+    let is_out = say_busy(shared, stream, *peer, connection.request(), Full::Server);
     if !is_out || connection.stream.shutdown(Shutdown::Write).is_err() {
         debug!("#{}: closed, takes no reply", connection.id);
         return;
@@ -124,6 +125,7 @@ pub(crate) fn say_busy<P: Protocol>(
     stream: &TcpStream,
     peer: SocketAddr,
     request: Option<&P::Request>,
+    full: Full,
 ) -> bool {
     let mut tools = Tools {
         scratch: &mut [],
@@ -132,7 +134,7 @@ pub(crate) fn say_busy<P: Protocol>(
         wait_max: &|| Duration::ZERO,
         waited: Duration::ZERO,
     };
-    let mut busy = shared.protocol.busy(peer, request);
+    let mut busy = shared.protocol.busy(peer, request, full);
     let is_out = matches!(busy.advance(stream, &mut tools), Ok(Progress::Done));
     shared.observer().event(NetEvent::Sent(busy.sent()));
     is_out

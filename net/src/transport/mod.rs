@@ -24,6 +24,7 @@ mod connection;
 mod connection_limit;
 mod event_loop;
 mod evict;
+mod full;
 mod kernel_buffers;
 mod observer;
 mod outgoing;
@@ -48,6 +49,7 @@ mod worker;
 mod worker_pool;
 
 pub use connection_limit::Connections;
+pub use full::Full;
 pub use observer::{NetEvent, NetGauge, Observer, Outcome, RequestEnd, RequestName, Sent};
 pub use outgoing::{Outgoing, Then};
 pub use part::{OpenFile, Part};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proto::ErrorCode;
 
+use super::full::Full;
 use super::worker_pool::WorkerPool;
 
 /// Receives the events of a server. All threads of the server call it, so it must not block. The default
@@ -30,8 +31,8 @@ impl Observer for () {}
 pub enum NetEvent {
     /// A connection was accepted; it may be refused afterwards.
     Accepted,
-    /// A connection or a request was refused at a limit.
-    Refused,
+    /// A connection or a request was refused at this limit.
+    Refused(Full),
     /// A connection was closed for another one.
     Evicted,
     /// A connection was closed because it was idle for too long.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::full::Full;
 use super::observer::Observer;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
@@ -50,9 +51,9 @@ pub trait Protocol: Send + Sync + 'static {
         stopping: bool,
     ) -> Action;
 
-    /// The reply at the limit of connections, when no request was read, or to a request that waited too
+    /// The reply at a limit of connections, when no request was read, or to a request that waited too
     /// long for a worker.
-    fn busy(&self, peer: SocketAddr, request: Option<&Self::Request>) -> Outgoing;
+    fn busy(&self, peer: SocketAddr, request: Option<&Self::Request>, full: Full) -> Outgoing;
 
     /// The reply when serving a request panicked.
     fn panicked(&self) -> Outgoing;

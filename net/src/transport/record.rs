@@ -21,6 +21,8 @@ pub(crate) struct Record {
     content_start: u64,
     received: u64,
     sent: Option<Sent>,
+    /// A permit that the request holds until it ends.
+    _permit: Option<Box<dyn Send>>,
 }
 
 /// The line of a request in the access log of its protocol.
@@ -49,12 +51,18 @@ impl Record {
             content_start: 0,
             received: 0,
             sent: None,
+            _permit: None,
         }
     }
 
     /// The name of the request in messages.
     pub(crate) fn request(&self) -> &str {
         self.line.as_ref().map_or("request", |line| line.request())
+    }
+
+    /// Keeps a permit until the request ends.
+    pub(crate) fn hold(&mut self, permit: impl Send + 'static) {
+        self._permit = Some(Box::new(permit));
     }
 
     /// Counts received content.

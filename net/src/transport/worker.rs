@@ -8,6 +8,7 @@ use log::{debug, error};
 
 use super::connection::{Activity, Connection, LINGER};
 use super::event_loop::{self, Read, read_request};
+use super::full::Full;
 use super::observer::{NetEvent, NetGauge};
 use super::outgoing::{Outgoing, Then};
 use super::peer::Peer;
@@ -299,7 +300,8 @@ impl<P: Protocol> Worker<P> {
 }
 
 fn say_busy<P: Protocol>(shared: &Shared<P>, connection: &mut Connection<P>) {
-    let busy = shared.protocol.busy(connection.peer, connection.request());
+    let request = connection.request();
+    let busy = shared.protocol.busy(connection.peer, request, Full::Server);
     connection.activity = Activity::Sending(busy);
 }
 

@@ -12,7 +12,7 @@ use super::access::{self, FaultLog};
 use super::service::{Caller, Content, Reply, Service};
 use crate::access_control::{AccessControl, Ends, Proof};
 use crate::transport::{
-    AccessLine, Action, Inbox, Observer, OpenFile, Outcome, Outgoing, Part, Peer, Protocol,
+    AccessLine, Action, Full, Inbox, Observer, OpenFile, Outcome, Outgoing, Part, Peer, Protocol,
     Receive, Record, RequestName, Then, WorkerPool,
 };
 
@@ -258,8 +258,12 @@ impl<S: Service> Protocol for Wire<S> {
     }
 
     /// The request is not counted.
-    fn busy(&self, peer: SocketAddr, frame: Option<&Frame<S::Request>>) -> Outgoing {
-        let fault = Fault::new(ErrorCode::Busy, "too many requests, try again");
+    fn busy(&self, peer: SocketAddr, frame: Option<&Frame<S::Request>>, full: Full) -> Outgoing {
+        let text = match full {
+            Full::Client => "too many connections of this address, try again",
+            Full::Server => "too many requests, try again",
+        };
+        let fault = Fault::new(ErrorCode::Busy, text);
         let command = frame.map(|frame| frame.head.command);
         let line = access::line_of_unread(peer, command);
         let name = RequestName::Command(command.unwrap_or_default());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use net::http::{Handler, Http, Request, Response, status};
 use net::wire::{Caller, Content, Reply, Service, Wire};
-use net::{Answer, NetEvent, Server, ServerConfig};
+use net::{Answer, Full, NetEvent, Server, ServerConfig};
 use proto::storage::{StorageRequest, Upload};
 use proto::{ErrorCode, Fault};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -125,7 +125,7 @@ fn uploads_leave_descriptors_for_everything_else() {
         child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
         // Some are served, some are refused, and nothing runs out.
         wait_until(|| counts.of(NetEvent::Accepted) >= N_UPLOADS);
-        wait_until(|| counts.of(NetEvent::Refused) > 0);
+        wait_until(|| counts.of(NetEvent::Refused(Full::Server)) > 0);
         assert!(livez(&port).starts_with("HTTP/1.1 200 "));
         let spare: Vec<_> = (0..N_FILES / 8).map(|_| File::open("/")).collect();
         assert!(spare.iter().all(Result::is_ok), "the probe finds none");
@@ -138,9 +138,9 @@ fn uploads_leave_descriptors_for_everything_else() {
         drop(stream);
         // When something else has taken many, the last ones are not given to connections.
         let others = open_all_but_the_last();
-        let refused = counts.of(NetEvent::Refused);
+        let refused = counts.of(NetEvent::Refused(Full::Server));
         let stream = connect(server.addr());
-        wait_until(|| counts.of(NetEvent::Refused) > refused);
+        wait_until(|| counts.of(NetEvent::Refused(Full::Server)) > refused);
         assert!(livez(&port).starts_with("HTTP/1.1 200 "));
         drop((stream, others));
         upload_whole(&mut connect(server.addr()));

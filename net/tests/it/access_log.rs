@@ -77,7 +77,7 @@ fn http(config: &ServerConfig, probe: &Arc<Probe>) -> Server {
     install();
     let trusted = ["127.0.2.2".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
     let http = Http::new(Text(Arc::clone(probe)), Arc::new(()));
-    let http = http.behind(TrustedProxies::new(&trusted));
+    let http = http.behind(TrustedProxies::new(&trusted, None));
     Server::start("text", (Ipv6Addr::UNSPECIFIED, 0).into(), config, http).unwrap()
 }
 

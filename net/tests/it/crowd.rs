@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use base::units::Period;
 use net::wire::Wire;
-use net::{Inbox, NetEvent, Server, ServerConfig};
+use net::{Full, Inbox, NetEvent, Server, ServerConfig};
 use proto::storage::StorageRequest;
 use proto::{ErrorCode, HEAD_LEN};
 
@@ -74,13 +74,12 @@ fn a_client_at_its_limit_makes_room_for_itself() {
 #[test]
 fn a_client_whose_connections_all_work_is_refused_at_its_limit() {
     let probe = Probe::new();
-    let server = start(
-        &ServerConfig {
-            connections_per_address: Some(2),
-            ..config()
-        },
-        &probe,
-    );
+    let counts = Arc::new(Counts::default());
+    let limited = ServerConfig {
+        connections_per_address: Some(2),
+        ..config()
+    };
+    let server = start_counted(&limited, &probe, &counts);
     let mut held: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = connect_from(ONE, server.addr());
@@ -90,10 +89,10 @@ fn a_client_whose_connections_all_work_is_refused_at_its_limit() {
             stream
         })
         .collect();
-    assert_eq!(
-        fault(&mut connect_from(ONE, server.addr())).code,
-        ErrorCode::Busy
-    );
+    let refused = fault(&mut connect_from(ONE, server.addr()));
+    assert_eq!(refused.code, ErrorCode::Busy);
+    assert!(refused.message.contains("of this address"), "{refused}");
+    assert_eq!(counts.of(NetEvent::Refused(Full::Client)), 1);
     assert!(is_served(connect_from(OTHER, server.addr())));
     // Either of the workers takes what is sent first.
     for _ in &held {

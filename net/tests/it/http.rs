@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use net::http::{Handler, Http, Method, Request, Response, TrustedProxies, status};
-use net::{Answer, Part, Server, ServerConfig, Source};
+use net::{Answer, Full, NetEvent, Part, Server, ServerConfig, Source};
 use test_support::http::browse;
 
-use super::support::{PATIENCE, assert_closed, config, connect, connect_from};
+use super::support::*;
 
 /// `/text` is a line, `/stream` 3 MiB from a reader, `/short` a reader that ends early, `/panic` one.
 struct Toy;
@@ -82,7 +82,7 @@ fn a_trusted_proxy_has_no_limit_of_its_own() {
         connections_per_address: Some(2),
         ..config()
     };
-    let proxies = TrustedProxies::new(&["127.0.0.9".parse().unwrap()]);
+    let proxies = TrustedProxies::new(&["127.0.0.9".parse().unwrap()], None);
     let server = start_behind(&limited, proxies.clone());
     let ask = |stream: &mut TcpStream| {
         stream
@@ -107,9 +107,91 @@ fn a_trusted_proxy_has_no_limit_of_its_own() {
     assert_closed(&mut of_other[0]);
     of_other[1..].iter_mut().for_each(ask);
     // A proxy that is no longer trusted has the limit for its next connections.
-    proxies.reload(&[]);
+    proxies.reload(&[], None);
     open(PROXY);
     assert_closed(&mut of_proxy[0]);
+    server.shutdown();
+}
+
+/// `/held` waits for the gate of a probe.
+struct Held(Arc<Probe>);
+
+impl Handler for Held {
+    fn handle(&self, request: Request) -> Answer<Response> {
+        if request.path() == "/held" {
+            self.0.events.0.send("waiting").unwrap();
+            self.0.gate.1.recv_timeout(PATIENCE).unwrap();
+        }
+        Answer::Now(Response::text(status::OK, "hello"))
+    }
+}
+
+/// Starts with a limit of one connection or request of each client.
+fn start_held(probe: &Arc<Probe>, counts: &Arc<Counts>) -> Server {
+    let limited = ServerConfig {
+        connections_per_address: Some(1),
+        ..config()
+    };
+    let proxies = TrustedProxies::new(&["127.0.0.9".parse().unwrap()], Some(1));
+    let http = Http::new(Held(Arc::clone(probe)), Arc::clone(counts)).behind(proxies);
+    Server::start("held", ([127, 0, 0, 1], 0).into(), &limited, http).unwrap()
+}
+
+fn send(stream: &mut TcpStream, path: &str, fields: &str) {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_client_with_too_many_connections_gets_429() {
+    let (probe, counts) = (Probe::new(), Arc::new(Counts::default()));
+    let server = start_held(&probe, &counts);
+    let mut first = connect_from([127, 0, 0, 10], server.addr());
+    send(&mut first, "/held", "");
+    probe.expect("waiting");
+    let refused = read_to_end(&mut connect_from([127, 0, 0, 10], server.addr()));
+    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+    assert!(refused.contains("\r\nRetry-After: 1\r\n"), "{refused}");
+    assert_eq!(counts.of(NetEvent::Refused(Full::Client)), 1);
+    let mut other = connect_from([127, 0, 0, 11], server.addr());
+    send(&mut other, "/", "");
+    assert!(read_to_end(&mut other).starts_with("HTTP/1.1 200 "));
+    probe.gate.0.send(()).unwrap();
+    assert!(read_to_end(&mut first).starts_with("HTTP/1.1 200 "));
+    server.shutdown();
+}
+
+#[test]
+fn a_client_behind_a_proxy_with_too_many_requests_gets_429() {
+    let (probe, counts) = (Probe::new(), Arc::new(Counts::default()));
+    let server = start_held(&probe, &counts);
+    let ask = |path: &str, fields: &str| {
+        let mut stream = connect_from([127, 0, 0, 9], server.addr());
+        send(&mut stream, path, fields);
+        stream
+    };
+    let mut first = ask("/held", "X-Forwarded-For: 192.0.2.1\r\n");
+    probe.expect("waiting");
+    for (fields, expected) in [
+        ("X-Forwarded-For: 1.1.1.1, 192.0.2.1\r\n", "429"),
+        ("Forwarded: for=192.0.2.1\r\n", "429"),
+        ("Forwarded: for=192.0.2.2\r\n", "200"),
+        ("", "200"),
+    ] {
+        let answer = read_to_end(&mut ask("/", fields));
+        let line = format!("HTTP/1.1 {expected} ");
+        assert!(answer.starts_with(&line), "{fields}: {answer}");
+        assert_eq!(answer.contains("\r\nRetry-After: 1\r\n"), expected == "429");
+    }
+    assert_eq!(counts.of(NetEvent::Refused(Full::Client)), 2);
+    probe.gate.0.send(()).unwrap();
+    assert!(read_to_end(&mut first).starts_with("HTTP/1.1 200 "));
+    // The permit is given back with the end of the request, which may follow the reply.
+    let again = || {
+        let answer = read_to_end(&mut ask("/", "X-Forwarded-For: 192.0.2.1\r\n"));
+        answer.starts_with("HTTP/1.1 200 ")
+    };
+    wait_until(again);
     server.shutdown();
 }
 

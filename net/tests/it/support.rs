@@ -11,7 +11,7 @@ use base::units::{ByteSize, Period};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use net::wire::{Caller, Content, Reply, Service, Wire};
 use net::{
-    Action, Inbox, NetEvent, NetGauge, Observer, Outgoing, Part, Peer, Protocol, Server,
+    Action, Full, Inbox, NetEvent, NetGauge, Observer, Outgoing, Part, Peer, Protocol, Server,
     ServerConfig, WorkerPool,
 };
 use proto::storage::{DELETE, Download, StorageRequest, Upload};
@@ -336,8 +336,8 @@ impl<F: Fn(&Inbox) -> bool + Send + Sync + 'static> Protocol for Watched<F> {
         self.wire.serve(frame, session, peer, stopping)
     }
 
-    fn busy(&self, peer: SocketAddr, frame: Option<&Frame>) -> Outgoing {
-        self.wire.busy(peer, frame)
+    fn busy(&self, peer: SocketAddr, frame: Option<&Frame>, full: Full) -> Outgoing {
+        self.wire.busy(peer, frame, full)
     }
 
     fn panicked(&self) -> Outgoing {
