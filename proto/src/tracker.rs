@@ -209,7 +209,9 @@ impl Request for TrackerRequest {
             TrackerRequest::Report(member, _) => of("report", member),
             TrackerRequest::Groups => none("groups"),
             TrackerRequest::Cluster => none("cluster"),
-            TrackerRequest::Hello(hello) => AccessFields::thing("hello", hello.node.to_string()),
+            TrackerRequest::Hello(hello) => {
+                AccessFields::thing("hello", hello.node.digest().to_string())
+            }
             TrackerRequest::Challenge => none("challenge"),
             TrackerRequest::Admin(signed) => AccessFields::thing("admin", signed.name()),
             TrackerRequest::Saddrs(saddrs) => saddrs.access_fields("saddrs"),

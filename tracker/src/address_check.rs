@@ -54,7 +54,6 @@ pub(crate) fn check(
         addr,
         peer,
         node: hello.map(|hello| hello.node.clone()),
-        remembers: hello.is_some_and(|hello| hello.remembers),
         cluster: hello.and_then(|hello| hello.cluster.clone()),
         is_probed: is_near(addr.ip(), peer) || check_networks.iter().any(|n| n.has(addr.ip())),
         note: note.map(Into::into),

@@ -2,7 +2,7 @@
 //!
 //! A group, an address and a port identify a member. A join makes it ONLINE, a beat ACTIVE, silence OFFLINE;
 //! a leave removes it. Clients are sent to ACTIVE members only. At the limit a new member replaces one that
-//! never beat, or else the one that has been OFFLINE for longest.
+//! never beat, or else the one that has been OFFLINE for longest. A silent member that never beat is removed.
 
 mod clusters;
 mod conflicts;
@@ -184,7 +184,6 @@ impl Groups {
             report: None,
             clock_skew: 0,
             node: address.node.clone(),
-            remembers: address.remembers,
             cluster: None,
             note: address.note,
             reachability: Reachability::initial(address.is_probed),

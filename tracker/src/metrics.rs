@@ -13,6 +13,8 @@ pub(crate) struct TrackerMetrics {
     pub(crate) new_users: IntCounter,
     /// Users who were refused because too many were new.
     pub(crate) refused_users: IntCounter,
+    /// Joins that wanted the address or node id of a living member.
+    pub(crate) refused_takeovers: IntCounter,
 }
 
 impl Default for TrackerMetrics {
@@ -27,6 +29,10 @@ impl Default for TrackerMetrics {
             refused_users: frame.counter(
                 "tnv_tracker_refused_new_users_total",
                 "First uploads that were refused because too many users were new.",
+            ),
+            refused_takeovers: frame.counter(
+                "tnv_tracker_refused_takeovers_total",
+                "Joins that were refused because a living storage has the address or node id.",
             ),
             frame: Arc::new(frame),
         }

@@ -89,6 +89,9 @@ impl TrackerService {
             Ok((at, joined))
         });
         let entered = entered.inspect_err(|fault| {
+            if fault.code == ErrorCode::Exists {
+                globals.metrics.refused_takeovers.inc();
+            }
             let text = format!("{text} from {}: {fault}", ip_of(peer));
             if globals
                 .rejected_joins

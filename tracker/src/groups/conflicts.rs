@@ -8,7 +8,7 @@ use super::{Groups, Member, MemberAddress, State};
 impl Groups {
     /// Removes another member with this node id, if it may be removed, and returns it. A live member keeps
     /// its node id and its address; only its own process, from the same address, replaces it. An OFFLINE
-    /// member is replaced by any.
+    /// member is replaced by any, and one that [yields](Member::yields_to) by the storage at its address.
     ///
     /// # Errors
     /// Exists: another live member has the node id or the address.
@@ -20,6 +20,7 @@ impl Groups {
         let at_addr = self.number_at(&join.member.group, address.addr);
         if let Some(other) = at_addr.and_then(|number| self.members.get(&number))
             && other.state != State::Offline
+            && !other.yields_to(address)
             && let Some(why) = other.differs_from(address)
         {
             let addr = address.addr;
@@ -60,6 +61,13 @@ impl Member {
             _ if self.peer != address.peer => Some(format!("this comes from {}", address.peer)),
             _ => None,
         }
+    }
+
+    /// True when this member never beat and only says that it is reached at its address, and the other one
+    /// connects from there: a stranger that joins again and again must not keep a storage from its address.
+    fn yields_to(&self, address: &MemberAddress) -> bool {
+        let is_claim = self.peer != self.addr.ip();
+        !self.has_beaten && is_claim && address.peer == address.addr.ip()
     }
 
     /// The refusal of a storage that wants the node id or address of this member.
@@ -189,6 +197,39 @@ mod tests {
         groups
             .join(address(ip(1), 1), join_at(1, 7), now(41))
             .unwrap();
+    }
+
+    #[test]
+    fn who_never_beats_does_not_keep_a_storage_from_its_own_address() {
+        let mut groups = Groups::new(limits(10));
+        let claim = |node: &str, peer: u8| MemberAddress {
+            addr: (ip(1), 1).into(),
+            ..address_of(node, peer)
+        };
+        for at in [0, 10, 20] {
+            groups.join(claim("bb", 9), join_at(9, 1), now(at)).unwrap();
+        }
+        // Another stranger does not get it.
+        let other = groups.join(claim("cc", 8), join_at(8, 1), now(21));
+        assert_eq!(other.unwrap_err().code, ErrorCode::Exists);
+        let own = groups.join(address_of("aa", 1), join_at(1, 1), now(21));
+        let own = own.unwrap().handle;
+        assert_eq!((addrs(&groups), groups.len()), (vec![ip(1)], 1));
+        // Now it has the address, before its first beat too.
+        for _ in 0..2 {
+            let claimed = groups.join(claim("bb", 9), join_at(9, 1), now(22));
+            assert_eq!(claimed.unwrap_err().code, ErrorCode::Exists);
+            groups.beat(&own, now(22)).unwrap();
+        }
+        // A storage behind address translation keeps the address that it advertises once it beats.
+        let far = MemberAddress {
+            addr: (ip(7), 1).into(),
+            ..address_of("dd", 6)
+        };
+        let far = groups.join(far, join_at(6, 1), now(23)).unwrap();
+        groups.beat(&far.handle, now(23)).unwrap();
+        let near = groups.join(address_of("ee", 7), join_at(7, 1), now(24));
+        assert_eq!(near.unwrap_err().code, ErrorCode::Exists);
     }
 
     #[test]

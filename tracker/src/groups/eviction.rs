@@ -10,8 +10,12 @@ use proto::{ErrorCode, Fault, GroupName};
 
 use super::{Groups, Member, Now, State};
 
-/// Silence after which a member expires that never beat, or whose group is not in the database.
+/// Silence after which a member expires whose group is not in the database.
 const FORGET_AFTER: Duration = Duration::from_secs(300);
+/// Shortest silence after which a member expires that never beat: a storage beats when it has joined.
+const NEVER_BEAT_MIN: Duration = Duration::from_secs(60);
+/// Check intervals after which such a member expires. It is OFFLINE after one.
+const NEVER_BEAT_INTERVALS: u32 = 2;
 /// Members of groups that are not in the database may be one of this many members.
 const UNREGISTERED_SHARE: usize = 10;
 
@@ -41,7 +45,7 @@ impl Groups {
     fn full_limit(&self, peer: IpAddr, group: &GroupName) -> Option<(String, Option<u64>)> {
         let of_peer = self.by_peer.get(&one_host(peer));
         let n_of_peer = of_peer.map_or(0, BTreeSet::len);
-        if n_of_peer >= self.limits.per_address {
+        if n_of_peer >= self.most_of(peer) {
             let evictable = of_peer.into_iter().flatten().filter_map(|number| {
                 let member = self.members.get(number)?;
                 let is_evictable = !member.has_beaten || member.state == State::Offline;
@@ -63,6 +67,16 @@ impl Groups {
             return Some((what, found));
         }
         None
+    }
+
+    /// Most members that join from this address. Of another machine these are never all members: it could keep
+    /// every storage out.
+    fn most_of(&self, peer: IpAddr) -> usize {
+        let most = self.limits.per_address;
+        match peer.is_loopback() {
+            true => most,
+            false => most.min((self.limits.members_max / 2).max(1)),
+        }
     }
 
     /// Of the members that match: the first one that joined and never beat, or else the one that has been
@@ -93,16 +107,26 @@ impl Groups {
         self.members.len() - known.map(|group| group.members.len()).sum::<usize>()
     }
 
-    /// Removes members that have been silent for [`FORGET_AFTER`] and may never have been storages, and returns
-    /// them.
+    /// Removes silent members that may never have been storages, and returns them: those that never beat soon,
+    /// those of a group that is not in the database after [`FORGET_AFTER`].
     pub(crate) fn expire(&mut self, now: Now) -> Vec<Member> {
-        let Some(since) = now.elapsed.checked_sub(FORGET_AFTER) else {
-            return Vec::new();
+        let never_beat = self
+            .limits
+            .check_interval
+            .saturating_mul(NEVER_BEAT_INTERVALS);
+        let never_beat = never_beat.max(NEVER_BEAT_MIN);
+        let is_over = |heard: Duration, time: Duration| now.elapsed.saturating_sub(heard) >= time;
+        let silent = self.offline.iter();
+        let silent = silent.take_while(|(heard, _)| is_over(*heard, never_beat.min(FORGET_AFTER)));
+        let is_expired = |(heard, number): &&(Duration, u64)| match self.never_beat.contains(number)
+        {
+            true => is_over(*heard, never_beat),
+            false => is_over(*heard, FORGET_AFTER) && !self.is_in_registered(*number),
         };
-        let silent = self.offline.range(..=(since, u64::MAX));
-        let numbers = silent.map(|(_, number)| *number);
-        let is_expired = |n: &u64| self.never_beat.contains(n) || !self.is_in_registered(*n);
-        let expired: Vec<u64> = numbers.filter(is_expired).collect();
+        let expired: Vec<u64> = silent
+            .filter(is_expired)
+            .map(|(_, number)| *number)
+            .collect();
         expired.into_iter().filter_map(|n| self.remove(n)).collect()
     }
 }
@@ -164,6 +188,29 @@ mod tests {
     }
 
     #[test]
+    fn another_machine_never_has_all_members() {
+        let mut groups = Groups::new(limits(6));
+        let far: IpAddr = [192, 0, 2, 1].into();
+        let live = |groups: &mut Groups, ip: IpAddr, port: u16| {
+            let joined = groups.join(address(ip, port), join(1, 1, port), now(0))?;
+            groups.beat(&joined.handle, now(0)).unwrap();
+            Ok::<(), Fault>(())
+        };
+        for port in 1..=3 {
+            live(&mut groups, far, port).unwrap();
+        }
+        let fault = live(&mut groups, far, 4).unwrap_err();
+        assert_eq!(fault.code, ErrorCode::Busy);
+        assert!(
+            fault.message.contains("3 members from 192.0.2.1"),
+            "{fault}"
+        );
+        for host in 2..=4 {
+            live(&mut groups, [192, 0, 2, host].into(), 1).unwrap();
+        }
+    }
+
+    #[test]
     fn addresses_of_one_ipv6_network_are_one() {
         let mut groups = Groups::new(Limits {
             per_address: 2,
@@ -209,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn silent_strangers_are_forgotten_after_minutes_and_silent_storages_are_not() {
+    fn silent_strangers_are_forgotten_soon_and_silent_storages_are_not() {
         let mut groups = Groups::new(limits(100));
         groups.register(std::iter::once("g1".parse().unwrap()).collect());
         living(&mut groups, 1, 1, 1);
@@ -218,8 +265,12 @@ mod tests {
             .join(address(ip(3), 1), join(1, 3, 1), now(0))
             .unwrap();
         groups.check(now(40));
+        assert!(groups.expire(now(59)).is_empty());
+        let never_beat = groups.expire(now(60));
+        assert_eq!(never_beat.len(), 1);
+        assert_eq!(never_beat[0].addr.ip(), ip(3));
         assert!(groups.expire(now(299)).is_empty());
-        assert_eq!(groups.expire(now(300)).len(), 2);
+        assert_eq!(groups.expire(now(300)).len(), 1);
         assert_eq!(addrs(&groups), [SocketAddr::new(ip(1), 1)]);
         assert!(groups.never_beat.is_empty() && groups.by_peer.len() == 1);
         assert!(groups.expire(now(9000)).is_empty());

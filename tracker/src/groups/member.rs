@@ -40,7 +40,6 @@ pub(crate) struct Member {
     pub(crate) clock_skew: i64,
     /// A C++ storage has no node id.
     pub(crate) node: Option<NodeId>,
-    pub(super) remembers: bool,
     /// The cluster that it remembers.
     pub(crate) cluster: Option<ClusterId>,
     /// A warning about its address.
@@ -57,15 +56,10 @@ impl Member {
         &self.join.member.group
     }
 
-    /// The digest of its node id, which anybody may know. A storage of an earlier version takes orders under
-    /// the id itself only.
+    /// The digest of its node id, under which it takes orders. Nobody is told the id itself, by which a storage
+    /// is recognized at another address.
     pub(crate) fn public_node(&self) -> Option<NodeId> {
-        let node = self.node.as_ref()?;
-        Some(if self.remembers {
-            node.digest()
-        } else {
-            node.clone()
-        })
+        self.node.as_ref().map(NodeId::digest)
     }
 
     /// True when clients are sent there while it is ACTIVE.

@@ -14,8 +14,6 @@ pub(crate) struct MemberAddress {
     pub(crate) peer: IpAddr,
     /// None for a C++ storage.
     pub(crate) node: Option<NodeId>,
-    /// True when it takes orders under the digest of its node id, and remembers its cluster.
-    pub(crate) remembers: bool,
     /// The cluster that it remembers.
     pub(crate) cluster: Option<ClusterId>,
     /// True when the tracker may connect to the address.

@@ -25,13 +25,15 @@ impl MemberHandle {
 }
 
 impl Groups {
-    /// The member called `name` at `ip`, if there is exactly one.
+    /// The member called `name` at `ip`, if there is exactly one. It is of the C++ system: a member with a node
+    /// id beats on the connection that joined.
     pub(crate) fn find(&self, name: &Name, ip: IpAddr) -> Option<MemberHandle> {
         let group = self.groups.get(&name.group)?;
         let at_ip = group.by_addr.range((ip, 0)..=(ip, u16::MAX));
         let mut found = at_ip
             .filter_map(|(_, number)| Some((*number, self.members.get(number)?)))
-            .filter(|(_, member)| member.join.member.hostname == name.hostname);
+            .filter(|(_, member)| member.join.member.hostname == name.hostname)
+            .filter(|(_, member)| member.node.is_none());
         let (number, member) = found.next()?;
         let handle = MemberHandle {
             group: name.group.clone(),

@@ -35,7 +35,6 @@ pub(super) fn address(ip: IpAddr, port: u16) -> MemberAddress {
         addr: SocketAddr::new(ip, port),
         peer: ip,
         node: None,
-        remembers: false,
         cluster: None,
         is_probed: true,
         note: None,

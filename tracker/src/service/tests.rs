@@ -293,3 +293,4 @@ mod clusters;
 mod log_lines;
 mod monitoring;
 mod routing;
+mod takeover;
