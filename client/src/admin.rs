@@ -72,11 +72,12 @@ impl Admin {
     /// Sends an order to a tracker and returns the body of its reply.
     ///
     /// # Errors
-    /// The tracker refused, or could not be asked.
+    /// The tracker refused, could not be asked, or did not sign its reply.
     pub fn tell_tracker(&self, address: &Address, order: &TrackerOrder) -> Result<Vec<u8>, Error> {
         let challenge = TrackerRequest::Challenge.encode();
         let admin = |signed| TrackerRequest::Admin(Box::new(signed)).encode();
-        self.tell((address, &()), order, &challenge, admin, tracker::REPLY)
+        let target = Connection::peer_addr;
+        self.tell(address, target, order, &challenge, admin, tracker::REPLY)
     }
 
     /// Sends an order that may be executed twice to each tracker until one executes it. Returns this
@@ -101,7 +102,7 @@ impl Admin {
     /// Sends an order to a storage and returns the body of its reply.
     ///
     /// # Errors
-    /// The storage refused, or could not be asked.
+    /// The storage refused, could not be asked, or did not sign its reply.
     pub fn tell_storage(
         &self,
         storage: &StorageTarget,
@@ -109,13 +110,16 @@ impl Admin {
     ) -> Result<Vec<u8>, Error> {
         let challenge = StorageRequest::Challenge.encode();
         let admin = |signed| StorageRequest::Admin(Box::new(signed)).encode();
-        let to = (&storage.address, &storage.node);
-        self.tell(to, order, &challenge, admin, storage::REPLY)
+        let target = |_: &mut Connection| Ok(storage.node.clone());
+        let to = &storage.address;
+        self.tell(to, target, order, &challenge, admin, storage::REPLY)
     }
 
+    /// `target` tells the identity of the server at the other end of a connection.
     fn tell<O: Order>(
         &self,
-        (address, target): (&Address, &O::Target),
+        address: &Address,
+        target: impl FnOnce(&mut Connection) -> Result<O::Target, Error>,
         order: &O,
         challenge: &[u8],
         admin: impl Fn(Signed) -> Vec<u8>,
@@ -125,7 +129,11 @@ impl Admin {
         let nonce = connection.call(challenge, reply, admin::NONCE_LEN)?;
         let nonce =
             admin::decode_nonce(&nonce).map_err(|error| connection.protocol_error(error.into()))?;
-        let signed = Signed::new(order, target, &self.key, &nonce);
-        connection.call(&admin(signed), reply, ORDER_REPLY_MAX)
+        let target = target(&mut connection)?;
+        let signed = Signed::new(order, &target, &self.key, &nonce);
+        let body = connection.call(&admin(signed.clone()), reply, ORDER_REPLY_MAX)?;
+        let body = signed.open_reply::<O>(&target, &self.key, &nonce, &body);
+        let text = "its reply is not signed with the admin key: the order may not be executed";
+        body.ok_or_else(|| connection.untrusted(text.to_owned()))
     }
 }

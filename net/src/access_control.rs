@@ -8,9 +8,9 @@ use base::config::ConfigError;
 use base::{LogThrottle, Network};
 use log::warn;
 use parking_lot::RwLock;
-use proto::peer_proof::{Authenticate, ServerProof, canonical};
+use proto::peer_proof::{Authenticate, ServerProof};
 use proto::shared_key::{KeyId, KeyRing};
-use proto::{AppId, ErrorCode, Fault, Permission, ServerKind};
+use proto::{AppId, ErrorCode, Fault, Permission, ServerKind, canonical};
 
 pub use settings::{AccessSettings, list, read_keys};
 

@@ -33,6 +33,15 @@ enum Refused {
 #[derive(Debug, Default)]
 pub struct Challenge(Option<Nonce>);
 
+/// An order that is signed with the key.
+struct Verified<'a, O: Order> {
+    order: O,
+    /// The name of this server in the order.
+    name: &'a O::Target,
+    key: Secret,
+    nonce: Nonce,
+}
+
 impl OrderVerifier {
     /// Reads the key from this file. Without a file every order is refused.
     pub fn new(key_file: Option<PathBuf>) -> OrderVerifier {
@@ -75,19 +84,43 @@ impl OrderVerifier {
         *challenge.0.insert(rand::random())
     }
 
-    /// Verifies that an order is signed with the key, for this server, which has these `names`. Consumes the
-    /// nonce of the connection. Logs a wrong key with the address of the peer.
+    /// Executes an order with `work` after its verification, and signs the reply. This server has these `names`.
     ///
     /// # Errors
-    /// Forbidden without the right key, with none configured, or meant for another server; bad
-    /// request for an order that this version does not know.
-    pub fn open<O: Order>(
+    /// Forbidden without the right key, with none configured, or meant for another server; bad request for an
+    /// order that this version does not know; or a failure of the work. None of them is signed.
+    pub fn execute<O: Order>(
         &self,
         signed: &Signed,
         names: &[O::Target],
         challenge: &mut Challenge,
         peer: SocketAddr,
-    ) -> Result<O, Fault> {
+        work: impl FnOnce(O) -> Result<Vec<u8>, Fault>,
+    ) -> Result<Vec<u8>, Fault> {
+        let verified: Verified<'_, O> = self.open(signed, names, challenge, peer)?;
+        let Verified {
+            order,
+            name,
+            key,
+            nonce,
+        } = verified;
+        let body = work(order)?;
+        Ok(signed.sign_reply::<O>(name, key.expose().as_bytes(), &nonce, &body))
+    }
+
+    /// Verifies that an order is signed with the key, for this server. Consumes the nonce of the connection.
+    /// Logs a wrong key with the address of the peer.
+    ///
+    /// # Errors
+    /// Forbidden without the right key, with none configured, or meant for another server; bad
+    /// request for an order that this version does not know.
+    fn open<'a, O: Order>(
+        &self,
+        signed: &Signed,
+        names: &'a [O::Target],
+        challenge: &mut Challenge,
+        peer: SocketAddr,
+    ) -> Result<Verified<'a, O>, Fault> {
         let forbidden = |text: &str| Fault::new(ErrorCode::Forbidden, text);
         let nonce = challenge.0.take();
         let Some(path) = self.key_file.read().clone() else {
@@ -106,14 +139,22 @@ impl OrderVerifier {
         };
         for name in names {
             if let Some(order) = signed.open(name, key.expose().as_bytes(), &nonce)? {
-                return Ok(order);
+                return Ok(Verified {
+                    order,
+                    name,
+                    key,
+                    nonce,
+                });
             }
         }
         if let Some(more) = self.log.due(Refused::WrongKey) {
             let name = signed.name();
             warn!("order {name} from {peer} is refused: wrong admin key{more}");
         }
-        Err(forbidden("wrong admin key, or an order for another server"))
+        Err(forbidden(
+            "wrong admin key, or an order of another version or for another server; name its address in \
+             known_as if addresses are translated on the way",
+        ))
     }
 }
 
@@ -143,6 +184,42 @@ mod tests {
         ([10, 0, 0, 1], 40000).into()
     }
 
+    /// The order, once it is verified.
+    fn opened<O: Order>(
+        guard: &OrderVerifier,
+        signed: &Signed,
+        names: &[O::Target],
+        challenge: &mut Challenge,
+    ) -> Result<O, Fault> {
+        let verified = guard.open::<O>(signed, names, challenge, peer());
+        verified.map(|verified| verified.order)
+    }
+
+    #[test]
+    fn a_reply_is_signed_for_the_name_in_the_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, KEY).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let guard = OrderVerifier::new(Some(path));
+        let order = TrackerOrder::CloseGroup {
+            group: "g1".parse().unwrap(),
+        };
+        let names = ["10.0.0.1:1", "192.0.2.1:1"].map(|name| name.parse().unwrap());
+        for name in names {
+            let mut challenge = Challenge::default();
+            let nonce = OrderVerifier::challenge(&mut challenge);
+            let signed = Signed::new(&order, &name, KEY, &nonce);
+            let work = |given: TrackerOrder| {
+                assert_eq!(given, order);
+                Ok(b"done".to_vec())
+            };
+            let reply = guard.execute(&signed, &names, &mut challenge, peer(), work);
+            let body = signed.open_reply::<TrackerOrder>(&name, KEY, &nonce, &reply.unwrap());
+            assert_eq!(body.as_deref(), Some(&b"done"[..]));
+        }
+    }
+
     #[test]
     fn only_who_has_the_key_is_obeyed_and_once() {
         let folder = tempfile::tempdir().unwrap();
@@ -161,48 +238,44 @@ mod tests {
         let refused = |result: Result<StorageOrder, Fault>| {
             assert_eq!(result.unwrap_err().code, ErrorCode::Forbidden);
         };
-        refused(guard.open(&early, &names, &mut challenge, peer()));
+        refused(opened(&guard, &early, &names, &mut challenge));
         let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         assert_eq!(
-            guard.open(&signed, &names, &mut challenge, peer()),
+            opened(&guard, &signed, &names, &mut challenge),
             Ok(order.clone())
         );
-        refused(guard.open(&signed, &names, &mut challenge, peer()));
+        refused(opened(&guard, &signed, &names, &mut challenge));
         OrderVerifier::challenge(&mut challenge);
-        refused(guard.open(&signed, &names, &mut challenge, peer()));
+        refused(opened(&guard, &signed, &names, &mut challenge));
         let nonce = OrderVerifier::challenge(&mut challenge);
-        refused(guard.open(
-            &Signed::new(&order, &me, b"0123456789abcdeX", &nonce),
-            &names,
-            &mut challenge,
-            peer(),
-        ));
+        let signed = Signed::new(&order, &me, b"0123456789abcdeX", &nonce);
+        refused(opened(&guard, &signed, &names, &mut challenge));
         // What trackers tell of it is as good a name.
         let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me.digest(), KEY, &nonce);
         assert_eq!(
-            guard.open(&signed, &names, &mut challenge, peer()),
+            opened(&guard, &signed, &names, &mut challenge),
             Ok(order.clone())
         );
         // Nor is one obeyed that another storage was told and passes on.
         let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &another, KEY, &nonce);
-        refused(guard.open(&signed, &names, &mut challenge, peer()));
+        refused(opened(&guard, &signed, &names, &mut challenge));
         // An order for another kind of server is none.
         let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
-        let other: Result<TrackerOrder, Fault> = guard.open(&signed, &[()], &mut challenge, peer());
+        let other: Result<TrackerOrder, Fault> = opened(&guard, &signed, &[peer()], &mut challenge);
         assert_eq!(other.unwrap_err().code, ErrorCode::Forbidden);
         let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         guard.reload(None);
-        refused(guard.open(&signed, &names, &mut challenge, peer()));
+        refused(opened(&guard, &signed, &names, &mut challenge));
         guard.reload(Some(path.clone()));
         let nonce = OrderVerifier::challenge(&mut challenge);
         let signed = Signed::new(&order, &me, KEY, &nonce);
         assert_eq!(
-            guard.open(&signed, &names, &mut challenge, peer()),
+            opened(&guard, &signed, &names, &mut challenge),
             Ok(order.clone())
         );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();

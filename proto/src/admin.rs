@@ -1,14 +1,19 @@
-//! Orders of administrators, authenticated with a shared key. The server gives a nonce; the order comes with an
-//! HMAC-SHA256 over the kind of server, the storage's node id, the nonce and the order's text. A nonce is valid
-//! for one order on its connection, so an order that was overheard cannot be sent again. The node id keeps a
-//! false storage from passing an order on to a real one. C++ servers refuse the commands.
+//! Orders of administrators, authenticated with a shared key (docs/protocol.md, Orders). The server gives a nonce;
+//! the order comes with an HMAC-SHA256 over the kind of server, its identity, the nonce and the order's text. A
+//! nonce is valid for one order on its connection, so an order that was overheard cannot be sent again. The
+//! identity keeps a false server from passing an order on to a real one. The reply comes with an HMAC-SHA256 over
+//! all of these and its body, so that a false server cannot say that it executed an order. C++ servers refuse the
+//! commands.
 //!
-//! `mac 32`, then JSON text with a NUL.
+//! `mac 32`, then JSON text with a NUL; the reply: `mac 32`, then its body.
+
+use std::net::SocketAddr;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::address::canonical;
 use crate::field::Fields;
 use crate::json::parse_json;
 use crate::report::Drain;
@@ -19,7 +24,7 @@ use crate::{AppId, DecodeError, FileId, GroupName, Head, NodeId, UserId};
 pub const NONCE_LEN: usize = 16;
 /// Longest body of an order, in bytes.
 pub const ORDER_MAX: usize = MAC_LEN + 1024;
-/// Longest reply to an order that is read, in bytes.
+/// Longest reply to an order that is read, in bytes, with its signature.
 pub const ORDER_REPLY_MAX: usize = 64 << 10;
 
 const MAC_LEN: usize = 32;
@@ -187,27 +192,27 @@ pub trait Order: Serialize + for<'a> Deserialize<'a> {
 /// The identity of the server that executes an order.
 pub trait Target {
     /// A text that differs from that of every other server of the kind.
-    fn text(&self) -> &str;
+    fn text(&self) -> String;
 }
 
 /// Clients find storages through trackers, whose lists may contain false storages: an order to one storage must
 /// not be valid for another.
 impl Target for NodeId {
-    fn text(&self) -> &str {
-        self.as_str()
+    fn text(&self) -> String {
+        self.as_str().to_owned()
     }
 }
 
-/// Trackers have no names: an administrator has their addresses from the configuration.
-impl Target for () {
-    fn text(&self) -> &str {
-        ""
+/// A tracker is the address that its client connected to.
+impl Target for SocketAddr {
+    fn text(&self) -> String {
+        canonical(*self).to_string()
     }
 }
 
 impl Order for TrackerOrder {
     const TO: &'static str = "tracker";
-    type Target = ();
+    type Target = SocketAddr;
 }
 
 impl Order for StorageOrder {
@@ -219,10 +224,8 @@ impl Signed {
     /// Signs an order to one server with the key.
     pub fn new<O: Order>(order: &O, to: &O::Target, key: &[u8], nonce: &Nonce) -> Signed {
         let text = serde_json::to_string(order).expect("an order is JSON");
-        let mac = mac::<O>(key, to, nonce, &text)
-            .finalize()
-            .into_bytes()
-            .into();
+        let mac = mac::<O>(key, to, nonce, &text);
+        let mac = mac.finalize().into_bytes().into();
         Signed { mac, text }
     }
 
@@ -250,6 +253,33 @@ impl Signed {
             Ok(()) => parse_json(&self.text, "order").map(Some),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Signs the body of the reply to this order.
+    pub fn sign_reply<O: Order>(
+        &self,
+        to: &O::Target,
+        key: &[u8],
+        nonce: &Nonce,
+        body: &[u8],
+    ) -> Vec<u8> {
+        let mac = reply_mac::<O>(key, to, nonce, &self.text, body);
+        let mut reply = mac.finalize().into_bytes().to_vec();
+        reply.extend_from_slice(body);
+        reply
+    }
+
+    /// The body of a reply to this order, if it was signed with this key for this nonce and target.
+    pub fn open_reply<O: Order>(
+        &self,
+        to: &O::Target,
+        key: &[u8],
+        nonce: &Nonce,
+        reply: &[u8],
+    ) -> Option<Vec<u8>> {
+        let (mac, body) = reply.split_at_checked(MAC_LEN)?;
+        let expected = reply_mac::<O>(key, to, nonce, &self.text, body);
+        expected.verify_slice(mac).ok().map(|()| body.to_vec())
     }
 
     pub(crate) fn encode(&self, body: &mut Vec<u8>) {
@@ -299,55 +329,31 @@ pub(crate) fn order_len(head: &Head) -> Result<usize, DecodeError> {
 }
 
 fn mac<O: Order>(key: &[u8], to: &O::Target, nonce: &Nonce, text: &str) -> Hmac<Sha256> {
+    mac_of::<O>("tnv order 3 ", key, to, nonce).chain_update(text)
+}
+
+fn reply_mac<O: Order>(
+    key: &[u8],
+    to: &O::Target,
+    nonce: &Nonce,
+    text: &str,
+    body: &[u8],
+) -> Hmac<Sha256> {
+    let mac = mac_of::<O>("tnv order reply 3 ", key, to, nonce);
+    mac.chain_update(text)
+        .chain_update([0u8])
+        .chain_update(body)
+}
+
+/// The part that an order and its reply share: what it is, the kind of server, its identity, the nonce.
+fn mac_of<O: Order>(what: &str, key: &[u8], to: &O::Target, nonce: &Nonce) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("every length is a key");
-    for part in ["tnv order 2 ", O::TO, "\0", to.text(), "\0"] {
+    for part in [what, O::TO, "\0", &to.text(), "\0"] {
         mac.update(part.as_bytes());
     }
     mac.update(nonce);
-    mac.update(text.as_bytes());
     mac
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn orders_that_block_uploads_have_the_names_of_earlier_versions() {
-        let (app, user): (AppId, UserId) = ("a".parse().unwrap(), "u".parse().unwrap());
-        let block = StorageOrder::BlockUploads {
-            app: app.clone(),
-            user: user.clone(),
-            lease_id: 7,
-            seconds: 5,
-        };
-        let unblock = StorageOrder::UnblockUploads {
-            app,
-            user,
-            lease_id: Some(7),
-        };
-        let text = |order| serde_json::to_string(order).unwrap();
-        let owner = r#""app":"a","user":"u""#;
-        let expected = format!(r#"{{"order":"bar-user",{owner},"mark":7,"seconds":5}}"#);
-        assert_eq!(text(&block), expected);
-        let expected = format!(r#"{{"order":"admit-user",{owner},"mark":7}}"#);
-        assert_eq!(text(&unblock), expected);
-    }
-
-    #[test]
-    fn an_order_is_named_only_by_a_word() {
-        let order = StorageOrder::Drain { level: Drain::None };
-        let mut signed = Signed::new(&order, &"a1".parse().unwrap(), b"key", &[0; NONCE_LEN]);
-        assert_eq!(signed.name(), "drain");
-        for text in [
-            "",
-            "{}",
-            "{\"order\":\"\"}",
-            "{\"order\":\"a b\"}",
-            "{\"order\":\"a\\nb\"}",
-        ] {
-            text.clone_into(&mut signed.text);
-            assert_eq!(signed.name(), "-", "{text}");
-        }
-    }
-}
+mod tests;

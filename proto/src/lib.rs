@@ -34,7 +34,7 @@ mod table;
 pub mod tracker;
 pub mod url_signature;
 
-pub use address::Address;
+pub use address::{Address, canonical};
 pub use error::DecodeError;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 
+use crate::address::canonical;
 use crate::admin::{NONCE_LEN, Nonce};
 use crate::field::{Fields, put_text};
 use crate::head::frame;
@@ -205,12 +206,6 @@ impl Facts {
             &self.server_nonce,
         ]
     }
-}
-
-/// The address that both ends of a connection see in one form: an IPv4 address that a socket of IPv6 shows as
-/// `::ffff:a.b.c.d` is written as an IPv4 address.
-pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use net::WorkerPool;
-use net::wire::Reply;
 use proto::admin::{FileLocation, StorageOrder, UploadsBlocked, UserFile, encode_reply};
 use proto::report::Drain;
 use proto::{ErrorCode, Fault, FileKey};
@@ -24,12 +23,12 @@ pub(crate) fn execute(
     globals: &Globals,
     order: StorageOrder,
     by: SocketAddr,
-) -> Result<Reply, Fault> {
+) -> Result<Vec<u8>, Fault> {
     match order {
         StorageOrder::Drain { level } => drain(globals, level, by),
         StorageOrder::FindFile { app, user, file } => {
             let location = find(globals, &FileKey { app, user, file })?;
-            Ok(Reply::bytes(encode_reply(&location)))
+            Ok(encode_reply(&location))
         }
         StorageOrder::BlockUploads {
             app,
@@ -46,13 +45,13 @@ pub(crate) fn execute(
             lease_id,
         } => {
             globals.upload_blocks.unblock(&(app, user), lease_id);
-            Ok(Reply::bytes(Vec::new()))
+            Ok(Vec::new())
         }
         StorageOrder::FindUserFile { app, user } => {
             let file = globals
                 .files
                 .any_file_of(&app, &user, &globals.config.group)?;
-            Ok(Reply::bytes(encode_reply(&UserFile { file })))
+            Ok(encode_reply(&UserFile { file }))
         }
     }
 }
@@ -63,7 +62,7 @@ fn block(
     lease_id: u64,
     period: Duration,
     by: SocketAddr,
-) -> Result<Reply, Fault> {
+) -> Result<Vec<u8>, Fault> {
     let now = Instant::now();
     let renewed = globals
         .upload_blocks
@@ -72,11 +71,11 @@ fn block(
     if !renewed {
         info!("an administrator at {by} has uploads of {app}/{user} refused for {period:?}");
     }
-    Ok(Reply::bytes(encode_reply(&UploadsBlocked { renewed })))
+    Ok(encode_reply(&UploadsBlocked { renewed }))
 }
 
 /// Changes the drain level. The next report tells the trackers; uploads in progress finish.
-fn drain(globals: &Globals, level: Drain, by: SocketAddr) -> Result<Reply, Fault> {
+fn drain(globals: &Globals, level: Drain, by: SocketAddr) -> Result<Vec<u8>, Fault> {
     let written = globals.identity.set_drain(level);
     written.map_err(|e| {
         let path = globals.config.state_file.display();
@@ -86,7 +85,7 @@ fn drain(globals: &Globals, level: Drain, by: SocketAddr) -> Result<Reply, Fault
         "an administrator at {by} has this storage drained of: {}",
         level.as_str()
     );
-    Ok(Reply::bytes(Vec::new()))
+    Ok(Vec::new())
 }
 
 /// Refuses uploads while this storage is drained.

@@ -199,8 +199,11 @@ impl Service for StorageService {
                 let (globals, peer) = (&self.globals, caller.peer);
                 let node = globals.identity.node.clone();
                 let names = [node.digest(), node];
-                let order = globals.guard.open(&signed, &names, caller.session, peer);
-                order.and_then(|order| admin::execute(globals, order, peer))
+                let work = |order| admin::execute(globals, order, peer);
+                let reply = globals
+                    .guard
+                    .execute(&signed, &names, caller.session, peer, work);
+                reply.map(Reply::bytes)
             }
             request => self.serve(
                 request,

@@ -1,6 +1,7 @@
 //! The shared state of the threads of a tracker.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ pub(crate) struct Globals {
     pub(crate) rejected_joins: Mutex<RejectedJoins>,
     /// Verifies the orders of administrators.
     pub(crate) guard: OrderVerifier,
+    /// The setting `known_as`.
+    known_as: RwLock<Vec<SocketAddr>>,
     pub(crate) routes: Box<dyn Routes>,
     /// Limits the requests that wait for the database.
     pub(crate) database_limit: DatabaseLimit,
@@ -106,6 +109,7 @@ impl Globals {
             wanted: Mutex::default(),
             rejected_joins: Mutex::default(),
             guard: OrderVerifier::new(config.admin_key_file.clone()),
+            known_as: RwLock::new(config.known_as.clone()),
             routes,
             database_limit: DatabaseLimit::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
@@ -225,9 +229,19 @@ impl Globals {
         self.wanted.lock().clone_from(&config.groups);
         self.app_ids.write().clone_from(&config.app_ids);
         self.guard.reload(config.admin_key_file.clone());
+        self.known_as.write().clone_from(&config.known_as);
         self.groups.lock().limit(config.member_limits());
         self.bindings.reload(&config.cache);
         self.new_users.reload(config.new_user_limits());
+    }
+
+    /// The names of this tracker in orders: the address of the connection, and those in `known_as`.
+    pub(crate) fn names(&self, local: SocketAddr) -> Vec<SocketAddr> {
+        let known_as = self.known_as.read();
+        [local]
+            .into_iter()
+            .chain(known_as.iter().copied())
+            .collect()
     }
 
     /// The current time on both clocks.

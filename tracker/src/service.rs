@@ -276,7 +276,7 @@ impl Service for TrackerService {
         request: TrackerRequest,
         caller: &mut Caller<'_, Session>,
     ) -> Result<Reply, Fault> {
-        let (peer, session) = (caller.peer, &mut *caller.session);
+        let (peer, local, session) = (caller.peer, caller.local, &mut *caller.session);
         let nothing = |()| Vec::new();
         let body = match request {
             TrackerRequest::Join(join) => self.join(join, peer, session).map(nothing),
@@ -299,9 +299,11 @@ impl Service for TrackerService {
                 Ok(OrderVerifier::challenge(&mut session.challenge).to_vec())
             }
             TrackerRequest::Admin(signed) => {
+                let names = self.globals.names(local);
+                let work = |order| admin::execute(&self.globals, order, peer);
                 let challenge = &mut session.challenge;
-                let order = self.globals.guard.open(&signed, &[()], challenge, peer);
-                order.and_then(|order| admin::execute(&self.globals, order, peer))
+                let guard = &self.globals.guard;
+                guard.execute(&signed, &names, challenge, peer, work)
             }
             TrackerRequest::Hello(hello) => Ok(self.hello(*hello, session)),
         };

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use proto::admin::NONCE_LEN;
+use proto::admin::{NONCE_LEN, Nonce, StorageOrder, TrackerOrder};
 use proto::cluster::{Cluster, Group, Storage};
 use proto::storage::{self, StorageRequest};
 use proto::tracker::{self, TrackerRequest};
@@ -16,16 +16,22 @@ use test_peers::tracker::{FakeTracker, refuse};
 
 use crate::support::{SLACK, code, stderr, stdout, tnv};
 
+const KEY: &[u8] = b"a key of some length";
+const NONCE: Nonce = [7; NONCE_LEN];
+
 /// A storage that obeys.
 fn obedient_storage() -> Fake {
     Fake::start(|_, stream| {
         while let Some(request) = read_request::<StorageRequest>(stream) {
-            let body: &[u8] = match request {
-                StorageRequest::Challenge => &[7; NONCE_LEN],
-                StorageRequest::Admin(_) => &[],
+            let body = match request {
+                StorageRequest::Challenge => NONCE.to_vec(),
+                StorageRequest::Admin(signed) => {
+                    let node = "a1".parse().unwrap();
+                    signed.sign_reply::<StorageOrder>(&node, KEY, &NONCE, &[])
+                }
                 other => panic!("{other:?}"),
             };
-            reply(stream, storage::REPLY, body);
+            reply(stream, storage::REPLY, &body);
         }
     })
 }
@@ -50,7 +56,11 @@ fn obedient_tracker(storage: &Fake) -> Fake {
         while let Some(request) = read_request::<TrackerRequest>(stream) {
             let body = match request {
                 TrackerRequest::Cluster => known.encode(),
-                TrackerRequest::Challenge => vec![7; NONCE_LEN],
+                TrackerRequest::Challenge => NONCE.to_vec(),
+                TrackerRequest::Admin(signed) => {
+                    let here = stream.local_addr().unwrap();
+                    signed.sign_reply::<TrackerOrder>(&here, KEY, &NONCE, &[])
+                }
                 _ => Vec::new(),
             };
             reply(stream, tracker::REPLY, &body);
@@ -67,7 +77,7 @@ fn admin(trackers: [&Fake; 2], args: &[&str]) -> Output {
 /// The command of `tnv admin` with a key in `dir`.
 fn command(dir: &TempDir, trackers: [&Fake; 2], args: &[&str]) -> Command {
     let key = dir.path().join("key");
-    std::fs::write(&key, "a key of some length\n").unwrap();
+    std::fs::write(&key, KEY).unwrap();
     std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     let trackers = trackers
         .map(|tracker| tracker.address.to_string())
@@ -122,12 +132,36 @@ fn a_tracker_without_the_key_leaves_an_order_to_the_next_one() {
             if request != TrackerRequest::Challenge {
                 return refuse(stream, &Fault::new(ErrorCode::Forbidden, "no key"));
             }
-            reply(stream, tracker::REPLY, &[7; NONCE_LEN]);
+            reply(stream, tracker::REPLY, &NONCE);
         }
     });
     assert_obeyed([&without_key, &tracker], &storage);
     let output = admin([&without_key, &without_key], &["open-group", "group001"]);
     assert_eq!(code(&output), 9, "{}", stderr(&output));
+}
+
+/// A false tracker, or one of an earlier version.
+#[test]
+fn a_reply_that_is_not_signed_is_not_believed() {
+    let signs_nothing = Fake::start(|_, stream| {
+        while let Some(request) = read_request::<TrackerRequest>(stream) {
+            let body = match request {
+                TrackerRequest::Challenge => NONCE.to_vec(),
+                _ => Vec::new(),
+            };
+            reply(stream, tracker::REPLY, &body);
+        }
+    });
+    let output = admin(
+        [&signs_nothing, &signs_nothing],
+        &["open-group", "group001"],
+    );
+    assert_ne!(code(&output), 0);
+    let said = stderr(&output);
+    assert!(
+        said.contains("its reply is not signed with the admin key"),
+        "{said}"
+    );
 }
 
 /// That it is done cannot be asked for again.

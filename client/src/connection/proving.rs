@@ -1,5 +1,6 @@
 //! The proof of a key before the first request of a connection.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use proto::peer_proof::{AUTHENTICATE_REPLY_LEN, ClientProof};
@@ -24,10 +25,7 @@ impl Connection {
         let (Some(keys), Some(server)) = (&config.keys, ServerKind::of_command(command)) else {
             return Ok(());
         };
-        let is_legacy = match self.stream.peer_addr() {
-            Ok(peer) => keys.is_legacy(peer.ip()),
-            Err(error) => return Err(self.io_error(SENDING, error)),
-        };
+        let is_legacy = keys.is_legacy(self.peer_addr()?.ip());
         if is_legacy && keys.no_proof.has(&self.address) {
             return Ok(());
         }
@@ -53,9 +51,17 @@ impl Connection {
         Ok(())
     }
 
-    fn exchange_proofs(&mut self, server: ServerKind, keys: &PeerKeys) -> Result<(), Error> {
+    /// The address of the server at the other end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(crate) fn peer_addr(&mut self) -> Result<SocketAddr, Error> {
         let peer = self.stream.peer_addr();
-        let peer = peer.map_err(|error| self.io_error(SENDING, error))?;
+        peer.map_err(|error| self.io_error(SENDING, error))
+    }
+
+    fn exchange_proofs(&mut self, server: ServerKind, keys: &PeerKeys) -> Result<(), Error> {
+        let peer = self.peer_addr()?;
         let proof = ClientProof::begin(server, keys.signing(), peer, rand::random());
         self.command = server.authenticate();
         self.send_within_limit(&proof.authenticate())?;
@@ -93,7 +99,8 @@ impl Connection {
         }
     }
 
-    fn untrusted(&mut self, reason: String) -> Error {
+    /// The failure of a server that does not prove what it has to. Closes the connection.
+    pub(crate) fn untrusted(&mut self, reason: String) -> Error {
         self.give_up();
         Error::Untrusted {
             address: self.address.clone(),

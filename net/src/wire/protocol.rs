@@ -85,6 +85,7 @@ impl<S: Service> Wire<S> {
                 self.access.check(proof, request.permission(), ends)?;
                 let mut caller = Caller {
                     peer: peer.addr,
+                    local: ends.local,
                     probe: peer.probe(),
                     session: &mut session.of_service,
                 };

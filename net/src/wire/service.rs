@@ -36,6 +36,8 @@ pub trait Service: Send + Sync + 'static {
 pub struct Caller<'a, S> {
     /// Its address.
     pub peer: SocketAddr,
+    /// The address that it connected to.
+    pub local: SocketAddr,
     /// Tells whether the client is still connected.
     pub probe: PeerProbe,
     /// The state of the connection.

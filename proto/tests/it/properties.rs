@@ -99,7 +99,12 @@ fn tracker_request() -> impl Strategy<Value = TrackerRequest> {
         Just(TrackerRequest::Challenge),
         (any::<[u8; 16]>(), parsed("[a-z0-9]{1,16}")).prop_map(|(nonce, group)| {
             let order = TrackerOrder::CloseGroup { group };
-            TrackerRequest::Admin(Box::new(Signed::new(&order, &(), b"key", &nonce)))
+            TrackerRequest::Admin(Box::new(Signed::new(
+                &order,
+                &([10, 0, 0, 1], 21000).into(),
+                b"key",
+                &nonce,
+            )))
         }),
     ]
 }

@@ -1,5 +1,7 @@
 //! One function per command.
 
+use std::net::Ipv4Addr;
+
 use ::db::{DatabaseUrl, DbError};
 use base::units::Period;
 use net::{Part, PeerProbe};
@@ -14,6 +16,9 @@ use super::*;
 use crate::config::{Config, Settings};
 use crate::db;
 use crate::status_view::StatusView;
+
+/// The address that all connect to.
+const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100)), 21000);
 
 /// A service on a database of its own, with the groups g1 and g2.
 struct Setting {
@@ -95,6 +100,7 @@ impl Connection<'_> {
     fn caller(&mut self) -> Caller<'_, Session> {
         Caller {
             peer: self.peer,
+            local: LOCAL,
             probe: PeerProbe::default(),
             session: &mut self.session,
         }
