@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context, args: &SignArgs) -> anyhow::Result<()> {
     let expires = expiry(SystemTime::now(), args.time);
     let grant = Grant {
         expires,
-        folder: folder(args.prefix, path)?,
+        folder_depth: folder_depth(args.prefix, path)?,
         client: args.ip,
         method: args.method.clone(),
     };
@@ -62,7 +62,7 @@ fn split_host(url: &str) -> (&str, &str) {
 }
 
 /// The number of segments of a signed folder.
-fn folder(is_folder: bool, path: &str) -> Result<Option<u8>, CliError> {
+fn folder_depth(is_folder: bool, path: &str) -> Result<Option<u8>, CliError> {
     if !is_folder {
         return Ok(None);
     }
@@ -102,10 +102,13 @@ mod tests {
 
     #[test]
     fn the_segments_of_a_folder_are_counted() {
-        assert_eq!(folder(false, "/files/x").unwrap(), None);
-        assert_eq!(folder(true, "/media/app/user/film/").unwrap(), Some(4));
+        assert_eq!(folder_depth(false, "/files/x").unwrap(), None);
+        assert_eq!(
+            folder_depth(true, "/media/app/user/film/").unwrap(),
+            Some(4)
+        );
         for path in ["/", "/media/app"] {
-            assert!(folder(true, path).is_err(), "{path}");
+            assert!(folder_depth(true, path).is_err(), "{path}");
         }
     }
 }

@@ -134,6 +134,6 @@ impl Admin {
         let body = connection.call(&admin(signed.clone()), reply, ORDER_REPLY_MAX)?;
         let body = signed.open_reply::<O>(&target, &self.key, &nonce, &body);
         let text = "its reply is not signed with the admin key: the order may not be executed";
-        body.ok_or_else(|| connection.untrusted(text.to_owned()))
+        body.ok_or_else(|| connection.give_up_untrusted(text.to_owned()))
     }
 }

@@ -48,7 +48,7 @@ pub struct Connection {
     /// The settings of a connection that has not proved its key.
     unproved: Option<Box<ConnectionConfig>>,
     /// The keys that the server did not prove, until it answers nevertheless.
-    answers_unproved: Option<Arc<PeerKeys>>,
+    unproved_until_answer: Option<Arc<PeerKeys>>,
     /// Bytes of the reply that [`Connection::read_ahead`] read. No content.
     ahead: Vec<u8>,
     /// The command of the latest request.
@@ -85,7 +85,7 @@ impl Connection {
             heard: false,
             sent: 0,
             unproved: config.keys.is_some().then(|| Box::new(config.clone())),
-            answers_unproved: None,
+            unproved_until_answer: None,
             ahead: Vec::new(),
             command: 0,
             is_ours: false,

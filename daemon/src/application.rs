@@ -1,5 +1,4 @@
-//! A server, from its configuration to its stop: the part of each server that differs, and the start,
-//! reload and stop that all servers share.
+//! The trait that each server implements, and the start, reload and stop that all servers share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +38,7 @@ pub trait Application: Sized {
     fn stop(self, finish_requests: impl FnOnce());
 }
 
-/// The ports of a server that serves.
+/// The open ports of a started server.
 pub struct Serving {
     /// The port of the service.
     pub server: Server,
@@ -90,7 +89,7 @@ impl<A: Application> Running<A> {
         Ok(Running { app, serving })
     }
 
-    /// Runs a server until the stop.
+    /// Starts a server, applies reloads, and stops it.
     pub(crate) fn run(
         config: Config<A::Settings>,
         handle: &mut DaemonHandle<A::Settings>,

@@ -35,7 +35,9 @@ struct Rules {
 pub(crate) enum Proof {
     #[default]
     None,
+    /// AUTHENTICATE was answered; PROVE is missing.
     Begun(Box<ServerProof>),
+    /// PROVE was right.
     Proved(ProvedKey),
 }
 
@@ -56,8 +58,8 @@ pub(crate) struct Ends {
 /// Why a peer is refused: each reason has its own log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
-    NotAllowed,
-    Protected,
+    NotInAllowHosts,
+    OnlyThisMachine,
     NoProof,
     WrongKey,
     OtherAddress,
@@ -74,7 +76,7 @@ impl AccessControl {
         }
     }
 
-    /// Reads the keys of a kind of server.
+    /// Loads the settings of a kind of server, with the keys.
     ///
     /// # Errors
     /// A setting is invalid, or the key file cannot be used.
@@ -129,7 +131,7 @@ impl AccessControl {
         Ok(reply)
     }
 
-    /// Takes PROVE.
+    /// Verifies PROVE, and records the key in `proof`.
     ///
     /// # Errors
     /// Forbidden: the proof is wrong, or was not begun.
@@ -151,7 +153,7 @@ impl AccessControl {
     ///
     /// # Errors
     /// Forbidden; the message names the setting that would allow it.
-    pub(crate) fn check(
+    pub(crate) fn check_request(
         &self,
         proof: &Proof,
         permission: Permission<'_>,
@@ -159,15 +161,15 @@ impl AccessControl {
     ) -> Result<(), Fault> {
         let rules = self.rules.read();
         let ip = ends.peer.ip();
-        if has(&rules.legacy_hosts, ip) {
+        if any_contains(&rules.legacy_hosts, ip) {
             return Ok(());
         }
         if self.needs_allowed_host(permission)
             && let Some(allowed) = &rules.allow_hosts
-            && !has(allowed, ip)
+            && !any_contains(allowed, ip)
         {
             let text = format!("{} is not in allow_hosts", ip.to_canonical());
-            return Err(self.refuse(Reason::NotAllowed, ends, &text));
+            return Err(self.refuse(Reason::NotInAllowHosts, ends, &text));
         }
         match (&rules.keys, proof) {
             (Some(keys), Proof::Proved(key)) if keys.find(&key.id).is_some() => {
@@ -186,7 +188,7 @@ impl AccessControl {
             (None, _) => {
                 let text = "only this machine is served: set cluster_key_file, or name the peer in \
                             allow_hosts";
-                Err(self.refuse(Reason::Protected, ends, text))
+                Err(self.refuse(Reason::OnlyThisMachine, ends, text))
             }
         }
     }
@@ -243,7 +245,7 @@ fn is_same_machine(ends: Ends) -> bool {
     peer.is_loopback() || peer == local
 }
 
-fn has(networks: &[Network], ip: IpAddr) -> bool {
+fn any_contains(networks: &[Network], ip: IpAddr) -> bool {
     networks.iter().any(|network| network.has(ip))
 }
 

@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::shared_key::{KeyRing, SharedKey, Signature};
 
 /// The folder of signed URLs.
-pub const SIGNED: &str = "/s/";
+pub const SIGNED_PREFIX: &str = "/s/";
 
 /// Most segments of a signed folder.
 const DEPTH_MAX: u8 = 99;
@@ -24,13 +24,13 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The use of a signed URL.
+/// The limits of a signed URL: its path, client, method and end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Seconds since the epoch at which the URL ends.
+    /// Seconds since the epoch at which the URL expires.
     pub expires: u64,
     /// Number of segments of the folder that is signed with everything below it. Absent for the path alone.
-    pub folder: Option<u8>,
+    pub folder_depth: Option<u8>,
     /// The only client that may use it.
     pub client: Option<IpAddr>,
     /// The method, in upper case. GET allows HEAD, too.
@@ -80,30 +80,30 @@ impl Grant {
     pub fn read(expires: u64) -> Grant {
         Grant {
             expires,
-            folder: None,
+            folder_depth: None,
             client: None,
             method: "GET".to_owned(),
         }
     }
 
     /// The signed form of a path, which may be the path of a folder. The path keeps its encoding. `None` if the
-    /// path does not begin with `/`, has a segment `.` or `..`, or has fewer segments than [`Grant::folder`].
+    /// path does not begin with `/`, has a segment `.` or `..`, or has fewer segments than [`Grant::folder_depth`].
     pub fn sign(&self, key: &SharedKey, path: &str) -> Option<String> {
         let limits = Limits {
-            folder: self.folder,
+            folder: self.folder_depth,
             is_for_client: self.client.is_some(),
             method: (self.method != "GET").then(|| self.method.to_ascii_lowercase()),
         };
-        let signed = signed_path(path, self.folder)?;
-        let text = text(self.expires, &limits, &signed, self.client);
+        let signed = signed_path(path, self.folder_depth)?;
+        let text = signed_text(self.expires, &limits, &signed, self.client);
         let signature = key.sign(&[text.as_bytes()]);
         let token = Token {
             expires: self.expires,
             limits,
             signature,
         };
-        let slash_less = path.strip_prefix('/')?;
-        Some(format!("{SIGNED}{token}/{slash_less}"))
+        let relative = path.strip_prefix('/')?;
+        Some(format!("{SIGNED_PREFIX}{token}/{relative}"))
     }
 }
 
@@ -112,7 +112,7 @@ impl Token {
     /// end.
     ///
     /// # Errors
-    /// It is not signed, or over. The end of a URL that no key signed is not told.
+    /// It is wrong or expired. An unsigned URL is wrong even if it is expired, so a forger learns nothing.
     pub fn verify(
         &self,
         keys: &KeyRing,
@@ -121,7 +121,7 @@ impl Token {
     ) -> Result<(), Refusal> {
         let signed = signed_path(request.path, self.limits.folder).ok_or(Refusal::Wrong)?;
         let client = self.limits.is_for_client.then_some(request.client);
-        let text = text(self.expires, &self.limits, &signed, client);
+        let text = signed_text(self.expires, &self.limits, &signed, client);
         let is_signed_with = |key: &SharedKey| key.verifies(&[text.as_bytes()], &self.signature);
         if !self.limits.allow(request.method) || !keys.keys().iter().any(is_signed_with) {
             return Err(Refusal::Wrong);
@@ -149,13 +149,13 @@ impl Limits {
 /// Splits the path of a signed URL into its token and the path behind it, which begins with `/`. `None` if it
 /// is no signed URL.
 pub fn split(path: &str) -> Option<(&str, &str)> {
-    let rest = path.strip_prefix(SIGNED)?;
+    let rest = path.strip_prefix(SIGNED_PREFIX)?;
     let end = rest.find('/')?;
     Some(rest.split_at(end))
 }
 
 /// The text that is signed: one fact per line.
-fn text(expires: u64, limits: &Limits, path: &str, client: Option<IpAddr>) -> String {
+fn signed_text(expires: u64, limits: &Limits, path: &str, client: Option<IpAddr>) -> String {
     let client = client.map_or(String::new(), |ip| ip.to_canonical().to_string());
     format!("tnv url 1\n{expires}\n{limits}\n{client}\n{path}")
 }
@@ -175,7 +175,7 @@ fn signed_path(path: &str, folder: Option<u8>) -> Option<String> {
     is_below.then(|| format!("/{}/", segments[..depth].join("/")))
 }
 
-/// A segment with exactly the bytes encoded that are not unreserved. `None` for `.` and `..`, which clients
+/// Encodes all bytes of a segment except the unreserved ones. `None` for `.` and `..`, which clients
 /// resolve.
 fn canonical_segment(segment: &str) -> Option<String> {
     let decoded = percent_decode_str(segment).decode_utf8().ok()?;
@@ -241,7 +241,7 @@ impl FromStr for Limits {
         limits.method = words.next().map(str::to_owned);
         let is_word =
             |word: &String| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
-        // Exactly one text stands for the same limits.
+        // Each set of limits has one spelling.
         let is_canonical = words.next().is_none()
             && limits.method.iter().all(is_word)
             && limits.to_string() == text;

@@ -2,7 +2,7 @@
 //!
 //! It owns the files below its store paths, the rows of these files in the group's database, and a
 //! state file. A file exists when its row exists: the row is inserted after the file is complete,
-//! and marked before the file is unlinked. A crash leaves work for a cleanup but never a row
+//! and marked before the file is unlinked. A crash leaves work for a job but never a row
 //! without its file.
 //!
 //! Threads: requests run on the worker pools of `net`. `status` starts the periodic jobs, those

@@ -13,9 +13,9 @@ use base::{Stop, Ticker};
 use crate::clock::boot_time;
 use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
-use crate::files::cleanup::Cleanup;
 use crate::files::deletion_job::DeletionJob;
 use crate::files::recheck::{recheck_damaged, recheck_unresolved};
+use crate::files::temp_file_cleanup::Cleanup;
 use crate::globals::Globals;
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);

@@ -19,6 +19,7 @@ mod layout;
 mod manifest;
 pub mod persistent;
 mod plan;
+mod planning;
 mod ports;
 pub mod probe;
 pub mod proc;
@@ -28,7 +29,7 @@ pub mod tnv;
 
 pub use binaries::Binaries;
 pub use cluster::Cluster;
-pub use database::{DATABASE_USER, GaleraNode};
+pub use database::DATABASE_USER;
 pub use layout::{Engine, Layout, Mysql, Ports, Settings};
 pub use manifest::Manifest;
-pub use plan::{APP, Node, Plan, Role, USER};
+pub use plan::{APP, GaleraNode, Node, Plan, Role, USER};

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::database::{self, GaleraNode};
-use crate::layout::{Engine, Layout, Settings};
-use crate::{config, ports};
-
 /// The application of every cluster here.
 pub const APP: &str = "tnvideo";
 /// The user whose files `/files/ID` names.
 pub const USER: &str = "tnv001";
+
+/// The file of a plan, relative to its folder.
+pub(crate) const PLAN_FILE: &str = "conf/plan.json";
 
 /// The role of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,6 +61,21 @@ pub struct Node {
     pub status: SocketAddr,
 }
 
+/// One node of a Galera cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GaleraNode {
+    /// `galera-1`: part of the names of its files.
+    pub name: String,
+    /// The address for SQL.
+    pub addr: SocketAddr,
+    /// The port for the other nodes.
+    pub cluster_port: u16,
+    /// The port for missed transactions.
+    pub ist_port: u16,
+    /// The port for a copy of everything.
+    pub sst_port: u16,
+}
+
 /// The daemons of a cluster, running or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
@@ -76,27 +90,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Chooses ports, creates the folders below `folder` and writes the configurations.
-    ///
-    /// # Errors
-    /// A folder or file cannot be written, or the ports are used up.
-    pub fn make(layout: &Layout, folder: &Path) -> anyhow::Result<Plan> {
-        let made = fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
-        let folder = made.with_context(|| format!("cannot make {}", folder.display()))?;
-        let galera = match layout.engine {
-            Engine::Embedded => Vec::new(),
-            Engine::Full => database::nodes(layout.ports.database)?,
-        };
-        let nodes = nodes(layout)?;
-        let plan = Plan {
-            folder,
-            nodes,
-            galera,
-        };
-        plan.write(&layout.settings)?;
-        Ok(plan)
-    }
-
     /// The latest plan of `folder`, if there is one.
     ///
     /// # Errors
@@ -180,66 +173,4 @@ impl Plan {
         let above = if self.is_full() { "" } else { "store/" };
         format!("{above}{group}")
     }
-
-    fn write(&self, settings: &Settings) -> anyhow::Result<()> {
-        for part in ["conf", "log", "db", "store"] {
-            fs::create_dir_all(self.folder.join(part))?;
-        }
-        for node in &self.nodes {
-            fs::create_dir_all(self.work_folder(node))?;
-            let path = self.config(node);
-            fs::write(&path, config::text(self, node, settings))
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        fs::write(
-            self.folder.join(PLAN_FILE),
-            serde_json::to_vec_pretty(self)?,
-        )?;
-        Ok(())
-    }
-}
-
-/// Distance of the preferred status port from the preferred port of a role.
-const STATUS_PORTS: u16 = 64;
-
-const PLAN_FILE: &str = "conf/plan.json";
-
-fn nodes(layout: &Layout) -> anyhow::Result<Vec<Node>> {
-    let (trackers, idservers) = (layout.trackers, layout.idservers);
-    let mut nodes = nodes_of_role(Role::Tracker, trackers, layout.ports.tracker)?;
-    nodes.extend(nodes_of_role(
-        Role::Idserver,
-        idservers,
-        layout.ports.idserver,
-    )?);
-    for group in 1..=layout.groups {
-        for idx in 1..=layout.storages_per_group {
-            nodes.push(Node {
-                role: Role::Storage,
-                name: format!("storage-{group}-{idx}"),
-                group: Some(format!("group{group:03}")),
-                addr: ports::free_from(layout.ports.storage)?,
-                status: ports::free_from(layout.ports.storage + STATUS_PORTS)?,
-            });
-        }
-    }
-    nodes.extend(nodes_of_role(
-        Role::Httpd,
-        layout.httpds,
-        layout.ports.httpd,
-    )?);
-    Ok(nodes)
-}
-
-fn nodes_of_role(role: Role, count: u16, preferred_port: u16) -> anyhow::Result<Vec<Node>> {
-    let node = |idx| {
-        Ok(Node {
-            role,
-            name: format!("{}-{idx}", role.as_str()),
-            group: None,
-            addr: ports::free_from(preferred_port)?,
-            status: ports::free_from(preferred_port + STATUS_PORTS)?,
-        })
-    };
-    (1..=count).map(node).collect()
 }

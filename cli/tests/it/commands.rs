@@ -12,8 +12,9 @@ use proto::storage::StorageRequest;
 use serde_json::Value;
 use tempfile::TempDir;
 use test_peers::fake::dead_address;
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage, Memory};
-use test_peers::support::{content, key, memory_with};
+use test_peers::support::{content, key};
 
 use crate::support::{Setup, code, stderr, stdout, tnv};
 

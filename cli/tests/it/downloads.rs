@@ -5,8 +5,9 @@ use std::process::Stdio;
 use proto::ErrorCode;
 use proto::storage::StorageRequest;
 use serde_json::Value;
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage};
-use test_peers::support::{content, key, memory_with};
+use test_peers::support::{content, key};
 use test_support::until;
 use xxhash_rust::xxh3::xxh3_64;
 

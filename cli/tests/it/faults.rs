@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use proto::tracker::TrackerRequest;
 use test_peers::cpp::{cpp_storage, failing_at};
 use test_peers::fake::silent;
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage, damaged_storage};
-use test_peers::support::{content, key, memory_with};
+use test_peers::support::{content, key};
 
 use crate::support::{SLACK, Setup, code, stderr, stdout};
 

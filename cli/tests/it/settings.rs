@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use test_peers::fake::dead_address;
+use test_peers::storage::memory_with;
 use test_peers::storage::{FakeStorage, Memory};
-use test_peers::support::{cluster, key, memory_with};
+use test_peers::support::{cluster, key};
 
 use crate::support::{code, stderr, stdout, tnv};
 

@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Setup, code, stderr, stdout};
 use proto::storage::StorageRequest;
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage};
-use test_peers::support::{content, key, memory_with};
+use test_peers::support::{content, key};
 
 const LEN: usize = 1_300_000;
 

@@ -13,8 +13,9 @@ use crate::unsupported::may_be_unknown;
 use crate::{ConnectionConfig, Error};
 
 impl Connection {
-    /// Proves the configured key to the server and demands its proof, once, within the limit of the request
-    /// that has begun. The command of this request tells the kind of the server. Costs one round trip.
+    /// Proves the configured key to the server and verifies the server's proof, within the limit of the request
+    /// that has begun. Only the first call of a connection does so; it costs one round trip. `command` is that
+    /// of the request; it tells the kind of the server.
     ///
     /// # Errors
     /// The server does not prove the key, and is not in `legacy_hosts`; or the connection broke.
@@ -36,15 +37,15 @@ impl Connection {
             proved = self.exchange_proofs(server, keys);
         }
         match proved {
-            Err(error) if is_legacy && is_unproved(&error) => {
+            Err(error) if is_legacy && may_lack_proof(&error) => {
                 self.continue_without_proof(&config, keys, &error)?;
             }
             Err(error) if may_be_unknown(&error) => {
-                return Err(self.untrusted(format!("it knows no proof of a key ({error})")));
+                return Err(self.give_up_untrusted(format!("it knows no proof of a key ({error})")));
             }
             proved => proved?,
         }
-        // The request begins behind the proof.
+        // The request now starts as if nothing had been sent.
         self.pending = PendingReply::Unknown;
         self.heard = false;
         self.sent = 0;
@@ -71,7 +72,7 @@ impl Connection {
         let prove = prove.map_err(|error| self.protocol_error(error.into()))?;
         match prove {
             Some(prove) => self.send_within_limit(&prove),
-            None => Err(self.untrusted("its proof of the key is wrong".to_owned())),
+            None => Err(self.give_up_untrusted("its proof of the key is wrong".to_owned())),
         }
     }
 
@@ -88,19 +89,19 @@ impl Connection {
             return Ok(());
         }
         self.stream = dial_any(&self.address, config)?;
-        self.answers_unproved = Some(Arc::clone(keys));
+        self.unproved_until_answer = Some(Arc::clone(keys));
         Ok(())
     }
 
-    /// Remembers a server that answered without a proof: it is none that just restarts.
+    /// Remembers a server that answered without a proof, so it was not merely restarting.
     pub(super) fn note_answer(&mut self) {
-        if let Some(keys) = self.answers_unproved.take() {
+        if let Some(keys) = self.unproved_until_answer.take() {
             keys.no_proof.remember(&self.address);
         }
     }
 
     /// The failure of a server that does not prove what it has to. Closes the connection.
-    pub(crate) fn untrusted(&mut self, reason: String) -> Error {
+    pub(crate) fn give_up_untrusted(&mut self, reason: String) -> Error {
         self.give_up();
         Error::Untrusted {
             address: self.address.clone(),
@@ -110,7 +111,7 @@ impl Connection {
 }
 
 /// True if the server has no such key, or does not know the command.
-fn is_unproved(error: &Error) -> bool {
+fn may_lack_proof(error: &Error) -> bool {
     let is_forbidden = error.fault_code() == Some(ErrorCode::Forbidden);
     is_forbidden || may_be_unknown(error)
 }

@@ -5,8 +5,9 @@ use std::io::Read;
 use client::{Client, Download, Error, ErrorKind};
 use proto::storage::StorageRequest;
 use test_peers::cpp::{cpp_storage, failing_at, failure_frame};
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage};
-use test_peers::support::{cluster, content, key, memory_with};
+use test_peers::support::{cluster, content, key};
 
 const LEN: usize = 3000;
 

@@ -4,8 +4,9 @@ use std::io::{Read, Seek, SeekFrom};
 
 use client::{Client, Error, ErrorKind, RemoteFile};
 use proto::ErrorCode;
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage, damaged_storage};
-use test_peers::support::{cluster, content, key, memory_with};
+use test_peers::support::{cluster, content, key};
 
 const LEN: usize = 700_000;
 

@@ -6,8 +6,9 @@ use client::{ErrorKind, Stat, checksum_of};
 use proto::ErrorCode;
 use proto::storage::StorageRequest;
 use test_peers::recorded::exchange;
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage, Memory};
-use test_peers::support::{cluster, content, key, memory_with};
+use test_peers::support::{cluster, content, key};
 
 #[test]
 fn stat_tells_what_the_storage_knows() {

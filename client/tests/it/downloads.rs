@@ -10,7 +10,8 @@ use std::time::Duration;
 use client::{Client, Error, ErrorKind, RemoteFile};
 use proto::storage::RangeSpec;
 use test_peers::storage::FakeStorage;
-use test_peers::support::{cluster, config, content, key, memory_with};
+use test_peers::storage::memory_with;
+use test_peers::support::{cluster, config, content, key};
 use test_support::until;
 
 const LEN: usize = 1_300_000;

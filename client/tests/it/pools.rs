@@ -8,8 +8,9 @@ use client::{Client, Connection, ConnectionConfig, ConnectionPool, ErrorKind, Po
 use proto::storage::{self, StorageRequest, decode_file_size, encode_file_size};
 use proto::{ErrorCode, Fault};
 use test_peers::fake::{DEADLINE, Fake, dead_address, drain, read_request, reply};
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage};
-use test_peers::support::{cluster, config, content, key, memory_with};
+use test_peers::support::{cluster, config, content, key};
 use test_support::until;
 
 fn pools(idle_max: usize) -> ConnectionPool {

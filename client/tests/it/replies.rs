@@ -3,8 +3,9 @@
 use client::{Error, ErrorKind, ProtocolError};
 use proto::storage::REPLY;
 use proto::{Head, STATUS_FAILURE};
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage};
-use test_peers::support::{cluster, content, key, memory_with};
+use test_peers::support::{cluster, content, key};
 
 fn head(body_len: i64, command: u8, status: u8) -> Vec<u8> {
     let head = Head {

@@ -10,8 +10,9 @@ use proto::storage::{RangeSpec, StorageRequest};
 use proto::tracker::TrackerRequest;
 use proto::{Head, IdKey, idserver, storage, tracker};
 use test_peers::fake::{DEADLINE, Fake, drip, read_request, reply, silent};
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage};
-use test_peers::support::{cluster, config, content, key, memory_with};
+use test_peers::support::{cluster, config, content, key};
 use test_peers::tracker::FakeTracker;
 
 /// Shorter than the time-out of the tests' client, which is 1 s: each byte would renew a time-out

@@ -12,8 +12,9 @@ use proto::storage::RangeSpec;
 use proto::tracker::{self, TrackerRequest};
 use proto::{ErrorCode, Fault, IdKey, Request};
 use test_peers::fake::{Fake, dead_address, read_request, reply};
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage, Memory};
-use test_peers::support::{cluster, config, content, key, memory_with};
+use test_peers::support::{cluster, config, content, key};
 use test_peers::tracker::{FakeTracker, refuse};
 
 #[test]

@@ -7,8 +7,9 @@ use client::{Client, Error, ErrorKind, Uploaded, checksum_of};
 use proto::storage::{REPLY, StorageRequest};
 use proto::{ErrorCode, Fault, FileKey};
 use test_peers::fake::dead_address;
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage, Memory};
-use test_peers::support::{cluster, content, key, memory_with};
+use test_peers::support::{cluster, content, key};
 use test_peers::tracker::FakeTracker;
 
 /// More than the sockets of both ends can hold between them, even with the largest buffers.

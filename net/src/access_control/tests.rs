@@ -52,7 +52,7 @@ impl Server {
     }
 
     fn serves(&self, proof: &Proof, permission: Permission<'_>, peer: &str) -> bool {
-        let checked = self.access.check(proof, permission, ends(peer));
+        let checked = self.access.check_request(proof, permission, ends(peer));
         if let Err(fault) = &checked {
             assert_eq!(fault.code, ErrorCode::Forbidden);
         }
@@ -116,7 +116,7 @@ fn without_a_key_and_a_list_this_machine_alone_is_served() {
     assert!(server.serves(&Proof::None, Permission::Node, "10.0.0.1"));
     let refused = server
         .access
-        .check(&Proof::None, Permission::Node, ends(PEER));
+        .check_request(&Proof::None, Permission::Node, ends(PEER));
     let message = refused.unwrap_err().message;
     for setting in ["cluster_key_file", "allow_hosts"] {
         assert!(message.contains(setting), "{message}");
@@ -215,7 +215,9 @@ fn keys_change_without_a_stop() {
     assert!(server.serves(&new, Permission::Node, PEER));
     write(&server.file, APP);
     server.access.reload(&server.settings).unwrap();
-    let refused = server.access.check(&old, Permission::Node, ends(PEER));
+    let refused = server
+        .access
+        .check_request(&old, Permission::Node, ends(PEER));
     assert!(refused.unwrap_err().message.contains("any more"));
     assert!(server.serves(&new, Permission::Node, PEER));
     // An invalid file changes nothing.

@@ -82,7 +82,8 @@ impl<S: Service> Wire<S> {
                 Ok(None)
             }
             FrameRequest::OfService(request) => {
-                self.access.check(proof, request.permission(), ends)?;
+                self.access
+                    .check_request(proof, request.permission(), ends)?;
                 let mut caller = Caller {
                     peer: peer.addr,
                     local: ends.local,

@@ -9,7 +9,7 @@ fn ring(keys: &str) -> KeyRing {
 
 fn grant(folder: Option<u8>, client: Option<&str>, method: &str) -> Grant {
     Grant {
-        folder,
+        folder_depth: folder,
         client: client.map(|ip| ip.parse().unwrap()),
         method: method.to_owned(),
         ..Grant::read(END)
@@ -146,7 +146,7 @@ fn every_key_of_the_ring_verifies_and_the_first_one_signs() {
 
 #[test]
 fn malformed_tokens_are_wrong() {
-    let good = VECTORS[0].token.strip_prefix(SIGNED).unwrap();
+    let good = VECTORS[0].token.strip_prefix(SIGNED_PREFIX).unwrap();
     assert_eq!(good.parse::<Token>().unwrap().to_string(), good);
     let signature = good.split_once('.').unwrap().1;
     for text in [

@@ -1,6 +1,5 @@
 //! The life of a file: upload, sending, deletion, and the jobs that finish or check what is left.
 
-pub(crate) mod cleanup;
 pub(crate) mod delete;
 pub(crate) mod deletion_job;
 pub(crate) mod faults;
@@ -9,4 +8,5 @@ pub(crate) mod recheck;
 pub(crate) mod requester;
 pub(crate) mod retry_schedule;
 pub(crate) mod sent_file;
+pub(crate) mod temp_file_cleanup;
 pub(crate) mod upload;

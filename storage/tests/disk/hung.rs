@@ -48,6 +48,31 @@ fn longest(node: &Node, file: &str, n: usize) -> Duration {
     (0..n).map(|_| ask()).max().unwrap()
 }
 
+/// Clients that have asked for the size of a file and do not read the reply.
+fn askers(node: &Node, file: &str, n: usize) -> Vec<Client> {
+    let ask = |mut client: Client| {
+        client.0.write_all(&ask_size(file)).unwrap();
+        client
+    };
+    (0..n).map(|_| ask(node.client())).collect()
+}
+
+/// The longest of many requests for a file on the disk that hangs; all are refused.
+fn longest_refusal(node: &Node, file: &str, n: usize) -> Duration {
+    let refuse = |n: usize| {
+        let began = Instant::now();
+        let mut client = node.client();
+        let refused = match n % 3 {
+            0 => client.size(file).map(drop),
+            1 => client.download(file, 0, 0).map(drop),
+            _ => client.delete(file),
+        };
+        assert_eq!(code(refused), ErrorCode::Unavailable);
+        began.elapsed()
+    };
+    (0..n).map(refuse).max().unwrap()
+}
+
 #[test]
 #[cfg_attr(
     not(engines),
@@ -69,32 +94,12 @@ fn a_disk_that_hangs_takes_few_workers_and_its_own_files_only() {
         .into_iter()
         .map(|reader| std::thread::spawn(move || read_on(reader)))
         .collect();
-    let askers: Vec<_> = (0..8)
-        .map(|_| {
-            let (mut client, file) = (node.client(), on_a.clone());
-            std::thread::spawn(move || client.0.write_all(&ask_size(&file)).map(|()| client))
-        })
-        .collect();
-    let askers: Vec<_> = askers
-        .into_iter()
-        .map(|asker| asker.join().unwrap().unwrap())
-        .collect();
+    let askers = askers(&node, &on_a, 8);
     let unnoticed = longest(&node, &on_b, 20);
     until("it is noticed", || node.log().contains(" hangs, with "));
     let noticed = hung_at.elapsed();
 
-    let refusals = (0..50).map(|n| {
-        let began = Instant::now();
-        let mut client = node.client();
-        let refused = match n % 3 {
-            0 => client.size(&on_a).map(drop),
-            1 => client.download(&on_a, 0, 0).map(drop),
-            _ => client.delete(&on_a),
-        };
-        assert_eq!(code(refused), ErrorCode::Unavailable);
-        began.elapsed()
-    });
-    let refused = refusals.max().unwrap();
+    let refused = longest_refusal(&node, &on_a, 50);
     let beside = longest(&node, &on_b, 200);
     for n in 0..4 {
         node.client()

@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use crate::programs;
-use crate::volume::Volume;
 use test_support::wait_for;
 
 /// The address of the host within its network: GlusterFS takes no loopback address for a brick.
@@ -61,22 +60,6 @@ impl Gluster {
         };
         host.wait_until_up()?;
         Ok(Gluster(Arc::new(host)))
-    }
-
-    /// A started volume with two copies of each file and an arbiter.
-    ///
-    /// # Errors
-    /// It cannot be made or started.
-    pub fn volume(&self, name: &str) -> anyhow::Result<Volume> {
-        Volume::create(&self.0, name, 1)
-    }
-
-    /// A volume that distributes the files over `sets` sets of bricks.
-    ///
-    /// # Errors
-    /// It cannot be made or started.
-    pub fn distributed(&self, name: &str, sets: usize) -> anyhow::Result<Volume> {
-        Volume::create(&self.0, name, sets)
     }
 }
 

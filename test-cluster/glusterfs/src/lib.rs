@@ -11,6 +11,7 @@ mod cli;
 mod host;
 mod mount;
 mod persistent;
+mod processes;
 mod programs;
 mod volume;
 

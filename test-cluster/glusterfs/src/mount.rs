@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use crate::host::{ADDRESS, Host};
-use crate::persistent::find_process;
+use crate::processes::find_process;
 use crate::volume::Volume;
 use test_support::process::{Process, run};
 use test_support::wait_for;
@@ -28,8 +28,18 @@ pub struct Mount {
     _host: Arc<Host>,
 }
 
+impl Volume {
+    /// Mounts the volume at a folder below that of its glusterd. A volume may have several mounts.
+    ///
+    /// # Errors
+    /// The volume does not answer, or the folder cannot be mounted over.
+    pub fn mount(&self, at: &Path) -> anyhow::Result<Mount> {
+        Mount::new(self, at)
+    }
+}
+
 impl Mount {
-    pub(crate) fn new(volume: &Volume, at: &Path) -> anyhow::Result<Mount> {
+    fn new(volume: &Volume, at: &Path) -> anyhow::Result<Mount> {
         let host = &volume.host;
         let at = at.canonicalize().context("the folder to mount at")?;
         // Mounts below this folder are removed even if this program is killed.

@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rustix::fs::{FileType, Mode, OFlags, mknodat};
@@ -15,11 +14,9 @@ use test_support::process::{Process, run};
 
 use crate::host::{Gluster, Host, definition, prepare, spawn};
 use crate::mount;
+use crate::processes::{TIMEOUT, find_process};
 use crate::programs;
 use crate::volume::Volume;
-
-/// Longest wait for a process to end.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Gluster {
     /// The glusterd that keeps everything in `folder`, if it runs.
@@ -161,13 +158,6 @@ pub fn unmount(at: &Path) -> anyhow::Result<bool> {
         None => {}
     }
     Ok(is_there)
-}
-
-/// The process that has `args` next to each other among its arguments.
-pub(crate) fn find_process(args: &[&str]) -> anyhow::Result<Option<Process>> {
-    let is_equal = |window: &[&[u8]]| window.iter().zip(args).all(|(a, b)| *a == b.as_bytes());
-    let mut found = Process::find_all(|all| all.windows(args.len()).any(is_equal))?;
-    Ok(found.pop())
 }
 
 fn wait_for_end(mut process: Process) -> anyhow::Result<()> {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::host::{ADDRESS, Host, socket};
-use crate::mount::Mount;
-use crate::persistent::{TIMEOUT, find_process};
+use crate::host::{ADDRESS, Gluster, Host, socket};
+use crate::processes::{TIMEOUT, find_process};
 use crate::programs;
 use test_support::process::Process;
 use test_support::wait_for;
@@ -33,6 +32,24 @@ pub struct Volume {
     pub(crate) host: Arc<Host>,
     pub(crate) name: String,
     bricks: Vec<PathBuf>,
+}
+
+impl Gluster {
+    /// A started volume with two copies of each file and an arbiter.
+    ///
+    /// # Errors
+    /// It cannot be made or started.
+    pub fn volume(&self, name: &str) -> anyhow::Result<Volume> {
+        Volume::create(&self.0, name, 1)
+    }
+
+    /// A volume that distributes the files over `sets` sets of bricks.
+    ///
+    /// # Errors
+    /// It cannot be made or started.
+    pub fn distributed(&self, name: &str, sets: usize) -> anyhow::Result<Volume> {
+        Volume::create(&self.0, name, sets)
+    }
 }
 
 impl Volume {
@@ -78,14 +95,6 @@ impl Volume {
     /// The volume does not answer.
     pub fn reset(&self) -> anyhow::Result<()> {
         self.command(&["reset", &self.name, "force"]).map(drop)
-    }
-
-    /// Mounts the volume at a folder below that of its glusterd. A volume may have several mounts.
-    ///
-    /// # Errors
-    /// The volume does not answer, or the folder cannot be mounted over.
-    pub fn mount(&self, at: &Path) -> anyhow::Result<Mount> {
-        Mount::new(self, at)
     }
 
     /// The folders of the bricks; of each three, the last is the arbiter.

@@ -11,7 +11,6 @@ use proto::storage::{ByteRange, FileStat, REPLY, StorageRequest, Upload, encode_
 use proto::{ErrorCode, Fault, FileKey, Head};
 
 use crate::fake::{Fake, drain, drip, read_request};
-use crate::support::memory_with;
 
 /// The reaction to a request.
 #[derive(Debug, Clone)]
@@ -304,5 +303,24 @@ fn name_of(request: &StorageRequest) -> &'static str {
         StorageRequest::Stat(_) => "stat",
         StorageRequest::Read(_) => "read",
         StorageRequest::Challenge | StorageRequest::Admin(_) => "admin",
+    }
+}
+
+/// A memory that holds one file.
+pub fn memory_with(key: &FileKey, content: &[u8]) -> Arc<Memory> {
+    let memory = Arc::new(Memory::default());
+    let mut files = memory.files.lock().unwrap();
+    files.insert(key.clone(), content.to_vec());
+    drop(files);
+    memory
+}
+
+impl Memory {
+    pub fn get(&self, key: &FileKey) -> Option<Vec<u8>> {
+        self.files.lock().unwrap().get(key).cloned()
+    }
+
+    pub fn n_stored(&self) -> usize {
+        *self.n_stored.lock().unwrap()
     }
 }

@@ -1,12 +1,11 @@
 //! Common beginnings of tests.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, ClientConfig};
 use proto::{AppId, FileId, FileKey, UserId};
 
-use crate::storage::{FakeStorage, Memory};
+use crate::storage::FakeStorage;
 use crate::tracker::FakeTracker;
 
 /// A tracker that lists these storages, and a client with a timeout of 1 s.
@@ -36,23 +35,4 @@ pub fn content(len: usize) -> Vec<u8> {
     (0..len as u64)
         .map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8)
         .collect()
-}
-
-/// A memory that holds one file.
-pub fn memory_with(key: &FileKey, content: &[u8]) -> Arc<Memory> {
-    let memory = Arc::new(Memory::default());
-    let mut files = memory.files.lock().unwrap();
-    files.insert(key.clone(), content.to_vec());
-    drop(files);
-    memory
-}
-
-impl Memory {
-    pub fn get(&self, key: &FileKey) -> Option<Vec<u8>> {
-        self.files.lock().unwrap().get(key).cloned()
-    }
-
-    pub fn n_stored(&self) -> usize {
-        *self.n_stored.lock().unwrap()
-    }
 }

@@ -13,7 +13,8 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::Signal;
 use test_mariadb::recipe::{self, WsrepPorts};
 
-use crate::database::{DATABASE_USER, GaleraNode};
+use crate::database::DATABASE_USER;
+use crate::plan::GaleraNode;
 use crate::plan::Plan;
 use crate::process::log_end;
 use test_support::process::{Process, run};

@@ -8,8 +8,9 @@ use client::{Client, Error, ErrorKind};
 use proto::ErrorCode;
 use proto::storage::StorageRequest;
 use test_peers::fake::dead_address;
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage, Memory};
-use test_peers::support::{cluster, config, content, key, memory_with};
+use test_peers::support::{cluster, config, content, key};
 use test_peers::tracker::FakeTracker;
 
 use super::{LEN, read_all};

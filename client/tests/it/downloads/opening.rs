@@ -4,8 +4,9 @@ use std::io::Read;
 
 use client::{ErrorKind, Opening};
 use proto::storage::{ByteRange, RangeSpec, StorageRequest};
+use test_peers::storage::memory_with;
 use test_peers::storage::{Act, FakeStorage};
-use test_peers::support::{cluster, content, key, memory_with};
+use test_peers::support::{cluster, content, key};
 
 use super::LEN;
 
