@@ -25,7 +25,7 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 export SOURCE_DATE_EPOCH
 
 make -s install DESTDIR="$(realpath "$root")" BUILT="$built" PREFIX=/usr UNITDIR=/lib/systemd/system \
-    ZSHDIR=/usr/share/zsh/vendor-completions
+    ZSHDIR=/usr/share/zsh/vendor-completions WITH_KEYS=yes
 
 # Those that are no scripts.
 programs=

@@ -40,10 +40,12 @@ WITH_FOLDERS = sed -e 's,/usr/sbin/,$(SBINDIR)/,g' -e 's,/usr/share/,$(DATADIR)/
 	-e 's,/var/lib/tnv,$(LOCALSTATEDIR)/lib/tnv,g' -e 's,/var/log/tnv,$(LOCALSTATEDIR)/log/tnv,g' \
 	-e 's,/run/tnv,$(RUNSTATEDIR)/tnv,g'
 # A service has its log in files and runs as its own user; where its data lies is said when it is
-# not where the programs have it by default.
+# not where the programs have it by default. WITH_KEYS=yes names the files of keys: only a package
+# makes them.
 AS_SERVICE = sed -e 's,^\#\(user = "tnv"\),\1,' -e 's,^\#\(file = "/var/log/tnv/\),\1,' \
 	-e 's,^\#\(access_file = "/var/log/tnv/\),\1,' \
-	$(if $(filter /var,$(LOCALSTATEDIR)),,-e 's,^\#\(.*/var/lib/tnv\),\1,')
+	$(if $(filter /var,$(LOCALSTATEDIR)),,-e 's,^\#\(.*/var/lib/tnv\),\1,') \
+	$(if $(WITH_KEYS),-e 's|^\# \(\(cluster_\)\?key_file = \)|\1|')
 
 .PHONY: install install-programs install-manual install-services install-configs install-monitoring install-folders uninstall
 

@@ -63,6 +63,18 @@ is_same() {
     [ "$(pid_of "$1")" = "$2" ] || die "$1 is not process $2 any more"
 }
 
+# The files of keys that the package makes.
+has_keys() {
+    [ "$(stat -c %U:%G:%a /etc/tnv/cluster-key /etc/tnv/client-key | xargs)" = "tnv:tnv:600 root:root:600" ] ||
+        die "the keys are not their users'"
+    nodes=$(sed -n 1p /etc/tnv/cluster-key)
+    app=$(sed -n 2p /etc/tnv/cluster-key)
+    echo "$nodes" | grep -qxE '[0-9a-f]{64}' || die "the key of the nodes is no key"
+    echo "$app" | grep -qxE 'tnvideo [0-9a-f]{64}' || die "the key of the application is no key"
+    [ "tnvideo $nodes" != "$app" ] || die "the application has the key of the nodes"
+    [ "$(cat /etc/tnv/client-key)" = "$app" ] || die "client-key has another key"
+}
+
 # Everything there is in the file system, with what the accounts and enabled services are; without
 # what Debian's own tools write to remember that they ran.
 trace() {

@@ -35,7 +35,7 @@ l2:2:wait:/etc/init.d/rc 2
 ok:2:wait:/usr/bin/touch /run/booted
 END
 mkdir "$root/test"
-cp "$folder/first.deb" "$folder/second.deb" "$(dirname "$0")"/*.sh "$root/test/"
+cp "$folder"/*.deb "$(dirname "$0")"/*.sh "$root/test/"
 
 # Starts the root's first process and waits until it has started what is enabled.
 boot() {

@@ -45,6 +45,7 @@ deb=$(make -s deb BUILT="$built")
 ls -l "$deb"
 test-cluster/package/check.sh "$deb"
 test-cluster/package/second_version.sh "$deb" "$folder/second.deb"
+test-cluster/package/keyless_version.sh "$deb" "$folder/keyless.deb"
 cp "$deb" "$folder/first.deb"
 
 # Its first process takes all others with it when it ends.

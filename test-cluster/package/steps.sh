@@ -20,6 +20,9 @@ install_it() {
     [ "$(stat -c %U:%G:%a /var/lib/tnv /var/log/tnv | xargs)" = "tnv:tnv:750 tnv:adm:2750" ] ||
         die "the folders are not the user's"
     [ -z "$(pidof tnv-tracker tnv-idserver tnv-storage tnv-httpd)" ] || die "something runs"
+    has_keys
+    md5sum /etc/tnv/*-key >/test/keys
+    ls -l /etc/tnv
 }
 
 # The exit codes of LSB, on the tracker.
@@ -168,6 +171,21 @@ cluster() {
     echo "  uploaded $(cat /test/id), streamed and downloaded: the same $(stat -c %s /test/film) bytes"
 }
 
+# Not even this machine is served without the key.
+without_a_key() {
+    step "without a key"
+    : >/test/no-key.toml
+    expect 5 tnv --config /test/no-key.toml stat "$(cat /test/id)"
+    expect_said "a key is needed here"
+    grep -q "is refused: a key is needed here" /var/log/tnv/tracker.log || die "the refusal is not logged"
+    # Of another cluster.
+    echo 0123456789abcdef0123456789abcdef >/test/other-key
+    chmod 600 /test/other-key
+    expect 5 tnv --client-key-file /test/other-key stat "$(cat /test/id)"
+    expect 2 setpriv --reuid=nobody --clear-groups tnv stat "$(cat /test/id)"
+    expect_said "/etc/tnv/client-key"
+}
+
 has_both() {
     [ "$(tnv --json groups | grep -o '230[01]0' | sort -u | wc -l)" -eq 2 ]
 }
@@ -239,6 +257,7 @@ upgrade() {
     grep -q "Of the administrator" /etc/tnv/tracker.toml || die "a configuration was overwritten"
     grep -q "Of the second version" /etc/tnv/tracker.toml.dpkg-dist || die "the new one is not there"
     grep -q "Of the second version" /etc/tnv/httpd.toml || die "an unchanged configuration stays old"
+    md5sum --quiet -c /test/keys || die "the keys were changed"
     dpkg-query -W tnv
     within 60 tnv stat "$(cat /test/id)"
     compare
@@ -266,6 +285,7 @@ failures
 strangers
 hung
 cluster
+without_a_key
 second_storage
 rotation
 upgrade

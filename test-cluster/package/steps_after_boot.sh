@@ -71,7 +71,43 @@ purge_with_data() {
     wc -l /test/before /test/after
 }
 
+# Configurations without a key: the new version makes keys, and what runs goes on until an administrator
+# has set them.
+upgrade_to_keys() {
+    step "an upgrade from a version without keys"
+    expect 0 dpkg -i /test/keyless.deb
+    ls /etc/tnv/*-key 2>/dev/null && die "this version makes keys"
+    echo "# Of the administrator." >>/etc/tnv/storage.toml
+    for service in $services; do
+        expect 0 service "$service" start
+    done
+    within 60 tnv groups
+    tnv upload /test/film >/test/id || die "the upload failed"
+    for name in tracker idserver storage httpd; do
+        eval "old_$name=$(pid_of $name)"
+    done
+    expect 0 dpkg -i --force-confold /test/first.deb
+    expect_said "Upgrade to keys"
+    has_keys
+    for name in tracker idserver storage httpd; do
+        eval "is_same $name \$old_$name"
+    done
+    wget -q -O /test/streamed "http://127.0.0.1:8080/files/tnvideo/$TNV_USER/$(cat /test/id)"
+    cmp /test/film /test/streamed || die "the stream differs"
+    ! grep -q ^cluster_key_file /etc/tnv/storage.toml || die "a configuration was overwritten"
+
+    sed -i '1i cluster_key_file = "/etc/tnv/cluster-key"' /etc/tnv/storage.toml
+    for service in $services; do
+        expect 0 service "$service" restart
+    done
+    within 60 tnv stat "$(cat /test/id)"
+    wget -q -O /test/streamed "http://127.0.0.1:8080/files/tnvideo/$TNV_USER/$(cat /test/id)"
+    cmp /test/film /test/streamed || die "the stream differs"
+    expect 0 env TNV_PURGE_DATA=yes dpkg -P tnv
+}
+
 booted
 remove
 purge
 purge_with_data
+upgrade_to_keys
