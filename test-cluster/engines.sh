@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to it that the servers are there which tests and clusters run for real: MariaDB with Galera,
-# and GlusterFS; or, with the word bench, those that tnv is measured beside. As root it installs the
+# GlusterFS, and nginx with njs; or, with the word bench, those that tnv is measured beside. As root it installs the
 # Debian packages that are missing and says which; otherwise it names them. Those servers run on
 # free ports and in folders of their own. Of Prometheus only promtool is taken out of its package:
 # installing the package would start a server.
@@ -24,10 +24,14 @@ fetch_promtool() {
     rm -rf "$work"
 }
 need mariadbd mariadb-server
+need nginx nginx-light
 if [ "${1:-}" = bench ]; then
-    need nginx nginx-light
     need redis-server redis-server
 else
+    [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] || missing="$missing libnginx-mod-http-js"
+    need curl curl
+    need openssl openssl
+    need python3 python3
     need rsync rsync
     need glusterd glusterfs-server
     need ip iproute2
