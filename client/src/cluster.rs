@@ -26,13 +26,17 @@ impl Client {
     }
 
     /// The cluster as the first tracker that answers sees it. A silent tracker costs 2 s while another
-    /// one is left.
+    /// one is left. With the key of an application it is the list of groups, as of a C++ tracker, because
+    /// trackers show the rest to nodes only.
     ///
     /// # Errors
     /// No tracker answered.
     pub fn cluster(&self) -> Result<Cluster, Error> {
         let (trackers, pool) = (&self.shared.trackers, &self.shared.pool);
-        trackers.ask(ASKING, pool, |peer| self.cluster_at(peer))
+        trackers.ask(ASKING, pool, |peer| match pool.has_key_of_app() {
+            true => self.groups_at(peer),
+            false => self.cluster_at(peer),
+        })
     }
 
     /// The cluster as each tracker that answers sees it. A silent tracker costs 2 s if another one answers.
@@ -69,16 +73,19 @@ impl Client {
         let (max, decode) = (cluster::CLUSTER_REPLY_MAX, Cluster::decode);
         let cluster = Call::tracker(&TrackerRequest::Cluster, max, decode);
         let ask = |choice| pool.call_on(choice, peer, &cluster);
-        let list = || {
-            let max = tracker::GROUPS_REPLY_MAX;
-            let groups = Call::tracker(&TrackerRequest::Groups, max, group_list::decode);
-            let groups = pool.call_on(ConnectionChoice::Any, peer, &groups)?;
-            Ok(Cluster {
-                groups: groups.into_iter().map(group).collect(),
-                ..Cluster::default()
-            })
-        };
+        let list = || self.groups_at(peer);
         self.shared.no_cluster.ask(peer.address, ask, list)
+    }
+
+    fn groups_at(&self, peer: Peer<'_>) -> Result<Cluster, Error> {
+        let max = tracker::GROUPS_REPLY_MAX;
+        let groups = Call::tracker(&TrackerRequest::Groups, max, group_list::decode);
+        let pool = &self.shared.pool;
+        let groups = pool.call_on(ConnectionChoice::Any, peer, &groups)?;
+        Ok(Cluster {
+            groups: groups.into_iter().map(group).collect(),
+            ..Cluster::default()
+        })
     }
 }
 

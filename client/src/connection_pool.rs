@@ -71,6 +71,12 @@ impl ConnectionPool {
         }
     }
 
+    /// True if connections prove the key of an application, not one of nodes.
+    pub(crate) fn has_key_of_app(&self) -> bool {
+        let keys = self.connection.keys.as_ref();
+        keys.is_some_and(|keys| keys.signing().app().is_some())
+    }
+
     /// Sends a request that is safe to repeat and decodes the body of its reply, which has `body_max`
     /// bytes at most.
     ///

@@ -5,14 +5,17 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use client::{Connection, ConnectionConfig, Error, ErrorKind, KeyRing, Network, PeerKeys};
+use client::{
+    Client, ClientConfig, Connection, ConnectionConfig, Error, ErrorKind, KeyRing, Network,
+    PeerKeys,
+};
 use proto::peer_proof::{Authenticate, PROVE_LEN, ServerProof};
 use proto::tracker::{REPLY, TrackerRequest};
-use proto::{Address, ErrorCode, Fault, HEAD_LEN, Head, ServerKind};
+use proto::{Address, ErrorCode, Fault, HEAD_LEN, Head, ServerKind, group_list};
 
 const KEY: &str = "key-of-the-nodes-1";
 
-/// A server that answers AUTHENTICATE and then GROUPS with `groups`.
+/// A server that answers AUTHENTICATE and then GROUPS with an empty list.
 #[derive(Clone, Copy)]
 enum Server {
     /// It has this key.
@@ -59,7 +62,8 @@ fn serve(server: Server, stream: &mut TcpStream) {
                 continue;
             }
             (Server::Cpp, 21) => return,
-            _ => b"groups".to_vec(),
+            (_, 13) => group_list::encode(&[]),
+            (_, command) => panic!("command {command}"),
         };
         let head = Head::reply(REPLY, reply.len() as u64).encode();
         stream.write_all(&[&head[..], &reply].concat()).unwrap();
@@ -93,7 +97,7 @@ fn a_server_with_the_key_is_asked_after_one_proof() {
     let (address, serving) = start(Server::Keyed(KEY), 1);
     let mut connection = Connection::connect(&address, &config(KEY, &[])).unwrap();
     for _ in 0..2 {
-        assert_eq!(ask(&mut connection).unwrap(), b"groups");
+        assert_eq!(ask(&mut connection).unwrap(), group_list::encode(&[]));
     }
     drop(connection);
     serving.join().unwrap();
@@ -127,7 +131,7 @@ fn a_server_without_the_key_gets_no_request() {
 fn a_legacy_server_needs_no_proof() {
     let (address, serving) = start(Server::Keyless, 1);
     let mut connection = Connection::connect(&address, &config(KEY, &["127.0.0.0/8"])).unwrap();
-    assert_eq!(ask(&mut connection).unwrap(), b"groups");
+    assert_eq!(ask(&mut connection).unwrap(), group_list::encode(&[]));
     drop(connection);
     serving.join().unwrap();
 }
@@ -139,7 +143,7 @@ fn a_cpp_server_is_asked_for_a_proof_once() {
     let config = config(KEY, &["127.0.0.1"]);
     for _ in 0..2 {
         let mut connection = Connection::connect(&address, &config).unwrap();
-        assert_eq!(ask(&mut connection).unwrap(), b"groups");
+        assert_eq!(ask(&mut connection).unwrap(), group_list::encode(&[]));
     }
     serving.join().unwrap();
 }
@@ -151,5 +155,18 @@ fn a_legacy_server_with_a_wrong_proof_is_not_trusted() {
     let error = ask(&mut connection).unwrap_err();
     assert!(matches!(error, Error::Untrusted { .. }), "{error}");
     drop(connection);
+    serving.join().unwrap();
+}
+
+/// A tracker refuses CLUSTER to an application.
+#[test]
+fn an_application_asks_for_the_list_of_groups() {
+    const KEY_OF_APP: &str = "video key-of-the-app-001";
+    let (address, serving) = start(Server::Keyed(KEY_OF_APP), 1);
+    let mut settings = ClientConfig::new(vec![address]);
+    settings.connection = config(KEY_OF_APP, &[]);
+    let client = Client::new(settings);
+    assert!(client.cluster().unwrap().groups.is_empty());
+    drop(client);
     serving.join().unwrap();
 }

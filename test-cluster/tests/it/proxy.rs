@@ -79,10 +79,12 @@ impl Proxied {
         output.stdout
     }
 
-    /// Status and body, in one text.
+    /// The words of the body, and the status.
     fn ask(&self, from: &str, args: &[&str]) -> String {
         let args = [args, &["-w", " %{http_code}"]].concat();
-        String::from_utf8(self.curl(from, &args)).unwrap()
+        let text = String::from_utf8(self.curl(from, &args)).unwrap();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        words.join(" ")
     }
 
     /// `tnv sign`.
