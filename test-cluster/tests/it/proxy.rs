@@ -268,9 +268,12 @@ fn check_client_address(proxied: &Proxied, path: &str) {
     let url = proxied.sign(path, &["--ip", "127.0.0.7"]);
     let served = proxied.curl("127.0.0.7", &["-r", "0-9", "-w", "%{http_code}", &url]);
     assert!(served.ends_with(b"206"), "{served:?}");
-    let forged = ["-H", "X-Forwarded-For: 127.0.0.7", &url];
-    for args in [&forged[2..], &forged[..]] {
-        let refused = proxied.ask("127.0.0.8", args);
+    for forged in [
+        "Accept: */*",
+        "X-Forwarded-For: 127.0.0.7",
+        "Forwarded: for=127.0.0.7",
+    ] {
+        let refused = proxied.ask("127.0.0.8", &["-H", forged, &url]);
         assert!(refused.ends_with("wrong 403"), "{refused}");
     }
     let plan = proxied.fixture.cluster.plan();
