@@ -175,13 +175,13 @@ cluster() {
 without_a_key() {
     step "without a key"
     : >/test/no-key.toml
-    expect 5 tnv --config /test/no-key.toml stat "$(cat /test/id)"
+    expect 9 tnv --config /test/no-key.toml stat "$(cat /test/id)"
     expect_said "a key is needed here"
     grep -q "is refused: a key is needed here" /var/log/tnv/tracker.log || die "the refusal is not logged"
     # Of another cluster.
     echo 0123456789abcdef0123456789abcdef >/test/other-key
     chmod 600 /test/other-key
-    expect 5 tnv --client-key-file /test/other-key stat "$(cat /test/id)"
+    expect 9 tnv --client-key-file /test/other-key stat "$(cat /test/id)"
     expect 2 setpriv --reuid=nobody --clear-groups tnv stat "$(cat /test/id)"
     expect_said "/etc/tnv/client-key"
 }
