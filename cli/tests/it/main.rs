@@ -12,5 +12,6 @@ mod monitor;
 mod output;
 mod rolling_restart;
 mod settings;
+mod sign;
 mod streams;
 mod usage_errors;

@@ -6,6 +6,7 @@ mod answers;
 mod faults;
 mod hung;
 mod ranges;
+mod signed_urls;
 mod storages;
 mod support;
 mod types;

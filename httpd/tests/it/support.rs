@@ -187,21 +187,32 @@ impl Front {
 
     /// The same, with another one named before them.
     pub fn behind(first: Option<SocketAddr>, storages: Vec<Storage>) -> Front {
+        Front::configured(first, storages, |_| ())
+    }
+
+    /// The same, with settings that differ.
+    pub fn configured(
+        first: Option<SocketAddr>,
+        storages: Vec<Storage>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Front {
         let storages: Vec<Server> = storages.into_iter().map(serve).collect();
         let named = first.into_iter().chain(storages.iter().map(Server::addr));
         let tracker = serve(Tracker(named.map(Address::from).collect()));
         let mut servers = vec![tracker];
         servers.extend(storages);
+        let mut settings = Settings {
+            trackers: vec![servers[0].addr().into()],
+            user: Some("tnv001".parse().unwrap()),
+            connect_timeout: Period::from_secs(2),
+            storage_timeout: Period::from_secs(2),
+            ..Settings::default()
+        };
+        change(&mut settings);
         let httpd = Httpd::start(Config {
             listen: ([127, 0, 0, 1], 0).into(),
             status: StatusConfig::off(),
-            ..Config::of(Settings {
-                trackers: vec![servers[0].addr().into()],
-                user: Some("tnv001".parse().unwrap()),
-                connect_timeout: Period::from_secs(2),
-                storage_timeout: Period::from_secs(2),
-                ..Settings::default()
-            })
+            ..Config::of(settings)
         });
         Front {
             httpd: httpd.unwrap(),
