@@ -16,7 +16,7 @@ use mysql::{Conn, OptsBuilder};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use test_support::process::{OwnedProcess, guard_folder, run};
-use test_support::try_wait_for;
+use test_support::{try_wait_for, until};
 
 use crate::machine::{free_ports, require};
 use crate::recipe;
@@ -255,7 +255,11 @@ impl Mariadb {
         drop(self.process.take());
     }
 
-    /// Stops the process without its knowledge (SIGSTOP), or lets it continue.
+    /// Stops the process without its knowledge (SIGSTOP), or lets it continue. A statement that is sent after a
+    /// pause began arrives when the process continues.
+    ///
+    /// # Panics
+    /// The process does not stop.
     pub fn pause(&self, is_paused: bool) {
         let signal = if is_paused {
             Signal::STOP
@@ -264,6 +268,10 @@ impl Mariadb {
         };
         if let Some(process) = &self.process {
             process.signal(signal).expect("a signal");
+            if is_paused {
+                // The signal may find threads that still work for a moment.
+                until("all threads are stopped", || is_stopped(process.pid()));
+            }
         }
     }
 
@@ -301,4 +309,17 @@ pub(crate) fn with_path(option: &str, path: &Path) -> OsString {
     let mut arg = OsString::from(option);
     arg.push(path);
     arg
+}
+
+/// True if all threads of the process are stopped (proc(5), state `T`).
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The name of the thread, in parentheses, may contain anything.
+        stat.rsplit_once(") ")
+            .is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
