@@ -3,7 +3,7 @@
 //! A [`Plan`] lists the daemons and their addresses, and writes their configurations. A [`Cluster`]
 //! runs a plan for a test and kills its daemons when it is dropped. [`persistent`] runs a cluster that
 //! outlives the program that starts it: `make cluster` and `make demo`, with `ENGINE=full` on Galera
-//! and GlusterFS (`engines`). [`bench`] is `make bench`.
+//! and GlusterFS (`engines`). [`mod@bench`] is `make bench`.
 //!
 //! A process belongs to a cluster if `/proc` shows the path of its configuration in the command line.
 //! A saved process id is never trusted.
