@@ -32,7 +32,7 @@ fn commit() -> String {
     commit.unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// What a program says, if it succeeds and says something.
+/// The output of a program, if it succeeds and prints something.
 fn output(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::secret::read_secrets;
-use proto::shared_key::KeyRing;
+use client::KeyRing;
 use proto::url_signature::Grant;
 use serde::Serialize;
 
@@ -49,9 +48,8 @@ fn keys(file: Option<&Path>) -> Result<KeyRing, CliError> {
             "no key is given: use --url-key-file or `url_key_file` in the settings file",
         )
     })?;
-    let invalid = |text: String| CliError::usage(format!("key file {}: {text}", file.display()));
-    let text = read_secrets(file).map_err(|error| invalid(error.to_string()))?;
-    KeyRing::parse(text.expose()).map_err(|error| invalid(error.to_string()))
+    client::read_keys(file)
+        .map_err(|error| CliError::usage(format!("key file {}: {error}", file.display())))
 }
 
 /// Splits a URL into scheme and host, which may be absent, and the path.

@@ -59,7 +59,7 @@ pub enum Error {
     Untrusted {
         /// The server.
         address: Address,
-        /// What is wrong with its proof.
+        /// The fault in its proof.
         reason: String,
     },
     /// The peer sent an invalid reply.

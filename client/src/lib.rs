@@ -85,7 +85,7 @@ pub use error_kind::ErrorKind;
 pub use file_ids::new_file_id;
 pub use id_client::IdClient;
 pub use open::Opening;
-pub use peer_keys::PeerKeys;
+pub use peer_keys::{PeerKeys, read_keys};
 pub use proto::shared_key::KeyRing;
 pub use proto::storage::{ByteRange, RangeSpec};
 pub use proto::{Address, AppId, FileId, FileKey, UserId};

@@ -31,15 +31,12 @@ impl PeerKeys {
         }
     }
 
-    /// As [`PeerKeys::new`], with the keys of a file that only its owner may access: a line has a key, or an
-    /// application, a blank and its key.
+    /// As [`PeerKeys::new`], with the keys of a file.
     ///
     /// # Errors
-    /// The file cannot be read, others may access it, or a line is invalid; the error does not name the file.
+    /// As [`read_keys`].
     pub fn from_file(path: &Path, legacy_hosts: Vec<Network>) -> io::Result<PeerKeys> {
-        let text = read_secrets(path)?;
-        let ring = KeyRing::parse(text.expose()).map_err(io::Error::other)?;
-        Ok(PeerKeys::new(ring, legacy_hosts))
+        Ok(PeerKeys::new(read_keys(path)?, legacy_hosts))
     }
 
     pub(crate) fn signing(&self) -> &SharedKey {
@@ -50,4 +47,14 @@ impl PeerKeys {
     pub(crate) fn is_legacy(&self, ip: IpAddr) -> bool {
         self.legacy_hosts.iter().any(|network| network.has(ip))
     }
+}
+
+/// Reads the keys of a file that only its owner may access. A line has a key, or an application, a blank and its
+/// key.
+///
+/// # Errors
+/// The file cannot be read, others may access it, or a line is invalid; the error does not name the file.
+pub fn read_keys(path: &Path) -> io::Result<KeyRing> {
+    let text = read_secrets(path)?;
+    KeyRing::parse(text.expose()).map_err(io::Error::other)
 }

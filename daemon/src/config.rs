@@ -143,7 +143,7 @@ impl<S: Settings> Config<S> {
         }
     }
 
-    /// What `--check-config` prints: what is open to whom, as comments of TOML, and the settings.
+    /// The text that `--check-config` prints: [`Settings::access_summary`] as comments of TOML, then the settings.
     ///
     /// # Errors
     /// As for [`Config::effective`].

@@ -15,9 +15,9 @@ pub enum DbError {
     /// The database cannot be used now; nothing was changed. A retry may succeed.
     #[error("database unavailable: cannot {what}")]
     Unavailable {
-        /// What could not be done, as a verb.
+        /// The failed action, as a verb.
         what: &'static str,
-        /// What the engine said.
+        /// The error of the engine.
         source: Source,
     },
     /// No server of the database serves; nothing was changed. The start of this state is logged.
@@ -43,7 +43,7 @@ pub enum DbError {
     /// The file of the database is damaged; nothing was changed. The start of this state is logged.
     #[error("database unavailable: it is damaged, restore it from a backup and restart")]
     Damaged {
-        /// What the engine said.
+        /// The error of the engine.
         source: Source,
     },
     /// The tables are missing, although there were some; nothing was changed.
@@ -69,7 +69,7 @@ pub enum DbError {
     /// The operation timed out; nothing was changed.
     #[error("database unavailable: {what} took too long")]
     TimedOut {
-        /// What took too long.
+        /// The action that took too long.
         what: &'static str,
     },
     /// The database is closed: this daemon is stopping. Nothing was changed.
@@ -78,19 +78,19 @@ pub enum DbError {
     /// A row with the same unique key exists; nothing was changed.
     #[error("exists already")]
     Conflict {
-        /// What the engine said.
+        /// The error of the engine.
         source: Source,
     },
     /// A value does not fit in its column, by characters or length; nothing was changed. A retry fails, too.
     #[error("a name does not fit in the database")]
     Unfit {
-        /// What the engine said.
+        /// The error of the engine.
         source: Source,
     },
     /// The commit may or may not have happened: read before doing it again.
     #[error("outcome of the database commit unknown")]
     UnknownOutcome {
-        /// What the engine said, when it said anything.
+        /// The error of the engine, if it gave one.
         source: Option<Source>,
     },
     /// The work inside the transaction panicked; nothing was changed.
@@ -109,9 +109,9 @@ pub enum DbError {
     /// Any other error; nothing was changed.
     #[error("database error: cannot {what}")]
     Other {
-        /// What could not be done, as a verb.
+        /// The failed action, as a verb.
         what: &'static str,
-        /// What the engine said.
+        /// The error of the engine.
         source: Source,
     },
 }

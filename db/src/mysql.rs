@@ -41,7 +41,7 @@ const LOSSES_MAX: u32 = 3;
 const WAIT_FIRST: Duration = Duration::from_millis(4);
 const WAIT_MAX: Duration = Duration::from_millis(200);
 
-/// What a call does to the rows, and so whether it may be done again after a connection was lost
+/// The effect of a call on the rows, and so whether it may be done again after a connection was lost
 /// in the middle of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {

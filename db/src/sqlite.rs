@@ -42,7 +42,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements kept by each connection.
 const STATEMENTS_MAX: usize = 64;
 
-/// What a commit waits for.
+/// The point that a commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Synchronous {
     /// The disk: a committed row survives a power cut.

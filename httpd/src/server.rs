@@ -21,7 +21,7 @@ const MONITOR_END: Duration = Duration::from_secs(1);
 /// A running httpd. Trackers and storages are connected when a request needs them.
 pub type Httpd = Running<App>;
 
-/// What the threads of an httpd share, and its tracker monitor.
+/// The state that the threads of an httpd share, and its tracker monitor.
 pub struct App {
     globals: CurrentGlobals,
     proxies: TrustedProxies,

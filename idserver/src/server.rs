@@ -16,7 +16,7 @@ use crate::status_view::StatusView;
 /// A running idserver.
 pub type Idserver = Running<App>;
 
-/// What the threads of an idserver share, and its filler.
+/// The state that the threads of an idserver share, and its filler.
 pub struct App {
     globals: Arc<Globals>,
     access: Arc<AccessControl>,

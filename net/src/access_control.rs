@@ -1,4 +1,4 @@
-//! Who is served: proofs of keys, and the addresses that need none (docs/protocol.md, Proof of a key).
+//! Access control: proofs of keys, and the addresses that need none (docs/protocol.md, Proof of a key).
 
 mod settings;
 

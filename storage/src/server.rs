@@ -23,7 +23,7 @@ const JOBS_END: Duration = Duration::from_secs(2);
 /// A running storage.
 pub type Storage = Running<App>;
 
-/// What the threads of a storage share, its jobs and its membership.
+/// The state that the threads of a storage share, its jobs and its membership.
 pub struct App {
     globals: Arc<Globals>,
     access: Arc<AccessControl>,

@@ -50,7 +50,8 @@ pub struct Settings {
     /// The keys of the nodes and of the applications. With them, a connection proves one before its requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_key_file: Option<PathBuf>,
-    /// Networks that are served, for requests of storages. Without this and without a key, this machine alone is served.
+    /// Networks that are served, for requests of storages. Without this and without a key, this machine alone is
+    /// served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_hosts: Option<Vec<Network>>,
     /// Networks of peers, in either direction, that prove no key.
@@ -131,9 +132,7 @@ impl Settings {
             period: Duration::from_secs(60),
         }
     }
-}
 
-impl Settings {
     /// The settings that decide who is served.
     pub fn access(&self) -> AccessSettings {
         AccessSettings {

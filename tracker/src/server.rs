@@ -22,7 +22,7 @@ const STATUS_END: Duration = Duration::from_secs(2);
 /// A running tracker. Members join by themselves.
 pub type Tracker = Running<App>;
 
-/// What the threads of a tracker share, and its jobs.
+/// The state that the threads of a tracker share, and its jobs.
 pub struct App {
     globals: Arc<Globals>,
     access: Arc<AccessControl>,

@@ -130,7 +130,7 @@ impl FairLock {
         })
     }
 
-    /// What the thread says; nothing when the time is over.
+    /// The answer of the thread; none after the deadline.
     fn wait(&self, stop: &Stop) -> Option<io::Result<()>> {
         let began = Instant::now();
         if !stop.is_tripped() {

@@ -1,4 +1,4 @@
-//! What a server reports to its observer: connections, workers and requests.
+//! The events that a server reports to its observer: of connections, workers and requests.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ pub enum NetGauge {
     Queued(WorkerPool),
 }
 
-/// What a request asked for.
+/// The name of a request in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestName {
     /// A command of the wire protocol, known to the service or not.
@@ -109,7 +109,7 @@ pub struct Sent {
 /// A request that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestEnd {
-    /// What it asked for.
+    /// Its name.
     pub name: RequestName,
     /// How it ended.
     pub outcome: Outcome,

@@ -24,7 +24,7 @@ mod stream;
 /// Bytes that one sendfile call moves at most, so that a stop or a stalled peer is noticed.
 const SENDFILE_STEP: u64 = 2 << 20;
 
-/// What to do with the connection after a reply.
+/// The use of the connection after a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Serve the next request.

@@ -67,7 +67,7 @@ pub trait Protocol: Send + Sync + 'static {
     fn observer(&self) -> &Arc<dyn Observer>;
 }
 
-/// What to do with a request.
+/// The next step for a request.
 pub enum Action {
     /// Send a reply.
     Send(Outgoing),

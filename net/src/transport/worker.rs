@@ -35,7 +35,7 @@ const SHORT_REQUEST: Duration = Duration::from_micros(200);
 /// Requests of one connection that a worker serves before it yields to queued connections.
 const REQUESTS_BEFORE_YIELD: u32 = 32;
 
-/// What a worker does next with a connection.
+/// The next step of a worker with a connection.
 enum Step {
     /// Take the next step at once.
     Go,

@@ -1,4 +1,4 @@
-//! What a server does when its workers or its threads are held up.
+//! A server whose workers or threads are held up.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

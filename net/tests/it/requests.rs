@@ -1,4 +1,4 @@
-//! What a client may send, and what it is answered.
+//! Valid requests and their replies.
 
 use std::io::Write;
 use std::sync::Arc;

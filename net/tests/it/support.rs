@@ -18,7 +18,7 @@ use proto::storage::{DELETE, Download, StorageRequest, Upload};
 use proto::{ErrorCode, Fault, FileKey, HEAD_LEN, Head};
 use socket2::{Domain, Socket, Type};
 
-/// What a service call does that a test wants to see or hold up.
+/// The means of a test to observe the calls of a service, and to hold them up.
 #[derive(Clone)]
 pub struct Probe {
     /// Requests that hold their worker wait for a message here.

@@ -22,7 +22,7 @@ impl Fixture {
         }
     }
 
-    /// What was applied, if anything was.
+    /// The applied settings, if any.
     fn reload(&mut self, text: &str) -> anyhow::Result<Option<Vec<u16>>> {
         fs::write(&self.path, text).unwrap();
         let mut applied = None;

@@ -119,7 +119,7 @@ fn start_writer(path: &Path) -> (Child, BufReader<ChildStdout>) {
     (child, output)
 }
 
-/// What follows `start` on the first line that begins so.
+/// The rest of the first line that begins with `start`.
 fn wait_for(output: &mut BufReader<ChildStdout>, start: &str) -> String {
     let mut lines = output.lines().map(Result::unwrap);
     let found = lines.find_map(|line| line.strip_prefix(start).map(str::to_owned));

@@ -1,4 +1,4 @@
-//! What strangers may do to a member that beats.
+//! Requests of strangers about a member that beats.
 
 use proto::Request;
 
