@@ -27,6 +27,8 @@ pub type Signature = [u8; SIGNATURE_LEN];
 pub struct SharedKey {
     text: String,
     app: Option<AppId>,
+    /// Computed once: servers look a key up by its id for every request.
+    id: KeyId,
 }
 
 /// The keys of one file, at least one. The first one signs, and all of them verify, so that keys can be changed
@@ -96,9 +98,11 @@ impl SharedKey {
         if !is_printable || !(KEY_MIN..=KEY_MAX).contains(&text.len()) {
             return Err(KeyError::Key(number));
         }
+        let signature = mac(text, &[b"tnv key id 1"]).finalize().into_bytes();
         Ok(SharedKey {
             text: text.to_owned(),
             app,
+            id: *signature.first_chunk().expect("a signature is longer"),
         })
     }
 
@@ -109,26 +113,24 @@ impl SharedKey {
 
     /// The id of the key.
     pub fn id(&self) -> KeyId {
-        let signature = self.sign(&[b"tnv key id 1"]);
-        *signature.first_chunk().expect("a signature is longer")
+        self.id
     }
 
     /// Signs the parts, one after another.
     pub(crate) fn sign(&self, parts: &[&[u8]]) -> Signature {
-        self.mac(parts).finalize().into_bytes().into()
+        mac(&self.text, parts).finalize().into_bytes().into()
     }
 
     /// True if `signature` is that of the parts. Compares in constant time.
     pub(crate) fn verifies(&self, parts: &[&[u8]], signature: &Signature) -> bool {
-        self.mac(parts).verify_slice(signature).is_ok()
+        mac(&self.text, parts).verify_slice(signature).is_ok()
     }
+}
 
-    fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        let key = self.text.as_bytes();
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("every length is a key");
-        parts.iter().for_each(|part| mac.update(part));
-        mac
-    }
+fn mac(key: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("every length is a key");
+    parts.iter().for_each(|part| mac.update(part));
+    mac
 }
 
 /// Hides the key.
