@@ -91,13 +91,18 @@ cluster-stop: $(TNV_CLUSTER) ## Stop the cluster
 demo: $(ENGINES) build-cluster ## Start a cluster, store videos, stream them, and leave one to watch (ENGINE=full)
 	@$(TNV_CLUSTER) demo --engine $(ENGINE)
 
-bench: build-cluster ## Measure everything beside the limits of this machine (half an hour; ONLY=WORDS: rows so named)
-	@test-cluster/engines.sh bench
-	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench $(if $(ONLY),--only "$(ONLY)")
+BENCH = PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench --engine $(ENGINE) $(if $(KEY),--key) $(if $(ONLY),--only "$(ONLY)") \
+	$(if $(CONGESTION_CONTROL),--congestion-control $(CONGESTION_CONTROL))
 
-bench-quick: build-cluster ## The same with short rounds, in less than three minutes
+# ONLY=WORDS: rows so named. KEY=1: clusters with a cluster key, too. ENGINE=full: clusters on GlusterFS and Galera, too,
+# as root. CONGESTION_CONTROL=NAME: another one than reno, for all contestants.
+bench: $(ENGINES) build-cluster ## Measure everything beside the limits of this machine (ONLY=WORDS KEY=1 ENGINE=full)
 	@test-cluster/engines.sh bench
-	@PATH=$$PATH:/usr/sbin $(TNV_CLUSTER) bench --quick $(if $(ONLY),--only "$(ONLY)")
+	@$(BENCH)
+
+bench-quick: $(ENGINES) build-cluster ## The same with short rounds
+	@test-cluster/engines.sh bench
+	@$(BENCH) --quick
 
 limits: ## Measure the memory of storage and httpd while 32 clients move large files
 	cargo test --release --locked --package=test-cluster --test it memory:: -- --nocapture

@@ -25,6 +25,7 @@ fetch_promtool() {
 }
 need mariadbd mariadb-server
 need nginx nginx-light
+need ip iproute2
 if [ "${1:-}" = bench ]; then
     need redis-server redis-server
 else
@@ -34,7 +35,6 @@ else
     need python3 python3
     need rsync rsync
     need glusterd glusterfs-server
-    need ip iproute2
     [ -e /usr/lib/galera/libgalera_smm.so ] || missing="$missing galera-4"
     [ -x "$tools/promtool" ] || command -v promtool >/dev/null 2>&1 || promtool=prometheus
 fi

@@ -21,7 +21,7 @@ const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(10);
 
 /// Running daemons, by the names of their nodes. Dropping it kills them, and so does the end of this
-/// program.
+/// program. Dropping it stops the engines, too, but they outlive a program that is killed.
 #[derive(Debug)]
 pub struct Cluster {
     plan: Plan,
@@ -41,6 +41,8 @@ impl Cluster {
             binaries,
             processes: HashMap::new(),
         };
+        engines::up(&cluster.plan)?;
+        engines::prepare(&cluster.plan, &cluster.binaries)?;
         // Trackers first: a storage that finds none tries again only after 2 s.
         for role in Role::ALL {
             let nodes: Vec<Node> = cluster.plan.of(role).cloned().collect();
@@ -185,6 +187,14 @@ impl Cluster {
     pub fn log_ends(&self) -> String {
         let nodes = self.plan.nodes.iter();
         nodes.map(|node| self.plan.log_end(node)).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.processes.clear();
+        // Nobody waits for the error.
+        let _ = engines::stop(&self.plan);
     }
 }
 

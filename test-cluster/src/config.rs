@@ -5,11 +5,19 @@
 
 use crate::database::{PASSWORD_FILE, database_path};
 use crate::layout::Settings;
+use crate::plan::KEY_FILE;
 use crate::plan::{APP, Node, Plan, Role, USER};
 
 /// The configuration of one daemon.
 pub(crate) fn text(plan: &Plan, node: &Node, settings: &Settings) -> String {
+    let up = match plan.work_folder(node) == plan.folder {
+        true => "",
+        false => "../../",
+    };
     let mut text = format!("listen = \"{}\"\n", node.addr);
+    if settings.key.is_some() {
+        text += &of_key(up, node.role);
+    }
     if node.role != Role::Httpd {
         let (name, database) = (&node.name, database(plan, node.role, settings));
         text += &format!("hostname = \"{name}\"\ndatabase = \"{database}\"\n");
@@ -23,10 +31,6 @@ pub(crate) fn text(plan: &Plan, node: &Node, settings: &Settings) -> String {
         }
         _ => String::new(),
     };
-    let up = match plan.work_folder(node) == plan.folder {
-        true => "",
-        false => "../../",
-    };
     if let Some(path) = password_file(plan, up, settings)
         && node.role != Role::Httpd
     {
@@ -35,6 +39,17 @@ pub(crate) fn text(plan: &Plan, node: &Node, settings: &Settings) -> String {
     text += &format!("\n[server]\nidle_timeout = \"{}\"\n", settings.idle_timeout);
     text += &format!("\n[status]\nlisten = \"{}\"\n", node.status);
     text + &of_log(up, &node.name, settings)
+}
+
+/// Trackers serve this machine without a key, too: `probe` has none.
+fn of_key(up: &str, role: Role) -> String {
+    match role {
+        Role::Tracker => {
+            format!("cluster_key_file = \"{up}{KEY_FILE}\"\nlegacy_hosts = [\"127.0.0.0/8\"]\n")
+        }
+        Role::Httpd => format!("key_file = \"{up}{KEY_FILE}\"\n"),
+        Role::Idserver | Role::Storage => format!("cluster_key_file = \"{up}{KEY_FILE}\"\n"),
+    }
 }
 
 fn database(plan: &Plan, role: Role, settings: &Settings) -> String {

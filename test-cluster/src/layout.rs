@@ -65,6 +65,8 @@ pub struct Settings {
     pub durability: &'static str,
     /// Of the trackers: more groups, without a storage in this cluster.
     pub more_groups: Vec<String>,
+    /// Of all daemons and `tnv`: the key of the cluster.
+    pub key: Option<&'static str>,
     /// The databases, if not SQLite.
     pub mysql: Option<Mysql>,
 }
@@ -101,6 +103,7 @@ impl Default for Settings {
             idle_timeout: "5m",
             durability: "full",
             more_groups: Vec::new(),
+            key: None,
             mysql: None,
         }
     }

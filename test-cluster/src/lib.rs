@@ -24,6 +24,7 @@ mod ports;
 pub mod probe;
 pub mod proc;
 mod process;
+mod secret;
 mod terminal;
 pub mod tnv;
 

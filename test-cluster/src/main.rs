@@ -42,14 +42,7 @@ enum Command {
         media: PathBuf,
     },
     /// Measure everything beside the limits of this machine
-    Bench {
-        /// Short rounds and fewer rows: less than three minutes
-        #[arg(long)]
-        quick: bool,
-        /// Only rows that have one of these words in their name
-        #[arg(long, value_delimiter = ',', value_name = "WORDS")]
-        only: Vec<String>,
-    },
+    Bench(bench::Options),
     /// Run a plain server for `bench`
     #[command(hide = true)]
     Serve {
@@ -126,7 +119,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             let plan = persistent::up(&layout.layout(), folder, &binaries)?;
             demo::run(&plan, &binaries, media)
         }
-        Command::Bench { quick, only } => bench::measure(folder, *quick, only),
+        Command::Bench(options) => bench::run(folder, options),
         Command::Serve { what, addr, files } => bench::serve(*what, *addr, files),
         Command::Hold { addr, count } => bench::hold(*addr, *count),
     }

@@ -15,6 +15,9 @@ pub const USER: &str = "tnv001";
 /// The file of a plan, relative to its folder.
 pub(crate) const PLAN_FILE: &str = "conf/plan.json";
 
+/// The file with the key of a cluster, if it has one, relative to its folder.
+pub(crate) const KEY_FILE: &str = "conf/cluster-key";
+
 /// The role of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -121,6 +124,11 @@ impl Plan {
     /// The configuration of a node. Its path in the command line identifies the process.
     pub fn config(&self, node: &Node) -> PathBuf {
         self.folder.join(format!("conf/{}.toml", node.name))
+    }
+
+    /// The file with the key of the cluster. It is missing if the cluster has none.
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.join(KEY_FILE)
     }
 
     /// The log of a node.

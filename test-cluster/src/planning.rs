@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use crate::layout::{Engine, Layout, Settings};
 use crate::plan::{GaleraNode, Node, PLAN_FILE, Plan, Role};
+use crate::secret::write_secret;
 use crate::{config, ports};
 
 /// Nodes of the database: two continue when one is lost.
@@ -37,6 +38,9 @@ impl Plan {
     fn write(&self, settings: &Settings) -> anyhow::Result<()> {
         for part in ["conf", "log", "db", "store"] {
             fs::create_dir_all(self.folder.join(part))?;
+        }
+        if let Some(key) = settings.key {
+            write_secret(&self.key_file(), key)?;
         }
         for node in &self.nodes {
             fs::create_dir_all(self.work_folder(node))?;

@@ -14,6 +14,8 @@ use crate::plan::{APP, Plan, Role, USER};
 pub struct Tnv {
     program: PathBuf,
     trackers: String,
+    /// The file with the key of the cluster, if it has one.
+    key_file: Option<PathBuf>,
 }
 
 impl Tnv {
@@ -27,6 +29,7 @@ impl Tnv {
         Tnv {
             program: binaries.tnv(),
             trackers: trackers.join(";"),
+            key_file: Some(plan.key_file()).filter(|path| path.exists()),
         }
     }
 
@@ -38,6 +41,9 @@ impl Tnv {
             .args(args)
             .env("TNV_CONFIG", "/dev/null")
             .stdin(Stdio::null());
+        if let Some(path) = &self.key_file {
+            command.env("TNV_KEY_FILE", path);
+        }
         command
     }
 

@@ -15,6 +15,8 @@ use test_support::wait_for;
 /// The address of the host within its network: GlusterFS takes no loopback address for a brick.
 pub(crate) const ADDRESS: &str = "192.0.2.1";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The congestion control of the network of this program.
+const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 /// Longest path of a Unix socket.
 const SOCKET_PATH_MAX: usize = 107;
 
@@ -107,13 +109,15 @@ pub(crate) fn prepare(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Starts the processes. They end at the end of `hold`, or when it has a line.
+/// Starts the processes, with the congestion control of this program. They end at the end of `hold`, or when it has a line.
 pub(crate) fn spawn(folder: &Path, hold: Stdio) -> anyhow::Result<Child> {
     let log = fs::File::create(folder.join("log/host.log"))?;
+    let congestion_control = fs::read_to_string(CONGESTION_CONTROL)?;
     Command::new("unshare")
         .args(["--net", "sh", "-c", include_str!("outer.sh"), "outer"])
         .arg(folder)
         .arg(include_str!("inner.sh"))
+        .arg(congestion_control.trim())
         .stdin(hold)
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -97,6 +97,17 @@ impl BenchCluster {
         self.round(&args, threads, round)
     }
 
+    /// A round of `threads` threads that do `mix` at trackers or idservers.
+    pub(super) fn small_requests(
+        &self,
+        mix: &str,
+        threads: usize,
+        round: Round,
+    ) -> anyhow::Result<Measurement> {
+        let idserver = self.cluster.addresses(Role::Idserver)[0].to_string();
+        self.round(&["--mix", mix, "--idservers", &idserver], threads, round)
+    }
+
     /// A round with other arguments.
     pub(super) fn round(
         &self,

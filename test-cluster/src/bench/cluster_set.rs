@@ -1,59 +1,116 @@
-//! Three clusters that get the same load: a fresh one, one with idle connections, and one with many
-//! rows and groups.
+//! Clusters that get the same load: a fresh one, and variants of it with idle connections, with many rows and groups,
+//! with many files, and with a cluster key.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::{fs, iter};
 
 use anyhow::Context;
-use test_mariadb::Mariadb;
 
 use super::bench_cluster::{Batch, BenchCluster};
+use super::database::Database;
 use super::fill;
-use super::idle_connections::IdleConnections;
+use super::idle_connections::{self, IdleConnections};
 use super::references::File;
 use super::row::Row;
-use crate::layout::{Layout, Mysql, Settings};
+use super::stored_paths::StoredPaths;
+use crate::layout::{Engine, Layout, Settings};
 use crate::plan::Role;
 use crate::terminal::tell;
 
 /// The clusters.
 pub(super) struct ClusterSet {
     pub(super) fresh: BenchCluster,
-    /// With idle connections.
-    pub(super) crowded: BenchCluster,
-    /// With many rows and groups.
-    pub(super) filled: BenchCluster,
-    _idle: IdleConnections,
+    pub(super) variants: Vec<Variant>,
+    _idle: Option<IdleConnections>,
     /// Rows for the memory of the idle connections.
     pub(super) memory: Vec<Row>,
 }
 
+/// A cluster that differs from the fresh one in one circumstance.
+pub(super) struct Variant {
+    /// The circumstance, as in the table.
+    pub(super) label: String,
+    pub(super) cluster: BenchCluster,
+}
+
 /// Settings of all clusters of a set.
+#[derive(Clone, Copy)]
 pub(super) struct Setup<'a> {
+    pub(super) engine: Engine,
     pub(super) durability: &'static str,
-    pub(super) mariadb: Option<&'a Mariadb>,
-    /// Rows of other files in the filled cluster.
-    pub(super) n_rows: u64,
+    /// The databases, if they are neither SQLite nor those of the engine.
+    pub(super) database: Option<&'a Database>,
+    /// The variants beside the fresh cluster.
+    pub(super) variants: Variants,
     pub(super) batches: &'a [Batch],
+}
+
+/// The variants of a set. Zero is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Variants {
+    /// Idle connections to each server of a variant.
+    pub(super) idle: bool,
+    /// Rows of other files in a variant, beside many groups.
+    pub(super) n_rows: u64,
+    /// Other files in the store path of a variant.
+    pub(super) n_files: u64,
+    /// A variant with a cluster key.
+    pub(super) key: bool,
 }
 
 impl ClusterSet {
     pub(super) fn start(scratch: &Path, setup: &Setup<'_>) -> anyhow::Result<ClusterSet> {
-        let fresh = setup.start(scratch, "fresh", Vec::new())?;
-        let mut crowded = setup.start(scratch, "crowded", Vec::new())?;
-        let filled = setup.start(scratch, "filled", fill::groups())?;
-        setup.fill(&filled)?;
-        let (idle, memory) = IdleConnections::open(&mut crowded, scratch)?;
+        let mut set = ClusterSet {
+            fresh: setup.start(scratch, "fresh", Settings::default())?,
+            variants: Vec::new(),
+            _idle: None,
+            memory: Vec::new(),
+        };
+        let Variants {
+            idle,
+            n_rows,
+            n_files,
+            key,
+        } = setup.variants;
+        if idle {
+            let mut cluster = setup.start(scratch, "crowded", Settings::default())?;
+            let (idle, memory) = IdleConnections::open(&mut cluster, scratch)?;
+            (set._idle, set.memory) = (Some(idle), memory);
+            set.add(format!("{} idle", idle_connections::COUNT), cluster);
+        }
+        if n_rows > 0 {
+            let more_groups = Settings {
+                more_groups: fill::groups(),
+                ..Settings::default()
+            };
+            let cluster = setup.start(scratch, "filled", more_groups)?;
+            setup.fill(&cluster)?;
+            set.add(fill::label(n_rows), cluster);
+        }
+        if n_files > 0 {
+            let cluster = setup.start(scratch, "stocked", Settings::default())?;
+            let plan = cluster.cluster.plan();
+            for storage in plan.of(Role::Storage) {
+                fill::fill_store(&plan.store(storage), n_files)?;
+            }
+            set.add(format!("{n_files} files"), cluster);
+        }
+        if key {
+            let keyed = Settings {
+                key: Some("the-key-of-a-benchmark"),
+                ..Settings::default()
+            };
+            let cluster = setup.start(scratch, "keyed", keyed)?;
+            set.add("cluster key".to_owned(), cluster);
+        }
         // The writes so far must not slow down the measurements.
         rustix::fs::sync();
-        Ok(ClusterSet {
-            fresh,
-            crowded,
-            filled,
-            _idle: idle,
-            memory,
-        })
+        Ok(set)
+    }
+
+    fn add(&mut self, label: String, cluster: BenchCluster) {
+        self.variants.push(Variant { label, cluster });
     }
 
     /// Creates a folder with links to the files of the fresh cluster, named by their ids.
@@ -61,46 +118,37 @@ impl ClusterSet {
         let folder = scratch.join("media");
         fs::create_dir_all(&folder)?;
         let plan = self.fresh.cluster.plan();
-        let db = rusqlite::Connection::open(plan.database(Role::Storage))?;
+        let storage = plan.of(Role::Storage).next().context("a storage")?;
+        let paths = StoredPaths::open(plan)?;
         for batch in batches {
             for file in File::list(Path::new(&self.fresh.list(*batch)))? {
-                let path: String = db
-                    .query_row(FIND, [&file.id], |row| row.get(0))
-                    .with_context(|| format!("no row of {}", file.id))?;
-                symlink(plan.folder.join(path), folder.join(&file.id))?;
+                let path = plan.work_folder(storage).join(paths.find(&file.id)?);
+                symlink(path, folder.join(&file.id))?;
             }
         }
         Ok(folder)
     }
 }
 
-const FIND: &str = "
-SELECT file_path FROM (SELECT id, file_path FROM t_file_01
-    UNION ALL SELECT id, file_path FROM t_file_02
-    UNION ALL SELECT id, file_path FROM t_file_03)
-WHERE id = ?1
-";
-
 impl Setup<'_> {
     fn start(
         &self,
         scratch: &Path,
         name: &str,
-        more_groups: Vec<String>,
+        settings: Settings,
     ) -> anyhow::Result<BenchCluster> {
         tell(format_args!("starting the {name} cluster"));
-        let mysql = self.mariadb.map(|server| mysql_of(server, name));
         let mut layout = Layout::small(1);
+        layout.engine = self.engine;
         layout.settings = Settings {
             // The members of the other groups beat only once.
             check_interval: "1h",
             idle_timeout: "1h",
             durability: self.durability,
-            more_groups,
-            mysql,
-            ..Settings::default()
+            mysql: self.database.map(|database| database.create(name)),
+            ..settings
         };
-        let others: Vec<u32> = self.mariadb.and_then(Mariadb::pid).into_iter().collect();
+        let others = self.database.map_or(Vec::new(), Database::pids);
         let cluster = BenchCluster::start(&layout, &scratch.join(name), &others)?;
         // The first upload binds the user to the only group that has a member.
         let first = Batch {
@@ -116,25 +164,15 @@ impl Setup<'_> {
     }
 
     fn fill(&self, target: &BenchCluster) -> anyhow::Result<()> {
-        tell(format_args!("filling its tables with {} rows", self.n_rows));
-        match self.mariadb {
-            Some(server) => fill::fill_mariadb(server, "filled_storage", self.n_rows),
+        let n_rows = self.variants.n_rows;
+        tell(format_args!("filling its tables with {n_rows} rows"));
+        match self.database {
+            Some(database) => fill::fill_mariadb(database.first(), "filled_storage", n_rows),
             None => {
                 let path = target.cluster.plan().database(Role::Storage);
-                fill::fill_sqlite(&path, self.n_rows)?;
+                fill::fill_sqlite(&path, n_rows)?;
             }
         }
         fill::join_members(target.cluster.addresses(Role::Tracker)[0])
-    }
-}
-
-/// Creates the databases of one cluster.
-fn mysql_of(server: &Mariadb, name: &str) -> Mysql {
-    for role in [Role::Tracker, Role::Idserver, Role::Storage] {
-        server.create_database(&format!("{name}_{}", role.as_str()));
-    }
-    Mysql {
-        url: server.url(name),
-        password_file: server.password_file(),
     }
 }

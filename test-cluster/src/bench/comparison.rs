@@ -1,26 +1,22 @@
-//! The rounds of one row: tnv, the reference, tnv beside idle connections, tnv with many rows. Their
-//! order rotates from round to round, so that none always follows the same other one.
+//! The rounds of one row: tnv, the reference, and tnv on each variant of its cluster. Their order rotates from round
+//! to round, so that none always follows the same other one.
 
 use super::bench_cluster::BenchCluster;
 use super::cluster_set::ClusterSet;
-use super::idle_connections;
 use super::measurement::{Measurement, Metric};
-use super::row::{Better, Row};
-use super::stats::Summary;
+use super::row::{Better, Effect, EffectKind, Row};
 use crate::terminal::tell;
 
-/// Goal for the part of its speed that tnv keeps beside idle connections, and with many rows.
-const KEPT: f64 = 0.9;
-/// Measurements of one round.
-const N_SUBJECTS: usize = 4;
+/// Goal for the part of its speed that tnv keeps under a circumstance.
+pub(super) const KEPT: f64 = 0.9;
 
 /// The rounds of one row.
 pub(super) struct Comparison {
     name: String,
     ours: Vec<Measurement>,
     reference: Vec<Measurement>,
-    crowded: Vec<Measurement>,
-    filled: Vec<Measurement>,
+    /// The circumstance of each variant, and its rounds.
+    variants: Vec<(String, Vec<Measurement>)>,
 }
 
 impl Comparison {
@@ -36,21 +32,23 @@ impl Comparison {
         reference: &mut dyn FnMut() -> anyhow::Result<Measurement>,
     ) -> anyhow::Result<Comparison> {
         tell(format_args!("measuring {name}"));
+        let new = |variant: &super::cluster_set::Variant| (variant.label.clone(), Vec::new());
         let mut comparison = Comparison {
             name: name.to_owned(),
             ours: Vec::new(),
             reference: Vec::new(),
-            crowded: Vec::new(),
-            filled: Vec::new(),
+            variants: clusters.variants.iter().map(new).collect(),
         };
-        for idx in 0..n_rounds * N_SUBJECTS {
+        for subject in rotation(n_rounds, clusters.variants.len() + 2) {
             // Writes of the previous measurement must not slow this one down.
             rustix::fs::sync();
-            match (idx + idx / N_SUBJECTS) % N_SUBJECTS {
+            match subject {
                 0 => comparison.ours.push(ours(&clusters.fresh)?),
                 1 => comparison.reference.push(reference()?),
-                2 => comparison.crowded.push(ours(&clusters.crowded)?),
-                _ => comparison.filled.push(ours(&clusters.filled)?),
+                at => {
+                    let measured = ours(&clusters.variants[at - 2].cluster)?;
+                    comparison.variants[at - 2].1.push(measured);
+                }
             }
         }
         Ok(comparison)
@@ -89,44 +87,44 @@ impl Comparison {
         )
     }
 
-    /// The row against a figure of FastDFS from another run.
-    pub(super) fn fastdfs(&self, metric: Metric, figure: f64, goal: f64) -> Row {
-        let name = format!("{}, FastDFS", self.name);
-        let reference = ("FastDFS 6.16.1, another run", Summary::exactly(figure));
-        Row::new(
-            name,
-            metric.unit(),
-            better(metric),
-            metric.of(&self.ours),
-            reference,
-        )
-        .goal(goal)
-    }
-
-    /// The rows for the speed beside idle connections, and with many rows and groups.
-    pub(super) fn kept(&self, metric: Metric, n_rows: u64) -> [Row; 2] {
-        let of = |what: String, rounds: &[Measurement]| {
-            let name = format!("{}, {what}", self.name);
+    /// A row for the speed of each variant.
+    pub(super) fn kept(&self, metric: Metric) -> Vec<Row> {
+        let row = |(circumstance, rounds): &(String, Vec<Measurement>)| {
+            let effect = Effect {
+                of: self.name.clone(),
+                circumstance: circumstance.clone(),
+                kind: EffectKind::Cluster,
+            };
+            let name = format!("{}, {circumstance}", self.name);
             let reference = ("itself without", metric.of(&self.ours));
-            Row::new(
-                name,
-                metric.unit(),
-                better(metric),
-                metric.of(rounds),
-                reference,
-            )
-            .goal(KEPT)
+            let figure = metric.of(rounds);
+            Row::new(name, metric.unit(), better(metric), figure, reference)
+                .goal(KEPT)
+                .effect(effect)
         };
-        [
-            of(format!("{} idle", idle_connections::COUNT), &self.crowded),
-            of(format!("{n_rows} rows"), &self.filled),
-        ]
+        self.variants.iter().map(row).collect()
     }
+}
+
+/// The order of the measurements: each round has all `n_subjects`, and begins one later than the round before it.
+pub(super) fn rotation(n_rounds: usize, n_subjects: usize) -> impl Iterator<Item = usize> {
+    (0..n_rounds * n_subjects).map(move |idx| (idx + idx / n_subjects) % n_subjects)
 }
 
 fn better(metric: Metric) -> Better {
     match metric {
         Metric::Bytes | Metric::Rate => Better::More,
         Metric::Median | Metric::P99 | Metric::CpuPerGb | Metric::CpuPer1000 => Better::Less,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_round_has_all_subjects_and_begins_with_another_one() {
+        let order: Vec<usize> = rotation(3, 3).collect();
+        assert_eq!(order, [0, 1, 2, 1, 2, 0, 2, 0, 1]);
     }
 }

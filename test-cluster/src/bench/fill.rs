@@ -1,11 +1,16 @@
-//! A filled cluster: rows of other files in its tables, and other groups with members on its tracker.
+//! Filled clusters: rows of other files in the tables, other groups with members on the tracker, and other files in
+//! the store path.
 
+use std::fs::{self, File};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use client::{Connection, ConnectionConfig};
+use proto::storage_path::storage_path;
 use proto::tracker::{self, Join, Member, TrackerRequest};
 use proto::{GroupName, Hostname};
 use rusqlite::Connection as Sqlite;
@@ -21,6 +26,16 @@ const MEMBERS: u16 = 10;
 const BATCH: u64 = 200_000;
 /// Rows of each user.
 const ROWS_PER_USER: u64 = 100;
+
+/// Threads that create files.
+const CREATORS: u64 = 2;
+/// Files of a folder (docs/protocol.md, The storage path).
+const FILES_PER_FOLDER: u64 = 512;
+
+/// The circumstance of a filled cluster.
+pub(super) fn label(n_rows: u64) -> String {
+    format!("{n_rows} rows, {GROUPS} groups of {MEMBERS}")
+}
 
 /// The names of the other groups.
 pub(super) fn groups() -> Vec<String> {
@@ -108,6 +123,38 @@ pub(super) fn join_members(tracker: SocketAddr) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Creates `count` empty files in a store path, named like files of the first numbers.
+pub(super) fn fill_store(store: &Path, count: u64) -> anyhow::Result<()> {
+    tell(format_args!("filling its store path with {count} files"));
+    let n_folders = count.div_ceil(FILES_PER_FOLDER);
+    let create = |first: u64| -> io::Result<()> {
+        for folder in (first..n_folders).step_by(CREATORS as usize) {
+            let numbers = folder * FILES_PER_FOLDER..count.min((folder + 1) * FILES_PER_FOLDER);
+            for (idx, number) in numbers.enumerate() {
+                let path = storage_path(&store.to_string_lossy(), number, 1);
+                if idx == 0
+                    && let Some(folder) = Path::new(&path).parent()
+                {
+                    fs::create_dir_all(folder)?;
+                }
+                File::create_new(path)?;
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let create = &create;
+        let threads: Vec<_> = (0..CREATORS)
+            .map(|idx| scope.spawn(move || create(idx)))
+            .collect();
+        let ended = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a creator does not panic"));
+        ended.collect::<io::Result<()>>()
+    })
+    .with_context(|| format!("cannot fill {}", store.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +172,15 @@ mod tests {
             all.iter()
                 .all(|&(table, from, to)| (1..=3).contains(&table) && from < to)
         );
+    }
+
+    #[test]
+    fn a_store_path_gets_as_many_files_as_it_should() {
+        let store = tempfile::tempdir().unwrap();
+        fill_store(store.path(), 1025).unwrap();
+        let folder = |name: &str| store.path().join("000/000").join(name);
+        let count = |name: &str| fs::read_dir(folder(name)).unwrap().count();
+        assert_eq!([count("000"), count("001"), count("002")], [512, 512, 1]);
+        assert!(folder("002").join("1_000").is_file());
     }
 }

@@ -8,16 +8,21 @@
 mod bench_cluster;
 mod cluster_set;
 mod comparison;
+mod database;
 mod fill;
 mod idle_connections;
+mod isolation;
 mod measurement;
+mod options;
 mod references;
+mod report;
 mod row;
 mod row_filter;
 mod rows;
 mod server_process;
 mod slow_readers;
 mod stats;
+mod stored_paths;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,8 +31,11 @@ use std::{fs, io};
 use anyhow::Context;
 
 pub use idle_connections::hold;
+pub use isolation::Network;
+pub use options::Options;
 pub use references::{PlainServer, serve};
-pub use row::{Better, Report, Row};
+pub use report::Report;
+pub use row::{Better, Effect, EffectKind, Row};
 pub use stats::Summary;
 
 use crate::terminal::tell;
@@ -40,29 +48,39 @@ use rows::{Bench, Scale};
 /// Limit on open files for servers with idle connections.
 const DESCRIPTORS: u64 = 16_000;
 
-/// Measures everything in a temporary folder below `folder`, prints the table and writes `bench.json`
-/// to `folder`. A quick run has short rounds and takes less than three minutes. With words, only the
-/// rows with one of them in their names are measured.
+/// Measures everything in namespaces of its own, prints the table and writes `bench.json` to `folder`.
 ///
 /// # Errors
 /// A program is missing, an operation failed, or a byte was wrong. A missed goal is no error.
-pub fn measure(folder: &Path, quick: bool, words: &[String]) -> anyhow::Result<()> {
+pub fn run(folder: &Path, options: &Options) -> anyhow::Result<()> {
+    match &options.inside {
+        None => isolation::isolate(folder, options),
+        Some(scratch) => measure(folder, scratch, options),
+    }
+}
+
+/// Measures with the files in `scratch`, which the caller removes.
+fn measure(folder: &Path, scratch: &Path, options: &Options) -> anyhow::Result<()> {
     let begun = Instant::now();
     allow_descriptors(DESCRIPTORS)?;
-    let scratch = fs::create_dir_all(folder)
-        .and_then(|()| tempfile::Builder::new().prefix("bench-").tempdir_in(folder))
-        .with_context(|| format!("cannot create a folder in {}", folder.display()))?;
-    let path = scratch.path().canonicalize()?;
-    let scale = if quick { quick_scale() } else { full_scale() };
-    let mut bench = Bench::new(path, scale, RowFilter::new(words));
+    let network = Network::of_this_process(options.unfair.clone())?;
+    tell(network.describe());
+    let scale = if options.quick {
+        quick_scale()
+    } else {
+        full_scale()
+    };
+    let filter = RowFilter::new(&options.only);
+    let mut bench = Bench::new(scratch.canonicalize()?, scale, filter, options);
     bench.run()?;
     let report = Report {
         machine: machine()?,
-        mode: if quick { "quick" } else { "full" }.to_owned(),
+        network,
+        mode: if options.quick { "quick" } else { "full" }.to_owned(),
         seconds: begun.elapsed().as_secs_f64(),
         rows: bench.into_rows(),
     };
-    tell(report.table());
+    tell(report.markdown());
     let path = folder.join("bench.json");
     fs::write(&path, serde_json::to_vec_pretty(&report)?)
         .with_context(|| format!("cannot write {}", path.display()))
@@ -76,6 +94,7 @@ fn full_scale() -> Scale {
             time: Duration::from_secs(3),
         },
         n_rows: 10_000_000,
+        n_files: 2_000_000,
         small: batch("small", 2000, 16 << 10),
         large: batch("large", 4, 100 << 20),
         huge: batch("huge", 1, 1 << 30),
@@ -92,6 +111,7 @@ fn quick_scale() -> Scale {
             time: Duration::from_millis(400),
         },
         n_rows: 200_000,
+        n_files: 0,
         small: batch("small", 1000, 16 << 10),
         large: batch("large", 2, 100 << 20),
         huge: batch("huge", 1, 1 << 30),

@@ -1,7 +1,5 @@
 //! The rows of the result: the figure of tnv, that of the reference, their ratio and the goal.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
 
 use super::stats::Summary;
@@ -40,6 +38,29 @@ pub struct Row {
     pub cpu: Option<[f64; 2]>,
     /// The unit of work, such as `GB`.
     pub cpu_per: Option<String>,
+    /// The circumstance whose effect the ratio shows, if the reference is tnv without it.
+    pub effect: Option<Effect>,
+}
+
+/// A circumstance under which a measurement was repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// The measurement without the circumstance.
+    pub of: String,
+    /// The circumstance, such as `10000 idle`.
+    pub circumstance: String,
+    /// The kind of the circumstance. Rows of one kind are columns of one table.
+    pub kind: EffectKind,
+}
+
+/// The kind of a circumstance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EffectKind {
+    /// Another cluster, with more of something.
+    Cluster,
+    /// More connections than the best of fewer.
+    Connections,
 }
 
 impl Row {
@@ -68,6 +89,7 @@ impl Row {
             reference_rounds: reference,
             cpu: None,
             cpu_per: None,
+            effect: None,
         }
     }
 
@@ -77,83 +99,22 @@ impl Row {
         self
     }
 
+    /// Leaves out the processor time, where that of some servers is not measured.
+    pub fn without_cpu(mut self) -> Row {
+        (self.cpu, self.cpu_per) = (None, None);
+        self
+    }
+
+    /// Adds the circumstance whose effect the ratio shows.
+    pub fn effect(mut self, effect: Effect) -> Row {
+        self.effect = Some(effect);
+        self
+    }
+
     /// True if the goal is reached; None without a goal.
     pub fn is_ok(&self) -> Option<bool> {
         self.goal.map(|goal| self.ratio >= goal)
     }
-
-    fn line(&self) -> String {
-        let verdict = match self.is_ok() {
-            Some(true) => "ok",
-            Some(false) => "MISS",
-            None => "",
-        };
-        let goal = self.goal.map(|goal| format!("{goal:.2}"));
-        let mut line = format!(
-            "{:<52} {:>9} ±{:<4} {:>9} ±{:<4} {:<8} {:>6.2} {:>5} {verdict:<4}",
-            self.name,
-            short(self.ours),
-            percent(self.ours_rounds),
-            short(self.reference),
-            percent(self.reference_rounds),
-            self.unit,
-            self.ratio,
-            goal.unwrap_or_default(),
-        );
-        if let (Some([ours, reference]), Some(per)) = (self.cpu, &self.cpu_per) {
-            let _ = write!(line, " {ours:.3}/{reference:.3} s per {per};");
-        }
-        let _ = write!(line, " {}", self.against);
-        line
-    }
-}
-
-/// The result of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// Processors, memory, system.
-    pub machine: String,
-    /// `full` or `quick`.
-    pub mode: String,
-    /// Duration of the run, in seconds.
-    pub seconds: f64,
-    /// In the order of the goals.
-    pub rows: Vec<Row>,
-}
-
-impl Report {
-    /// The rows as a table.
-    pub fn table(&self) -> String {
-        let mut text = format!(
-            "{}; {} run of {:.0} s\n",
-            self.machine, self.mode, self.seconds
-        );
-        let _ = write!(
-            text,
-            "{:<52} {:>15} {:>15} {:<8} {:>6} {:>5}      CPU of the servers ours/limit; the limit",
-            "row", "ours", "limit", "unit", "ratio", "goal"
-        );
-        for row in &self.rows {
-            let _ = write!(text, "\n{}", row.line());
-        }
-        text
-    }
-}
-
-/// Three significant digits, or the whole number.
-fn short(value: f64) -> String {
-    let digits = match value.abs() {
-        100.0.. => 0,
-        10.0.. => 1,
-        1.0.. => 2,
-        _ => 3,
-    };
-    format!("{value:.digits$}")
-}
-
-/// Half of the spread, in percent.
-fn percent(rounds: Summary) -> String {
-    format!("{:.0}%", rounds.spread() * 50.0)
 }
 
 #[cfg(test)]
@@ -177,35 +138,5 @@ mod tests {
         let at = |goal| row(Better::More, 90.0, 100.0).goal(goal).is_ok();
         assert_eq!((at(0.9), at(0.91)), (Some(true), Some(false)));
         assert_eq!(row(Better::More, 1.0, 1.0).is_ok(), None);
-    }
-
-    #[test]
-    fn the_json_has_the_documented_fields() {
-        let report = Report {
-            machine: "one".to_owned(),
-            mode: "quick".to_owned(),
-            seconds: 1.0,
-            rows: vec![row(Better::More, 1.0, 2.0).goal(0.4)],
-        };
-        let json = serde_json::to_value(&report).unwrap();
-        assert_eq!(json["machine"], "one");
-        let row = &json["rows"][0];
-        for (field, value) in [
-            ("ours", 1.0),
-            ("reference", 2.0),
-            ("ratio", 0.5),
-            ("goal", 0.4),
-        ] {
-            assert_eq!(row[field], value, "{field}");
-        }
-        assert_eq!(
-            (&row["name"], &row["unit"]),
-            (&"a row".into(), &"MB/s".into())
-        );
-        assert!(
-            report.table().contains("0.50  0.40 ok"),
-            "{}",
-            report.table()
-        );
     }
 }

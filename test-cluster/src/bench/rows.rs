@@ -1,6 +1,8 @@
 //! The rows: measurements of tnv, their references and their goals.
 
 mod downloads;
+mod engines;
+mod growth;
 mod http;
 mod requests;
 mod slow_readers;
@@ -13,23 +15,16 @@ use anyhow::Context;
 use clap::ValueEnum as _;
 
 use super::bench_cluster::{Batch, BenchCluster};
-use super::cluster_set::{ClusterSet, Setup};
+use super::cluster_set::{ClusterSet, Setup, Variants};
 use super::comparison::Comparison;
 use super::measurement::{Measurement, Metric};
+use super::options::Options;
 use super::references::{PlainServer, Redis, Round};
 use super::row::Row;
 use super::row_filter::RowFilter;
 use super::server_process::ServerProcess;
+use crate::layout::Engine;
 use crate::ports;
-
-/// Rates of FastDFS 6.16.1 without fsync and database, from another run on an idle machine with two
-/// processors: the mean of two runs.
-mod fastdfs {
-    pub(super) const UPLOAD_SMALL: f64 = 8_450.0;
-    pub(super) const DOWNLOAD_SMALL: f64 = 21_550.0;
-    pub(super) const UPLOAD_LARGE: f64 = 295.0;
-    pub(super) const DOWNLOAD_LARGE: f64 = 1_430.0;
-}
 
 /// First port to try for plain servers.
 const PORT: u16 = 19_000;
@@ -41,6 +36,8 @@ pub(super) struct Scale {
     pub(super) round: Round,
     /// Rows of other files in the filled cluster.
     pub(super) n_rows: u64,
+    /// Other files in the store path of a variant of the cluster without durability; zero: no such variant.
+    pub(super) n_files: u64,
     pub(super) small: Batch,
     pub(super) large: Batch,
     pub(super) huge: Batch,
@@ -52,17 +49,26 @@ pub(super) struct Bench {
     scratch: PathBuf,
     scale: Scale,
     filter: RowFilter,
+    engine: Engine,
+    has_key: bool,
     rows: Vec<Row>,
-    /// Rows for the speed beside idle connections and with many rows, shown at the end.
+    /// Rows for the effects of circumstances, shown at the end.
     kept: Vec<Row>,
 }
 
 impl Bench {
-    pub(super) fn new(scratch: PathBuf, scale: Scale, filter: RowFilter) -> Bench {
+    pub(super) fn new(
+        scratch: PathBuf,
+        scale: Scale,
+        filter: RowFilter,
+        options: &Options,
+    ) -> Bench {
         Bench {
             scratch,
             scale,
             filter,
+            engine: options.engine,
+            has_key: options.key,
             rows: Vec::new(),
             kept: Vec::new(),
         }
@@ -77,6 +83,10 @@ impl Bench {
     pub(super) fn run(&mut self) -> anyhow::Result<()> {
         self.with_durability()?;
         self.with_mariadb()?;
+        if self.engine == Engine::Full {
+            self.with_galera()?;
+            self.with_glusterfs()?;
+        }
         self.with_sqlite()
     }
 
@@ -86,9 +96,13 @@ impl Bench {
         } = self.scale;
         let batches = [small, large, huge];
         let setup = Setup {
+            engine: Engine::Embedded,
             durability: "none",
-            mariadb: None,
-            n_rows: self.scale.n_rows,
+            database: None,
+            variants: Variants {
+                n_files: self.scale.n_files,
+                ..self.variants()
+            },
             batches: &batches,
         };
         let mut clusters = self.start_clusters("none", &setup)?;
@@ -100,12 +114,23 @@ impl Bench {
         self.download_large(&clusters, &media)?;
         self.upload_large(&clusters)?;
         self.http(&clusters, &media)?;
+        self.growth(&clusters)?;
         self.slow_readers(&mut clusters, &media)?;
         clusters
             .memory
             .retain(|row| self.filter.includes(&row.name));
         self.rows.append(&mut clusters.memory);
         Ok(())
+    }
+
+    /// The variants of all sets of clusters.
+    fn variants(&self) -> Variants {
+        Variants {
+            idle: true,
+            n_rows: self.scale.n_rows,
+            n_files: 0,
+            key: self.has_key,
+        }
     }
 
     fn start_clusters(&self, name: &str, setup: &Setup<'_>) -> anyhow::Result<ClusterSet> {
@@ -125,7 +150,7 @@ impl Bench {
     }
 
     fn keep(&mut self, comparison: &Comparison, metric: Metric) {
-        self.kept.extend(comparison.kept(metric, self.scale.n_rows));
+        self.kept.extend(comparison.kept(metric));
     }
 
     /// Starts a plain server in its own process, so that its processor time can be measured.

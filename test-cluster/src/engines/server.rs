@@ -4,8 +4,8 @@
 //! its folder may be in a place that the account `mysql` cannot enter.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::{OpenOptionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::chown;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::database::DATABASE_USER;
 use crate::plan::GaleraNode;
 use crate::plan::Plan;
 use crate::process::log_end;
+use crate::secret::{remove, write_secret};
 use test_support::process::{Process, run};
 use test_support::try_wait_for;
 
@@ -265,27 +266,6 @@ fn password(plan: &Plan) -> anyhow::Result<String> {
         write_secret(&path, &digits.collect::<String>())?;
     }
     Ok(fs::read_to_string(&path)?)
-}
-
-fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    remove(path)?;
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    Ok(file.write_all(text.as_bytes())?)
-}
-
-fn remove(path: &Path) -> anyhow::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// mariadbd is in a folder that the PATH of a user may lack.

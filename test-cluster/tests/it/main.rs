@@ -16,6 +16,7 @@ mod full;
 mod golden;
 mod hostile;
 mod hostile_bytes;
+mod interrupted;
 mod keys;
 mod load;
 mod memory;

@@ -1,4 +1,4 @@
-//! The rate at which the disk writes, syncs and renames small files.
+//! The rate at which a file system writes, syncs and renames files.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -8,6 +8,9 @@ use std::time::Instant;
 use bench::{Content, Meter, OperationResult, Worker};
 
 use super::done;
+
+/// Bytes of one write.
+const WRITE_LEN: usize = 1 << 20;
 
 /// One thread, with its own folder.
 pub(in crate::bench) struct FileSyncer {
@@ -30,12 +33,15 @@ impl FileSyncer {
         })
     }
 
-    fn put(&mut self) -> io::Result<()> {
+    fn put(&mut self, meter: &Meter) -> io::Result<()> {
         self.number += 1;
         let temporary = self.folder.join(".new");
         let mut file = File::create_new(&temporary)?;
-        file.write_all(&self.content)?;
-        file.sync_all()?;
+        for piece in self.content.chunks(WRITE_LEN) {
+            file.write_all(piece)?;
+            meter.add(piece.len() as u64);
+        }
+        file.sync_data()?;
         fs::rename(&temporary, self.folder.join(self.number.to_string()))
     }
 }
@@ -43,8 +49,7 @@ impl FileSyncer {
 impl Worker for FileSyncer {
     fn step(&mut self, meter: &Meter) -> OperationResult {
         let begun = Instant::now();
-        let result = self.put();
-        meter.add(self.content.len() as u64);
+        let result = self.put(meter);
         done(begun, result)
     }
 }

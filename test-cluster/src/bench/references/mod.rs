@@ -3,6 +3,7 @@
 
 mod disk;
 mod mariadb;
+mod mounted_files;
 mod nginx;
 mod plain_server;
 mod redis;
@@ -19,6 +20,7 @@ pub use plain_server::{PlainServer, serve};
 
 pub(super) use disk::FileSyncer;
 pub(super) use mariadb::MariadbInserter;
+pub(super) use mounted_files::MountedFiles;
 pub(super) use nginx::{FOLDER, Nginx};
 pub(super) use plain_server::{PlainDownloader, PlainUploader, empty, folder_of};
 pub(super) use redis::Redis;

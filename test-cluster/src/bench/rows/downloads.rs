@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::cluster_set::ClusterSet;
 use super::super::measurement::Metric;
 use super::super::references::{File, PlainDownloader, PlainServer, Redis, run};
-use super::{Bench, Scale, fastdfs, seed};
+use super::{Bench, Scale, seed};
 
 impl Bench {
     pub(super) fn small_downloads(
@@ -28,8 +28,6 @@ impl Bench {
                 .row(Metric::Rate, "redis GET of 16 KiB")
                 .goal(0.4),
         );
-        self.rows
-            .push(comparison.fastdfs(Metric::Rate, fastdfs::DOWNLOAD_SMALL, 1.3));
         self.keep(&comparison, Metric::Rate);
         Ok(())
     }
@@ -65,8 +63,6 @@ impl Bench {
         );
         let cpu = comparison.side_row(Metric::CpuPerGb, "CPU", "plain sendfile server");
         self.rows.push(cpu.goal(1.0 / 1.2));
-        self.rows
-            .push(comparison.fastdfs(Metric::Bytes, fastdfs::DOWNLOAD_LARGE, 1.3));
         self.keep(&comparison, Metric::Bytes);
         Ok(())
     }

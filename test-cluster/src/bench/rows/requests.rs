@@ -4,7 +4,6 @@ use super::super::cluster_set::ClusterSet;
 use super::super::measurement::Metric;
 use super::super::references::Redis;
 use super::Bench;
-use crate::plan::Role;
 
 /// Length of a value of redis that is as small as the reply of a tracker.
 const SMALL_VALUE: u64 = 64;
@@ -20,11 +19,7 @@ impl Bench {
             let Some(comparison) = self.compare(
                 &format!("{name}, 32 connections"),
                 clusters,
-                &|target| {
-                    let idserver = target.cluster.addresses(Role::Idserver)[0].to_string();
-                    let args = ["--mix", mix, "--idservers", &idserver];
-                    target.round(&args, 32, round)
-                },
+                &|target| target.small_requests(mix, 32, round),
                 &mut || redis.round(32, 1, SMALL_VALUE, round),
             )?
             else {

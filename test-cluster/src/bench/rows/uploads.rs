@@ -1,16 +1,20 @@
 //! Uploads: durable, with MariaDB, with SQLite, and large.
 
 use anyhow::Context;
-use test_mariadb::Mariadb;
+use test_mariadb::{Galera, Mariadb};
 
 use super::super::bench_cluster::BenchCluster;
-use super::super::cluster_set::{ClusterSet, Setup};
+use super::super::cluster_set::{ClusterSet, Setup, Variants};
+use super::super::database::Database;
 use super::super::measurement::{Measurement, Metric};
 use super::super::references::{
     FileSyncer, MariadbInserter, PlainServer, PlainUploader, SqliteInserter, empty, folder_of, run,
 };
-use super::{Bench, fastdfs, seed};
+use super::{Bench, seed};
+use crate::layout::Engine;
 
+/// Nodes of a Galera cluster.
+const GALERA_NODES: usize = 3;
 /// Largest file that stays until the end of the run, in bytes.
 const SMALL_MAX: u64 = 1 << 20;
 
@@ -22,9 +26,10 @@ impl Bench {
             return Ok(());
         }
         let setup = Setup {
+            engine: Engine::Embedded,
             durability: "full",
-            mariadb: None,
-            n_rows: self.scale.n_rows,
+            database: None,
+            variants: self.variants(),
             batches: &[],
         };
         let (size, round) = (self.scale.small.size, self.scale.round);
@@ -44,7 +49,7 @@ impl Bench {
         else {
             return Ok(());
         };
-        let row = comparison.row(Metric::Rate, "64 threads write, fsync, rename");
+        let row = comparison.row(Metric::Rate, "64 threads write, fdatasync, rename");
         self.rows.push(row.goal(0.5));
         self.keep(&comparison, Metric::Rate);
         Ok(())
@@ -52,45 +57,61 @@ impl Bench {
 
     pub(super) fn with_mariadb(&mut self) -> anyhow::Result<()> {
         const NAME: &str = "upload 16 KiB, 8 threads, MariaDB";
-        const THREADS: usize = 8;
         if !self.filter.includes(NAME) {
             return Ok(());
         }
-        let server = Mariadb::start_with(&[
+        let database = Database::Mariadb(Mariadb::start_with(&[
             // As durable as the files of these rows: it survives kill -9, not a power cut.
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-buffer-pool-size=1G",
             "--innodb-log-file-size=256M",
-        ]);
+        ]));
+        self.with_database(NAME, &database, self.variants())
+    }
+
+    /// Without the variants: rows of millions of other files take Galera too long.
+    pub(super) fn with_galera(&mut self) -> anyhow::Result<()> {
+        const NAME: &str = "upload 16 KiB, 8 threads, Galera";
+        if !self.filter.includes(NAME) {
+            return Ok(());
+        }
+        let database = Database::Galera(Galera::start(GALERA_NODES));
+        self.with_database(NAME, &database, Variants::default())
+    }
+
+    fn with_database(
+        &mut self,
+        name: &str,
+        database: &Database,
+        variants: Variants,
+    ) -> anyhow::Result<()> {
+        const THREADS: usize = 8;
+        let server = database.first();
         server.create_database("limits");
-        let pid = server.pid().context("MariaDB runs")?;
         let setup = Setup {
+            engine: Engine::Embedded,
             durability: "none",
-            mariadb: Some(&server),
-            n_rows: self.scale.n_rows,
+            database: Some(database),
+            variants,
             batches: &[],
         };
         let (size, round) = (self.scale.small.size, self.scale.round);
-        let clusters = self.start_clusters("mariadb", &setup)?;
+        let clusters = self.start_clusters("database", &setup)?;
         let Some(comparison) = self.compare(
-            NAME,
+            name,
             &clusters,
             &|target| self.upload(target, size, THREADS),
             &mut || {
-                let inserter = |_| MariadbInserter::new(&server, "limits", seed());
+                let inserter = |_| MariadbInserter::new(server, "limits", seed());
                 let inserters = (0..THREADS).map(inserter).collect::<anyhow::Result<_>>()?;
-                run::<MariadbInserter>(inserters, &[pid], round)
+                run::<MariadbInserter>(inserters, &database.pids(), round)
             },
         )?
         else {
             return Ok(());
         };
-        self.rows.push(comparison.row(
-            Metric::Rate,
-            "MariaDB, 8 connections, a row for each commit",
-        ));
-        self.rows
-            .push(comparison.fastdfs(Metric::Rate, fastdfs::UPLOAD_SMALL, 1.0));
+        let against = "the same server, 8 connections, a row for each commit";
+        self.rows.push(comparison.row(Metric::Rate, against));
         self.keep(&comparison, Metric::Rate);
         Ok(())
     }
@@ -115,8 +136,6 @@ impl Bench {
         };
         self.rows
             .push(comparison.row(Metric::Rate, "SQLite, a row for each commit"));
-        self.rows
-            .push(comparison.fastdfs(Metric::Rate, fastdfs::UPLOAD_SMALL, 1.2));
         self.keep(&comparison, Metric::Rate);
         Ok(())
     }
@@ -164,8 +183,6 @@ impl Bench {
         );
         let cpu = comparison.side_row(Metric::CpuPerGb, "CPU", "plain sink to disk");
         self.rows.push(cpu.goal(1.0 / 1.3));
-        self.rows
-            .push(comparison.fastdfs(Metric::Bytes, fastdfs::UPLOAD_LARGE, 2.0));
         self.keep(&comparison, Metric::Bytes);
         Ok(())
     }
@@ -173,7 +190,7 @@ impl Bench {
     /// A round of uploads of one size. Small files stay until the end of the run: to create a file, an
     /// ext4 without a journal looks at every file that was removed within the last minute, so later
     /// rounds would be slower than earlier ones.
-    fn upload(
+    pub(super) fn upload(
         &self,
         target: &BenchCluster,
         size: u64,

@@ -8,8 +8,9 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Reads `process PID START` and `folder PATH` until the end of the input, which comes when this
-/// program ends. Then it kills the groups of the processes and removes the folders. The start time
-/// tells a process from a later one with the same number.
+/// program ends. Then it kills the groups of the processes and, after that, removes the folders. The start time
+/// tells a process from a later one with the same number. A killed process may create a file before it ends, so a
+/// folder that is not empty at the end of its removal is removed again.
 const SCRIPT: &str = r#"
 while read -r line; do set -- "$@" "$line"; done
 for line; do
@@ -19,7 +20,12 @@ for line; do
         start=$(sed 's/.*) //' "/proc/${what% *}/stat" | cut -d ' ' -f 20)
         [ "$start" = "${what#* }" ] && kill -KILL "-${what% *}"
         ;;
-    folder*) rm -rf "$what" ;;
+    esac
+done
+for line; do
+    what=${line#* }
+    case $line in
+    folder*) rm -rf "$what" || rm -rf "$what" || rm -rf "$what" ;;
     esac
 done
 "#;

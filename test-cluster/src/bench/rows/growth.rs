@@ -1,0 +1,92 @@
+//! Rates with more and more connections.
+
+use super::super::bench_cluster::Batch;
+use super::super::cluster_set::ClusterSet;
+use super::super::comparison::{KEPT, rotation};
+use super::super::measurement::{Measurement, Metric};
+use super::super::row::{Better, Effect, EffectKind, Row};
+use super::super::stats::Summary;
+use super::{Bench, Scale};
+use crate::terminal::tell;
+
+const CONNECTIONS: [usize; 5] = [1, 4, 16, 64, 256];
+
+impl Bench {
+    /// A row for each number of connections: what remains of the best rate of fewer ones.
+    pub(super) fn growth(&mut self, clusters: &ClusterSet) -> anyhow::Result<()> {
+        let Scale { small, large, .. } = self.scale;
+        let target = &clusters.fresh;
+        let read = |mix: &'static str, batch: Batch| {
+            move |bench: &Bench, n: usize| target.reads(mix, n, batch, bench.scale.round)
+        };
+        let ask = |mix: &'static str| {
+            move |bench: &Bench, n: usize| target.small_requests(mix, n, bench.scale.round)
+        };
+        self.grow("HTTP ranges of 64 KiB, growth", &read("http-range", large))?;
+        self.grow("download 16 KiB, growth", &read("download", small))?;
+        self.grow("tracker saddrs, growth", &ask("saddrs"))?;
+        self.grow("idserver get, growth", &ask("id"))
+    }
+
+    fn grow(
+        &mut self,
+        name: &str,
+        measure: &dyn Fn(&Bench, usize) -> anyhow::Result<Measurement>,
+    ) -> anyhow::Result<()> {
+        if !self.filter.includes(name) {
+            return Ok(());
+        }
+        tell(format_args!("measuring {name}"));
+        let mut rounds: [Vec<Measurement>; CONNECTIONS.len()] = Default::default();
+        for idx in rotation(self.scale.n_rounds, CONNECTIONS.len()) {
+            rounds[idx].push(measure(self, CONNECTIONS[idx])?);
+        }
+        let rates = rounds.map(|rounds| Metric::Rate.of(&rounds));
+        self.kept.extend(rows(name, &rates));
+        Ok(())
+    }
+}
+
+/// A row for each number of connections but the first, beside the best of fewer.
+fn rows(name: &str, rates: &[Summary; CONNECTIONS.len()]) -> Vec<Row> {
+    let mut best = 0;
+    let mut rows = Vec::new();
+    for idx in 1..rates.len() {
+        let count = CONNECTIONS[idx];
+        let effect = Effect {
+            of: name.to_owned(),
+            circumstance: format!("{count} connections"),
+            kind: EffectKind::Connections,
+        };
+        let against = format!("itself with {} connections", CONNECTIONS[best]);
+        let reference = (against.as_str(), rates[best]);
+        let name = format!("{name}, {count} connections");
+        let row = Row::new(
+            name,
+            Metric::Rate.unit(),
+            Better::More,
+            rates[idx],
+            reference,
+        );
+        rows.push(row.goal(KEPT).effect(effect));
+        if rates[idx].median > rates[best].median {
+            best = idx;
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_compared_with_the_best_of_fewer_connections() {
+        let rates = [10.0, 40.0, 30.0, 50.0, 45.0].map(Summary::exactly);
+        let rows = rows("a row", &rates);
+        let ratios: Vec<f64> = rows.iter().map(|row| row.ratio).collect();
+        assert_eq!(ratios, [4.0, 0.75, 1.25, 0.9]);
+        assert_eq!(rows[2].against, "itself with 4 connections");
+        assert_eq!(rows[3].name, "a row, 256 connections");
+    }
+}

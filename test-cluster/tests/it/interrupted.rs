@@ -1,0 +1,97 @@
+//! An interrupted benchmark leaves no process, mount or folder.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use test_support::process::{Exit, Process};
+use test_support::until;
+
+use crate::support::{PATIENCE, binaries};
+
+/// A benchmark whose daemons run.
+struct RunningBench {
+    folder: TempDir,
+    process: Process,
+}
+
+impl RunningBench {
+    /// Starts a benchmark with these programs, and waits until each daemon of a cluster runs.
+    fn start(programs: Option<&Path>) -> RunningBench {
+        binaries();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tnv-cluster"));
+        command
+            .arg("--folder")
+            .arg(folder.path())
+            .args(["bench", "--quick", "--only=saddrs"])
+            .env("TMPDIR", folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        if let Some(programs) = programs {
+            command.env("PATH", programs);
+        }
+        let process = Process::spawn(&mut command).unwrap();
+        let bench = RunningBench { folder, process };
+        until("the daemons to run", || {
+            let daemons = ["tracker-1.toml", "httpd-1.toml"];
+            let found = bench.processes();
+            daemons
+                .iter()
+                .all(|daemon| found.iter().any(|args| args.contains(daemon)))
+        });
+        bench
+    }
+
+    /// The arguments of the processes that name its folder, but for itself.
+    fn processes(&self) -> Vec<String> {
+        let folder = self.folder.path().to_str().unwrap();
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+        let inside = format!("{folder}/");
+        lines.filter(|line| line.contains(&inside)).collect()
+    }
+
+    fn left(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    fn mounts(&self) -> bool {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        mounts.contains(self.folder.path().to_str().unwrap())
+    }
+
+    /// Sends a signal, after which nothing may be left.
+    fn end_with(mut self, signal: Signal) {
+        self.process.signal(signal).unwrap();
+        let exit = self.process.wait(PATIENCE).unwrap();
+        assert_eq!(exit, Some(Exit::Signal(signal.as_raw())));
+        until("the processes to end", || self.processes().is_empty());
+        until("the folders to be removed", || self.left().is_empty());
+        assert!(!self.mounts());
+    }
+}
+
+#[test]
+fn an_interrupted_benchmark_leaves_nothing() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
+        RunningBench::start(None).end_with(signal);
+    }
+}
+
+/// Without `unshare`, as where this program may not create namespaces.
+#[test]
+fn an_interrupted_benchmark_without_namespaces_leaves_nothing() {
+    let programs = tempfile::tempdir().unwrap();
+    for name in ["sh", "rm", "sed", "cut"] {
+        symlink(Path::new("/bin").join(name), programs.path().join(name)).unwrap();
+    }
+    for signal in [Signal::TERM, Signal::KILL] {
+        RunningBench::start(Some(programs.path())).end_with(signal);
+    }
+}
