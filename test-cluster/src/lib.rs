@@ -25,6 +25,7 @@ pub mod probe;
 pub mod proc;
 mod process;
 mod secret;
+mod start_guard;
 mod terminal;
 pub mod tnv;
 
@@ -34,3 +35,4 @@ pub use database::DATABASE_USER;
 pub use layout::{Engine, Layout, Mysql, Ports, Settings};
 pub use manifest::Manifest;
 pub use plan::{APP, GaleraNode, Node, Plan, Role, USER};
+pub use start_guard::guard_start;

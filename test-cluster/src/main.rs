@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use test_cluster::bench::PlainServer;
-use test_cluster::{Binaries, Engine, Layout, Ports, bench, demo, persistent};
+use test_cluster::{Binaries, Engine, Layout, Ports, bench, demo, guard_start, persistent};
 
 /// Clusters of tnv on this machine, for trials and measurements
 #[derive(Debug, Parser)]
@@ -43,6 +43,9 @@ enum Command {
     },
     /// Measure everything beside the limits of this machine
     Bench(bench::Options),
+    /// Stop the cluster if its start is interrupted
+    #[command(hide = true)]
+    GuardStart,
     /// Run a plain server for `bench`
     #[command(hide = true)]
     Serve {
@@ -120,6 +123,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             demo::run(&plan, &binaries, media)
         }
         Command::Bench(options) => bench::run(folder, options),
+        Command::GuardStart => guard_start(folder),
         Command::Serve { what, addr, files } => bench::serve(*what, *addr, files),
         Command::Hold { addr, count } => bench::hold(*addr, *count),
     }

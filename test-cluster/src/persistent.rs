@@ -14,6 +14,7 @@ use crate::layout::{Engine, Layout};
 use crate::manifest::Manifest;
 use crate::plan::{Node, Plan, Role};
 use crate::probe;
+use crate::start_guard::StartGuard;
 use crate::terminal::tell;
 
 /// Longest wait for daemons to be ready.
@@ -25,17 +26,33 @@ const STOP: Duration = Duration::from_secs(40);
 type Member = (Node, Option<Process>);
 
 /// Starts the daemons of the cluster in `folder` that do not run. Every daemon is ready when this
-/// returns.
+/// returns. If nothing of the cluster ran before and this program ends early, the cluster is stopped.
 ///
 /// # Errors
 /// A daemon ends at its start or is not ready in time. Then the daemons that this call has started
 /// are killed.
 pub fn up(layout: &Layout, folder: &Path, binaries: &Binaries) -> anyhow::Result<Plan> {
     let (plan, mut members) = plan_for(layout, folder)?;
+    let engines_ran = engines::is_running(&plan)?;
+    if engines_ran || members.iter().any(|(_, process)| process.is_some()) {
+        return start(plan, &mut members, engines_ran, binaries);
+    }
+    let guard = StartGuard::start(folder)?;
+    let started = start(plan, &mut members, engines_ran, binaries);
+    guard.release()?;
+    started
+}
+
+/// Starts the engines and the daemons that do not run.
+fn start(
+    plan: Plan,
+    members: &mut [Member],
+    engines_ran: bool,
+    binaries: &Binaries,
+) -> anyhow::Result<Plan> {
     let begun = Instant::now();
-    let was_running = engines::is_running(&plan)?;
     let engines = engines::up(&plan).inspect_err(|_| {
-        if !was_running {
+        if !engines_ran {
             // The error of the start tells more.
             let _ = engines::stop(&plan);
         }
@@ -44,12 +61,12 @@ pub fn up(layout: &Layout, folder: &Path, binaries: &Binaries) -> anyhow::Result
         let took = begun.elapsed();
         tell(format_args!("started {} in {took:.1?}", engines.join(", ")));
     }
-    let missing = tell_missing(&members, engines.is_empty());
+    let missing = tell_missing(members, engines.is_empty());
     if !missing.is_empty() {
         engines::prepare(&plan, binaries)?;
     }
-    start_missing(&plan, &mut members, binaries).inspect_err(|_| give_up(&members, &missing))?;
-    save(&plan, &members)?;
+    start_missing(&plan, members, binaries).inspect_err(|_| give_up(members, &missing))?;
+    save(&plan, members)?;
     if !missing.is_empty() {
         tell(format_args!("all ready after {:.1?}", begun.elapsed()));
     }

@@ -114,7 +114,7 @@ impl Bench {
         self.download_large(&clusters, &media)?;
         self.upload_large(&clusters)?;
         self.http(&clusters, &media)?;
-        self.growth(&clusters)?;
+        self.growth(&clusters, &media, &redis)?;
         self.slow_readers(&mut clusters, &media)?;
         clusters
             .memory

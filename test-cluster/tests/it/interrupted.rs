@@ -1,10 +1,11 @@
-//! An interrupted benchmark leaves no process, mount or folder.
+//! An interrupted benchmark leaves no process, mount or folder, an interrupted start of a cluster no process.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use test_support::process::{Exit, Process};
@@ -46,14 +47,8 @@ impl RunningBench {
         bench
     }
 
-    /// The arguments of the processes that name its folder, but for itself.
     fn processes(&self) -> Vec<String> {
-        let folder = self.folder.path().to_str().unwrap();
-        let all = fs::read_dir("/proc").unwrap().flatten();
-        let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-        let inside = format!("{folder}/");
-        lines.filter(|line| line.contains(&inside)).collect()
+        processes(self.folder.path())
     }
 
     fn left(&self) -> Vec<PathBuf> {
@@ -77,6 +72,15 @@ impl RunningBench {
     }
 }
 
+/// The arguments of the processes that name a path in the folder.
+fn processes(folder: &Path) -> Vec<String> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    let inside = format!("{}/", folder.to_str().unwrap());
+    lines.filter(|line| line.contains(&inside)).collect()
+}
+
 #[test]
 fn an_interrupted_benchmark_leaves_nothing() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
@@ -93,5 +97,33 @@ fn an_interrupted_benchmark_without_namespaces_leaves_nothing() {
     }
     for signal in [Signal::TERM, Signal::KILL] {
         RunningBench::start(Some(programs.path())).end_with(signal);
+    }
+}
+
+#[test]
+fn an_interrupted_start_of_a_cluster_is_undone() {
+    binaries();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path();
+    fs::create_dir(path.join("log")).unwrap();
+    // The start waits for a reader of this log.
+    let log = path.join("log/storage-1-1.err");
+    mknodat(CWD, &log, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    for (subcommand, signal) in [
+        ("up", Signal::INT),
+        ("up", Signal::KILL),
+        ("demo", Signal::HUP),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tnv-cluster"));
+        command.arg("--folder").arg(path).arg(subcommand);
+        let mut process = Process::spawn(command.stdout(Stdio::null())).unwrap();
+        until("the idserver to run", || {
+            processes(path)
+                .iter()
+                .any(|args| args.contains("idserver-2.toml"))
+        });
+        process.signal(signal).unwrap();
+        assert!(process.wait(PATIENCE).unwrap().is_some());
+        until("the processes to end", || processes(path).is_empty());
     }
 }

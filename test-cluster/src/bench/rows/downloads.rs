@@ -26,7 +26,7 @@ impl Bench {
         self.rows.push(
             comparison
                 .row(Metric::Rate, "redis GET of 16 KiB")
-                .goal(0.4),
+                .goal(0.9),
         );
         self.keep(&comparison, Metric::Rate);
         Ok(())
@@ -62,7 +62,7 @@ impl Bench {
                 .goal(0.9),
         );
         let cpu = comparison.side_row(Metric::CpuPerGb, "CPU", "plain sendfile server");
-        self.rows.push(cpu.goal(1.0 / 1.2));
+        self.rows.push(cpu.goal(1.0 / 1.15));
         self.keep(&comparison, Metric::Bytes);
         Ok(())
     }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::super::bench_cluster::BenchCluster;
+use super::super::bench_cluster::{Batch, BenchCluster};
 use super::super::cluster_set::ClusterSet;
-use super::super::measurement::Metric;
-use super::super::references::Nginx;
+use super::super::measurement::{Measurement, Metric};
+use super::super::references::{Nginx, Round};
 use super::{Bench, Scale};
 
 impl Bench {
@@ -15,13 +15,8 @@ impl Bench {
             large, huge, round, ..
         } = self.scale;
         let nginx = Nginx::start(&self.scratch, media)?;
-        let url = nginx.url();
         let elsewhere = |mix: &str, n_threads, batch| {
-            let list = clusters.fresh.list(batch);
-            let args = ["--mix", mix, "--use", &list, "--http", &url];
-            clusters
-                .fresh
-                .round_elsewhere(&args, n_threads, round, &[nginx.pid()])
+            round_of_nginx(&nginx, &clusters.fresh, (mix, batch), n_threads, round)
         };
         let compare = |name: &str, mix: &str, n_threads, batch| {
             let ours = |target: &BenchCluster| target.reads(mix, n_threads, batch, round);
@@ -39,22 +34,38 @@ impl Bench {
         )?;
         let seek = compare("first byte after a seek, 1 GiB", "http-seek", 1, huge)?;
         for whole in [&one, &eight].into_iter().flatten() {
-            self.rows.push(whole.row(Metric::Bytes, AGAINST).goal(0.8));
-            self.rows
-                .push(whole.side_row(Metric::CpuPerGb, "CPU", AGAINST).goal(0.5));
+            self.rows.push(whole.row(Metric::Bytes, AGAINST).goal(0.95));
+            self.rows.push(
+                whole
+                    .side_row(Metric::CpuPerGb, "CPU", AGAINST)
+                    .goal(1.0 / 1.15),
+            );
             self.keep(whole, Metric::Bytes);
         }
         if let Some(ranges) = ranges {
-            self.rows.push(ranges.row(Metric::Rate, AGAINST).goal(0.6));
+            self.rows.push(ranges.row(Metric::Rate, AGAINST).goal(0.9));
             self.rows
-                .push(ranges.side_row(Metric::P99, "p99", AGAINST).goal(1.0 / 1.5));
+                .push(ranges.side_row(Metric::P99, "p99", AGAINST).goal(1.0 / 1.2));
             self.keep(&ranges, Metric::Rate);
         }
         if let Some(seek) = seek {
             self.rows
-                .push(seek.row(Metric::Median, AGAINST).goal(1.0 / 1.5));
+                .push(seek.row(Metric::Median, AGAINST).goal(1.0 / 1.15));
             self.keep(&seek, Metric::Median);
         }
         Ok(())
     }
+}
+
+/// A round of `n_threads` threads that do `mix` with the files of a batch.
+pub(super) fn round_of_nginx(
+    nginx: &Nginx,
+    target: &BenchCluster,
+    (mix, batch): (&str, Batch),
+    n_threads: usize,
+    round: Round,
+) -> anyhow::Result<Measurement> {
+    let (url, list) = (nginx.url(), target.list(batch));
+    let args = ["--mix", mix, "--use", &list, "--http", &url];
+    target.round_elsewhere(&args, n_threads, round, &[nginx.pid()])
 }

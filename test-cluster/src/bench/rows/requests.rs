@@ -6,7 +6,7 @@ use super::super::references::Redis;
 use super::Bench;
 
 /// Length of a value of redis that is as small as the reply of a tracker.
-const SMALL_VALUE: u64 = 64;
+pub(super) const SMALL_VALUE: u64 = 64;
 
 impl Bench {
     pub(super) fn small_requests(
@@ -28,7 +28,7 @@ impl Bench {
             self.rows.push(
                 comparison
                     .row(Metric::Rate, "redis GET of 64 bytes")
-                    .goal(0.7),
+                    .goal(0.9),
             );
             self.keep(&comparison, Metric::Rate);
         }

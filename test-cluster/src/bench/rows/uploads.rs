@@ -50,7 +50,7 @@ impl Bench {
             return Ok(());
         };
         let row = comparison.row(Metric::Rate, "64 threads write, fdatasync, rename");
-        self.rows.push(row.goal(0.5));
+        self.rows.push(row.goal(0.6));
         self.keep(&comparison, Metric::Rate);
         Ok(())
     }
@@ -179,10 +179,10 @@ impl Bench {
         self.rows.push(
             comparison
                 .row(Metric::Bytes, "plain sink to disk")
-                .goal(0.8),
+                .goal(0.85),
         );
         let cpu = comparison.side_row(Metric::CpuPerGb, "CPU", "plain sink to disk");
-        self.rows.push(cpu.goal(1.0 / 1.3));
+        self.rows.push(cpu.goal(1.0 / 1.25));
         self.keep(&comparison, Metric::Bytes);
         Ok(())
     }
