@@ -193,6 +193,21 @@ impl AccessControl {
         }
     }
 
+    /// True if this server refuses every request of the peer before the proof of a key.
+    pub(crate) fn refuses_unproved(&self, ends: Ends) -> bool {
+        let rules = self.rules.read();
+        let ip = ends.peer.ip();
+        if any_contains(&rules.legacy_hosts, ip) {
+            return false;
+        }
+        match &rules.allow_hosts {
+            _ if rules.keys.is_some() => true,
+            Some(_) if self.server == ServerKind::Tracker => false,
+            Some(allowed) => !any_contains(allowed, ip),
+            None => !is_same_machine(ends),
+        }
+    }
+
     /// A tracker's allow_hosts is for storages: clients may come from everywhere.
     fn needs_allowed_host(&self, permission: Permission<'_>) -> bool {
         self.server != ServerKind::Tracker || permission == Permission::Node

@@ -18,6 +18,7 @@ pub(crate) struct NetMetrics {
     pub(crate) evicted: IntCounter,
     idle: IntCounter,
     slow_head: IntCounter,
+    unproved: IntCounter,
     stalled: IntCounter,
     unsent: IntCounter,
     pub(crate) received: IntCounter,
@@ -48,8 +49,9 @@ impl NetMetrics {
             registry,
             "tnv_connections_dropped_total",
             "Connections closed by the daemon, by reason: evicted (to make room), idle (for too \
-             long), head (the request came too slowly), stalled (the transfer was too slow), \
-             unsent (too many replies waited in memory).",
+             long), head (the request came too slowly), unproved (no key was proved, and nothing is \
+             allowed without), stalled (the transfer was too slow), unsent (too many replies waited \
+             in memory).",
             &["reason"],
         );
         let dropped = |reason: &str| dropped.with_label_values(&[reason]);
@@ -70,6 +72,7 @@ impl NetMetrics {
             evicted: dropped("evicted"),
             idle: dropped("idle"),
             slow_head: dropped("head"),
+            unproved: dropped("unproved"),
             stalled: dropped("stalled"),
             unsent: dropped("unsent"),
             received: counter("tnv_received_bytes_total", "Bytes received from clients."),
@@ -114,6 +117,7 @@ impl NetMetrics {
             NetEvent::Evicted => self.evicted.inc(),
             NetEvent::Idle => self.idle.inc(),
             NetEvent::SlowHead => self.slow_head.inc(),
+            NetEvent::Unproved => self.unproved.inc(),
             NetEvent::Stalled => self.stalled.inc(),
             NetEvent::Unsent => self.unsent.inc(),
             NetEvent::Late => self.late.inc(),

@@ -52,7 +52,16 @@ impl Server {
     }
 
     fn serves(&self, proof: &Proof, permission: Permission<'_>, peer: &str) -> bool {
-        let checked = self.access.check_request(proof, permission, ends(peer));
+        let check = |permission| self.access.check_request(proof, permission, ends(peer));
+        if matches!(proof, Proof::None) {
+            let is_refused = check(Permission::AnyKey).is_err();
+            assert_eq!(
+                self.access.refuses_unproved(ends(peer)),
+                is_refused,
+                "{peer}"
+            );
+        }
+        let checked = check(permission);
         if let Err(fault) = &checked {
             assert_eq!(fault.code, ErrorCode::Forbidden);
         }
@@ -126,6 +135,12 @@ fn without_a_key_and_a_list_this_machine_alone_is_served() {
     let server = open(|settings| settings.allow_hosts = Some(networks(&["10.0.0.0/24"])));
     assert!(server.serves(&Proof::None, Permission::Node, PEER));
     assert!(!server.serves(&Proof::None, Permission::Node, "10.0.1.2"));
+    let allow = |settings: &mut AccessSettings| {
+        settings.cluster_key_file = None;
+        settings.allow_hosts = Some(networks(&["10.0.0.3"]));
+    };
+    let server = Server::new(ServerKind::Tracker, NODE, allow);
+    assert!(server.serves(&Proof::None, Permission::AnyKey, PEER));
     let server = open(|settings| settings.legacy_hosts = networks(&["10.0.0.2"]));
     assert!(server.serves(&Proof::None, Permission::Node, PEER));
     assert!(!server.serves(&Proof::None, Permission::Node, "10.0.0.3"));

@@ -72,13 +72,20 @@ impl<P: Protocol> Shared<P> {
         self.evict_idle(Some(client)) || self.break_off(client, SLOW_RATE)
     }
 
-    /// Evicts a connection for one of `newcomer`, or for descriptors: an idle one of the client with the
-    /// most connections, a transfer of that client if it has a large share, or any idle one.
+    /// Evicts a connection for one of `newcomer`, or for descriptors: that of a stranger, an idle one of the client
+    /// with the most connections, a transfer of that client if it has a large share, or any idle one.
     pub(crate) fn make_room(&self, newcomer: Option<Client>) -> bool {
         let Some((count, largest)) = self.limit.largest() else {
             return false;
         };
         let is_large = count.saturating_mul(LARGE_SHARE) > self.limit.connections_max();
+        if self.evict(Victim::Stranger) {
+            return true;
+        }
+        if self.evictor.has_found(Victim::Stranger) {
+            // A flood of strangers must not evict known connections between two searches.
+            return false;
+        }
         self.evict_idle(Some(largest))
             || (is_large && newcomer != Some(largest) && self.break_off(largest, u64::MAX))
             || self.evict_idle(None)
@@ -87,10 +94,15 @@ impl<P: Protocol> Shared<P> {
     /// Closes the connection of a client, or of any, that has been idle for longest; false if none is
     /// idle.
     fn evict_idle(&self, of: Option<Client>) -> bool {
-        let evicted = self.evictor.take(Victim::Idle(of), &self.parking);
+        self.evict(Victim::Idle(of))
+    }
+
+    /// Closes the best victim of this kind, which no worker has to close; false if there is none.
+    fn evict(&self, victim: Victim) -> bool {
+        let evicted = self.evictor.take(victim, &self.parking);
         if let Some(parked) = &evicted {
             self.observer().event(NetEvent::Evicted);
-            debug!("#{}: closed, idle longest", parked.connection.id);
+            debug!("#{}: closed for another connection", parked.connection.id);
         }
         evicted.is_some()
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::connection_limit::Permit;
 use super::kernel_buffers::KernelBuffers;
 use super::outgoing::Outgoing;
+use super::peer::Peer;
 use super::protocol::{Inbox, Protocol};
 use super::receiving::Receiving;
 use super::stall::StallDetector;
@@ -29,6 +30,9 @@ pub(crate) struct Connection<P: Protocol> {
     pub(crate) pool: WorkerPool,
     /// When the first byte of an unfinished request came.
     pub(crate) head_since: Option<Instant>,
+    pub(crate) accepted: Instant,
+    /// [`Protocol::is_stranger`] when the connection was parked.
+    pub(crate) is_stranger: bool,
     /// When its latest request was whole, or when it was accepted.
     pub(crate) last_request: Instant,
     /// When the connection was queued for a worker.
@@ -75,6 +79,8 @@ impl<P: Protocol> Connection<P> {
             activity: Activity::Idle,
             pool: WorkerPool::Slow,
             head_since: None,
+            accepted: Instant::now(),
+            is_stranger: false,
             last_request: Instant::now(),
             queued_at: Instant::now(),
             owes_reply: false,
@@ -92,6 +98,11 @@ impl<P: Protocol> Connection<P> {
             Activity::Requested(request) => Some(request),
             _ => None,
         }
+    }
+
+    /// The client.
+    pub(crate) fn peer(&self) -> Peer<'_> {
+        Peer::new(self.peer, &self.stream)
     }
 
     /// The socket to wait for.

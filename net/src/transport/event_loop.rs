@@ -269,6 +269,10 @@ fn sweep<P: Protocol>(shared: &Shared<P>, now: Instant) {
 }
 
 fn on_deadline<P: Protocol>(shared: &Shared<P>, mut connection: Box<Connection<P>>) {
+    if shared.is_overdue(&connection) {
+        // A stranger holds nothing whose drop blocks.
+        return;
+    }
     match &mut connection.activity {
         Activity::Idle if connection.inbox.is_empty() => {
             shared.observer().event(NetEvent::Idle);

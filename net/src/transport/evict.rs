@@ -25,6 +25,8 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// The kind of connection that a search finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Victim {
+    /// A connection that is allowed no request yet, see [`Protocol::is_stranger`].
+    Stranger,
     /// A connection without a request, of one client or of any.
     Idle(Option<Client>),
     /// A transfer of a client below this rate, in bytes per second.
@@ -38,6 +40,7 @@ pub(crate) struct Evictor(Mutex<HashMap<Victim, Search>>);
 struct Search {
     /// The best candidate is at the end.
     candidates: Vec<Candidate>,
+    is_empty: bool,
     /// The earliest time of another search.
     next: Instant,
 }
@@ -45,6 +48,7 @@ struct Search {
 /// The least candidate is evicted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
+    is_known: bool,
     /// Bytes per second; 0 for an idle connection.
     rate: u64,
     last_request: Instant,
@@ -57,10 +61,12 @@ impl Victim {
         let connection = &parked.connection;
         let client = || Client::of(connection.peer);
         let is_wanted = match self {
+            Victim::Stranger => connection.is_stranger,
             Victim::Idle(of) => parked.is_idle() && of.is_none_or(|of| of == client()),
             Victim::Slow(of, rate) => !parked.is_idle() && of == client() && is_slow(parked, rate),
         };
         is_wanted.then(|| Candidate {
+            is_known: !connection.is_stranger,
             rate: if parked.is_idle() { 0 } else { rate(parked) },
             last_request: connection.last_request,
             id: connection.id,
@@ -91,6 +97,7 @@ impl Search {
         candidates.sort_unstable_by(|a, b| b.cmp(a));
         let end = Instant::now();
         Search {
+            is_empty: candidates.is_empty(),
             candidates,
             next: end + (end - began) * PAUSE,
         }
@@ -113,6 +120,13 @@ impl Search {
 }
 
 impl Evictor {
+    /// True if the latest search has found victims of a kind, though [`Evictor::take`] may have taken all of them.
+    pub(crate) fn has_found(&self, victim: Victim) -> bool {
+        let searches = self.0.lock();
+        let search = searches.get(&victim);
+        search.is_some_and(|search| !search.is_empty)
+    }
+
     /// Takes out the best victim of a kind.
     pub(crate) fn take<P: Protocol>(
         &self,

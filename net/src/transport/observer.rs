@@ -39,6 +39,8 @@ pub enum NetEvent {
     Idle,
     /// A connection was closed because a request came too slowly.
     SlowHead,
+    /// A connection was closed because its peer did not prove in time who it is.
+    Unproved,
     /// A connection was closed because its transfer moved too few bytes.
     Stalled,
     /// A connection was closed because too many replies waited in memory.

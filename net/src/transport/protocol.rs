@@ -63,6 +63,12 @@ pub trait Protocol: Send + Sync + 'static {
         false
     }
 
+    /// True if no request of the connection has been allowed, and none will be before the peer proves who it is.
+    /// Such a connection ends `head_timeout` after its accept, and is evicted before others.
+    fn is_stranger(&self, _session: &Self::Session, _peer: Peer<'_>) -> bool {
+        false
+    }
+
     /// Receives the events of the server.
     fn observer(&self) -> &Arc<dyn Observer>;
 }

@@ -207,8 +207,11 @@ impl<P: Protocol> Shared<P> {
         if interest == Interest::Write {
             connection.throttle();
         }
+        connection.is_stranger = self
+            .protocol
+            .is_stranger(&connection.session, connection.peer());
         let (now, config) = (Instant::now(), self.config());
-        let deadline = match &connection.activity {
+        let mut deadline = match &connection.activity {
             Activity::Sending(sending) if matches!(interest, Interest::Source | Interest::Time) => {
                 sending.source_deadline().unwrap_or(now)
             }
@@ -223,6 +226,9 @@ impl<P: Protocol> Shared<P> {
                 now + connection.stall.time_left(config.stall_timeout.duration())
             }
         };
+        if connection.is_stranger && !matches!(connection.activity, Activity::Lingering { .. }) {
+            deadline = deadline.min(connection.accepted + config.head_timeout.duration());
+        }
         self.parking.park(connection, interest, deadline);
         if self.is_stopping() {
             // The event loop may have closed the idle connections just before.
@@ -256,6 +262,17 @@ impl<P: Protocol> Shared<P> {
             debug!("#{}: closed, moves too few bytes", connection.id);
         }
         is_stalled
+    }
+
+    /// True if the peer has not proved who it is within `head_timeout`; then the connection is to be closed.
+    pub(crate) fn is_overdue(&self, connection: &Connection<P>) -> bool {
+        let timeout = self.config.read().head_timeout.duration();
+        let is_overdue = connection.is_stranger && connection.accepted.elapsed() >= timeout;
+        if is_overdue {
+            self.observer().event(NetEvent::Unproved);
+            debug!("#{}: closed, not allowed any request", connection.id);
+        }
+        is_overdue
     }
 
     pub(crate) fn queue(&self, pool: WorkerPool) -> &PoolQueue<P> {

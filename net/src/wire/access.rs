@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use base::LogThrottle;
 use log::{Level, debug, error, info, log_enabled};
-use proto::{ErrorCode, Fault, HEAD_LEN, Request};
+use proto::{ErrorCode, Fault, HEAD_LEN, Request, ServerKind};
 
 use crate::access_log::{ACCESS_TARGET, timestamp};
 use crate::transport::{AccessLine, Outcome, Record, RequestEnd, Sent};
@@ -24,9 +24,15 @@ pub(super) fn line<R: Request>(peer: SocketAddr, request: &R) -> Option<Box<dyn 
     of(peer, || request.access_fields().to_string())
 }
 
-/// The line of a request that is unknown, invalid or not read.
-pub(super) fn line_of_unread(peer: SocketAddr, command: Option<u8>) -> Option<Box<dyn AccessLine>> {
+/// The line of a part of the proof of a key, or of a request that is unknown, invalid or not read.
+pub(super) fn line_of_command(
+    peer: SocketAddr,
+    server: ServerKind,
+    command: Option<u8>,
+) -> Option<Box<dyn AccessLine>> {
     of(peer, || match command {
+        Some(command) if command == server.authenticate() => "authenticate - - -".to_owned(),
+        Some(command) if command == server.prove() => "prove - - -".to_owned(),
         Some(command) => format!("command-{command} - - -"),
         None => "- - - -".to_owned(),
     })

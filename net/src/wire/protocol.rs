@@ -71,7 +71,9 @@ impl<S: Service> Wire<S> {
         peer: Peer<'_>,
     ) -> Result<Option<Reply>, Fault> {
         let ends = session.ends(peer);
-        let proof = &mut session.proof;
+        let Session {
+            proof, is_known, ..
+        } = session;
         match request {
             FrameRequest::Authenticate(request) => {
                 let body = self.access.authenticate(proof, &request, ends)?;
@@ -79,11 +81,13 @@ impl<S: Service> Wire<S> {
             }
             FrameRequest::Prove(signature) => {
                 self.access.prove(proof, &signature, ends)?;
+                *is_known = true;
                 Ok(None)
             }
             FrameRequest::OfService(request) => {
                 self.access
                     .check_request(proof, request.permission(), ends)?;
+                *is_known = true;
                 let mut caller = Caller {
                     peer: peer.addr,
                     local: ends.local,
@@ -175,6 +179,8 @@ impl<R: Request> FrameRequest<R> {
 #[derive(Default)]
 pub struct Session<S> {
     proof: Proof,
+    /// True once a request was allowed or a key proved.
+    is_known: bool,
     /// The address that the client connected to, once it is known.
     local: Option<SocketAddr>,
     of_service: S,
@@ -240,7 +246,7 @@ impl<S: Service> Protocol for Wire<S> {
         let Frame { head, request, .. } = frame;
         let line = match &request {
             Ok(FrameRequest::OfService(request)) => access::line(peer.addr, request),
-            _ => access::line_of_unread(peer.addr, Some(head.command)),
+            _ => access::line_of_command(peer.addr, S::Request::SERVER, Some(head.command)),
         };
         let record = self.record(peer.addr, &head, line);
         let is_proof = matches!(request, Ok(FrameRequest::Prove(_)));
@@ -267,7 +273,7 @@ impl<S: Service> Protocol for Wire<S> {
         };
         let fault = Fault::new(ErrorCode::Busy, text);
         let command = frame.map(|frame| frame.head.command);
-        let line = access::line_of_unread(peer, command);
+        let line = access::line_of_command(peer, S::Request::SERVER, command);
         let name = RequestName::Command(command.unwrap_or_default());
         let record = Record::begin(peer, None, name, line);
         self.replies
@@ -277,6 +283,14 @@ impl<S: Service> Protocol for Wire<S> {
     fn panicked(&self) -> Outgoing {
         let fault = Fault::new(ErrorCode::Unknown, "internal error");
         self.replies.encode(&fault, Then::Close, None)
+    }
+
+    fn is_stranger(&self, session: &Session<S::Session>, peer: Peer<'_>) -> bool {
+        let ends = || Ends {
+            peer: peer.addr,
+            local: session.local.unwrap_or_else(|| peer.local_addr()),
+        };
+        !session.is_known && self.access.refuses_unproved(ends())
     }
 
     fn observer(&self) -> &Arc<dyn Observer> {

@@ -9,6 +9,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use net::http::{Handler, Http, Request, Response, TrustedProxies, status};
 use net::wire::Wire;
 use net::{ACCESS_TARGET, Answer, Server, ServerConfig};
+use proto::Head;
 use proto::storage::StorageRequest;
 
 use super::support::{
@@ -179,6 +180,21 @@ fn who_is_told_that_the_server_is_busy_has_a_line() {
     fault(&mut late);
     expect_line("127.0.2.10", &[" command-73 - - - ", " error-6 "]);
     probe.gate.0.send(()).unwrap();
+}
+
+#[test]
+fn the_parts_of_a_proof_have_a_line_with_their_names() {
+    let server = wire(&config(), &Probe::new());
+    for (host, name, command, len) in [(12, "authenticate", 78, 88), (13, "prove", 79, 32)] {
+        let mut stream = client(host, &server);
+        let head = Head::request(command, len).encode();
+        let text = [&[0; 24][..], b"127.0.0.1:1", &[0; 53]].concat();
+        let body = &text[..len as usize];
+        stream.write_all(&[&head[..], body].concat()).unwrap();
+        fault(&mut stream);
+        let name = format!(" {name} - - - ");
+        expect_line(&format!("127.0.2.{host}"), &[&name, " error-"]);
+    }
 }
 
 #[test]

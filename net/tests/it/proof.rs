@@ -5,10 +5,12 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use net::Server;
+use base::units::Period;
 use net::access_control::{AccessControl, AccessSettings};
 use net::wire::Wire;
+use net::{Server, ServerConfig};
 use proto::peer_proof::ClientProof;
 use proto::shared_key::KeyRing;
 use proto::storage::StorageRequest;
@@ -20,6 +22,10 @@ const KEY: &str = "key-of-the-nodes-1";
 
 /// A server with the key of the nodes and one of the application `other`.
 fn with_key() -> Server {
+    with_key_and(&config())
+}
+
+fn with_key_and(config: &ServerConfig) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys");
     fs::write(&file, format!("{KEY}\nother {KEY}-of-other\n")).unwrap();
@@ -31,7 +37,7 @@ fn with_key() -> Server {
     let access = AccessControl::new(ServerKind::Storage, &settings).unwrap();
     let wire = Wire::new(Toy(Probe::new()), "toy", Arc::new(()));
     let wire = wire.allowing(Arc::new(access));
-    Server::start("toy", ([127, 0, 0, 1], 0).into(), &config(), wire).unwrap()
+    Server::start("toy", ([127, 0, 0, 1], 0).into(), config, wire).unwrap()
 }
 
 /// Sends AUTHENTICATE, takes the reply and sends PROVE and a request at once.
@@ -110,5 +116,69 @@ fn a_wrong_proof_closes_the_connection() {
     frame[HEAD_LEN + 16] ^= 1;
     stream.write_all(&frame).unwrap();
     assert_eq!(fault(&mut stream).code, ErrorCode::Forbidden);
+    server.shutdown();
+}
+
+/// A connection from this address that has proved the key.
+fn prove_from(ip: [u8; 4], server: &Server) -> TcpStream {
+    let mut stream = connect_from(ip, server.addr());
+    prove_and_ask(&mut stream, KEY);
+    assert_eq!(number(&mut stream), 1);
+    stream
+}
+
+fn authenticate(stream: &mut TcpStream) {
+    let ring = KeyRing::parse(KEY).unwrap();
+    let address = stream.peer_addr().unwrap();
+    let proof = ClientProof::begin(ServerKind::Storage, ring.signing(), address, [7; 16]);
+    stream.write_all(&proof.authenticate()).unwrap();
+    assert!(receive(stream).0.is_ok());
+}
+
+#[test]
+fn a_connection_that_proves_no_key_ends_at_a_deadline() {
+    let timeout = Duration::from_millis(1500);
+    let server = with_key_and(&ServerConfig {
+        head_timeout: Period::from_millis(1500),
+        ..config()
+    });
+    let mut proved = prove_from([127, 0, 0, 1], &server);
+    let began = Instant::now();
+    let mut silent = connect(server.addr());
+    let mut half = connect(server.addr());
+    authenticate(&mut half);
+    let mut refused = connect(server.addr());
+    let request = StorageRequest::FileSize(key("f")).encode();
+    refused.write_all(&request).unwrap();
+    assert_eq!(fault(&mut refused).code, ErrorCode::Forbidden);
+    // Its content is read and discarded, and never comes.
+    let mut upload = connect(server.addr());
+    upload.write_all(&super::support::upload("f", 100)).unwrap();
+    for stream in [&mut silent, &mut half, &mut refused, &mut upload] {
+        assert_closed(stream);
+    }
+    assert!(began.elapsed() >= timeout, "{:?}", began.elapsed());
+    assert_eq!(ask_size(&mut proved), 2);
+    server.shutdown();
+}
+
+#[test]
+fn strangers_make_room_before_connections_that_have_proved_a_key() {
+    let server = with_key_and(&ServerConfig {
+        connections_max: 6,
+        ..config()
+    });
+    let mut proved: Vec<_> = (0..4)
+        .map(|_| prove_from([127, 0, 0, 2], &server))
+        .collect();
+    // Each from an address of its own, so the address with the most connections is not theirs.
+    let strangers = (10..50).map(|host| connect_from([127, 0, 0, host], server.addr()));
+    let _strangers: Vec<_> = strangers.collect();
+    for stream in &mut proved {
+        assert_eq!(ask_size(stream), 2);
+    }
+    let mut another = prove_from([127, 0, 0, 3], &server);
+    assert_eq!(ask_size(&mut another), 2);
+    assert_eq!(server.connections().now(), 6);
     server.shutdown();
 }
