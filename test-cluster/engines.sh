@@ -1,9 +1,9 @@
 #!/bin/sh
 # Sees to it that the servers are there which tests and clusters run for real: MariaDB with Galera,
-# GlusterFS, and nginx with njs; or, with the word bench, those that tnv is measured beside. As root it installs the
-# Debian packages that are missing and says which; otherwise it names them. Those servers run on
-# free ports and in folders of their own. Of Prometheus only promtool is taken out of its package:
-# installing the package would start a server.
+# GlusterFS, nginx with njs, and HAProxy; or, with the word bench, those that tnv is measured beside.
+# As root it installs the Debian packages that are missing and says which; otherwise it names them.
+# Those servers run on free ports and in folders of their own. Of Prometheus only promtool is taken
+# out of its package: installing the package would start a server.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -30,6 +30,7 @@ if [ "${1:-}" = bench ]; then
     need redis-server redis-server
 else
     [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] || missing="$missing libnginx-mod-http-js"
+    need haproxy haproxy
     need curl curl
     need openssl openssl
     need python3 python3

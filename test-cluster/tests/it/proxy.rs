@@ -1,62 +1,71 @@
-//! nginx with the recipe of docs/security.md in front of httpd: TLS, ranges, keep-alive, signed URLs and the
-//! address of the client. nginx also signs URLs with the example of docs/signed-urls/.
+//! The proxies of docs/security.md in front of httpd: TLS, ranges, keep-alive, signed URLs and the address of the
+//! client.
+
+mod haproxy;
+mod nginx;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bench::Content;
-use test_cluster::{APP, Node, Role, USER};
+use test_cluster::{APP, Layout, Node, Role, USER};
 use test_support::process::{OwnedProcess, run};
 
-use crate::signing::{examples, vectors};
+use crate::guarded::write_secret;
 use crate::support::{Fixture, MIB, wait_for};
 
 const HOST: &str = "media.example.org";
-/// Where the tests' nginx signs the vectors.
-const VECTORS: &str = "import tnv from 'sign.js';
-function sign(r) {
-    const a = r.args;
-    const segments = JSON.parse(a.segments);
-    r.return(200, tnv.sign(a.key, a.expires, a.limits || '', a.client || '', segments));
-}
-export default { sign };
-";
-
-/// A cluster whose httpd demands signatures, behind nginx.
+/// A cluster whose httpds demand signatures, behind a proxy.
 struct Proxied {
     fixture: Fixture,
     proxy: SocketAddr,
     certificate: PathBuf,
     url_key: PathBuf,
-    _nginx: OwnedProcess,
+    _process: OwnedProcess,
+}
+
+/// The files and addresses of a proxy that is to be started.
+struct Recipe {
+    folder: PathBuf,
+    proxy: SocketAddr,
+    httpds: Vec<Node>,
+    url_key: PathBuf,
 }
 
 impl Proxied {
-    fn start() -> Proxied {
-        let mut fixture = Fixture::small(1);
+    /// `start` writes the configuration of the proxy and starts it.
+    fn start(httpds: u16, start: impl FnOnce(&Recipe) -> OwnedProcess) -> Proxied {
+        let mut fixture = Fixture::start(&Layout {
+            httpds,
+            ..Layout::small(1)
+        });
         let url_key = fixture.folder_path("url-key");
         write_secret(&url_key, "0123456789abcdef0123456789abcdef\n");
-        let httpd = fixture.nodes(Role::Httpd).remove(0);
-        protect(&mut fixture, &httpd, &url_key);
-        let folder = fixture.folder_path("nginx");
+        let httpds = fixture.nodes(Role::Httpd);
+        for httpd in &httpds {
+            protect(&mut fixture, httpd, &url_key);
+        }
+        let folder = fixture.folder_path("proxy");
         fs::create_dir(&folder).unwrap();
-        let certificate = make_certificate(&folder);
-        let proxy = free_address();
-        let config = folder.join("nginx.conf");
-        fs::write(&config, config_text(&folder, proxy, httpd.addr, &url_key)).unwrap();
-        fs::write(folder.join("vectors.js"), VECTORS).unwrap();
-        let nginx = start_nginx(&config, &folder);
-        let listens = || TcpStream::connect(proxy).map_err(|e| format!("{e}; {}", log(&folder)));
-        wait_for("nginx", listens);
+        let recipe = Recipe {
+            proxy: free_address(),
+            folder,
+            httpds,
+            url_key,
+        };
+        let certificate = make_certificate(&recipe.folder);
+        let process = start(&recipe);
+        wait_for("the proxy", || {
+            TcpStream::connect(recipe.proxy).map_err(|e| format!("{e}; {}", recipe.log()))
+        });
         Proxied {
             fixture,
-            proxy,
+            proxy: recipe.proxy,
             certificate,
-            url_key,
-            _nginx: nginx,
+            url_key: recipe.url_key,
+            _process: process,
         }
     }
 
@@ -108,17 +117,6 @@ fn protect(fixture: &mut Fixture, httpd: &Node, url_key: &Path) {
     fixture.cluster.wait_ready().unwrap();
 }
 
-fn write_secret(path: &Path, text: &str) {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .create(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .unwrap();
-    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-}
-
 fn make_certificate(folder: &Path) -> PathBuf {
     let certificate = folder.join("media.pem");
     let name = format!("/CN={HOST}");
@@ -135,102 +133,62 @@ fn make_certificate(folder: &Path) -> PathBuf {
     certificate
 }
 
-/// A free port. nginx cannot tell which port the system chose for it.
+/// A free port. A proxy cannot tell which port the system chose for it.
 fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-/// The recipe of docs/security.md, with the addresses and files of this test.
-fn recipe(folder: &Path, proxy: SocketAddr, httpd: SocketAddr) -> String {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
-    let page = fs::read_to_string(page).unwrap();
-    let (_, recipe) = page.split_once("```nginx\n").unwrap();
-    let (recipe, _) = recipe.split_once("```").unwrap();
-    let mut recipe = recipe.to_owned();
-    for (documented, here) in [
-        ("127.0.0.1:8080", httpd.to_string()),
-        ("listen 443", format!("listen {proxy}")),
-        ("/etc/ssl/media", format!("{}/media", folder.display())),
-    ] {
-        assert!(recipe.contains(documented), "{documented}: {recipe}");
-        recipe = recipe.replace(documented, &here);
+impl Recipe {
+    /// The recipe of docs/security.md in this language, with the addresses and files of this test.
+    fn text(&self, language: &str, changes: &[(&str, String)]) -> String {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
+        let page = fs::read_to_string(page).unwrap();
+        let (_, recipe) = page.split_once(&format!("```{language}\n")).unwrap();
+        let (recipe, _) = recipe.split_once("```").unwrap();
+        let mut recipe = recipe.to_owned();
+        for (documented, here) in changes {
+            assert!(recipe.contains(documented), "{documented}: {recipe}");
+            recipe = recipe.replace(documented, here);
+        }
+        recipe
     }
-    recipe
+
+    /// Starts a program that Debian has where only root looks for programs.
+    fn spawn(&self, name: &str, args: &[&str]) -> OwnedProcess {
+        let log = fs::File::create(self.folder.join("log")).unwrap();
+        let paths = ["/usr/sbin", "/usr/bin"].map(|folder| Path::new(folder).join(name));
+        let program = paths.iter().find(|path| path.exists());
+        let program = program.expect("a proxy is missing: run test-cluster/engines.sh");
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        OwnedProcess::spawn(&mut command).unwrap()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
 }
 
-/// The recipe in a whole configuration, with an example that signs URLs on another port.
-fn config_text(folder: &Path, proxy: SocketAddr, httpd: SocketAddr, url_key: &Path) -> String {
-    let (recipe, at) = (recipe(folder, proxy, httpd), folder.display());
-    let (examples, url_key) = (examples(), url_key.display());
-    let signing = "location /play/ { js_content tnv.redirect; }
-        location = /vectors { js_content vectors.sign; }
-        location / {";
-    let recipe = recipe.replacen("location / {", signing, 1);
-    let user = match rustix::process::geteuid().is_root() {
-        // By default the workers of root run under another account, which may not read the folder.
-        true => "user root;",
-        false => "",
+/// The number of connections that the httpds have accepted.
+fn n_accepted(fixture: &Fixture) -> u64 {
+    let of = |httpd: Node| -> u64 {
+        let page = fixture.get(&format!("http://{}/metrics", httpd.status), None);
+        let page = String::from_utf8(page.body).unwrap();
+        let mut lines = page.lines();
+        let value = lines.find_map(|line| line.strip_prefix("tnv_connections_accepted_total "));
+        value.unwrap().parse().unwrap()
     };
-    format!(
-        "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;
-{user}
-daemon off;
-master_process off;
-pid {at}/nginx.pid;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {at}/body;
-    proxy_temp_path {at}/proxy;
-    fastcgi_temp_path {at}/fastcgi;
-    uwsgi_temp_path {at}/uwsgi;
-    scgi_temp_path {at}/scgi;
-    js_path {examples:?};
-    js_import tnv from sign.js;
-    js_import vectors from {at}/vectors.js;
-    map $uri $tnv_url_key_file {{ default {url_key}; }}
-{recipe}
-}}
-"
-    )
+    fixture.nodes(Role::Httpd).into_iter().map(of).sum()
 }
 
-fn start_nginx(config: &Path, folder: &Path) -> OwnedProcess {
-    let log = fs::File::create(folder.join("nginx.log")).unwrap();
-    // Debian has it where only root looks for programs.
-    let program = ["/usr/sbin/nginx", "/usr/bin/nginx"];
-    let program = program.into_iter().find(|path| Path::new(path).exists());
-    let program = program.expect("nginx is missing: run test-cluster/engines.sh");
-    let mut command = Command::new(program);
-    command
-        .args(["-e", "stderr", "-p"])
-        .arg(folder)
-        .arg("-c")
-        .arg(config)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log);
-    OwnedProcess::spawn(&mut command).unwrap()
-}
-
-fn log(folder: &Path) -> String {
-    fs::read_to_string(folder.join("nginx.log")).unwrap_or_default()
-}
-
-/// The number of connections that httpd has accepted.
-fn n_accepted(fixture: &Fixture, httpd: &Node) -> u64 {
-    let page = fixture.get(&format!("http://{}/metrics", httpd.status), None);
-    let page = String::from_utf8(page.body).unwrap();
-    let mut lines = page.lines();
-    let value = lines.find_map(|line| line.strip_prefix("tnv_connections_accepted_total "));
-    value.unwrap().parse().unwrap()
-}
-
-#[test]
-#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out nginx")]
-fn the_nginx_recipe_works() {
-    let proxied = Proxied::start();
+/// A file is served with a signed URL only, whole and in ranges, on kept connections, to the right client. Returns the
+/// path of the file and its bytes.
+fn check(proxied: &Proxied) -> (String, Vec<u8>) {
     let film = Content::new(40, MIB);
     let file = proxied.fixture.local_file("film.mp4", &film);
     let bytes = fs::read(&file).unwrap();
@@ -247,20 +205,19 @@ fn the_nginx_recipe_works() {
     assert!(proxied.curl("127.0.0.5", &["-r", "100-299", &url]) == bytes[100..300]);
     assert!(proxied.curl("127.0.0.5", &["-r", "-100", &url]) == bytes[bytes.len() - 100..]);
 
-    check_keep_alive(&proxied, &url);
-    check_client_address(&proxied, &path);
-    check_signing(&proxied, &path, &bytes);
+    check_keep_alive(proxied, &url);
+    check_client_address(proxied, &path);
+    (path, bytes)
 }
 
-/// Both sides of nginx keep their connections.
+/// Both sides of the proxy keep their connections.
 fn check_keep_alive(proxied: &Proxied, url: &str) {
-    let httpd = proxied.fixture.nodes(Role::Httpd).remove(0);
-    let before = n_accepted(&proxied.fixture, &httpd);
+    let before = n_accepted(&proxied.fixture);
     let args = ["-w", "%{num_connects} %{http_code};", "-r", "0-9"];
     let twice = [&args[..], &["-o", "/dev/null", url, "-o", "/dev/null", url]].concat();
     let text = String::from_utf8(proxied.curl("127.0.0.5", &twice)).unwrap();
     assert_eq!(text, "1 206;0 206;");
-    assert_eq!(n_accepted(&proxied.fixture, &httpd), before);
+    assert_eq!(n_accepted(&proxied.fixture), before);
 }
 
 /// A URL for one client serves no other one, whatever its head says. The access log names the client.
@@ -277,43 +234,17 @@ fn check_client_address(proxied: &Proxied, path: &str) {
         assert!(refused.ends_with("wrong 403"), "{refused}");
     }
     let plan = proxied.fixture.cluster.plan();
-    let access = plan.folder.join("log/httpd-1.access");
+    let access = plan.of(Role::Httpd).map(|httpd| plan.access_log(httpd));
+    let access: Vec<_> = access.collect();
     wait_for("lines of the access log", || {
-        let text = fs::read_to_string(&access).unwrap_or_default();
+        let texts = access
+            .iter()
+            .map(|log| fs::read_to_string(log).unwrap_or_default());
+        let text: String = texts.collect();
         let names = |ip: &str| text.lines().any(|line| line.contains(ip));
         match names("127.0.0.7") && names("127.0.0.8") {
             true => Ok(()),
             false => Err(text),
         }
     });
-}
-
-/// nginx signs as documented, and sends a user to the signed URL.
-fn check_signing(proxied: &Proxied, path: &str, bytes: &[u8]) {
-    for vector in vectors() {
-        let segments = serde_json::to_string(&vector.segments()).unwrap();
-        let signed = proxied.ask(
-            "127.0.0.5",
-            &[
-                "-G",
-                "--data-urlencode",
-                &format!("key={}", vector.key),
-                "--data-urlencode",
-                &format!("expires={}", vector.expires),
-                "--data-urlencode",
-                &format!("limits={}", vector.limits),
-                "--data-urlencode",
-                &format!("client={}", vector.client),
-                "--data-urlencode",
-                &format!("segments={segments}"),
-                &proxied.url("/vectors"),
-            ],
-        );
-        assert_eq!(signed, format!("{} 200", vector.url()));
-    }
-    let play = proxied.url(&path.replacen("/files/", "/play/", 1));
-    assert!(
-        proxied.curl("127.0.0.5", &["-L", &play]) == bytes,
-        "the redirected stream differs"
-    );
 }
