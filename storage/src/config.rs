@@ -128,6 +128,8 @@ pub struct CacheConfig {
     pub entries: u64,
     /// How long a row is kept.
     pub ttl: Period,
+    /// Limit on files that are kept open after a read.
+    pub open_files: u32,
 }
 
 impl Default for CacheConfig {
@@ -135,6 +137,7 @@ impl Default for CacheConfig {
         CacheConfig {
             entries: 100_000,
             ttl: Period::from_secs(600),
+            open_files: 1000,
         }
     }
 }
@@ -209,6 +212,14 @@ impl Settings {
         }
     }
 
+    /// The number of files that each store path keeps open: an equal share of `cache.open_files`, of
+    /// which the limit of the process allows an eighth of itself.
+    pub(crate) fn open_files_per_path(&self) -> usize {
+        let n_paths = self.store_paths.len() + self.former_store_paths.len();
+        let max = (self.cache.open_files as usize).min(net::open_files_max() / 8);
+        (max / n_paths.max(1)).max(1)
+    }
+
     /// Checks what the types of the settings do not.
     ///
     /// # Errors
@@ -218,6 +229,7 @@ impl Settings {
         OrderVerifier::check(self.admin_key_file.as_deref())?;
         AccessControl::new(ServerKind::Storage, &self.access())?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
+        check_nonzero("cache.open_files", self.cache.open_files == 0)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;
         if self.beat_interval.duration() > BEAT_INTERVAL_MAX {

@@ -4,24 +4,69 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
+use std::time::Instant;
 
-use rustix::fs::{FileType, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags, statx};
 
 use crate::disks::limiter::LimitedFile;
+use crate::disks::open_files::StoredFile;
 use crate::disks::store_path::ResolvedPath;
 
-/// Opens a stored file for reading. Returns its size, too. Never blocks on a FIFO.
+/// The attributes that [`size_in`] needs.
+const FIELDS: StatxFlags = StatxFlags::SIZE
+    .union(StatxFlags::TYPE)
+    .union(StatxFlags::NLINK);
+/// Bypasses the kernel's cache of a network file system: a peer may have removed the file.
+const UNCACHED: AtFlags = AtFlags::STATX_FORCE_SYNC;
+
+/// A stored file that is open for reading.
+pub(crate) struct OpenedFile {
+    pub(crate) file: Arc<StoredFile>,
+    /// In bytes, as of this call.
+    pub(crate) size: u64,
+    /// True if it was open before.
+    pub(crate) was_kept: bool,
+}
+
+/// Opens a stored file for reading, or takes it from those that are kept open.
 ///
 /// # Errors
 /// Missing, no regular file (see [`is_not_a_file`]), or the disk refuses.
-pub(crate) fn open(at: &ResolvedPath) -> io::Result<(LimitedFile, u64)> {
+pub(crate) fn open(at: &ResolvedPath) -> io::Result<OpenedFile> {
+    let kept = at.open_files.get(&at.root, &at.relative);
+    let was_kept = kept.is_some();
+    let (file, size) = match kept {
+        Some(kept) => kept,
+        None => {
+            let began = Instant::now();
+            let (file, size) = open_new(at)?;
+            let opened = (began, size);
+            let file = at.open_files.keep(&at.root, &at.relative, file, opened);
+            (file, size)
+        }
+    };
+    Ok(OpenedFile {
+        file,
+        size,
+        was_kept,
+    })
+}
+
+/// Opens a stored file. Returns its size, too. Never blocks on a FIFO.
+fn open_new(at: &ResolvedPath) -> io::Result<(LimitedFile, u64)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
     let opened = at.root.open_at(&at.relative, flags, Mode::empty());
     let file = File::from(opened.map_err(|e| why_not_opened(at, e))?);
-    let metadata = file.metadata()?;
-    check_regular(FileType::from_raw_mode(metadata.mode()))?;
+    let size = if at.root.is_shared() {
+        size_in(statx(&file, "", AtFlags::EMPTY_PATH | UNCACHED, FIELDS)?)?
+    } else {
+        let metadata = file.metadata()?;
+        check_regular(FileType::from_raw_mode(metadata.mode()))?;
+        metadata.len()
+    };
     let limiter = at.permit.limiter().clone();
-    Ok((LimitedFile::new(file, limiter), metadata.len()))
+    Ok((LimitedFile::new(file, limiter), size))
 }
 
 /// Reads one byte of a stored file.
@@ -29,7 +74,7 @@ pub(crate) fn open(at: &ResolvedPath) -> io::Result<(LimitedFile, u64)> {
 /// # Errors
 /// As [`open`]; the file ends before the byte, or the disk cannot read it.
 pub(crate) fn read_byte(at: &ResolvedPath, offset: u64) -> io::Result<()> {
-    let (file, _) = open(at)?;
+    let (file, _) = open_new(at)?;
     file.file().read_exact_at(&mut [0], offset)
 }
 
@@ -48,9 +93,16 @@ fn why_not_opened(at: &ResolvedPath, error: io::Error) -> io::Error {
 /// # Errors
 /// Missing, no regular file (see [`is_not_a_file`]), or the disk refuses.
 pub(crate) fn size(at: &ResolvedPath) -> io::Result<u64> {
-    let wanted = StatxFlags::SIZE | StatxFlags::TYPE;
-    let stat = at.root.statx(&at.relative, wanted)?;
+    size_in(at.root.statx(&at.relative, FIELDS)?)
+}
+
+/// The size among these attributes. GlusterFS opens a deleted file, and has its attributes, while a
+/// peer has it open.
+fn size_in(stat: Statx) -> io::Result<u64> {
     check_regular(FileType::from_raw_mode(stat.stx_mode.into()))?;
+    if stat.stx_nlink == 0 {
+        return Err(ErrorKind::NotFound.into());
+    }
     Ok(stat.stx_size)
 }
 

@@ -94,12 +94,15 @@ impl Globals {
         }))
     }
 
-    /// Removes the file at the path of a row, if it is there.
+    /// Removes the file at the path of a row, if it is there. Returns true if peers may serve it for
+    /// [`CHECK_HOLDS`](crate::disks::open_files::CHECK_HOLDS).
     ///
     /// # Errors
     /// The path is below no store path, or the disk refuses: the file may still be there.
-    pub(crate) fn remove_file(&self, path: &str, caller: DiskCaller) -> io::Result<()> {
-        self.writer.remove(&self.paths.resolve(path, caller)?)
+    pub(crate) fn remove_file(&self, path: &str, caller: DiskCaller) -> io::Result<bool> {
+        let at = self.paths.resolve(path, caller)?;
+        self.writer.remove(&at)?;
+        Ok(at.root.is_shared())
     }
 
     /// Applies the settings that a running storage can change.
@@ -109,6 +112,7 @@ impl Globals {
     pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<()> {
         self.numbers.set_client(ids(config)?);
         self.rows.reload(&config.cache);
+        self.paths.set_open_files(config.open_files_per_path());
         self.guard.reload(config.admin_key_file.clone());
         for path in self.paths.iter() {
             path.set_reserved_space(config.reserved_space);

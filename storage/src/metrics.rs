@@ -9,6 +9,8 @@ pub(crate) struct StorageMetrics {
     pub(crate) frame: Arc<Metrics>,
     /// The cache of rows.
     pub(crate) rows: CacheMetrics,
+    /// The files that are kept open.
+    pub(crate) open_files: CacheMetrics,
     pub(crate) late_requests: IntCounter,
     pub(crate) foreign_rows: IntCounter,
     pub(crate) damage_found: IntCounter,
@@ -22,6 +24,7 @@ impl Default for StorageMetrics {
         let frame = Metrics::of_wire::<StorageRequest>();
         StorageMetrics {
             rows: frame.cache("rows"),
+            open_files: frame.cache("open_files"),
             late_requests: frame.counter(
                 "tnv_storage_late_requests_total",
                 "Uploads and deletions that were given up because their client had left.",

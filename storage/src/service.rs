@@ -15,8 +15,10 @@ use proto::{ErrorCode, Fault, FileKey};
 use crate::clock::epoch_secs;
 use crate::db::FileRow;
 use crate::disks::disk_error::{DiskError, disk_fault};
-use crate::disks::limiter::{DiskCaller, LimitedFile};
+use crate::disks::limiter::DiskCaller;
+use crate::disks::open_files::StoredFile;
 use crate::disks::store_path::ResolvedPath;
+use crate::file::OpenedFile;
 use crate::files::delete::delete;
 use crate::files::faults::not_found;
 use crate::files::requester::Requester;
@@ -59,8 +61,7 @@ impl StorageService {
 
     /// A length of 0 asks for everything up to the end, also in an empty file.
     fn download(&self, download: &Download) -> Result<Reply, Fault> {
-        let (row, (file, size)) = self.with_file(&download.key, WorkerPool::Slow, file::open)?;
-        self.check_size(&download.key, &row, size)?;
+        let (row, size, file) = self.open(&download.key)?;
         let file = self.sent(file, &download.key, row);
         let Download {
             offset,
@@ -78,14 +79,26 @@ impl StorageService {
     }
 
     fn read(&self, Read { key, range }: &Read) -> Result<Reply, Fault> {
-        let (row, (file, size)) = self.with_file(key, WorkerPool::Slow, file::open)?;
-        self.check_size(key, &row, size)?;
+        let (row, size, file) = self.open(key)?;
         let ByteRange { offset, len } = range.within(size);
         let stat = stat_of(&row, size).encode();
         Ok(send(self.sent(file, key, row), offset, len, stat))
     }
 
-    fn sent(&self, file: LimitedFile, key: &FileKey, row: FileRow) -> SentFile {
+    /// Opens a file that has the size of its row.
+    fn open(&self, key: &FileKey) -> Result<(FileRow, u64, Arc<StoredFile>), Fault> {
+        let (row, opened) = self.with_file(key, WorkerPool::Slow, file::open)?;
+        let OpenedFile {
+            file,
+            size,
+            was_kept,
+        } = opened;
+        self.globals.metrics.open_files.count(was_kept);
+        self.check_size(key, &row, size)?;
+        Ok((row, size, file))
+    }
+
+    fn sent(&self, file: Arc<StoredFile>, key: &FileKey, row: FileRow) -> SentFile {
         SentFile {
             globals: Arc::clone(&self.globals),
             file,
@@ -177,6 +190,10 @@ impl Service for StorageService {
 
     /// A file and its folder.
     const DESCRIPTORS: usize = 2;
+
+    fn kept_descriptors(&self) -> usize {
+        self.globals.paths.open_files_max()
+    }
 
     fn pool(&self, command: u8) -> WorkerPool {
         match command {

@@ -133,6 +133,7 @@ fn check_disks(globals: &Globals) {
 fn probe_disk(globals: &Globals, path: &StorePath) {
     let was_tagged = path.tag().is_some();
     path.run_probe();
+    path.monitored(|_| path.open_files().close_idle(Instant::now()));
     if !was_tagged && path.tag().is_some() {
         globals.remember_folders();
     }

@@ -84,6 +84,7 @@ impl StatusSource for StatusView {
             "report": self.report(),
             "trackers": self.globals.tracker_statuses.describe(),
             "rows_cache": metrics.rows.describe(),
+            "open_files_cache": metrics.open_files.describe(),
         })
     }
 }

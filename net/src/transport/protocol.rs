@@ -25,6 +25,11 @@ pub trait Protocol: Send + Sync + 'static {
     /// File descriptors that a request may need besides its connection's.
     const DESCRIPTORS: usize = 0;
 
+    /// File descriptors that the protocol keeps open beyond requests.
+    fn kept_descriptors(&self) -> usize {
+        0
+    }
+
     /// File descriptors that a worker needs.
     const WORKER_DESCRIPTORS: usize = 0;
 

@@ -181,7 +181,7 @@ impl<P: Protocol> Control for Arc<Shared<P>> {
     fn reload(&self, config: &ServerConfig) {
         let mut current = self.config.write();
         *current = current.reloaded(config);
-        self.limit.set(limits::<P>(&current));
+        self.limit.set(limits(&current, &self.protocol));
         self.unsent.set(current.connections_max);
     }
 

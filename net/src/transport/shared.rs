@@ -33,10 +33,11 @@ const WAITING_PER_WORKER: usize = 16;
 
 /// The limits that follow from the settings. Connections and requests get the descriptors that are not
 /// reserved.
-pub(crate) fn limits<P: Protocol>(config: &ServerConfig) -> Limits {
-    let files = usize::try_from(open_files_max()).unwrap_or(usize::MAX);
+pub(crate) fn limits<P: Protocol>(config: &ServerConfig, protocol: &P) -> Limits {
+    let files = open_files_max();
     let workers = (config.workers + config.fast_workers) as usize;
-    let reserved = RESERVED_DESCRIPTORS + workers * P::WORKER_DESCRIPTORS;
+    let of_workers = workers * P::WORKER_DESCRIPTORS;
+    let reserved = RESERVED_DESCRIPTORS + of_workers + protocol.kept_descriptors();
     let descriptors = files.saturating_sub(reserved).max(files / 4).max(1);
     let wanted = config.connections_max as usize;
     let connections = wanted.min(descriptors);
@@ -88,7 +89,7 @@ pub(crate) struct Shared<P: Protocol> {
 impl<P: Protocol> Shared<P> {
     pub(crate) fn new(config: &ServerConfig, protocol: P) -> io::Result<Shared<P>> {
         let limit = ConnectionLimit::new(Arc::clone(protocol.observer()));
-        limit.set(limits::<P>(config));
+        limit.set(limits(config, &protocol));
         let unsent = Arc::new(ReplyMemory::default());
         unsent.set(config.connections_max);
         Ok(Shared {
@@ -284,6 +285,9 @@ impl<P: Protocol> Shared<P> {
 }
 
 /// The limit of open files of this process.
-fn open_files_max() -> u64 {
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+pub fn open_files_max() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit
+        .and_then(|limit| limit.try_into().ok())
+        .unwrap_or(usize::MAX)
 }

@@ -204,6 +204,10 @@ impl<S: Service> Protocol for Wire<S> {
 
     const DESCRIPTORS: usize = S::DESCRIPTORS;
 
+    fn kept_descriptors(&self) -> usize {
+        self.service.kept_descriptors()
+    }
+
     fn parse(
         &self,
         inbox: &mut Inbox,

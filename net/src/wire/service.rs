@@ -16,6 +16,11 @@ pub trait Service: Send + Sync + 'static {
     /// File descriptors that a request may need besides its connection's.
     const DESCRIPTORS: usize = 0;
 
+    /// File descriptors that it keeps open beyond requests.
+    fn kept_descriptors(&self) -> usize {
+        0
+    }
+
     /// The pool that serves a command.
     fn pool(&self, _command: u8) -> WorkerPool {
         WorkerPool::Slow

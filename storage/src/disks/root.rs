@@ -38,7 +38,20 @@ pub(crate) struct Root {
     folder: OwnedFd,
     id: FolderId,
     lookup: Lookup,
+    is_shared: bool,
 }
+
+/// File systems that a single kernel changes (`f_type` of statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS,
+/// ZFS, Bcachefs, tmpfs.
+const LOCAL_FILE_SYSTEMS: [u32; 7] = [
+    0xEF53,
+    0x5846_5342,
+    0x9123_683E,
+    0xF2F5_2010,
+    0x2FC1_2FC1,
+    0xCA45_1A4E,
+    0x0102_1994,
+];
 
 impl Root {
     /// Opens a folder; symbolic links in `path` are followed.
@@ -48,8 +61,11 @@ impl Root {
     pub(crate) fn open(path: &str, lookup: Lookup) -> io::Result<Root> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(path, flags, Mode::empty())?;
+        // The field is signed on some platforms and has 64 bits; the numbers have 32.
+        let kind = rustix::fs::fstatfs(&folder)?.f_type as u32;
         Ok(Root {
             id: FolderId::of(&folder)?,
+            is_shared: !LOCAL_FILE_SYSTEMS.contains(&kind),
             folder,
             lookup,
         })
@@ -58,6 +74,21 @@ impl Root {
     /// The folder's id when it was opened.
     pub(crate) fn id(&self) -> FolderId {
         self.id
+    }
+
+    /// True if other hosts may change the files: GlusterFS, and all file systems that are not known to
+    /// be local.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// The same folder as one of a file system that other hosts change.
+    #[cfg(test)]
+    pub(crate) fn into_shared(self) -> Root {
+        Root {
+            is_shared: true,
+            ..self
+        }
     }
 
     /// Opens a file or folder. A symbolic link at the end of the path is not followed either.

@@ -16,6 +16,7 @@ use crate::disks::expected_folder::{Access, ExpectedFolder};
 use crate::disks::folder_id::FolderId;
 use crate::disks::identity_files::{FolderTag, Marker};
 use crate::disks::limiter::{DiskCaller, DiskLimiter, Permit};
+use crate::disks::open_files::OpenFiles;
 use crate::disks::root::{Lookup, Root};
 use crate::disks::space::{ReservationError, Space, SpaceReservation, SpaceTracker};
 use health::State;
@@ -34,9 +35,10 @@ pub(crate) struct StorePath {
     limiter: DiskLimiter,
     lookup: Lookup,
     expected: ExpectedFolder,
-    /// The open folder, shared by all users. Without users it is closed, so that the volume can be
-    /// unmounted.
+    /// The open folder, shared by all users. Without users, of which kept files are one, it is closed, so
+    /// that the volume can be unmounted.
     open: Mutex<Weak<Root>>,
+    open_files: Arc<OpenFiles>,
     state: Mutex<State>,
 }
 
@@ -48,6 +50,7 @@ pub(crate) struct ResolvedPath {
     /// The part of the row's path before `relative`, with the slash.
     pub(crate) prefix: String,
     pub(crate) permit: Permit,
+    pub(crate) open_files: Arc<OpenFiles>,
 }
 
 impl StorePath {
@@ -127,6 +130,7 @@ impl StorePath {
             lookup: Lookup::of_this_system(),
             expected,
             open: Mutex::default(),
+            open_files: Arc::new(OpenFiles::new(config.open_files_per_path())),
             state: Mutex::default(),
         })
     }
@@ -156,15 +160,27 @@ impl StorePath {
             relative: relative.to_owned(),
             prefix: format!("{}/", self.text),
             permit,
+            open_files: Arc::clone(&self.open_files),
         })
+    }
+
+    /// The files of this store path that are kept open.
+    pub(crate) fn open_files(&self) -> &OpenFiles {
+        &self.open_files
     }
 
     fn folder(&self) -> io::Result<Arc<Root>> {
         let open = self.open.lock().upgrade();
-        if let Some(root) = open
-            && FolderId::at(&self.text)? == root.id()
+        let found = open.is_some().then(|| FolderId::at(&self.text));
+        if let Some((root, Ok(id))) = open.zip(found.as_ref())
+            && *id == root.id()
         {
             return Ok(root);
+        }
+        // The volume is away, or another folder is in its place.
+        self.open_files.clear();
+        if let Some(Err(e)) = found {
+            return Err(e);
         }
         let root = Arc::new(Root::open(&self.text, self.lookup)?);
         self.expected.check(&root)?;

@@ -108,6 +108,23 @@ impl StorePaths {
             .min_by_key(|(_, relative)| relative.len())
     }
 
+    /// Keeps the file of a row's path open no longer.
+    pub(crate) fn forget_open_file(&self, path: &str) {
+        if let Some((store_path, relative)) = self.below(path) {
+            store_path.open_files().forget(relative);
+        }
+    }
+
+    /// Changes the number of files that each store path keeps open.
+    pub(crate) fn set_open_files(&self, max: usize) {
+        self.every().for_each(|path| path.open_files().set_max(max));
+    }
+
+    /// Limit on files that all store paths keep open.
+    pub(crate) fn open_files_max(&self) -> usize {
+        self.every().map(|path| path.open_files().max()).sum()
+    }
+
     /// True if this is the innermost store path above a path.
     pub(crate) fn is_below(&self, path: &str, store_path: &Arc<StorePath>) -> bool {
         self.below(path)

@@ -100,6 +100,7 @@ impl FileWriter {
             relative: path,
             prefix,
             permit,
+            ..
         } = at;
         let folder = split(&path).0;
         let temporary = temporary_of(&path);
@@ -247,6 +248,7 @@ impl FileWriter {
     /// # Errors
     /// The disk refuses: the file may still be there.
     pub(crate) fn remove(&self, at: &ResolvedPath) -> io::Result<()> {
+        at.open_files.forget(&at.relative);
         if at.root.unlink(&at.relative)? && self.durability.syncs_names() {
             at.root.folder(split(&at.relative).0)?.sync_all()?;
         }

@@ -1,5 +1,8 @@
 //! Deletes a file: marks its row, unlinks the file, removes the row.
 
+use std::time::Instant;
+
+use crossbeam_channel::at;
 use db::DbError;
 use log::error;
 use net::WorkerPool;
@@ -8,6 +11,7 @@ use proto::{ErrorCode, Fault, FileKey};
 use crate::db::{Change, Deletion, StoredRow};
 use crate::disks::disk_error::disk_fault;
 use crate::disks::limiter::DiskCaller;
+use crate::disks::open_files::CHECK_HOLDS;
 use crate::file;
 use crate::files::faults::not_found;
 use crate::files::requester::{Requester, client_left};
@@ -31,13 +35,18 @@ pub(crate) fn delete(globals: &Globals, key: &FileKey, requester: Requester) -> 
     }
     globals.rows.forget(key);
     globals.damage.forget(key);
-    unlink(globals, key, &row.file.path)?;
+    let is_shared = unlink(globals, key, &row.file.path)?;
+    let unlinked = Instant::now();
     if let Err(e) = globals.files.end_delete(key, &row.file.path) {
         globals.pending_deletes.note();
         if let Some(more) = globals.pending_deletes.log.due(()) {
             let e = anyhow::Error::from(e);
             error!("row of {key} cannot be removed now: {e:#}{more}");
         }
+    }
+    if is_shared {
+        // No peer may serve the file after the reply, and one may have checked it just before.
+        let _ = at(unlinked + CHECK_HOLDS).recv();
     }
     Ok(())
 }
@@ -85,7 +94,8 @@ fn mark(
     }
 }
 
-fn unlink(globals: &Globals, key: &FileKey, path: &str) -> Result<(), Fault> {
+/// Returns true if peers may serve the file for [`CHECK_HOLDS`].
+fn unlink(globals: &Globals, key: &FileKey, path: &str) -> Result<bool, Fault> {
     globals.remove_file(path, CALLER).map_err(|e| {
         globals.pending_deletes.note();
         if let Some(more) = globals.pending_deletes.log.due(()) {

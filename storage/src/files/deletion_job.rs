@@ -93,7 +93,7 @@ impl DeletionJob {
     fn finish_one(&self, globals: &Globals, key: &FileKey, path: &str) -> bool {
         let removed = globals.remove_file(path, DiskCaller::Background);
         let removed = removed.map_err(anyhow::Error::from);
-        match removed.and_then(|()| Ok(globals.files.end_delete(key, path)?)) {
+        match removed.and_then(|_| Ok(globals.files.end_delete(key, path)?)) {
             Ok(()) => {
                 info!("finished the deletion of {key}");
                 true

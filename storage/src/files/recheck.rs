@@ -88,7 +88,7 @@ fn is_settled(globals: &Globals, upload: &UnresolvedUpload, now: Duration) -> bo
         Ok(true) => true,
         Ok(false) if now.saturating_sub(upload.since) < MISSING_FOR => false,
         Ok(false) => match globals.remove_file(path, DiskCaller::Background) {
-            Ok(()) => {
+            Ok(_) => {
                 info!("removed {path}: the row of {key} was never made");
                 true
             }

@@ -9,13 +9,13 @@ use proto::{ErrorCode, Fault, FileKey};
 
 use crate::clock::epoch_secs;
 use crate::disks::disk_error::is_content_lost;
-use crate::disks::limiter::LimitedFile;
+use crate::disks::open_files::StoredFile;
 use crate::globals::Globals;
 
 /// An open file that reports damage found while it is sent.
 pub(crate) struct SentFile {
     pub(crate) globals: Arc<Globals>,
-    pub(crate) file: LimitedFile,
+    pub(crate) file: Arc<StoredFile>,
     pub(crate) key: FileKey,
     /// Spelled as in its row.
     pub(crate) path: String,
@@ -23,8 +23,9 @@ pub(crate) struct SentFile {
 
 impl OpenFile for SentFile {
     fn visit(&self, act: &mut dyn FnMut(&File)) -> io::Result<()> {
-        let _permit = self.file.acquire()?;
-        act(self.file.file());
+        let file = self.file.file();
+        let _permit = file.acquire()?;
+        act(file.file());
         Ok(())
     }
 
@@ -33,6 +34,8 @@ impl OpenFile for SentFile {
         let SentFile {
             globals, key, path, ..
         } = self;
+        // A kept descriptor may be what fails: the next request opens the file anew.
+        globals.paths.forget_open_file(path);
         let mut code = ErrorCode::Damaged;
         if error.kind() == ErrorKind::UnexpectedEof {
             let what = format!("{path} became shorter while it was sent from byte {offset} on");

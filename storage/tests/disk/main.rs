@@ -14,6 +14,7 @@ mod failing;
 mod full;
 mod hung;
 mod node;
+mod open_files;
 mod power;
 #[allow(dead_code)]
 #[path = "../it/support.rs"]

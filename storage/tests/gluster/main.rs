@@ -13,6 +13,7 @@ mod group;
 mod heal;
 mod mounts;
 mod names;
+mod open_files;
 mod reads;
 #[allow(dead_code)]
 #[path = "../it/support.rs"]

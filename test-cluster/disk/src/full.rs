@@ -42,6 +42,16 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    /// Unmounts it as an administrator would.
+    ///
+    /// # Errors
+    /// It is busy.
+    pub fn unmount(&self) -> std::io::Result<()> {
+        Ok(unmount(&self.0, UnmountFlags::empty())?)
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Open files stay open. A failure cannot be handled here.
