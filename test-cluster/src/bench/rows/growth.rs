@@ -64,6 +64,8 @@ impl Bench {
         tell(format_args!("measuring {name}"));
         let mut rounds: [Vec<Measurement>; CONNECTIONS.len()] = Default::default();
         for idx in rotation(self.scale.n_rounds, CONNECTIONS.len()) {
+            // Writes of the previous measurement must not slow this one down.
+            rustix::fs::sync();
             rounds[idx].push(measure(self, CONNECTIONS[idx])?);
         }
         let rates = rounds.map(|rounds| Metric::Rate.of(&rounds));
