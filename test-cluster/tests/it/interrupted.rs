@@ -13,6 +13,11 @@ use test_support::until;
 
 use crate::support::{PATIENCE, binaries};
 
+/// Arguments of a benchmark that starts clusters at once.
+const SMALL: [&str; 1] = ["--only=saddrs"];
+/// Processes of a cluster that runs.
+const DAEMONS: [&str; 2] = ["tracker-1.toml", "httpd-1.toml"];
+
 /// A benchmark whose daemons run.
 struct RunningBench {
     folder: TempDir,
@@ -20,15 +25,17 @@ struct RunningBench {
 }
 
 impl RunningBench {
-    /// Starts a benchmark with these programs, and waits until each daemon of a cluster runs.
-    fn start(programs: Option<&Path>) -> RunningBench {
+    /// Starts a benchmark with these programs and more arguments, and waits until processes run that have
+    /// `awaited` among their arguments.
+    fn start(programs: Option<&Path>, args: &[&str], awaited: &[&str]) -> RunningBench {
         binaries();
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tnv-cluster"));
         command
             .arg("--folder")
             .arg(folder.path())
-            .args(["bench", "--quick", "--only=saddrs"])
+            .args(["bench", "--quick"])
+            .args(args)
             .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null());
@@ -37,12 +44,11 @@ impl RunningBench {
         }
         let process = Process::spawn(&mut command).unwrap();
         let bench = RunningBench { folder, process };
-        until("the daemons to run", || {
-            let daemons = ["tracker-1.toml", "httpd-1.toml"];
+        until("the processes to run", || {
             let found = bench.processes();
-            daemons
+            awaited
                 .iter()
-                .all(|daemon| found.iter().any(|args| args.contains(daemon)))
+                .all(|word| found.iter().any(|args| args.contains(word)))
         });
         bench
     }
@@ -84,7 +90,20 @@ fn processes(folder: &Path) -> Vec<String> {
 #[test]
 fn an_interrupted_benchmark_leaves_nothing() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
-        RunningBench::start(None).end_with(signal);
+        RunningBench::start(None, &SMALL, &DAEMONS).end_with(signal);
+    }
+}
+
+#[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out GlusterFS"
+)]
+fn an_interrupted_benchmark_of_glusterfs_leaves_nothing() {
+    let args = ["--engine=full", "--only=GlusterFS"];
+    let mount = ["--volfile-server", "httpd-1.toml"];
+    for signal in [Signal::TERM, Signal::KILL] {
+        RunningBench::start(None, &args, &mount).end_with(signal);
     }
 }
 
@@ -96,7 +115,7 @@ fn an_interrupted_benchmark_without_namespaces_leaves_nothing() {
         symlink(Path::new("/bin").join(name), programs.path().join(name)).unwrap();
     }
     for signal in [Signal::TERM, Signal::KILL] {
-        RunningBench::start(Some(programs.path())).end_with(signal);
+        RunningBench::start(Some(programs.path()), &SMALL, &DAEMONS).end_with(signal);
     }
 }
 
