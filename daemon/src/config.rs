@@ -8,6 +8,7 @@ use std::path::Path;
 
 use base::config::ConfigError;
 use base::toml_error;
+use net::access_control::AccessSettings;
 use net::{ServerConfig, listen};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -25,6 +26,12 @@ pub trait Settings: DeserializeOwned + Serialize + Default + Clone {
     const PORT: u16;
     /// The default status port, on the loopback address.
     const STATUS_PORT: u16;
+
+    /// The place for the settings that decide who is served; none on a server that serves everybody. Their keys are
+    /// read apart from the others, see [`Config::parse`].
+    fn access(&mut self) -> Option<&mut AccessSettings> {
+        None
+    }
 
     /// The settings after a reload of `new`: those that a running daemon can change are from `new`, the
     /// others need a restart and are from `self`.
@@ -79,13 +86,27 @@ struct Shared {
 /// The keys of [`Shared`].
 const SHARED: [&str; 5] = ["listen", "server", "status", "log", "process"];
 
-/// The end of an error that lists the keys of one daemon only.
-const AND_SHARED: &str = ", `listen`, `server`, `status`, `log`, `process`";
-
 fn some_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
     listen::deserialize(deserializer).map(Some)
+}
+
+/// The keys of [`AccessSettings`], on a server that has them.
+fn access_keys<S: Settings>() -> &'static [&'static str] {
+    match S::default().access() {
+        Some(_) => &AccessSettings::KEYS,
+        None => &[],
+    }
+}
+
+/// Takes these keys out of a table.
+fn take<'a>(table: &mut Spanned<DeTable<'a>>, keys: &[&str]) -> TomlDeserializer<'a> {
+    let taken = keys
+        .iter()
+        .filter_map(|key| table.get_mut().remove_entry(*key));
+    let taken = taken.collect();
+    TomlDeserializer::from(Spanned::new(table.span(), taken))
 }
 
 impl<S: Settings> Config<S> {
@@ -106,22 +127,28 @@ impl<S: Settings> Config<S> {
         }
     }
 
-    /// Reads settings in TOML.
+    /// Reads settings in TOML. The table is split by key: with `flatten` serde would forget the line of an unknown key.
     ///
     /// # Errors
     /// No TOML, an unknown key or a value of the wrong kind; one line that names the line and the key.
     pub fn parse(text: &str) -> Result<Config<S>, String> {
         let why = |error: toml::de::Error| toml_error(text, error.message(), error.span());
         let mut own = DeTable::parse(text).map_err(why)?;
-        let take = |key| own.get_mut().remove_entry(key);
-        let shared: DeTable<'_> = SHARED.into_iter().filter_map(take).collect();
-        let shared = TomlDeserializer::from(Spanned::new(own.span(), shared));
+        let access_keys = access_keys::<S>();
+        let shared = take(&mut own, &SHARED);
+        let access = take(&mut own, access_keys);
         let keys: Vec<_> = own.get_ref().keys().map(|key| Some(key.span())).collect();
         let shared = Shared::deserialize(shared).map_err(why)?;
-        let own = S::deserialize(TomlDeserializer::from(own)).map_err(|error| {
+        let access = AccessSettings::deserialize(access).map_err(why)?;
+        let mut own = S::deserialize(TomlDeserializer::from(own)).map_err(|error| {
+            let others = access_keys.iter().chain(&SHARED);
+            let others: String = others.map(|key| format!(", `{key}`")).collect();
             let is_unknown_key = keys.contains(&error.span());
-            why(error) + if is_unknown_key { AND_SHARED } else { "" }
+            why(error) + if is_unknown_key { &others } else { "" }
         })?;
+        if let Some(place) = own.access() {
+            *place = access;
+        }
         Ok(Config::new(shared, own))
     }
 

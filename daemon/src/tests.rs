@@ -2,6 +2,7 @@
 
 use base::config::{ConfigError, check_nonzero};
 use base::secret::Secret;
+use net::access_control::AccessSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Settings;
@@ -19,6 +20,9 @@ pub(crate) struct TestSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) alias: Option<u16>,
     pub(crate) token: Secret,
+    /// A reload changes it.
+    #[serde(flatten, skip_deserializing)]
+    pub(crate) access: AccessSettings,
 }
 
 impl Default for TestSettings {
@@ -29,6 +33,7 @@ impl Default for TestSettings {
             peers: Vec::new(),
             alias: None,
             token: Secret::default(),
+            access: AccessSettings::default(),
         }
     }
 }
@@ -37,10 +42,15 @@ impl Settings for TestSettings {
     const PORT: u16 = 21;
     const STATUS_PORT: u16 = 22;
 
+    fn access(&mut self) -> Option<&mut AccessSettings> {
+        Some(&mut self.access)
+    }
+
     fn reloaded(&self, new: &TestSettings) -> TestSettings {
         TestSettings {
             peers: new.peers.clone(),
             alias: new.alias,
+            access: new.access.clone(),
             ..self.clone()
         }
     }

@@ -1,9 +1,5 @@
 //! The settings of an idserver (`etc/idserver.toml` explains each).
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use daemon::job::{INIT_DATABASE, Job, job_done};
 use db::{DatabaseUrl, MysqlConfig};
@@ -35,16 +31,9 @@ pub struct Settings {
     pub cpp_step: u32,
     /// Most keys in memory. The least recently used one makes room, and its numbers in memory are skipped.
     pub keys_max: u64,
-    /// The keys of the nodes and of the applications. With them, a connection proves one before its requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster_key_file: Option<PathBuf>,
-    /// Networks that are served. Without this and without a key, this machine alone is served.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allow_hosts: Option<Vec<Network>>,
-    /// Networks of peers, in either direction, that prove no key.
-    pub legacy_hosts: Vec<Network>,
-    /// Addresses at which clients reach this daemon through address translation.
-    pub known_as: Vec<SocketAddr>,
+    /// The settings that decide who is served.
+    #[serde(flatten, skip_deserializing)]
+    pub access: AccessSettings,
     /// Most rows of the table. A new key beyond them is refused.
     pub rows_max: u32,
     /// Most keys that get a row within an hour for one IPv4 address, or IPv6 network of 64 bits.
@@ -62,25 +51,10 @@ impl Default for Settings {
             step_max: 10_000,
             cpp_step: 100,
             keys_max: 100_000,
-            cluster_key_file: None,
-            allow_hosts: None,
-            legacy_hosts: Vec::new(),
-            known_as: Vec::new(),
+            access: AccessSettings::default(),
             rows_max: 10_000,
             new_keys_per_address: 100,
             mysql: MysqlConfig::default(),
-        }
-    }
-}
-
-impl Settings {
-    /// The settings that decide who is served.
-    pub fn access(&self) -> AccessSettings {
-        AccessSettings {
-            cluster_key_file: self.cluster_key_file.clone(),
-            allow_hosts: self.allow_hosts.clone(),
-            legacy_hosts: self.legacy_hosts.clone(),
-            known_as: self.known_as.clone(),
         }
     }
 }
@@ -89,12 +63,13 @@ impl daemon::Settings for Settings {
     const PORT: u16 = 22000;
     const STATUS_PORT: u16 = 22001;
 
+    fn access(&mut self) -> Option<&mut AccessSettings> {
+        Some(&mut self.access)
+    }
+
     fn reloaded(&self, new: &Settings) -> Settings {
         Settings {
-            cluster_key_file: new.cluster_key_file.clone(),
-            allow_hosts: new.allow_hosts.clone(),
-            legacy_hosts: new.legacy_hosts.clone(),
-            known_as: new.known_as.clone(),
+            access: new.access.clone(),
             rows_max: new.rows_max,
             new_keys_per_address: new.new_keys_per_address,
             ..self.clone()
@@ -103,7 +78,7 @@ impl daemon::Settings for Settings {
 
     fn check(&self) -> Result<(), ConfigError> {
         self.mysql.check(&self.database)?;
-        AccessControl::new(ServerKind::Idserver, &self.access())?;
+        AccessControl::new(ServerKind::Idserver, &self.access)?;
         check_nonzero("keys_max", self.keys_max == 0)?;
         check_nonzero("rows_max", self.rows_max == 0)?;
         check_nonzero("new_keys_per_address", self.new_keys_per_address == 0)?;
@@ -121,7 +96,7 @@ impl daemon::Settings for Settings {
     }
 
     fn access_summary(&self) -> Vec<String> {
-        self.access().summary(ServerKind::Idserver)
+        self.access.summary(ServerKind::Idserver)
     }
 
     fn jobs() -> Vec<Job<Config>> {

@@ -33,7 +33,7 @@ impl Application for App {
         let (filler, queue) = Filler::start(&globals)?;
         let (config, metrics) = (&globals.config, &globals.metrics.frame);
         let service = IdService::new(Arc::clone(&globals), queue);
-        let access = Arc::new(AccessControl::new(ServerKind::Idserver, &config.access())?);
+        let access = Arc::new(AccessControl::new(ServerKind::Idserver, &config.access)?);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let wire = wire.allowing(Arc::clone(&access));
         let view = StatusView(Arc::clone(&globals));
@@ -47,7 +47,7 @@ impl Application for App {
     }
 
     fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
-        self.access.reload(&config.access())?;
+        self.access.reload(&config.access)?;
         self.globals.reload(config);
         Ok(())
     }

@@ -98,6 +98,13 @@ impl AccessControl {
         Ok(())
     }
 
+    /// The names of this server in orders: the address of the connection, and those in `known_as`.
+    pub fn names(&self, local: SocketAddr) -> Vec<SocketAddr> {
+        let rules = self.rules.read();
+        let known_as = rules.known_as.iter().copied();
+        [canonical(local)].into_iter().chain(known_as).collect()
+    }
+
     /// Answers AUTHENTICATE: the body of the reply.
     ///
     /// # Errors

@@ -1,10 +1,8 @@
 //! The settings of a storage (`etc/storage.toml` explains each).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base::Network;
 use base::config::{ConfigError, check_nonzero};
 use base::units::{ByteSize, Period};
 use db::{DatabaseUrl, MysqlConfig, Synchronous};
@@ -32,16 +30,9 @@ pub struct Settings {
     /// The key file of the administrators; without it no order is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
-    /// The keys of the nodes and of the applications. With them, a connection proves one before its requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster_key_file: Option<PathBuf>,
-    /// Networks that are served. Without this and without a key, this machine alone is served.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allow_hosts: Option<Vec<Network>>,
-    /// Networks of peers, in either direction, that prove no key.
-    pub legacy_hosts: Vec<Network>,
-    /// Addresses at which clients reach this daemon through address translation.
-    pub known_as: Vec<SocketAddr>,
+    /// The settings that decide who is served.
+    #[serde(flatten, skip_deserializing)]
+    pub access: AccessSettings,
     /// The state file, used by this storage alone.
     pub state_file: PathBuf,
     /// The group this storage belongs to.
@@ -174,10 +165,7 @@ impl Default for Settings {
         Settings {
             advertise: None,
             admin_key_file: None,
-            cluster_key_file: None,
-            allow_hosts: None,
-            legacy_hosts: Vec::new(),
-            known_as: Vec::new(),
+            access: AccessSettings::default(),
             state_file: "/var/lib/tnv/storage.state".into(),
             group: "group001".parse().expect("a group name"),
             hostname: daemon::hostname(),
@@ -202,16 +190,6 @@ impl Default for Settings {
 const BEAT_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 impl Settings {
-    /// The settings that decide who is served.
-    pub fn access(&self) -> AccessSettings {
-        AccessSettings {
-            cluster_key_file: self.cluster_key_file.clone(),
-            allow_hosts: self.allow_hosts.clone(),
-            legacy_hosts: self.legacy_hosts.clone(),
-            known_as: self.known_as.clone(),
-        }
-    }
-
     /// The number of files that each store path keeps open: an equal share of `cache.open_files`, of
     /// which the limit of the process allows an eighth of itself.
     pub(crate) fn open_files_per_path(&self) -> usize {
@@ -227,7 +205,7 @@ impl Settings {
     pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
         self.mysql.check(&self.database)?;
         OrderVerifier::check(self.admin_key_file.as_deref())?;
-        AccessControl::new(ServerKind::Storage, &self.access())?;
+        AccessControl::new(ServerKind::Storage, &self.access)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("cache.open_files", self.cache.open_files == 0)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;

@@ -153,10 +153,15 @@ fn ids(config: &Config) -> anyhow::Result<IdClient> {
 pub(crate) fn connection_config(config: &Config) -> anyhow::Result<ConnectionConfig> {
     let ip = config.listen.ip();
     let keys = |path: &PathBuf| {
-        let keys = PeerKeys::from_file(path, config.legacy_hosts.clone());
+        let keys = PeerKeys::from_file(path, config.access.legacy_hosts.clone());
         keys.with_context(|| format!("cannot read the key file {}", path.display()))
     };
-    let keys = config.cluster_key_file.as_ref().map(keys).transpose()?;
+    let keys = config
+        .access
+        .cluster_key_file
+        .as_ref()
+        .map(keys)
+        .transpose()?;
     Ok(ConnectionConfig {
         keys: keys.map(Arc::new),
         bind: (!ip.is_unspecified()).then_some(ip),

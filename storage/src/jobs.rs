@@ -3,6 +3,7 @@
 use anyhow::Context;
 use base::config::ConfigError;
 use daemon::job::{INIT_DATABASE, Job, JobFlag, job_done};
+use net::access_control::AccessSettings;
 use net::admin::OrderVerifier;
 use proto::ServerKind;
 
@@ -15,13 +16,14 @@ impl daemon::Settings for Settings {
     const PORT: u16 = 23000;
     const STATUS_PORT: u16 = 23001;
 
+    fn access(&mut self) -> Option<&mut AccessSettings> {
+        Some(&mut self.access)
+    }
+
     fn reloaded(&self, new: &Settings) -> Settings {
         Settings {
             admin_key_file: new.admin_key_file.clone(),
-            cluster_key_file: new.cluster_key_file.clone(),
-            allow_hosts: new.allow_hosts.clone(),
-            legacy_hosts: new.legacy_hosts.clone(),
-            known_as: new.known_as.clone(),
+            access: new.access.clone(),
             trackers: new.trackers.clone(),
             idservers: new.idservers.clone(),
             reserved_space: new.reserved_space,
@@ -36,7 +38,7 @@ impl daemon::Settings for Settings {
     }
 
     fn access_summary(&self) -> Vec<String> {
-        let mut lines = self.access().summary(ServerKind::Storage);
+        let mut lines = self.access.summary(ServerKind::Storage);
         lines.push(OrderVerifier::summary(self.admin_key_file.as_deref()));
         lines
     }

@@ -40,7 +40,7 @@ impl Application for App {
         let globals = Globals::open(config)?;
         let (config, metrics) = (&globals.config, &globals.metrics.frame);
         let service = StorageService::new(Arc::clone(&globals));
-        let access = Arc::new(AccessControl::new(ServerKind::Storage, &config.access())?);
+        let access = Arc::new(AccessControl::new(ServerKind::Storage, &config.access)?);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let wire = wire.allowing(Arc::clone(&access));
         let serving = ports.serve::<App, _>(config, metrics, wire, |server| StatusView {
@@ -60,7 +60,7 @@ impl Application for App {
     /// # Errors
     /// A key file cannot be used, or no thread can be started for a new tracker.
     fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
-        self.access.reload(&config.access())?;
+        self.access.reload(&config.access)?;
         self.membership.reload(config)?;
         self.globals.reload(config)?;
         Ok(())

@@ -68,9 +68,37 @@ inside() {
     nsenter -t "$init" -a -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh "/test/$1"
 }
 
+# Ends with CODE when it asks the tracker of the root for the groups, from outside of it: from another host.
+ask_from_another_host() {
+    wanted=$1
+    shift
+    said=$(chroot "$root" env -i TNV_USER=alice "$@" tnv --config /test/no-key.toml \
+        --trackers 198.51.100.2:21000 groups 2>&1) && got=0 || got=$?
+    echo "  $* tnv groups -> $got: $said" | head -n 4
+    [ "$got" -eq "$wanted" ] || { echo "FAILED: the tracker answers another host with $got" >&2; exit 1; }
+}
+
+from_another_host() {
+    ip link add tnv-test type veth peer name far netns "$init"
+    ip address add 198.51.100.1/30 dev tnv-test
+    ip link set tnv-test up
+    nsenter -t "$init" -n ip address add 198.51.100.2/30 dev far
+    nsenter -t "$init" -n ip link set far up
+    ask_from_another_host 9
+    case $said in
+        *cluster_key_file*legacy_hosts*) ;;
+        *) echo "FAILED: the refusal names no settings" >&2; exit 1 ;;
+    esac
+    grep -q '198.51.100.1:.* is refused: ' "$root/var/log/tnv/tracker.log" ||
+        { echo "FAILED: the refusal is not logged" >&2; exit 1; }
+    ask_from_another_host 0 TNV_KEY_FILE=/etc/tnv/client-key
+}
+
 boot
 step "install, drive, upgrade"
 inside steps.sh
+step "from another host"
+from_another_host
 step "a power cut"
 cut_power
 boot

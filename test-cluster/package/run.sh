@@ -44,8 +44,8 @@ echo "== make the package"
 deb=$(make -s deb BUILT="$built")
 ls -l "$deb"
 test-cluster/package/check.sh "$deb"
-test-cluster/package/second_version.sh "$deb" "$folder/second.deb"
-test-cluster/package/keyless_version.sh "$deb" "$folder/keyless.deb"
+test-cluster/package/version.sh "$deb" second "$folder/second.deb"
+test-cluster/package/version.sh "$deb" keyless "$folder/keyless.deb"
 cp "$deb" "$folder/first.deb"
 
 # Its first process takes all others with it when it ends.

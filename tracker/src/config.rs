@@ -1,6 +1,5 @@
 //! The settings of a tracker (`etc/tracker.toml` explains each).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,17 +46,9 @@ pub struct Settings {
     /// The file with the key of the administrators. Without it no order is executed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key_file: Option<PathBuf>,
-    /// The keys of the nodes and of the applications. With them, a connection proves one before its requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster_key_file: Option<PathBuf>,
-    /// Networks that are served, for requests of storages. Without this and without a key, this machine alone is
-    /// served.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allow_hosts: Option<Vec<Network>>,
-    /// Networks of peers, in either direction, that prove no key.
-    pub legacy_hosts: Vec<Network>,
-    /// Addresses at which clients reach this daemon through address translation.
-    pub known_as: Vec<SocketAddr>,
+    /// The settings that decide who is served.
+    #[serde(flatten, skip_deserializing)]
+    pub access: AccessSettings,
     /// The cache of users' groups.
     pub cache: CacheConfig,
     /// Connections to a MySQL database.
@@ -98,10 +89,7 @@ impl Default for Settings {
             check_addresses: true,
             check_networks: Vec::new(),
             admin_key_file: None,
-            cluster_key_file: None,
-            allow_hosts: None,
-            legacy_hosts: Vec::new(),
-            known_as: Vec::new(),
+            access: AccessSettings::default(),
             cache: CacheConfig::default(),
             mysql: MysqlConfig::default(),
         }
@@ -132,29 +120,20 @@ impl Settings {
             period: Duration::from_secs(60),
         }
     }
-
-    /// The settings that decide who is served.
-    pub fn access(&self) -> AccessSettings {
-        AccessSettings {
-            cluster_key_file: self.cluster_key_file.clone(),
-            allow_hosts: self.allow_hosts.clone(),
-            legacy_hosts: self.legacy_hosts.clone(),
-            known_as: self.known_as.clone(),
-        }
-    }
 }
 
 impl daemon::Settings for Settings {
     const PORT: u16 = 21000;
     const STATUS_PORT: u16 = 21001;
 
+    fn access(&mut self) -> Option<&mut AccessSettings> {
+        Some(&mut self.access)
+    }
+
     fn reloaded(&self, new: &Settings) -> Settings {
         Settings {
             admin_key_file: new.admin_key_file.clone(),
-            cluster_key_file: new.cluster_key_file.clone(),
-            allow_hosts: new.allow_hosts.clone(),
-            legacy_hosts: new.legacy_hosts.clone(),
-            known_as: new.known_as.clone(),
+            access: new.access.clone(),
             app_ids: new.app_ids.clone(),
             groups: new.groups.clone(),
             check_interval: new.check_interval,
@@ -170,7 +149,7 @@ impl daemon::Settings for Settings {
     fn check(&self) -> Result<(), ConfigError> {
         self.mysql.check(&self.database)?;
         OrderVerifier::check(self.admin_key_file.as_deref())?;
-        AccessControl::new(ServerKind::Tracker, &self.access())?;
+        AccessControl::new(ServerKind::Tracker, &self.access)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("check_interval", self.check_interval.is_zero())?;
         check_nonzero("members_max", self.members_max == 0)?;
@@ -184,7 +163,7 @@ impl daemon::Settings for Settings {
     }
 
     fn access_summary(&self) -> Vec<String> {
-        let mut lines = self.access().summary(ServerKind::Tracker);
+        let mut lines = self.access.summary(ServerKind::Tracker);
         lines.push(OrderVerifier::summary(self.admin_key_file.as_deref()));
         lines
     }

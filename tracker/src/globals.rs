@@ -1,7 +1,6 @@
 //! The shared state of the threads of a tracker.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,10 +8,11 @@ use ::db::DbError;
 use anyhow::Context;
 use base::LogThrottle;
 use log::{debug, info};
+use net::access_control::AccessControl;
 use net::admin::OrderVerifier;
 use net::quota::Quota;
 use parking_lot::{Mutex, RwLock};
-use proto::{AppId, ClusterId, GroupName};
+use proto::{AppId, ClusterId, GroupName, ServerKind};
 
 use crate::cache::Bindings;
 use crate::config::Config;
@@ -37,8 +37,8 @@ pub(crate) struct Globals {
     pub(crate) rejected_joins: Mutex<RejectedJoins>,
     /// Verifies the orders of administrators.
     pub(crate) guard: OrderVerifier,
-    /// The setting `known_as`.
-    known_as: RwLock<Vec<SocketAddr>>,
+    /// Decides who is served.
+    pub(crate) access: Arc<AccessControl>,
     pub(crate) routes: Box<dyn Routes>,
     /// Limits the requests that wait for the database.
     pub(crate) database_limit: DatabaseLimit,
@@ -93,7 +93,9 @@ impl Globals {
             Err(e) if e.is_awaited() => config.groups.clone(),
             open => open.context("cannot enter the groups in the database")?,
         };
-        Ok(Arc::new(Globals::new(config, routes, open)))
+        let globals = Globals::new(config, routes, open);
+        globals.access.reload(&globals.config.access)?;
+        Ok(Arc::new(globals))
     }
 
     /// Builds the shared parts; `open` are the open groups of the database.
@@ -109,7 +111,7 @@ impl Globals {
             wanted: Mutex::default(),
             rejected_joins: Mutex::default(),
             guard: OrderVerifier::new(config.admin_key_file.clone()),
-            known_as: RwLock::new(config.known_as.clone()),
+            access: Arc::new(AccessControl::this_machine(ServerKind::Tracker)),
             routes,
             database_limit: DatabaseLimit::new(config.server.workers / 2),
             bindings: Bindings::new(&config.cache),
@@ -229,19 +231,9 @@ impl Globals {
         self.wanted.lock().clone_from(&config.groups);
         self.app_ids.write().clone_from(&config.app_ids);
         self.guard.reload(config.admin_key_file.clone());
-        self.known_as.write().clone_from(&config.known_as);
         self.groups.lock().limit(config.member_limits());
         self.bindings.reload(&config.cache);
         self.new_users.reload(config.new_user_limits());
-    }
-
-    /// The names of this tracker in orders: the address of the connection, and those in `known_as`.
-    pub(crate) fn names(&self, local: SocketAddr) -> Vec<SocketAddr> {
-        let known_as = self.known_as.read();
-        [local]
-            .into_iter()
-            .chain(known_as.iter().copied())
-            .collect()
     }
 
     /// The current time on both clocks.

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use base::thread::{self, Thread};
 use base::{Stop, Ticker};
 use daemon::{Application, Ports, Running, Serving};
-use net::access_control::AccessControl;
 use net::wire::Wire;
-use proto::ServerKind;
 
 use crate::config::{Config, Settings};
 use crate::globals::Globals;
@@ -25,7 +23,6 @@ pub type Tracker = Running<App>;
 /// The state that the threads of a tracker share, and its jobs.
 pub struct App {
     globals: Arc<Globals>,
-    access: Arc<AccessControl>,
     status: [Ticker; 2],
     probes: Vec<Thread>,
     stop: Stop,
@@ -40,9 +37,8 @@ impl Application for App {
         let globals = Globals::open(config)?;
         let (config, metrics) = (&globals.config, &globals.metrics.frame);
         let service = TrackerService::new(Arc::clone(&globals));
-        let access = Arc::new(AccessControl::new(ServerKind::Tracker, &config.access())?);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
-        let wire = wire.allowing(Arc::clone(&access));
+        let wire = wire.allowing(Arc::clone(&globals.access));
         let view = StatusView(Arc::clone(&globals));
         let serving = ports.serve::<App, _>(config, metrics, wire, |_| view)?;
         let stop = Stop::new();
@@ -50,14 +46,13 @@ impl Application for App {
             status: status::start(&globals, &stop)?,
             probes: probes::start(&globals, &stop)?,
             globals,
-            access,
             stop,
         };
         Ok((app, serving))
     }
 
     fn reload(&mut self, config: &Config) -> anyhow::Result<()> {
-        self.access.reload(&config.access())?;
+        self.globals.access.reload(&config.access)?;
         self.globals.reload(config);
         Ok(())
     }

@@ -299,7 +299,7 @@ impl Service for TrackerService {
                 Ok(OrderVerifier::challenge(&mut session.challenge).to_vec())
             }
             TrackerRequest::Admin(signed) => {
-                let names = self.globals.names(local);
+                let names = self.globals.access.names(local);
                 let work = |order| admin::execute(&self.globals, order, peer);
                 let challenge = &mut session.challenge;
                 let guard = &self.globals.guard;

@@ -33,11 +33,14 @@ fn without_a_file_the_defaults_hold() {
 #[test]
 fn a_file_changes_what_it_names() {
     let config = load_text(
-        "listen = \"[::1]:5\"\npeers = [7]\n[server]\nworkers = 4\nidle_timeout = \"90s\"\nmin_rate = 2048\n[log]\nlevel = \"debug\"\nfile = \"a.log\"",
+        "listen = \"[::1]:5\"\nallow_hosts = [\"10.0.0.0/8\"]\nknown_as = [\"192.0.2.1:9\"]\npeers = [7]\n[server]\nworkers = 4\nidle_timeout = \"90s\"\nmin_rate = 2048\n[log]\nlevel = \"debug\"\nfile = \"a.log\"",
     )
     .unwrap();
     assert_eq!(config.listen.to_string(), "[::1]:5");
     assert_eq!(config.peers, [7]);
+    assert_eq!(config.access.known_as, [([192, 0, 2, 1], 9).into()]);
+    let again = TestConfig::parse(&config.effective().unwrap()).unwrap();
+    assert_eq!(again.access, config.access);
     assert_eq!(config.server.workers, 4);
     assert_eq!(config.server.idle_timeout, Period::from_secs(90));
     assert_eq!(config.server.min_rate, ByteSize::from_kib(2));
@@ -60,6 +63,11 @@ fn errors_name_file_line_and_key() {
             "\n\npears = [7]",
             ["line 3: unknown field `pears`", "`peers`"],
         ),
+        (
+            "\nallow_host = []",
+            ["line 2: unknown field `allow_host`", "`allow_hosts`"],
+        ),
+        ("\nallow_hosts = [\"x\"]", ["line 2, allow_hosts:", "\"x\""]),
         (
             "[sever]\nworkers = 4",
             ["line 1", "`server`, `status`, `log`, `process`"],

@@ -178,7 +178,7 @@ fn one_peer_makes_so_many_rows_and_who_is_not_in_allow_hosts_none() {
     let rows: u32 = other.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 3);
     let mut strict = config.clone();
-    strict.allow_hosts = Some(vec!["10.0.0.0/8".parse().unwrap()]);
+    strict.access.allow_hosts = Some(vec!["10.0.0.0/8".parse().unwrap()]);
     server.reload(&strict).unwrap();
     let fault = client.get_id("a").unwrap_err();
     assert_eq!(fault.code, ErrorCode::Forbidden);

@@ -27,6 +27,14 @@ pub struct AccessSettings {
 }
 
 impl AccessSettings {
+    /// The keys of the settings.
+    pub const KEYS: [&str; 4] = [
+        "cluster_key_file",
+        "allow_hosts",
+        "legacy_hosts",
+        "known_as",
+    ];
+
     /// Refuses a list that allows no address.
     ///
     /// # Errors

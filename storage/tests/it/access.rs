@@ -28,12 +28,12 @@ fn a_storage_that_is_drained_refuses_uploads_and_serves_what_it_has() {
 #[test]
 fn who_is_not_in_allow_hosts_is_refused_until_a_reload_lets_it_in() {
     let mut node = Node::start_with(|config| {
-        config.allow_hosts = Some(vec!["10.0.0.0/8".parse().unwrap()]);
+        config.access.allow_hosts = Some(vec!["10.0.0.0/8".parse().unwrap()]);
     });
     let refused = node.client().upload("film", b"content").unwrap_err();
     assert_eq!(refused.code, ErrorCode::Forbidden);
     let mut config = node.config.clone();
-    config.allow_hosts = Some(vec!["127.0.0.1".parse().unwrap()]);
+    config.access.allow_hosts = Some(vec!["127.0.0.1".parse().unwrap()]);
     node.storage.as_mut().unwrap().reload(&config).unwrap();
     node.client().upload("film", b"content").unwrap();
 }

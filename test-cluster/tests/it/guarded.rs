@@ -83,8 +83,12 @@ impl Guarded {
 
     /// A client with the key of the application, if there is one.
     pub fn client(&self) -> Client {
-        let trackers = self.fixture.cluster.addresses(Role::Tracker);
-        let mut config = ClientConfig::new(trackers.into_iter().map(Into::into).collect());
+        self.client_of(self.node(Role::Tracker).addr)
+    }
+
+    /// The same client with a tracker at this address.
+    pub fn client_of(&self, tracker: SocketAddr) -> Client {
+        let mut config = ClientConfig::new(vec![tracker.into()]);
         let keys = || PeerKeys::new(KeyRing::parse(APP_KEY).unwrap(), vec![]);
         config.connection.keys = self.has_key.then(|| Arc::new(keys()));
         Client::new(config)

@@ -39,3 +39,4 @@ mod status;
 mod strangers;
 mod streams;
 mod trackers;
+mod translation;
