@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use base::units::Period;
 use net::wire::Wire;
-use net::{Full, Inbox, NetEvent, Server, ServerConfig};
+use net::{Full, Inbox, NetEvent, NetGauge, Server, ServerConfig, WorkerPool};
 use proto::storage::StorageRequest;
 use proto::{ErrorCode, HEAD_LEN};
 
@@ -48,18 +48,19 @@ fn end(server: Server) {
 
 #[test]
 fn a_client_at_its_limit_makes_room_for_itself() {
-    let server = start(
-        &ServerConfig {
-            connections_per_address: Some(3),
-            ..config()
-        },
-        &Probe::new(),
-    );
+    let limited = ServerConfig {
+        connections_per_address: Some(3),
+        ..config()
+    };
+    let counts = Arc::new(Counts::default());
+    let server = start_counted(&limited, &Probe::new(), &counts);
     let mut others: Vec<_> = (0..2).map(|_| connect_from(OTHER, server.addr())).collect();
     let mut streams: Vec<_> = (0..3).map(|_| connect_from(ONE, server.addr())).collect();
     for stream in others.iter_mut().chain(&mut streams) {
         assert_eq!(ask_size(stream), 1);
     }
+    // A worker may still hold a connection whose reply has come.
+    wait_until(|| counts.now(NetGauge::Busy(WorkerPool::Fast)) == 0);
     let mut fourth = connect_from(ONE, server.addr());
     assert_eq!(ask_size(&mut fourth), 1);
     assert_closed(&mut streams[0]);
