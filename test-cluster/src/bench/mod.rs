@@ -28,7 +28,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 pub use idle_connections::hold;
 pub use isolation::Network;
@@ -51,7 +51,8 @@ const DESCRIPTORS: u64 = 16_000;
 /// Measures everything in namespaces of its own, prints the table and writes `bench.json` to `folder`.
 ///
 /// # Errors
-/// A program is missing, an operation failed, or a byte was wrong. A missed goal is no error.
+/// A program is missing, an operation failed, or a byte was wrong. The rows that were measured are written all the
+/// same. A missed goal is no error.
 pub fn run(folder: &Path, options: &Options) -> anyhow::Result<()> {
     match &options.inside {
         None => isolation::isolate(folder, options),
@@ -72,18 +73,23 @@ fn measure(folder: &Path, scratch: &Path, options: &Options) -> anyhow::Result<(
     };
     let filter = RowFilter::new(&options.only);
     let mut bench = Bench::new(scratch.canonicalize()?, scale, filter, options);
-    bench.run()?;
+    let outcome = bench.run();
+    let (rows, failures) = bench.into_rows();
     let report = Report {
         machine: machine()?,
         network,
         mode: if options.quick { "quick" } else { "full" }.to_owned(),
         seconds: begun.elapsed().as_secs_f64(),
-        rows: bench.into_rows(),
+        rows,
+        failures,
     };
     tell(report.markdown());
     let path = folder.join("bench.json");
     fs::write(&path, serde_json::to_vec_pretty(&report)?)
-        .with_context(|| format!("cannot write {}", path.display()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    outcome?;
+    ensure!(report.failures.is_empty(), "a row could not be measured");
+    Ok(())
 }
 
 fn full_scale() -> Scale {

@@ -21,6 +21,8 @@ pub struct Report {
     pub seconds: f64,
     /// In the order of the goals.
     pub rows: Vec<Row>,
+    /// The errors of rows that could not be measured.
+    pub failures: Vec<String>,
 }
 
 const HEAD: [&str; 10] = [
@@ -38,6 +40,9 @@ impl Report {
             (self.seconds / 60.0).ceil(),
             self.network.describe()
         );
+        for failure in &self.failures {
+            let _ = writeln!(text, "\nNot measured: {failure}");
+        }
         let beside = self.rows.iter().filter(|row| row.effect.is_none());
         let lines: Vec<Vec<String>> = beside.map(cells).collect();
         text += &table(&HEAD.map(str::to_owned), &lines);
@@ -211,6 +216,7 @@ mod tests {
                 effect("a row", "idle", 1800.0),
                 effect("another", "rows", 600.0),
             ],
+            failures: vec!["a third: no answer".to_owned()],
         }
     }
 
@@ -240,6 +246,8 @@ mod tests {
     fn the_tables_show_ratios_and_missed_goals() {
         let expected = "\
 one; quick run of 2 minutes; UNFAIR, reno in the network of the system: no namespace.
+
+Not measured: a third: no answer
 
 | row     | tnv   | ±  | limit | ±  | unit | ratio    | goal | CPU | limit is |
 | ------- | ----- | -- | ----- | -- | ---- | -------- | ---- | --- | -------- |

@@ -8,6 +8,7 @@ mod requests;
 mod slow_readers;
 mod uploads;
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,7 @@ use super::row_filter::RowFilter;
 use super::server_process::ServerProcess;
 use crate::layout::Engine;
 use crate::ports;
+use crate::terminal::tell;
 
 /// First port to try for plain servers.
 const PORT: u16 = 19_000;
@@ -52,6 +54,8 @@ pub(super) struct Bench {
     engine: Engine,
     has_key: bool,
     rows: Vec<Row>,
+    /// The errors of rows that could not be measured. The others are measured all the same.
+    failures: RefCell<Vec<String>>,
     /// Rows for the effects of circumstances, shown at the end.
     kept: Vec<Row>,
 }
@@ -70,12 +74,15 @@ impl Bench {
             engine: options.engine,
             has_key: options.key,
             rows: Vec::new(),
+            failures: RefCell::default(),
             kept: Vec::new(),
         }
     }
 
-    pub(super) fn into_rows(self) -> Vec<Row> {
-        self.rows.into_iter().chain(self.kept).collect()
+    /// The rows, and the errors of rows that could not be measured.
+    pub(super) fn into_rows(self) -> (Vec<Row>, Vec<String>) {
+        let rows = self.rows.into_iter().chain(self.kept).collect();
+        (rows, self.failures.into_inner())
     }
 
     /// Measures everything. Rows that wait for the disk come first, before many writes are on their
@@ -137,16 +144,23 @@ impl Bench {
         ClusterSet::start(&self.scratch.join(name), setup)
     }
 
-    /// The rounds of one row; None if the filter leaves it out.
+    /// The rounds of one row; None if the filter leaves it out, or if they fail.
     fn compare(
         &self,
         name: &str,
         clusters: &ClusterSet,
         ours: &dyn Fn(&BenchCluster) -> anyhow::Result<Measurement>,
         reference: &mut dyn FnMut() -> anyhow::Result<Measurement>,
-    ) -> anyhow::Result<Option<Comparison>> {
+    ) -> Option<Comparison> {
         let run = || Comparison::run(name, self.scale.n_rounds, clusters, ours, reference);
-        self.filter.includes(name).then(run).transpose()
+        let measured = self.filter.includes(name).then(run)?;
+        measured.map_err(|error| self.fail(name, &error)).ok()
+    }
+
+    fn fail(&self, name: &str, error: &anyhow::Error) {
+        let failure = format!("{name}: {error:#}");
+        tell(&failure);
+        self.failures.borrow_mut().push(failure);
     }
 
     fn keep(&mut self, comparison: &Comparison, metric: Metric) {

@@ -19,8 +19,7 @@ impl Bench {
             clusters,
             &|target| target.reads("download", 8, small, round),
             &mut || redis.round(8, small.count as u64, small.size, round),
-        )?
-        else {
+        ) else {
             return Ok(());
         };
         self.rows.push(
@@ -52,8 +51,7 @@ impl Bench {
                     .collect::<Result<Vec<_>, _>>()?;
                 run(downloaders, &[sender.pid()], round)
             },
-        )?
-        else {
+        ) else {
             return Ok(());
         };
         self.rows.push(

@@ -15,6 +15,9 @@ use super::requests::SMALL_VALUE;
 use super::{Bench, Scale};
 use crate::terminal::tell;
 
+/// Measures a round with a number of connections.
+type Measure<'a> = dyn Fn(&Bench, usize) -> anyhow::Result<Measurement> + 'a;
+
 const CONNECTIONS: [usize; 5] = [1, 4, 16, 64, 256];
 
 impl Bench {
@@ -44,33 +47,35 @@ impl Bench {
             "HTTP ranges of 64 KiB, growth",
             goal,
             &read("http-range", large),
-        )?;
-        self.grow("HTTP ranges of 64 KiB, growth, nginx", None, &from_nginx)?;
-        self.grow("download 16 KiB, growth", goal, &read("download", small))?;
-        self.grow("tracker saddrs, growth", goal, &ask("saddrs"))?;
-        self.grow("idserver get, growth", goal, &ask("id"))?;
-        self.grow("saddrs and idserver get, growth, redis", None, &from_redis)
+        );
+        self.grow("HTTP ranges of 64 KiB, growth, nginx", None, &from_nginx);
+        self.grow("download 16 KiB, growth", goal, &read("download", small));
+        self.grow("tracker saddrs, growth", goal, &ask("saddrs"));
+        self.grow("idserver get, growth", goal, &ask("id"));
+        self.grow("saddrs and idserver get, growth, redis", None, &from_redis);
+        Ok(())
     }
 
-    fn grow(
-        &mut self,
-        name: &str,
-        goal: Option<f64>,
-        measure: &dyn Fn(&Bench, usize) -> anyhow::Result<Measurement>,
-    ) -> anyhow::Result<()> {
+    fn grow(&mut self, name: &str, goal: Option<f64>, measure: &Measure<'_>) {
         if !self.filter.includes(name) {
-            return Ok(());
+            return;
         }
         tell(format_args!("measuring {name}"));
+        match self.grown(measure) {
+            Ok(rates) => self.kept.extend(rows(name, goal, &rates)),
+            Err(error) => self.fail(name, &error),
+        }
+    }
+
+    /// The rate of each number of connections.
+    fn grown(&self, measure: &Measure<'_>) -> anyhow::Result<[Summary; CONNECTIONS.len()]> {
         let mut rounds: [Vec<Measurement>; CONNECTIONS.len()] = Default::default();
         for idx in rotation(self.scale.n_rounds, CONNECTIONS.len()) {
             // Writes of the previous measurement must not slow this one down.
             rustix::fs::sync();
             rounds[idx].push(measure(self, CONNECTIONS[idx])?);
         }
-        let rates = rounds.map(|rounds| Metric::Rate.of(&rounds));
-        self.kept.extend(rows(name, goal, &rates));
-        Ok(())
+        Ok(rounds.map(|rounds| Metric::Rate.of(&rounds)))
     }
 }
 

@@ -21,8 +21,7 @@ impl Bench {
                 clusters,
                 &|target| target.small_requests(mix, 32, round),
                 &mut || redis.round(32, 1, SMALL_VALUE, round),
-            )?
-            else {
+            ) else {
                 continue;
             };
             self.rows.push(

@@ -45,8 +45,7 @@ impl Bench {
                 let syncers = (0..THREADS).map(syncer).collect::<Result<Vec<_>, _>>()?;
                 run(syncers, &[std::process::id()], round)
             },
-        )?
-        else {
+        ) else {
             return Ok(());
         };
         let row = comparison.row(Metric::Rate, "64 threads write, fdatasync, rename");
@@ -106,8 +105,7 @@ impl Bench {
                 let inserters = (0..THREADS).map(inserter).collect::<anyhow::Result<_>>()?;
                 run::<MariadbInserter>(inserters, &database.pids(), round)
             },
-        )?
-        else {
+        ) else {
             return Ok(());
         };
         let against = "the same server, 8 connections, a row for each commit";
@@ -130,8 +128,7 @@ impl Bench {
                     round,
                 )
             },
-        )?
-        else {
+        ) else {
             return Ok(());
         };
         self.rows
@@ -172,8 +169,7 @@ impl Bench {
                 }
                 best.context("there are sinks")
             },
-        )?
-        else {
+        ) else {
             return Ok(());
         };
         self.rows.push(
