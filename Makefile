@@ -1,6 +1,6 @@
 # What a developer does, one word each. `make help` lists the words.
 # Needs Rust (1.95 or newer), a C compiler and make; `make test` and ENGINE=full also MariaDB,
-# GlusterFS, nginx and promtool, `make bench` MariaDB, nginx and redis, which are installed when run as root.
+# GlusterFS, nginx, HAProxy and promtool, `make bench` MariaDB, nginx and redis, which are installed when run as root.
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TNV_CLUSTER := $(TARGET)/release/tnv-cluster

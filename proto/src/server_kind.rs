@@ -53,4 +53,12 @@ impl ServerKind {
     pub fn prove(self) -> u8 {
         self.authenticate() + 1
     }
+
+    /// The commands of the proof of a key with their names, as in [`Request::COMMANDS`](crate::Request::COMMANDS).
+    pub fn proof_commands(self) -> [(u8, &'static str); 2] {
+        [
+            (self.authenticate(), "authenticate"),
+            (self.prove(), "prove"),
+        ]
+    }
 }

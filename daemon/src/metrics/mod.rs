@@ -45,7 +45,8 @@ pub struct Metrics {
 impl Metrics {
     /// The metrics of a daemon that serves the requests `R`.
     pub fn of_wire<R: Request>() -> Metrics {
-        Metrics::new(|registry| Requests::of_wire(registry, R::COMMANDS))
+        let commands = [R::COMMANDS, &R::SERVER.proof_commands()].concat();
+        Metrics::new(|registry| Requests::of_wire(registry, &commands))
     }
 
     /// The metrics of a daemon that serves HTTP.

@@ -35,6 +35,9 @@ fn a_request_is_counted_once_by_how_it_ended() {
     let unknown = RequestName::Command(77);
     let refused = Outcome::Failed(ErrorCode::BadRequest);
     count(&metrics, unknown, refused, Some((0, true)));
+    let proof = RequestName::Command(43);
+    let wrong = Outcome::Failed(ErrorCode::Forbidden);
+    count(&metrics, proof, wrong, Some((0, true)));
     let total = Total {
         requests: 5,
         ok: 3,
@@ -50,6 +53,7 @@ fn a_request_is_counted_once_by_how_it_ended() {
         "tnv_requests_total{command=\"get-id\",outcome=\"aborted\"} 1",
         "tnv_requests_total{command=\"get-id\",outcome=\"no_space\"} 0",
         "tnv_requests_total{command=\"other\",outcome=\"bad_request\"} 1",
+        "tnv_requests_total{command=\"authenticate\",outcome=\"forbidden\"} 1",
         "tnv_replies_cut_total{command=\"get-id\"} 1",
         "tnv_content_sent_bytes_total{command=\"get-id\"} 8",
         "tnv_request_duration_seconds_count{command=\"get-id\"} 5",

@@ -30,11 +30,15 @@ pub(super) fn line_of_command(
     server: ServerKind,
     command: Option<u8>,
 ) -> Option<Box<dyn AccessLine>> {
-    of(peer, || match command {
-        Some(command) if command == server.authenticate() => "authenticate - - -".to_owned(),
-        Some(command) if command == server.prove() => "prove - - -".to_owned(),
-        Some(command) => format!("command-{command} - - -"),
-        None => "- - - -".to_owned(),
+    of(peer, || {
+        let Some(command) = command else {
+            return "- - - -".to_owned();
+        };
+        let mut proof = server.proof_commands().into_iter();
+        match proof.find(|(known, _)| *known == command) {
+            Some((_, name)) => format!("{name} - - -"),
+            None => format!("command-{command} - - -"),
+        }
     })
 }
 
