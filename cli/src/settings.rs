@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base::{Network, toml_error};
-use client::{ClientConfig, PeerKeys};
+use client::{ClientConfig, LocalReads, PeerKeys};
 use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId};
 use serde::{Deserialize, Deserializer};
 
@@ -66,6 +66,7 @@ struct SettingsFile {
     #[serde(default, deserialize_with = "duration")]
     io_timeout: Option<Duration>,
     bind: Option<IpAddr>,
+    local_reads: Option<bool>,
     key_file: Option<PathBuf>,
     #[serde(default)]
     legacy_hosts: Vec<Network>,
@@ -105,6 +106,9 @@ impl Settings {
         let key_file = global.client_key_file.clone().or(file.key_file);
         if let Some(path) = key_file {
             connection.keys = Some(Arc::new(read_keys(&path, file.legacy_hosts)?));
+        }
+        if file.local_reads == Some(false) {
+            client.local_reads = LocalReads::OFF;
         }
         Ok(Settings {
             client,

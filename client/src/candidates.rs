@@ -35,7 +35,7 @@ impl Candidates {
             key: key.clone(),
             queue: ServerQueue::new(
                 "storage",
-                client.order(key, &addresses),
+                client.order(key, purpose, &addresses),
                 client.shared.pool.io_timeout(),
             ),
             tried: Vec::new(),
@@ -91,6 +91,11 @@ impl Candidates {
         Err(self.queue.all_failed(what))
     }
 
+    /// The addresses that are left.
+    pub(crate) fn rest(&self) -> Vec<Address> {
+        self.queue.rest().cloned().collect()
+    }
+
     /// All addresses, tried or not.
     pub(crate) fn into_all(self) -> Vec<Address> {
         let mut all = Vec::new();
@@ -106,7 +111,7 @@ impl Candidates {
         match self.client.storages_now(&self.key, self.purpose) {
             Ok(addresses) => {
                 let untried = |address: &Address| !self.tried.contains(address);
-                let ordered = self.client.order(&self.key, &addresses);
+                let ordered = self.client.order(&self.key, self.purpose, &addresses);
                 self.queue.extend(ordered.into_iter().filter(untried));
             }
             Err(error) => log::debug!("no other storages of {}: {}", self.key.user, error.chain()),

@@ -11,6 +11,7 @@ use proto::{Address, AppId, FileId, FileKey, GroupName, UserId};
 
 use crate::call::Call;
 use crate::damage_memory::DamageMemory;
+use crate::local::LocalFiles;
 use crate::server_list::ServerList;
 use crate::server_queue::Peer;
 use crate::unsupported::{ConnectionChoice, UnsupportedCommands};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     storages: Mutex<ExpiringMap<(AppId, UserId), SaddrsReply>>,
     storage_cache: Duration,
     damage: DamageMemory,
+    pub(crate) local: LocalFiles,
     pub(crate) no_stat: UnsupportedCommands,
     pub(crate) no_read: UnsupportedCommands,
     pub(crate) no_cluster: UnsupportedCommands,
@@ -55,6 +57,7 @@ impl Client {
     pub fn new(config: ClientConfig) -> Client {
         Client {
             shared: Arc::new(Shared {
+                local: LocalFiles::new(&config),
                 trackers: ServerList::new("tracker", config.trackers),
                 pool: ConnectionPool::new(config.connection, config.pool),
                 storages: Mutex::new(ExpiringMap::new(CACHED_USERS_MAX)),
@@ -124,6 +127,12 @@ impl Client {
         storages.get(&user, Instant::now()).cloned()
     }
 
+    /// Closes open files that no request has asked for lately. Only a client with
+    /// [`LocalReads::kept_files`](crate::LocalReads) keeps any.
+    pub fn close_expired(&self) {
+        self.shared.local.close_expired();
+    }
+
     /// Checks that a tracker answers, with a request that it answers from memory. The refusal of a C++
     /// tracker counts as an answer.
     ///
@@ -188,10 +197,19 @@ impl Client {
         self.find_storages(saddrs, purpose)
     }
 
-    /// Sorts addresses for a request for this file: addresses that failed lately come late, those that
-    /// sent damaged content of the file come last.
-    pub(crate) fn order(&self, key: &FileKey, addresses: &[Address]) -> Vec<Address> {
-        let ordered = self.shared.pool.order(addresses);
+    /// Sorts addresses for a request for this file: for a read, storages on this machine come first; addresses
+    /// that failed lately come late, those that sent damaged content of the file come last.
+    pub(crate) fn order(
+        &self,
+        key: &FileKey,
+        purpose: Purpose,
+        addresses: &[Address],
+    ) -> Vec<Address> {
+        let mut addresses = addresses.to_vec();
+        if purpose == Purpose::Read {
+            self.shared.local.first(&mut addresses);
+        }
+        let ordered = self.shared.pool.order(&addresses);
         self.shared.damage.last(key, ordered, Instant::now())
     }
 

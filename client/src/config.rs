@@ -19,6 +19,8 @@ pub struct ClientConfig {
     pub pool: PoolConfig,
     /// How long the storages of a user are cached; zero disables the cache. Default 1 s.
     pub storage_cache: Duration,
+    /// Reading of files whose storage is on this machine.
+    pub local_reads: LocalReads,
 }
 
 impl ClientConfig {
@@ -29,6 +31,36 @@ impl ClientConfig {
             connection: ConnectionConfig::default(),
             pool: PoolConfig::default(),
             storage_cache: Duration::from_secs(1),
+            local_reads: LocalReads::default(),
+        }
+    }
+}
+
+/// Reading of files whose storage is on this machine and runs as the same user: the storage passes the open
+/// file instead of its content.
+#[derive(Debug, Clone)]
+pub struct LocalReads {
+    /// Limit on threads that read from one disk at a time: so many may be lost while a disk hangs. Beyond it,
+    /// storages are asked for the content. 0 switches local reads off. Default 16.
+    pub per_disk: usize,
+    /// Limit on open files that are kept for 5 s for the next request. Then call
+    /// [`Client::close_expired`](crate::Client::close_expired) every few seconds. Default 0.
+    pub kept_files: usize,
+}
+
+impl LocalReads {
+    /// All content comes from storages.
+    pub const OFF: LocalReads = LocalReads {
+        per_disk: 0,
+        kept_files: 0,
+    };
+}
+
+impl Default for LocalReads {
+    fn default() -> LocalReads {
+        LocalReads {
+            per_disk: 16,
+            kept_files: 0,
         }
     }
 }

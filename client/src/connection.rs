@@ -3,8 +3,10 @@
 mod proving;
 mod reading;
 
+use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::dial::dial_any;
 use crate::error::is_timeout;
+use crate::local::{self, DescriptorReceiver};
 use crate::time_limits::{RequestLimit, StallDetector, wait};
 use crate::{ConnectionConfig, Error, PeerKeys, ProtocolError};
 
@@ -33,6 +36,8 @@ const SENDING: &str = "sending the request";
 pub struct Connection {
     address: Address,
     stream: TcpStream,
+    /// Present on a Unix socket.
+    descriptors: Option<DescriptorReceiver>,
     io_timeout: Duration,
     /// Deadline of the current request.
     limit: RequestLimit,
@@ -74,9 +79,34 @@ impl Connection {
     /// [`Error::Resolve`] or [`Error::Connect`].
     pub fn connect(address: &Address, config: &ConnectionConfig) -> Result<Connection, Error> {
         let stream = dial_any(address, config)?;
+        Ok(Connection::new(address, stream, config))
+    }
+
+    /// Connects to the Unix socket of the storage at `address`.
+    ///
+    /// # Errors
+    /// [`Error::Connect`].
+    pub(crate) fn connect_locally(
+        address: &Address,
+        path: &Path,
+        config: &ConnectionConfig,
+    ) -> Result<Connection, Error> {
+        let connected = local::connect(path, config.connect_timeout);
+        let stream = connected.map_err(|source| Error::Connect {
+            address: address.clone(),
+            source,
+        })?;
         Ok(Connection {
+            descriptors: Some(DescriptorReceiver::default()),
+            ..Connection::new(address, stream, config)
+        })
+    }
+
+    fn new(address: &Address, stream: TcpStream, config: &ConnectionConfig) -> Connection {
+        Connection {
             address: address.clone(),
             stream,
+            descriptors: None,
             io_timeout: config.io_timeout,
             limit: RequestLimit::new(config.io_timeout),
             stall: StallDetector::new(config.io_timeout),
@@ -89,7 +119,17 @@ impl Connection {
             ahead: Vec::new(),
             command: 0,
             is_ours: false,
-        })
+        }
+    }
+
+    /// The file whose descriptor came with the latest reply.
+    pub(crate) fn take_descriptor(&mut self) -> Option<File> {
+        self.descriptors.as_mut()?.take()
+    }
+
+    /// The error of a descriptor that cannot be used, or of none.
+    pub(crate) fn unusable_descriptor(&mut self, text: &str) -> Error {
+        self.io_error("receiving the open file", io::Error::other(text.to_owned()))
     }
 
     /// Sends a whole request and returns the body of its reply, all within `io_timeout`.

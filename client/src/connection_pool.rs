@@ -3,6 +3,7 @@
 mod exchange;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::ExpiringMap;
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 use proto::{Address, ErrorCode};
 
 use crate::call::{Call, Decode};
+use crate::local::LocalSockets;
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;
 use crate::{Connection, ConnectionConfig, Error, ErrorKind, PoolConfig};
@@ -37,6 +39,8 @@ const FAILED_MAX: usize = 10_000;
 pub struct ConnectionPool {
     connection: ConnectionConfig,
     limits: PoolConfig,
+    /// Present if it connects to Unix sockets.
+    sockets: Option<Arc<LocalSockets>>,
     idle: Mutex<IdleConnections>,
     failed: Mutex<ExpiringMap<Address, FailureKind>>,
 }
@@ -63,11 +67,20 @@ impl ConnectionPool {
         ConnectionPool {
             connection,
             limits,
+            sockets: None,
             idle: Mutex::new(IdleConnections {
                 by_address: HashMap::new(),
                 checked: Instant::now(),
             }),
             failed: Mutex::new(ExpiringMap::new(FAILED_MAX)),
+        }
+    }
+
+    /// The pool that connects to the Unix sockets of storages. [`Error::Connect`] if a storage has none.
+    pub(crate) fn at_sockets(self, sockets: Arc<LocalSockets>) -> ConnectionPool {
+        ConnectionPool {
+            sockets: Some(sockets),
+            ..self
         }
     }
 
@@ -120,7 +133,7 @@ impl ConnectionPool {
         self.get_within(Peer::new(address, self.connection.connect_timeout))
     }
 
-    fn get_within(&self, peer: Peer<'_>) -> Result<Connection, Error> {
+    pub(crate) fn get_within(&self, peer: Peer<'_>) -> Result<Connection, Error> {
         match self.take_idle(peer.address) {
             Some(connection) => Ok(connection),
             None => self.connect_within(peer),
@@ -140,7 +153,13 @@ impl ConnectionPool {
             connect_timeout: self.connection.connect_timeout.min(limit.left()),
             ..self.connection.clone()
         };
-        let result = Connection::connect(address, &config);
+        let result = match &self.sockets {
+            None => Connection::connect(address, &config),
+            Some(sockets) => {
+                let path = sockets.path(address).unwrap_or_default();
+                Connection::connect_locally(address, &path, &config)
+            }
+        };
         match &result {
             Ok(_) => self.forgive_refusal(address),
             Err(error) => self.note_failure(address, error),

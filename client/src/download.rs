@@ -1,7 +1,9 @@
 //! A part of a file that is being read. It goes on at another storage when one fails.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::storage::{ByteRange, RangeSpec};
@@ -10,7 +12,8 @@ use proto::{Address, FileKey};
 use crate::connection::DISCARD_MAX;
 use crate::content_check::ContentCheck;
 use crate::held_back::HeldBack;
-use crate::open::{Opened, open_at, read_at};
+use crate::local::LocalFile;
+use crate::open::{Opened, Origin, open_at_tcp, read_at};
 use crate::retry::{Next, Retry};
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;
@@ -40,6 +43,10 @@ pub struct Download {
     remaining: u64,
     /// The connection of the next bytes. Absent if another one has to be opened.
     connection: Option<Connection>,
+    /// The open file of the next bytes, if the storage is on this machine.
+    file: Option<Arc<LocalFile>>,
+    /// True if the open file had bytes that could not be read without waiting: storages are asked for the rest.
+    avoids_files: bool,
     /// The storage that answered READ last: it is not taken for a C++ storage when it breaks.
     knows_read: Option<Address>,
     retry: Retry,
@@ -74,6 +81,8 @@ impl Download {
             offset,
             remaining: len,
             connection: None,
+            file: None,
+            avoids_files: false,
             knows_read: None,
             retry: Retry::default(),
             held: HeldBack::default(),
@@ -83,21 +92,46 @@ impl Download {
         }
     }
 
-    /// The download with the connection of its first bytes.
-    pub(crate) fn with_connection(mut self, connection: Option<Connection>) -> Download {
-        self.set_connection(connection);
+    /// The download with the origin of its first bytes.
+    pub(crate) fn beginning_at(mut self, origin: Origin) -> Download {
+        self.set_origin(origin);
         self.release_when_done();
         self
     }
 
-    fn set_connection(&mut self, connection: Option<Connection>) {
-        let ours = connection
-            .as_ref()
-            .filter(|connection| connection.is_ours());
-        if let Some(connection) = ours {
-            self.knows_read = Some(connection.address().clone());
+    fn set_origin(&mut self, origin: Origin) {
+        match origin {
+            Origin::Nowhere => {}
+            Origin::Connection(connection) => {
+                if connection.is_ours() {
+                    self.knows_read = Some(connection.address().clone());
+                }
+                self.connection = Some(connection);
+            }
+            Origin::File(file) => {
+                self.check.take_if(|_| file.is_verified());
+                self.file = Some(file);
+            }
         }
-        self.connection = connection;
+    }
+
+    /// True if the next bytes come from a file of this machine.
+    pub fn is_local(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Calls `act` with the open file and the offset of the next bytes, if `len` of them can be read without
+    /// waiting and need no comparison with the checksum. [`Download::advance`] follows if bytes were read,
+    /// [`Download::abandon`] if that failed.
+    pub fn visit_file(&mut self, len: u64, act: &mut dyn FnMut(&File, u64)) {
+        if self.check.is_none()
+            && let Some(file) = &self.file
+        {
+            // They can be read again.
+            self.peeked.clear();
+            let offset = self.offset;
+            file.visit(offset, len, |file| act(file, offset));
+        }
     }
 
     /// Bytes not read yet; at first, the length of the part.
@@ -114,7 +148,7 @@ impl Download {
     /// remains, if bytes are buffered, or if the next read has to ask a storage.
     pub fn stream(&self) -> Option<&TcpStream> {
         let is_buffered = self.held.is_ready() || !self.peeked.is_empty();
-        let waits = !is_buffered && !self.held.needs_confirmation();
+        let waits = !is_buffered && !self.held.needs_confirmation() && self.file.is_none();
         let connection = self.connection.as_ref();
         connection.filter(|_| waits).map(Connection::stream)
     }
@@ -126,15 +160,20 @@ impl Download {
         is_ours && self.held.is_empty() && self.peeked.is_empty()
     }
 
-    /// Records that `n` bytes were taken from [`Download::stream`]. If [`Download::is_checked`],
-    /// pass them to [`Download::inspect`] next.
+    /// Records that `n` bytes were taken from [`Download::stream`], or from the file of
+    /// [`Download::visit_file`]. If [`Download::is_checked`], pass them to [`Download::inspect`] next.
     ///
     /// # Panics
-    /// If the reply has fewer bytes left, or there is no stream.
+    /// If the reply has fewer bytes left, or there is neither stream nor file.
     pub fn advance(&mut self, n: u64) {
-        let connection = self.connection.as_mut().expect("there is a stream");
-        note_source(&mut self.sources, connection.address());
-        connection.advance(n);
+        match &self.file {
+            Some(file) => note_source(&mut self.sources, &file.storage),
+            None => {
+                let connection = self.connection.as_mut().expect("there is a stream");
+                note_source(&mut self.sources, connection.address());
+                connection.advance(n);
+            }
+        }
         self.retry = Retry::default();
         self.count(n);
     }
@@ -153,6 +192,12 @@ impl Download {
             check.update(bytes);
             if self.remaining == 0 && !check.is_good() {
                 return Err(self.client.note_damaged(&self.key, &self.sources));
+            }
+            if self.remaining == 0
+                && let Some(file) = &self.file
+                && self.sources[..] == [file.storage.clone()]
+            {
+                file.set_verified();
             }
         }
         Ok(())
@@ -175,12 +220,24 @@ impl Download {
         Ok(filled)
     }
 
+    /// Reads bytes of the open file that need no wait for its disk. `None` if there are none: a read asks the
+    /// storage.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] behind the last bytes.
+    pub fn read_file(&mut self, buf: &mut [u8]) -> Option<Result<usize, Error>> {
+        self.peeked.clear();
+        let n = self.take_from_file(buf)?;
+        Some(self.inspect(&buf[..n]).map(|()| n))
+    }
+
     /// Opens a storage now if none is open, so that a failure is known before the first read.
     ///
     /// # Errors
     /// As a read.
     pub fn connect(&mut self) -> Result<(), Error> {
-        if self.remaining > 0 && self.connection.is_none() && self.peeked.is_empty() {
+        let is_open = self.connection.is_some() || self.file.is_some();
+        if self.remaining > 0 && !is_open && self.peeked.is_empty() {
             self.reopen(true)?;
         }
         Ok(())
@@ -203,9 +260,12 @@ impl Download {
         pause.unwrap_or_else(|| self.client.shared.pool.io_timeout())
     }
 
-    /// Gives up the current storage, whose [`Download::stream`] broke or is silent. The next read
-    /// goes on at another one.
-    pub fn abandon_stream(&mut self) {
+    /// Gives up the current storage, whose [`Download::stream`] broke or is silent, or the file. The next read
+    /// goes on at another storage, or asks the storage for the rest of the file.
+    pub fn abandon(&mut self) {
+        if self.file.take().is_some() {
+            self.avoids_files = true;
+        }
         if let Some(connection) = self.connection.take() {
             let address = connection.address().clone();
             let error = connection.into_broken("reading the content");
@@ -267,6 +327,9 @@ impl Download {
             if let n @ 1.. = self.take_buffered(buf) {
                 return Ok(Some(n));
             }
+            if let Some(n) = self.take_from_file(buf) {
+                return Ok(Some(n));
+            }
             let Some(connection) = &mut self.connection else {
                 if !self.reopen(wait)? {
                     return Ok(None);
@@ -300,12 +363,26 @@ impl Download {
         }
     }
 
+    /// Reads bytes of the open file that need no wait for its disk. Closes the file if there are none.
+    fn take_from_file(&mut self, buf: &mut [u8]) -> Option<usize> {
+        let file = self.file.as_ref()?;
+        let len = usize::try_from(self.remaining).map_or(buf.len(), |left| left.min(buf.len()));
+        let Some(n) = file.read_at(&mut buf[..len], self.offset) else {
+            self.abandon();
+            return None;
+        };
+        note_source(&mut self.sources, &file.storage);
+        self.retry = Retry::default();
+        self.count(n as u64);
+        Some(n)
+    }
+
     /// Takes peeked bytes, or the content that a storage sent before it failed.
     fn take_buffered(&mut self, buf: &mut [u8]) -> usize {
         let mut n = buf.len().min(self.peeked.len());
         buf[..n].copy_from_slice(&self.peeked[..n]);
         self.peeked.drain(..n);
-        if n == 0 && self.connection.is_none() {
+        if n == 0 && self.connection.is_none() && self.file.is_none() {
             n = self.held.take(buf);
         }
         self.count(n as u64);
@@ -346,14 +423,21 @@ impl Download {
             len: self.remaining,
         });
         let (client, key, choice) = (&self.client, &self.key, ConnectionChoice::Any);
-        let (stat, connection): Opened = match self.knows_read.as_ref() == Some(peer.address) {
-            true => read_at(client, choice, peer, key, range, None),
-            false => open_at(client, peer, key, range, None),
+        let file = match self.avoids_files {
+            true => None,
+            false => client.shared.local.open(client, peer, key),
+        };
+        let (stat, origin): Opened = match file {
+            Some(file) => client.opened_locally(peer, file),
+            None if self.knows_read.as_ref() == Some(peer.address) => {
+                read_at(client, choice, peer, key, range, None)
+            }
+            None => open_at_tcp(client, peer, key, range, None),
         }?;
         if !self.stat.may_be_same(&stat) {
             return Err(Error::Replaced(self.key.clone()));
         }
-        self.set_connection(connection);
+        self.set_origin(origin);
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! The read path: opening a part of a file at one of its storages.
 //!
 //! A storage of this system is asked with READ, which also returns the file's size, time and
-//! checksum. A C++ storage is asked with FILESIZE and DOWNLOAD. Downloads, failover, ranges and
-//! `RemoteFile` all open their storage with [`open_at`].
+//! checksum. One on this machine is asked with OPEN, which passes the open file. A C++ storage is asked with
+//! FILESIZE and DOWNLOAD. Downloads, failover, ranges and `RemoteFile` all open their storage with [`open_at`].
 
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::FileKey;
@@ -12,25 +13,56 @@ use proto::storage::{self, ByteRange, FileStat, RangeSpec, StorageRequest};
 
 use crate::candidates::Candidates;
 use crate::client::Purpose;
+use crate::local::LocalFile;
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;
 use crate::{Client, Connection, Download, Error, Stat};
 
 const READ: &str = "read";
 
-/// A storage that sends a part of a file: the file's properties, and the connection behind them.
-/// There is no connection if the part is empty.
-pub(crate) type Opened = (Stat, Option<Connection>);
+/// A storage that gives a part of a file: the file's properties, and where the content comes from.
+pub(crate) type Opened = (Stat, Origin);
 
-/// A file whose READ was sent to one of its storages and is not answered yet.
+/// Where the content of a part of a file comes from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// The part is empty.
+    Nowhere,
+    /// The connection behind the file's properties.
+    Connection(Connection),
+    /// The open file.
+    File(Arc<LocalFile>),
+}
+
+/// A file that one of its storages was asked for.
 #[derive(Debug)]
 pub struct Opening {
     candidates: Candidates,
     range: RangeSpec,
     first_max: u64,
-    /// The connection of the READ. Absent if no storage could be asked, or the next one needs the
-    /// C++ commands.
-    asked: Option<Connection>,
+    asked: Asked,
+}
+
+/// The request to a storage that [`Opening::finish`] begins with.
+#[derive(Debug)]
+enum Asked {
+    /// No storage could be asked, or the next one needs the C++ commands.
+    Nobody,
+    /// READ was sent on this connection.
+    Read(Connection),
+    /// OPEN was sent on this connection to a Unix socket.
+    Open(Connection),
+    /// The file is open already.
+    File(Arc<LocalFile>),
+}
+
+impl Asked {
+    fn connection(&self) -> Option<&Connection> {
+        match self {
+            Asked::Read(connection) | Asked::Open(connection) => Some(connection),
+            Asked::Nobody | Asked::File(_) => None,
+        }
+    }
 }
 
 impl Client {
@@ -57,13 +89,17 @@ impl Client {
         range: RangeSpec,
         first_max: u64,
     ) -> Result<Opening, Error> {
+        let candidates = Candidates::new(self, key, Purpose::Read)?;
+        let kept = self.shared.local.kept(key, &candidates.rest());
         let mut opening = Opening {
-            candidates: Candidates::new(self, key, Purpose::Read)?,
+            candidates,
             range,
             first_max,
-            asked: None,
+            asked: kept.map_or(Asked::Nobody, Asked::File),
         };
-        opening.ask_next();
+        if matches!(opening.asked, Asked::Nobody) {
+            opening.ask_next();
+        }
         Ok(opening)
     }
 
@@ -122,24 +158,28 @@ impl Client {
 impl Opening {
     /// The socket of the reply. Absent if [`Opening::finish`] has to ask a storage first.
     pub fn stream(&self) -> Option<&TcpStream> {
-        self.asked.as_ref().map(Connection::stream)
+        self.asked.connection().map(Connection::stream)
     }
 
     /// Time that the storage has left for its reply.
     pub fn time_left(&self) -> Duration {
         let left = |asked: &Connection| asked.limit().left();
-        self.asked.as_ref().map_or(Duration::ZERO, left)
+        self.asked.connection().map_or(Duration::ZERO, left)
     }
 
     /// Reads the part of the reply that has arrived, without waiting. True if [`Opening::finish`]
     /// will not wait for this storage.
     pub fn has_answer(&mut self) -> bool {
-        self.asked.as_mut().is_none_or(Connection::read_ahead)
+        match &mut self.asked {
+            Asked::Read(connection) | Asked::Open(connection) => connection.read_ahead(),
+            Asked::Nobody | Asked::File(_) => true,
+        }
     }
 
     /// Gives up a storage that did not answer in time, and asks the next one.
     pub fn abandon_stream(&mut self) {
-        if let Some(connection) = self.asked.take() {
+        let asked = std::mem::replace(&mut self.asked, Asked::Nobody);
+        if let Asked::Read(connection) | Asked::Open(connection) = asked {
             let address = connection.address().clone();
             let error = connection.into_broken("reading the reply");
             let pool = &self.candidates.client.shared.pool;
@@ -149,23 +189,24 @@ impl Opening {
         }
     }
 
-    /// Sends READ to the first remaining storage that accepts a connection. Stops at a storage
+    /// Sends OPEN or READ to the first remaining storage that accepts a connection. Stops at a storage
     /// that needs the C++ commands.
     fn ask_next(&mut self) {
         let client = self.candidates.client.clone();
         let request = self.request();
-        while self.asked.is_none()
+        while matches!(self.asked, Asked::Nobody)
             && let Some(next) = self.candidates.peek()
             && !client.shared.no_read.has(next)
             && let Some((address, time)) = self.candidates.next()
         {
             let peer = Peer::new(&address, time);
-            match client
-                .shared
-                .pool
-                .begin(ConnectionChoice::Any, peer, &request)
-            {
-                Ok(connection) => self.asked = Some(connection),
+            let shared = &client.shared;
+            if let Some(asked) = shared.local.begin_open(&client, peer, &self.candidates.key) {
+                self.asked = Asked::Open(asked);
+                return;
+            }
+            match shared.pool.begin(ConnectionChoice::Any, peer, &request) {
+                Ok(connection) => self.asked = Asked::Read(connection),
                 Err(error) => self.candidates.failed(READ, &address, error),
             }
         }
@@ -183,19 +224,36 @@ impl Opening {
         let first = self.range.at_most(self.first_max);
         let mut candidates = self.candidates;
         let (client, key) = (candidates.client.clone(), candidates.key.clone());
-        let answer = self.asked.map(|asked| {
-            let address = asked.address().clone();
-            let peer = Peer {
-                address: &address,
-                limit: asked.limit(),
-            };
-            (open_at(&client, peer, &key, first, Some(asked)), address)
-        });
-        let others = |candidates: &mut Candidates| {
-            candidates.ask_each(READ, |peer| open_at(&client, peer, &key, first, None))
+        let answer = match self.asked {
+            Asked::Nobody => None,
+            Asked::File(file) => Some((Ok((file.stat, Origin::File(file))), None)),
+            Asked::Read(asked) => {
+                let address = asked.address().clone();
+                let peer = Peer {
+                    address: &address,
+                    limit: asked.limit(),
+                };
+                let answer = open_at_tcp(&client, peer, &key, first, Some(asked));
+                Some((answer, Some(address)))
+            }
+            Asked::Open(asked) => {
+                let (address, limit) = (asked.address().clone(), asked.limit());
+                let peer = Peer {
+                    address: &address,
+                    limit,
+                };
+                let opened = client.shared.local.finish_open(asked, &key);
+                let answer = opened.map(|file| client.opened_locally(peer, file));
+                let answer =
+                    answer.unwrap_or_else(|| open_at_tcp(&client, peer, &key, first, None));
+                Some((answer, Some(address)))
+            }
         };
-        let (stat, connection) = match answer {
-            Some((Err(error), address)) if error.moves_on() => {
+        let others = |candidates: &mut Candidates| {
+            candidates.ask_each(READ, |peer| open_at(&client, peer, &key, first))
+        };
+        let (stat, origin) = match answer {
+            Some((Err(error), Some(address))) if error.moves_on() => {
                 candidates.failed(READ, &address, error);
                 others(&mut candidates)
             }
@@ -205,13 +263,37 @@ impl Opening {
         let range = self.range.within(stat.size);
         let storages = candidates.into_all();
         let download = Download::new(&client, &key, &stat, range, storages);
-        Ok((stat, download.with_connection(connection)))
+        Ok((stat, download.beginning_at(origin)))
+    }
+}
+
+impl Client {
+    pub(crate) fn opened_locally(
+        &self,
+        peer: Peer<'_>,
+        file: Result<Arc<LocalFile>, Error>,
+    ) -> Result<Opened, Error> {
+        let file = file.inspect_err(|error| self.shared.pool.note_failure(peer.address, error))?;
+        Ok((file.stat, Origin::File(file)))
+    }
+}
+
+/// Opens a part of a file at one storage: the file itself if the storage is on this machine.
+pub(crate) fn open_at(
+    client: &Client,
+    peer: Peer<'_>,
+    key: &FileKey,
+    range: RangeSpec,
+) -> Result<Opened, Error> {
+    match client.shared.local.open(client, peer, key) {
+        Some(file) => client.opened_locally(peer, file),
+        None => open_at_tcp(client, peer, key, range, None),
     }
 }
 
 /// Opens a part of a file at one storage, with READ or the commands that the storage supports.
 /// `asked` is a connection on which READ was sent already.
-pub(crate) fn open_at(
+pub(crate) fn open_at_tcp(
     client: &Client,
     peer: Peer<'_>,
     key: &FileKey,
@@ -260,7 +342,7 @@ fn read_stat(
     if content_len != Some(len) {
         return Err(connection.body_length(body_len, format!("{} and {len}", FileStat::LEN)));
     }
-    Ok((stat.into(), Some(connection)))
+    Ok((stat.into(), Origin::Connection(connection)))
 }
 
 /// Opens a part of a file at a C++ storage.
@@ -273,7 +355,7 @@ fn open_at_cpp(
     let stat = client.stat_at(peer, key)?;
     let ByteRange { offset, len } = range.within(stat.size);
     if len == 0 {
-        return Ok((stat, None));
+        return Ok((stat, Origin::Nowhere));
     }
     let request = StorageRequest::Download(storage::Download {
         key: key.clone(),
@@ -286,7 +368,7 @@ fn open_at_cpp(
     if body_len != len {
         return Err(connection.body_length(body_len, format!("exactly {len}")));
     }
-    Ok((stat, Some(connection)))
+    Ok((stat, Origin::Connection(connection)))
 }
 
 fn read_request(key: &FileKey, range: RangeSpec) -> Vec<u8> {

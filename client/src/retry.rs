@@ -98,7 +98,7 @@ impl Retry {
             Some(Err(error)) => self.errors.push(error),
             None => {}
         }
-        let mut addresses = client.order(key, known);
+        let mut addresses = client.order(key, Purpose::Read, known);
         addresses.sort_by_key(|address| Some(address) == self.broken.as_ref());
         self.waiting = addresses.into();
     }

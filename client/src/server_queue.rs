@@ -140,6 +140,11 @@ impl ServerQueue {
     }
 
     /// The servers that are left.
+    pub(crate) fn rest(&self) -> impl Iterator<Item = &Address> {
+        self.waiting.iter()
+    }
+
+    /// The servers that are left.
     pub(crate) fn into_rest(self) -> impl Iterator<Item = Address> {
         self.waiting.into_iter()
     }

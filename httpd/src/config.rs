@@ -45,6 +45,8 @@ pub struct Settings {
     pub storage_timeout: Period,
     /// How long the storages of a user are cached.
     pub storage_cache: Period,
+    /// If true, files of storages on this machine are read from their disk.
+    pub local_reads: bool,
 }
 
 impl Default for Settings {
@@ -61,6 +63,7 @@ impl Default for Settings {
             connect_timeout: Period::from_secs(3),
             storage_timeout: Period::from_secs(5),
             storage_cache: Period::from_secs(1),
+            local_reads: true,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The content of a download as a source of the connection. Reads that block a worker count against
 //! the limit of the group.
 
+use std::fs::File;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -45,7 +46,22 @@ impl DownloadSource {
 }
 
 impl Source for DownloadSource {
+    fn visit_file(&mut self, len: u64, act: &mut dyn FnMut(&File, u64)) {
+        self.download.visit_file(len, act);
+    }
+
+    fn is_local(&self) -> bool {
+        self.download.is_local()
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.download.is_local()
+            && let Some(read) = self.download.read_file(buffer)
+        {
+            let read = read.map_err(|error| self.noted(error.into()))?;
+            self.metrics.local_bytes.inc_by(read as u64);
+            return Ok(read);
+        }
         if self.socket().is_some() {
             // This read does not block. If the storage failed, the next one opens another storage.
             let read = self.read_ready(buffer);
@@ -76,6 +92,9 @@ impl Source for DownloadSource {
     }
 
     fn taken(&mut self, len: usize) {
+        if self.is_local() {
+            self.metrics.local_bytes.inc_by(len as u64);
+        }
         self.download.advance(len as u64);
     }
 
@@ -88,8 +107,8 @@ impl Source for DownloadSource {
         inspected.map_err(|error| self.noted(error.into()))
     }
 
-    fn abandon_socket(&mut self) {
-        self.download.abandon_stream();
+    fn abandon(&mut self) {
+        self.download.abandon();
     }
 
     fn timeout(&self) -> Duration {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::config::ConfigError;
-use client::{Client, ClientConfig, ConnectionConfig};
+use client::{Client, ClientConfig, ConnectionConfig, LocalReads};
 use parking_lot::RwLock;
 use proto::{Address, AppId, UserId};
 
@@ -11,6 +11,9 @@ use crate::config::Config;
 use crate::metrics::HttpMetrics;
 use crate::protection::Protection;
 use crate::type_cache::TypeCache;
+
+/// Limit on open files that are kept for the next request. They use descriptors of those that are reserved.
+const KEPT_FILES: usize = 96;
 
 pub(crate) struct Globals {
     pub(crate) client: Client,
@@ -36,6 +39,7 @@ impl Globals {
         let client = Client::new(ClientConfig {
             connection,
             storage_cache: config.storage_cache.duration(),
+            local_reads: local_reads(config),
             ..ClientConfig::new(config.trackers.clone())
         });
         Ok(Globals {
@@ -47,6 +51,17 @@ impl Globals {
             user: config.user.clone(),
             metrics,
         })
+    }
+}
+
+/// A disk that hangs may hold a quarter of the workers.
+fn local_reads(config: &Config) -> LocalReads {
+    match config.local_reads {
+        false => LocalReads::OFF,
+        true => LocalReads {
+            per_disk: (config.server.workers as usize / 4).max(1),
+            kept_files: KEPT_FILES,
+        },
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct HttpMetrics {
     /// The cache of detected media types.
     pub(crate) types: CacheMetrics,
     pub(crate) damage: Damage,
+    /// Bytes of content that were read from files of this machine.
+    pub(crate) local_bytes: IntCounter,
 }
 
 impl Default for HttpMetrics {
@@ -19,6 +21,10 @@ impl Default for HttpMetrics {
         let frame = Metrics::of_http();
         HttpMetrics {
             types: frame.cache("types"),
+            local_bytes: frame.counter(
+                "tnv_http_local_bytes_total",
+                "Content that was read from files of storages on this machine.",
+            ),
             damage: Damage {
                 answers: frame.counter(
                     "tnv_http_damaged_answers_total",

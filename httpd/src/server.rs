@@ -15,19 +15,23 @@ use crate::service::Service;
 use crate::status::StatusView;
 use crate::tracker_monitor::TrackerMonitor;
 
-/// How long a stop waits for the tracker monitor: a tracker may be silent.
-const MONITOR_END: Duration = Duration::from_secs(1);
+/// Interval at which files are closed that no request has asked for.
+const CLOSE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a stop waits for the jobs: a tracker may be silent.
+const JOBS_END: Duration = Duration::from_secs(1);
 
 /// A running httpd. Trackers and storages are connected when a request needs them.
 pub type Httpd = Running<App>;
 
-/// The state that the threads of an httpd share, and its tracker monitor.
+/// The state that the threads of an httpd share, and its jobs.
 pub struct App {
     globals: CurrentGlobals,
     proxies: TrustedProxies,
     stop: Stop,
     /// Absent if the status port is off.
     monitor: Option<Ticker>,
+    /// Closes files that no request asks for.
+    closer: Ticker,
 }
 
 impl Application for App {
@@ -53,11 +57,17 @@ impl Application for App {
             Some(_) => Some(trackers.start(&globals, &stop)?),
             None => None,
         };
+        let closer = {
+            let globals = globals.clone();
+            let close = move || globals.get().client.close_expired();
+            Ticker::start("files", CLOSE_INTERVAL, stop.clone(), close)?
+        };
         let app = App {
             globals,
             proxies,
             stop,
             monitor,
+            closer,
         };
         Ok((app, serving))
     }
@@ -73,8 +83,9 @@ impl Application for App {
     fn stop(self, finish_requests: impl FnOnce()) {
         finish_requests();
         self.stop.trip();
-        let monitor = self.monitor.map(Ticker::into_thread);
-        thread::join_or_leave(monitor, Instant::now() + MONITOR_END);
+        let jobs = self.monitor.into_iter().chain([self.closer]);
+        let jobs = jobs.map(Ticker::into_thread);
+        thread::join_or_leave(jobs, Instant::now() + JOBS_END);
     }
 }
 

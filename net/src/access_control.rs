@@ -53,6 +53,8 @@ pub(crate) struct ProvedKey {
 pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// True on the Unix socket, which both sides know to be of the same user.
+    pub(crate) is_local: bool,
 }
 
 /// Why a peer is refused: each reason has its own log line.
@@ -123,8 +125,9 @@ impl AccessControl {
         let Some(key) = keys.find(&request.key) else {
             return Err(self.refuse(Reason::WrongKey, ends, "no such key is known here"));
         };
-        let is_mine =
-            request.address == canonical(ends.local) || rules.known_as.contains(&request.address);
+        let is_mine = ends.is_local
+            || request.address == canonical(ends.local)
+            || rules.known_as.contains(&request.address);
         if !is_mine {
             let text = format!(
                 "{} is no address of this server: name it in known_as if addresses are translated on the way",

@@ -31,7 +31,7 @@ pub mod wire;
 pub use access_log::{ACCESS_TARGET, timestamp};
 pub use config::ServerConfig;
 pub use transport::{
-    Action, Answer, Connections, Full, Inbox, NetEvent, NetGauge, Observer, OpenFile, Outcome,
-    Outgoing, Part, Peer, PeerProbe, Pending, Port, Protocol, Receive, RequestEnd, RequestName,
-    Sent, Server, Source, Then, Wake, WorkerPool, open_files_max,
+    Action, Answer, Connections, Full, Inbox, LocalPort, NetEvent, NetGauge, Observer, OpenFile,
+    Outcome, Outgoing, Part, Peer, PeerProbe, Pending, Port, Protocol, Receive, RequestEnd,
+    RequestName, Sent, Server, Source, Then, Wake, WorkerPool, open_files_max,
 };

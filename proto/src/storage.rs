@@ -26,6 +26,10 @@ pub const READ: u8 = 75;
 pub const CHALLENGE: u8 = 76;
 /// An order of an administrator. C++ storages refuse it.
 pub const ADMIN: u8 = 77;
+/// The path of the storage's Unix socket. C++ storages refuse it.
+pub const LOCAL_SOCKET: u8 = 80;
+/// STAT, and the open file. Unix socket only. C++ storages refuse it.
+pub const OPEN: u8 = 81;
 
 /// Length of the fixed part of an UPLOAD body, in bytes.
 pub const UPLOAD_LEN: usize = FILE_KEY_LEN + 8;
@@ -50,6 +54,10 @@ pub enum StorageRequest {
     Challenge,
     /// An order of an administrator.
     Admin(Box<Signed>),
+    /// Get the path of the Unix socket.
+    LocalSocket,
+    /// Get size, time, checksum and a descriptor of the file.
+    Open(FileKey),
 }
 
 /// The fixed part of an UPLOAD.
@@ -157,6 +165,8 @@ impl StorageRequest {
                 frame(ADMIN, &body)
             }
             StorageRequest::Read(read) => read.encode(),
+            StorageRequest::LocalSocket => frame(LOCAL_SOCKET, &[]),
+            StorageRequest::Open(key) => key_frame(OPEN, key),
         }
     }
 }
@@ -172,6 +182,8 @@ impl Request for StorageRequest {
         (READ, "read"),
         (CHALLENGE, "challenge"),
         (ADMIN, "admin"),
+        (LOCAL_SOCKET, "local-socket"),
+        (OPEN, "open"),
     ];
 
     fn permission(&self) -> Permission<'_> {
@@ -181,8 +193,11 @@ impl Request for StorageRequest {
             | StorageRequest::Download(Download { key, .. })
             | StorageRequest::Delete(key)
             | StorageRequest::Stat(key)
-            | StorageRequest::Read(Read { key, .. }) => Permission::App(&key.app),
-            StorageRequest::Challenge | StorageRequest::Admin(_) => Permission::AnyKey,
+            | StorageRequest::Read(Read { key, .. })
+            | StorageRequest::Open(key) => Permission::App(&key.app),
+            StorageRequest::Challenge | StorageRequest::Admin(_) | StorageRequest::LocalSocket => {
+                Permission::AnyKey
+            }
         }
     }
 
@@ -200,6 +215,8 @@ impl Request for StorageRequest {
             StorageRequest::Read(read) => AccessFields::file("read", &read.key),
             StorageRequest::Challenge => none("challenge"),
             StorageRequest::Admin(signed) => AccessFields::thing("admin", signed.name()),
+            StorageRequest::LocalSocket => none("local-socket"),
+            StorageRequest::Open(key) => AccessFields::file("open", key),
         }
     }
 
@@ -207,8 +224,8 @@ impl Request for StorageRequest {
         match head.command {
             UPLOAD if head.body_len >= UPLOAD_LEN as i64 => Ok(UPLOAD_LEN),
             UPLOAD => exactly(head, UPLOAD_LEN, "408 and more"),
-            FILESIZE | DELETE | STAT => exactly(head, FILE_KEY_LEN, "400"),
-            CHALLENGE => exactly(head, 0, "0"),
+            FILESIZE | DELETE | STAT | OPEN => exactly(head, FILE_KEY_LEN, "400"),
+            CHALLENGE | LOCAL_SOCKET => exactly(head, 0, "0"),
             ADMIN => order_len(head),
             DOWNLOAD | READ => exactly(head, DOWNLOAD_LEN, "416"),
             other => Err(DecodeError::UnknownCommand(other)),
@@ -218,6 +235,7 @@ impl Request for StorageRequest {
     fn decode(head: &Head, fixed: &[u8]) -> Result<StorageRequest, DecodeError> {
         match head.command {
             CHALLENGE => return Ok(StorageRequest::Challenge),
+            LOCAL_SOCKET => return Ok(StorageRequest::LocalSocket),
             ADMIN => return Ok(StorageRequest::Admin(Box::new(Signed::decode(fixed)?))),
             _ => {}
         }
@@ -233,6 +251,7 @@ impl Request for StorageRequest {
             }),
             DELETE => StorageRequest::Delete(key),
             STAT => StorageRequest::Stat(key),
+            OPEN => StorageRequest::Open(key),
             READ => {
                 let offset = fields.i64("offset")?;
                 let size = fields.unsigned("size")?;
@@ -307,6 +326,9 @@ pub fn encode_file_size(size: u64) -> Vec<u8> {
 pub fn decode_file_size(body: &[u8]) -> Result<u64, DecodeError> {
     Fields::new(body).unsigned("file size")
 }
+
+/// Limit on the path in the reply to LOCAL_SOCKET, in bytes: that of the kernel (unix(7)).
+pub const SOCKET_PATH_MAX: usize = 107;
 
 /// Reply to STAT: `size 8, modified 8, checksum kind 1, checksum 16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

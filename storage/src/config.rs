@@ -35,6 +35,10 @@ pub struct Settings {
     pub access: AccessSettings,
     /// The state file, used by this storage alone.
     pub state_file: PathBuf,
+    /// The Unix socket that gives open files to processes on this machine: a path, `off`, or by default one
+    /// beside the state file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_socket: Option<PathBuf>,
     /// The group this storage belongs to.
     pub group: GroupName,
     /// The name of this member.
@@ -167,6 +171,7 @@ impl Default for Settings {
             admin_key_file: None,
             access: AccessSettings::default(),
             state_file: "/var/lib/tnv/storage.state".into(),
+            local_socket: None,
             group: "group001".parse().expect("a group name"),
             hostname: daemon::hostname(),
             trackers: address("127.0.0.1:21000"),
@@ -196,6 +201,15 @@ impl Settings {
         let n_paths = self.store_paths.len() + self.former_store_paths.len();
         let max = (self.cache.open_files as usize).min(net::open_files_max() / 8);
         (max / n_paths.max(1)).max(1)
+    }
+
+    /// The path of the Unix socket; none if it is off.
+    pub(crate) fn local_socket(&self) -> Option<PathBuf> {
+        match &self.local_socket {
+            Some(path) if path.as_os_str() == "off" => None,
+            Some(path) => Some(path.clone()),
+            None => Some(self.state_file.with_extension("sock")),
+        }
     }
 
     /// Checks what the types of the settings do not.

@@ -1,8 +1,9 @@
 //! The shared state of a running storage, built once.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -55,6 +56,8 @@ pub(crate) struct Globals {
     pub(crate) damage: DamagedFiles,
     pub(crate) unresolved: UnresolvedUploads,
     pub(crate) metrics: StorageMetrics,
+    /// The path of the Unix socket, once it is open.
+    pub(crate) local_socket: OnceLock<PathBuf>,
 }
 
 impl Globals {
@@ -90,6 +93,7 @@ impl Globals {
             unresolved: UnresolvedUploads::open(&config.state_file),
             metrics,
             warnings,
+            local_socket: OnceLock::new(),
             config,
         }))
     }
@@ -118,6 +122,12 @@ impl Globals {
             path.set_reserved_space(config.reserved_space);
         }
         Ok(())
+    }
+
+    /// The reply to LOCAL_SOCKET: the path of the Unix socket, empty without one.
+    pub(crate) fn socket_path(&self) -> Vec<u8> {
+        let path = self.local_socket.get();
+        path.map_or_else(Vec::new, |path| path.as_os_str().as_bytes().to_vec())
     }
 
     /// Writes the tags of the store paths to the state file, if it lacks one.

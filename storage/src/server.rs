@@ -1,12 +1,16 @@
 //! The storage, as the frame of all daemons starts, reloads and stops it.
 
+use std::io;
+use std::path::{self, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::thread;
 use daemon::{Application, Ports, Running, Serving};
+use log::warn;
 use net::access_control::AccessControl;
 use net::wire::Wire;
+use net::{LocalPort, Server};
 use proto::ServerKind;
 
 use crate::clock::epoch_secs;
@@ -43,11 +47,12 @@ impl Application for App {
         let access = Arc::new(AccessControl::new(ServerKind::Storage, &config.access)?);
         let wire = Wire::new(service, config.hostname.as_str(), Arc::clone(metrics));
         let wire = wire.allowing(Arc::clone(&access));
-        let serving = ports.serve::<App, _>(config, metrics, wire, |server| StatusView {
+        let mut serving = ports.serve::<App, _>(config, metrics, wire, |server| StatusView {
             globals: Arc::clone(&globals),
             connections: server.connections(),
             up_since: epoch_secs(),
         })?;
+        serve_locally(&globals, &mut serving.server);
         let app = App {
             jobs: Jobs::start(&globals)?,
             membership: Membership::start(&globals, &serving.server)?,
@@ -72,5 +77,29 @@ impl Application for App {
         finish_requests();
         thread::join_or_leave(self.jobs.stop(), Instant::now() + JOBS_END);
         self.globals.files.close();
+    }
+}
+
+/// Serves at the Unix socket, too. Without it, processes of this machine read as those of others do.
+fn serve_locally(globals: &Globals, server: &mut Server) {
+    let Some(path) = globals.config.local_socket() else {
+        return;
+    };
+    let mut serve = || {
+        let path = path::absolute(&path)?;
+        server.serve_locally(LocalPort::bind(&path)?)?;
+        Ok(path)
+    };
+    match serve() {
+        Ok(path) => {
+            // Nobody else sets it.
+            let _ = globals.local_socket.set(path);
+        }
+        Err::<PathBuf, io::Error>(e) => {
+            let path = path.display();
+            warn!(
+                "local_socket {path} cannot be opened, httpd on this machine reads over TCP: {e}"
+            );
+        }
     }
 }

@@ -7,8 +7,8 @@ use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
 use net::{Part, WorkerPool};
 use proto::storage::{
-    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, READ, Read, StorageRequest, UPLOAD,
-    encode_file_size,
+    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, OPEN, READ, Read, StorageRequest,
+    UPLOAD, encode_file_size,
 };
 use proto::{ErrorCode, Fault, FileKey};
 
@@ -53,7 +53,8 @@ impl StorageService {
                 Ok(Reply::bytes(Vec::new()))
             }
             StorageRequest::Stat(key) => Ok(Reply::bytes(self.stat(&key)?.encode())),
-            StorageRequest::Challenge | StorageRequest::Admin(_) => {
+            StorageRequest::Open(key) => self.pass(&key),
+            StorageRequest::Challenge | StorageRequest::Admin(_) | StorageRequest::LocalSocket => {
                 unreachable!("these are answered before")
             }
         }
@@ -96,6 +97,14 @@ impl StorageService {
         self.globals.metrics.open_files.count(was_kept);
         self.check_size(key, &row, size)?;
         Ok((row, size, file))
+    }
+
+    /// Passes a descriptor of the file. The caller has checked that the client is on the Unix socket.
+    fn pass(&self, key: &FileKey) -> Result<Reply, Fault> {
+        let (row, size, file) = self.open(key)?;
+        let bytes = stat_of(&row, size).encode();
+        let file = Box::new(self.sent(file, key, row));
+        Ok(Reply::Body(vec![Part::WithDescriptor { bytes, file }]))
     }
 
     fn sent(&self, file: Arc<StoredFile>, key: &FileKey, row: FileRow) -> SentFile {
@@ -197,7 +206,7 @@ impl Service for StorageService {
 
     fn pool(&self, command: u8) -> WorkerPool {
         match command {
-            UPLOAD | DOWNLOAD | DELETE | READ | ADMIN => WorkerPool::Slow,
+            UPLOAD | DOWNLOAD | DELETE | READ | OPEN | ADMIN => WorkerPool::Slow,
             _ => WorkerPool::Fast,
         }
     }
@@ -222,6 +231,11 @@ impl Service for StorageService {
                     .execute(&signed, &names, caller.session, peer, work);
                 reply.map(Reply::bytes)
             }
+            StorageRequest::LocalSocket => Ok(Reply::bytes(self.globals.socket_path())),
+            StorageRequest::Open(_) if !caller.is_local => Err(Fault::new(
+                ErrorCode::BadRequest,
+                "OPEN is served at the Unix socket only, because only that passes descriptors",
+            )),
             request => self.serve(
                 request,
                 Requester::new(

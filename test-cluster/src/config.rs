@@ -83,12 +83,16 @@ fn of_storage(plan: &Plan, node: &Node, group: &str, settings: &Settings) -> Str
     let idservers = list(plan, "idservers", Role::Idserver);
     let (store_path, interval) = (plan.store_path(node), settings.beat_interval);
     let (is_volume, durability) = (plan.is_full(), settings.durability);
+    let socket = match settings.local_reads {
+        true => "",
+        false => "local_socket = \"off\"\n",
+    };
     format!(
         "{trackers}{idservers}group = \"{group}\"\nstore_paths = [\"{store_path}\"]\n\
          require_marker = {is_volume}\n\
          beat_interval = \"{interval}\"\nreserved_space = \"64MiB\"\n\
          durability = \"{durability}\"\n\
-         state_file = \"db/{}.state\"\n",
+         {socket}state_file = \"db/{}.state\"\n",
         node.name
     )
 }

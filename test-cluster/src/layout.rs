@@ -63,6 +63,8 @@ pub struct Settings {
     pub idle_timeout: &'static str,
     /// Of the storages: the durability of a file after the reply.
     pub durability: &'static str,
+    /// Of the storages: true if they pass open files to the other programs of this machine.
+    pub local_reads: bool,
     /// Of the trackers: more groups, without a storage in this cluster.
     pub more_groups: Vec<String>,
     /// Of all daemons and `tnv`: the key of the cluster.
@@ -102,6 +104,7 @@ impl Default for Settings {
             log_level: "info",
             idle_timeout: "5m",
             durability: "full",
+            local_reads: true,
             more_groups: Vec::new(),
             key: None,
             mysql: None,
@@ -124,7 +127,8 @@ impl Layout {
         }
     }
 
-    /// One group of `storages` storages, and one daemon of each other role, on any ports.
+    /// One group of `storages` storages, and one daemon of each other role, on any ports. As if each daemon had a
+    /// machine of its own: all content comes over TCP.
     pub fn small(storages: u16) -> Layout {
         Layout {
             trackers: 1,
@@ -134,7 +138,10 @@ impl Layout {
             httpds: 1,
             engine: Engine::Embedded,
             ports: Ports::anywhere(),
-            settings: Settings::default(),
+            settings: Settings {
+                local_reads: false,
+                ..Settings::default()
+            },
         }
     }
 }

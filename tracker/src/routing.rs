@@ -99,7 +99,12 @@ impl Router {
     fn storages(&self, group: &GroupName, query: UserQuery<'_>) -> Result<Vec<Address>, Fault> {
         let chance = rand::random::<u64>() as usize;
         let groups = self.globals.groups.lock();
-        let active = groups.active(group, chance, query.client);
+        let active = groups.active(
+            group,
+            chance,
+            query.client,
+            query.purpose == Purpose::Lookup,
+        );
         if !active.is_empty() {
             return Ok(active.into_iter().map(Address::from).collect());
         }

@@ -1,6 +1,6 @@
 //! The proof of a key before the first request of a connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use proto::peer_proof::{AUTHENTICATE_REPLY_LEN, ClientProof};
@@ -11,6 +11,9 @@ use crate::dial::dial_any;
 use crate::peer_keys::PeerKeys;
 use crate::unsupported::may_be_unknown;
 use crate::{ConnectionConfig, Error};
+
+/// The address of the server in the proof on a Unix socket (docs/protocol.md, Unix socket of a storage).
+const SOCKET_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl Connection {
     /// Proves the configured key to the server and verifies the server's proof, within the limit of the request
@@ -26,7 +29,8 @@ impl Connection {
         let (Some(keys), Some(server)) = (&config.keys, ServerKind::of_command(command)) else {
             return Ok(());
         };
-        let is_legacy = keys.is_legacy(self.peer_addr()?.ip());
+        // The server of a Unix socket is known by its user, and has no address to fall back to.
+        let is_legacy = self.descriptors.is_none() && keys.is_legacy(self.peer_addr()?.ip());
         if is_legacy && keys.no_proof.has(&self.address) {
             return Ok(());
         }
@@ -57,6 +61,9 @@ impl Connection {
     /// # Errors
     /// The connection broke.
     pub(crate) fn peer_addr(&mut self) -> Result<SocketAddr, Error> {
+        if self.descriptors.is_some() {
+            return Ok(SOCKET_ADDR);
+        }
         let peer = self.stream.peer_addr();
         peer.map_err(|error| self.io_error(SENDING, error))
     }

@@ -131,9 +131,13 @@ impl Connection {
     /// Reads at least one byte without waiting, or returns `None`.
     fn receive(&mut self, buf: &mut [u8], doing: &'static str) -> Result<Option<usize>, Error> {
         loop {
-            match recv(&self.stream, &mut *buf, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Err(self.io_error(doing, io::ErrorKind::UnexpectedEof.into())),
-                Ok((n, _)) => {
+            let received = match &mut self.descriptors {
+                Some(descriptors) => descriptors.receive(&self.stream, buf),
+                None => recv(&self.stream, &mut *buf, RecvFlags::DONTWAIT).map(|(n, _)| n),
+            };
+            match received {
+                Ok(0) => return Err(self.io_error(doing, io::ErrorKind::UnexpectedEof.into())),
+                Ok(n) => {
                     self.heard = true;
                     return Ok(Some(n));
                 }

@@ -120,7 +120,7 @@ fn the_stream_can_be_read_by_others() {
     assert!(download.is_checked());
     download.inspect(&bytes).unwrap();
     assert_eq!(download.remaining(), 400);
-    download.abandon_stream();
+    download.abandon();
     download.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, content(1000));
 }

@@ -17,7 +17,11 @@ fn count(metrics: &Metrics, name: RequestName, outcome: Outcome, sent: Option<(u
         outcome,
         took: Duration::from_millis(1),
         received: 120,
-        sent: sent.map(|(bytes, complete)| Sent { bytes, complete }),
+        sent: sent.map(|(bytes, complete)| Sent {
+            bytes,
+            local: 0,
+            complete,
+        }),
     });
 }
 

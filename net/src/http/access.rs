@@ -1,4 +1,5 @@
-//! The access log of HTTP: the combined format and the seconds the request took.
+//! The access log of HTTP: the combined format, the seconds the request took, and `local` if content was read
+//! from a file of this machine.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -92,11 +93,13 @@ impl AccessLine for Line {
             _ => CLIENT_LEFT,
         };
         let body = end.sent.map_or(0, |sent| sent.bytes);
+        let is_local = end.sent.is_some_and(|sent| sent.local > 0);
+        let source = if is_local { "local" } else { "-" };
         let secs = end.took.as_secs_f64();
         with_second(&LAST_SECOND, self.time, clock_text, |time| {
             info!(
                 target: ACCESS_TARGET,
-                "{client} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3}"
+                "{client} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3} {source}"
             );
         });
     }

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::ops::RangeFrom;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use base::LogThrottle;
@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::connection_limit::Client;
 use super::event_loop::{self, say_busy};
 use super::full::Full;
+use super::local_port::{LOCAL_PEER, LocalPort};
 use super::observer::NetEvent;
 use super::protocol::Protocol;
 use super::shared::Shared;
@@ -24,12 +25,35 @@ pub(crate) const BACKLOG_TIME: Duration = Duration::from_millis(250);
 /// Wait after accept(2) has run out of descriptors or memory.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
+/// The socket of an accept thread.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Local(LocalPort),
+}
+
+impl Listener {
+    fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match self {
+            Listener::Tcp(listener) => listener.accept(),
+            Listener::Local(port) => Ok((port.accept()?, LOCAL_PEER)),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Local(port) => port.listener().as_fd(),
+        }
+    }
+}
+
 /// Accepts connections until the server stops, then those in the backlog, and closes the listener.
-pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
+pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: Listener) {
     let mut acceptor = Acceptor {
         shared,
         listener,
-        ids: 1..,
         scratch: vec![0; P::REQUEST_MAX],
         throttle: LogThrottle::default(),
     };
@@ -41,7 +65,7 @@ pub(crate) fn run<P: Protocol>(shared: &Arc<Shared<P>>, listener: TcpListener) {
 }
 
 /// Waits until a client connects or the server stops.
-fn wait(listener: &TcpListener, stop_event: BorrowedFd<'_>) {
+fn wait(listener: &Listener, stop_event: BorrowedFd<'_>) {
     let mut fds = [
         PollFd::new(listener, PollFlags::IN),
         PollFd::from_borrowed_fd(stop_event, PollFlags::IN),
@@ -52,8 +76,7 @@ fn wait(listener: &TcpListener, stop_event: BorrowedFd<'_>) {
 
 struct Acceptor<'a, P: Protocol> {
     shared: &'a Arc<Shared<P>>,
-    listener: TcpListener,
-    ids: RangeFrom<u64>,
+    listener: Listener,
     /// Holds one request.
     scratch: Vec<u8>,
     throttle: LogThrottle<&'static str>,
@@ -75,7 +98,7 @@ impl<P: Protocol> Acceptor<'_, P> {
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.shared.observer().event(NetEvent::Accepted);
-        let id = self.ids.next().unwrap_or(u64::MAX);
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         match admit(self.shared, stream, peer, id) {
             Ok(connection) => self.begin(connection),
             Err(e) => {

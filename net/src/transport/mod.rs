@@ -26,6 +26,7 @@ mod event_loop;
 mod evict;
 mod full;
 mod kernel_buffers;
+mod local_port;
 mod observer;
 mod outgoing;
 mod parking;
@@ -50,6 +51,7 @@ mod worker_pool;
 
 pub use connection_limit::Connections;
 pub use full::Full;
+pub use local_port::LocalPort;
 pub use observer::{NetEvent, NetGauge, Observer, Outcome, RequestEnd, RequestName, Sent};
 pub use outgoing::{Outgoing, Then};
 pub use part::{OpenFile, Part};

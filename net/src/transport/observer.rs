@@ -104,6 +104,8 @@ pub enum Outcome {
 pub struct Sent {
     /// Bytes that were handed to the kernel, including heads.
     pub bytes: u64,
+    /// Bytes among them that were read from a file of this machine instead of another server.
+    pub local: u64,
     /// True if the whole reply was sent.
     pub complete: bool,
 }

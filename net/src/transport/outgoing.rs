@@ -1,14 +1,16 @@
 //! Sends a reply as far as the peer takes it.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::sendfile;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 
 use super::observer::Sent;
 use super::part::{OpenFile, Part};
@@ -43,6 +45,8 @@ pub struct Outgoing {
     /// Absent if the request is reported already.
     record: Option<Box<Record>>,
     sent: u64,
+    /// Bytes that were read from files of [sources](crate::Source).
+    local: u64,
     complete: bool,
     stall: StallDetector,
     /// Its share of the memory of parked replies.
@@ -89,6 +93,7 @@ impl Outgoing {
             then,
             record: record.map(Box::new),
             sent: 0,
+            local: 0,
             complete: false,
             stall: StallDetector::default(),
             held: None,
@@ -153,6 +158,12 @@ impl Outgoing {
         match part {
             Part::Bytes(bytes) => send_from(stream, bytes, &mut self.start, flags(last)),
             Part::Shared(bytes) => send_from(stream, bytes, &mut self.start, flags(last)),
+            Part::WithDescriptor { bytes, file } if self.start == 0 => {
+                send_descriptor(stream, bytes, file.as_ref(), &mut self.start)
+            }
+            Part::WithDescriptor { bytes, .. } => {
+                send_from(stream, bytes, &mut self.start, flags(last))
+            }
             Part::File { file, offset, len } => send_file(stream, file.as_ref(), offset, len),
             Part::Stream { .. } => self.send_stream(stream, tools, last),
         }
@@ -164,6 +175,7 @@ impl Drop for Outgoing {
         if let Some(record) = self.record.take() {
             record.end(Sent {
                 bytes: self.sent,
+                local: self.local,
                 complete: self.complete,
             });
         }
@@ -196,6 +208,29 @@ fn send_from(
     flags: SendFlags,
 ) -> Result<Moved, SendError> {
     let sent = send(stream, &bytes[*start..], flags).map_err(of_peer)?;
+    *start += sent;
+    Ok(Moved::Bytes(sent as u64))
+}
+
+/// Sends bytes and, with the first of them, a descriptor of a file (unix(7), SCM_RIGHTS). Moves `start` behind
+/// the bytes that the peer takes.
+fn send_descriptor(
+    stream: &TcpStream,
+    bytes: &[u8],
+    file: &dyn OpenFile,
+    start: &mut usize,
+) -> Result<Moved, SendError> {
+    let mut sent = Ok(0);
+    file.visit(&mut |file| {
+        let descriptors = [file.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut message = SendAncillaryBuffer::new(&mut space);
+        message.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let bytes = [IoSlice::new(bytes)];
+        sent = sendmsg(stream, &bytes, &mut message, SendFlags::NOSIGNAL);
+    })
+    .map_err(SendError::Source)?;
+    let sent = sent.map_err(of_peer)?;
     *start += sent;
     Ok(Moved::Bytes(sent as u64))
 }

@@ -54,6 +54,13 @@ pub enum Part {
         /// Number of bytes.
         len: u64,
     },
+    /// Bytes in memory and a descriptor of a file, for a peer on the Unix socket.
+    WithDescriptor {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// The open file.
+        file: Box<dyn OpenFile>,
+    },
     /// Bytes from another server.
     Stream {
         /// Where they come from.
@@ -67,7 +74,7 @@ impl Part {
     /// Bytes that are still to be sent.
     pub(crate) fn len(&self) -> u64 {
         match self {
-            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::Bytes(bytes) | Part::WithDescriptor { bytes, .. } => bytes.len() as u64,
             Part::Shared(bytes) => bytes.len() as u64,
             Part::File { len, .. } | Part::Stream { len, .. } => *len,
         }

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
 
+use super::local_port::LOCAL_PEER;
 use super::wait::has_left;
 
 /// The peer that sent a request.
@@ -17,6 +18,11 @@ impl<'a> Peer<'a> {
     /// The peer of `stream`.
     pub fn new(addr: SocketAddr, stream: &'a Arc<TcpStream>) -> Peer<'a> {
         Peer { addr, stream }
+    }
+
+    /// True if it is connected to the Unix socket: a process of this machine, of the same user or of root.
+    pub fn is_local(&self) -> bool {
+        self.addr == LOCAL_PEER
     }
 
     /// The address of this end. A connection that has ended has no address any more; no request of it

@@ -161,7 +161,11 @@ mod tests {
     }
 
     fn sent(bytes: u64, complete: bool) -> Sent {
-        Sent { bytes, complete }
+        Sent {
+            bytes,
+            local: 0,
+            complete,
+        }
     }
 
     #[test]

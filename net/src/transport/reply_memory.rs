@@ -51,7 +51,7 @@ impl ReplyMemory {
         };
         for part in parts {
             match part {
-                Part::Bytes(bytes) => hold.own += bytes.len(),
+                Part::Bytes(bytes) | Part::WithDescriptor { bytes, .. } => hold.own += bytes.len(),
                 Part::Shared(body) => hold.shared.push(Arc::clone(body)),
                 Part::File { .. } | Part::Stream { .. } => {}
             }

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use base::thread::{self, Thread};
 use log::{info, warn};
 
+use super::acceptor::Listener;
 use super::connection_limit::Connections;
+use super::local_port::LocalPort;
 use super::observer::NetGauge;
 use super::port::Port;
 use super::protocol::Protocol;
@@ -27,12 +29,13 @@ pub struct Server {
     name: &'static str,
     addr: SocketAddr,
     control: Box<dyn Control>,
-    acceptor: Thread,
+    acceptors: Vec<Thread>,
     threads: Vec<Thread>,
 }
 
 /// The operations of [`Server`] on its threads, independent of the protocol.
 trait Control: Send + Sync {
+    fn accept(&self, name: &str, listener: Listener) -> io::Result<Thread>;
     fn begin_stop(&self);
     fn wake(&self);
     fn wait_empty(&self, deadline: Instant) -> bool;
@@ -71,16 +74,25 @@ impl Server {
         let listener = port.listen()?;
         let shared = Arc::new(Shared::new(config, protocol)?);
         let threads = start_threads(&shared)?;
-        let acceptor = Arc::clone(&shared);
-        let acceptor = thread::spawn("accept", move || acceptor::run(&acceptor, listener))?;
+        let acceptor = shared.accept("accept", Listener::Tcp(listener))?;
         info!("{name} serving on {addr}");
         Ok(Server {
             name,
             addr,
             control: Box::new(shared),
-            acceptor,
+            acceptors: vec![acceptor],
             threads,
         })
+    }
+
+    /// Serves processes of this machine at a Unix socket, too.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn serve_locally(&mut self, port: LocalPort) -> io::Result<()> {
+        let acceptor = self.control.accept("accept-local", Listener::Local(port))?;
+        self.acceptors.push(acceptor);
+        Ok(())
     }
 
     /// The address it listens on.
@@ -103,9 +115,9 @@ impl Server {
     pub fn shutdown(self) {
         let deadline = Instant::now() + self.control.stop_timeout();
         self.control.begin_stop();
-        // The accept thread first accepts the backlog; those connections are waited for below.
+        // The accept threads first accept the backlog; those connections are waited for below.
         let accept_end = Instant::now() + acceptor::BACKLOG_TIME + ABORT_TIME;
-        let mut stuck = thread::join_until([self.acceptor], accept_end);
+        let mut stuck = thread::join_until(self.acceptors, accept_end);
         self.control.wake();
         if !self.control.wait_empty(deadline) {
             warn!(
@@ -146,6 +158,11 @@ fn start_threads<P: Protocol>(shared: &Arc<Shared<P>>) -> io::Result<Vec<Thread>
 }
 
 impl<P: Protocol> Control for Arc<Shared<P>> {
+    fn accept(&self, name: &str, listener: Listener) -> io::Result<Thread> {
+        let shared = Arc::clone(self);
+        thread::spawn(name, move || acceptor::run(&shared, listener))
+    }
+
     fn begin_stop(&self) {
         let _ = self.stop_began.set(Instant::now());
         self.stop.trip();

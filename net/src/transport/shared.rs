@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -80,6 +80,8 @@ pub(crate) struct Shared<P: Protocol> {
     pub(crate) stop_event: OwnedFd,
     pub(crate) stop_began: OnceLock<Instant>,
     pub(crate) over: AtomicBool,
+    /// The id of the next connection.
+    pub(crate) next_id: AtomicU64,
     /// Limits warnings of requests that waited too long for a worker.
     pub(crate) late: LogThrottle<()>,
     /// Limits errors of replies whose content cannot be read to its end.
@@ -107,6 +109,7 @@ impl<P: Protocol> Shared<P> {
             stop_event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             stop_began: OnceLock::new(),
             over: AtomicBool::new(false),
+            next_id: AtomicU64::new(1),
             late: LogThrottle::default(),
             broken_off: LogThrottle::default(),
         })

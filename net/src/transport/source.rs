@@ -1,5 +1,6 @@
 //! Content that is read from another server while it is sent.
 
+use std::fs::File;
 use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -16,13 +17,23 @@ pub trait Source: Send {
     /// [`Source::timeout`]. Any other error aborts the reply.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Calls `act` with the open file of the next bytes and their offset, if this machine has the file and can
+    /// send `len` bytes of it now. [`Source::taken`] follows if bytes were sent, [`Source::abandon`] if the file
+    /// cannot be read.
+    fn visit_file(&mut self, _len: u64, _act: &mut dyn FnMut(&File, u64)) {}
+
+    /// True if the next bytes come from a file of this machine.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// The socket of the next bytes; absent if a read has buffered bytes or must connect first.
     fn socket(&self) -> Option<&TcpStream>;
 
     /// True if bytes may be taken off the socket instead of being read: none is buffered.
     fn may_splice(&self) -> bool;
 
-    /// Records that `len` bytes were taken from the socket.
+    /// Records that `len` bytes were taken from the socket or the file.
     fn taken(&mut self, len: usize);
 
     /// True if [`Source::inspect`] must see the bytes that are taken from the socket.
@@ -38,8 +49,9 @@ pub trait Source: Send {
         Ok(())
     }
 
-    /// Drops the socket, which broke or timed out: the next read connects anew.
-    fn abandon_socket(&mut self);
+    /// Drops the socket, which broke or timed out, or the file, which cannot be read: the next read connects
+    /// anew.
+    fn abandon(&mut self);
 
     /// How long the socket may send less than 1 KiB per second; without a socket, time to wait before the
     /// next read.

@@ -91,6 +91,7 @@ impl<S: Service> Wire<S> {
                 let mut caller = Caller {
                     peer: peer.addr,
                     local: ends.local,
+                    is_local: ends.is_local,
                     probe: peer.probe(),
                     session: &mut session.of_service,
                 };
@@ -190,6 +191,7 @@ impl<S> Session<S> {
     fn ends(&mut self, peer: Peer<'_>) -> Ends {
         Ends {
             peer: peer.addr,
+            is_local: peer.is_local(),
             local: *self.local.get_or_insert_with(|| peer.local_addr()),
         }
     }
@@ -306,12 +308,12 @@ impl ReplyEncoder {
     /// Short parts are copied behind the head, so that one write sends them.
     fn success(&self, body: Vec<Part>, record: Record) -> Outgoing {
         let len: u64 = body.iter().map(Part::len).sum();
-        let in_memory = |part: &&Part| matches!(part, Part::Bytes(_) | Part::Shared(_));
+        let in_memory = |part: &&Part| !matches!(part, Part::File { .. } | Part::Stream { .. });
         let content_start =
             HEAD_LEN as u64 + body.iter().filter(in_memory).map(Part::len).sum::<u64>();
         let mut front = Vec::with_capacity(HEAD_LEN + len.min(SMALL) as usize);
         front.extend_from_slice(&Head::reply(self.reply_command, len).encode());
-        let mut parts = vec![];
+        let (mut parts, mut descriptor) = (vec![], None);
         for part in body {
             match part {
                 part if !parts.is_empty() || part.len() > SMALL => parts.push(part),
@@ -322,10 +324,18 @@ impl ReplyEncoder {
                         return self.failure(&fault, Then::Keep, record);
                     }
                 }
+                Part::WithDescriptor { bytes, file } => {
+                    front.extend_from_slice(&bytes);
+                    descriptor = Some(file);
+                }
                 stream @ Part::Stream { .. } => parts.push(stream),
             }
         }
-        parts.insert(0, Part::Bytes(front));
+        let front = match descriptor {
+            Some(file) => Part::WithDescriptor { bytes: front, file },
+            None => Part::Bytes(front),
+        };
+        parts.insert(0, front);
         Outgoing::new(
             parts,
             Then::Keep,

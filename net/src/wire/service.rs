@@ -43,6 +43,8 @@ pub struct Caller<'a, S> {
     pub peer: SocketAddr,
     /// The address that it connected to.
     pub local: SocketAddr,
+    /// True if it came by the Unix socket, which passes descriptors.
+    pub is_local: bool,
     /// Tells whether the client is still connected.
     pub probe: PeerProbe,
     /// The state of the connection.

@@ -34,7 +34,7 @@ impl Source for Reading {
 
     fn taken(&mut self, _len: usize) {}
 
-    fn abandon_socket(&mut self) {}
+    fn abandon(&mut self) {}
 
     fn timeout(&self) -> Duration {
         PATIENCE

@@ -118,7 +118,7 @@ impl Source for Relayed {
 
     fn taken(&mut self, _len: usize) {}
 
-    fn abandon_socket(&mut self) {}
+    fn abandon(&mut self) {}
 
     fn timeout(&self) -> Duration {
         PATIENCE

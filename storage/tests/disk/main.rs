@@ -13,6 +13,7 @@ mod descriptors;
 mod failing;
 mod full;
 mod hung;
+mod local_reads;
 mod node;
 mod open_files;
 mod power;

@@ -63,7 +63,8 @@ pub struct FakeStorage {
 }
 
 impl FakeStorage {
-    /// Calls `script` for each request, with its number at this storage from 0 on.
+    /// Calls `script` for each request but LOCAL_SOCKET, with its number at this storage from 0 on. It has no
+    /// Unix socket.
     pub fn start(
         memory: &Arc<Memory>,
         script: impl Fn(usize, &StorageRequest) -> Act + Send + Sync + 'static,
@@ -74,6 +75,11 @@ impl FakeStorage {
             let (memory, requests, drained) = (memory.clone(), requests.clone(), drained.clone());
             move |_, stream| {
                 while let Some(request) = read_request(stream) {
+                    if request == StorageRequest::LocalSocket {
+                        let mut stream: &TcpStream = stream;
+                        let _ = stream.write_all(&Head::reply(REPLY, 0).encode());
+                        continue;
+                    }
                     let number = {
                         let mut requests = requests.lock().unwrap();
                         requests.push(name_of(&request));
@@ -243,7 +249,10 @@ fn serve(
             let bytes = file.get(start..start + len as usize);
             bytes.map(<[u8]>::to_vec).ok_or(ErrorCode::BadRequest)
         }),
-        StorageRequest::Challenge | StorageRequest::Admin(_) => Err(ErrorCode::Forbidden),
+        StorageRequest::Challenge
+        | StorageRequest::Admin(_)
+        | StorageRequest::LocalSocket
+        | StorageRequest::Open(_) => Err(ErrorCode::Forbidden),
     };
     // The client may be gone.
     let _ = match result {
@@ -303,6 +312,8 @@ fn name_of(request: &StorageRequest) -> &'static str {
         StorageRequest::Stat(_) => "stat",
         StorageRequest::Read(_) => "read",
         StorageRequest::Challenge | StorageRequest::Admin(_) => "admin",
+        StorageRequest::LocalSocket => "local-socket",
+        StorageRequest::Open(_) => "open",
     }
 }
 

@@ -21,6 +21,7 @@ mod hostile_bytes;
 mod interrupted;
 mod keys;
 mod load;
+mod local_reads;
 mod memory;
 mod monitoring;
 mod moves;

@@ -14,12 +14,14 @@ impl Groups {
     /// The addresses for a client of a group: at most [`ADDRESSES_MAX`] ACTIVE members that are not drained.
     /// `random` selects the first one; the others follow in order of joining, as in a ring. Members that
     /// accept no uploads come last. Members that serve no downloads are offered only when there are no
-    /// others, so that the client gets their error. A loopback address is for clients on this machine.
+    /// others, so that the client gets their error. A loopback address is for clients on this machine. With
+    /// `near_first` the members at the address of the client come first: it can read their files from the disk.
     pub(crate) fn active(
         &self,
         group: &GroupName,
         random: usize,
         client: IpAddr,
+        near_first: bool,
     ) -> Vec<SocketAddr> {
         let Some(group) = self.groups.get(group) else {
             return Vec::new();
@@ -36,7 +38,11 @@ impl Groups {
                 .map(|member| member.addr)
         };
         let useful = ring(Rank::Full).chain(ring(Rank::ReadOnly));
-        let useful: Vec<_> = useful.take(ADDRESSES_MAX).collect();
+        let mut useful: Vec<_> = useful.collect();
+        if near_first {
+            useful.sort_by_key(|addr| addr.ip() != client);
+        }
+        useful.truncate(ADDRESSES_MAX);
         if useful.is_empty() {
             return ring(Rank::None).take(ADDRESSES_MAX).collect();
         }
@@ -121,7 +127,7 @@ mod tests {
             groups
                 .report(&handles[host - 1], Arc::new(report), now(0))
                 .unwrap();
-            let offered = groups.active(&group, 0, ip(9));
+            let offered = groups.active(&group, 0, ip(9), false);
             let offered = offered.iter().map(|addr| match addr.ip() {
                 IpAddr::V4(ip) => ip.octets()[3],
                 IpAddr::V6(_) => 0,
@@ -134,5 +140,21 @@ mod tests {
         assert_eq!(turn(3, false, false), (vec![1], false));
         assert_eq!(turn(1, false, false), (vec![1, 2, 3], false));
         assert_eq!(turn(2, true, true), (vec![2], true));
+    }
+
+    #[test]
+    fn a_reader_gets_the_member_of_its_own_machine_first() {
+        let mut groups = Groups::new(limits(10));
+        let group: GroupName = "g1".parse().unwrap();
+        for host in 1..=5 {
+            let joined = groups.join(address(ip(host), 1), join(1, host, 1), now(0));
+            groups.beat(&joined.unwrap().handle, now(0)).unwrap();
+        }
+        for random in 0..5 {
+            let near = groups.active(&group, random, ip(4), true);
+            assert_eq!((near.len(), near[0].ip()), (ADDRESSES_MAX, ip(4)));
+        }
+        let far = groups.active(&group, 0, ip(4), false);
+        assert!(far.iter().all(|addr| addr.ip() != ip(4)));
     }
 }

@@ -167,19 +167,22 @@ mod tests {
                 .is_some()
         };
         assert!(!turned(&mut groups, 1, Some("refused")));
-        assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
+        assert_eq!(groups.active(&group, 0, ip(9), false).len(), 2);
         assert!(groups.no_offer_reason(&group).is_none());
         assert!(turned(&mut groups, 6, Some("refused")));
-        assert_eq!(groups.active(&group, 0, ip(9)), [SocketAddr::new(ip(2), 1)]);
+        assert_eq!(
+            groups.active(&group, 0, ip(9), false),
+            [SocketAddr::new(ip(2), 1)]
+        );
         let why = groups.no_offer_reason(&group).unwrap();
         assert_eq!(why, "127.0.0.1:1 cannot be connected to");
         let told = groups.unreachable_reasons(9);
         assert_eq!(told, [("127.0.0.1:1".parse().unwrap(), "refused".into())]);
         assert!(!turned(&mut groups, 16, Some("refused")));
         assert!(turned(&mut groups, 31, None));
-        assert_eq!(groups.active(&group, 0, ip(9)).len(), 2);
+        assert_eq!(groups.active(&group, 0, ip(9), false).len(), 2);
         // Loopback addresses are of no use to clients elsewhere.
-        assert_eq!(groups.active(&group, 0, [10, 0, 0, 1].into()), []);
+        assert_eq!(groups.active(&group, 0, [10, 0, 0, 1].into(), false), []);
     }
 
     #[test]
@@ -195,7 +198,7 @@ mod tests {
         groups.beat(&handle, now(61)).unwrap();
         assert!(groups.next_probe(now(99).elapsed).is_none());
         let group: GroupName = "g1".parse().unwrap();
-        assert_eq!(groups.active(&group, 0, ip(9)).len(), 1);
+        assert_eq!(groups.active(&group, 0, ip(9), false).len(), 1);
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl Setting {
 impl Connection<'_> {
     fn caller(&mut self) -> Caller<'_, Session> {
         Caller {
+            is_local: false,
             peer: self.peer,
             local: LOCAL,
             probe: PeerProbe::default(),

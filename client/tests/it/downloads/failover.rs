@@ -175,7 +175,7 @@ fn a_pause_between_rounds_does_not_block_a_read_that_must_not_wait() {
     let (tracker, _) = cluster(&[&dying]);
     let mut download = patient(&tracker).download(&key("f")).unwrap();
     download.read_exact(&mut [0; 5000]).unwrap();
-    download.abandon_stream();
+    download.abandon();
     assert!(download.read_ready(&mut [0; 8]).unwrap().is_none());
     assert!(download.stream().is_none());
     assert!(download.patience() <= Duration::from_millis(500));

@@ -4,10 +4,11 @@ use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::{Moved, Outgoing, SendError, Tools, flags, of_peer, short};
+use super::{Moved, Outgoing, SENDFILE_STEP, SendError, Tools, flags, of_peer, of_sendfile, short};
 use crate::transport::part::Part;
 use crate::transport::source::Source;
 use crate::transport::stall::StallDetector;
@@ -28,6 +29,9 @@ impl Outgoing {
         tools: &mut Tools<'_>,
         last: bool,
     ) -> Result<Moved, SendError> {
+        if let Some(moved) = self.send_local(stream) {
+            return moved;
+        }
         // Bytes taken off the source for a peer that takes none would have to be kept here. The
         // first bytes of a reply always find room: the peer has read the reply before it.
         if self.sent >= SENT_UNASKED && !is_writable(stream).map_err(SendError::Peer)? {
@@ -56,6 +60,32 @@ impl Outgoing {
         }
     }
 
+    /// Sends from the open file of the source, if it has one that can be read now.
+    fn send_local(&mut self, stream: &TcpStream) -> Option<Result<Moved, SendError>> {
+        let Some(Part::Stream { source, len }) = self.parts.front_mut() else {
+            return None;
+        };
+        let step = (*len).min(SENDFILE_STEP);
+        let mut result = None;
+        source.visit_file(step, &mut |file, mut offset| {
+            result = Some(sendfile(stream, file, Some(&mut offset), step as usize));
+        });
+        match result?.map_err(of_sendfile) {
+            Err(SendError::Peer(e)) => Some(Err(SendError::Peer(e))),
+            // The source continues at another server.
+            Ok(0) | Err(SendError::Source(_)) => {
+                source.abandon();
+                None
+            }
+            Ok(sent) => {
+                source.taken(sent);
+                *len -= sent as u64;
+                self.local += sent as u64;
+                Some(Ok(Moved::Bytes(sent as u64)))
+            }
+        }
+    }
+
     /// Moves bytes from the source's socket to the peer's, within the kernel.
     fn splice(
         &mut self,
@@ -76,7 +106,7 @@ impl Outgoing {
             }
             // The source decides where to continue.
             _ => {
-                source.abandon_socket();
+                source.abandon();
                 return Ok(Moved::Bytes(0));
             }
         };
@@ -133,6 +163,7 @@ impl Outgoing {
         };
         let room = scratch.len().min(READ_MAX) as u64;
         let room = room.min(*len) as usize;
+        let is_local = source.is_local();
         let read = match source.read(&mut scratch[..room]) {
             Ok(0) => return Err(short("stream", *len)),
             Ok(read) => read,
@@ -142,6 +173,9 @@ impl Outgoing {
         self.stall
             .moved(read as u64, SOURCE_RATE_MIN, source.timeout());
         *len -= read as u64;
+        if is_local {
+            self.local += read as u64;
+        }
         let last = last && *len == 0;
         self.send_or_keep(stream, &scratch[..read], flags(last))
             .map(Moved::Bytes)
@@ -167,7 +201,7 @@ impl Outgoing {
     pub(crate) fn abandon_source(&mut self) {
         self.stall = StallDetector::default();
         if let Some(Part::Stream { source, .. }) = self.parts.front_mut() {
-            source.abandon_socket();
+            source.abandon();
         }
     }
 

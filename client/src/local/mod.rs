@@ -1,0 +1,170 @@
+//! Reading files where they are: a storage on this machine passes an open descriptor of a file over its Unix
+//! socket, instead of the content over TCP (docs/protocol.md, Unix socket of a storage).
+//!
+//! The storage checks the request as it checks READ. Bytes that the kernel has in memory are then read here.
+//! The others are requested from the storage over TCP: it knows how to deal with disks that are slow or hang.
+
+mod descriptor;
+mod disk_readers;
+mod file;
+mod sockets;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::ExpiringMap;
+use parking_lot::Mutex;
+use proto::storage::{self, FileStat, StorageRequest};
+use proto::{Address, FileKey};
+
+use crate::server_queue::Peer;
+use crate::unsupported::ConnectionChoice;
+use crate::{Client, ClientConfig, Connection, ConnectionPool, Error, LocalReads, PoolConfig};
+
+pub(crate) use descriptor::{DescriptorReceiver, connect};
+pub(crate) use disk_readers::DiskReaders;
+pub(crate) use file::LocalFile;
+pub(crate) use sockets::LocalSockets;
+
+/// How long an open file is used without asking its storage again.
+const KEEP_TIME: Duration = Duration::from_secs(5);
+
+/// The files that storages of this machine have opened, and the connections to their Unix sockets.
+#[derive(Debug)]
+pub(crate) struct LocalFiles {
+    /// Connections to Unix sockets, by the TCP address of the storage.
+    pool: ConnectionPool,
+    sockets: Arc<LocalSockets>,
+    kept: Mutex<ExpiringMap<FileKey, Arc<LocalFile>>>,
+    readers: Arc<DiskReaders>,
+    is_on: bool,
+    keeps_files: bool,
+}
+
+impl LocalFiles {
+    pub(crate) fn new(config: &ClientConfig) -> LocalFiles {
+        let LocalReads {
+            per_disk,
+            kept_files,
+        } = config.local_reads;
+        let sockets = Arc::new(LocalSockets::default());
+        let pool = ConnectionPool::new(config.connection.clone(), PoolConfig::default());
+        LocalFiles {
+            pool: pool.at_sockets(Arc::clone(&sockets)),
+            sockets,
+            kept: Mutex::new(ExpiringMap::new(kept_files)),
+            readers: Arc::new(DiskReaders::new(per_disk)),
+            is_on: per_disk > 0,
+            keeps_files: kept_files > 0,
+        }
+    }
+
+    /// An open file of one of `storages`, if one is kept and the file was not deleted.
+    pub(crate) fn kept(&self, key: &FileKey, storages: &[Address]) -> Option<Arc<LocalFile>> {
+        let file = self.kept.lock().get(key, Instant::now()).cloned()?;
+        if storages.contains(&file.storage) && file.exists() {
+            return Some(file);
+        }
+        self.kept.lock().remove(key);
+        None
+    }
+
+    /// Closes the kept files whose time is over: an open file keeps its file system mounted, and its space
+    /// in use.
+    pub(crate) fn close_expired(&self) {
+        self.kept.lock().remove_expired(Instant::now());
+    }
+
+    /// Moves the storages that are known to be on this machine to the front.
+    pub(crate) fn first(&self, addresses: &mut [Address]) {
+        addresses.sort_by_key(|address| !self.sockets.is_known(address));
+    }
+
+    /// Sends OPEN to a storage on this machine, without waiting for the reply. `None` if it has to be asked
+    /// over TCP.
+    pub(crate) fn begin_open(
+        &self,
+        client: &Client,
+        peer: Peer<'_>,
+        key: &FileKey,
+    ) -> Option<Connection> {
+        if !self.is_on || !self.sockets.find(&client.shared.pool, peer) {
+            return None;
+        }
+        let request = open_request(key);
+        let begun = self.pool.begin(ConnectionChoice::Any, peer, &request);
+        begun
+            .map_err(|error| self.gave_up(peer.address, &error))
+            .ok()
+    }
+
+    /// Opens a file at a storage on this machine. `None` if it has to be asked over TCP, also after any failure
+    /// of the Unix socket itself.
+    ///
+    /// # Errors
+    /// The storage refused, or was silent.
+    pub(crate) fn open(
+        &self,
+        client: &Client,
+        peer: Peer<'_>,
+        key: &FileKey,
+    ) -> Option<Result<Arc<LocalFile>, Error>> {
+        let asked = self.begin_open(client, peer, key)?;
+        self.finish_open(asked, key)
+    }
+
+    /// Reads the reply to [`LocalFiles::begin_open`]. Results as for [`LocalFiles::open`].
+    pub(crate) fn finish_open(
+        &self,
+        asked: Connection,
+        key: &FileKey,
+    ) -> Option<Result<Arc<LocalFile>, Error>> {
+        let address = asked.address().clone();
+        match self.read_reply(asked, key) {
+            Ok(file) => {
+                let file = Arc::new(file);
+                if self.keeps_files {
+                    let (kept, now) = (Arc::clone(&file), Instant::now());
+                    self.kept.lock().insert(key.clone(), kept, KEEP_TIME, now);
+                }
+                Some(Ok(file))
+            }
+            Err(error) if is_of_the_file(&error) => Some(Err(error)),
+            Err(error) => {
+                self.gave_up(&address, &error);
+                None
+            }
+        }
+    }
+
+    fn read_reply(&self, asked: Connection, key: &FileKey) -> Result<LocalFile, Error> {
+        let exchange = self.pool.resume(asked, &open_request(key), storage::REPLY);
+        let (mut connection, body_len) = exchange.result?;
+        let body = connection.read_body(body_len, FileStat::LEN)?;
+        let stat = FileStat::decode(&body).map_err(|e| connection.protocol_error(e.into()))?;
+        let descriptor = connection.take_descriptor();
+        let storage = connection.address().clone();
+        let file = LocalFile::new(descriptor, stat.into(), storage, Arc::clone(&self.readers));
+        let file = file.map_err(|text| connection.unusable_descriptor(text))?;
+        self.pool.put(connection);
+        Ok(file)
+    }
+
+    fn gave_up(&self, address: &Address, error: &Error) {
+        log::debug!("Unix socket of {address}: {}", error.chain());
+        self.sockets.forget(address);
+    }
+}
+
+fn open_request(key: &FileKey) -> Vec<u8> {
+    StorageRequest::Open(key.clone()).encode()
+}
+
+/// True if the storage itself is the cause: TCP would not help.
+fn is_of_the_file(error: &Error) -> bool {
+    match error {
+        Error::Timeout { .. } => true,
+        Error::Fault { .. } => !crate::may_be_unknown(error),
+        _ => false,
+    }
+}
