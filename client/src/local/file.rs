@@ -1,12 +1,14 @@
 //! An open file of a storage on this machine.
 
 use std::fs::File;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use base::ExpiringMap;
+use parking_lot::Mutex;
 use proto::Address;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
@@ -16,16 +18,55 @@ use crate::Stat;
 /// Distance of the bytes that [`LocalFile::is_in_memory`] checks. The kernel reads ahead in steps of this size.
 const CHECK_STEP: u64 = 128 << 10;
 
+/// How long a file counts as compared with its checksum. Bits that rot later are found after that.
+const VERIFIED_TIME: Duration = Duration::from_secs(600);
+/// Limit on files that are known to be good.
+const VERIFIED_MAX: usize = 10_000;
+
 /// An open file of a storage on this machine. Stored files never change; they are only deleted.
 #[derive(Debug)]
 pub(crate) struct LocalFile {
     file: File,
     pub(crate) stat: Stat,
     pub(crate) storage: Address,
+    identity: Identity,
+    shared: Arc<Shared>,
+}
+
+/// The state that all open files of a client share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    readers: DiskReaders,
+    /// The files whose content was compared with the checksum.
+    verified: Mutex<ExpiringMap<Identity, ()>>,
+}
+
+/// Identifies a file and its content: the time of the latest change is part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Identity {
     device: u64,
-    readers: Arc<DiskReaders>,
-    /// True if the content was compared with the checksum.
-    is_verified: AtomicBool,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Identity {
+    fn of(file: &Metadata) -> Identity {
+        Identity {
+            device: file.dev(),
+            inode: file.ino(),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
+
+impl Shared {
+    /// Permits so many reads of one disk at a time.
+    pub(crate) fn new(per_disk: usize) -> Shared {
+        Shared {
+            readers: DiskReaders::new(per_disk),
+            verified: Mutex::new(ExpiringMap::new(VERIFIED_MAX)),
+        }
+    }
 }
 
 impl LocalFile {
@@ -37,7 +78,7 @@ impl LocalFile {
         file: Option<File>,
         stat: Stat,
         storage: Address,
-        readers: Arc<DiskReaders>,
+        shared: Arc<Shared>,
     ) -> Result<LocalFile, &'static str> {
         let file = file.ok_or("it passed no descriptor")?;
         let metadata = file.metadata().map_err(|_| "its descriptor is invalid")?;
@@ -45,12 +86,11 @@ impl LocalFile {
             return Err("its descriptor is not of the file");
         }
         Ok(LocalFile {
-            device: metadata.dev(),
+            identity: Identity::of(&metadata),
             file,
             stat,
             storage,
-            readers,
-            is_verified: AtomicBool::new(false),
+            shared,
         })
     }
 
@@ -64,11 +104,13 @@ impl LocalFile {
 
     /// True if the content was compared with the checksum.
     pub(crate) fn is_verified(&self) -> bool {
-        self.is_verified.load(Ordering::Relaxed)
+        let verified = self.shared.verified.lock();
+        verified.get(&self.identity, Instant::now()).is_some()
     }
 
     pub(crate) fn set_verified(&self) {
-        self.is_verified.store(true, Ordering::Relaxed);
+        let mut verified = self.shared.verified.lock();
+        verified.insert(self.identity, (), VERIFIED_TIME, Instant::now());
     }
 
     /// Reads bytes, at least one. `None` if the storage has to be asked for them.
@@ -92,7 +134,8 @@ impl LocalFile {
     }
 
     fn begin(&self) -> Option<ReadPermit<'_>> {
-        self.readers.begin(self.device, Instant::now())
+        let Identity { device, .. } = self.identity;
+        self.shared.readers.begin(device, Instant::now())
     }
 
     /// True if the kernel has the bytes in memory, or does not tell. Checks some of them: the kernel reads and

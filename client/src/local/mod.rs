@@ -22,7 +22,6 @@ use crate::unsupported::ConnectionChoice;
 use crate::{Client, ClientConfig, Connection, ConnectionPool, Error, LocalReads, PoolConfig};
 
 pub(crate) use descriptor::{DescriptorReceiver, connect};
-pub(crate) use disk_readers::DiskReaders;
 pub(crate) use file::LocalFile;
 pub(crate) use sockets::LocalSockets;
 
@@ -36,7 +35,7 @@ pub(crate) struct LocalFiles {
     pool: ConnectionPool,
     sockets: Arc<LocalSockets>,
     kept: Mutex<ExpiringMap<FileKey, Arc<LocalFile>>>,
-    readers: Arc<DiskReaders>,
+    shared: Arc<file::Shared>,
     is_on: bool,
     keeps_files: bool,
 }
@@ -53,7 +52,7 @@ impl LocalFiles {
             pool: pool.at_sockets(Arc::clone(&sockets)),
             sockets,
             kept: Mutex::new(ExpiringMap::new(kept_files)),
-            readers: Arc::new(DiskReaders::new(per_disk)),
+            shared: Arc::new(file::Shared::new(per_disk)),
             is_on: per_disk > 0,
             keeps_files: kept_files > 0,
         }
@@ -144,7 +143,7 @@ impl LocalFiles {
         let stat = FileStat::decode(&body).map_err(|e| connection.protocol_error(e.into()))?;
         let descriptor = connection.take_descriptor();
         let storage = connection.address().clone();
-        let file = LocalFile::new(descriptor, stat.into(), storage, Arc::clone(&self.readers));
+        let file = LocalFile::new(descriptor, stat.into(), storage, Arc::clone(&self.shared));
         let file = file.map_err(|text| connection.unusable_descriptor(text))?;
         self.pool.put(connection);
         Ok(file)

@@ -13,7 +13,6 @@ mod descriptors;
 mod failing;
 mod full;
 mod hung;
-mod local_reads;
 mod node;
 mod open_files;
 mod power;

@@ -108,7 +108,7 @@ fn a_process_of_another_user_gets_no_open_file() {
     let tracker = fixture.cluster.addresses(Role::Tracker)[0].to_string();
     // Programs below the folder of root would not be found.
     let program = tempfile::NamedTempFile::new().unwrap().into_temp_path();
-    fs::copy(&fixture.cluster.binaries().tnv, &program).unwrap();
+    fs::copy(&fixture.cluster.binaries().tnv(), &program).unwrap();
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--clear-groups"])
         .arg(&program)

@@ -266,7 +266,7 @@ impl Pair {
         for chance in 0..4 {
             let n = active.len();
             let ring: Vec<_> = (0..n.min(3)).map(|i| active[(chance + i) % n].0).collect();
-            assert_eq!(self.groups.active(&key, chance, ip(9)), ring);
+            assert_eq!(self.groups.active(&key, chance, ip(9), false), ring);
         }
     }
 }
