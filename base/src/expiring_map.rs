@@ -47,18 +47,13 @@ impl<K: Eq + Hash, V> ExpiringMap<K, V> {
     /// Sets a value that is valid for `keep` from `now` on. With a `keep` of zero, none is.
     pub fn insert(&mut self, key: K, value: V, keep: Duration, now: Instant) {
         if self.entries.len() >= self.entries_max {
-            self.remove_expired(now);
+            self.entries.retain(|_, entry| entry.is_valid(now));
         }
         if self.entries.len() >= self.entries_max {
             self.entries.clear();
         }
         let since = now;
         self.entries.insert(key, Entry { since, keep, value });
-    }
-
-    /// Removes the values that have expired.
-    pub fn remove_expired(&mut self, now: Instant) {
-        self.entries.retain(|_, entry| entry.is_valid(now));
     }
 
     /// Removes a value.

@@ -12,8 +12,8 @@ use crate::metrics::HttpMetrics;
 use crate::protection::Protection;
 use crate::type_cache::TypeCache;
 
-/// Limit on open files that are kept for the next request. They use descriptors of those that are reserved.
-const KEPT_FILES: usize = 96;
+/// Limit on open files that are kept for the next request, if the process may have enough of them.
+const KEPT_FILES_MAX: usize = 1024;
 
 pub(crate) struct Globals {
     pub(crate) client: Client,
@@ -54,13 +54,18 @@ impl Globals {
     }
 }
 
+/// Limit on open files that are kept for the next request: an eighth of those that the process may have open.
+pub(crate) fn kept_files() -> usize {
+    KEPT_FILES_MAX.min(net::open_files_max() / 8)
+}
+
 /// A disk that hangs may hold a quarter of the workers.
 fn local_reads(config: &Config) -> LocalReads {
     match config.local_reads {
         false => LocalReads::OFF,
         true => LocalReads {
             per_disk: (config.server.workers as usize / 4).max(1),
-            kept_files: KEPT_FILES,
+            kept_files: kept_files(),
         },
     }
 }

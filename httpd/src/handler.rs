@@ -5,7 +5,7 @@ use std::sync::Arc;
 use net::Answer;
 use net::http::{Handler, Method, Request, Response, status};
 
-use crate::globals::Globals;
+use crate::globals::{self, Globals};
 use crate::request::FileRequest;
 use crate::service::Service;
 use crate::target;
@@ -21,6 +21,10 @@ impl HttpHandler {
 impl Handler for HttpHandler {
     /// One for the connection to a storage.
     const DESCRIPTORS: usize = 1;
+
+    fn kept_descriptors(&self) -> usize {
+        globals::kept_files()
+    }
 
     fn handle(&self, request: Request) -> Answer<Response> {
         if !matches!(request.method, Method::Get | Method::Head) {

@@ -1,13 +1,13 @@
 //! An open file of a storage on this machine.
 
-use std::fs::File;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::ExpiringMap;
+use base::link_check::{LinkCheck, is_shared};
 use parking_lot::Mutex;
 use proto::Address;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -17,19 +17,21 @@ use crate::Stat;
 
 /// Distance of the bytes that [`LocalFile::is_in_memory`] checks. The kernel reads ahead in steps of this size.
 const CHECK_STEP: u64 = 128 << 10;
-
 /// How long a file counts as compared with its checksum. Bits that rot later are found after that.
 const VERIFIED_TIME: Duration = Duration::from_secs(600);
 /// Limit on files that are known to be good.
 const VERIFIED_MAX: usize = 10_000;
 
-/// An open file of a storage on this machine. Stored files never change; they are only deleted.
+/// An open file of a storage on this machine. Stored files never change; they are only deleted. Each use of its
+/// disk has a permit, to close it too.
 #[derive(Debug)]
 pub(crate) struct LocalFile {
-    file: File,
+    /// Present until it is dropped.
+    file: Option<File>,
     pub(crate) stat: Stat,
     pub(crate) storage: Address,
     identity: Identity,
+    link: LinkCheck,
     shared: Arc<Shared>,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Shared {
     readers: DiskReaders,
     /// The files whose content was compared with the checksum.
     verified: Mutex<ExpiringMap<Identity, ()>>,
+    /// Files, with their device, that were dropped while their disk was slow.
+    unclosed: Mutex<Vec<(u64, File)>>,
 }
 
 /// Identifies a file and its content: the time of the latest change is part of it.
@@ -65,41 +69,67 @@ impl Shared {
         Shared {
             readers: DiskReaders::new(per_disk),
             verified: Mutex::new(ExpiringMap::new(VERIFIED_MAX)),
+            unclosed: Mutex::default(),
+        }
+    }
+
+    fn begin(&self, device: u64) -> Option<ReadPermit<'_>> {
+        self.readers.begin(device, Instant::now())
+    }
+
+    /// Closes the files whose disk is not slow any more.
+    pub(crate) fn close_dropped(&self) {
+        let dropped = std::mem::take(&mut *self.unclosed.lock());
+        for (device, file) in dropped {
+            self.close(device, file);
+        }
+    }
+
+    fn close(&self, device: u64, file: File) {
+        match self.begin(device) {
+            Some(_permit) => drop(file),
+            None => self.unclosed.lock().push((device, file)),
         }
     }
 }
 
 impl LocalFile {
-    /// A file that a storage has passed. It does not block: the storage has just opened it.
+    /// A file that a storage has passed.
     ///
     /// # Errors
-    /// There is no descriptor, or it is not of a regular file of the size in `stat`.
+    /// There is no descriptor, it is not of a regular file of the size in `stat`, or its disk is slow.
     pub(crate) fn new(
         file: Option<File>,
         stat: Stat,
         storage: Address,
-        shared: Arc<Shared>,
+        shared: &Arc<Shared>,
     ) -> Result<LocalFile, &'static str> {
+        let began = Instant::now();
         let file = file.ok_or("it passed no descriptor")?;
-        let metadata = file.metadata().map_err(|_| "its descriptor is invalid")?;
+        let invalid = |_| "its descriptor is invalid";
+        // The storage has just opened the file and looked at it, so the kernel knows these.
+        let metadata = file.metadata().map_err(invalid)?;
         if !metadata.is_file() || metadata.len() != stat.size {
             return Err("its descriptor is not of the file");
         }
+        let is_shared = is_shared(&file).map_err(invalid)?;
         Ok(LocalFile {
             identity: Identity::of(&metadata),
-            file,
+            link: LinkCheck::new(is_shared, began, stat.size),
+            file: Some(file),
             stat,
             storage,
-            shared,
+            shared: Arc::clone(shared),
         })
     }
 
-    /// True unless the file was deleted. Network file systems tell that about a second late.
+    /// True unless the file was deleted, or its disk is slow.
     pub(crate) fn exists(&self) -> bool {
-        let Some(_permit) = self.begin() else {
+        let (Some(file), Some(_permit)) = (&self.file, self.begin()) else {
             return false;
         };
-        self.file.metadata().is_ok_and(|file| file.nlink() > 0)
+        let size = self.link.size(file, Instant::now());
+        size.is_ok_and(|size| size == Some(self.stat.size))
     }
 
     /// True if the content was compared with the checksum.
@@ -124,38 +154,48 @@ impl LocalFile {
 
     /// Calls `act` with the file, if `len` bytes at `offset` can be read without waiting for the disk. Some
     /// file systems, such as FUSE, do not tell that; the number of threads that read from them is limited.
+    /// Returns false if it was not called.
     pub(crate) fn visit(&self, offset: u64, len: u64, act: impl FnOnce(&File)) -> bool {
-        let permit = self.begin();
-        let is_ready = permit.is_some() && self.is_in_memory(offset, len);
+        let (Some(file), Some(_permit)) = (&self.file, self.begin()) else {
+            return false;
+        };
+        let is_ready = is_in_memory(file, offset, len);
         if is_ready {
-            act(&self.file);
+            act(file);
         }
         is_ready
     }
 
     fn begin(&self) -> Option<ReadPermit<'_>> {
-        let Identity { device, .. } = self.identity;
-        self.shared.readers.begin(device, Instant::now())
+        self.shared.begin(self.identity.device)
     }
+}
 
-    /// True if the kernel has the bytes in memory, or does not tell. Checks some of them: the kernel reads and
-    /// forgets many at a time.
-    fn is_in_memory(&self, offset: u64, len: u64) -> bool {
-        let last = offset + len.saturating_sub(1);
-        let checked = (offset..last).step_by(CHECK_STEP as usize).chain([last]);
-        for at in checked {
-            match self.read_if_in_memory(at) {
-                Err(Errno::OPNOTSUPP) => return true,
-                Err(Errno::AGAIN) => return false,
-                _ => {}
-            }
+impl Drop for LocalFile {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            self.shared.close(self.identity.device, file);
         }
-        true
     }
+}
 
-    fn read_if_in_memory(&self, offset: u64) -> Result<usize, Errno> {
-        let mut byte = [0];
-        let mut buf = [io::IoSliceMut::new(&mut byte)];
-        preadv2(&self.file, &mut buf, offset, ReadWriteFlags::NOWAIT)
+/// True if the kernel has the bytes in memory, or does not tell. Checks some of them: the kernel reads and
+/// forgets many at a time.
+fn is_in_memory(file: &File, offset: u64, len: u64) -> bool {
+    let last = offset + len.saturating_sub(1);
+    let checked = (offset..last).step_by(CHECK_STEP as usize).chain([last]);
+    for at in checked {
+        match read_if_in_memory(file, at) {
+            Err(Errno::OPNOTSUPP) => return true,
+            Err(Errno::AGAIN) => return false,
+            _ => {}
+        }
     }
+    true
+}
+
+fn read_if_in_memory(file: &File, offset: u64) -> Result<usize, Errno> {
+    let mut byte = [0];
+    let mut buf = [io::IoSliceMut::new(&mut byte)];
+    preadv2(file, &mut buf, offset, ReadWriteFlags::NOWAIT)
 }

@@ -7,13 +7,12 @@
 mod descriptor;
 mod disk_readers;
 mod file;
+mod kept_files;
 mod sockets;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use base::ExpiringMap;
-use parking_lot::Mutex;
 use proto::storage::{self, FileStat, StorageRequest};
 use proto::{Address, FileKey};
 
@@ -23,10 +22,8 @@ use crate::{Client, ClientConfig, Connection, ConnectionPool, Error, LocalReads,
 
 pub(crate) use descriptor::{DescriptorReceiver, connect};
 pub(crate) use file::LocalFile;
+use kept_files::KeptFiles;
 pub(crate) use sockets::LocalSockets;
-
-/// How long an open file is used without asking its storage again.
-const KEEP_TIME: Duration = Duration::from_secs(5);
 
 /// The files that storages of this machine have opened, and the connections to their Unix sockets.
 #[derive(Debug)]
@@ -34,10 +31,9 @@ pub(crate) struct LocalFiles {
     /// Connections to Unix sockets, by the TCP address of the storage.
     pool: ConnectionPool,
     sockets: Arc<LocalSockets>,
-    kept: Mutex<ExpiringMap<FileKey, Arc<LocalFile>>>,
+    kept: KeptFiles,
     shared: Arc<file::Shared>,
     is_on: bool,
-    keeps_files: bool,
 }
 
 impl LocalFiles {
@@ -51,27 +47,27 @@ impl LocalFiles {
         LocalFiles {
             pool: pool.at_sockets(Arc::clone(&sockets)),
             sockets,
-            kept: Mutex::new(ExpiringMap::new(kept_files)),
+            kept: KeptFiles::new(kept_files),
             shared: Arc::new(file::Shared::new(per_disk)),
             is_on: per_disk > 0,
-            keeps_files: kept_files > 0,
         }
     }
 
     /// An open file of one of `storages`, if one is kept and the file was not deleted.
     pub(crate) fn kept(&self, key: &FileKey, storages: &[Address]) -> Option<Arc<LocalFile>> {
-        let file = self.kept.lock().get(key, Instant::now()).cloned()?;
+        let file = self.kept.get(key, Instant::now())?;
         if storages.contains(&file.storage) && file.exists() {
             return Some(file);
         }
-        self.kept.lock().remove(key);
+        self.kept.forget(key);
         None
     }
 
     /// Closes the kept files whose time is over: an open file keeps its file system mounted, and its space
     /// in use.
     pub(crate) fn close_expired(&self) {
-        self.kept.lock().remove_expired(Instant::now());
+        self.kept.close_expired(Instant::now());
+        self.shared.close_dropped();
     }
 
     /// Moves the storages that are known to be on this machine to the front.
@@ -122,10 +118,7 @@ impl LocalFiles {
         match self.read_reply(asked, key) {
             Ok(file) => {
                 let file = Arc::new(file);
-                if self.keeps_files {
-                    let (kept, now) = (Arc::clone(&file), Instant::now());
-                    self.kept.lock().insert(key.clone(), kept, KEEP_TIME, now);
-                }
+                self.kept.keep(key, &file, Instant::now());
                 Some(Ok(file))
             }
             Err(error) if is_of_the_file(&error) => Some(Err(error)),
@@ -143,7 +136,7 @@ impl LocalFiles {
         let stat = FileStat::decode(&body).map_err(|e| connection.protocol_error(e.into()))?;
         let descriptor = connection.take_descriptor();
         let storage = connection.address().clone();
-        let file = LocalFile::new(descriptor, stat.into(), storage, Arc::clone(&self.shared));
+        let file = LocalFile::new(descriptor, stat.into(), storage, &self.shared);
         let file = file.map_err(|text| connection.unusable_descriptor(text))?;
         self.pool.put(connection);
         Ok(file)

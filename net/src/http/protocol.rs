@@ -21,6 +21,11 @@ pub trait Handler: Send + Sync + 'static {
     /// File descriptors that a request may need besides its connection's.
     const DESCRIPTORS: usize = 0;
 
+    /// File descriptors that the handler keeps open beyond requests.
+    fn kept_descriptors(&self) -> usize {
+        0
+    }
+
     /// True if connections are accepted even when the process has almost no file descriptor left.
     const USES_LAST_DESCRIPTORS: bool = false;
 
@@ -124,6 +129,10 @@ impl<H: Handler> Protocol for Http<H> {
     const REQUEST_MAX: usize = HEAD_MAX;
 
     const DESCRIPTORS: usize = H::DESCRIPTORS;
+
+    fn kept_descriptors(&self) -> usize {
+        self.handler.kept_descriptors()
+    }
 
     /// A pipe and /dev/null.
     const WORKER_DESCRIPTORS: usize = 3;

@@ -295,6 +295,7 @@ impl<S: Service> Protocol for Wire<S> {
         let ends = || Ends {
             peer: peer.addr,
             local: session.local.unwrap_or_else(|| peer.local_addr()),
+            is_local: peer.is_local(),
         };
         !session.is_known && self.access.refuses_unproved(ends())
     }

@@ -2,25 +2,19 @@
 //! network file system, no journey to other hosts. Content never changes, but a peer of the group may
 //! delete the file: a kept file is served only if a check shows that it still has a name.
 //!
-//! On a local file system each read checks. On a shared one a check asks other hosts, so it holds for
-//! [`CHECK_HOLDS`]. A storage that deletes a file answers its client only after that time: then no
-//! peer trusts a check from before the deletion.
+//! See [`LinkCheck`].
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use base::link_check::LinkCheck;
 use lru::LruCache;
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, StatxFlags};
 
 use crate::disks::limiter::LimitedFile;
 use crate::disks::root::Root;
 
-/// How long a storage serves a file of a shared file system without another check. All storages of a
-/// group use the same time, so it is no setting.
-pub(crate) const CHECK_HOLDS: Duration = Duration::from_millis(20);
 /// A file that nobody has read for this long is closed, within a probe's interval: open files block an
 /// unmount.
 const IDLE: Duration = Duration::from_secs(3);
@@ -46,15 +40,7 @@ pub(crate) struct StoredFile {
     /// The folder of the store path that it was opened in.
     root: Arc<Root>,
     opened: Instant,
-    /// The latest check.
-    checked: Mutex<Check>,
-}
-
-/// The size of a file, as of a check.
-#[derive(Clone, Copy)]
-struct Check {
-    began: Instant,
-    size: u64,
+    check: LinkCheck,
 }
 
 impl OpenFiles {
@@ -82,7 +68,9 @@ impl OpenFiles {
             Arc::clone(&kept.file)
         };
         let is_current = Arc::ptr_eq(&kept.root, root) && now - kept.opened < KEEP;
-        let size = is_current.then(|| kept.check(now)).and_then(Result::ok);
+        let size = is_current
+            .then(|| kept.check.size(kept.file.file(), now))
+            .and_then(Result::ok);
         match size.flatten() {
             Some(size) => Some((kept, size)),
             None => {
@@ -104,7 +92,7 @@ impl OpenFiles {
             file,
             root: Arc::clone(root),
             opened: began,
-            checked: Mutex::new(Check { began, size }),
+            check: LinkCheck::new(root.is_shared(), began, size),
         });
         let kept = KeptFile {
             file: Arc::clone(&file),
@@ -176,28 +164,6 @@ impl OpenFiles {
 impl StoredFile {
     pub(crate) fn file(&self) -> &LimitedFile {
         &self.file
-    }
-
-    /// The size of the file; none if it has no name any more.
-    fn check(&self, now: Instant) -> io::Result<Option<u64>> {
-        if !self.root.is_shared() {
-            let stat = rustix::fs::fstat(self.file.file())?;
-            return Ok((stat.st_nlink > 0).then_some(stat.st_size.cast_unsigned()));
-        }
-        // One request checks; the others that came meanwhile use its result.
-        let mut checked = self.checked.lock();
-        let began = Instant::now();
-        if now.max(checked.began) - checked.began >= CHECK_HOLDS {
-            let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
-            let fields = StatxFlags::SIZE | StatxFlags::NLINK;
-            let stat = rustix::fs::statx(self.file.file(), "", flags, fields)?;
-            if stat.stx_nlink == 0 {
-                return Ok(None);
-            }
-            let size = stat.stx_size;
-            *checked = Check { began, size };
-        }
-        Ok(Some(checked.size))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use base::link_check;
 use log::warn;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags,
@@ -41,18 +42,6 @@ pub(crate) struct Root {
     is_shared: bool,
 }
 
-/// File systems that a single kernel changes (`f_type` of statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS,
-/// ZFS, Bcachefs, tmpfs.
-const LOCAL_FILE_SYSTEMS: [u32; 7] = [
-    0xEF53,
-    0x5846_5342,
-    0x9123_683E,
-    0xF2F5_2010,
-    0x2FC1_2FC1,
-    0xCA45_1A4E,
-    0x0102_1994,
-];
-
 impl Root {
     /// Opens a folder; symbolic links in `path` are followed.
     ///
@@ -61,11 +50,9 @@ impl Root {
     pub(crate) fn open(path: &str, lookup: Lookup) -> io::Result<Root> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(path, flags, Mode::empty())?;
-        // The field is signed on some platforms and has 64 bits; the numbers have 32.
-        let kind = rustix::fs::fstatfs(&folder)?.f_type as u32;
         Ok(Root {
             id: FolderId::of(&folder)?,
-            is_shared: !LOCAL_FILE_SYSTEMS.contains(&kind),
+            is_shared: link_check::is_shared(&folder)?,
             folder,
             lookup,
         })

@@ -5,11 +5,15 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bench::Content;
 use rustix::fs::{Advice, fadvise};
 use test_cluster::{Layout, Role, proc};
-use test_support::http::{get, open};
+use test_disk::FaultyDisk;
+use test_support::http::{Body, get, open};
 
 use crate::support::{Fixture, MIB, PATIENCE, wait_for};
 
@@ -200,6 +204,69 @@ fn an_open_file_outlives_its_storage_and_is_closed_without_requests() {
     fixture.cluster.start_node(&storage).unwrap();
     fixture.cluster.wait_ready().unwrap();
     fixture.assert_streams(id.as_str(), &content);
+}
+
+/// Reads the rest of a response. True if it is complete.
+fn is_complete(mut body: Body, content: &Content) -> bool {
+    let mut rest = Vec::new();
+    let read = body.read_to_end(&mut rest);
+    read.is_ok() && rest.len() as u64 + 1 == content.size()
+}
+
+#[test]
+#[cfg_attr(
+    not(engines),
+    ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
+)]
+fn a_disk_that_hangs_holds_a_quarter_of_the_workers_of_httpd() {
+    const READERS: usize = 40;
+    // Of 64 workers.
+    const HELD: usize = 16;
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store/group001");
+    fs::create_dir_all(&store).unwrap();
+    let disk = FaultyDisk::mount(&store, 256 * MIB).unwrap();
+    let mut layout = Layout::small(1);
+    layout.settings.local_reads = true;
+    let mut fixture = Fixture::start_in(&layout, folder);
+    // Dropped before the processes that it may hold.
+    let disk = disk;
+    let content = Content::new(6, LARGE);
+    let id = fixture.upload(&content).file;
+    let url = fixture.url(id.as_str());
+    fixture.assert_streams(id.as_str(), &content);
+    let begin = || {
+        let (_, mut body) = open(&url, None, PATIENCE).unwrap();
+        body.read_exact(&mut [0]).unwrap();
+        body
+    };
+    let bodies: Vec<_> = (0..READERS).map(|_| begin()).collect();
+    evict(&stored(&fixture));
+
+    disk.hang();
+    let (ended, results) = mpsc::channel();
+    let readers: Vec<_> = bodies
+        .into_iter()
+        .map(|body| {
+            let (ended, content) = (ended.clone(), content.clone());
+            thread::spawn(move || ended.send(is_complete(body, &content)).unwrap())
+        })
+        .collect();
+    for _ in HELD..READERS {
+        assert!(!results.recv_timeout(PATIENCE).unwrap(), "the disk hangs");
+    }
+    let began = Instant::now();
+    let other = get(&fixture.url("unknown"), None, PATIENCE).unwrap();
+    assert_eq!(other.status, 404);
+    assert!(began.elapsed() < Duration::from_secs(2));
+
+    disk.answer();
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    fixture.assert_streams(id.as_str(), &content);
+    fixture.cluster.stop().unwrap();
+    drop(disk);
 }
 
 #[test]

@@ -32,7 +32,13 @@ pub struct Fixture {
 impl Fixture {
     pub fn start(layout: &Layout) -> Fixture {
         // Below the target folder: on a disk, which /tmp need not be.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Fixture::start_in(
+            layout,
+            tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+        )
+    }
+
+    pub fn start_in(layout: &Layout, folder: TempDir) -> Fixture {
         let cluster = Cluster::start(layout, folder.path(), binaries()).unwrap();
         Fixture { cluster, folder }
     }

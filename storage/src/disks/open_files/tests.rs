@@ -1,6 +1,7 @@
 use std::fs::{self, File};
 use std::sync::Weak;
 
+use base::link_check::CHECK_HOLDS;
 use net::ServerConfig;
 use test_support::until;
 

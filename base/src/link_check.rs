@@ -1,0 +1,82 @@
+//! Whether an open file still has a name: a file that is kept open may have been deleted, on a shared file
+//! system also by another host.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::fs::{AtFlags, StatxFlags, fstat, fstatfs, statx};
+
+/// How long a check holds on a shared file system. A storage that deletes a file answers its client only after
+/// this time: then nobody trusts a check from before the deletion. All programs use the same time, so it is no
+/// setting.
+pub const CHECK_HOLDS: Duration = Duration::from_millis(20);
+
+/// File systems that a single kernel changes (`f_type` of statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS,
+/// ZFS, Bcachefs, tmpfs.
+const LOCAL_FILE_SYSTEMS: [u32; 7] = [
+    0xEF53,
+    0x5846_5342,
+    0x9123_683E,
+    0xF2F5_2010,
+    0x2FC1_2FC1,
+    0xCA45_1A4E,
+    0x0102_1994,
+];
+
+/// True if other hosts may change the files: GlusterFS, and all file systems that are not known to be local.
+///
+/// # Errors
+/// The file system does not answer.
+pub fn is_shared(file: impl AsFd) -> io::Result<bool> {
+    // The field is signed on some platforms and has 64 bits; the numbers have 32.
+    let kind = fstatfs(file)?.f_type as u32;
+    Ok(!LOCAL_FILE_SYSTEMS.contains(&kind))
+}
+
+/// The latest check of one open file. On a local file system each use of the file checks. On a shared one a
+/// check asks other hosts, so it holds for [`CHECK_HOLDS`].
+#[derive(Debug)]
+pub struct LinkCheck {
+    is_shared: bool,
+    latest: Mutex<Check>,
+}
+
+#[derive(Debug)]
+struct Check {
+    began: Instant,
+    size: u64,
+}
+
+impl LinkCheck {
+    /// Of a file that was opened after `began` and had this size.
+    pub fn new(is_shared: bool, began: Instant, size: u64) -> LinkCheck {
+        let latest = Mutex::new(Check { began, size });
+        LinkCheck { is_shared, latest }
+    }
+
+    /// The size of the file; none if it has no name any more.
+    ///
+    /// # Errors
+    /// The file system does not answer, or the file is gone.
+    pub fn size(&self, file: impl AsFd, now: Instant) -> io::Result<Option<u64>> {
+        if !self.is_shared {
+            let stat = fstat(file)?;
+            return Ok((stat.st_nlink > 0).then_some(stat.st_size.cast_unsigned()));
+        }
+        // One user checks; the others that came meanwhile use the result.
+        let mut latest = self.latest.lock();
+        let began = Instant::now();
+        if now.max(latest.began) - latest.began >= CHECK_HOLDS {
+            let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+            let stat = statx(file, "", flags, StatxFlags::SIZE | StatxFlags::NLINK)?;
+            if stat.stx_nlink == 0 {
+                return Ok(None);
+            }
+            let size = stat.stx_size;
+            *latest = Check { began, size };
+        }
+        Ok(Some(latest.size))
+    }
+}
