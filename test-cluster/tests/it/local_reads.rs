@@ -203,7 +203,14 @@ fn an_open_file_outlives_its_storage_and_is_closed_without_requests() {
     // The socket of the killed storage is replaced.
     fixture.cluster.start_node(&storage).unwrap();
     fixture.cluster.wait_ready().unwrap();
+    wait_for("the storage to be back", || {
+        match get(&fixture.url(id.as_str()), Some("bytes=0-9"), PATIENCE) {
+            Ok(answer) if answer.status == 206 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
     fixture.assert_streams(id.as_str(), &content);
+    assert_ne!(count(&fixture, Role::Storage, " open "), 0);
 }
 
 /// Reads the rest of a response. True if it is complete.
