@@ -43,10 +43,10 @@ fn a_file_is_opened_with_what_is_known_of_it() {
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
     assert_eq!(storage.requests(), ["read"; 7]);
-    // Two requests with the unknown command, then none.
+    // On the idle connection that asked for a Unix socket, and on two new ones; then none.
     let requests = cpp.requests();
     let n_reads = requests.iter().filter(|name| **name == "read").count();
-    assert_eq!(n_reads, 2);
+    assert_eq!(n_reads, 3);
 }
 
 #[test]
