@@ -92,8 +92,13 @@ fn httpd_and_the_command_line_read_files_of_this_machine_from_its_disk() {
     ];
     fixture.tnv().say(download).unwrap();
     assert!(fs::read(&copy).unwrap() == whole);
+    wait_for("the access log", || {
+        match count(&fixture, Role::Storage, " open ") {
+            0 => Err("no file was opened".to_owned()),
+            _ => Ok(()),
+        }
+    });
     assert_eq!(count(&fixture, Role::Storage, " read "), 0);
-    assert_ne!(count(&fixture, Role::Storage, " open "), 0);
     let metrics = fixture.nodes(Role::Httpd)[0].status;
     let metrics = fixture.get(&format!("http://{metrics}/metrics"), None);
     let local = metrics
@@ -210,7 +215,12 @@ fn an_open_file_outlives_its_storage_and_is_closed_without_requests() {
         }
     });
     fixture.assert_streams(id.as_str(), &content);
-    assert_ne!(count(&fixture, Role::Storage, " open "), 0);
+    wait_for("the log of an open file", || {
+        match count(&fixture, Role::Storage, " open ") {
+            0 | 1 => Err("none since the restart".to_owned()),
+            _ => Ok(()),
+        }
+    });
 }
 
 /// Reads the rest of a response. True if it is complete.
