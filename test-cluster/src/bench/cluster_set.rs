@@ -1,5 +1,5 @@
 //! Clusters that get the same load: a fresh one, and variants of it with idle connections, with many rows and groups,
-//! with many files, and with a cluster key.
+//! with many files, with remote storages, and with a cluster key.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,14 @@ pub(super) struct Variant {
     /// The circumstance, as in the table.
     pub(super) label: String,
     pub(super) cluster: BenchCluster,
+    /// Goal for the part of its speed that tnv keeps.
+    pub(super) goal: Option<f64>,
 }
+
+/// Goal for the part of its speed that tnv keeps under a circumstance.
+pub(super) const KEPT: f64 = 0.9;
+/// The circumstance that all content comes over TCP from the storages.
+pub(super) const REMOTE: &str = "remote storage";
 
 /// Settings of all clusters of a set.
 #[derive(Clone, Copy)]
@@ -55,6 +62,8 @@ pub(super) struct Variants {
     pub(super) n_rows: u64,
     /// Other files in the store path of a variant.
     pub(super) n_files: u64,
+    /// A variant whose storages pass no open files, as if they were on another machine.
+    pub(super) remote: bool,
     /// A variant with a cluster key.
     pub(super) key: bool,
 }
@@ -71,6 +80,7 @@ impl ClusterSet {
             idle,
             n_rows,
             n_files,
+            remote,
             key,
         } = setup.variants;
         if idle {
@@ -96,6 +106,17 @@ impl ClusterSet {
             }
             set.add(format!("{n_files} files"), cluster);
         }
+        if remote {
+            let over_tcp = Settings {
+                local_reads: false,
+                ..Settings::default()
+            };
+            set.variants.push(Variant {
+                label: REMOTE.to_owned(),
+                cluster: setup.start(scratch, "remote", over_tcp)?,
+                goal: None,
+            });
+        }
         if key {
             let keyed = Settings {
                 key: Some("the-key-of-a-benchmark"),
@@ -110,7 +131,11 @@ impl ClusterSet {
     }
 
     fn add(&mut self, label: String, cluster: BenchCluster) {
-        self.variants.push(Variant { label, cluster });
+        self.variants.push(Variant {
+            label,
+            cluster,
+            goal: Some(KEPT),
+        });
     }
 
     /// Creates a folder with links to the files of the fresh cluster, named by their ids.

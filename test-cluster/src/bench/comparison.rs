@@ -2,21 +2,24 @@
 //! to round, so that none always follows the same other one.
 
 use super::bench_cluster::BenchCluster;
-use super::cluster_set::ClusterSet;
+use super::cluster_set::{ClusterSet, Variant};
 use super::measurement::{Measurement, Metric};
 use super::row::{Better, Effect, EffectKind, Row};
 use crate::terminal::tell;
-
-/// Goal for the part of its speed that tnv keeps under a circumstance.
-pub(super) const KEPT: f64 = 0.9;
 
 /// The rounds of one row.
 pub(super) struct Comparison {
     name: String,
     ours: Vec<Measurement>,
     reference: Vec<Measurement>,
-    /// The circumstance of each variant, and its rounds.
-    variants: Vec<(String, Vec<Measurement>)>,
+    variants: Vec<VariantRounds>,
+}
+
+/// The rounds of tnv on a variant of its cluster.
+struct VariantRounds {
+    circumstance: String,
+    goal: Option<f64>,
+    rounds: Vec<Measurement>,
 }
 
 impl Comparison {
@@ -32,7 +35,11 @@ impl Comparison {
         reference: &mut dyn FnMut() -> anyhow::Result<Measurement>,
     ) -> anyhow::Result<Comparison> {
         tell(format_args!("measuring {name}"));
-        let new = |variant: &super::cluster_set::Variant| (variant.label.clone(), Vec::new());
+        let new = |variant: &Variant| VariantRounds {
+            circumstance: variant.label.clone(),
+            goal: variant.goal,
+            rounds: Vec::new(),
+        };
         let mut comparison = Comparison {
             name: name.to_owned(),
             ours: Vec::new(),
@@ -47,7 +54,7 @@ impl Comparison {
                 1 => comparison.reference.push(reference()?),
                 at => {
                     let measured = ours(&clusters.variants[at - 2].cluster)?;
-                    comparison.variants[at - 2].1.push(measured);
+                    comparison.variants[at - 2].rounds.push(measured);
                 }
             }
         }
@@ -87,9 +94,32 @@ impl Comparison {
         )
     }
 
+    /// The row of a variant against the reference, with `what` after its circumstance.
+    pub(super) fn variant_row(
+        &self,
+        circumstance: &str,
+        metric: Metric,
+        what: &str,
+        against: &str,
+    ) -> Option<Row> {
+        let mut variants = self.variants.iter();
+        let variant = variants.find(|variant| variant.circumstance == circumstance)?;
+        let name = format!("{}, {circumstance}{what}", self.name);
+        let reference = (against, metric.of(&self.reference));
+        let figure = metric.of(&variant.rounds);
+        Some(Row::new(
+            name,
+            metric.unit(),
+            better(metric),
+            figure,
+            reference,
+        ))
+    }
+
     /// A row for the speed of each variant.
     pub(super) fn kept(&self, metric: Metric) -> Vec<Row> {
-        let row = |(circumstance, rounds): &(String, Vec<Measurement>)| {
+        let row = |variant: &VariantRounds| {
+            let circumstance = &variant.circumstance;
             let effect = Effect {
                 of: self.name.clone(),
                 circumstance: circumstance.clone(),
@@ -97,10 +127,12 @@ impl Comparison {
             };
             let name = format!("{}, {circumstance}", self.name);
             let reference = ("itself without", metric.of(&self.ours));
-            let figure = metric.of(rounds);
-            Row::new(name, metric.unit(), better(metric), figure, reference)
-                .goal(KEPT)
-                .effect(effect)
+            let figure = metric.of(&variant.rounds);
+            let row = Row::new(name, metric.unit(), better(metric), figure, reference);
+            Row {
+                goal: variant.goal,
+                ..row.effect(effect)
+            }
         };
         self.variants.iter().map(row).collect()
     }

@@ -108,6 +108,7 @@ impl Bench {
             database: None,
             variants: Variants {
                 n_files: self.scale.n_files,
+                remote: true,
                 ..self.variants()
             },
             batches: &batches,
@@ -136,6 +137,7 @@ impl Bench {
             idle: true,
             n_rows: self.scale.n_rows,
             n_files: 0,
+            remote: false,
             key: self.has_key,
         }
     }

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::super::bench_cluster::Batch;
-use super::super::cluster_set::ClusterSet;
-use super::super::comparison::{KEPT, rotation};
+use super::super::cluster_set::{ClusterSet, KEPT};
+use super::super::comparison::rotation;
 use super::super::measurement::{Measurement, Metric};
 use super::super::references::{Nginx, Redis};
 use super::super::row::{Better, Effect, EffectKind, Row};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::bench_cluster::{Batch, BenchCluster};
-use super::super::cluster_set::ClusterSet;
+use super::super::cluster_set::{ClusterSet, REMOTE};
 use super::super::measurement::{Measurement, Metric};
 use super::super::references::{Nginx, Round};
 use super::{Bench, Scale};
@@ -40,6 +40,11 @@ impl Bench {
                     .side_row(Metric::CpuPerGb, "CPU", AGAINST)
                     .goal(1.0 / 1.15),
             );
+            let remote =
+                |metric: Metric, what: &str| whole.variant_row(REMOTE, metric, what, AGAINST);
+            let rate = remote(Metric::Bytes, "").map(|row| row.goal(0.6));
+            let cpu = remote(Metric::CpuPerGb, ", CPU").map(|row| row.goal(1.0 / 2.2));
+            self.rows.extend(rate.into_iter().chain(cpu));
             self.keep(whole, Metric::Bytes);
         }
         if let Some(ranges) = ranges {
