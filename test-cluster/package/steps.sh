@@ -168,6 +168,8 @@ cluster() {
     within 60 tnv groups
     tnv upload /test/film >/test/id || die "the upload failed"
     compare
+    # httpd and the storage run as the same user, with the same key.
+    within 5 grep -q ' local$' /var/log/tnv/httpd-access.log
     echo "  uploaded $(cat /test/id), streamed and downloaded: the same $(stat -c %s /test/film) bytes"
 }
 
