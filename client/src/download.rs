@@ -109,7 +109,9 @@ impl Download {
                 self.connection = Some(connection);
             }
             Origin::File(file) => {
-                self.check.take_if(|_| file.is_verified());
+                // Bytes of another storage may be damaged.
+                let is_start = self.sources.is_empty();
+                self.check.take_if(|_| is_start && file.is_verified());
                 self.file = Some(file);
             }
         }
@@ -191,6 +193,7 @@ impl Download {
         if let Some(check) = &mut self.check {
             check.update(bytes);
             if self.remaining == 0 && !check.is_good() {
+                self.client.shared.local.forget(&self.key);
                 return Err(self.client.note_damaged(&self.key, &self.sources));
             }
             if self.remaining == 0

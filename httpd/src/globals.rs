@@ -93,7 +93,10 @@ impl CurrentGlobals {
     /// A key file cannot be used; the globals stay.
     pub(crate) fn replace(&self, config: &Config) -> Result<(), ConfigError> {
         let metrics = Arc::clone(&self.get().metrics);
-        *self.0.write() = Arc::new(Globals::new(config, metrics)?);
+        let new = Arc::new(Globals::new(config, metrics)?);
+        let old = std::mem::replace(&mut *self.0.write(), new);
+        // Closing its files may wait for a disk.
+        drop(old);
         Ok(())
     }
 }

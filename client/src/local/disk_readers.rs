@@ -37,13 +37,19 @@ impl DiskReaders {
         }
     }
 
-    /// Permits a read, unless the disk is at its limit or slow.
-    pub(crate) fn begin(&self, device: u64, now: Instant) -> Option<ReadPermit<'_>> {
+    /// Permits a use of a disk, unless the disk is slow. One that may wait for the disk (`may_wait`) is also refused
+    /// at the limit.
+    pub(crate) fn begin(
+        &self,
+        device: u64,
+        may_wait: bool,
+        now: Instant,
+    ) -> Option<ReadPermit<'_>> {
         let mut disks = self.disks.lock();
         let reads = disks.entry(device).or_default();
         let oldest = reads.began.first_key_value();
         let is_slow = oldest.is_some_and(|(_, &began)| now.duration_since(began) >= SLOW);
-        if is_slow || reads.began.len() >= self.per_disk {
+        if is_slow || (may_wait && reads.began.len() >= self.per_disk) {
             return None;
         }
         reads.last_id += 1;
@@ -73,14 +79,15 @@ mod tests {
     #[test]
     fn a_disk_at_its_limit_or_slow_is_not_read_and_the_others_are() {
         let (readers, now) = (DiskReaders::new(2), Instant::now());
-        let first = readers.begin(1, now).unwrap();
-        let second = readers.begin(1, now).unwrap();
-        assert!(readers.begin(1, now).is_none());
-        assert!(readers.begin(2, now).is_some());
+        let first = readers.begin(1, true, now).unwrap();
+        let second = readers.begin(1, true, now).unwrap();
+        assert!(readers.begin(1, true, now).is_none());
+        assert!(readers.begin(1, false, now).is_some());
+        assert!(readers.begin(2, true, now).is_some());
         drop(second);
-        assert!(readers.begin(1, now).is_some());
-        assert!(readers.begin(1, now + SLOW).is_none());
+        assert!(readers.begin(1, true, now).is_some());
+        assert!(readers.begin(1, false, now + SLOW).is_none());
         drop(first);
-        assert!(readers.begin(1, now + SLOW).is_some());
+        assert!(readers.begin(1, true, now + SLOW).is_some());
     }
 }

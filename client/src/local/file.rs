@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::ExpiringMap;
-use base::link_check::{LinkCheck, is_shared};
+use base::link_check::{CHECK_HOLDS, LinkCheck, is_shared};
 use parking_lot::Mutex;
 use proto::Address;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -73,8 +73,8 @@ impl Shared {
         }
     }
 
-    fn begin(&self, device: u64) -> Option<ReadPermit<'_>> {
-        self.readers.begin(device, Instant::now())
+    fn begin(&self, device: u64, may_wait: bool) -> Option<ReadPermit<'_>> {
+        self.readers.begin(device, may_wait, Instant::now())
     }
 
     /// Closes the files whose disk is not slow any more.
@@ -86,7 +86,8 @@ impl Shared {
     }
 
     fn close(&self, device: u64, file: File) {
-        match self.begin(device) {
+        // Not counted against the limit: open files must not pile up while other threads read.
+        match self.begin(device, false) {
             Some(_permit) => drop(file),
             None => self.unclosed.lock().push((device, file)),
         }
@@ -107,15 +108,17 @@ impl LocalFile {
         let began = Instant::now();
         let file = file.ok_or("it passed no descriptor")?;
         let invalid = |_| "its descriptor is invalid";
-        // The storage has just opened the file and looked at it, so the kernel knows these.
         let metadata = file.metadata().map_err(invalid)?;
+        let permit = shared.begin(metadata.dev(), true);
+        let _permit = permit.ok_or("its disk is slow")?;
         if !metadata.is_file() || metadata.len() != stat.size {
             return Err("its descriptor is not of the file");
         }
         let is_shared = is_shared(&file).map_err(invalid)?;
         Ok(LocalFile {
             identity: Identity::of(&metadata),
-            link: LinkCheck::new(is_shared, began, stat.size),
+            // The check of the storage may be older than the descriptor, so the first use checks.
+            link: LinkCheck::new(is_shared, began - CHECK_HOLDS, stat.size),
             file: Some(file),
             stat,
             storage,
@@ -125,7 +128,7 @@ impl LocalFile {
 
     /// True unless the file was deleted, or its disk is slow.
     pub(crate) fn exists(&self) -> bool {
-        let (Some(file), Some(_permit)) = (&self.file, self.begin()) else {
+        let (Some(file), Some(_permit)) = (&self.file, self.begin(true)) else {
             return false;
         };
         let size = self.link.size(file, Instant::now());
@@ -154,20 +157,22 @@ impl LocalFile {
 
     /// Calls `act` with the file, if `len` bytes at `offset` can be read without waiting for the disk. Some
     /// file systems, such as FUSE, do not tell that; the number of threads that read from them is limited.
-    /// Returns false if it was not called.
-    pub(crate) fn visit(&self, offset: u64, len: u64, act: impl FnOnce(&File)) -> bool {
-        let (Some(file), Some(_permit)) = (&self.file, self.begin()) else {
-            return false;
+    pub(crate) fn visit(&self, offset: u64, len: u64, act: impl FnOnce(&File)) {
+        let Some(file) = &self.file else {
+            return;
         };
-        let is_ready = is_in_memory(file, offset, len);
-        if is_ready {
+        let may_wait = match is_in_memory(file, offset, len) {
+            Some(true) => false,
+            Some(false) => return,
+            None => true,
+        };
+        if let Some(_permit) = self.begin(may_wait) {
             act(file);
         }
-        is_ready
     }
 
-    fn begin(&self) -> Option<ReadPermit<'_>> {
-        self.shared.begin(self.identity.device)
+    fn begin(&self, may_wait: bool) -> Option<ReadPermit<'_>> {
+        self.shared.begin(self.identity.device, may_wait)
     }
 }
 
@@ -179,19 +184,19 @@ impl Drop for LocalFile {
     }
 }
 
-/// True if the kernel has the bytes in memory, or does not tell. Checks some of them: the kernel reads and
-/// forgets many at a time.
-fn is_in_memory(file: &File, offset: u64, len: u64) -> bool {
+/// Whether the kernel has the bytes in memory; `None` if it does not tell. Does not wait. Checks some of the bytes:
+/// the kernel reads and forgets many at a time.
+fn is_in_memory(file: &File, offset: u64, len: u64) -> Option<bool> {
     let last = offset + len.saturating_sub(1);
     let checked = (offset..last).step_by(CHECK_STEP as usize).chain([last]);
     for at in checked {
         match read_if_in_memory(file, at) {
-            Err(Errno::OPNOTSUPP) => return true,
-            Err(Errno::AGAIN) => return false,
+            Err(Errno::OPNOTSUPP) => return None,
+            Err(Errno::AGAIN) => return Some(false),
             _ => {}
         }
     }
-    true
+    Some(true)
 }
 
 fn read_if_in_memory(file: &File, offset: u64) -> Result<usize, Errno> {

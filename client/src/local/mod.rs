@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proto::storage::{self, FileStat, StorageRequest};
-use proto::{Address, FileKey};
+use proto::{Address, ErrorCode, FileKey};
 
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;
@@ -70,6 +70,11 @@ impl LocalFiles {
         self.shared.close_dropped();
     }
 
+    /// Closes a kept file whose content is damaged, so that the next request asks for it.
+    pub(crate) fn forget(&self, key: &FileKey) {
+        self.kept.forget(key);
+    }
+
     /// Moves the storages that are known to be on this machine to the front.
     pub(crate) fn first(&self, addresses: &mut [Address]) {
         addresses.sort_by_key(|address| !self.sockets.is_known(address));
@@ -86,6 +91,7 @@ impl LocalFiles {
         if !self.is_on || !self.sockets.find(&client.shared.pool, peer) {
             return None;
         }
+        self.shared.close_dropped();
         let request = open_request(key);
         let begun = self.pool.begin(ConnectionChoice::Any, peer, &request);
         begun
@@ -156,6 +162,12 @@ fn open_request(key: &FileKey) -> Vec<u8> {
 fn is_of_the_file(error: &Error) -> bool {
     match error {
         Error::Timeout { .. } => true,
+        // These are of the connection: the address of a TCP connection may be allowed.
+        Error::Fault { source, .. }
+            if matches!(source.code, ErrorCode::Forbidden | ErrorCode::Busy) =>
+        {
+            false
+        }
         Error::Fault { .. } => !crate::may_be_unknown(error),
         _ => false,
     }

@@ -16,9 +16,9 @@ use crate::call::Call;
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;
 
-/// How long the answer of a storage is remembered.
+/// How long the path of a storage is remembered.
 const REMEMBER_TIME: Duration = Duration::from_secs(600);
-/// How long after a failure the storage is asked over TCP.
+/// How long a storage without a path, or whose socket failed, is asked over TCP.
 const FAILED_TIME: Duration = Duration::from_secs(10);
 /// Limit on the time for the question.
 const ASK_TIME: Duration = Duration::from_secs(1);
@@ -68,8 +68,10 @@ impl LocalSockets {
             return false;
         };
         let is_found = path.is_some();
+        // A storage that has just started may open its socket a moment later.
+        let keep = if is_found { REMEMBER_TIME } else { FAILED_TIME };
         let mut known = self.0.lock();
-        known.insert(peer.address.clone(), path, REMEMBER_TIME, Instant::now());
+        known.insert(peer.address.clone(), path, keep, Instant::now());
         is_found
     }
 

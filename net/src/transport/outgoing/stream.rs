@@ -163,7 +163,6 @@ impl Outgoing {
         };
         let room = scratch.len().min(READ_MAX) as u64;
         let room = room.min(*len) as usize;
-        let is_local = source.is_local();
         let read = match source.read(&mut scratch[..room]) {
             Ok(0) => return Err(short("stream", *len)),
             Ok(read) => read,
@@ -173,7 +172,8 @@ impl Outgoing {
         self.stall
             .moved(read as u64, SOURCE_RATE_MIN, source.timeout());
         *len -= read as u64;
-        if is_local {
+        // A read that fails at the file goes on at a server.
+        if source.is_local() {
             self.local += read as u64;
         }
         let last = last && *len == 0;
