@@ -179,7 +179,8 @@ fn bytes_that_are_not_in_memory_come_from_a_storage() {
             .unwrap();
         fixture.assert_streams(id.as_str(), &content);
     }
-    assert_eq!(n_local(&fixture, 4), 4);
+    // The others begin with bytes that were evicted.
+    assert!(n_local(&fixture, 4) >= 2);
     assert_ne!(count(&fixture, Role::Storage, " read "), 0);
 }
 
