@@ -131,6 +131,8 @@ fn storage(key: &FileKey) -> Vec<Vec<u8>> {
             range: RangeSpec::WHOLE,
         }),
         StorageRequest::Challenge,
+        StorageRequest::LocalSocket,
+        StorageRequest::Open(key.clone()),
         StorageRequest::Admin(Box::new(order)),
     ];
     let mut upload = upload.encode();
