@@ -7,7 +7,8 @@
 //!
 //! In reading order: [`Stop`], which ends every wait; [`thread`] and [`Ticker`], which run work until
 //! then; [`units`], [`config`], [`Network`], [`toml_error()`] and [`secret`] of settings; [`LogThrottle`] and
-//! [`Escaped`] of logs; [`ExpiringMap`]; [`folders`] that survive a power cut; [`link_check`] of open files; [`resolve`].
+//! [`Escaped`] of logs; [`ExpiringMap`]; [`folders`] that survive a power cut; [`link_check`] of open files;
+//! [`check_peer_user`] of Unix sockets; [`resolve`].
 
 pub mod config;
 mod escaped;
@@ -16,6 +17,7 @@ pub mod folders;
 pub mod link_check;
 mod log_throttle;
 mod network;
+mod peer_user;
 pub mod resolve;
 pub mod secret;
 mod stop;
@@ -28,6 +30,7 @@ pub use escaped::Escaped;
 pub use expiring_map::ExpiringMap;
 pub use log_throttle::LogThrottle;
 pub use network::Network;
+pub use peer_user::check_peer_user;
 pub use stop::Stop;
 pub use ticker::Ticker;
 pub use toml_error::toml_error;

@@ -50,7 +50,7 @@ struct Check {
 }
 
 impl LinkCheck {
-    /// Of a file that was opened after `began` and had this size.
+    /// The check that opening the file was: the open began after `began`, and the file had this size.
     pub fn new(is_shared: bool, began: Instant, size: u64) -> LinkCheck {
         let latest = Mutex::new(Check { began, size });
         LinkCheck { is_shared, latest }

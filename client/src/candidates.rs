@@ -91,9 +91,9 @@ impl Candidates {
         Err(self.queue.all_failed(what))
     }
 
-    /// The addresses that are left.
-    pub(crate) fn rest(&self) -> Vec<Address> {
-        self.queue.rest().cloned().collect()
+    /// True if this address is left.
+    pub(crate) fn has(&self, address: &Address) -> bool {
+        self.queue.has(address)
     }
 
     /// All addresses, tried or not.

@@ -1,22 +1,22 @@
 //! A part of a file that is being read. It goes on at another storage when one fails.
 
-use std::fs::File;
+mod from_file;
+mod reopen;
+
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::storage::{ByteRange, RangeSpec};
+use proto::storage::ByteRange;
 use proto::{Address, FileKey};
 
 use crate::connection::DISCARD_MAX;
 use crate::content_check::ContentCheck;
 use crate::held_back::HeldBack;
 use crate::local::LocalFile;
-use crate::open::{Opened, Origin, open_at_tcp, read_at};
-use crate::retry::{Next, Retry};
-use crate::server_queue::Peer;
-use crate::unsupported::ConnectionChoice;
+use crate::open::Origin;
+use crate::retry::Retry;
 use crate::{Client, Connection, Error, Stat};
 
 /// A part of a file that is being read. At its end the connection returns to the pool. A download
@@ -117,25 +117,6 @@ impl Download {
         }
     }
 
-    /// True if the next bytes come from a file of this machine.
-    pub fn is_local(&self) -> bool {
-        self.file.is_some()
-    }
-
-    /// Calls `act` with the open file and the offset of the next bytes, if `len` of them can be read without
-    /// waiting and need no comparison with the checksum. [`Download::advance`] follows if bytes were read,
-    /// [`Download::abandon`] if that failed.
-    pub fn visit_file(&mut self, len: u64, act: &mut dyn FnMut(&File, u64)) {
-        if self.check.is_none()
-            && let Some(file) = &self.file
-        {
-            // They can be read again.
-            self.peeked.clear();
-            let offset = self.offset;
-            file.visit(offset, len, |file| act(file, offset));
-        }
-    }
-
     /// Bytes not read yet; at first, the length of the part.
     pub fn remaining(&self) -> u64 {
         self.remaining
@@ -221,17 +202,6 @@ impl Download {
         self.offset -= filled as u64;
         self.remaining += filled as u64;
         Ok(filled)
-    }
-
-    /// Reads bytes of the open file that need no wait for its disk. `None` if there are none: a read asks the
-    /// storage.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] behind the last bytes.
-    pub fn read_file(&mut self, buf: &mut [u8]) -> Option<Result<usize, Error>> {
-        self.peeked.clear();
-        let n = self.take_from_file(buf)?;
-        Some(self.inspect(&buf[..n]).map(|()| n))
     }
 
     /// Opens a storage now if none is open, so that a failure is known before the first read.
@@ -366,20 +336,6 @@ impl Download {
         }
     }
 
-    /// Reads bytes of the open file that need no wait for its disk. Closes the file if there are none.
-    fn take_from_file(&mut self, buf: &mut [u8]) -> Option<usize> {
-        let file = self.file.as_ref()?;
-        let len = usize::try_from(self.remaining).map_or(buf.len(), |left| left.min(buf.len()));
-        let Some(n) = file.read_at(&mut buf[..len], self.offset) else {
-            self.abandon();
-            return None;
-        };
-        note_source(&mut self.sources, &file.storage);
-        self.retry = Retry::default();
-        self.count(n as u64);
-        Some(n)
-    }
-
     /// Takes peeked bytes, or the content that a storage sent before it failed.
     fn take_buffered(&mut self, buf: &mut [u8]) -> usize {
         let mut n = buf.len().min(self.peeked.len());
@@ -390,58 +346,6 @@ impl Download {
         }
         self.count(n as u64);
         n
-    }
-
-    /// Opens the rest of the part at the next storage. Without `wait`, returns false while a pause
-    /// between two rounds lasts.
-    fn reopen(&mut self, wait: bool) -> Result<bool, Error> {
-        loop {
-            let next = self.retry.next(&self.client, &self.key, &mut self.storages);
-            let (address, time) = match next {
-                Next::Ask(address, time) => (address, time),
-                Next::Pause if wait => {
-                    self.retry.sleep();
-                    continue;
-                }
-                Next::Pause => return Ok(false),
-                Next::GiveUp => {
-                    let errors = std::mem::take(&mut self.retry).into_errors();
-                    return Err(Error::all_failed("download", errors));
-                }
-            };
-            match self.open_rest(Peer::new(&address, time)) {
-                Ok(()) => return Ok(true),
-                Err(error) if error.moves_on() => self.retry.failed(error),
-                Err(error) => {
-                    self.retry = Retry::default();
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    fn open_rest(&mut self, peer: Peer<'_>) -> Result<(), Error> {
-        let range = RangeSpec::from(ByteRange {
-            offset: self.offset,
-            len: self.remaining,
-        });
-        let (client, key, choice) = (&self.client, &self.key, ConnectionChoice::Any);
-        let file = match self.avoids_files {
-            true => None,
-            false => client.shared.local.open(client, peer, key),
-        };
-        let (stat, origin): Opened = match file {
-            Some(file) => client.opened_locally(peer, file),
-            None if self.knows_read.as_ref() == Some(peer.address) => {
-                read_at(client, choice, peer, key, range, None)
-            }
-            None => open_at_tcp(client, peer, key, range, None),
-        }?;
-        if !self.stat.may_be_same(&stat) {
-            return Err(Error::Replaced(self.key.clone()));
-        }
-        self.set_origin(origin);
-        Ok(())
     }
 }
 

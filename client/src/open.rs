@@ -2,14 +2,15 @@
 //!
 //! A storage of this system is asked with READ, which also returns the file's size, time and
 //! checksum. One on this machine is asked with OPEN, which passes the open file. A C++ storage is asked with
-//! FILESIZE and DOWNLOAD. Downloads, failover, ranges and `RemoteFile` all open their storage with [`open_at`].
+//! FILESIZE and DOWNLOAD. Downloads, failover, ranges and `RemoteFile` all open their storage with [`open_at`], or
+//! with [`open_at_tcp`] where the file must not be read here.
 
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::FileKey;
 use proto::storage::{self, ByteRange, FileStat, RangeSpec, StorageRequest};
+use proto::{Address, FileKey};
 
 use crate::candidates::Candidates;
 use crate::client::Purpose;
@@ -63,6 +64,38 @@ impl Asked {
             Asked::Nobody | Asked::File(_) => None,
         }
     }
+
+    /// Waits for the answer of the storage, and returns it with its address.
+    fn finish(
+        self,
+        client: &Client,
+        key: &FileKey,
+        range: RangeSpec,
+    ) -> Option<(Result<Opened, Error>, Address)> {
+        let (connection, is_local) = match self {
+            Asked::Nobody => return None,
+            Asked::File(file) => {
+                let storage = file.storage.clone();
+                return Some((Ok((file.stat, Origin::File(file))), storage));
+            }
+            Asked::Read(connection) => (connection, false),
+            Asked::Open(connection) => (connection, true),
+        };
+        let address = connection.address().clone();
+        let peer = Peer {
+            address: &address,
+            limit: connection.limit(),
+        };
+        let answer = if !is_local {
+            open_at_tcp(client, peer, key, range, Some(connection))
+        } else {
+            match client.shared.local.finish_open(connection, key) {
+                Some(file) => client.opened_locally(peer, file),
+                None => open_at_tcp(client, peer, key, range, None),
+            }
+        };
+        Some((answer, address))
+    }
 }
 
 impl Client {
@@ -90,7 +123,10 @@ impl Client {
         first_max: u64,
     ) -> Result<Opening, Error> {
         let candidates = Candidates::new(self, key, Purpose::Read)?;
-        let kept = self.shared.local.kept(key, &candidates.rest());
+        let kept = self
+            .shared
+            .local
+            .kept(key, |storage| candidates.has(storage));
         let mut opening = Opening {
             candidates,
             range,
@@ -193,7 +229,6 @@ impl Opening {
     /// that needs the C++ commands.
     fn ask_next(&mut self) {
         let client = self.candidates.client.clone();
-        let request = self.request();
         while matches!(self.asked, Asked::Nobody)
             && let Some(next) = self.candidates.peek()
             && !client.shared.no_read.has(next)
@@ -205,6 +240,7 @@ impl Opening {
                 self.asked = Asked::Open(asked);
                 return;
             }
+            let request = self.request();
             match shared.pool.begin(ConnectionChoice::Any, peer, &request) {
                 Ok(connection) => self.asked = Asked::Read(connection),
                 Err(error) => self.candidates.failed(READ, &address, error),
@@ -224,36 +260,12 @@ impl Opening {
         let first = self.range.at_most(self.first_max);
         let mut candidates = self.candidates;
         let (client, key) = (candidates.client.clone(), candidates.key.clone());
-        let answer = match self.asked {
-            Asked::Nobody => None,
-            Asked::File(file) => Some((Ok((file.stat, Origin::File(file))), None)),
-            Asked::Read(asked) => {
-                let address = asked.address().clone();
-                let peer = Peer {
-                    address: &address,
-                    limit: asked.limit(),
-                };
-                let answer = open_at_tcp(&client, peer, &key, first, Some(asked));
-                Some((answer, Some(address)))
-            }
-            Asked::Open(asked) => {
-                let (address, limit) = (asked.address().clone(), asked.limit());
-                let peer = Peer {
-                    address: &address,
-                    limit,
-                };
-                let opened = client.shared.local.finish_open(asked, &key);
-                let answer = opened.map(|file| client.opened_locally(peer, file));
-                let answer =
-                    answer.unwrap_or_else(|| open_at_tcp(&client, peer, &key, first, None));
-                Some((answer, Some(address)))
-            }
-        };
+        let answer = self.asked.finish(&client, &key, first);
         let others = |candidates: &mut Candidates| {
             candidates.ask_each(READ, |peer| open_at(&client, peer, &key, first))
         };
         let (stat, origin) = match answer {
-            Some((Err(error), Some(address))) if error.moves_on() => {
+            Some((Err(error), address)) if error.moves_on() => {
                 candidates.failed(READ, &address, error);
                 others(&mut candidates)
             }

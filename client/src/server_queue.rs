@@ -139,9 +139,9 @@ impl ServerQueue {
         }
     }
 
-    /// The servers that are left.
-    pub(crate) fn rest(&self) -> impl Iterator<Item = &Address> {
-        self.waiting.iter()
+    /// True if this server is left.
+    pub(crate) fn has(&self, address: &Address) -> bool {
+        self.waiting.contains(address)
     }
 
     /// The servers that are left.

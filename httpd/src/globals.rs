@@ -12,7 +12,7 @@ use crate::metrics::HttpMetrics;
 use crate::protection::Protection;
 use crate::type_cache::TypeCache;
 
-/// Limit on open files that are kept for the next request, if the process may have enough of them.
+/// Wanted limit on open files that are kept for the next request.
 const KEPT_FILES_MAX: usize = 1024;
 
 pub(crate) struct Globals {
@@ -54,9 +54,9 @@ impl Globals {
     }
 }
 
-/// Limit on open files that are kept for the next request: an eighth of those that the process may have open.
+/// Limit on open files that are kept for the next request.
 pub(crate) fn kept_files() -> usize {
-    KEPT_FILES_MAX.min(net::open_files_max() / 8)
+    net::kept_files_max(KEPT_FILES_MAX)
 }
 
 /// A disk that hangs may hold a quarter of the workers.

@@ -8,7 +8,7 @@ use base::config::ConfigError;
 use base::{LogThrottle, Network};
 use log::warn;
 use parking_lot::RwLock;
-use proto::peer_proof::{Authenticate, ServerProof};
+use proto::peer_proof::{Authenticate, ServerProof, UNIX_SOCKET};
 use proto::shared_key::{KeyId, KeyRing};
 use proto::{AppId, ErrorCode, Fault, Permission, ServerKind, canonical};
 
@@ -53,8 +53,13 @@ pub(crate) struct ProvedKey {
 pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
-    /// True on the Unix socket, which both sides know to be of the same user.
-    pub(crate) is_local: bool,
+}
+
+impl Ends {
+    /// True on the Unix socket, where both sides are of the same user, or of root.
+    fn are_local(self) -> bool {
+        self.peer == UNIX_SOCKET
+    }
 }
 
 /// Why a peer is refused: each reason has its own log line.
@@ -125,9 +130,8 @@ impl AccessControl {
         let Some(key) = keys.find(&request.key) else {
             return Err(self.refuse(Reason::WrongKey, ends, "no such key is known here"));
         };
-        let is_mine = ends.is_local
-            || request.address == canonical(ends.local)
-            || rules.known_as.contains(&request.address);
+        let is_mine =
+            request.address == canonical(ends.local) || rules.known_as.contains(&request.address);
         if !is_mine {
             let text = format!(
                 "{} is no address of this server: name it in known_as if addresses are translated on the way",
@@ -175,7 +179,7 @@ impl AccessControl {
             return Ok(());
         }
         // A process on the Unix socket has no address; its user may read the files anyway.
-        if !ends.is_local
+        if !ends.are_local()
             && self.needs_allowed_host(permission)
             && let Some(allowed) = &rules.allow_hosts
             && !any_contains(allowed, ip)
@@ -209,7 +213,7 @@ impl AccessControl {
     pub(crate) fn refuses_unproved(&self, ends: Ends) -> bool {
         let rules = self.rules.read();
         let ip = ends.peer.ip();
-        let is_open = ends.is_local && rules.keys.is_none();
+        let is_open = ends.are_local() && rules.keys.is_none();
         if is_open || any_contains(&rules.legacy_hosts, ip) {
             return false;
         }

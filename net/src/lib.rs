@@ -33,5 +33,5 @@ pub use config::ServerConfig;
 pub use transport::{
     Action, Answer, Connections, Full, Inbox, LocalPort, NetEvent, NetGauge, Observer, OpenFile,
     Outcome, Outgoing, Part, Peer, PeerProbe, Pending, Port, Protocol, Receive, RequestEnd,
-    RequestName, Sent, Server, Source, Then, Wake, WorkerPool, open_files_max,
+    RequestName, Sent, Server, Source, Then, Wake, WorkerPool, kept_files_max,
 };

@@ -5,7 +5,7 @@
 //! Each proof covers both nonces, so it is valid on its connection only. It covers the kind of the server and the
 //! address, so that a false server cannot pass on the proof of a real one, which has another address.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::address::canonical;
 use crate::admin::{NONCE_LEN, Nonce};
@@ -20,6 +20,10 @@ pub const AUTHENTICATE_LEN: usize = NONCE_LEN + KEY_ID_LEN + ADDRESS_LEN;
 pub const AUTHENTICATE_REPLY_LEN: usize = NONCE_LEN + SIGNATURE_LEN;
 /// Length of the body of PROVE, in bytes: `proof 32`.
 pub const PROVE_LEN: usize = SIGNATURE_LEN;
+
+/// The address of either end of a Unix socket (docs/protocol.md, Unix socket of a storage). No end of a TCP
+/// connection has port 0.
+pub const UNIX_SOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 const ADDRESS_LEN: usize = 64;
 

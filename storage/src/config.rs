@@ -199,7 +199,7 @@ impl Settings {
     /// which the limit of the process allows an eighth of itself.
     pub(crate) fn open_files_per_path(&self) -> usize {
         let n_paths = self.store_paths.len() + self.former_store_paths.len();
-        let max = (self.cache.open_files as usize).min(net::open_files_max() / 8);
+        let max = net::kept_files_max(self.cache.open_files as usize);
         (max / n_paths.max(1)).max(1)
     }
 

@@ -67,7 +67,7 @@ pub struct Settings {
     pub local_reads: bool,
     /// Of the trackers: more groups, without a storage in this cluster.
     pub more_groups: Vec<String>,
-    /// Of all daemons and `tnv`: the key of the cluster.
+    /// The cluster key of all daemons and of `tnv`.
     pub key: Option<&'static str>,
     /// The databases, if not SQLite.
     pub mysql: Option<Mysql>,

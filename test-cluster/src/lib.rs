@@ -35,4 +35,5 @@ pub use database::DATABASE_USER;
 pub use layout::{Engine, Layout, Mysql, Ports, Settings};
 pub use manifest::Manifest;
 pub use plan::{APP, GaleraNode, Node, Plan, Role, USER};
+pub use secret::write_secret;
 pub use start_guard::guard_start;

@@ -8,7 +8,10 @@ use std::path::Path;
 use anyhow::Context;
 
 /// Writes a new file that only this user can read.
-pub(crate) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// The file cannot be replaced or written.
+pub fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     remove(path)?;
     let mut options = OpenOptions::new();
     let mut file = options

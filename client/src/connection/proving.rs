@@ -1,9 +1,9 @@
 //! The proof of a key before the first request of a connection.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto::peer_proof::{AUTHENTICATE_REPLY_LEN, ClientProof};
+use proto::peer_proof::{AUTHENTICATE_REPLY_LEN, ClientProof, UNIX_SOCKET};
 use proto::{ErrorCode, ServerKind};
 
 use super::{Connection, PendingReply, SENDING};
@@ -11,9 +11,6 @@ use crate::dial::dial_any;
 use crate::peer_keys::PeerKeys;
 use crate::unsupported::may_be_unknown;
 use crate::{ConnectionConfig, Error};
-
-/// The address of the server in the proof on a Unix socket (docs/protocol.md, Unix socket of a storage).
-const SOCKET_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl Connection {
     /// Proves the configured key to the server and verifies the server's proof, within the limit of the request
@@ -62,7 +59,7 @@ impl Connection {
     /// The connection broke.
     pub(crate) fn peer_addr(&mut self) -> Result<SocketAddr, Error> {
         if self.descriptors.is_some() {
-            return Ok(SOCKET_ADDR);
+            return Ok(UNIX_SOCKET);
         }
         let peer = self.stream.peer_addr();
         peer.map_err(|error| self.io_error(SENDING, error))

@@ -1,16 +1,15 @@
 //! Connecting to the Unix socket of a storage, and receiving descriptors from it.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::net::sockopt::socket_peercred;
+use base::check_peer_user;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Connects to a Unix socket of a process of this user or of root. The rest of the library treats it as a
@@ -21,11 +20,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 pub(crate) fn connect(path: &Path, timeout: Duration) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.connect_timeout(&SockAddr::unix(path)?, timeout)?;
-    let server = socket_peercred(&socket)?.uid;
-    if server != geteuid() && !server.is_root() {
-        let text = format!("{} is of user {}", path.display(), server.as_raw());
-        return Err(io::Error::new(ErrorKind::PermissionDenied, text));
-    }
+    check_peer_user(&socket)?;
     Ok(OwnedFd::from(socket).into())
 }
 

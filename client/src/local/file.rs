@@ -15,7 +15,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use super::disk_readers::{DiskReaders, ReadPermit};
 use crate::Stat;
 
-/// Distance of the bytes that [`LocalFile::is_in_memory`] checks. The kernel reads ahead in steps of this size.
+/// Distance of the bytes that [`is_in_memory`] checks. The kernel reads ahead in steps of this size.
 const CHECK_STEP: u64 = 128 << 10;
 /// How long a file counts as compared with its checksum. Bits that rot later are found after that.
 const VERIFIED_TIME: Duration = Duration::from_secs(600);

@@ -53,10 +53,14 @@ impl LocalFiles {
         }
     }
 
-    /// An open file of one of `storages`, if one is kept and the file was not deleted.
-    pub(crate) fn kept(&self, key: &FileKey, storages: &[Address]) -> Option<Arc<LocalFile>> {
+    /// An open file of a storage that may be asked, if one is kept and the file was not deleted.
+    pub(crate) fn kept(
+        &self,
+        key: &FileKey,
+        may_ask: impl FnOnce(&Address) -> bool,
+    ) -> Option<Arc<LocalFile>> {
         let file = self.kept.get(key, Instant::now())?;
-        if storages.contains(&file.storage) && file.exists() {
+        if may_ask(&file.storage) && file.exists() {
             return Some(file);
         }
         self.kept.forget(key);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base::ExpiringMap;
 use parking_lot::Mutex;
 use proto::Address;
-use proto::storage::{self, SOCKET_PATH_MAX, StorageRequest};
+use proto::storage::{SOCKET_PATH_MAX, StorageRequest};
 
 use crate::ConnectionPool;
 use crate::call::Call;
@@ -62,17 +62,16 @@ impl LocalSockets {
             if let Some(path) = known.get(peer.address, now) {
                 return path.is_some();
             }
+            // A storage that has just started may open its socket a moment later.
             known.insert(peer.address.clone(), None, FAILED_TIME, now);
         }
         let Some(path) = ask(pool, peer) else {
             return false;
         };
-        let is_found = path.is_some();
-        // A storage that has just started may open its socket a moment later.
-        let keep = if is_found { REMEMBER_TIME } else { FAILED_TIME };
+        let (address, now) = (peer.address.clone(), Instant::now());
         let mut known = self.0.lock();
-        known.insert(peer.address.clone(), path, keep, Instant::now());
-        is_found
+        known.insert(address, Some(path), REMEMBER_TIME, now);
+        true
     }
 
     /// Uses TCP for a while.
@@ -82,30 +81,19 @@ impl LocalSockets {
     }
 }
 
-/// The path of a storage's Unix socket: `Some(None)` if it has none, or is on another machine. `None` if it
-/// does not answer.
-fn ask(pool: &ConnectionPool, peer: Peer<'_>) -> Option<Option<PathBuf>> {
+/// The path of a storage's Unix socket. `None` if it has none, is on another machine, or does not answer.
+fn ask(pool: &ConnectionPool, peer: Peer<'_>) -> Option<PathBuf> {
     let peer = Peer::new(peer.address, peer.limit.left().min(ASK_TIME));
     let connection = pool.get_within(peer).ok()?;
     let is_here = is_this_machine(connection.stream());
     pool.put(connection);
     if !is_here {
-        return Some(None);
+        return None;
     }
-    let call = Call {
-        request: StorageRequest::LocalSocket.encode(),
-        reply_command: storage::REPLY,
-        body_max: SOCKET_PATH_MAX,
-        decode: |body: &[u8]| {
-            let path = PathBuf::from(OsStr::from_bytes(body));
-            Ok((!path.as_os_str().is_empty()).then_some(path))
-        },
-    };
-    match pool.call_on(ConnectionChoice::Any, peer, &call) {
-        Ok(path) => Some(path),
-        Err(error) if crate::may_be_unknown(&error) => Some(None),
-        Err(_) => None,
-    }
+    let decode = |body: &[u8]| Ok(PathBuf::from(OsStr::from_bytes(body)));
+    let call = Call::storage(&StorageRequest::LocalSocket, SOCKET_PATH_MAX, decode);
+    let path = pool.call_on(ConnectionChoice::Any, peer, &call).ok()?;
+    (!path.as_os_str().is_empty()).then_some(path)
 }
 
 /// True if both ends are on this machine: the kernel uses the called address of a machine as the caller's.

@@ -74,7 +74,6 @@ const PEER: &str = "10.0.0.2";
 
 fn ends(peer: &str) -> Ends {
     Ends {
-        is_local: false,
         peer: SocketAddr::new(peer.parse().unwrap(), 40000),
         local: LOCAL,
     }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use base::LogThrottle;
 use log::{debug, error, warn};
+use proto::peer_proof::UNIX_SOCKET;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::connection::Connection;
 use super::connection_limit::Client;
 use super::event_loop::{self, say_busy};
 use super::full::Full;
-use super::local_port::{LOCAL_PEER, LocalPort};
+use super::local_port::LocalPort;
 use super::observer::NetEvent;
 use super::protocol::Protocol;
 use super::shared::Shared;
@@ -35,7 +36,7 @@ impl Listener {
     fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         match self {
             Listener::Tcp(listener) => listener.accept(),
-            Listener::Local(port) => Ok((port.accept()?, LOCAL_PEER)),
+            Listener::Local(port) => Ok((port.accept()?, UNIX_SOCKET)),
         }
     }
 }
@@ -141,10 +142,12 @@ impl<P: Protocol> Acceptor<'_, P> {
 
 /// True if the error belongs to the new connection and not to this process (accept(2)).
 fn is_of_the_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied, TimedOut,
+    };
     matches!(
         error.kind(),
-        ConnectionAborted | ConnectionReset | Interrupted | TimedOut
+        ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied | TimedOut
     )
 }
 

@@ -5,18 +5,13 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use rustix::net::sockopt::socket_peercred;
-use rustix::process::geteuid;
-
-/// The address of every peer on a Unix socket. No TCP peer has port 0.
-pub(crate) const LOCAL_PEER: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+use base::check_peer_user;
 
 /// A Unix socket that listens. Its file is removed with it.
 #[derive(Debug)]
@@ -51,14 +46,10 @@ impl LocalPort {
     /// Accepts a connection of a process of the same user, or of root.
     ///
     /// # Errors
-    /// None waits, or the process is of another user ([`ErrorKind::ConnectionAborted`]).
+    /// None waits, or the process is of another user ([`ErrorKind::PermissionDenied`]).
     pub(super) fn accept(&self) -> io::Result<TcpStream> {
         let (stream, _) = self.listener.accept()?;
-        let peer = socket_peercred(&stream)?.uid;
-        if peer != geteuid() && !peer.is_root() {
-            let text = format!("a process of user {} is refused", peer.as_raw());
-            return Err(io::Error::new(ErrorKind::ConnectionAborted, text));
-        }
+        check_peer_user(&stream)?;
         Ok(OwnedFd::from(stream).into())
     }
 }

@@ -60,6 +60,6 @@ pub use port::Port;
 pub use protocol::{Action, Answer, Inbox, Pending, Protocol, Receive, Wake};
 pub(crate) use record::{AccessLine, Record};
 pub use server::Server;
-pub use shared::open_files_max;
+pub use shared::kept_files_max;
 pub use source::Source;
 pub use worker_pool::WorkerPool;

@@ -3,7 +3,8 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
 
-use super::local_port::LOCAL_PEER;
+use proto::peer_proof::UNIX_SOCKET;
+
 use super::wait::has_left;
 
 /// The peer that sent a request.
@@ -22,12 +23,15 @@ impl<'a> Peer<'a> {
 
     /// True if it is connected to the Unix socket: a process of this machine, of the same user or of root.
     pub fn is_local(&self) -> bool {
-        self.addr == LOCAL_PEER
+        self.addr == UNIX_SOCKET
     }
 
     /// The address of this end. A connection that has ended has no address any more; no request of it
     /// gets a reply.
     pub(crate) fn local_addr(&self) -> SocketAddr {
+        if self.is_local() {
+            return UNIX_SOCKET;
+        }
         let unspecified = SocketAddr::new([0; 4].into(), 0);
         self.stream.local_addr().unwrap_or(unspecified)
     }

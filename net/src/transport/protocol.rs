@@ -69,7 +69,7 @@ pub trait Protocol: Send + Sync + 'static {
     }
 
     /// True if no request of the connection has been allowed, and none will be before the peer proves who it is.
-    /// Such a connection ends `head_timeout` after its accept, and is evicted before others.
+    /// The event loop closes such a connection `head_timeout` after its accept. At a limit, it is evicted first.
     fn is_stranger(&self, _session: &Self::Session, _peer: Peer<'_>) -> bool {
         false
     }

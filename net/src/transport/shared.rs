@@ -288,9 +288,15 @@ impl<P: Protocol> Shared<P> {
 }
 
 /// The limit of open files of this process.
-pub fn open_files_max() -> usize {
+fn open_files_max() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     limit
         .and_then(|limit| limit.try_into().ok())
         .unwrap_or(usize::MAX)
+}
+
+/// Limit on files that a server keeps open for later requests: `wanted`, or an eighth of the files that the process
+/// may have open.
+pub fn kept_files_max(wanted: usize) -> usize {
+    wanted.min(open_files_max() / 8)
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod protocol;
+mod reply_encoder;
 mod service;
 
 pub use protocol::Wire;

@@ -1,28 +1,24 @@
 //! Decodes requests and encodes replies.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use proto::peer_proof::{AUTHENTICATE_LEN, Authenticate, PROVE_LEN};
 use proto::shared_key::Signature;
 use proto::{DecodeError, ErrorCode, FIXED_MAX, Fault, HEAD_LEN, Head, Request};
 
-use super::access::{self, FaultLog};
+use super::access;
+use super::reply_encoder::{ReplyEncoder, failed};
 use super::service::{Caller, Content, Reply, Service};
 use crate::access_control::{AccessControl, Ends, Proof};
 use crate::transport::{
-    AccessLine, Action, Full, Inbox, Observer, OpenFile, Outcome, Outgoing, Part, Peer, Protocol,
-    Receive, Record, RequestName, Then, WorkerPool,
+    AccessLine, Action, Full, Inbox, Observer, Outcome, Outgoing, Part, Peer, Protocol, Receive,
+    Record, RequestName, Then, WorkerPool,
 };
 
 /// A refused upload of at most this many bytes is read to its end, which keeps the connection; a larger
 /// one closes it.
 const DISCARD_MAX: u64 = 64 << 10;
-/// A part of a reply of at most this size is sent in one write with the head; sendfile(2) is cheaper for a
-/// larger range of a file.
-const SMALL: u64 = 32 << 10;
-
 /// The tnv protocol for a service.
 pub struct Wire<S> {
     service: S,
@@ -31,25 +27,14 @@ pub struct Wire<S> {
     observer: Arc<dyn Observer>,
 }
 
-struct ReplyEncoder {
-    reply_command: u8,
-    hostname: String,
-    faults: FaultLog,
-}
-
 impl<S: Service> Wire<S> {
     /// Serves requests of this machine with `service`. Failure replies begin with `[hostname]`.
     pub fn new(service: S, hostname: &str, observer: Arc<impl Observer>) -> Wire<S> {
-        let reply_command = S::Request::SERVER.reply();
         Wire {
             service,
             access: Arc::new(AccessControl::this_machine(S::Request::SERVER)),
             observer,
-            replies: Arc::new(ReplyEncoder {
-                reply_command,
-                hostname: hostname.to_owned(),
-                faults: FaultLog::default(),
-            }),
+            replies: Arc::new(ReplyEncoder::new(S::Request::SERVER.reply(), hostname)),
         }
     }
 
@@ -91,7 +76,7 @@ impl<S: Service> Wire<S> {
                 let mut caller = Caller {
                     peer: peer.addr,
                     local: ends.local,
-                    is_local: ends.is_local,
+                    is_local: peer.is_local(),
                     probe: peer.probe(),
                     session: &mut session.of_service,
                 };
@@ -191,7 +176,6 @@ impl<S> Session<S> {
     fn ends(&mut self, peer: Peer<'_>) -> Ends {
         Ends {
             peer: peer.addr,
-            is_local: peer.is_local(),
             local: *self.local.get_or_insert_with(|| peer.local_addr()),
         }
     }
@@ -295,7 +279,6 @@ impl<S: Service> Protocol for Wire<S> {
         let ends = || Ends {
             peer: peer.addr,
             local: session.local.unwrap_or_else(|| peer.local_addr()),
-            is_local: peer.is_local(),
         };
         !session.is_known && self.access.refuses_unproved(ends())
     }
@@ -303,61 +286,6 @@ impl<S: Service> Protocol for Wire<S> {
     fn observer(&self) -> &Arc<dyn Observer> {
         &self.observer
     }
-}
-
-impl ReplyEncoder {
-    /// Short parts are copied behind the head, so that one write sends them.
-    fn success(&self, body: Vec<Part>, record: Record) -> Outgoing {
-        let len: u64 = body.iter().map(Part::len).sum();
-        let in_memory = |part: &&Part| !matches!(part, Part::File { .. } | Part::Stream { .. });
-        let content_start =
-            HEAD_LEN as u64 + body.iter().filter(in_memory).map(Part::len).sum::<u64>();
-        let mut front = Vec::with_capacity(HEAD_LEN + len.min(SMALL) as usize);
-        front.extend_from_slice(&Head::reply(self.reply_command, len).encode());
-        let (mut parts, mut descriptor) = (vec![], None);
-        for part in body {
-            match part {
-                part if !parts.is_empty() || part.len() > SMALL => parts.push(part),
-                Part::Bytes(bytes) => front.extend_from_slice(&bytes),
-                Part::Shared(bytes) => front.extend_from_slice(&bytes),
-                Part::File { file, offset, len } => {
-                    if let Err(fault) = read(&*file, offset, len as usize, &mut front) {
-                        return self.failure(&fault, Then::Keep, record);
-                    }
-                }
-                Part::WithDescriptor { bytes, file } => {
-                    front.extend_from_slice(&bytes);
-                    descriptor = Some(file);
-                }
-                stream @ Part::Stream { .. } => parts.push(stream),
-            }
-        }
-        let front = match descriptor {
-            Some(file) => Part::WithDescriptor { bytes: front, file },
-            None => Part::Bytes(front),
-        };
-        parts.insert(0, front);
-        Outgoing::new(
-            parts,
-            Then::Keep,
-            Some(record.decide(Outcome::Ok, content_start)),
-        )
-    }
-
-    fn failure(&self, fault: &Fault, then: Then, record: Record) -> Outgoing {
-        self.faults.note(&record, fault);
-        self.encode(fault, then, Some(failed(record, fault)))
-    }
-
-    fn encode(&self, fault: &Fault, then: Then, record: Option<Record>) -> Outgoing {
-        let bytes = fault.encode(self.reply_command, &self.hostname);
-        Outgoing::new(vec![Part::Bytes(bytes)], then, record)
-    }
-}
-
-/// A failure reply has no content.
-fn failed(record: Record, fault: &Fault) -> Record {
-    record.decide(Outcome::Failed(fault.code), u64::MAX)
 }
 
 /// Passes content on to the service.
@@ -399,15 +327,4 @@ impl Receive for ContentDiscarder {
     fn finish(self: Box<Self>) -> Outgoing {
         self.0
     }
-}
-
-/// Appends a range of a file to `bytes`.
-fn read(file: &dyn OpenFile, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Result<(), Fault> {
-    let start = bytes.len();
-    bytes.resize(start + len, 0);
-    let mut read = Ok(());
-    let visited = file.visit(&mut |file| read = file.read_exact_at(&mut bytes[start..], offset));
-    let fault = |code, e| Fault::new(code, format!("stored file cannot be read: {e}"));
-    visited.map_err(|e| fault(ErrorCode::Unavailable, e))?;
-    read.map_err(|e| fault(file.cannot_read(offset, &e), e))
 }

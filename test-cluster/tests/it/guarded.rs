@@ -1,16 +1,15 @@
 //! A cluster with settings that decide who is served.
 
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use client::{Client, ClientConfig, KeyRing, PeerKeys};
 use proto::peer_proof::ClientProof;
 use proto::{FileKey, ServerKind};
-use test_cluster::{Node, Role};
+use test_cluster::{Node, Role, write_secret};
 
 use crate::support::{Fixture, new_key, wait_for};
 
@@ -43,7 +42,7 @@ impl Guarded {
     pub fn with_key(more: &str) -> Guarded {
         let fixture = Fixture::small(1);
         let keys = fixture.folder_path("cluster-key");
-        write_secret(&keys, KEYS);
+        write_secret(&keys, KEYS).unwrap();
         Guarded::start(fixture, Some(keys), more)
     }
 
@@ -148,17 +147,4 @@ impl Guarded {
             }
         }
     }
-}
-
-/// Writes a file that only its owner may read.
-pub fn write_secret(path: &Path, text: &str) {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .unwrap();
-    file.write_all(text.as_bytes()).unwrap();
 }

@@ -1,8 +1,6 @@
 //! A cluster gets a key, and then another one, by rolling restarts under load.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,7 +8,7 @@ use std::time::Instant;
 
 use bench::Content;
 use client::{Client, ClientConfig, ErrorKind, KeyRing, PeerKeys};
-use test_cluster::{Node, Role};
+use test_cluster::{Node, Role, write_secret};
 use test_support::http::get;
 
 use crate::rolling::{Running, Tally, library};
@@ -101,15 +99,7 @@ fn client(cluster: &Running, key: Option<&str>) -> Client {
 }
 
 fn write_keys(file: &Path, keys: &[&str]) {
-    let mut open = OpenOptions::new();
-    let mut file = open
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file)
-        .unwrap();
-    file.write_all(keys.join("\n").as_bytes()).unwrap();
+    write_secret(file, &keys.join("\n")).unwrap();
 }
 
 #[test]

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bench::Content;
-use test_cluster::{APP, Layout, Node, Role, USER};
+use test_cluster::{APP, Layout, Node, Role, USER, write_secret};
 use test_support::process::{OwnedProcess, run};
 
-use crate::guarded::write_secret;
 use crate::support::{Fixture, MIB, wait_for};
 
 const HOST: &str = "media.example.org";
@@ -42,7 +41,7 @@ impl Proxied {
             ..Layout::small(1)
         });
         let url_key = fixture.folder_path("url-key");
-        write_secret(&url_key, "0123456789abcdef0123456789abcdef\n");
+        write_secret(&url_key, "0123456789abcdef0123456789abcdef\n").unwrap();
         let httpds = fixture.nodes(Role::Httpd);
         for httpd in &httpds {
             protect(&mut fixture, httpd, &url_key);
