@@ -20,6 +20,13 @@ fn holding(file: &[u8]) -> Storage {
     }
 }
 
+/// The content of a response as far as it came. The head counts for nothing: the last bytes, which are
+/// held back, may be fewer than its own.
+fn body(response: &[u8]) -> &[u8] {
+    let end = response.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    &response[end.expect("a whole head") + 4..]
+}
+
 #[test]
 fn damaged_content_has_no_end_and_the_next_request_asks_another_storage() {
     // The first is compared by its download, the second across its pieces.
@@ -34,7 +41,7 @@ fn damaged_content_has_no_end_and_the_next_request_asks_another_storage() {
         let front = Front::of(vec![damaged, good]);
         let answer = front.connect().glance("/files/x/f.bin", u64::MAX);
         assert!(answer.starts_with(b"HTTP/1.1 200 "));
-        assert!(answer.len() < len, "the last bytes are sent");
+        assert!(body(&answer).len() < len, "the last bytes are sent");
         let n_damaged = asked[0].load(Ordering::Relaxed);
         assert!(n_damaged > 0);
         for headers in [&[][..], &[("Range", "bytes=0-")]] {
@@ -56,7 +63,7 @@ fn a_range_from_the_first_byte_to_the_last_is_compared() {
     browser.send("GET", "/files/x/f.bin", &[("Range", "bytes=0-")]);
     let answer = browser.rest();
     assert!(answer.starts_with(b"HTTP/1.1 206 "));
-    assert!(answer.len() < file.len());
+    assert!(body(&answer).len() < file.len());
     // A part cannot be.
     let part = front.get("/files/x/f.bin", &[("Range", "bytes=1-")]);
     assert_eq!(part.body.len(), file.len() - 1);
