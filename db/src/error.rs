@@ -66,6 +66,17 @@ pub enum DbError {
         /// Whose tables.
         component: &'static str,
     },
+    /// A table lacks the index of a statement that would read the whole table without it. Nothing was read.
+    #[error(
+        "cannot {what}: the database has no index for it; run the program of this server with \
+         --config FILE --init-database, which adds the index"
+    )]
+    NoIndex {
+        /// The failed action, as a verb.
+        what: &'static str,
+        /// The error of the engine.
+        source: Source,
+    },
     /// The operation timed out; nothing was changed.
     #[error("database unavailable: {what} took too long")]
     TimedOut {
@@ -127,6 +138,7 @@ impl DbError {
                 | DbError::Moved { .. }
                 | DbError::Damaged { .. }
                 | DbError::Uninitialised { .. }
+                | DbError::NoIndex { .. }
                 | DbError::TimedOut { .. }
                 | DbError::Closed
         )
@@ -247,6 +259,13 @@ mod tests {
             (
                 DbError::Uninitialised {
                     component: "tracker",
+                },
+                ErrorCode::Unavailable,
+            ),
+            (
+                DbError::NoIndex {
+                    what,
+                    source: source(),
                 },
                 ErrorCode::Unavailable,
             ),

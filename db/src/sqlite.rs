@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{Stop, Ticker, folders, thread};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags};
 
 use parking_lot::Mutex;
 
 use super::{Availability, CLOSE_TIME, DbError};
 
+use engine_error::{engine_error, unavailable};
 use fair_lock::FairLock;
 use file_identities::FileIdentities;
 use latest_outcomes::LatestOutcomes;
@@ -25,6 +26,7 @@ use schema::Lost;
 use tables_marker::TablesMarker;
 use writer::Writer;
 
+mod engine_error;
 mod fair_lock;
 mod file_identities;
 mod file_monitor;
@@ -206,11 +208,18 @@ impl Sqlite {
     }
 
     /// Makes the file and the tables of `component` when they are missing, also where they were
-    /// lost, and tells what it did, a line for each thing.
+    /// lost, and tells what it did, a line for each thing. Adds missing `indexes`, which the scripts
+    /// make in new tables: names, and tables with columns, as in `("by_user", "files (user)")`. All
+    /// other writes wait while an index is made.
     ///
     /// # Errors
     /// Those of [`Sqlite::open`].
-    pub fn init(path: &Path, component: &str, migrations: &[&str]) -> Result<Vec<String>, DbError> {
+    pub fn init(
+        path: &Path,
+        component: &str,
+        migrations: &[&str],
+        indexes: &[(&str, &str)],
+    ) -> Result<Vec<String>, DbError> {
         let is_new = !has_content(path);
         let before = if is_new {
             0
@@ -221,6 +230,12 @@ impl Sqlite {
         let mut done = Vec::new();
         if is_new {
             done.push(format!("made {}", path.display()));
+        }
+        {
+            let lock = FairLock::open(path).map_err(|e| unavailable("open its lock files", e))?;
+            let _guard = lock.acquire(&Stop::new())?;
+            let connection = connect_writer(path, Synchronous::Full)?;
+            done.extend(schema::make_indexes(&connection, indexes)?);
         }
         let now = migrations.len();
         done.push(if before as usize == now {
@@ -331,55 +346,6 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DbError> {
             .map_err(cannot)?;
     }
     Ok(connection)
-}
-
-impl From<rusqlite::Error> for DbError {
-    fn from(error: rusqlite::Error) -> DbError {
-        engine_error("run a statement", error)
-    }
-}
-
-/// Maps an error of SQLite to what a caller can do about it.
-fn engine_error(what: &'static str, error: rusqlite::Error) -> DbError {
-    let unique = [
-        ffi::SQLITE_CONSTRAINT_UNIQUE,
-        ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
-        ffi::SQLITE_CONSTRAINT_ROWID,
-    ];
-    let is_unique = error
-        .sqlite_error()
-        .is_some_and(|inner| unique.contains(&inner.extended_code));
-    let extended = error.sqlite_error().map(|inner| inner.extended_code);
-    let code = error.sqlite_error_code();
-    let source = Arc::new(error);
-    match code {
-        _ if is_unique => DbError::Conflict { source },
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DbError::Damaged { source },
-        // The log is shorter than its index says: it was truncated.
-        _ if extended == Some(ffi::SQLITE_IOERR_SHORT_READ) => DbError::Damaged { source },
-        Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {
-            DbError::Unfit { source }
-        }
-        Some(
-            ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::CannotOpen
-            | ErrorCode::PermissionDenied
-            | ErrorCode::ReadOnly
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::DiskFull
-            | ErrorCode::OutOfMemory
-            | ErrorCode::FileLockingProtocolFailed,
-        ) => DbError::Unavailable { what, source },
-        _ => DbError::Other { what, source },
-    }
-}
-
-fn unavailable(what: &'static str, error: std::io::Error) -> DbError {
-    DbError::Unavailable {
-        what,
-        source: Arc::new(error),
-    }
 }
 
 /// `path` with `suffix` behind its last part.

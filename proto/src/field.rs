@@ -52,6 +52,11 @@ impl<'a> Fields<'a> {
         Ok(field)
     }
 
+    /// True if all bytes were read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The bytes that were not read.
     pub(crate) fn rest(self) -> &'a [u8] {
         self.rest

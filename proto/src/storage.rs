@@ -2,6 +2,7 @@
 
 use crate::admin::{Signed, order_len};
 use crate::field::{Fields, put_i64, put_u64};
+use crate::file_list::ListRequest;
 use crate::head::{HEAD_LEN, frame};
 use crate::request::exactly;
 use crate::{
@@ -30,6 +31,10 @@ pub const ADMIN: u8 = 77;
 pub const LOCAL_SOCKET: u8 = 80;
 /// STAT, and the open file. Unix socket only. C++ storages refuse it.
 pub const OPEN: u8 = 81;
+/// A part of the list of a user's files. C++ storages refuse it.
+pub const LIST: u8 = 82;
+/// Number and size of a part of a user's files. C++ storages refuse it.
+pub const USAGE: u8 = 83;
 
 /// Length of the fixed part of an UPLOAD body, in bytes.
 pub const UPLOAD_LEN: usize = FILE_KEY_LEN + 8;
@@ -58,6 +63,10 @@ pub enum StorageRequest {
     LocalSocket,
     /// Get size, time, checksum and a descriptor of the file.
     Open(FileKey),
+    /// Get a part of the list of a user's files.
+    List(Box<ListRequest>),
+    /// Get number and size of a part of a user's files.
+    Usage(Box<ListRequest>),
 }
 
 /// The fixed part of an UPLOAD.
@@ -167,6 +176,8 @@ impl StorageRequest {
             StorageRequest::Read(read) => read.encode(),
             StorageRequest::LocalSocket => frame(LOCAL_SOCKET, &[]),
             StorageRequest::Open(key) => key_frame(OPEN, key),
+            StorageRequest::List(list) => list.encode(LIST),
+            StorageRequest::Usage(list) => list.encode(USAGE),
         }
     }
 }
@@ -184,6 +195,8 @@ impl Request for StorageRequest {
         (ADMIN, "admin"),
         (LOCAL_SOCKET, "local-socket"),
         (OPEN, "open"),
+        (LIST, "list"),
+        (USAGE, "usage"),
     ];
 
     fn permission(&self) -> Permission<'_> {
@@ -195,6 +208,7 @@ impl Request for StorageRequest {
             | StorageRequest::Stat(key)
             | StorageRequest::Read(Read { key, .. })
             | StorageRequest::Open(key) => Permission::App(&key.app),
+            StorageRequest::List(list) | StorageRequest::Usage(list) => Permission::App(&list.app),
             StorageRequest::Challenge | StorageRequest::Admin(_) | StorageRequest::LocalSocket => {
                 Permission::AnyKey
             }
@@ -217,6 +231,8 @@ impl Request for StorageRequest {
             StorageRequest::Admin(signed) => AccessFields::thing("admin", signed.name()),
             StorageRequest::LocalSocket => none("local-socket"),
             StorageRequest::Open(key) => AccessFields::file("open", key),
+            StorageRequest::List(list) => list.access_fields("list"),
+            StorageRequest::Usage(list) => list.access_fields("usage"),
         }
     }
 
@@ -227,6 +243,7 @@ impl Request for StorageRequest {
             FILESIZE | DELETE | STAT | OPEN => exactly(head, FILE_KEY_LEN, "400"),
             CHALLENGE | LOCAL_SOCKET => exactly(head, 0, "0"),
             ADMIN => order_len(head),
+            LIST | USAGE => ListRequest::fixed_len(head),
             DOWNLOAD | READ => exactly(head, DOWNLOAD_LEN, "416"),
             other => Err(DecodeError::UnknownCommand(other)),
         }
@@ -237,6 +254,8 @@ impl Request for StorageRequest {
             CHALLENGE => return Ok(StorageRequest::Challenge),
             LOCAL_SOCKET => return Ok(StorageRequest::LocalSocket),
             ADMIN => return Ok(StorageRequest::Admin(Box::new(Signed::decode(fixed)?))),
+            LIST => return Ok(StorageRequest::List(Box::new(ListRequest::decode(fixed)?))),
+            USAGE => return Ok(StorageRequest::Usage(Box::new(ListRequest::decode(fixed)?))),
             _ => {}
         }
         let mut fields = Fields::new(fixed);

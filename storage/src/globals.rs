@@ -25,6 +25,7 @@ use crate::state::arrival_clock::ArrivalClock;
 use crate::state::damaged_files::DamagedFiles;
 use crate::state::foreign_rows::ForeignRows;
 use crate::state::identity::Identity;
+use crate::state::list_limiter::ListLimiter;
 use crate::state::pending_deletes::PendingDeletes;
 use crate::state::recent_errors::RecentErrors;
 use crate::state::tracker_statuses::TrackerStatuses;
@@ -45,6 +46,7 @@ pub(crate) struct Globals {
     pub(crate) writer: FileWriter,
     pub(crate) files: Box<dyn Files>,
     pub(crate) rows: Rows,
+    pub(crate) list_limiter: ListLimiter,
     /// Bounds the log lines about taken paths.
     pub(crate) taken_paths_log: LogThrottle<()>,
     pub(crate) errors: RecentErrors,
@@ -79,6 +81,7 @@ impl Globals {
             writer: FileWriter::new(config.durability),
             files,
             rows: Rows::new(&config.cache),
+            list_limiter: ListLimiter::new(config.server.workers as usize),
             taken_paths_log: LogThrottle::default(),
             errors: RecentErrors::default(),
             tracker_statuses: TrackerStatuses::default(),

@@ -7,8 +7,8 @@ use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
 use net::{Part, WorkerPool};
 use proto::storage::{
-    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, OPEN, READ, Read, StorageRequest,
-    UPLOAD, encode_file_size,
+    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, LIST, OPEN, READ, Read, StorageRequest,
+    UPLOAD, USAGE, encode_file_size,
 };
 use proto::{ErrorCode, Fault, FileKey};
 
@@ -21,6 +21,7 @@ use crate::disks::store_path::ResolvedPath;
 use crate::file::OpenedFile;
 use crate::files::delete::delete;
 use crate::files::faults::not_found;
+use crate::files::listing;
 use crate::files::requester::Requester;
 use crate::files::sent_file::SentFile;
 use crate::files::upload;
@@ -54,6 +55,14 @@ impl StorageService {
             }
             StorageRequest::Stat(key) => Ok(Reply::bytes(self.stat(&key)?.encode())),
             StorageRequest::Open(key) => self.pass(&key),
+            StorageRequest::List(wanted) => {
+                let list = listing::list(&self.globals, &wanted)?;
+                Ok(Reply::bytes(list.encode()))
+            }
+            StorageRequest::Usage(wanted) => {
+                let usage = listing::usage(&self.globals, &wanted)?;
+                Ok(Reply::bytes(usage.encode()))
+            }
             StorageRequest::Challenge | StorageRequest::Admin(_) | StorageRequest::LocalSocket => {
                 unreachable!("these are answered before")
             }
@@ -206,7 +215,7 @@ impl Service for StorageService {
 
     fn pool(&self, command: u8) -> WorkerPool {
         match command {
-            UPLOAD | DOWNLOAD | DELETE | READ | OPEN | ADMIN => WorkerPool::Slow,
+            UPLOAD | DOWNLOAD | DELETE | READ | OPEN | ADMIN | LIST | USAGE => WorkerPool::Slow,
             _ => WorkerPool::Fast,
         }
     }

@@ -16,6 +16,10 @@ use crate::{DbError, MysqlHost, MysqlUrl};
 
 /// Statements kept prepared by each connection.
 const STATEMENTS_MAX: usize = 64;
+/// Longest wait for a reply while the tables are made: an index of ten million rows takes minutes.
+const INIT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Longest wait for a lock. While a change of a table waits for one, all statements on the table wait.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The system refuses a time-out of zero.
 const CONNECT_TIME_MIN: Duration = Duration::from_millis(1);
 /// The longest packet sent. Fixed, so that a connect need not ask the server; rows are small.
@@ -70,7 +74,7 @@ impl Connector {
 
     /// A connection with a long time-out, to a server whose database may be missing.
     pub(super) fn connect_without_database(&self, host: usize) -> Result<Session, Failure> {
-        let mut session = self.open(host, None, Duration::from_secs(60))?;
+        let mut session = self.open(host, None, INIT_TIMEOUT)?;
         follow_cluster(&mut session)?;
         Ok(session)
     }
@@ -163,7 +167,7 @@ fn share(deadline: Instant, count: usize) -> Duration {
 /// READ COMMITTED locks rows but not the gaps between them, so that two inserts do not wait for each
 /// other. A wait for a lock ends before the read time-out, after which the connection counts as lost.
 fn set_up(session: &mut Session, read_timeout: Duration) -> Result<(), Failure> {
-    let lock_wait = (read_timeout / 2).as_secs().max(1);
+    let lock_wait = (read_timeout / 2).min(LOCK_WAIT_MAX).as_secs().max(1);
     session.plain(&format!(
         "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, \
          sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \

@@ -40,6 +40,8 @@ pub(super) enum Kind {
     ConflictWithAnother,
     /// Tables or columns are missing.
     Schema,
+    /// The index that the statement names is missing.
+    NoIndex,
     /// The table, column or index to make exists.
     Made,
     /// Any other error.
@@ -110,6 +112,7 @@ impl Failure {
         match self.kind {
             Kind::Conflict | Kind::ConflictWithAnother => DbError::Conflict { source },
             Kind::Unfit => DbError::Unfit { source },
+            Kind::NoIndex => DbError::NoIndex { what, source },
             Kind::Lost | Kind::Refused | Kind::Undone | Kind::Denied | Kind::Full => {
                 DbError::Unavailable { what, source }
             }
@@ -204,6 +207,7 @@ fn kind_of(error: &MySqlError) -> Kind {
         1053 | 1180 | 1317 | 1927 | 4031 | 3169 => Kind::Lost,
         // No such database, table or column.
         1049 | 1054 | 1146 => Kind::Schema,
+        1176 => Kind::NoIndex,
         1050 | 1060 | 1061 => Kind::Made,
         _ => Kind::Other,
     }

@@ -97,7 +97,11 @@ impl LatestOutcome {
     }
 }
 
-/// True if the error concerns the database and not one row.
+/// True if the error concerns the database and not one row or one kind of statement.
 fn is_of_the_database(error: &DbError) -> bool {
-    matches!(error, DbError::UnknownOutcome { .. }) || error.is_unavailable()
+    match error {
+        DbError::UnknownOutcome { .. } => true,
+        DbError::NoIndex { .. } => false,
+        error => error.is_unavailable(),
+    }
 }

@@ -63,6 +63,29 @@ pub(super) fn migrate(
     transaction.commit().map_err(cannot)
 }
 
+/// Makes missing indexes, each a name and a table with columns. Returns a line for each that is new. The
+/// caller holds the lock of the writers.
+///
+/// # Errors
+/// An index cannot be made.
+pub(super) fn make_indexes(
+    connection: &Connection,
+    indexes: &[(&str, &str)],
+) -> Result<Vec<String>, DbError> {
+    let cannot = |error| engine_error("add an index", error);
+    let exists = "select 1 from sqlite_schema where type = 'index' and name = ?1";
+    let mut exists = connection.prepare(exists).map_err(cannot)?;
+    let mut made = Vec::new();
+    for (name, on) in indexes {
+        if !exists.exists([name]).map_err(cannot)? {
+            let sql = format!("create index {name} on {on}");
+            connection.execute_batch(&sql).map_err(cannot)?;
+            made.push(format!("added index {name}"));
+        }
+    }
+    Ok(made)
+}
+
 /// Checks that the tables are those of version `known`, in a database that is opened for reads.
 /// `what` says in an error how it is opened, and how it gets these tables.
 ///

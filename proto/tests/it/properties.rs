@@ -9,6 +9,7 @@ use proto::admin::{
     UserGroup,
 };
 use proto::cluster::Cluster;
+use proto::file_list::{FileList, ListRequest, ListedFile, UsagePart};
 use proto::group_list::{self, Group, Storage};
 use proto::hello::Hello;
 use proto::idserver::{IDS_MAX, IdRequest};
@@ -56,6 +57,8 @@ fn storage_request() -> impl Strategy<Value = StorageRequest> {
         }),
         key().prop_map(StorageRequest::Delete),
         key().prop_map(StorageRequest::Stat),
+        list_request().prop_map(|list| StorageRequest::List(Box::new(list))),
+        list_request().prop_map(|list| StorageRequest::Usage(Box::new(list))),
         Just(StorageRequest::Challenge),
         any::<[u8; 16]>().prop_map(|nonce| {
             let level = Drain::Uploads;
@@ -63,6 +66,26 @@ fn storage_request() -> impl Strategy<Value = StorageRequest> {
             StorageRequest::Admin(Box::new(signed))
         }),
     ]
+}
+
+fn list_request() -> impl Strategy<Value = ListRequest> {
+    (key(), any::<bool>(), any::<i64>(), "\\PC{0,60}").prop_map(
+        |(key, has_prefix, since, after)| ListRequest {
+            app: key.app,
+            user: key.user,
+            prefix: has_prefix.then_some(key.file),
+            since,
+            after,
+        },
+    )
+}
+
+fn listed_file() -> impl Strategy<Value = ListedFile> {
+    (key(), size(), any::<i64>()).prop_map(|(key, size, modified)| ListedFile {
+        id: key.file,
+        size,
+        modified,
+    })
 }
 
 fn node() -> NodeId {
@@ -249,6 +272,8 @@ proptest! {
     fn any_bytes_as_a_reply(body in proptest::collection::vec(any::<u8>(), 0..1100)) {
         let _ = Fault::decode(&body);
         let _ = FileStat::decode(&body);
+        let _ = FileList::decode(&body);
+        let _ = UsagePart::decode(&body);
         let _ = SaddrsReply::decode(&body);
         let _ = group_list::decode(&body);
         let _ = Cluster::decode(&body);
@@ -279,6 +304,30 @@ proptest! {
         prop_assert_eq!(FileStat::decode(&body).unwrap(), stat);
         for len in 0..body.len() {
             prop_assert!(FileStat::decode(&body[..len]).is_err());
+        }
+    }
+
+    #[test]
+    fn lists(files in proptest::collection::vec(listed_file(), 0..5), next in "\\PC{0,60}") {
+        let list = FileList { files, next };
+        let body = list.encode();
+        prop_assert_eq!(FileList::decode(&body).unwrap(), list.clone());
+        // A body may end behind any file.
+        for len in 0..body.len() {
+            if let Ok(shorter) = FileList::decode(&body[..len]) {
+                prop_assert!(list.files.starts_with(&shorter.files));
+                prop_assert!(shorter.files.len() < list.files.len());
+            }
+        }
+    }
+
+    #[test]
+    fn usages(files in size(), bytes in size(), next in "\\PC{0,60}") {
+        let usage = UsagePart { files, bytes, next };
+        let body = usage.encode();
+        prop_assert_eq!(UsagePart::decode(&body).unwrap(), usage);
+        for len in 0..body.len() {
+            prop_assert!(UsagePart::decode(&body[..len]).is_err());
         }
     }
 

@@ -1,9 +1,11 @@
 //! The rows of the files: opens and creates the database.
 
+mod listing;
 mod mysql;
 mod rows;
 mod sqlite;
 
+pub(crate) use listing::Selection;
 pub(crate) use rows::{
     Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, rows_in_pages, table_of,
 };

@@ -4,8 +4,10 @@
 use db::{
     Availability, DbError, Effect, Mysql, MysqlConfig, MysqlSchema, MysqlTable, MysqlUrl, Session,
 };
+use proto::file_list::FileList;
 use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
+use super::listing::Selection;
 use super::rows::{
     Change, DELETING, Deletion, Files, NewRow, StillWanted, StoredRow, file_id, table_name,
     table_of,
@@ -27,7 +29,15 @@ const fn file_table_of(name: &'static str) -> MysqlTable {
             create_time timestamp NULL DEFAULT CURRENT_TIMESTAMP, \
             update_time timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
         our_columns: &[("group_name", "varchar(32)"), ("checksum", "binary(16)")],
-        our_indexes: &[("tnv_deleting", "INDEX", "(status, group_name)")],
+        our_indexes: &[
+            ("tnv_deleting", "INDEX", "(status, group_name)"),
+            // The columns that a list selects by, then those that it shows.
+            (
+                "tnv_users",
+                "INDEX",
+                "(userid, appid, id, file_size, create_time, status, group_name)",
+            ),
+        ],
     }
 }
 
@@ -167,6 +177,14 @@ impl Files for MysqlFiles {
             let condition = "id > ? ORDER BY id LIMIT ?";
             rows(session, &table_name(table), condition, (after, limit))
         })
+    }
+
+    fn list(&self, of: Selection<'_>, after: &str, limit: u32) -> Result<FileList, DbError> {
+        let run = |session: &mut Session| select::index_rows(session, of, after, limit);
+        let rows = self.database.run("list files", Effect::Read, run);
+        // A name that the table cannot hold is in no row.
+        let rows = DbError::found(rows.map(Some))?.unwrap_or_default();
+        Ok(of.page(rows, limit))
     }
 
     fn availability(&self) -> Availability {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use db::{Availability, DbError};
+use proto::file_list::FileList;
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
+
+use super::listing::Selection;
 
 /// The row of a file. A file exists when its row does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +105,10 @@ pub(super) const DELETING: i64 = 1;
 pub(super) const COLUMNS: &str =
     "id, appid, userid, status, file_path, file_size, group_name, checksum";
 
+/// The columns of [`IndexRow`](super::listing::IndexRow), but for the time of creation. All are in the index
+/// of users.
+pub(super) const INDEX_COLUMNS: &str = "id, appid, userid, status, group_name, file_size";
+
 /// The name of a table.
 pub(super) fn table_name(number: u8) -> String {
     format!("t_file_{number:02}")
@@ -186,6 +193,14 @@ pub(crate) trait Files: Send + Sync {
     /// The rows of a table after the file id `after`, in the database's order of ids; at most
     /// `limit`.
     fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError>;
+
+    /// The next files of a list behind the file id `after`, of at most `limit` rows, in the database's
+    /// order of ids. Reads the index of users only. The prefix has an end, so a list of few files reads
+    /// few rows.
+    ///
+    /// # Errors
+    /// [`DbError::NoIndex`] where the table of the user lacks the index.
+    fn list(&self, of: Selection<'_>, after: &str, limit: u32) -> Result<FileList, DbError>;
 
     /// The latest known state of the database. Never blocks.
     fn availability(&self) -> Availability;

@@ -3,17 +3,30 @@
 use std::path::Path;
 
 use db::{Availability, DbError, Sqlite};
+use proto::file_list::FileList;
 use proto::{AppId, FileId, FileKey, GroupName, UserId};
 use rusqlite::{OptionalExtension, Params, Row, params};
 
+use super::listing::{IndexRow, Selection};
 use super::rows::{
-    COLUMNS, Change, DELETING, Deletion, Files, NewRow, StillWanted, StoredRow, columns_of,
-    file_id, table_name, table_of,
+    COLUMNS, Change, DELETING, Deletion, Files, INDEX_COLUMNS, NewRow, StillWanted, StoredRow,
+    columns_of, file_id, table_name, table_of,
 };
 use crate::config::Durability;
 
-/// One of the file tables: columns of the C++ system, further columns, and an index for unfinished
-/// deletions.
+/// The table and the columns of an index of users: those that a list selects by, then those that it shows.
+macro_rules! index_of_users {
+    ($number:literal) => {
+        concat!(
+            "t_file_",
+            $number,
+            " (userid, appid, id, file_size, create_time, status, group_name)"
+        )
+    };
+}
+
+/// One of the file tables: columns of the C++ system, further columns, an index for unfinished
+/// deletions, and one for lists.
 macro_rules! file_table {
     ($number:literal) => {
         concat!(
@@ -35,12 +48,24 @@ macro_rules! file_table {
             $number,
             "_deleting ON t_file_",
             $number,
-            " (group_name) WHERE status = 1;"
+            " (group_name) WHERE status = 1;
+            CREATE INDEX t_file_",
+            $number,
+            "_users ON ",
+            index_of_users!($number),
+            ";"
         )
     };
 }
 
 const SCHEMA: &str = concat!(file_table!("01"), file_table!("02"), file_table!("03"));
+
+/// Names, tables and columns of the indexes that tables of earlier versions lack.
+const INDEXES: [(&str, &str); 3] = [
+    ("t_file_01_users", index_of_users!("01")),
+    ("t_file_02_users", index_of_users!("02")),
+    ("t_file_03_users", index_of_users!("03")),
+];
 
 pub(super) struct SqliteFiles(Sqlite);
 
@@ -84,7 +109,7 @@ impl SqliteFiles {
 
 /// Creates the file and its tables, or migrates them. Returns one line for each change.
 pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
-    Sqlite::init(path, "storage", &[SCHEMA])
+    Sqlite::init(path, "storage", &[SCHEMA], &INDEXES)
 }
 
 impl Files for SqliteFiles {
@@ -198,6 +223,37 @@ impl Files for SqliteFiles {
         self.rows(&table_name(table), condition, params![after, limit])
     }
 
+    /// The order of ids is that of their bytes, so the ids with the prefix are next to each other.
+    fn list(&self, of: Selection<'_>, after: &str, limit: u32) -> Result<FileList, DbError> {
+        let table = table_of(&of.wanted.user);
+        let sql = format!(
+            "SELECT {INDEX_COLUMNS}, unixepoch(create_time) \
+             FROM {table} INDEXED BY {table}_users \
+             WHERE userid = ?1 AND appid = ?2 AND id > ?3 AND id >= ?4 ORDER BY id LIMIT ?5"
+        );
+        let (app, user) = (of.wanted.app.as_str(), of.wanted.user.as_str());
+        let rows = self.0.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let params = params![user, app, after, of.prefix(), limit];
+            let rows = statement.query_map(params, index_row)?;
+            let has_prefix = |row: &rusqlite::Result<IndexRow>| {
+                row.as_ref().is_err()
+                    || row
+                        .as_ref()
+                        .is_ok_and(|row| row.id.starts_with(of.prefix()))
+            };
+            Ok(rows.take_while(has_prefix).collect::<Result<_, _>>()?)
+        });
+        let rows = rows.map_err(|error| match error {
+            DbError::NoIndex { source, .. } => DbError::NoIndex {
+                what: "list files",
+                source,
+            },
+            error => error,
+        });
+        Ok(of.page(rows?, limit))
+    }
+
     fn availability(&self) -> Availability {
         self.0.availability()
     }
@@ -214,4 +270,16 @@ fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
         (row.get(4)?, row.get(5)?, row.get(6)?),
         (row.get(7)?, row.get(8)?),
     ))
+}
+
+fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
+    Ok(IndexRow {
+        id: row.get(0)?,
+        app: row.get(1)?,
+        user: row.get(2)?,
+        status: row.get(3)?,
+        group: row.get(4)?,
+        size: row.get(5)?,
+        created: row.get(6)?,
+    })
 }

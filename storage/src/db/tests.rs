@@ -83,6 +83,8 @@ fn suite(files: &dyn Files) {
     deletes_have_two_steps(files);
     unfinished_deletes_come_in_pages(files);
     users_without_files_are_told_from_those_with(files);
+    lists::lists_have_the_files_of_one_user(files);
+    lists::lists_leave_out_old_deleted_and_foreign_files(files);
     files.close();
     assert!(
         files
@@ -281,5 +283,18 @@ fn sqlite() {
     assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
 }
 
+#[test]
+fn lists_of_an_old_sqlite_database_need_its_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("storage.db");
+    let config = config(DatabaseUrl::Sqlite(path.clone()), Durability::Full);
+    lists::lists_need_the_index(&config, &|| {
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let drop = [1, 2, 3].map(|n| format!("DROP INDEX t_file_0{n}_users;"));
+        database.execute_batch(&drop.concat()).unwrap();
+    });
+}
+
+mod lists;
 mod lost_answer;
 mod mysql;

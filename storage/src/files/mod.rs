@@ -3,6 +3,7 @@
 pub(crate) mod delete;
 pub(crate) mod deletion_job;
 pub(crate) mod faults;
+pub(crate) mod listing;
 pub(crate) mod orphans;
 pub(crate) mod recheck;
 pub(crate) mod requester;

@@ -4,6 +4,7 @@ pub(crate) mod arrival_clock;
 pub(crate) mod damaged_files;
 pub(crate) mod foreign_rows;
 pub(crate) mod identity;
+pub(crate) mod list_limiter;
 pub(crate) mod pending_deletes;
 pub(crate) mod recent_errors;
 mod small_file;

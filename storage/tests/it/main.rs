@@ -9,6 +9,7 @@ mod damage;
 mod database;
 mod golden;
 mod late;
+mod lists;
 mod membership;
 mod orphans;
 mod owners;

@@ -7,10 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use client::checksum_of;
+use proto::file_list::{FileList, ListRequest, ListedFile, UsagePart};
 use proto::storage::{ByteRange, FileStat, REPLY, StorageRequest, Upload, encode_file_size};
-use proto::{ErrorCode, Fault, FileKey, Head};
+use proto::{ErrorCode, Fault, FileId, FileKey, Head};
 
 use crate::fake::{Fake, drain, drip, read_request};
+
+/// Time of every file.
+const MODIFIED: i64 = 1_700_000_000;
 
 /// The reaction to a request.
 #[derive(Debug, Clone)]
@@ -249,6 +253,13 @@ fn serve(
             let bytes = file.get(start..start + len as usize);
             bytes.map(<[u8]>::to_vec).ok_or(ErrorCode::BadRequest)
         }),
+        StorageRequest::List(wanted) => Ok(list(memory, wanted).encode()),
+        StorageRequest::Usage(wanted) => {
+            let FileList { files, next } = list(memory, wanted);
+            let bytes = files.iter().map(|file| file.size).sum();
+            let files = files.len() as u64;
+            Ok(UsagePart { files, bytes, next }.encode())
+        }
         StorageRequest::Challenge
         | StorageRequest::Admin(_)
         | StorageRequest::LocalSocket
@@ -280,11 +291,39 @@ fn file(memory: &Memory, key: &FileKey) -> Result<Vec<u8>, ErrorCode> {
     files.get(key).cloned().ok_or(ErrorCode::NotFound)
 }
 
+/// Three files at a time. All were stored at the same time.
+fn list(memory: &Memory, wanted: &ListRequest) -> FileList {
+    let files = memory.files.lock().unwrap();
+    let is_wanted = |key: &&FileKey| {
+        let prefix = wanted.prefix.as_ref().map_or("", FileId::as_str);
+        let id = key.file.as_str();
+        (&key.app, &key.user) == (&wanted.app, &wanted.user)
+            && id.starts_with(prefix)
+            && *id > *wanted.after
+            && wanted.since <= MODIFIED
+    };
+    let mut keys: Vec<&FileKey> = files.keys().filter(is_wanted).collect();
+    keys.sort_by(|one, other| one.file.cmp(&other.file));
+    let next = match keys.get(2..4) {
+        Some(split) => split[0].file.to_string(),
+        None => String::new(),
+    };
+    let listed = keys.iter().take(3).map(|key| ListedFile {
+        id: key.file.clone(),
+        size: files[*key].len() as u64,
+        modified: MODIFIED,
+    });
+    FileList {
+        files: listed.collect(),
+        next,
+    }
+}
+
 fn stat_of(memory: &Memory, key: &FileKey, file: &[u8]) -> FileStat {
     let checksum = memory.checksums.lock().unwrap().get(key).copied();
     FileStat {
         size: file.len() as u64,
-        modified: 1_700_000_000,
+        modified: MODIFIED,
         checksum: checksum.or_else(|| Some(checksum_of(&mut &*file).unwrap())),
     }
 }
@@ -314,6 +353,8 @@ fn name_of(request: &StorageRequest) -> &'static str {
         StorageRequest::Challenge | StorageRequest::Admin(_) => "admin",
         StorageRequest::LocalSocket => "local-socket",
         StorageRequest::Open(_) => "open",
+        StorageRequest::List(_) => "list",
+        StorageRequest::Usage(_) => "usage",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use proto::admin::{Signed, StorageOrder, TrackerOrder};
+use proto::file_list::ListRequest;
 use proto::hello::Hello;
 use proto::idserver::IdRequest;
 use proto::peer_proof::{ClientProof, PROVE_LEN};
@@ -117,6 +118,13 @@ fn storage(key: &FileKey) -> Vec<Vec<u8>> {
         user: key.user.clone(),
     };
     let order = Signed::new(&drain, &node(), b"a-key-of-others!", &[0; 16]);
+    let list = ListRequest {
+        app: key.app.clone(),
+        user: key.user.clone(),
+        prefix: None,
+        since: 0,
+        after: String::new(),
+    };
     let requests = [
         StorageRequest::FileSize(key.clone()),
         StorageRequest::Download(Download {
@@ -134,6 +142,8 @@ fn storage(key: &FileKey) -> Vec<Vec<u8>> {
         StorageRequest::LocalSocket,
         StorageRequest::Open(key.clone()),
         StorageRequest::Admin(Box::new(order)),
+        StorageRequest::List(Box::new(list.clone())),
+        StorageRequest::Usage(Box::new(list)),
     ];
     let mut upload = upload.encode();
     upload.extend([b'x'; CONTENT]);

@@ -3,7 +3,8 @@
 use db::{Failure, MysqlParams, Session};
 use proto::FileKey;
 
-use crate::db::rows::{COLUMNS, StoredRow, table_of};
+use crate::db::listing::{IndexRow, Selection};
+use crate::db::rows::{COLUMNS, INDEX_COLUMNS, StoredRow, table_of};
 
 /// The columns of a row. Texts come as bytes: rows of other programs may hold anything.
 type Values = (
@@ -15,6 +16,16 @@ type Values = (
     Option<i64>,
     Option<Vec<u8>>,
     Option<Vec<u8>>,
+    Option<i64>,
+);
+
+type IndexValues = (
+    Vec<u8>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<i64>,
     Option<i64>,
 );
 
@@ -46,6 +57,49 @@ pub(super) fn row_of_id(
 /// The row of exactly this file.
 pub(super) fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StoredRow>, Failure> {
     Ok(row_of_id(session, key)?.filter(|row| row.is_of(key)))
+}
+
+/// At most `limit` rows of a user behind the file id `after`, whose ids begin with the prefix in the
+/// comparison of the table's collation.
+pub(super) fn index_rows(
+    session: &mut Session,
+    of: Selection<'_>,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<IndexRow>, Failure> {
+    let table = table_of(&of.wanted.user);
+    let (app, user) = (of.wanted.app.as_str(), of.wanted.user.as_str());
+    let sql = format!(
+        "SELECT {INDEX_COLUMNS}, CAST(UNIX_TIMESTAMP(create_time) AS SIGNED) \
+         FROM {table} FORCE INDEX (tnv_users) \
+         WHERE userid = ? AND appid = ? AND id > ? AND id LIKE ? ORDER BY id LIMIT ?"
+    );
+    let params = (user, app, after, pattern_of(of.prefix()), limit);
+    let rows: Vec<IndexValues> = session.rows(&sql, params)?;
+    Ok(rows.into_iter().map(index_row).collect())
+}
+
+/// The pattern for LIKE of the texts that begin with `prefix`.
+fn pattern_of(prefix: &str) -> String {
+    let escaped = prefix.chars().flat_map(|c| {
+        let is_special = matches!(c, '%' | '_' | '\\');
+        is_special.then_some('\\').into_iter().chain([c])
+    });
+    escaped.chain(['%']).collect()
+}
+
+fn index_row(values: IndexValues) -> IndexRow {
+    let (id, app, user, status, group, size, created) = values;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    IndexRow {
+        id: text(id),
+        app: app.map(text),
+        user: user.map(text),
+        status,
+        group: group.map(text),
+        size,
+        created,
+    }
 }
 
 fn stored_row(values: Values) -> StoredRow {

@@ -57,8 +57,8 @@ fn galera() {
 }
 
 fn run_suite(config: Config) {
-    // Three tables, two columns and an index of each, and the version.
-    assert_eq!(init(&config).unwrap().len(), 13);
+    // Three tables, two columns and two indexes of each, and the version.
+    assert_eq!(init(&config).unwrap().len(), 16);
     suite(&*open(&config).unwrap());
     assert_eq!(
         init(&config).unwrap(),
@@ -90,7 +90,7 @@ fn tables_of_the_cpp_system_are_used() {
     let server = test_mariadb::shared();
     let config = fresh(server, "of_cpp");
     server.execute("of_cpp", &of_cpp());
-    assert_eq!(init(&config).unwrap().len(), 10);
+    assert_eq!(init(&config).unwrap().len(), 13);
     let files = open(&config).unwrap();
     let row = files.find(&key("tnv001", "OldFile")).unwrap().unwrap();
     assert_eq!(row.path, "../data/000/000/000/5F9E3FA7_000");
@@ -118,6 +118,18 @@ fn tables_of_the_cpp_system_are_used() {
     assert_eq!(begin_delete(&*files, &old), Change::Done);
     end_delete(&*files, &old);
     assert_eq!(files.row_of_id(&old).unwrap(), None);
+    lists::lists_have_the_files_of_one_user(&*files);
+}
+
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
+fn lists_of_an_old_mysql_database_need_its_index() {
+    let server = test_mariadb::shared();
+    let config = fresh(server, "no_index");
+    lists::lists_need_the_index(&config, &|| {
+        let drop = [1, 2, 3].map(|n| format!("ALTER TABLE t_file_0{n} DROP INDEX tnv_users;"));
+        server.execute("no_index", &drop.concat());
+    });
 }
 
 /// Tables in a character set that has no emoji, as old servers make them.

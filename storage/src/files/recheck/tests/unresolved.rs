@@ -7,11 +7,12 @@ use std::sync::Arc;
 use base::Stop;
 use db::{Availability, DbError};
 use net::wire::Content;
+use proto::file_list::FileList;
 use proto::{AppId, ErrorCode, Fault, FileId, GroupName, UserId};
 
 use super::super::*;
 use crate::clock::boot_time;
-use crate::db::{Change, Deletion, Files, NewRow, StillWanted, StoredRow};
+use crate::db::{Change, Deletion, Files, NewRow, Selection, StillWanted, StoredRow};
 use crate::files::delete;
 use crate::files::deletion_job::DeletionJob;
 use crate::test_storage::{self, TestStorage, requester};
@@ -64,6 +65,10 @@ impl Files for Silent {
 
     fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
         self.files.rows_after(table, after, limit)
+    }
+
+    fn list(&self, of: Selection<'_>, after: &str, limit: u32) -> Result<FileList, DbError> {
+        self.files.list(of, after, limit)
     }
 
     fn availability(&self) -> Availability {
