@@ -11,6 +11,8 @@ use proto::shared_key::KeyRing;
 use proto::{Address, AppId, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::cache_control::CacheControl;
+use crate::cors::Cors;
 use crate::protection::Protected;
 
 /// All settings.
@@ -47,6 +49,10 @@ pub struct Settings {
     pub storage_cache: Period,
     /// If true, files of storages on this machine are read from their disk.
     pub local_reads: bool,
+    /// The pages that may read responses.
+    pub cors: Cors,
+    /// The field Cache-Control.
+    pub cache_control: CacheControl,
 }
 
 impl Default for Settings {
@@ -64,6 +70,8 @@ impl Default for Settings {
             storage_timeout: Period::from_secs(5),
             storage_cache: Period::from_secs(1),
             local_reads: true,
+            cors: Cors::default(),
+            cache_control: CacheControl::default(),
         }
     }
 }
@@ -103,6 +111,8 @@ impl daemon::Settings for Settings {
         check_nonzero("storage_timeout", self.storage_timeout.is_zero())?;
         self.peer_keys()?;
         self.url_keys()?;
+        self.cors.check()?;
+        self.cache_control.check()?;
         if !self.protect.is_empty() && self.url_key_file.is_none() {
             let reason = "nobody could read these files: set url_key_file";
             return Err(ConfigError::invalid("protect", reason));
@@ -137,7 +147,12 @@ impl daemon::Settings for Settings {
             Some(_) => "demands the proof of a key from trackers and storages",
             None => "believes every tracker and storage at its address: no key_file is set",
         };
-        vec![files, proxies, peers.to_owned()]
+        let pages =
+            self.cors.origins.as_list().map(|origins| {
+                format!("lets pages of these origins read every response: {origins}")
+            });
+        let summary = [files, proxies, peers.to_owned()].into_iter();
+        summary.chain(pages).collect()
     }
 }
 
@@ -169,7 +184,34 @@ mod tests {
                 "demands the proof of a key from trackers and storages",
             ]
         );
-        let all = summary("protect = [\"*\"]");
+        let all = summary("protect = [\"*\"]\n[cors]\norigins = \"*\"");
         assert_eq!(all[0], "serves these files with a signed URL only: *");
+        assert_eq!(all[3], "lets pages of these origins read every response: *");
+    }
+
+    #[test]
+    fn a_value_of_a_section_is_refused_by_its_key() {
+        let refusal = |text: &str| match Config::parse(text) {
+            Ok(config) => config.check().unwrap_err().to_string(),
+            Err(error) => error,
+        };
+        for (text, key) in [
+            ("[cors]\norigins = [\"https://a.example/\"]", "cors.origins"),
+            ("[cors]\norigins = \"a.example\"", "cors.origins"),
+            ("[cors]\norigins = 1", "a list of origins"),
+            ("[cors]\norigin = \"*\"", "origin"),
+            ("[cors]\nheaders = [\"\"]", "cors.headers"),
+            (
+                "[cache_control]\nnames = \"public;\"",
+                "cache_control.names",
+            ),
+        ] {
+            let error = refusal(text);
+            assert!(error.contains(key), "{text}: {error}");
+        }
+        let one = Config::parse("[cors]\norigins = \"https://a.example\"").unwrap();
+        let list = Config::parse("[cors]\norigins = [\"https://a.example\"]").unwrap();
+        assert_eq!(one.cors, list.cors);
+        assert!(one.check().is_ok());
     }
 }

@@ -7,7 +7,9 @@ use client::{Client, ClientConfig, ConnectionConfig, LocalReads};
 use parking_lot::RwLock;
 use proto::{Address, AppId, UserId};
 
+use crate::cache_control::CacheControl;
 use crate::config::Config;
+use crate::cors::Cors;
 use crate::metrics::HttpMetrics;
 use crate::protection::Protection;
 use crate::type_cache::TypeCache;
@@ -20,6 +22,8 @@ pub(crate) struct Globals {
     pub(crate) protection: Protection,
     pub(crate) trackers: Vec<Address>,
     pub(crate) types: TypeCache,
+    pub(crate) cors: Cors,
+    pub(crate) cache_control: CacheControl,
     /// The application and the user of `/files/ID`.
     pub(crate) app: AppId,
     pub(crate) user: Option<UserId>,
@@ -47,6 +51,8 @@ impl Globals {
             protection: Protection::new(config.url_keys()?, config.protect.clone()),
             trackers: config.trackers.clone(),
             types: TypeCache::new(metrics.types.clone()),
+            cors: config.cors.clone(),
+            cache_control: config.cache_control.clone(),
             app: config.app.clone(),
             user: config.user.clone(),
             metrics,

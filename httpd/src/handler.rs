@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use net::Answer;
-use net::http::{Handler, Method, Request, Response, status};
+use net::http::{Field, Handler, Method, Request, Response, status};
 
 use crate::globals::{self, Globals};
 use crate::request::FileRequest;
@@ -26,13 +26,21 @@ impl Handler for HttpHandler {
         globals::kept_files()
     }
 
+    fn common_fields(&self, origin: Option<&str>) -> Vec<Field> {
+        let HttpHandler(service) = self;
+        service.globals.get().cors.common_fields(origin)
+    }
+
     fn handle(&self, request: Request) -> Answer<Response> {
+        let HttpHandler(service) = self;
+        let globals = service.globals.get();
+        if let Some(response) = globals.cors.preflight(&request) {
+            return Answer::Now(response);
+        }
         if !matches!(request.method, Method::Get | Method::Head) {
             let refusal = Response::text(status::METHOD_NOT_ALLOWED, "method not allowed");
             return Answer::Now(refusal.with("Allow", "GET, HEAD"));
         }
-        let HttpHandler(service) = self;
-        let globals = service.globals.get();
         let Globals {
             app,
             user,
@@ -49,6 +57,8 @@ impl Handler for HttpHandler {
         if let Err(refusal) = protection.check(&signed, &target.key) {
             return Answer::Now(refusal);
         }
+        let mut target = target.of_query(request.query());
+        target.expiry = signed.expiry;
         FileRequest::new(Arc::clone(service), request, target).begin()
     }
 }

@@ -8,7 +8,9 @@
 //! (`request`). The content is sent from the storage's socket by the same workers (`body`). One
 //! further thread checks the trackers for the status port (`tracker_monitor`).
 
+mod cache_control;
 pub mod config;
+mod cors;
 mod globals;
 mod limiter;
 

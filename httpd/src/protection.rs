@@ -21,12 +21,25 @@ pub(crate) struct Protection {
     protected: Vec<Protected>,
 }
 
-/// The path of a request, and whether it is signed.
+/// The path of a request, and its signature.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SignedPath<'a> {
     /// The path without the signature.
     pub(crate) path: &'a str,
-    is_signed: bool,
+    /// The end of a valid signature; absent without one.
+    pub(crate) expiry: Option<Expiry>,
+}
+
+/// The end of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expiry(u64);
+
+impl Expiry {
+    /// Seconds until then.
+    pub(crate) fn seconds_left(self) -> u64 {
+        let Expiry(end) = self;
+        end.saturating_sub(now())
+    }
 }
 
 impl Protected {
@@ -61,13 +74,14 @@ impl Protection {
     ) -> Result<SignedPath<'a>, Response> {
         let path = request.path();
         let Some((token, path)) = url_signature::split(path) else {
-            let is_signed = false;
-            return Ok(SignedPath { path, is_signed });
+            let expiry = None;
+            return Ok(SignedPath { path, expiry });
         };
-        self.verify(token, path, &request.method, client)
+        let expiry = self
+            .verify(token, path, &request.method, client)
             .map_err(|refusal| refuse(&refusal.to_string()))?;
-        let is_signed = true;
-        Ok(SignedPath { path, is_signed })
+        let expiry = Some(expiry);
+        Ok(SignedPath { path, expiry })
     }
 
     fn verify(
@@ -76,14 +90,16 @@ impl Protection {
         path: &str,
         method: &Method,
         client: IpAddr,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Expiry, Refusal> {
         let keys = self.keys.as_ref().ok_or(Refusal::Wrong)?;
         let request = SignedRequest {
             path,
             method: method.as_str(),
             client,
         };
-        token.parse::<Token>()?.verify(keys, request, now())
+        let token: Token = token.parse()?;
+        token.verify(keys, request, now())?;
+        Ok(Expiry(token.expires()))
     }
 
     /// Refuses a file that needs a signed URL.
@@ -91,15 +107,14 @@ impl Protection {
     /// # Errors
     /// The refusal of a request without a signature.
     pub(crate) fn check(&self, path: &SignedPath<'_>, key: &FileKey) -> Result<(), Response> {
-        let is_open = path.is_signed || !self.protected.iter().any(|files| files.has(key));
+        let is_open = path.expiry.is_some() || !self.protected.iter().any(|files| files.has(key));
         is_open.then_some(()).ok_or_else(|| refuse("missing"))
     }
 }
 
-/// 403 with the reason as the last word. No cache keeps it, because the URL may be signed again.
+/// 403 with the reason as the last word.
 fn refuse(reason: &str) -> Response {
-    let text = format!("signature {reason}");
-    Response::text(status::FORBIDDEN, &text).with("Cache-Control", "no-store")
+    Response::text(status::FORBIDDEN, &format!("signature {reason}"))
 }
 
 /// Seconds since the epoch.

@@ -17,6 +17,7 @@ use crate::globals::{CurrentGlobals, Globals};
 use crate::limiter::{Limiter, OverLimit, Servers};
 use crate::media_type::Display;
 use crate::precondition::{self, Precondition};
+use crate::protection::Expiry;
 use crate::range::{self, Ranges};
 use crate::target::Target;
 
@@ -242,7 +243,7 @@ impl File<'_> {
     /// The head of a response with content.
     fn describe(&self, status: u16, content_type: impl Into<String>) -> Response {
         let response = validated(status, self.entity).with("Content-Type", content_type);
-        self.restrict(response)
+        self.restrict(self.cached(response))
     }
 
     /// A cache copies the fields of a 304 into its stored response (RFC 9111, 3.2). The restrictions
@@ -252,7 +253,16 @@ impl File<'_> {
             length: self.entity.stat.size,
             ..validated(status::NOT_MODIFIED, self.entity)
         };
-        self.restrict(response)
+        self.restrict(self.cached(response))
+    }
+
+    fn cached(&self, response: Response) -> Response {
+        let Target { key, expiry, .. } = self.target;
+        let seconds_left = expiry.map(Expiry::seconds_left);
+        match self.globals.cache_control.value(&key.file, seconds_left) {
+            Some(value) => response.with("Cache-Control", value),
+            None => response,
+        }
     }
 
     /// Adds the fields that restrict a browser. The file may come from anybody, so a browser must not
@@ -265,6 +275,10 @@ impl File<'_> {
             Display::Inline => ("inline", None),
             Display::Sandboxed => ("inline", Some(SANDBOX)),
             Display::Attachment => ("attachment", Some(SANDBOX)),
+        };
+        let kind = match self.target.is_attachment {
+            true => "attachment",
+            false => kind,
         };
         if name.is_some() || kind == "attachment" {
             response = response.with("Content-Disposition", file_name::disposition(kind, name));

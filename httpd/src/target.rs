@@ -7,13 +7,41 @@ use percent_encoding::percent_decode_str;
 use proto::{AppId, FileKey, UserId};
 
 use crate::file_name;
+use crate::protection::Expiry;
 
-/// A file and the name that the client gives it.
+/// A file and the form in which the client wants it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) key: FileKey,
     /// A safe file name, see [`file_name::clean`].
     pub(crate) name: Option<String>,
+    /// True if a browser is to save the file, whatever its type.
+    pub(crate) is_attachment: bool,
+    /// The end of the signature of the URL; absent without one.
+    pub(crate) expiry: Option<Expiry>,
+}
+
+impl Target {
+    /// Applies the parameter `download` of a query: `?download=1` asks for an attachment, and
+    /// `?download=NAME` also for a name in place of that of the path.
+    pub(crate) fn of_query(mut self, query: Option<&str>) -> Target {
+        let parameters = query.unwrap_or_default().split('&');
+        let mut values = parameters.filter_map(|parameter| match parameter.split_once('=') {
+            None if parameter == "download" => Some(""),
+            Some(("download", value)) => Some(value),
+            _ => None,
+        });
+        match values.next() {
+            None => {}
+            Some("" | "1") => self.is_attachment = true,
+            Some(name) => {
+                self.is_attachment = true;
+                // HTML forms write a space as a plus.
+                self.name = clean(&name.replace('+', " ")).or(self.name);
+            }
+        }
+        self
+    }
 }
 
 /// Parses a path. `None` if it is not the path of a file. Invalid parts of the name are left out.
@@ -27,12 +55,16 @@ pub(crate) fn parse(path: &str, app: &AppId, user: Option<&UserId>) -> Option<Ta
         _ => return None,
     };
     let file = exact(file)?;
-    let name =
-        name.and_then(|name| file_name::clean(&percent_decode_str(name).decode_utf8_lossy()));
     Some(Target {
         key: FileKey { app, user, file },
-        name,
+        name: name.and_then(clean),
+        is_attachment: false,
+        expiry: None,
     })
+}
+
+fn clean(encoded: &str) -> Option<String> {
+    file_name::clean(&percent_decode_str(encoded).decode_utf8_lossy())
 }
 
 fn exact<T: FromStr>(part: &str) -> Option<T> {
@@ -89,6 +121,31 @@ mod tests {
             assert_eq!(read(&format!("/files/x/{name}")), Some(short), "{name}");
             let long = ("a/b/x".to_owned(), expected);
             assert_eq!(read(&format!("/files/a/b/x/{name}")), Some(long), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_query_asks_for_an_attachment_and_its_name() {
+        let user = UserId::new("me").unwrap();
+        let read = |query: &str| {
+            let app = AppId::new("app").unwrap();
+            let target = parse("/files/x/a.mp4", &app, Some(&user)).unwrap();
+            let target = target.of_query(Some(query));
+            (target.is_attachment, target.name.unwrap())
+        };
+        for (query, is_attachment, name) in [
+            ("", false, "a.mp4"),
+            ("t=1&downloads=1&xdownload=1", false, "a.mp4"),
+            ("download", true, "a.mp4"),
+            ("download=", true, "a.mp4"),
+            ("t=1&download=1", true, "a.mp4"),
+            ("download=b+%26%20c%2B.mp4&t=1", true, "b & c+.mp4"),
+            ("download=..%2F..%2Fetc%2Fpasswd", true, "passwd"),
+            ("download=a%0D%0AX:%20y.mp4", true, "a__X_ y.mp4"),
+            ("download=%2F", true, "a.mp4"),
+            ("download=b.mp4&download=c.mp4", true, "b.mp4"),
+        ] {
+            assert_eq!(read(query), (is_attachment, name.to_owned()), "{query}");
         }
     }
 

@@ -45,3 +45,11 @@ pub fn compose(seed: Seed<'_>) -> FileId {
     );
     FileId::new(text).expect("36 hex digits are a file id")
 }
+
+/// True if the id has the form of [`compose`]. Such an id is not used again, so its content never changes.
+pub fn is_made(id: &FileId) -> bool {
+    let bytes = id.as_str().as_bytes();
+    let (front, decimals) = bytes.split_at(bytes.len().min(30));
+    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    decimals.len() == 6 && decimals.iter().all(u8::is_ascii_digit) && front.iter().all(is_hex)
+}

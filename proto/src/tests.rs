@@ -49,6 +49,19 @@ fn file_id_has_the_parts_of_a_recorded_one() {
     );
     // printf 'tnv001@1@7FFF@2' | md5sum | cut -c9-24
     assert_eq!(&text[14..30], MIDDLE);
+    assert!(file_id::is_made(&id));
+    let almost = [
+        "6b02020e02c16382020d00fd6d220f00018",
+        "6b02020e02c16382020d00fd6d220f0001880",
+        "6b02020e02c16382020d00fd6d220f00018a",
+        "6B02020e02c16382020d00fd6d220f000188",
+        "6b02020e02c16382020d00fd6d220g000188",
+        "index.m3u8",
+        "\u{7528}\u{7528}\u{7528}\u{7528}\u{7528}\u{7528}\u{7528}\u{7528}\u{7528}\u{7528}000188",
+    ];
+    for name in almost {
+        assert!(!file_id::is_made(&FileId::new(name).unwrap()), "{name}");
+    }
 }
 
 const MIDDLE: &str = "82020d00fd6d220f";

@@ -108,6 +108,11 @@ impl Grant {
 }
 
 impl Token {
+    /// Seconds since the epoch at which the URL expires.
+    pub fn expires(&self) -> u64 {
+        self.expires
+    }
+
     /// Checks that a key of the ring signed this request, and that `now`, seconds since the epoch, is before the
     /// end.
     ///

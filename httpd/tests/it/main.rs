@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod answers;
+mod caching;
+mod cross_origin;
 mod faults;
 mod hung;
 mod ranges;

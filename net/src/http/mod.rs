@@ -13,7 +13,7 @@ mod response;
 pub use protocol::{Handler, Http};
 pub use proxies::TrustedProxies;
 pub use request::Request;
-pub use response::{Response, status};
+pub use response::{Field, Response, status};
 pub use tiny_http::Method;
 
 #[cfg(test)]

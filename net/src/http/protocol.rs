@@ -10,7 +10,7 @@ use tiny_http::Method;
 use super::access;
 use super::proxies::{ForwardedFor, RequestPermit, TrustedProxies};
 use super::request::{HEAD_MAX, Refusal, Request, parse};
-use super::response::{Response, status};
+use super::response::{Field, Response, status};
 use crate::transport::{
     Action, Answer, Full, Inbox, NetEvent, Observer, Outcome, Outgoing, Part, Peer, Pending,
     Protocol, Record, RequestName, Then, Wake, WorkerPool,
@@ -28,6 +28,12 @@ pub trait Handler: Send + Sync + 'static {
 
     /// True if connections are accepted even when the process has almost no file descriptor left.
     const USES_LAST_DESCRIPTORS: bool = false;
+
+    /// Header fields of every response to a request with this Origin field, also of the refusals that the
+    /// protocol sends itself. `origin` is absent if the request has no such field or was not read.
+    fn common_fields(&self, _origin: Option<&str>) -> Vec<Field> {
+        Vec::new()
+    }
 
     /// Answers one request.
     fn handle(&self, request: Request) -> Answer<Response>;
@@ -69,6 +75,7 @@ impl<H: Handler> Http<H> {
             minor_version: request.minor_version,
             keep_alive: request.keep_alive,
             wants_body: request.method != Method::Head,
+            fields: self.handler.common_fields(request.header("origin")),
             record: Some(Record::begin(
                 request.peer,
                 Some(&self.observer),
@@ -78,11 +85,22 @@ impl<H: Handler> Http<H> {
         }
     }
 
+    /// The exchange for a request that is not valid.
+    fn exchange_of_refused(&self, peer: SocketAddr, refused: &RefusedHead) -> Exchange {
+        self.exchange_of_unread(peer, &refused.excerpt, refused.origin.as_deref())
+    }
+
     /// The exchange for a request that was not read or is not valid.
-    fn exchange_of_unread(&self, peer: SocketAddr, excerpt: &str) -> Exchange {
+    fn exchange_of_unread(
+        &self,
+        peer: SocketAddr,
+        excerpt: &str,
+        origin: Option<&str>,
+    ) -> Exchange {
         let line = access::line_of_unread(peer, excerpt);
         let name = RequestName::Method(OTHER);
-        Exchange::last(Some(Record::begin(peer, Some(&self.observer), name, line)))
+        let record = Record::begin(peer, Some(&self.observer), name, line);
+        Exchange::last(Some(record), self.handler.common_fields(origin))
     }
 
     /// The refusal of a request whose client is at its limit, or a permit, which a request through a proxy
@@ -119,10 +137,13 @@ pub struct RefusedHead {
     refusal: Refusal,
     /// The start of its first line.
     excerpt: String,
+    /// Its Origin field, if one can be found.
+    origin: Option<String>,
 }
 
 impl<H: Handler> Protocol for Http<H> {
-    type Session = ();
+    /// The Origin field of the latest request, for the response to a panic.
+    type Session = Option<String>;
 
     type Request = Result<Request, RefusedHead>;
 
@@ -173,6 +194,7 @@ impl<H: Handler> Protocol for Http<H> {
         let refused = |refusal| RefusedHead {
             refusal,
             excerpt: access::excerpt(inbox.bytes()),
+            origin: origin_of_refused(inbox.bytes()),
         };
         Some((request.map_err(refused), WorkerPool::Slow))
     }
@@ -180,19 +202,20 @@ impl<H: Handler> Protocol for Http<H> {
     fn serve(
         &self,
         request: Result<Request, RefusedHead>,
-        _session: &mut (),
+        origin: &mut Option<String>,
         peer: Peer<'_>,
         stopping: bool,
     ) -> Action {
         let mut request = match request {
             Ok(request) => request,
-            Err(RefusedHead { refusal, excerpt }) => {
-                debug!("{}: {}", peer.addr, refusal.message);
-                let response = Response::text(refusal.status, refusal.message);
-                let exchange = self.exchange_of_unread(peer.addr, &excerpt);
-                return Action::Send(exchange.end(response));
+            Err(refused) => {
+                let Refusal { status, message } = refused.refusal;
+                debug!("{}: {message}", peer.addr);
+                let exchange = self.exchange_of_refused(peer.addr, &refused);
+                return Action::Send(exchange.end(Response::text(status, message)));
             }
         };
+        *origin = request.header("origin").map(str::to_owned);
         request.keep_alive &= !stopping;
         let mut exchange = self.exchange(&request);
         match self.enter(&request) {
@@ -216,15 +239,16 @@ impl<H: Handler> Protocol for Http<H> {
                 keep_alive: false,
                 ..self.exchange(request)
             },
-            Some(Err(refused)) => self.exchange_of_unread(peer, &refused.excerpt),
-            None => self.exchange_of_unread(peer, "-"),
+            Some(Err(refused)) => self.exchange_of_refused(peer, refused),
+            None => self.exchange_of_unread(peer, "-", None),
         };
         exchange.end(too_busy(full))
     }
 
     /// The request is counted and logged already, while the panic unwound.
-    fn panicked(&self) -> Outgoing {
-        Exchange::last(None).end(Response::text(status::INTERNAL_ERROR, "internal error"))
+    fn panicked(&self, origin: &Option<String>) -> Outgoing {
+        let exchange = Exchange::last(None, self.handler.common_fields(origin.as_deref()));
+        exchange.end(Response::text(status::INTERNAL_ERROR, "internal error"))
     }
 
     fn is_proxy(&self, peer: IpAddr) -> bool {
@@ -241,17 +265,20 @@ struct Exchange {
     minor_version: u8,
     keep_alive: bool,
     wants_body: bool,
+    /// See [`Handler::common_fields`].
+    fields: Vec<Field>,
     /// Absent if the request is reported already.
     record: Option<Record>,
 }
 
 impl Exchange {
     /// The last exchange of a connection: the start of the next request is unknown.
-    fn last(record: Option<Record>) -> Exchange {
+    fn last(record: Option<Record>, fields: Vec<Field>) -> Exchange {
         Exchange {
             minor_version: 1,
             keep_alive: false,
             wants_body: true,
+            fields,
             record,
         }
     }
@@ -263,7 +290,8 @@ impl Exchange {
         }
     }
 
-    fn end(self, response: Response) -> Outgoing {
+    fn end(self, mut response: Response) -> Outgoing {
+        response.headers.extend(self.fields);
         let head = response.head(self.minor_version, self.keep_alive);
         let (outcome, content_start) = (Outcome::Status(response.status), head.len() as u64);
         let mut parts = vec![Part::Bytes(head)];
@@ -329,6 +357,18 @@ fn skip_empty_lines(inbox: &mut Inbox) {
     if len > 0 {
         inbox.consume(len);
     }
+}
+
+/// The Origin field of a head that is not valid or too large: a page may then read the refusal.
+fn origin_of_refused(head: &[u8]) -> Option<String> {
+    const NAME: &[u8] = b"origin:";
+    let lines = head[..head.len().min(HEAD_MAX)].split(|byte| *byte == b'\n');
+    let mut values = lines.filter_map(|line| {
+        let (name, value) = line.split_at_checked(NAME.len())?;
+        name.eq_ignore_ascii_case(NAME).then_some(value)
+    });
+    let value = std::str::from_utf8(values.next()?).ok()?;
+    Some(value.trim().to_owned())
 }
 
 /// Length of the longest end of a head.

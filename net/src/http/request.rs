@@ -58,6 +58,12 @@ impl Request {
         self.target.split(['?', '#']).next().unwrap_or_default()
     }
 
+    /// The query of the target, still encoded.
+    pub fn query(&self) -> Option<&str> {
+        let target = self.target.split('#').next()?;
+        target.split_once('?').map(|(_, query)| query)
+    }
+
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()

@@ -51,12 +51,15 @@ pub mod status {
 /// The Server field of every response.
 const SERVER: &str = concat!("tnv/", env!("CARGO_PKG_VERSION"));
 
+/// The name and the value of a header field.
+pub type Field = (&'static str, String);
+
 /// A response: head and body. The body may be absent (HEAD, 304) even if its length is given.
 pub struct Response {
     /// See [`status`].
     pub status: u16,
     /// Header fields besides Server, Date, Connection and Content-Length, which are added.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<Field>,
     /// Length of the body in bytes, whether it is sent or not.
     pub length: u64,
     /// The body, or nothing.
@@ -74,17 +77,20 @@ impl Response {
         }
     }
 
-    /// A line of plain text.
+    /// A line of plain text. No cache keeps that of an error: the next request may succeed.
     pub fn text(status: u16, text: &str) -> Response {
         let body = format!("{text}\n").into_bytes();
-        Response {
-            status,
-            headers: vec![
-                ("Content-Type", "text/plain; charset=utf-8".to_owned()),
-                ("X-Content-Type-Options", "nosniff".to_owned()),
-            ],
+        let response = Response {
             length: body.len() as u64,
             body: vec![Part::Bytes(body)],
+            ..Response::empty(status)
+        };
+        let response = response
+            .with("Content-Type", "text/plain; charset=utf-8")
+            .with("X-Content-Type-Options", "nosniff");
+        match status {
+            ..status::BAD_REQUEST => response,
+            status::BAD_REQUEST.. => response.with("Cache-Control", "no-store"),
         }
     }
 

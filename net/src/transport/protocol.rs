@@ -60,8 +60,8 @@ pub trait Protocol: Send + Sync + 'static {
     /// long for a worker.
     fn busy(&self, peer: SocketAddr, request: Option<&Self::Request>, full: Full) -> Outgoing;
 
-    /// The reply when serving a request panicked.
-    fn panicked(&self) -> Outgoing;
+    /// The reply when serving a request of the session panicked.
+    fn panicked(&self, session: &Self::Session) -> Outgoing;
 
     /// True if the address is a proxy, which is exempt from the limit per client.
     fn is_proxy(&self, _peer: IpAddr) -> bool {

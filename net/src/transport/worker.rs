@@ -294,7 +294,8 @@ impl<P: Protocol> Worker<P> {
         }
         // A second panic closes the connection.
         connection.owes_reply = false;
-        connection.activity = Activity::Sending(self.shared.protocol.panicked());
+        let reply = self.shared.protocol.panicked(&connection.session);
+        connection.activity = Activity::Sending(reply);
         Step::Go
     }
 }

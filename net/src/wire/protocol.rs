@@ -270,7 +270,7 @@ impl<S: Service> Protocol for Wire<S> {
             .encode(&fault, Then::Close, Some(failed(record, &fault)))
     }
 
-    fn panicked(&self) -> Outgoing {
+    fn panicked(&self, _session: &Session<S::Session>) -> Outgoing {
         let fault = Fault::new(ErrorCode::Unknown, "internal error");
         self.replies.encode(&fault, Then::Close, None)
     }

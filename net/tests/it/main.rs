@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod access_log;
+mod common_fields;
 mod crowd;
 mod http;
 mod overload;

@@ -340,8 +340,8 @@ impl<F: Fn(&Inbox) -> bool + Send + Sync + 'static> Protocol for Watched<F> {
         self.wire.busy(peer, frame, full)
     }
 
-    fn panicked(&self) -> Outgoing {
-        self.wire.panicked()
+    fn panicked(&self, session: &Self::Session) -> Outgoing {
+        self.wire.panicked(session)
     }
 
     fn observer(&self) -> &Arc<dyn Observer> {
