@@ -8,7 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand};
 
 use super::bench::args::BenchArgs;
-use super::units::{parse_duration, parse_size};
+use super::units::{parse_duration, parse_since, parse_size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,8 @@ Examples:
   tnv --user alice download 6b02020e02c16382020d00fd6d220f000188 -o film.mp4 --continue
   tnv --user alice download ID --offset 1MiB --size 64KiB -o - | xxd
   tnv --user alice --json stat ID
+  tnv --user alice list --prefix film/ --since 24h
+  tnv --user alice delete --prefix film/ --yes
 
 Exit codes:
   0  success
@@ -34,6 +36,8 @@ Exit codes:
 
 Standard input is copied to a temporary file before it is uploaded, in $TMPDIR if
 set, else in /var/tmp. The folder must have space for all of it.
+A list is in the order of ids of the database, and may lack a file that is stored
+meanwhile. A deletion of many files tells what failed, and goes on when it is run again.
 With several files or ids, all are tried, also if the reader of standard output
 closes it. The exit code is that of the first failure. An id that cannot be printed
 goes to standard error. If one of several uploads fails, standard error lists the
@@ -100,7 +104,11 @@ pub(super) enum Command {
     /// Show size, time and checksum of files
     Stat(Ids),
     /// Remove files
-    Delete(Ids),
+    Delete(DeleteArgs),
+    /// List the files of the user: id, size and time, separated by tabs
+    List(SelectionArgs),
+    /// Show number and size of the files of the user
+    Usage(SelectionArgs),
     /// List the groups and their storages
     Groups,
     /// Load a cluster, compare every byte, and show rates and latencies
@@ -277,6 +285,38 @@ pub(super) struct DownloadArgs {
     /// Overwrite an existing file
     #[arg(long)]
     pub(super) force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DeleteArgs {
+    /// The ids of the files
+    #[arg(
+        value_name = "ID",
+        value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present_any = ["all_of_user", "prefix"],
+        conflicts_with_all = ["all_of_user", "prefix"]
+    )]
+    pub(super) ids: Vec<String>,
+    /// Remove all files of the user. Shows their number and asks first
+    #[arg(long, conflicts_with = "prefix")]
+    pub(super) all_of_user: bool,
+    /// Remove all files whose ids begin with this text. Shows their number and asks first
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) prefix: Option<String>,
+    /// Do not ask
+    #[arg(short, long, conflicts_with = "ids")]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SelectionArgs {
+    /// Only files whose ids begin with this text
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) prefix: Option<String>,
+    /// Only files that were stored within this time, such as 24h, or since a day or moment in UTC, such as
+    /// 2026-11-30 or 2026-11-30T18:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub(super) since: Option<i64>,
 }
 
 #[derive(Debug, clap::Args)]

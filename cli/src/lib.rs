@@ -2,21 +2,24 @@
 //! stderr and into the exit code.
 //!
 //! The crate owns everything about the terminal: arguments, settings files, progress bars, output.
-//! All work runs on the main thread. `monitor` asks servers on short-lived threads and has one for
-//! signals; `bench` starts the threads of crate `bench`.
+//! All work runs on the main thread, except: `delete` removes several files at a time, and `monitor`
+//! asks servers, on short-lived threads; `monitor` has a thread for signals; `bench` starts the threads
+//! of crate `bench`.
 //!
 //! The modules in reading order: `args` and `settings` hold the input, `output`, `exit` and `failures`
 //! the result, `context` what each subcommand needs. Then one module for each subcommand: `upload` with
-//! `source_file`, `download` with `partial_file` and `stream`, `stat_delete_groups`, `admin`, `monitor`,
+//! `source_file`, `download` with `partial_file` and `stream`, `list`, `delete`, `stat_groups`, `admin`, `monitor`,
 //! `bench`.
 
 mod admin;
 mod args;
 mod bench;
 mod context;
+mod delete;
 mod download;
 mod exit;
 mod failures;
+mod list;
 mod monitor;
 mod output;
 mod partial_file;
@@ -24,7 +27,7 @@ mod progress;
 mod settings;
 mod sign;
 mod source_file;
-mod stat_delete_groups;
+mod stat_groups;
 mod stream;
 mod units;
 mod upload;
@@ -94,9 +97,11 @@ fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Upload(args) => upload::run(&context, args, &mut failures)?,
         Command::Download(args) => download::run(&context, args)?,
-        Command::Stat(ids) => stat_delete_groups::stat(&context, ids, &mut failures)?,
-        Command::Delete(ids) => stat_delete_groups::delete(&context, ids, &mut failures)?,
-        Command::Groups => stat_delete_groups::groups(&context)?,
+        Command::Stat(ids) => stat_groups::stat(&context, ids, &mut failures)?,
+        Command::Delete(args) => delete::run(&context, args, &mut failures)?,
+        Command::List(args) => list::list(&context, args)?,
+        Command::Usage(args) => list::usage(&context, args)?,
+        Command::Groups => stat_groups::groups(&context)?,
         Command::Bench(args) => {
             let exit = bench::run(&context, args)?;
             return Ok(context.output.exit(exit).into());

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use base::Escaped;
+use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
 use super::args::Global;
@@ -95,6 +96,39 @@ impl Output {
             (exit, _) => exit,
         }
     }
+}
+
+/// Many lines for stdout, written [`LINES_MAX`] bytes at a time.
+#[derive(Debug, Default)]
+pub(super) struct Lines(String);
+
+const LINES_MAX: usize = 64 << 10;
+
+impl Lines {
+    /// # Errors
+    /// Standard output is closed or cannot be written to.
+    pub(super) fn add(&mut self, line: &str) -> anyhow::Result<()> {
+        self.0.push_str(line);
+        self.0.push('\n');
+        match self.0.len() < LINES_MAX {
+            true => Ok(()),
+            false => self.finish(),
+        }
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// As [`Lines::add`].
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+        write_stdout(std::mem::take(&mut self.0).as_bytes())
+    }
+}
+
+/// Seconds since the epoch as RFC 3339, in UTC. `None` for an unknown time.
+pub(super) fn utc(secs: i64) -> Option<String> {
+    let time = DateTime::from_timestamp(secs, 0).filter(|_| secs != 0)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 /// Writes to stdout and flushes it, so that a reader gets each result at once.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base::units::{ByteSize, Period, UnitError};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 /// Parses a size in bytes: digits with KiB, MiB, GiB, TiB (powers of 1024), KB, MB, GB, TB (powers of
 /// 1000) or no unit. K, M, G and T are KiB and so on.
@@ -31,6 +32,23 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(super) fn parse_duration_or_zero(text: &str) -> Result<Duration, String> {
     let period: Result<Period, UnitError> = text.parse();
     Ok(period.map_err(|error| error.to_string())?.duration())
+}
+
+/// Parses the beginning of a period: how long ago it was, a day, or a moment. Returns seconds since the epoch.
+pub(super) fn parse_since(text: &str) -> Result<i64, String> {
+    if let Ok(time) = parse_duration(text) {
+        let time = TimeDelta::from_std(time).map_err(|error| error.to_string())?;
+        return Ok((Utc::now() - time).timestamp());
+    }
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc().timestamp());
+    }
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => Ok(time.timestamp()),
+        Err(_) => Err(format!(
+            "{text:?} is no time such as 24h, 2026-11-30 or 2026-11-30T18:00:00Z"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +80,19 @@ mod tests {
         assert_eq!(times, [500, 30_000, 120_000]);
         for bad in ["", "30", "0s", "s", "1w", "-1s"] {
             assert!(parse_duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn periods_begin_some_time_ago_or_at_a_moment() {
+        let day = 1_796_083_200;
+        assert_eq!(parse_since("2026-12-01"), Ok(day));
+        assert_eq!(parse_since("2026-12-01T01:00:00Z"), Ok(day + 3600));
+        assert_eq!(parse_since("2026-12-01T01:00:00+01:00"), Ok(day));
+        let ago = Utc::now().timestamp() - parse_since("2h").unwrap();
+        assert!((7200..7260).contains(&ago), "{ago}");
+        for bad in ["", "yesterday", "2026-13-01", "0s", "999999999999d"] {
+            assert!(parse_since(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) no_stat: UnsupportedCommands,
     pub(crate) no_read: UnsupportedCommands,
     pub(crate) no_cluster: UnsupportedCommands,
+    pub(crate) no_list: UnsupportedCommands,
     no_lookup: UnsupportedCommands,
 }
 
@@ -66,6 +67,7 @@ impl Client {
                 no_stat: UnsupportedCommands::new("STAT"),
                 no_read: UnsupportedCommands::new("READ"),
                 no_cluster: UnsupportedCommands::new("CLUSTER"),
+                no_list: UnsupportedCommands::new("LIST"),
                 no_lookup: UnsupportedCommands::new("LOOKUP"),
             }),
         }

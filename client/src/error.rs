@@ -97,6 +97,17 @@ pub enum Error {
         /// The storages that sent the content. At least one of them sent damaged bytes.
         storages: Vec<Address>,
     },
+    /// The server does not know the command, and no other one does the same.
+    #[error(
+        "{address} does not know {command}: it is of the C++ system or of an earlier version; \
+         upgrade it, or ask another storage"
+    )]
+    Unsupported {
+        /// The server.
+        address: Address,
+        /// The name of the command.
+        command: &'static str,
+    },
     /// A storage has another file under the id of the file that is being read.
     #[error("{0} was replaced by another file")]
     Replaced(FileKey),
@@ -182,6 +193,7 @@ impl Error {
             Error::OutOfRange { .. } => ErrorKind::BadRequest,
             Error::OutcomeUnknown { .. } => ErrorKind::OutcomeUnknown,
             Error::Source(_) | Error::SourceSize { .. } => ErrorKind::Source,
+            Error::Unsupported { .. } => ErrorKind::Unknown,
         }
     }
 

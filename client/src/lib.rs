@@ -8,8 +8,8 @@
 //! The modules in reading order: a `connection` carries one request and reply at a time, within
 //! `time_limits`, and proves one of the `peer_keys` before the first one. The `connection_pool` keeps idle connections for each address and sends each `call`
 //! on one of them. `server_queue`, `server_list` and `candidates` choose the next server to ask;
-//! `unsupported` remembers servers without a command. On these build the requests of `client` and
-//! `file_commands`. Reading is one path: `open`, `download` with `retry`, `remote_file`. Storing is
+//! `unsupported` remembers servers without a command. On these build the requests of `client`,
+//! `file_commands` and `file_list`. Reading is one path: `open`, `download` with `retry`, `remote_file`. Storing is
 //! `upload` with `upload_attempt` and `upload_content`.
 //!
 //! ```no_run
@@ -55,6 +55,7 @@ mod candidates;
 mod client;
 mod cluster;
 mod file_commands;
+mod file_list;
 
 mod content_check;
 mod download;
@@ -84,9 +85,11 @@ pub use download::Download;
 pub use error::{Error, ProtocolError};
 pub use error_kind::ErrorKind;
 pub use file_ids::new_file_id;
+pub use file_list::{FileList, ListQuery, Usage};
 pub use id_client::IdClient;
 pub use open::Opening;
 pub use peer_keys::{PeerKeys, read_keys};
+pub use proto::file_list::ListedFile;
 pub use proto::shared_key::KeyRing;
 pub use proto::storage::{ByteRange, RangeSpec};
 pub use proto::{Address, AppId, FileId, FileKey, UserId};

@@ -6,6 +6,7 @@ mod cpp_storage;
 mod damage;
 mod delete_and_stat;
 mod downloads;
+mod lists;
 mod pools;
 mod proof;
 mod replies;

@@ -9,7 +9,7 @@ use crate::db::Selection;
 use crate::globals::Globals;
 
 /// A reply ends after this time, with what it has.
-const REPLY_TIME: Duration = Duration::from_millis(500);
+const REPLY_TIME: Duration = Duration::from_millis(250);
 /// Rows of one statement of USAGE.
 const USAGE_ROWS: u32 = 5_000;
 

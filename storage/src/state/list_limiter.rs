@@ -9,8 +9,8 @@ use proto::{ErrorCode, Fault};
 
 /// Lists that read the database at a time.
 const RUNNING_MAX: usize = 2;
-/// Longest wait for a permit. A list runs for half a second, so all that wait get one in the end.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for a permit. A client gives a storage two seconds while it has another one to ask.
+const WAIT_MAX: Duration = Duration::from_millis(1500);
 
 pub(crate) struct ListLimiter {
     permits: (Sender<()>, Receiver<()>),

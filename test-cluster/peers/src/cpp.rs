@@ -23,9 +23,10 @@ pub fn cpp_storage(
     script: impl Fn(u64, u64) -> Act + Send + Sync + 'static,
 ) -> FakeStorage {
     FakeStorage::start(memory, move |_, request| match request {
-        StorageRequest::Read(_) | StorageRequest::Stat(_) => {
-            Act::RefuseAndClose(ErrorCode::Unknown)
-        }
+        StorageRequest::Read(_)
+        | StorageRequest::Stat(_)
+        | StorageRequest::List(_)
+        | StorageRequest::Usage(_) => Act::RefuseAndClose(ErrorCode::Unknown),
         StorageRequest::Download(range) => script(range.offset, range.size),
         _ => Act::Serve,
     })

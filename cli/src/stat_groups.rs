@@ -1,10 +1,9 @@
-//! `tnv stat`, `tnv delete` and `tnv groups`.
+//! `tnv stat` and `tnv groups`.
 
 use std::fmt::Write;
 
 use anyhow::Context as _;
 use base::Escaped;
-use chrono::{DateTime, SecondsFormat};
 use client::Stat;
 use proto::cluster::Group;
 use serde::Serialize;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::args::Ids;
 use super::context::Context;
 use super::failures::Failures;
+use super::output::utc;
 
 #[derive(Serialize)]
 struct StatLine<'a> {
@@ -21,12 +21,6 @@ struct StatLine<'a> {
     modified: Option<String>,
     /// XXH3-128 in hex.
     checksum: Option<String>,
-}
-
-#[derive(Serialize)]
-struct DeleteLine<'a> {
-    id: &'a str,
-    deleted: bool,
 }
 
 #[derive(Serialize)]
@@ -74,20 +68,6 @@ fn stat_one(context: &Context, id: &str) -> anyhow::Result<()> {
     context.output.result(&line, &text)
 }
 
-pub(super) fn delete(context: &Context, ids: &Ids, failures: &mut Failures) -> anyhow::Result<()> {
-    context.settings.user()?;
-    for id in &ids.ids {
-        let result = delete_one(context, id).with_context(|| format!("delete {id}"));
-        failures.note_named(&context.output, ("id", id), result);
-    }
-    Ok(())
-}
-
-fn delete_one(context: &Context, id: &str) -> anyhow::Result<()> {
-    context.client.delete(&context.settings.key(id)?)?;
-    context.output.result(&DeleteLine { id, deleted: true }, "")
-}
-
 pub(super) fn groups(context: &Context) -> anyhow::Result<()> {
     let cluster = context.client.cluster().context("groups")?;
     for group in &cluster.groups {
@@ -127,10 +107,4 @@ fn text_of(group: &Group) -> String {
         );
     }
     text
-}
-
-/// Seconds since the epoch as RFC 3339, in UTC. `None` for an unknown time.
-fn utc(secs: i64) -> Option<String> {
-    let time = DateTime::from_timestamp(secs, 0).filter(|_| secs != 0)?;
-    Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
