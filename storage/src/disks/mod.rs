@@ -8,6 +8,7 @@ pub(crate) mod folder_sync;
 pub(crate) mod identity_files;
 pub(crate) mod limiter;
 pub(crate) mod open_files;
+pub(crate) mod placement;
 pub(crate) mod probe;
 pub(crate) mod root;
 pub(crate) mod space;

@@ -15,6 +15,7 @@ use crate::disks::disk_error::may_concern_folder_only;
 use crate::disks::folder_id::FolderId;
 use crate::disks::folder_sync::FolderSyncs;
 use crate::disks::limiter::LimitedFile;
+use crate::disks::placement::spread_subfolders;
 use crate::disks::probe::write_probe;
 use crate::disks::root::{Root, join, rename_new, split};
 use crate::disks::space::SpaceReservation;
@@ -266,6 +267,9 @@ impl FileWriter {
         for digits in folder.split('/').filter(|digits| !digits.is_empty()) {
             let above = made.clone();
             made = join(&above, digits);
+            if made == folder {
+                spread_subfolders(root, &above);
+            }
             root.make_folder(&made)?;
             if self.durability.syncs_names() {
                 root.folder(&above)?.sync_all().map_err(WriteError::Sync)?;
