@@ -69,6 +69,8 @@ pub(crate) struct Key {
 struct State {
     numbers: Numbers,
     step: StepSize,
+    /// Most numbers that one request has wanted since the latest refill began.
+    wanted: u16,
     /// Start of the refill that is queued or running.
     refilling_since: Option<Instant>,
     n_failed: u64,
@@ -123,8 +125,9 @@ impl Key {
 
     /// The size of the range that the refill is to reserve.
     pub(crate) fn next_step(&self, config: &Config) -> StepSize {
-        let step = self.state.lock().step;
-        step.next(Instant::now(), config)
+        let mut state = self.state.lock();
+        let wanted = std::mem::take(&mut state.wanted);
+        state.step.next(wanted, Instant::now(), config)
     }
 
     /// Ends a refill with the range that was `reserved`, and wakes the requests that wait for it.
@@ -151,6 +154,7 @@ impl Key {
 impl State {
     /// Takes numbers from memory, and asks for a refill when few are left.
     fn take(&mut self, count: u16, request: impl Fn() -> bool) -> Option<Range<u64>> {
+        self.wanted = self.wanted.max(count);
         let taken = self.numbers.take(count)?;
         if self.numbers.needs_refill() {
             self.refill(request);

@@ -1,4 +1,5 @@
-//! How many numbers of a key one reservation takes: `step`, and up to `step_max` for a key in demand.
+//! How many numbers of a key one reservation takes: `step`, and up to `step_max` for a key in demand and
+//! for a request that wants many.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,8 @@ pub(crate) struct StepSize {
 }
 
 impl StepSize {
-    /// The size of the reservation to make at `now`.
-    pub(crate) fn next(self, now: Instant, config: &Config) -> StepSize {
+    /// The size of the reservation to make at `now`, when a request has wanted as many numbers.
+    pub(crate) fn next(self, wanted: u16, now: Instant, config: &Config) -> StepSize {
         let (step, step_max) = (config.step, config.step_max);
         let lasted = self.reserved_at.map(|at| now.saturating_duration_since(at));
         let (n_fast, size) = match lasted {
@@ -36,7 +37,7 @@ impl StepSize {
             _ => (0, step),
         };
         StepSize {
-            size: size.clamp(step, step_max.max(step)),
+            size: size.max(wanted.into()).clamp(step, step_max.max(step)),
             reserved_at: None,
             n_fast,
         }
@@ -73,7 +74,7 @@ mod tests {
         let mut sizes = Vec::new();
         for time in [Duration::ZERO].iter().chain(lasting) {
             now += *time;
-            step = step.next(now, &config);
+            step = step.next(1, now, &config);
             step = step.reserved(step.size, now);
             sizes.push(step.size);
         }
@@ -95,6 +96,16 @@ mod tests {
             [200, 400, 800, 1000, 1000, 1000]
         );
         assert!(sizes(&steady, 1).iter().all(|&size| size == 100));
+    }
+
+    #[test]
+    fn a_request_that_wants_many_gets_them_up_to_the_limit() {
+        let now = Instant::now();
+        let sizes = [1, 100, 500, 5000].map(|wanted| {
+            let step = StepSize::default().next(wanted, now, &config(1000));
+            step.size
+        });
+        assert_eq!(sizes, [100, 100, 500, 1000]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Numbers for the paths of new files, from the idservers. They are fetched in batches: a small
 //! upload would spend half its time with an idserver otherwise.
 
+mod batch;
+
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,16 +15,16 @@ use parking_lot::{Mutex, RwLock};
 use proto::report::Idserver;
 use proto::{Address, ErrorCode, Fault, IdKey};
 
-/// Numbers per request. What is left at a stop is skipped.
-const BATCH_SIZE: u16 = 100;
+use batch::Batch;
+
 /// A refusal comes sooner: a longer wait means that an idserver did not answer.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Numbers {
     /// The idservers; a reload changes them.
     client: RwLock<Arc<IdClient>>,
-    /// One batch for each store path.
-    batches: Mutex<HashMap<IdKey, Arc<NumberBatch>>>,
+    /// One key for each store path.
+    keys: Mutex<HashMap<IdKey, Arc<KeyNumbers>>>,
     /// The latest key that got no numbers, and why; none after a success.
     failed: Mutex<Option<(IdKey, String)>>,
     /// The results of the latest probes.
@@ -43,9 +44,9 @@ pub(crate) struct Refusal {
     pub(crate) has_waited: bool,
 }
 
-/// The numbers left for one key.
+/// The numbers of one key.
 #[derive(Default)]
-struct NumberBatch {
+struct KeyNumbers {
     state: Mutex<State>,
     /// Held while an idserver is asked, so that concurrent uploads ask once.
     refill: Mutex<()>,
@@ -53,7 +54,7 @@ struct NumberBatch {
 
 #[derive(Default)]
 struct State {
-    numbers: Range<u64>,
+    batch: Batch,
     n_failures: u64,
 }
 
@@ -61,7 +62,7 @@ impl Numbers {
     pub(crate) fn new(client: IdClient) -> Numbers {
         Numbers {
             client: RwLock::new(Arc::new(client)),
-            batches: Mutex::default(),
+            keys: Mutex::default(),
             failed: Mutex::default(),
             probed: Mutex::default(),
             late_once: Mutex::default(),
@@ -89,24 +90,24 @@ impl Numbers {
     }
 
     fn take(&self, key: &IdKey, may_ask: bool) -> Result<u64, Fault> {
-        let batch = self.batch(key);
-        let n_failures = match batch.take() {
+        let numbers = self.numbers_of(key);
+        let n_failures = match numbers.take() {
             Ok(number) => return Ok(number),
             Err(_) if !may_ask => return Err(unavailable()),
             Err(n_failures) => n_failures,
         };
-        let _alone = batch.refill.lock();
-        match batch.take() {
+        let _alone = numbers.refill.lock();
+        match numbers.take() {
             Ok(number) => return Ok(number),
             Err(now) if now != n_failures => return Err(unavailable()),
             Err(_) => {}
         }
-        let asked = self.ask(key);
-        let mut state = batch.state.lock();
+        let asked = self.ask(key, &numbers);
+        let mut state = numbers.state.lock();
         match asked {
-            Ok(Range { start, end }) => {
-                state.numbers = start + 1..end;
-                Ok(start)
+            Ok(batch) => {
+                state.batch = batch;
+                state.batch.next().ok_or_else(unavailable)
             }
             Err(e) => {
                 state.n_failures += 1;
@@ -132,10 +133,10 @@ impl Numbers {
     /// Why uploads to store paths with these keys get no number: idservers fail and none is left.
     pub(crate) fn shortage<'a>(&self, keys: impl IntoIterator<Item = &'a IdKey>) -> Option<String> {
         let last_error = self.last_error()?;
-        let batches = self.batches.lock();
+        let by_key = self.keys.lock();
         let has_none = |key| {
-            let batch: Option<&Arc<NumberBatch>> = batches.get(key);
-            batch.is_none_or(|batch| batch.state.lock().numbers.is_empty())
+            let numbers: Option<&Arc<KeyNumbers>> = by_key.get(key);
+            numbers.is_none_or(|numbers| numbers.state.lock().batch.is_empty())
         };
         keys.into_iter().all(has_none).then_some(last_error)
     }
@@ -185,32 +186,34 @@ impl Numbers {
         let Some((key, _)) = self.failed.lock().clone() else {
             return;
         };
-        let batch = self.batch(&key);
-        let _alone = batch.refill.lock();
-        if let Ok(numbers) = self.ask(&key) {
-            batch.state.lock().numbers = numbers;
+        let numbers = self.numbers_of(&key);
+        let _alone = numbers.refill.lock();
+        if let Ok(batch) = self.ask(&key, &numbers) {
+            numbers.state.lock().batch = batch;
         }
     }
 
-    fn batch(&self, key: &IdKey) -> Arc<NumberBatch> {
-        Arc::clone(self.batches.lock().entry(key.clone()).or_default())
+    fn numbers_of(&self, key: &IdKey) -> Arc<KeyNumbers> {
+        Arc::clone(self.keys.lock().entry(key.clone()).or_default())
     }
 
-    fn ask(&self, key: &IdKey) -> Result<Range<u64>, String> {
+    /// Asks an idserver for the next batch of a key.
+    fn ask(&self, key: &IdKey, numbers: &KeyNumbers) -> Result<Batch, String> {
         let client = Arc::clone(&self.client.read());
-        let asked = client.next_ids(key, BATCH_SIZE);
+        let count = numbers.state.lock().batch.next_size(Instant::now());
+        let asked = client.next_ids(key, count);
         let asked = asked.map_err(|e| format!("{:#}", anyhow::Error::from(e)));
         *self.failed.lock() = asked.as_ref().err().map(|e| (key.clone(), e.clone()));
-        asked
+        asked.map(|range| Batch::new(range, Instant::now()))
     }
 }
 
-impl NumberBatch {
+impl KeyNumbers {
     /// Takes a number; without any, returns the count of failures.
     fn take(&self) -> Result<u64, u64> {
         let mut state = self.state.lock();
         let n_failures = state.n_failures;
-        state.numbers.next().ok_or(n_failures)
+        state.batch.next().ok_or(n_failures)
     }
 }
 

@@ -33,7 +33,7 @@ fn numbers_left_count_for_the_store_path_that_has_them() {
     let numbers = Numbers::new(IdClient::new(vec![dead], Arc::new(pools)));
     let [full, taking]: [IdKey; 2] = ["/full", "/taking"].map(|key| key.parse().unwrap());
     assert_eq!(numbers.shortage([&full, &taking]), None);
-    numbers.batch(&full).state.lock().numbers = 1..3;
+    numbers.numbers_of(&full).state.lock().batch = Batch::new(1..3, Instant::now());
     for may_ask in [true, false] {
         let no_number = numbers.next(&taking, may_ask).unwrap_err();
         assert_eq!(no_number.fault.code, ErrorCode::Unavailable);
