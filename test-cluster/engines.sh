@@ -1,6 +1,7 @@
 #!/bin/sh
-# Sees to it that the servers are there which tests and clusters run for real: MariaDB with Galera,
-# GlusterFS, nginx with njs, and HAProxy; or, with the word bench, those that tnv is measured beside.
+# Sees to it that the programs are there which tests and clusters run for real: MariaDB with Galera,
+# GlusterFS, nginx with njs, HAProxy, and Chromium with two players from npm; or, with the word bench,
+# those that tnv is measured beside.
 # As root it installs the Debian packages that are missing and says which; otherwise it names them.
 # Those servers run on free ports and in folders of their own. Of Prometheus only promtool is taken
 # out of its package: installing the package would start a server.
@@ -23,6 +24,19 @@ fetch_promtool() {
     mv "$work/root/usr/bin/promtool" "$tools/"
     rm -rf "$work"
 }
+# The players, in the versions and with the checksums of package-lock.json.
+players=$tools/players
+has_players() {
+    [ -e "$players/node_modules/hls.js/dist/hls.min.js" ] &&
+        [ -e "$players/node_modules/dashjs/dist/modern/umd/dash.all.min.js" ] &&
+        cmp -s test-cluster/players/package-lock.json "$players/package-lock.json"
+}
+fetch_players() {
+    echo "installing hls.js and dash.js from npm"
+    mkdir -p "$players"
+    cp test-cluster/players/package.json test-cluster/players/package-lock.json "$players/"
+    npm ci --prefix "$players" --ignore-scripts --no-audit --no-fund --loglevel=error
+}
 need mariadbd mariadb-server
 need nginx nginx-light
 need ip iproute2
@@ -35,19 +49,20 @@ else
     need openssl openssl
     need python3 python3
     need rsync rsync
+    need chromium chromium
+    need npm npm
     need glusterd glusterfs-server
     [ -e /usr/lib/galera/libgalera_smm.so ] || missing="$missing galera-4"
     [ -x "$tools/promtool" ] || command -v promtool >/dev/null 2>&1 || promtool=prometheus
 fi
 
-[ -n "$missing$promtool" ] || exit 0
-if [ "$(id -u)" -ne 0 ]; then
+if [ -n "$missing$promtool" ] && [ "$(id -u)" -ne 0 ]; then
     echo "missing Debian packages, to be installed first:$missing $promtool" >&2
     [ "${1:-}" = bench ] ||
         echo "or do what needs none: make test-embedded, or leave out ENGINE=full" >&2
     exit 1
 fi
-apt-get update -q
+[ -z "$missing$promtool" ] || apt-get update -q
 if [ -n "$missing" ]; then
     echo "installing the Debian packages$missing"
     # Unquoted on purpose: a list of names.
@@ -57,4 +72,7 @@ fi
 if [ -n "$promtool" ]; then
     echo "taking promtool out of the Debian package prometheus"
     fetch_promtool
+fi
+if [ "${1:-}" != bench ] && ! has_players; then
+    fetch_players
 fi

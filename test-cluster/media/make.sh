@@ -34,3 +34,13 @@ make_video demo.webm \
     -c:a libopus -b:a 32k -ac 1
 
 ls -l demo.mp4 demo.webm
+
+# The beginning as streams of HLS and DASH, which share files and name byte ranges of them.
+mkdir -p segments
+cd segments
+ffmpeg -hide_banner -loglevel error -y -i ../demo.mp4 -t 4 -c copy -map_metadata -1 -fflags +bitexact \
+    -f dash -seg_duration 2 -single_file 1 -single_file_name "stream\$RepresentationID\$.mp4" \
+    -hls_playlist 1 manifest.mpd
+# The time of this run.
+sed -i '/^#EXT-X-PROGRAM-DATE-TIME/d' ./*.m3u8
+ls -l

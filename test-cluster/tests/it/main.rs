@@ -41,3 +41,4 @@ mod strangers;
 mod streams;
 mod trackers;
 mod translation;
+mod web;

@@ -1,13 +1,14 @@
-//! The proxies of docs/security.md in front of httpd: TLS, ranges, keep-alive, signed URLs and the address of the
+//! The proxies of docs/security.md and docs/web.md in front of httpd: TLS, caches, ranges, keep-alive, signed URLs and the address of the
 //! client.
 
+mod cache;
 mod haproxy;
 mod nginx;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use bench::Content;
 use test_cluster::{APP, Layout, Node, Role, USER, write_secret};
@@ -16,13 +17,19 @@ use test_support::process::{OwnedProcess, run};
 use crate::support::{Fixture, MIB, wait_for};
 
 const HOST: &str = "media.example.org";
-/// A cluster whose httpds demand signatures, behind a proxy.
+/// A cluster behind a proxy that httpd trusts.
 struct Proxied {
     fixture: Fixture,
     proxy: SocketAddr,
     certificate: PathBuf,
     url_key: PathBuf,
     _process: OwnedProcess,
+}
+
+/// Settings of httpd besides those of its keys and its proxy.
+struct HttpdSettings<'a> {
+    protect: &'a str,
+    sections: &'a str,
 }
 
 /// The files and addresses of a proxy that is to be started.
@@ -35,7 +42,11 @@ struct Recipe {
 
 impl Proxied {
     /// `start` writes the configuration of the proxy and starts it.
-    fn start(httpds: u16, start: impl FnOnce(&Recipe) -> OwnedProcess) -> Proxied {
+    fn start(
+        httpds: u16,
+        settings: &HttpdSettings<'_>,
+        start: impl FnOnce(&Recipe) -> OwnedProcess,
+    ) -> Proxied {
         let mut fixture = Fixture::start(&Layout {
             httpds,
             ..Layout::small(1)
@@ -44,7 +55,7 @@ impl Proxied {
         write_secret(&url_key, "0123456789abcdef0123456789abcdef\n").unwrap();
         let httpds = fixture.nodes(Role::Httpd);
         for httpd in &httpds {
-            protect(&mut fixture, httpd, &url_key);
+            configure(&mut fixture, httpd, &url_key, settings);
         }
         let folder = fixture.folder_path("proxy");
         fs::create_dir(&folder).unwrap();
@@ -74,6 +85,14 @@ impl Proxied {
 
     /// Output of curl from one address of this machine.
     fn curl(&self, from: &str, args: &[&str]) -> Vec<u8> {
+        let output = self.try_curl(from, args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {error}");
+        output.stdout
+    }
+
+    /// The same, also if curl fails.
+    fn try_curl(&self, from: &str, args: &[&str]) -> Output {
         let mut command = Command::new("curl");
         let resolve = format!("{HOST}:{}:{}", self.proxy.port(), self.proxy.ip());
         command
@@ -81,10 +100,7 @@ impl Proxied {
             .args(["--resolve", &resolve, "--cacert"])
             .arg(&self.certificate)
             .args(args);
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {error}");
-        output.stdout
+        command.stdin(Stdio::null()).output().unwrap()
     }
 
     /// The words of the body, and the status.
@@ -104,16 +120,17 @@ impl Proxied {
 }
 
 /// The recipe of docs/security.md for httpd.
-fn protect(fixture: &mut Fixture, httpd: &Node, url_key: &Path) {
-    let config = fixture.cluster.plan().config(httpd);
-    let text = fs::read_to_string(&config).unwrap();
+const ALL_PROTECTED: HttpdSettings<'_> = HttpdSettings {
+    protect: "*",
+    sections: "",
+};
+
+fn configure(fixture: &mut Fixture, httpd: &Node, url_key: &Path, settings: &HttpdSettings<'_>) {
+    let HttpdSettings { protect, sections } = settings;
     let added = format!(
-        "trusted_proxies = [\"127.0.0.1\"]\nurl_key_file = {url_key:?}\nprotect = [\"*\"]\n"
+        "trusted_proxies = [\"127.0.0.1\"]\nurl_key_file = {url_key:?}\nprotect = [{protect:?}]\n"
     );
-    fs::write(&config, added + &text).unwrap();
-    fixture.cluster.kill(httpd).unwrap();
-    fixture.cluster.start_node(httpd).unwrap();
-    fixture.cluster.wait_ready().unwrap();
+    fixture.change_config(httpd, |text| added + &text + sections);
 }
 
 fn make_certificate(folder: &Path) -> PathBuf {
@@ -139,10 +156,10 @@ fn free_address() -> SocketAddr {
 }
 
 impl Recipe {
-    /// The recipe of docs/security.md in this language, with the addresses and files of this test.
-    fn text(&self, language: &str, changes: &[(&str, String)]) -> String {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
-        let page = fs::read_to_string(page).unwrap();
+    /// The recipe of a page of `docs/` in this language, with the addresses and files of this test.
+    fn text(&self, page: &str, language: &str, changes: &[(&str, String)]) -> String {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let page = fs::read_to_string(docs.join(page)).unwrap();
         let (_, recipe) = page.split_once(&format!("```{language}\n")).unwrap();
         let (recipe, _) = recipe.split_once("```").unwrap();
         let mut recipe = recipe.to_owned();

@@ -154,6 +154,16 @@ impl Fixture {
             .sum()
     }
 
+    /// Changes the configuration of a node and starts it anew.
+    pub fn change_config(&mut self, node: &Node, change: impl FnOnce(String) -> String) {
+        let config = self.cluster.plan().config(node);
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, change(text)).unwrap();
+        self.cluster.kill(node).unwrap();
+        self.cluster.start_node(node).unwrap();
+        self.cluster.wait_ready().unwrap();
+    }
+
     pub fn pid(&mut self, node: &Node) -> u32 {
         self.cluster.process(node).unwrap().pid()
     }

@@ -5,7 +5,7 @@ use std::fs;
 use test_cluster::Role;
 use test_support::process::OwnedProcess;
 
-use super::{Proxied, Recipe, check};
+use super::{ALL_PROTECTED, Proxied, Recipe, check};
 use crate::support::wait_for;
 
 /// The recipe in a whole configuration.
@@ -18,6 +18,7 @@ fn config_text(recipe: &Recipe) -> String {
         format!("addr {} port {}", status.ip(), status.port())
     };
     let text = recipe.text(
+        "security.md",
         "haproxy",
         &[
             ("bind :443", format!("bind {}", recipe.proxy)),
@@ -45,7 +46,7 @@ fn start(recipe: &Recipe) -> OwnedProcess {
 #[test]
 #[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out HAProxy")]
 fn the_haproxy_recipe_works() {
-    let mut proxied = Proxied::start(2, start);
+    let mut proxied = Proxied::start(2, &ALL_PROTECTED, start);
     let (path, bytes) = check(&proxied);
     let url = proxied.sign(&path, &["--for", "1h"]);
     let gone = proxied.fixture.nodes(Role::Httpd).remove(0);

@@ -4,7 +4,7 @@ use std::fs;
 
 use test_support::process::OwnedProcess;
 
-use super::{Proxied, Recipe, check};
+use super::{ALL_PROTECTED, Proxied, Recipe, check};
 use crate::signing::{examples, vectors};
 
 /// Where the tests' nginx signs the vectors.
@@ -17,28 +17,43 @@ function sign(r) {
 export default { sign };
 ";
 
-/// The recipe in a whole configuration, with an example that signs URLs.
-fn config_text(recipe: &Recipe) -> String {
-    let at = recipe.folder.display();
-    let text = recipe.text(
-        "nginx",
-        &[
-            ("127.0.0.1:8080", recipe.httpds[0].addr.to_string()),
-            ("listen 443", format!("listen {}", recipe.proxy)),
-            ("/etc/ssl/media", format!("{at}/media")),
-        ],
-    );
+/// The recipe, with an example that signs URLs.
+fn sites(recipe: &Recipe) -> String {
+    let text = recipe.text("security.md", "nginx", &changes(recipe));
     let (examples, url_key) = (examples(), recipe.url_key.display());
+    let at = recipe.folder.display();
     let signing = "location /play/ { js_content tnv.redirect; }
         location = /vectors { js_content vectors.sign; }
         location / {";
     let text = text.replacen("location / {", signing, 1);
+    format!(
+        "js_path {examples:?};
+    js_import tnv from sign.js;
+    js_import vectors from {at}/vectors.js;
+    map $uri $tnv_url_key_file {{ default {url_key}; }}
+{text}"
+    )
+}
+
+/// The addresses and files of this test in a recipe.
+pub fn changes(recipe: &Recipe) -> [(&'static str, String); 3] {
+    let at = recipe.folder.display();
+    [
+        ("127.0.0.1:8080", recipe.httpds[0].addr.to_string()),
+        ("listen 443", format!("listen {}", recipe.proxy)),
+        ("/etc/ssl/media", format!("{at}/media")),
+    ]
+}
+
+/// Starts nginx with these lines in the section `http`.
+pub fn start(recipe: &Recipe, http: &str) -> OwnedProcess {
+    let at = recipe.folder.display();
     let user = match rustix::process::geteuid().is_root() {
         // By default the workers of root run under another account, which may not read the folder.
         true => "user root;",
         false => "",
     };
-    format!(
+    let text = format!(
         "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;
 {user}
 daemon off;
@@ -52,20 +67,12 @@ http {{
     fastcgi_temp_path {at}/fastcgi;
     uwsgi_temp_path {at}/uwsgi;
     scgi_temp_path {at}/scgi;
-    js_path {examples:?};
-    js_import tnv from sign.js;
-    js_import vectors from {at}/vectors.js;
-    map $uri $tnv_url_key_file {{ default {url_key}; }}
-{text}
+    {http}
 }}
 "
-    )
-}
-
-fn start(recipe: &Recipe) -> OwnedProcess {
+    );
     let config = recipe.folder.join("nginx.conf");
-    fs::write(&config, config_text(recipe)).unwrap();
-    fs::write(recipe.folder.join("vectors.js"), VECTORS).unwrap();
+    fs::write(&config, text).unwrap();
     let [folder, config] = [&recipe.folder, &config].map(|path| path.to_str().unwrap());
     recipe.spawn("nginx", &["-e", "stderr", "-p", folder, "-c", config])
 }
@@ -73,7 +80,10 @@ fn start(recipe: &Recipe) -> OwnedProcess {
 #[test]
 #[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out nginx")]
 fn the_nginx_recipe_works() {
-    let proxied = Proxied::start(1, start);
+    let proxied = Proxied::start(1, &ALL_PROTECTED, |recipe| {
+        fs::write(recipe.folder.join("vectors.js"), VECTORS).unwrap();
+        start(recipe, &sites(recipe))
+    });
     let (path, bytes) = check(&proxied);
     check_signing(&proxied, &path, &bytes);
 }
