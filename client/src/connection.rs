@@ -210,6 +210,8 @@ impl Connection {
         self.sent = 0;
         self.limit = limit;
         self.ahead.clear();
+        // A descriptor of an earlier reply is of another file.
+        drop(self.take_descriptor());
         self.stall.restart();
     }
 

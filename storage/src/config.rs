@@ -12,6 +12,8 @@ use net::admin::OrderVerifier;
 use proto::{Address, GroupName, Hostname, IdKey, ServerKind};
 use serde::{Deserialize, Serialize};
 
+use crate::state::small_file;
+
 mod reserve;
 
 pub use reserve::Reserve;
@@ -208,7 +210,7 @@ impl Settings {
         match &self.local_socket {
             Some(path) if path.as_os_str() == "off" => None,
             Some(path) => Some(path.clone()),
-            None => Some(self.state_file.with_extension("sock")),
+            None => Some(small_file::beside(&self.state_file, ".sock")),
         }
     }
 

@@ -7,17 +7,19 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use base::check_peer_user;
 
-/// A Unix socket that listens. Its file is removed with it.
+/// A Unix socket that listens. Its file is removed with it, unless another process has replaced the file.
 #[derive(Debug)]
 pub struct LocalPort {
     listener: UnixListener,
     path: PathBuf,
+    /// Device and inode of the file.
+    file: (u64, u64),
 }
 
 impl LocalPort {
@@ -33,6 +35,7 @@ impl LocalPort {
         let port = LocalPort {
             listener,
             path: path.to_owned(),
+            file: file_at(path)?,
         };
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         port.listener.set_nonblocking(true)?;
@@ -56,8 +59,16 @@ impl LocalPort {
 
 impl Drop for LocalPort {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if file_at(&self.path).is_ok_and(|file| file == self.file) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Device and inode of the file at a path.
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    let file = fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
 }
 
 /// True if there is a socket at which nobody listens.
@@ -85,6 +96,20 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         port.accept().unwrap();
         drop(port);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_socket_of_a_successor_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sock");
+        let port = LocalPort::bind(&path).unwrap();
+        // The inode of the first socket stays in use, so the second one has another.
+        fs::rename(&path, folder.path().join("moved")).unwrap();
+        let successor = LocalPort::bind(&path).unwrap();
+        drop(port);
+        UnixStream::connect(&path).unwrap();
+        drop(successor);
         assert!(!path.exists());
     }
 

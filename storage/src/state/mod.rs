@@ -7,7 +7,7 @@ pub(crate) mod identity;
 pub(crate) mod list_limiter;
 pub(crate) mod pending_deletes;
 pub(crate) mod recent_errors;
-mod small_file;
+pub(crate) mod small_file;
 pub(crate) mod tracker_statuses;
 pub(crate) mod unresolved_uploads;
 pub(crate) mod upload_blocks;

@@ -70,7 +70,9 @@ impl Outgoing {
         source.visit_file(step, &mut |file, mut offset| {
             result = Some(sendfile(stream, file, Some(&mut offset), step as usize));
         });
-        match result?.map_err(of_sendfile) {
+        let result = result?;
+        self.stall.end_wait();
+        match result.map_err(of_sendfile) {
             Err(SendError::Peer(e)) => Some(Err(SendError::Peer(e))),
             // The source continues at another server.
             Ok(0) | Err(SendError::Source(_)) => {
@@ -169,6 +171,7 @@ impl Outgoing {
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Moved::SourceBlocked),
             Err(e) => return Err(SendError::Source(e)),
         };
+        self.stall.end_wait();
         self.stall
             .moved(read as u64, SOURCE_RATE_MIN, source.timeout());
         *len -= read as u64;
