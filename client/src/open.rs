@@ -16,6 +16,7 @@ use crate::candidates::Candidates;
 use crate::client::Purpose;
 use crate::local::LocalFile;
 use crate::server_queue::Peer;
+use crate::time_limits::RequestLimit;
 use crate::unsupported::ConnectionChoice;
 use crate::{Client, Connection, Download, Error, Stat};
 
@@ -49,6 +50,8 @@ pub struct Opening {
 enum Asked {
     /// No storage could be asked, or the next one needs the C++ commands.
     Nobody,
+    /// LOCAL_SOCKET was sent on this connection.
+    Socket(Connection),
     /// READ was sent on this connection.
     Read(Connection),
     /// OPEN was sent on this connection to a Unix socket.
@@ -60,7 +63,18 @@ enum Asked {
 impl Asked {
     fn connection(&self) -> Option<&Connection> {
         match self {
-            Asked::Read(connection) | Asked::Open(connection) => Some(connection),
+            Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
+                Some(connection)
+            }
+            Asked::Nobody | Asked::File(_) => None,
+        }
+    }
+
+    fn into_connection(self) -> Option<Connection> {
+        match self {
+            Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
+                Some(connection)
+            }
             Asked::Nobody | Asked::File(_) => None,
         }
     }
@@ -72,27 +86,30 @@ impl Asked {
         key: &FileKey,
         range: RangeSpec,
     ) -> Option<(Result<Opened, Error>, Address)> {
-        let (connection, is_local) = match self {
+        let (address, limit) = match &self {
             Asked::Nobody => return None,
-            Asked::File(file) => {
-                let storage = file.storage.clone();
-                return Some((Ok((file.stat, Origin::File(file))), storage));
+            Asked::File(file) => (file.storage.clone(), RequestLimit::new(Duration::ZERO)),
+            Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
+                (connection.address().clone(), connection.limit())
             }
-            Asked::Read(connection) => (connection, false),
-            Asked::Open(connection) => (connection, true),
         };
-        let address = connection.address().clone();
         let peer = Peer {
             address: &address,
-            limit: connection.limit(),
+            limit,
         };
-        let answer = if !is_local {
-            open_at_tcp(client, peer, key, range, Some(connection))
-        } else {
-            match client.shared.local.finish_open(connection, key) {
+        let local = &client.shared.local;
+        let answer = match self {
+            Asked::Nobody => return None,
+            Asked::File(file) => Ok((file.stat, Origin::File(file))),
+            Asked::Read(connection) => open_at_tcp(client, peer, key, range, Some(connection)),
+            Asked::Socket(connection) => {
+                local.finish_ask(client, connection);
+                open_at(client, peer, key, range)
+            }
+            Asked::Open(connection) => match local.finish_open(connection, key) {
                 Some(file) => client.opened_locally(peer, file),
                 None => open_at_tcp(client, peer, key, range, None),
-            }
+            },
         };
         Some((answer, address))
     }
@@ -207,15 +224,37 @@ impl Opening {
     /// will not wait for this storage.
     pub fn has_answer(&mut self) -> bool {
         match &mut self.asked {
-            Asked::Read(connection) | Asked::Open(connection) => connection.read_ahead(),
+            Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
+                connection.read_ahead()
+            }
             Asked::Nobody | Asked::File(_) => true,
         }
+    }
+
+    /// Sends the request for the file, if the storage was only asked where it is and has answered
+    /// ([`Opening::has_answer`]). It may wait for a connection. True if the request was sent: then wait again.
+    pub fn continue_request(&mut self) -> bool {
+        if !matches!(self.asked, Asked::Socket(_)) {
+            return false;
+        }
+        let asked = std::mem::replace(&mut self.asked, Asked::Nobody);
+        if let Some(connection) = asked.into_connection() {
+            let (address, limit) = (connection.address().clone(), connection.limit());
+            let client = self.candidates.client.clone();
+            client.shared.local.finish_ask(&client, connection);
+            self.ask(Peer {
+                address: &address,
+                limit,
+            });
+        }
+        self.ask_next();
+        self.stream().is_some()
     }
 
     /// Gives up a storage that did not answer in time, and asks the next one.
     pub fn abandon_stream(&mut self) {
         let asked = std::mem::replace(&mut self.asked, Asked::Nobody);
-        if let Asked::Read(connection) | Asked::Open(connection) = asked {
+        if let Some(connection) = asked.into_connection() {
             let address = connection.address().clone();
             let error = connection.into_broken("reading the reply");
             let pool = &self.candidates.client.shared.pool;
@@ -225,8 +264,7 @@ impl Opening {
         }
     }
 
-    /// Sends OPEN or READ to the first remaining storage that accepts a connection. Stops at a storage
-    /// that needs the C++ commands.
+    /// Asks the first remaining storage that accepts a connection. Stops at a storage that needs the C++ commands.
     fn ask_next(&mut self) {
         let client = self.candidates.client.clone();
         while matches!(self.asked, Asked::Nobody)
@@ -234,18 +272,26 @@ impl Opening {
             && !client.shared.no_read.has(next)
             && let Some((address, time)) = self.candidates.next()
         {
-            let peer = Peer::new(&address, time);
-            let shared = &client.shared;
-            if let Some(asked) = shared.local.begin_open(&client, peer, &self.candidates.key) {
-                self.asked = Asked::Open(asked);
-                return;
-            }
+            self.ask(Peer::new(&address, time));
+        }
+    }
+
+    /// Sends OPEN to a storage on this machine, READ to another one, and first LOCAL_SOCKET if it is not known where
+    /// the storage is.
+    fn ask(&mut self, peer: Peer<'_>) {
+        let client = self.candidates.client.clone();
+        let (shared, key) = (&client.shared, &self.candidates.key);
+        self.asked = if let Some(asked) = shared.local.begin_ask(&client, peer) {
+            Asked::Socket(asked)
+        } else if let Some(asked) = shared.local.begin_open(peer, key) {
+            Asked::Open(asked)
+        } else {
             let request = self.request();
             match shared.pool.begin(ConnectionChoice::Any, peer, &request) {
-                Ok(connection) => self.asked = Asked::Read(connection),
-                Err(error) => self.candidates.failed(READ, &address, error),
+                Ok(connection) => Asked::Read(connection),
+                Err(error) => return self.candidates.failed(READ, peer.address, error),
             }
-        }
+        };
     }
 
     fn request(&self) -> Vec<u8> {
@@ -297,7 +343,7 @@ pub(crate) fn open_at(
     key: &FileKey,
     range: RangeSpec,
 ) -> Result<Opened, Error> {
-    match client.shared.local.open(client, peer, key) {
+    match client.shared.local.open(peer, key) {
         Some(file) => client.opened_locally(peer, file),
         None => open_at_tcp(client, peer, key, range, None),
     }

@@ -149,7 +149,10 @@ impl FileRequest {
                 opening.abandon_stream();
                 Ok(after_asking(opening))
             }
-            Work::Finish(opening) => self.finish(opening, group),
+            Work::Finish(mut opening) => match opening.continue_request() {
+                true => Ok(Step::Wait(opening)),
+                false => self.finish(opening, group),
+            },
         }
     }
 

@@ -9,6 +9,10 @@ use crate::{
     AccessFields, DecodeError, FILE_KEY_LEN, FileKey, Head, Permission, Request, ServerKind,
 };
 
+mod local;
+
+pub use local::{LocalSocket, Open, SocketId};
+
 /// Command byte of every reply of a storage.
 pub const REPLY: u8 = 102;
 /// Stores a file; the content follows the fixed part.
@@ -27,7 +31,7 @@ pub const READ: u8 = 75;
 pub const CHALLENGE: u8 = 76;
 /// An order of an administrator. C++ storages refuse it.
 pub const ADMIN: u8 = 77;
-/// The path of the storage's Unix socket. C++ storages refuse it.
+/// The storage's Unix socket. C++ storages refuse it.
 pub const LOCAL_SOCKET: u8 = 80;
 /// STAT, and the open file. Unix socket only. C++ storages refuse it.
 pub const OPEN: u8 = 81;
@@ -59,10 +63,10 @@ pub enum StorageRequest {
     Challenge,
     /// An order of an administrator.
     Admin(Box<Signed>),
-    /// Get the path of the Unix socket.
+    /// Get path and id of the Unix socket.
     LocalSocket,
     /// Get size, time, checksum and a descriptor of the file.
-    Open(FileKey),
+    Open(Open),
     /// Get a part of the list of a user's files.
     List(Box<ListRequest>),
     /// Get number and size of a part of a user's files.
@@ -175,7 +179,7 @@ impl StorageRequest {
             }
             StorageRequest::Read(read) => read.encode(),
             StorageRequest::LocalSocket => frame(LOCAL_SOCKET, &[]),
-            StorageRequest::Open(key) => key_frame(OPEN, key),
+            StorageRequest::Open(open) => open.encode(),
             StorageRequest::List(list) => list.encode(LIST),
             StorageRequest::Usage(list) => list.encode(USAGE),
         }
@@ -207,7 +211,7 @@ impl Request for StorageRequest {
             | StorageRequest::Delete(key)
             | StorageRequest::Stat(key)
             | StorageRequest::Read(Read { key, .. })
-            | StorageRequest::Open(key) => Permission::App(&key.app),
+            | StorageRequest::Open(Open { key, .. }) => Permission::App(&key.app),
             StorageRequest::List(list) | StorageRequest::Usage(list) => Permission::App(&list.app),
             StorageRequest::Challenge | StorageRequest::Admin(_) | StorageRequest::LocalSocket => {
                 Permission::AnyKey
@@ -230,7 +234,7 @@ impl Request for StorageRequest {
             StorageRequest::Challenge => none("challenge"),
             StorageRequest::Admin(signed) => AccessFields::thing("admin", signed.name()),
             StorageRequest::LocalSocket => none("local-socket"),
-            StorageRequest::Open(key) => AccessFields::file("open", key),
+            StorageRequest::Open(open) => AccessFields::file("open", &open.key),
             StorageRequest::List(list) => list.access_fields("list"),
             StorageRequest::Usage(list) => list.access_fields("usage"),
         }
@@ -240,7 +244,8 @@ impl Request for StorageRequest {
         match head.command {
             UPLOAD if head.body_len >= UPLOAD_LEN as i64 => Ok(UPLOAD_LEN),
             UPLOAD => exactly(head, UPLOAD_LEN, "408 and more"),
-            FILESIZE | DELETE | STAT | OPEN => exactly(head, FILE_KEY_LEN, "400"),
+            FILESIZE | DELETE | STAT => exactly(head, FILE_KEY_LEN, "400"),
+            OPEN => exactly(head, Open::LEN, "416"),
             CHALLENGE | LOCAL_SOCKET => exactly(head, 0, "0"),
             ADMIN => order_len(head),
             LIST | USAGE => ListRequest::fixed_len(head),
@@ -270,7 +275,7 @@ impl Request for StorageRequest {
             }),
             DELETE => StorageRequest::Delete(key),
             STAT => StorageRequest::Stat(key),
-            OPEN => StorageRequest::Open(key),
+            OPEN => StorageRequest::Open(Open::decode(key, &mut fields)?),
             READ => {
                 let offset = fields.i64("offset")?;
                 let size = fields.unsigned("size")?;
@@ -345,9 +350,6 @@ pub fn encode_file_size(size: u64) -> Vec<u8> {
 pub fn decode_file_size(body: &[u8]) -> Result<u64, DecodeError> {
     Fields::new(body).unsigned("file size")
 }
-
-/// Limit on the path in the reply to LOCAL_SOCKET, in bytes: that of the kernel (unix(7)).
-pub const SOCKET_PATH_MAX: usize = 107;
 
 /// Reply to STAT: `size 8, modified 8, checksum kind 1, checksum 16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

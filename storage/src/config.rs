@@ -265,3 +265,21 @@ fn check_store_paths(paths: &[String]) -> Result<(), ConfigError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_files_that_differ_in_their_ends_have_different_sockets() {
+        let socket = |state_file: &str| {
+            let settings = Settings {
+                state_file: state_file.into(),
+                ..Settings::default()
+            };
+            settings.local_socket().unwrap()
+        };
+        assert_eq!(socket("/srv/x.a"), PathBuf::from("/srv/x.a.sock"));
+        assert_ne!(socket("/srv/x.a"), socket("/srv/x.b"));
+    }
+}

@@ -1,7 +1,6 @@
 //! The shared state of a running storage, built once.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,6 +10,8 @@ use base::LogThrottle;
 use client::{ConnectionConfig, ConnectionPool, IdClient, PeerKeys, PoolConfig};
 use log::warn;
 use net::admin::OrderVerifier;
+use proto::storage::{LocalSocket, SocketId};
+use proto::{ErrorCode, Fault};
 
 use crate::cache::Rows;
 use crate::config::Config;
@@ -58,8 +59,8 @@ pub(crate) struct Globals {
     pub(crate) damage: DamagedFiles,
     pub(crate) unresolved: UnresolvedUploads,
     pub(crate) metrics: StorageMetrics,
-    /// The path of the Unix socket, once it is open.
-    pub(crate) local_socket: OnceLock<PathBuf>,
+    /// The Unix socket, once it is open.
+    pub(crate) local_socket: OnceLock<LocalSocket>,
 }
 
 impl Globals {
@@ -127,10 +128,28 @@ impl Globals {
         Ok(())
     }
 
-    /// The reply to LOCAL_SOCKET: the path of the Unix socket, empty without one.
-    pub(crate) fn socket_path(&self) -> Vec<u8> {
-        let path = self.local_socket.get();
-        path.map_or_else(Vec::new, |path| path.as_os_str().as_bytes().to_vec())
+    /// The reply to LOCAL_SOCKET: empty without a socket, and while no open file is passed from some store path,
+    /// so that readers do not ask in vain.
+    pub(crate) fn socket_reply(&self) -> Vec<u8> {
+        let socket = self.local_socket.get();
+        let socket = socket.filter(|_| !self.paths.any_is_shared());
+        socket.map_or_else(Vec::new, LocalSocket::encode)
+    }
+
+    /// Checks that a request which came through the Unix socket or not is meant for this storage's socket.
+    ///
+    /// # Errors
+    /// It is not: the client must use TCP.
+    pub(crate) fn check_socket(&self, is_local: bool, id: &SocketId) -> Result<(), Fault> {
+        let is_meant = self.local_socket.get().is_some_and(|own| own.id == *id);
+        let text = match (is_local, is_meant) {
+            (true, true) => return Ok(()),
+            (true, false) => "this is the Unix socket of another storage, or of an earlier start",
+            (false, _) => {
+                "OPEN is served at the Unix socket only, because only that passes descriptors"
+            }
+        };
+        Err(Fault::new(ErrorCode::BadRequest, text))
     }
 
     /// Writes the tags of the store paths to the state file, if it lacks one.

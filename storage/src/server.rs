@@ -1,6 +1,7 @@
 //! The storage, as the frame of all daemons starts, reloads and stops it.
 
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{self, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use net::access_control::AccessControl;
 use net::wire::Wire;
 use net::{LocalPort, Server};
 use proto::ServerKind;
+use proto::storage::LocalSocket;
 
 use crate::clock::epoch_secs;
 use crate::config::{Config, Settings};
@@ -92,8 +94,12 @@ fn serve_locally(globals: &Globals, server: &mut Server) {
     };
     match serve() {
         Ok(path) => {
+            let socket = LocalSocket {
+                id: rand::random(),
+                path: path.into_os_string().into_vec(),
+            };
             // Nobody else sets it.
-            let _ = globals.local_socket.set(path);
+            let _ = globals.local_socket.set(socket);
         }
         Err::<PathBuf, io::Error>(e) => {
             let path = path.display();

@@ -7,8 +7,8 @@ use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
 use net::{Part, WorkerPool};
 use proto::storage::{
-    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, LIST, OPEN, READ, Read, StorageRequest,
-    UPLOAD, USAGE, encode_file_size,
+    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, LIST, OPEN, Open, READ, Read,
+    StorageRequest, UPLOAD, USAGE, encode_file_size,
 };
 use proto::{ErrorCode, Fault, FileKey};
 
@@ -54,7 +54,6 @@ impl StorageService {
                 Ok(Reply::bytes(Vec::new()))
             }
             StorageRequest::Stat(key) => Ok(Reply::bytes(self.stat(&key)?.encode())),
-            StorageRequest::Open(key) => self.pass(&key),
             StorageRequest::List(wanted) => {
                 let list = listing::list(&self.globals, &wanted)?;
                 Ok(Reply::bytes(list.encode()))
@@ -63,9 +62,10 @@ impl StorageService {
                 let usage = listing::usage(&self.globals, &wanted)?;
                 Ok(Reply::bytes(usage.encode()))
             }
-            StorageRequest::Challenge | StorageRequest::Admin(_) | StorageRequest::LocalSocket => {
-                unreachable!("these are answered before")
-            }
+            StorageRequest::Challenge
+            | StorageRequest::Admin(_)
+            | StorageRequest::LocalSocket
+            | StorageRequest::Open(_) => unreachable!("these are answered before"),
         }
     }
 
@@ -108,9 +108,14 @@ impl StorageService {
         Ok((row, size, file))
     }
 
-    /// Passes a descriptor of the file. The caller has checked that the client is on the Unix socket.
+    /// Passes a descriptor of the file to a client on the Unix socket. Not one of a shared file system: a reader
+    /// could not tell whether a read, a look at the file or its close waits for other hosts.
     fn pass(&self, key: &FileKey) -> Result<Reply, Fault> {
         let (row, size, file) = self.open(key)?;
+        if file.is_shared() {
+            let text = "a file on a file system of other hosts is not passed, READ it";
+            return Err(Fault::new(ErrorCode::BadRequest, text));
+        }
         let bytes = stat_of(&row, size).encode();
         let file = Box::new(self.sent(file, key, row));
         Ok(Reply::Body(vec![Part::WithDescriptor { bytes, file }]))
@@ -240,11 +245,11 @@ impl Service for StorageService {
                     .execute(&signed, &names, caller.session, peer, work);
                 reply.map(Reply::bytes)
             }
-            StorageRequest::LocalSocket => Ok(Reply::bytes(self.globals.socket_path())),
-            StorageRequest::Open(_) if !caller.is_local => Err(Fault::new(
-                ErrorCode::BadRequest,
-                "OPEN is served at the Unix socket only, because only that passes descriptors",
-            )),
+            StorageRequest::LocalSocket => Ok(Reply::bytes(self.globals.socket_reply())),
+            StorageRequest::Open(Open { key, socket }) => {
+                let checked = self.globals.check_socket(caller.is_local, &socket);
+                checked.and_then(|()| self.pass(&key))
+            }
             request => self.serve(
                 request,
                 Requester::new(

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use proto::storage::FileStat;
+use proto::storage::{FileStat, LOCAL_SOCKET, LocalSocket};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -25,7 +25,7 @@ impl Connection {
     pub(crate) fn read_ahead(&mut self) -> bool {
         loop {
             let filled = self.ahead.len();
-            let missing = ahead_len(&self.ahead) - filled;
+            let missing = ahead_len(self.command, &self.ahead) - filled;
             if missing == 0 {
                 return true;
             }
@@ -165,17 +165,17 @@ impl Connection {
     }
 }
 
-/// Number of bytes in front of the content, for a reply to READ that begins with `bytes`: its head,
-/// and the file's properties or the failure.
-fn ahead_len(bytes: &[u8]) -> usize {
+/// Number of bytes in front of the content, for a reply that begins with `bytes`: its head, and the failure, the
+/// file's properties, or the path of a socket.
+fn ahead_len(command: u8, bytes: &[u8]) -> usize {
     let Some(head) = bytes.first_chunk() else {
         return HEAD_LEN;
     };
     let head = Head::decode(head);
-    let most = if head.is_ok() {
-        FileStat::LEN
-    } else {
-        Fault::BODY_MAX
+    let most = match command {
+        _ if !head.is_ok() => Fault::BODY_MAX,
+        LOCAL_SOCKET => LocalSocket::LEN_MAX,
+        _ => FileStat::LEN,
     };
     HEAD_LEN + usize::try_from(head.body_len).unwrap_or(0).min(most)
 }

@@ -27,7 +27,7 @@ impl Download {
                     return Err(Error::all_failed("download", errors));
                 }
             };
-            match self.open_rest(Peer::new(&address, time)) {
+            match self.open_rest(Peer::new(&address, time), wait) {
                 Ok(()) => return Ok(true),
                 Err(error) if error.moves_on() => self.retry.failed(error),
                 Err(error) => {
@@ -38,15 +38,19 @@ impl Download {
         }
     }
 
-    fn open_rest(&mut self, peer: Peer<'_>) -> Result<(), Error> {
+    fn open_rest(&mut self, peer: Peer<'_>, wait: bool) -> Result<(), Error> {
         let range = RangeSpec::from(ByteRange {
             offset: self.offset,
             len: self.remaining,
         });
         let (client, key, choice) = (&self.client, &self.key, ConnectionChoice::Any);
+        let local = &client.shared.local;
+        if wait && let Some(asked) = local.begin_ask(client, peer) {
+            local.finish_ask(client, asked);
+        }
         let file = match self.avoids_files {
             true => None,
-            false => client.shared.local.open(client, peer, key),
+            false => local.open(peer, key),
         };
         let (stat, origin): Opened = match file {
             Some(file) => client.opened_locally(peer, file),

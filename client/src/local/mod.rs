@@ -13,7 +13,7 @@ mod sockets;
 use std::sync::Arc;
 use std::time::Instant;
 
-use proto::storage::{self, FileStat, StorageRequest};
+use proto::storage::{self, FileStat, Open, SocketId, StorageRequest};
 use proto::{Address, ErrorCode, FileKey};
 
 use crate::server_queue::Peer;
@@ -84,37 +84,39 @@ impl LocalFiles {
         addresses.sort_by_key(|address| !self.sockets.is_known(address));
     }
 
-    /// Sends OPEN to a storage on this machine, without waiting for the reply. `None` if it has to be asked
-    /// over TCP.
-    pub(crate) fn begin_open(
-        &self,
-        client: &Client,
-        peer: Peer<'_>,
-        key: &FileKey,
-    ) -> Option<Connection> {
-        if !self.is_on || !self.sockets.find(&client.shared.pool, peer) {
-            return None;
-        }
+    /// Asks a storage for its Unix socket, without waiting for the reply. `None` if it has none, or has been asked.
+    pub(crate) fn begin_ask(&self, client: &Client, peer: Peer<'_>) -> Option<Connection> {
+        let asked = self.is_on.then_some(&self.sockets)?;
+        asked.begin_ask(&client.shared.pool, peer)
+    }
+
+    /// Reads the reply to [`LocalFiles::begin_ask`].
+    pub(crate) fn finish_ask(&self, client: &Client, asked: Connection) {
+        self.sockets.finish_ask(&client.shared.pool, asked);
+    }
+
+    /// Sends OPEN to a storage whose Unix socket is known, without waiting for the reply. `None` if it has to be
+    /// asked over TCP.
+    pub(crate) fn begin_open(&self, peer: Peer<'_>, key: &FileKey) -> Option<Connection> {
+        let request = open_request(key, self.sockets.id(peer.address)?);
         self.shared.close_dropped();
-        let request = open_request(key);
         let begun = self.pool.begin(ConnectionChoice::Any, peer, &request);
         begun
             .map_err(|error| self.gave_up(peer.address, &error))
             .ok()
     }
 
-    /// Opens a file at a storage on this machine. `None` if it has to be asked over TCP, also after any failure
-    /// of the Unix socket itself.
+    /// Opens a file at a storage whose Unix socket is known. `None` if it has to be asked over TCP, also after any
+    /// failure of the Unix socket itself.
     ///
     /// # Errors
     /// The storage refused, or was silent.
     pub(crate) fn open(
         &self,
-        client: &Client,
         peer: Peer<'_>,
         key: &FileKey,
     ) -> Option<Result<Arc<LocalFile>, Error>> {
-        let asked = self.begin_open(client, peer, key)?;
+        let asked = self.begin_open(peer, key)?;
         self.finish_open(asked, key)
     }
 
@@ -125,7 +127,8 @@ impl LocalFiles {
         key: &FileKey,
     ) -> Option<Result<Arc<LocalFile>, Error>> {
         let address = asked.address().clone();
-        match self.read_reply(asked, key) {
+        let request = open_request(key, self.sockets.id(&address)?);
+        match self.read_reply(asked, &request) {
             Ok(file) => {
                 let file = Arc::new(file);
                 self.kept.keep(key, &file, Instant::now());
@@ -139,8 +142,8 @@ impl LocalFiles {
         }
     }
 
-    fn read_reply(&self, asked: Connection, key: &FileKey) -> Result<LocalFile, Error> {
-        let exchange = self.pool.resume(asked, &open_request(key), storage::REPLY);
+    fn read_reply(&self, asked: Connection, request: &[u8]) -> Result<LocalFile, Error> {
+        let exchange = self.pool.resume(asked, request, storage::REPLY);
         let (mut connection, body_len) = exchange.result?;
         let body = connection.read_body(body_len, FileStat::LEN)?;
         let stat = FileStat::decode(&body).map_err(|e| connection.protocol_error(e.into()))?;
@@ -158,17 +161,22 @@ impl LocalFiles {
     }
 }
 
-fn open_request(key: &FileKey) -> Vec<u8> {
-    StorageRequest::Open(key.clone()).encode()
+fn open_request(key: &FileKey, socket: SocketId) -> Vec<u8> {
+    let key = key.clone();
+    StorageRequest::Open(Open { key, socket }).encode()
 }
 
 /// True if the storage itself is the cause: TCP would not help.
 fn is_of_the_file(error: &Error) -> bool {
     match error {
         Error::Timeout { .. } => true,
-        // These are of the connection: the address of a TCP connection may be allowed.
+        // These are of the connection: the address of a TCP connection may be allowed, and the socket may be of
+        // another storage.
         Error::Fault { source, .. }
-            if matches!(source.code, ErrorCode::Forbidden | ErrorCode::Busy) =>
+            if matches!(
+                source.code,
+                ErrorCode::Forbidden | ErrorCode::Busy | ErrorCode::BadRequest
+            ) =>
         {
             false
         }

@@ -178,3 +178,23 @@ fn a_silent_server_is_a_time_out() {
     let error = Client::new(config(&tracker)).stat(&key("f")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
 }
+
+#[test]
+fn a_storage_that_is_silent_about_its_socket_holds_nobody() {
+    let memory = memory_with(&key("f"), &content(1000));
+    let silent = FakeStorage::start_with_socket(&memory, Act::FallSilent, |_, _| Act::Serve);
+    let good = FakeStorage::good(&memory);
+    let (_tracker, client) = cluster(&[&silent, &good]);
+    let began = Instant::now();
+    let mut opening = client
+        .begin_open(&key("f"), RangeSpec::WHOLE, 1000)
+        .unwrap();
+    assert!(!opening.has_answer());
+    assert!(opening.stream().is_some() && began.elapsed() < PAUSE);
+    opening.abandon_stream();
+    let (_, mut download) = opening.finish().unwrap();
+    let mut bytes = Vec::new();
+    download.read_to_end(&mut bytes).unwrap();
+    assert!(bytes == content(1000));
+    assert_eq!(silent.requests(), [""; 0]);
+}

@@ -14,7 +14,9 @@ use proto::group_list::{self, Group, Storage};
 use proto::hello::Hello;
 use proto::idserver::{IDS_MAX, IdRequest};
 use proto::report::Drain;
-use proto::storage::{ByteRange, Download, FileStat, RangeSpec, Read, StorageRequest, Upload};
+use proto::storage::{
+    ByteRange, Download, FileStat, LocalSocket, Open, RangeSpec, Read, StorageRequest, Upload,
+};
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, FIXED_MAX, Fault, FileId, FileKey, HEAD_LEN, Head, NodeId, Request};
 use serde::{Serialize, de::DeserializeOwned};
@@ -60,6 +62,9 @@ fn storage_request() -> impl Strategy<Value = StorageRequest> {
         list_request().prop_map(|list| StorageRequest::List(Box::new(list))),
         list_request().prop_map(|list| StorageRequest::Usage(Box::new(list))),
         Just(StorageRequest::Challenge),
+        Just(StorageRequest::LocalSocket),
+        (key(), any::<[u8; 16]>())
+            .prop_map(|(key, socket)| StorageRequest::Open(Open { key, socket })),
         any::<[u8; 16]>().prop_map(|nonce| {
             let level = Drain::Uploads;
             let signed = Signed::new(&StorageOrder::Drain { level }, &node(), b"key", &nonce);
@@ -272,6 +277,7 @@ proptest! {
     fn any_bytes_as_a_reply(body in proptest::collection::vec(any::<u8>(), 0..1100)) {
         let _ = Fault::decode(&body);
         let _ = FileStat::decode(&body);
+        let _ = LocalSocket::decode(&body);
         let _ = FileList::decode(&body);
         let _ = UsagePart::decode(&body);
         let _ = SaddrsReply::decode(&body);
@@ -294,6 +300,15 @@ proptest! {
         let addresses = ports.iter().map(|port| format!("10.0.0.1:{port}").parse::<Address>().unwrap());
         let reply = SaddrsReply { group, addresses: addresses.collect() };
         prop_assert_eq!(SaddrsReply::decode(&reply.encode()).unwrap(), reply);
+    }
+
+    #[test]
+    fn socket_replies(id: [u8; 16], path in proptest::collection::vec(1u8.., 1..108)) {
+        let socket = LocalSocket { id, path };
+        let body = socket.encode();
+        prop_assert!(body.len() <= LocalSocket::LEN_MAX);
+        prop_assert!(LocalSocket::decode(&body[..16]).is_err());
+        prop_assert_eq!(LocalSocket::decode(&body).unwrap(), Some(socket));
     }
 
     #[test]

@@ -165,6 +165,11 @@ impl StoredFile {
     pub(crate) fn file(&self) -> &LimitedFile {
         &self.file
     }
+
+    /// True if other hosts may change it, see [`Root::is_shared`].
+    pub(crate) fn is_shared(&self) -> bool {
+        self.root.is_shared()
+    }
 }
 
 #[cfg(test)]

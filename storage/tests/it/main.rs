@@ -10,6 +10,7 @@ mod database;
 mod golden;
 mod late;
 mod lists;
+mod local;
 mod membership;
 mod orphans;
 mod owners;

@@ -73,6 +73,15 @@ impl FakeStorage {
         memory: &Arc<Memory>,
         script: impl Fn(usize, &StorageRequest) -> Act + Send + Sync + 'static,
     ) -> FakeStorage {
+        FakeStorage::start_with_socket(memory, Act::Raw(socket_reply(&[])), script)
+    }
+
+    /// As [`FakeStorage::start`], with this reaction to LOCAL_SOCKET.
+    pub fn start_with_socket(
+        memory: &Arc<Memory>,
+        socket: Act,
+        script: impl Fn(usize, &StorageRequest) -> Act + Send + Sync + 'static,
+    ) -> FakeStorage {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let drained = Arc::new(Mutex::new(Vec::new()));
         let fake = Fake::start({
@@ -80,8 +89,10 @@ impl FakeStorage {
             move |_, stream| {
                 while let Some(request) = read_request(stream) {
                     if request == StorageRequest::LocalSocket {
-                        let mut stream: &TcpStream = stream;
-                        let _ = stream.write_all(&Head::reply(REPLY, 0).encode());
+                        if let Act::Raw(reply) = &socket {
+                            let mut stream: &TcpStream = stream;
+                            let _ = stream.write_all(reply);
+                        }
                         continue;
                     }
                     let number = {
@@ -340,6 +351,11 @@ fn refuse(mut stream: &TcpStream, code: ErrorCode) {
 
 fn fault(code: ErrorCode) -> Vec<u8> {
     Fault::new(code, "refused by the script").encode(REPLY, "fake")
+}
+
+/// A reply to LOCAL_SOCKET.
+pub fn socket_reply(body: &[u8]) -> Vec<u8> {
+    [&Head::reply(REPLY, body.len() as u64).encode()[..], body].concat()
 }
 
 fn name_of(request: &StorageRequest) -> &'static str {

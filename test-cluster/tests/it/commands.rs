@@ -9,7 +9,7 @@ use proto::idserver::IdRequest;
 use proto::peer_proof::{ClientProof, PROVE_LEN};
 use proto::report::Report;
 use proto::shared_key::KeyRing;
-use proto::storage::{Download, RangeSpec, Read, StorageRequest, Upload};
+use proto::storage::{Download, Open, RangeSpec, Read, StorageRequest, Upload};
 use proto::tracker::{Join, Member, Saddrs, TrackerRequest};
 use proto::{FileKey, Head, IdKey, NodeId, Request, ServerKind};
 
@@ -140,7 +140,10 @@ fn storage(key: &FileKey) -> Vec<Vec<u8>> {
         }),
         StorageRequest::Challenge,
         StorageRequest::LocalSocket,
-        StorageRequest::Open(key.clone()),
+        StorageRequest::Open(Open {
+            key: key.clone(),
+            socket: [0; 16],
+        }),
         StorageRequest::Admin(Box::new(order)),
         StorageRequest::List(Box::new(list.clone())),
         StorageRequest::Usage(Box::new(list)),
