@@ -2,9 +2,7 @@
 
 use test_support::http::Answer;
 
-use super::support::{Front, LAST_MODIFIED, checksum_of};
-
-const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\0\0isommp42 and so on";
+use super::support::{Front, LAST_MODIFIED, MP4, checksum_of};
 
 #[test]
 fn a_whole_file_with_all_that_is_known_of_it() {

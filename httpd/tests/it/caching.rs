@@ -1,23 +1,20 @@
 //! What caches may keep, and files that a browser is to save.
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto::shared_key::KeyRing;
 use proto::url_signature::Grant;
 use serde_json::json;
 
-use super::support::{Front, Storage};
+use super::support::{Front, MP4, Storage, key_file};
 
-const CONTENT: &[u8] = b"\0\0\0\x18ftypisom\0\0\0\0isommp42 and so on";
 const MADE: &str = "65f0a1b2000001a1b2c3d4e5f60718000142";
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 const KEY: &str = "a-key-of-signed-urls";
 
-fn front(change: impl FnOnce(&mut httpd::Settings)) -> Front {
-    let files = [MADE, "film.mp4"].map(|id| (id, CONTENT.to_vec()));
+fn front(change: impl FnOnce(&mut httpd::Config)) -> Front {
+    let files = [MADE, "film.mp4"].map(|id| (id, MP4.to_vec()));
     let storage = Storage {
         files: HashMap::from(files),
         ..Storage::default()
@@ -92,10 +89,7 @@ fn now() -> u64 {
 
 #[test]
 fn shared_caches_keep_no_signed_url_and_browsers_none_beyond_its_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("keys");
-    fs::write(&file, KEY).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let (_folder, file) = key_file(KEY);
     let front = front(|settings| {
         settings.url_key_file = Some(file);
         settings.protect = serde_json::from_value(json!(["tnvideo"])).unwrap();
@@ -144,7 +138,7 @@ fn a_query_makes_an_attachment_with_a_name() {
         (format!("{made}/a.mp4?download=Der%20Film.mp4"), Some(named)),
     ] {
         let answer = front.get(&path, &[]);
-        assert_eq!((answer.status, &answer.body[..]), (200, CONTENT), "{path}");
+        assert_eq!((answer.status, &answer.body[..]), (200, MP4), "{path}");
         assert_eq!(answer.field("content-disposition"), disposition, "{path}");
         assert_eq!(answer.field("content-type"), Some("video/mp4"), "{path}");
     }

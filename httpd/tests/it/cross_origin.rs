@@ -1,15 +1,15 @@
 //! What pages of other origins may read, on each kind of answer.
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::net::{Ipv4Addr, TcpListener};
 
+use base::units::Period;
 use serde_json::json;
 use test_support::http::Answer;
+use test_support::until;
 
-use super::support::{Front, Storage};
+use super::support::{Front, MP4, Storage, key_file};
 
-const CONTENT: &[u8] = b"\0\0\0\x18ftypisom\0\0\0\0isommp42 and so on";
 const PAGE: &str = "https://video.example";
 const EXPOSED: &str = "Content-Length, Content-Range, Accept-Ranges, ETag";
 
@@ -21,12 +21,9 @@ struct Shared {
 
 impl Shared {
     fn with(origins: &[&str]) -> Shared {
-        let folder = tempfile::tempdir().unwrap();
-        let keys = folder.path().join("keys");
-        fs::write(&keys, "a-key-of-signed-urls\n").unwrap();
-        fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
+        let (_folder, keys) = key_file("a-key-of-signed-urls");
         let storage = Storage {
-            files: HashMap::from([("x", CONTENT.to_vec()), ("z", CONTENT.to_vec())]),
+            files: HashMap::from([("x", MP4.to_vec()), ("z", MP4.to_vec())]),
             ..Storage::default()
         };
         let front = Front::configured(None, vec![storage], |settings| {
@@ -34,7 +31,6 @@ impl Shared {
             settings.protect = serde_json::from_value(json!(["tnvideo/tnv001/z"])).unwrap();
             settings.cors = serde_json::from_value(json!({ "origins": origins })).unwrap();
         });
-        let _folder = folder;
         Shared { front, _folder }
     }
 
@@ -126,7 +122,7 @@ fn without_origins_no_answer_has_a_field_of_cors() {
 #[test]
 fn a_page_may_read_that_a_file_is_unavailable() {
     let storage = Storage {
-        files: HashMap::from([("x", CONTENT.to_vec())]),
+        files: HashMap::from([("x", MP4.to_vec())]),
         ..Storage::default()
     };
     let mut front = Front::configured(None, vec![storage], |settings| {
@@ -139,6 +135,30 @@ fn a_page_may_read_that_a_file_is_unavailable() {
         cors_fields(&answer),
         [Some(PAGE), Some(EXPOSED), Some("Origin")]
     );
+    assert_eq!(answer.field("cache-control"), Some("no-store"));
+}
+
+/// A storage that says nothing holds the first request of a client behind a proxy.
+#[test]
+fn a_page_may_read_that_its_client_is_at_a_limit() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let silent = silent.local_addr().unwrap();
+    let front = Front::configured(Some(silent), Vec::new(), |config| {
+        config.server.connections_per_address = Some(1);
+        config.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.storage_timeout = Period::from_secs(60);
+        config.cors = serde_json::from_value(json!({ "origins": [PAGE] })).unwrap();
+    });
+    let fields = [("Origin", PAGE), ("X-Forwarded-For", "192.0.2.1")];
+    let mut held = front.connect();
+    held.send("GET", "/files/x", &fields);
+    until("the request to be held", || {
+        front.get("/nothing", &fields).status == 429
+    });
+    let answer = front.get("/files/x", &fields);
+    assert_eq!(answer.status, 429);
+    let expected = [Some(PAGE), Some(EXPOSED), Some("Origin")];
+    assert_eq!(cors_fields(&answer), expected);
     assert_eq!(answer.field("cache-control"), Some("no-store"));
 }
 

@@ -1,14 +1,12 @@
 //! Signed URLs, and files that need them.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto::shared_key::KeyRing;
 use proto::url_signature::Grant;
 use tempfile::TempDir;
 
-use super::support::{Front, Storage};
+use super::support::{Front, Storage, key_file};
 
 const OLD: &str = "an-old-key-of-urls";
 const NEW: &str = "the-new-key-of-urls";
@@ -22,10 +20,7 @@ struct Signing {
 
 impl Signing {
     fn protecting(protect: &str) -> Signing {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("keys");
-        fs::write(&file, format!("{NEW}\n{OLD}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let (_folder, file) = key_file(&format!("{NEW}\n{OLD}\n"));
         let storage = Storage {
             files: [("x", b"content".to_vec())].into(),
             ..Storage::default()
@@ -34,10 +29,7 @@ impl Signing {
             settings.url_key_file = Some(file.clone());
             settings.protect = serde_json::from_value(serde_json::json!([protect])).unwrap();
         });
-        Signing {
-            front,
-            _folder: folder,
-        }
+        Signing { front, _folder }
     }
 
     fn assert_refused(&self, path: &str, reason: &str) {

@@ -3,8 +3,11 @@
 use daemon::metrics::Metrics;
 use daemon::status::StatusConfig;
 use std::collections::HashMap;
+use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,8 +19,11 @@ use net::{Part, Server, ServerConfig};
 use proto::storage::{ByteRange, FileStat, StorageRequest, encode_file_size};
 use proto::tracker::{SaddrsReply, TrackerRequest};
 use proto::{Address, ErrorCode, Fault, Request as _};
+use tempfile::TempDir;
 use test_support::http::{Answer, Browser, browse};
 
+/// A file that its first bytes tell to be MP4.
+pub const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\0\0isommp42 and so on";
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const MODIFIED: i64 = 1_600_000_000;
 pub const LAST_MODIFIED: &str = "Sun, 13 Sep 2020 12:26:40 GMT";
@@ -194,28 +200,28 @@ impl Front {
     pub fn configured(
         first: Option<SocketAddr>,
         storages: Vec<Storage>,
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut Config),
     ) -> Front {
         let storages: Vec<Server> = storages.into_iter().map(serve).collect();
         let named = first.into_iter().chain(storages.iter().map(Server::addr));
         let tracker = serve(Tracker(named.map(Address::from).collect()));
         let mut servers = vec![tracker];
         servers.extend(storages);
-        let mut settings = Settings {
+        let settings = Settings {
             trackers: vec![servers[0].addr().into()],
             user: Some("tnv001".parse().unwrap()),
             connect_timeout: Period::from_secs(2),
             storage_timeout: Period::from_secs(2),
             ..Settings::default()
         };
-        change(&mut settings);
-        let httpd = Httpd::start(Config {
+        let mut config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             status: StatusConfig::off(),
             ..Config::of(settings)
-        });
+        };
+        change(&mut config);
         Front {
-            httpd: httpd.unwrap(),
+            httpd: Httpd::start(config).unwrap(),
             servers,
         }
     }
@@ -250,4 +256,13 @@ pub fn content(len: usize) -> Vec<u8> {
     (0..len as u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect()
+}
+
+/// A file with keys, in a folder that is removed when it is dropped.
+pub fn key_file(keys: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    fs::write(&file, keys).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    (folder, file)
 }

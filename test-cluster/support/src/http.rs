@@ -82,6 +82,26 @@ pub fn open(url: &str, range: Option<&str>, patience: Duration) -> anyhow::Resul
 }
 
 impl Answer {
+    /// Parses a head and what follows it.
+    ///
+    /// # Errors
+    /// The head is incomplete or malformed.
+    pub fn parse(bytes: &[u8]) -> anyhow::Result<Answer> {
+        let end = bytes.windows(4).position(|end| end == b"\r\n\r\n");
+        let (head, body) = bytes.split_at(end.context("the end of a head")?);
+        let mut lines = std::str::from_utf8(head)?.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1));
+        let field = |line: &str| -> anyhow::Result<(String, String)> {
+            let (name, value) = line.split_once(": ").context("a header field")?;
+            Ok((name.to_lowercase(), value.to_owned()))
+        };
+        Ok(Answer {
+            status: status.context("a status")?.parse()?,
+            fields: lines.map(field).collect::<anyhow::Result<_>>()?,
+            body: body[4..].to_vec(),
+        })
+    }
+
     /// The value of a header field.
     ///
     /// # Panics
@@ -199,18 +219,7 @@ impl Browser {
             self.0.read_exact(&mut byte)?;
             head.push(byte[0]);
         }
-        let head = String::from_utf8(head)?;
-        let mut lines = head.trim_end().split("\r\n");
-        let status = lines.next().and_then(|line| line.split(' ').nth(1));
-        let field = |line: &str| -> anyhow::Result<(String, String)> {
-            let (name, value) = line.split_once(": ").context("a header field")?;
-            Ok((name.to_lowercase(), value.to_owned()))
-        };
-        let answer = Answer {
-            status: status.context("a status")?.parse()?,
-            fields: lines.map(field).collect::<anyhow::Result<_>>()?,
-            body: Vec::new(),
-        };
+        let answer = Answer::parse(&head)?;
         ensure!(answer.field("transfer-encoding").is_none(), "it is chunked");
         Ok(answer)
     }

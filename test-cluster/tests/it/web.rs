@@ -76,7 +76,7 @@ impl Site {
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         let _process = OwnedProcess::spawn(&mut chromium).expect(MISSING);
-        self.results.recv_timeout(4 * PATIENCE).unwrap_or_else(|_| {
+        self.results.recv_timeout(8 * PATIENCE).unwrap_or_else(|_| {
             let log = fs::read_to_string(profile.path().join("log"));
             panic!("the page has no results; {}", log.unwrap_or_default())
         })

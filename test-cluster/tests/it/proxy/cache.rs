@@ -72,21 +72,7 @@ fn try_ask(proxied: &Proxied, path: &str, args: &[&str]) -> Output {
 }
 
 fn parse(output: &Output) -> Answer {
-    let text = &output.stdout;
-    let end = text.windows(4).position(|end| end == b"\r\n\r\n");
-    let end = end.unwrap_or_else(|| panic!("{output:?}"));
-    let head = String::from_utf8(text[..end].to_vec()).unwrap();
-    let mut lines = head.split("\r\n");
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap();
-    let field = |line: &str| {
-        let (name, value) = line.split_once(": ").unwrap();
-        (name.to_lowercase(), value.to_owned())
-    };
-    Answer {
-        status: status.parse().unwrap(),
-        fields: lines.map(field).collect(),
-        body: text[end + 4..].to_vec(),
-    }
+    Answer::parse(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
 fn assert_is(answer: &Answer, status: u16, cache: &str, bytes: &[u8]) {
