@@ -30,7 +30,7 @@ pub struct Origins(Vec<String>);
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "a list of origins such as \"https://example.org\", or \"*\""
+    expecting = "must be a list of origins such as \"https://example.org\", or \"*\""
 )]
 enum OneOrMany {
     One(String),
