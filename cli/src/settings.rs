@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base::{Network, toml_error};
-use client::{ClientConfig, LocalReads, PeerKeys};
+use client::{ClientConfig, PeerKeys};
 use proto::{Address, AppId, DecodeError, FileId, FileKey, UserId};
 use serde::{Deserialize, Deserializer};
 
@@ -107,9 +107,7 @@ impl Settings {
         if let Some(path) = key_file {
             connection.keys = Some(Arc::new(read_keys(&path, file.legacy_hosts)?));
         }
-        if file.local_reads == Some(false) {
-            client.local_reads = LocalReads::OFF;
-        }
+        client.local_reads.is_on = file.local_reads.unwrap_or(true);
         Ok(Settings {
             client,
             app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(usage_error)?,

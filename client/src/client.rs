@@ -56,9 +56,19 @@ pub(crate) enum Purpose {
 impl Client {
     /// A client with a connection pool of its own. Connects when a request needs it.
     pub fn new(config: ClientConfig) -> Client {
+        Client::start(config, None)
+    }
+
+    /// A client with other settings, which has the open files of this machine in common with this one, and the limits
+    /// on their disks.
+    pub fn with_settings(&self, config: ClientConfig) -> Client {
+        Client::start(config, Some(&self.shared.local))
+    }
+
+    fn start(config: ClientConfig, earlier: Option<&LocalFiles>) -> Client {
         Client {
             shared: Arc::new(Shared {
-                local: LocalFiles::new(&config),
+                local: LocalFiles::new(&config, earlier),
                 trackers: ServerList::new("tracker", config.trackers),
                 pool: ConnectionPool::new(config.connection, config.pool),
                 storages: Mutex::new(ExpiringMap::new(CACHED_USERS_MAX)),

@@ -40,26 +40,21 @@ impl ClientConfig {
 /// file instead of its content.
 #[derive(Debug, Clone)]
 pub struct LocalReads {
-    /// Limit on threads that read from one disk at a time: so many may be lost while a disk hangs. Beyond it,
-    /// storages are asked for the content. 0 switches local reads off. Default 16.
-    pub per_disk: usize,
+    /// False if all content comes from storages. Default true.
+    pub is_on: bool,
+    /// Number of threads that read. At most half of them read from one disk at a time, and of another disk half of
+    /// the rest: so many may be lost while disks hang. Beyond it, storages are asked for the content. Default 64.
+    pub threads: usize,
     /// Limit on open files that are kept for 5 s for the next request. Then call
     /// [`Client::close_expired`](crate::Client::close_expired) every few seconds. Default 0.
     pub kept_files: usize,
 }
 
-impl LocalReads {
-    /// All content comes from storages.
-    pub const OFF: LocalReads = LocalReads {
-        per_disk: 0,
-        kept_files: 0,
-    };
-}
-
 impl Default for LocalReads {
     fn default() -> LocalReads {
         LocalReads {
-            per_disk: 16,
+            is_on: true,
+            threads: 64,
             kept_files: 0,
         }
     }

@@ -56,6 +56,9 @@ pub struct Download {
     peeked: Vec<u8>,
     /// Present for a whole file with a known checksum.
     check: Option<ContentCheck>,
+    /// The file of this machine whose bytes are not compared, because that was done lately. Bytes of another storage
+    /// are.
+    verified: Option<Arc<LocalFile>>,
     /// The storages that sent the bytes read so far.
     sources: Vec<Address>,
 }
@@ -88,6 +91,7 @@ impl Download {
             held: HeldBack::default(),
             peeked: Vec::new(),
             check: stat.checksum.filter(|_| is_whole).map(ContentCheck::new),
+            verified: None,
             sources: Vec::new(),
         }
     }
@@ -111,7 +115,9 @@ impl Download {
             Origin::File(file) => {
                 // Bytes of another storage may be damaged.
                 let is_start = self.sources.is_empty();
-                self.check.take_if(|_| is_start && file.is_verified());
+                if is_start && file.is_verified() && self.check.take().is_some() {
+                    self.verified = Some(Arc::clone(&file));
+                }
                 self.file = Some(file);
             }
         }
@@ -201,6 +207,7 @@ impl Download {
         self.peeked.splice(0..0, buf[..filled].iter().copied());
         self.offset -= filled as u64;
         self.remaining += filled as u64;
+        self.resume_check(self.offset);
         Ok(filled)
     }
 
@@ -212,6 +219,7 @@ impl Download {
         let is_open = self.connection.is_some() || self.file.is_some();
         if self.remaining > 0 && !is_open && self.peeked.is_empty() {
             self.reopen(true)?;
+            self.resume_check(self.offset);
         }
         Ok(())
     }
@@ -288,10 +296,28 @@ impl Download {
             0 => Some(0),
             _ => self.read_on(buf, wait)?,
         };
+        self.resume_check(self.offset - n.unwrap_or(0) as u64);
         if let Some(n) = n {
             self.inspect(&buf[..n])?;
         }
         Ok(n)
+    }
+
+    /// Compares the content from now on, if it goes on at another storage than that of the verified file: the first
+    /// `len` bytes of that file count as read. Not if the kernel does not have them in memory any more.
+    fn resume_check(&mut self, len: u64) {
+        let current = self.connection.as_ref().map(Connection::address);
+        let mut sources = self.sources.iter().chain(current);
+        let Some(file) = self
+            .verified
+            .take_if(|file| sources.any(|source| *source != file.storage))
+        else {
+            return;
+        };
+        self.check = file.check_of_start(len);
+        if self.check.is_none() {
+            log::debug!("the rest of {} is not compared", self.key.file);
+        }
     }
 
     /// Reads at least one byte. Without `wait`, returns `None` if none has arrived.

@@ -33,19 +33,27 @@ pub(crate) struct Globals {
 impl Globals {
     /// # Errors
     /// A key file cannot be used.
-    fn new(config: &Config, metrics: Arc<HttpMetrics>) -> Result<Globals, ConfigError> {
+    fn new(
+        config: &Config,
+        metrics: Arc<HttpMetrics>,
+        earlier: Option<&Globals>,
+    ) -> Result<Globals, ConfigError> {
         let connection = ConnectionConfig {
             connect_timeout: config.connect_timeout.duration(),
             io_timeout: config.storage_timeout.duration(),
             keys: config.peer_keys()?.map(Arc::new),
             ..ConnectionConfig::default()
         };
-        let client = Client::new(ClientConfig {
+        let settings = ClientConfig {
             connection,
             storage_cache: config.storage_cache.duration(),
             local_reads: local_reads(config),
             ..ClientConfig::new(config.trackers.clone())
-        });
+        };
+        let client = match earlier {
+            Some(earlier) => earlier.client.with_settings(settings),
+            None => Client::new(settings),
+        };
         Ok(Globals {
             client,
             protection: Protection::new(config.url_keys()?, config.protect.clone()),
@@ -65,14 +73,11 @@ pub(crate) fn kept_files() -> usize {
     net::kept_files_max(KEPT_FILES_MAX)
 }
 
-/// A disk that hangs may hold a quarter of the workers.
 fn local_reads(config: &Config) -> LocalReads {
-    match config.local_reads {
-        false => LocalReads::OFF,
-        true => LocalReads {
-            per_disk: (config.server.workers as usize / 4).max(1),
-            kept_files: kept_files(),
-        },
+    LocalReads {
+        is_on: config.local_reads,
+        threads: config.server.workers as usize,
+        kept_files: kept_files(),
     }
 }
 
@@ -87,7 +92,7 @@ impl CurrentGlobals {
         config: &Config,
         metrics: Arc<HttpMetrics>,
     ) -> Result<CurrentGlobals, ConfigError> {
-        let globals = Arc::new(Globals::new(config, metrics)?);
+        let globals = Arc::new(Globals::new(config, metrics, None)?);
         Ok(CurrentGlobals(Arc::new(RwLock::new(globals))))
     }
 
@@ -98,11 +103,10 @@ impl CurrentGlobals {
     /// # Errors
     /// A key file cannot be used; the globals stay.
     pub(crate) fn replace(&self, config: &Config) -> Result<(), ConfigError> {
-        let metrics = Arc::clone(&self.get().metrics);
-        let new = Arc::new(Globals::new(config, metrics)?);
-        let old = std::mem::replace(&mut *self.0.write(), new);
-        // Closing its files may wait for a disk.
-        drop(old);
+        let earlier = self.get();
+        let metrics = Arc::clone(&earlier.metrics);
+        let new = Arc::new(Globals::new(config, metrics, Some(&earlier))?);
+        *self.0.write() = new;
         Ok(())
     }
 }

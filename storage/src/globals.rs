@@ -103,7 +103,7 @@ impl Globals {
     }
 
     /// Removes the file at the path of a row, if it is there. Returns true if peers may serve it for
-    /// [`CHECK_HOLDS`](base::link_check::CHECK_HOLDS).
+    /// [`CHECK_HOLDS`](crate::disks::link_check::CHECK_HOLDS).
     ///
     /// # Errors
     /// The path is below no store path, or the disk refuses: the file may still be there.

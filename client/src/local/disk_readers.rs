@@ -11,8 +11,8 @@ const SLOW: Duration = Duration::from_millis(500);
 /// The reads in progress, by the device number of their disk.
 #[derive(Debug)]
 pub(crate) struct DiskReaders {
-    /// Limit on reads of one disk at a time.
-    per_disk: usize,
+    /// Threads of which some always stay free: one disk gets at most half of what the others leave.
+    threads: usize,
     disks: Mutex<HashMap<u64, Reads>>,
 }
 
@@ -30,26 +30,23 @@ pub(crate) struct ReadPermit<'a> {
 }
 
 impl DiskReaders {
-    pub(crate) fn new(per_disk: usize) -> DiskReaders {
+    pub(crate) fn new(threads: usize) -> DiskReaders {
         DiskReaders {
-            per_disk,
+            threads,
             disks: Mutex::default(),
         }
     }
 
-    /// Permits a use of a disk, unless the disk is slow. One that may wait for the disk (`may_wait`) is also refused
-    /// at the limit.
-    pub(crate) fn begin(
-        &self,
-        device: u64,
-        may_wait: bool,
-        now: Instant,
-    ) -> Option<ReadPermit<'_>> {
+    /// Permits a read, unless the disk is slow or has its share of the threads. One read of a disk always has room.
+    pub(crate) fn begin(&self, device: u64, now: Instant) -> Option<ReadPermit<'_>> {
         let mut disks = self.disks.lock();
+        let total: usize = disks.values().map(|disk| disk.began.len()).sum();
         let reads = disks.entry(device).or_default();
+        let own = reads.began.len();
+        let left = self.threads.saturating_sub(total - own);
         let oldest = reads.began.first_key_value();
         let is_slow = oldest.is_some_and(|(_, &began)| now.duration_since(began) >= SLOW);
-        if is_slow || (may_wait && reads.began.len() >= self.per_disk) {
+        if is_slow || (own > 0 && 2 * (own + 1) > left) {
             return None;
         }
         reads.last_id += 1;
@@ -76,18 +73,29 @@ impl Drop for ReadPermit<'_> {
 mod tests {
     use super::*;
 
+    fn begin_all(readers: &DiskReaders, device: u64, now: Instant) -> Vec<ReadPermit<'_>> {
+        std::iter::from_fn(|| readers.begin(device, now)).collect()
+    }
+
     #[test]
-    fn a_disk_at_its_limit_or_slow_is_not_read_and_the_others_are() {
-        let (readers, now) = (DiskReaders::new(2), Instant::now());
-        let first = readers.begin(1, true, now).unwrap();
-        let second = readers.begin(1, true, now).unwrap();
-        assert!(readers.begin(1, true, now).is_none());
-        assert!(readers.begin(1, false, now).is_some());
-        assert!(readers.begin(2, true, now).is_some());
-        drop(second);
-        assert!(readers.begin(1, true, now).is_some());
-        assert!(readers.begin(1, false, now + SLOW).is_none());
+    fn a_disk_gets_half_of_what_the_others_leave() {
+        let (readers, now) = (DiskReaders::new(64), Instant::now());
+        let first = begin_all(&readers, 1, now);
+        let second = begin_all(&readers, 2, now);
+        let third = begin_all(&readers, 3, now);
+        assert_eq!([first.len(), second.len(), third.len()], [32, 16, 8]);
         drop(first);
-        assert!(readers.begin(1, true, now + SLOW).is_some());
+        assert!(readers.begin(2, now).is_some());
+    }
+
+    #[test]
+    fn a_slow_disk_is_not_read_and_the_others_are() {
+        let (readers, now) = (DiskReaders::new(64), Instant::now());
+        let first = readers.begin(1, now).unwrap();
+        assert!(readers.begin(1, now).is_some());
+        assert!(readers.begin(1, now + SLOW).is_none());
+        assert!(readers.begin(2, now + SLOW).is_some());
+        drop(first);
+        assert!(readers.begin(1, now + SLOW).is_some());
     }
 }

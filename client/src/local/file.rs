@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::ExpiringMap;
-use base::link_check::{CHECK_HOLDS, LinkCheck, is_shared};
 use parking_lot::Mutex;
 use proto::Address;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::disk_readers::{DiskReaders, ReadPermit};
+use super::closer::Closer;
+use super::disk_readers::DiskReaders;
 use crate::Stat;
+use crate::content_check::ContentCheck;
 
 /// Distance of the bytes that [`is_in_memory`] checks. The kernel reads ahead in steps of this size.
 const CHECK_STEP: u64 = 128 << 10;
@@ -21,9 +22,10 @@ const CHECK_STEP: u64 = 128 << 10;
 const VERIFIED_TIME: Duration = Duration::from_secs(600);
 /// Limit on files that are known to be good.
 const VERIFIED_MAX: usize = 10_000;
+/// Bytes that are read at a time to be compared with the checksum.
+const CHECK_BUFFER: usize = 256 << 10;
 
-/// An open file of a storage on this machine. Stored files never change; they are only deleted. Each use of its
-/// disk has a permit, to close it too.
+/// An open file of a storage on this machine. Stored files never change; they are only deleted.
 #[derive(Debug)]
 pub(crate) struct LocalFile {
     /// Present until it is dropped.
@@ -31,7 +33,6 @@ pub(crate) struct LocalFile {
     pub(crate) stat: Stat,
     pub(crate) storage: Address,
     identity: Identity,
-    link: LinkCheck,
     shared: Arc<Shared>,
 }
 
@@ -41,8 +42,7 @@ pub(crate) struct Shared {
     readers: DiskReaders,
     /// The files whose content was compared with the checksum.
     verified: Mutex<ExpiringMap<Identity, ()>>,
-    /// Files, with their device, that were dropped while their disk was slow.
-    unclosed: Mutex<Vec<(u64, File)>>,
+    closer: Arc<Closer>,
 }
 
 /// Identifies a file and its content: the time of the latest change is part of it.
@@ -64,32 +64,12 @@ impl Identity {
 }
 
 impl Shared {
-    /// Permits so many reads of one disk at a time.
-    pub(crate) fn new(per_disk: usize) -> Shared {
+    /// Limits the threads that read at a time to `threads`.
+    pub(crate) fn new(threads: usize) -> Shared {
         Shared {
-            readers: DiskReaders::new(per_disk),
+            readers: DiskReaders::new(threads),
             verified: Mutex::new(ExpiringMap::new(VERIFIED_MAX)),
-            unclosed: Mutex::default(),
-        }
-    }
-
-    fn begin(&self, device: u64, may_wait: bool) -> Option<ReadPermit<'_>> {
-        self.readers.begin(device, may_wait, Instant::now())
-    }
-
-    /// Closes the files whose disk is not slow any more.
-    pub(crate) fn close_dropped(&self) {
-        let dropped = std::mem::take(&mut *self.unclosed.lock());
-        for (device, file) in dropped {
-            self.close(device, file);
-        }
-    }
-
-    fn close(&self, device: u64, file: File) {
-        // Not counted against the limit: open files must not pile up while other threads read.
-        match self.begin(device, false) {
-            Some(_permit) => drop(file),
-            None => self.unclosed.lock().push((device, file)),
+            closer: Arc::default(),
         }
     }
 }
@@ -98,27 +78,26 @@ impl LocalFile {
     /// A file that a storage has passed.
     ///
     /// # Errors
-    /// There is no descriptor, it is not of a regular file of the size in `stat`, or its disk is slow.
+    /// There is no descriptor, it is not of a regular file of the size in `stat`, or the kernel does not tell what it
+    /// has of the file in memory.
     pub(crate) fn new(
         file: Option<File>,
         stat: Stat,
         storage: Address,
         shared: &Arc<Shared>,
     ) -> Result<LocalFile, &'static str> {
-        let began = Instant::now();
         let file = file.ok_or("it passed no descriptor")?;
-        let invalid = |_| "its descriptor is invalid";
-        let metadata = file.metadata().map_err(invalid)?;
-        let permit = shared.begin(metadata.dev(), true);
-        let _permit = permit.ok_or("its disk is slow")?;
+        // First: a look at the file may wait on other file systems, such as FUSE.
+        if read_if_in_memory(&file, 0) == Err(Errno::OPNOTSUPP) {
+            return Err("its file system does not tell what is in memory");
+        }
+        let metadata = file.metadata();
+        let metadata = metadata.map_err(|_| "its descriptor is invalid")?;
         if !metadata.is_file() || metadata.len() != stat.size {
             return Err("its descriptor is not of the file");
         }
-        let is_shared = is_shared(&file).map_err(invalid)?;
         Ok(LocalFile {
             identity: Identity::of(&metadata),
-            // The check of the storage may be older than the descriptor, so the first use checks.
-            link: LinkCheck::new(is_shared, began - CHECK_HOLDS, stat.size),
             file: Some(file),
             stat,
             storage,
@@ -126,13 +105,28 @@ impl LocalFile {
         })
     }
 
-    /// True unless the file was deleted, or its disk is slow.
+    /// True unless the file was changed or deleted. Does not wait for the disk. A deletion also changes a file that has
+    /// another name: its time of change.
     pub(crate) fn exists(&self) -> bool {
-        let (Some(file), Some(_permit)) = (&self.file, self.begin(true)) else {
-            return false;
-        };
-        let size = self.link.size(file, Instant::now());
-        size.is_ok_and(|size| size == Some(self.stat.size))
+        let metadata = self.file.as_ref().map(File::metadata);
+        metadata.is_some_and(|found| {
+            found.is_ok_and(|found| found.nlink() > 0 && Identity::of(&found) == self.identity)
+        })
+    }
+
+    /// The comparison of the content with the checksum, after the first `len` bytes. `None` without a checksum, or if
+    /// the storage has to be asked for them.
+    pub(crate) fn check_of_start(&self, len: u64) -> Option<ContentCheck> {
+        let mut check = ContentCheck::new(self.stat.checksum?);
+        let mut buf = vec![0; CHECK_BUFFER.min(len as usize)];
+        let mut offset = 0;
+        while offset < len {
+            let left = usize::try_from(len - offset).map_or(buf.len(), |left| left.min(buf.len()));
+            let n = self.read_at(&mut buf[..left], offset)?;
+            check.update(&buf[..n]);
+            offset += n as u64;
+        }
+        Some(check)
     }
 
     /// True if the content was compared with the checksum.
@@ -155,48 +149,35 @@ impl LocalFile {
         read.filter(|&n| n > 0)
     }
 
-    /// Calls `act` with the file, if `len` bytes at `offset` can be read without waiting for the disk. Some
-    /// file systems, such as FUSE, do not tell that; the number of threads that read from them is limited.
+    /// Calls `act` with the file, if the kernel has `len` bytes at `offset` in memory. If it drops them just then, the
+    /// caller waits for the disk; [`DiskReaders`] limits such threads.
     pub(crate) fn visit(&self, offset: u64, len: u64, act: impl FnOnce(&File)) {
-        let Some(file) = &self.file else {
-            return;
-        };
-        let may_wait = match is_in_memory(file, offset, len) {
-            Some(true) => false,
-            Some(false) => return,
-            None => true,
-        };
-        if let Some(_permit) = self.begin(may_wait) {
+        if let Some(file) = &self.file
+            && is_in_memory(file, offset, len)
+            && let Some(_permit) = self
+                .shared
+                .readers
+                .begin(self.identity.device, Instant::now())
+        {
             act(file);
         }
-    }
-
-    fn begin(&self, may_wait: bool) -> Option<ReadPermit<'_>> {
-        self.shared.begin(self.identity.device, may_wait)
     }
 }
 
 impl Drop for LocalFile {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
-            self.shared.close(self.identity.device, file);
+            self.shared.closer.close(self.identity.device, file);
         }
     }
 }
 
-/// Whether the kernel has the bytes in memory; `None` if it does not tell. Does not wait. Checks some of the bytes:
-/// the kernel reads and forgets many at a time.
-fn is_in_memory(file: &File, offset: u64, len: u64) -> Option<bool> {
+/// True if the kernel has the bytes in memory. Does not wait. Checks some of the bytes: the kernel reads and forgets
+/// many at a time.
+fn is_in_memory(file: &File, offset: u64, len: u64) -> bool {
     let last = offset + len.saturating_sub(1);
-    let checked = (offset..last).step_by(CHECK_STEP as usize).chain([last]);
-    for at in checked {
-        match read_if_in_memory(file, at) {
-            Err(Errno::OPNOTSUPP) => return None,
-            Err(Errno::AGAIN) => return Some(false),
-            _ => {}
-        }
-    }
-    Some(true)
+    let mut checked = (offset..last).step_by(CHECK_STEP as usize).chain([last]);
+    checked.all(|at| read_if_in_memory(file, at) != Err(Errno::AGAIN))
 }
 
 fn read_if_in_memory(file: &File, offset: u64) -> Result<usize, Errno> {

@@ -4,6 +4,7 @@
 //! The storage checks the request as it checks READ. Bytes that the kernel has in memory are then read here.
 //! The others are requested from the storage over TCP: it knows how to deal with disks that are slow or hang.
 
+mod closer;
 mod descriptor;
 mod disk_readers;
 mod file;
@@ -31,25 +32,29 @@ pub(crate) struct LocalFiles {
     /// Connections to Unix sockets, by the TCP address of the storage.
     pool: ConnectionPool,
     sockets: Arc<LocalSockets>,
-    kept: KeptFiles,
+    kept: Arc<KeptFiles>,
     shared: Arc<file::Shared>,
     is_on: bool,
 }
 
 impl LocalFiles {
-    pub(crate) fn new(config: &ClientConfig) -> LocalFiles {
+    /// Shares the open files of a client with earlier settings, and its limits: threads that wait for a disk count.
+    pub(crate) fn new(config: &ClientConfig, earlier: Option<&LocalFiles>) -> LocalFiles {
         let LocalReads {
-            per_disk,
+            is_on,
+            threads,
             kept_files,
         } = config.local_reads;
+        let kept = || Arc::new(KeptFiles::new(kept_files));
+        let shared = || Arc::new(file::Shared::new(threads));
         let sockets = Arc::new(LocalSockets::default());
         let pool = ConnectionPool::new(config.connection.clone(), PoolConfig::default());
         LocalFiles {
             pool: pool.at_sockets(Arc::clone(&sockets)),
             sockets,
-            kept: KeptFiles::new(kept_files),
-            shared: Arc::new(file::Shared::new(per_disk)),
-            is_on: per_disk > 0,
+            kept: earlier.map_or_else(kept, |earlier| Arc::clone(&earlier.kept)),
+            shared: earlier.map_or_else(shared, |earlier| Arc::clone(&earlier.shared)),
+            is_on,
         }
     }
 
@@ -59,7 +64,7 @@ impl LocalFiles {
         key: &FileKey,
         may_ask: impl FnOnce(&Address) -> bool,
     ) -> Option<Arc<LocalFile>> {
-        let file = self.kept.get(key, Instant::now())?;
+        let file = self.is_on.then(|| self.kept.get(key, Instant::now()))??;
         if may_ask(&file.storage) && file.exists() {
             return Some(file);
         }
@@ -71,7 +76,6 @@ impl LocalFiles {
     /// in use.
     pub(crate) fn close_expired(&self) {
         self.kept.close_expired(Instant::now());
-        self.shared.close_dropped();
     }
 
     /// Closes a kept file whose content is damaged, so that the next request asks for it.
@@ -99,7 +103,6 @@ impl LocalFiles {
     /// asked over TCP.
     pub(crate) fn begin_open(&self, peer: Peer<'_>, key: &FileKey) -> Option<Connection> {
         let request = open_request(key, self.sockets.id(peer.address)?);
-        self.shared.close_dropped();
         let begun = self.pool.begin(ConnectionChoice::Any, peer, &request);
         begun
             .map_err(|error| self.gave_up(peer.address, &error))
@@ -182,5 +185,22 @@ fn is_of_the_file(error: &Error) -> bool {
         }
         Error::Fault { .. } => !crate::may_be_unknown(error),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_settings_leave_open_files_and_limits_as_they_are() {
+        let mut config = ClientConfig::new(Vec::new());
+        let first = LocalFiles::new(&config, None);
+        config.local_reads.is_on = false;
+        let off = LocalFiles::new(&config, Some(&first));
+        config.local_reads.is_on = true;
+        let second = LocalFiles::new(&config, Some(&off));
+        assert!(Arc::ptr_eq(&first.shared, &second.shared));
+        assert!(Arc::ptr_eq(&first.kept, &second.kept));
     }
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use base::link_check::LinkCheck;
 use lru::LruCache;
 use parking_lot::Mutex;
 
 use crate::disks::limiter::LimitedFile;
+use crate::disks::link_check::LinkCheck;
 use crate::disks::root::Root;
 
 /// A file that nobody has read for this long is closed, within a probe's interval: open files block an
@@ -89,10 +89,10 @@ impl OpenFiles {
         (began, size): (Instant, u64),
     ) -> Arc<StoredFile> {
         let file = Arc::new(StoredFile {
+            check: LinkCheck::new(root.is_shared(), file.file(), began, size),
             file,
             root: Arc::clone(root),
             opened: began,
-            check: LinkCheck::new(root.is_shared(), began, size),
         });
         let kept = KeptFile {
             file: Arc::clone(&file),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bench::Content;
 use rustix::fs::{Advice, fadvise};
-use test_cluster::{Layout, Role, proc};
+use test_cluster::{Layout, Node, Role, proc};
 use test_disk::FaultyDisk;
 use test_support::http::{Body, get, open};
 
@@ -56,9 +56,20 @@ fn stored(fixture: &Fixture) -> PathBuf {
 
 /// Removes a stored file from the memory of the kernel.
 fn evict(path: &PathBuf) {
+    evict_from(path, 0);
+}
+
+fn evict_from(path: &PathBuf, offset: u64) {
     let file = File::open(path).unwrap();
     file.sync_all().unwrap();
-    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    fadvise(&file, offset, None, Advice::DontNeed).unwrap();
+}
+
+fn damage(path: &PathBuf, offset: u64) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
 }
 
 #[test]
@@ -291,18 +302,42 @@ fn a_disk_of_fuse_that_hangs_holds_no_worker_of_httpd() {
 }
 
 #[test]
+fn the_rest_of_a_verified_file_is_compared_if_another_storage_sends_it() {
+    let mut fixture = start(2);
+    let content = Content::new(7, LARGE);
+    let id = fixture.upload(&content).file;
+    let (url, path) = (fixture.url(id.as_str()), stored(&fixture));
+    fixture.assert_streams(id.as_str(), &content);
+    let (_, mut body) = open(&url, None, PATIENCE).unwrap();
+    let mut sent = vec![0; MIB as usize];
+    body.read_exact(&mut sent).unwrap();
+    wait_for("the access log", || {
+        match count(&fixture, Role::Storage, " open ") {
+            0 => Err("no file was opened".to_owned()),
+            _ => Ok(()),
+        }
+    });
+    let opened = |node: &Node| {
+        let log = fs::read_to_string(fixture.cluster.plan().access_log(node)).unwrap();
+        log.contains(" open ")
+    };
+    let mut nodes = fixture.nodes(Role::Storage).into_iter();
+    let storage = nodes.find(opened).unwrap();
+    fixture.cluster.kill(&storage).unwrap();
+    // What was sent stays in memory, the rest comes from the other storage.
+    damage(&path, LARGE - 1000);
+    evict_from(&path, LARGE / 2);
+    let _ = body.read_to_end(&mut sent);
+    let n = sent.len() as u64;
+    assert!(n > LARGE / 2 && n < LARGE, "{n} bytes");
+}
+
+#[test]
 fn a_damaged_file_is_never_sent_to_its_end() {
     let fixture = start(1);
     let content = Content::new(5, 3 * MIB);
     let id = fixture.upload(&content).file;
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(stored(&fixture))
-        .unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, MIB).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], MIB).unwrap();
+    damage(&stored(&fixture), MIB);
     for _ in 0..2 {
         let (_, mut body) = open(&fixture.url(id.as_str()), None, PATIENCE).unwrap();
         let mut sent = Vec::new();

@@ -1,12 +1,12 @@
 use std::fs::{self, File};
 use std::sync::Weak;
 
-use base::link_check::CHECK_HOLDS;
 use net::ServerConfig;
 use test_support::until;
 
 use super::*;
 use crate::disks::limiter::DiskLimiters;
+use crate::disks::link_check::CHECK_HOLDS;
 use crate::disks::root::Lookup;
 
 /// Opens files of a folder as reads do.
@@ -71,11 +71,27 @@ fn a_file_is_kept_until_it_has_no_name_any_more() {
 }
 
 #[test]
-fn a_change_of_the_size_is_seen() {
+fn a_changed_file_is_opened_anew() {
     let reader = Reader::new(10, false);
-    reader.keep("f");
+    let file = reader.keep("f");
     fs::write(reader.folder.path().join("f"), "con").unwrap();
-    assert_eq!(reader.size("f"), Some(3));
+    assert_eq!(reader.size("f"), None);
+    assert!(!is_open(&file));
+}
+
+#[test]
+fn a_deletion_of_a_file_with_another_name_is_seen() {
+    for is_shared in [false, true] {
+        let reader = Reader::new(10, is_shared);
+        let [path, backup] = ["f", "backup"].map(|name| reader.folder.path().join(name));
+        fs::write(&path, "content").unwrap();
+        fs::hard_link(&path, backup).unwrap();
+        reader.keep("f");
+        assert_eq!(reader.size("f"), Some(7));
+        reader.remove("f");
+        let _ = crossbeam_channel::after(CHECK_HOLDS).recv();
+        assert_eq!(reader.size("f"), None);
+    }
 }
 
 #[test]

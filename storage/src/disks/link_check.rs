@@ -6,12 +6,12 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, StatxFlags, fstat, fstatfs, statx};
+use rustix::fs::{AtFlags, Statx, StatxFlags, fstatfs, statx};
 
 /// How long a check holds on a shared file system. A storage that deletes a file answers its client only after
 /// this time: then nobody trusts a check from before the deletion. All programs use the same time, so it is no
 /// setting.
-pub const CHECK_HOLDS: Duration = Duration::from_millis(20);
+pub(crate) const CHECK_HOLDS: Duration = Duration::from_millis(20);
 
 /// File systems that a single kernel changes (`f_type` of statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS,
 /// ZFS, Bcachefs, tmpfs.
@@ -29,7 +29,7 @@ const LOCAL_FILE_SYSTEMS: [u32; 7] = [
 ///
 /// # Errors
 /// The file system does not answer.
-pub fn is_shared(file: impl AsFd) -> io::Result<bool> {
+pub(crate) fn is_shared(file: impl AsFd) -> io::Result<bool> {
     // The field is signed on some platforms and has 64 bits; the numbers have 32.
     let kind = fstatfs(file)?.f_type as u32;
     Ok(!LOCAL_FILE_SYSTEMS.contains(&kind))
@@ -38,8 +38,14 @@ pub fn is_shared(file: impl AsFd) -> io::Result<bool> {
 /// The latest check of one open file. On a local file system each use of the file checks. On a shared one a
 /// check asks other hosts, so it holds for [`CHECK_HOLDS`].
 #[derive(Debug)]
-pub struct LinkCheck {
+pub(crate) struct LinkCheck {
     is_shared: bool,
+    /// Number of names when the file was opened. A deletion takes one away, also from a file that has another name:
+    /// a backup may consist of hard links. `None` if it is unknown.
+    links: Option<u32>,
+    /// The time of change when the file was opened, in seconds and nanoseconds. A new name and a deletion between two
+    /// checks change it. Not of a shared file system: it may differ between hosts.
+    changed: Option<(i64, u32)>,
     latest: Mutex<Check>,
 }
 
@@ -51,27 +57,32 @@ struct Check {
 
 impl LinkCheck {
     /// The check that opening the file was: the open began after `began`, and the file had this size.
-    pub fn new(is_shared: bool, began: Instant, size: u64) -> LinkCheck {
-        let latest = Mutex::new(Check { began, size });
-        LinkCheck { is_shared, latest }
+    pub(crate) fn new(is_shared: bool, file: impl AsFd, began: Instant, size: u64) -> LinkCheck {
+        let stat = look(file, AtFlags::empty()).ok();
+        LinkCheck {
+            is_shared,
+            links: stat.map(|stat| stat.stx_nlink),
+            changed: stat.as_ref().map(changed),
+            latest: Mutex::new(Check { began, size }),
+        }
     }
 
-    /// The size of the file; none if it has no name any more.
+    /// The size of the file; none if a name of it was removed since it was opened.
     ///
     /// # Errors
     /// The file system does not answer, or the file is gone.
-    pub fn size(&self, file: impl AsFd, now: Instant) -> io::Result<Option<u64>> {
+    pub(crate) fn size(&self, file: impl AsFd, now: Instant) -> io::Result<Option<u64>> {
         if !self.is_shared {
-            let stat = fstat(file)?;
-            return Ok((stat.st_nlink > 0).then_some(stat.st_size.cast_unsigned()));
+            let stat = look(file, AtFlags::empty())?;
+            let is_same = self.has_names(&stat) && self.changed == Some(changed(&stat));
+            return Ok(is_same.then_some(stat.stx_size));
         }
         // One user checks; the others that came meanwhile use the result.
         let mut latest = self.latest.lock();
         let began = Instant::now();
         if now.max(latest.began) - latest.began >= CHECK_HOLDS {
-            let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
-            let stat = statx(file, "", flags, StatxFlags::SIZE | StatxFlags::NLINK)?;
-            if stat.stx_nlink == 0 {
+            let stat = look(file, AtFlags::STATX_FORCE_SYNC)?;
+            if !self.has_names(&stat) {
                 return Ok(None);
             }
             let size = stat.stx_size;
@@ -79,4 +90,17 @@ impl LinkCheck {
         }
         Ok(Some(latest.size))
     }
+
+    fn has_names(&self, stat: &Statx) -> bool {
+        stat.stx_nlink > 0 && self.links == Some(stat.stx_nlink)
+    }
+}
+
+fn look(file: impl AsFd, sync: AtFlags) -> io::Result<Statx> {
+    let fields = StatxFlags::SIZE | StatxFlags::NLINK | StatxFlags::CTIME;
+    Ok(statx(file, "", AtFlags::EMPTY_PATH | sync, fields)?)
+}
+
+fn changed(stat: &Statx) -> (i64, u32) {
+    (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec)
 }
