@@ -91,11 +91,6 @@ impl Candidates {
         Err(self.queue.all_failed(what))
     }
 
-    /// True if this address is left.
-    pub(crate) fn has(&self, address: &Address) -> bool {
-        self.queue.has(address)
-    }
-
     /// All addresses, tried or not.
     pub(crate) fn into_all(self) -> Vec<Address> {
         let mut all = Vec::new();

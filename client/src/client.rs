@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) trackers: ServerList,
     pub(crate) pool: ConnectionPool,
     /// The answers of trackers, so that a burst of requests asks once.
-    storages: Mutex<ExpiringMap<(AppId, UserId), SaddrsReply>>,
+    storages: Mutex<ExpiringMap<(AppId, UserId), Arc<SaddrsReply>>>,
     storage_cache: Duration,
     damage: DamageMemory,
     pub(crate) local: LocalFiles,
@@ -128,12 +128,12 @@ impl Client {
         let reply = trackers.ask("finding storages", pool, ask)?;
         let (keep, now) = (self.shared.storage_cache, Instant::now());
         let mut storages = self.shared.storages.lock();
-        storages.insert(user, reply.clone(), keep, now);
+        storages.insert(user, Arc::new(reply.clone()), keep, now);
         Ok(reply)
     }
 
     /// The storages of a file's user, from the cache.
-    fn cached_storages(&self, key: &FileKey) -> Option<SaddrsReply> {
+    pub(crate) fn cached_storages(&self, key: &FileKey) -> Option<Arc<SaddrsReply>> {
         let user = (key.app.clone(), key.user.clone());
         let storages = self.shared.storages.lock();
         storages.get(&user, Instant::now()).cloned()
@@ -165,7 +165,7 @@ impl Client {
 
     /// The group of a file's user, if it is cached.
     pub fn cached_group(&self, key: &FileKey) -> Option<GroupName> {
-        self.cached_storages(key).map(|reply| reply.group)
+        self.cached_storages(key).map(|reply| reply.group.clone())
     }
 
     /// The group of a file's user, from the cache or the trackers.
@@ -174,9 +174,10 @@ impl Client {
     /// A tracker refused, or none knows the storages. [`ErrorKind::NotFound`](crate::ErrorKind) for a
     /// user without a group.
     pub fn group(&self, key: &FileKey) -> Result<GroupName, Error> {
-        let cached = self.cached_storages(key);
-        let reply = cached.map_or_else(|| self.ask_trackers(key, Purpose::Read), Ok)?;
-        Ok(reply.group)
+        match self.cached_group(key) {
+            Some(group) => Ok(group),
+            None => Ok(self.ask_trackers(key, Purpose::Read)?.group),
+        }
     }
 
     /// The storages of a file's user, and whether they come from the cache.
@@ -186,7 +187,7 @@ impl Client {
         purpose: Purpose,
     ) -> Result<(Vec<Address>, bool), Error> {
         match self.cached_storages(key) {
-            Some(reply) => Ok((reply.addresses, true)),
+            Some(reply) => Ok((reply.addresses.clone(), true)),
             None => Ok((self.storages_now(key, purpose)?, false)),
         }
     }

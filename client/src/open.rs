@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::storage::{self, ByteRange, FileStat, RangeSpec, StorageRequest};
-use proto::{Address, FileKey};
+use proto::{Address, FileKey, GroupName};
 
 use crate::candidates::Candidates;
 use crate::client::Purpose;
 use crate::local::LocalFile;
 use crate::server_queue::Peer;
-use crate::time_limits::RequestLimit;
 use crate::unsupported::ConnectionChoice;
 use crate::{Client, Connection, Download, Error, Stat};
 
@@ -56,8 +55,6 @@ enum Asked {
     Read(Connection),
     /// OPEN was sent on this connection to a Unix socket.
     Open(Connection),
-    /// The file is open already.
-    File(Arc<LocalFile>),
 }
 
 impl Asked {
@@ -66,7 +63,7 @@ impl Asked {
             Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
                 Some(connection)
             }
-            Asked::Nobody | Asked::File(_) => None,
+            Asked::Nobody => None,
         }
     }
 
@@ -75,7 +72,7 @@ impl Asked {
             Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
                 Some(connection)
             }
-            Asked::Nobody | Asked::File(_) => None,
+            Asked::Nobody => None,
         }
     }
 
@@ -88,7 +85,6 @@ impl Asked {
     ) -> Option<(Result<Opened, Error>, Address)> {
         let (address, limit) = match &self {
             Asked::Nobody => return None,
-            Asked::File(file) => (file.storage.clone(), RequestLimit::new(Duration::ZERO)),
             Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
                 (connection.address().clone(), connection.limit())
             }
@@ -100,7 +96,6 @@ impl Asked {
         let local = &client.shared.local;
         let answer = match self {
             Asked::Nobody => return None,
-            Asked::File(file) => Ok((file.stat, Origin::File(file))),
             Asked::Read(connection) => open_at_tcp(client, peer, key, range, Some(connection)),
             Asked::Socket(connection) => {
                 local.finish_ask(client, connection);
@@ -122,7 +117,27 @@ impl Client {
     /// A storage refused, with [`ErrorKind::NotFound`](crate::ErrorKind) among the reasons; or
     /// every storage failed.
     pub fn open(&self, key: &FileKey, range: RangeSpec) -> Result<(Stat, Download), Error> {
-        self.begin_open(key, range, u64::MAX)?.finish()
+        match self.open_kept(key, range) {
+            Some((stat, download, _)) => Ok((stat, download)),
+            None => self.begin_open(key, range, u64::MAX)?.finish(),
+        }
+    }
+
+    /// Opens a part of a file that an earlier request has opened on this machine, and returns its group, too. Asks
+    /// no server. `None` if no such file is kept, or it was deleted.
+    pub fn open_kept(
+        &self,
+        key: &FileKey,
+        range: RangeSpec,
+    ) -> Option<(Stat, Download, GroupName)> {
+        let local = &self.shared.local;
+        let known = self.cached_storages(key)?;
+        let file = local.kept(key, |storage| known.addresses.contains(storage))?;
+        let stat = file.stat;
+        let range = range.within(stat.size);
+        let download = Download::new(self, key, &stat, range, Vec::new());
+        let download = download.beginning_at(Origin::File(file));
+        Some((stat, download, known.group.clone()))
     }
 
     /// Sends the request of [`Client::open`] and does not wait for the reply. It may wait for a
@@ -139,20 +154,13 @@ impl Client {
         range: RangeSpec,
         first_max: u64,
     ) -> Result<Opening, Error> {
-        let candidates = Candidates::new(self, key, Purpose::Read)?;
-        let kept = self
-            .shared
-            .local
-            .kept(key, |storage| candidates.has(storage));
         let mut opening = Opening {
-            candidates,
+            candidates: Candidates::new(self, key, Purpose::Read)?,
             range,
             first_max,
-            asked: kept.map_or(Asked::Nobody, Asked::File),
+            asked: Asked::Nobody,
         };
-        if matches!(opening.asked, Asked::Nobody) {
-            opening.ask_next();
-        }
+        opening.ask_next();
         Ok(opening)
     }
 
@@ -227,7 +235,7 @@ impl Opening {
             Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
                 connection.read_ahead()
             }
-            Asked::Nobody | Asked::File(_) => true,
+            Asked::Nobody => true,
         }
     }
 

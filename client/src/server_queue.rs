@@ -139,11 +139,6 @@ impl ServerQueue {
         }
     }
 
-    /// True if this server is left.
-    pub(crate) fn has(&self, address: &Address) -> bool {
-        self.waiting.contains(address)
-    }
-
     /// The servers that are left.
     pub(crate) fn into_rest(self) -> impl Iterator<Item = Address> {
         self.waiting.into_iter()

@@ -85,12 +85,15 @@ impl Cors {
     pub(crate) fn common_fields(&self, origin: Option<&str>) -> Vec<Field> {
         let mut fields = Vec::new();
         if self.is_list() {
-            fields.push(("Vary", "Origin".to_owned()));
+            fields.push(("Vary", "Origin".into()));
         }
         if let Some(allowed) = self.allowed(origin) {
-            fields.push(("Access-Control-Allow-Origin", allowed.to_owned()));
+            fields.push(("Access-Control-Allow-Origin", allowed.to_owned().into()));
             if !self.expose.is_empty() {
-                fields.push(("Access-Control-Expose-Headers", self.expose.join(", ")));
+                fields.push((
+                    "Access-Control-Expose-Headers",
+                    self.expose.join(", ").into(),
+                ));
             }
         }
         fields
@@ -226,14 +229,14 @@ mod tests {
         }
     }
 
-    fn fields(cors: &Cors, origin: Option<&str>) -> Vec<(&'static str, String)> {
+    fn fields(cors: &Cors, origin: Option<&str>) -> Vec<Field> {
         cors.common_fields(origin)
     }
 
     #[test]
     fn a_listed_origin_is_echoed_and_every_response_varies() {
         let cors = of(&["https://a.example", "https://b.example:8443"]);
-        let vary = ("Vary", "Origin".to_owned());
+        let vary = ("Vary", "Origin".into());
         for other in [
             None,
             Some(""),
@@ -257,9 +260,9 @@ mod tests {
                 vary,
                 (
                     "Access-Control-Allow-Origin",
-                    "https://b.example:8443".to_owned()
+                    "https://b.example:8443".into()
                 ),
-                ("Access-Control-Expose-Headers", exposed.to_owned()),
+                ("Access-Control-Expose-Headers", exposed.into()),
             ]
         );
     }
@@ -270,7 +273,7 @@ mod tests {
             let fields = fields(&of(&["*"]), origin);
             assert_eq!(
                 fields[0],
-                ("Access-Control-Allow-Origin", "*".to_owned()),
+                ("Access-Control-Allow-Origin", "*".into()),
                 "{origin:?}"
             );
             assert!(fields.iter().all(|(name, _)| *name != "Vary"), "{fields:?}");
@@ -323,7 +326,7 @@ mod tests {
     #[test]
     fn names_of_fields_are_checked() {
         let mut cors = of(&["*"]);
-        cors.headers = vec!["*".to_owned(), "CMCD-Request".to_owned()];
+        cors.headers = vec!["*".into(), "CMCD-Request".to_owned()];
         assert!(cors.check().is_ok());
         cors.expose = vec!["ETag, Date".to_owned()];
         let error = cors.check().unwrap_err();

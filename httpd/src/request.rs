@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use client::{Client, Error, Opening, RangeSpec};
+use client::{Client, Download, Error, Opening, RangeSpec, Stat};
 use net::http::{Method, Request, Response};
 use net::{Answer, Pending, Wake};
 use proto::GroupName;
@@ -128,6 +128,12 @@ impl FileRequest {
     fn step(&mut self, work: Work) -> Result<Step, Error> {
         let service = Arc::clone(&self.service);
         let client = &service.globals.get().client;
+        // This waits for no server, so no limit applies.
+        if let Work::Ask(range) = work
+            && let Some((stat, opened, group)) = client.open_kept(&self.target.key, range)
+        {
+            return self.respond(stat, opened, group);
+        }
         let Some(group) = self.group(client)? else {
             return Ok(Step::Delay(work));
         };
@@ -149,10 +155,13 @@ impl FileRequest {
                 opening.abandon_stream();
                 Ok(after_asking(opening))
             }
-            Work::Finish(mut opening) => match opening.continue_request() {
-                true => Ok(Step::Wait(opening)),
-                false => self.finish(opening, group),
-            },
+            Work::Finish(mut opening) => {
+                if opening.continue_request() {
+                    return Ok(Step::Wait(opening));
+                }
+                let (stat, opened) = opening.finish()?;
+                self.respond(stat, opened, group)
+            }
         }
     }
 
@@ -170,8 +179,7 @@ impl FileRequest {
         Ok(self.group.clone())
     }
 
-    fn finish(&mut self, opening: Opening, group: GroupName) -> Result<Step, Error> {
-        let (stat, opened) = opening.finish()?;
+    fn respond(&mut self, stat: Stat, opened: Download, group: GroupName) -> Result<Step, Error> {
         self.permit = None;
         let entity = Entity::from(stat);
         if std::mem::take(&mut self.stats_first)

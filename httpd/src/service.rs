@@ -1,5 +1,6 @@
 //! The response to a request: for an opened file, or for a failure.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,7 +242,7 @@ impl File<'_> {
     }
 
     /// The head of a response with content.
-    fn describe(&self, status: u16, content_type: impl Into<String>) -> Response {
+    fn describe(&self, status: u16, content_type: impl Into<Cow<'static, str>>) -> Response {
         let response = validated(status, self.entity).with("Content-Type", content_type);
         self.restrict(self.cached(response))
     }
@@ -293,7 +294,7 @@ impl File<'_> {
 fn validated(status: u16, entity: &Entity) -> Response {
     let mut response = Response::empty(status).with("Accept-Ranges", "bytes");
     if let Some(tag) = &entity.tag {
-        response = response.with("ETag", tag);
+        response = response.with("ETag", tag.clone());
     }
     if let Some(modified) = entity.modified {
         response = response.with("Last-Modified", httpdate::fmt_http_date(modified));

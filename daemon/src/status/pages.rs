@@ -169,7 +169,7 @@ fn started(uptime: Duration) -> String {
     timestamp(started.into())
 }
 
-fn content(content_type: &str, text: String) -> Response {
+fn content(content_type: &'static str, text: String) -> Response {
     let body = text.into_bytes();
     Response {
         length: body.len() as u64,

@@ -95,11 +95,12 @@ impl AccessLine for Line {
         let body = end.sent.map_or(0, |sent| sent.bytes);
         let is_local = end.sent.is_some_and(|sent| sent.local > 0);
         let source = if is_local { "local" } else { "-" };
-        let secs = end.took.as_secs_f64();
+        let millis = (end.took.as_micros() + 500) / 1000;
+        let (secs, millis) = (millis / 1000, millis % 1000);
         with_second(&LAST_SECOND, self.time, clock_text, |time| {
             info!(
                 target: ACCESS_TARGET,
-                "{client} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs:.3} {source}"
+                "{client} - - [{time}] \"{request}\" {status} {body} \"{referer}\" \"{agent}\" {secs}.{millis:03} {source}"
             );
         });
     }
@@ -124,6 +125,13 @@ pub(super) fn excerpt(head: &[u8]) -> String {
 /// A text for a quoted field, of at most [`FIELD_MAX`] bytes: a longer one ends in `...`.
 fn field(text: &[u8]) -> String {
     const CUT: &str = "...";
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) && *byte != b'"';
+    if text.len() <= FIELD_MAX - CUT.len()
+        && text.iter().all(is_plain)
+        && let Ok(text) = std::str::from_utf8(text)
+    {
+        return text.to_owned();
+    }
     let mut field = String::new();
     let chunks = text.utf8_chunks().flat_map(|chunk| {
         let valid = chunk.valid().chars().map(Ok);

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use compact_str::CompactString;
 use tiny_http::Method;
 
 use super::response::status;
@@ -12,6 +13,9 @@ use super::response::status;
 pub(crate) const HEAD_MAX: usize = 16 << 10;
 /// Most header fields of a head.
 const HEADERS_MAX: usize = 100;
+
+/// Header fields, their names in lower case. Most names and values are short and need no memory of their own.
+type Fields = Vec<(CompactString, CompactString)>;
 
 /// A request without a body.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ pub struct Request {
     pub keep_alive: bool,
     /// True if a body may follow, which is not read.
     pub(crate) body_follows: bool,
-    headers: Vec<(String, String)>,
+    headers: Fields,
 }
 
 /// The response to a refused head.
@@ -128,10 +132,11 @@ fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<R
     else {
         return Err(refusal(status::BAD_REQUEST, "malformed request line"));
     };
-    let headers = parsed
-        .headers
-        .iter()
-        .map(|field| (field.name.to_ascii_lowercase(), value_of(field.value)));
+    let headers = parsed.headers.iter().map(|field| {
+        let mut name = CompactString::from(field.name);
+        name.make_ascii_lowercase();
+        (name, value_of(field.value))
+    });
     let headers = join_lists(headers.collect());
     let mut request = Request {
         method: Method::from_str(method).unwrap_or(Method::Get),
@@ -155,17 +160,17 @@ fn from_parsed(parsed: &httparse::Request<'_, '_>, peer: SocketAddr) -> Result<R
 
 /// The text of a field. Bytes beyond ASCII are opaque (RFC 9110, 5.5): a value that is not UTF-8 is read
 /// as Latin-1, which loses no byte.
-fn value_of(value: &[u8]) -> String {
+fn value_of(value: &[u8]) -> CompactString {
     // httparse leaves no other white space at the ends (RFC 9110, 5.6.3).
     let value = value.trim_ascii();
     match std::str::from_utf8(value) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => text.into(),
         Err(_) => value.iter().copied().map(char::from).collect(),
     }
 }
 
 /// Joins lists that span several fields (RFC 9110, 5.3).
-fn join_lists(fields: Vec<(String, String)>) -> Vec<(String, String)> {
+fn join_lists(fields: Fields) -> Fields {
     const LISTS: [&str; 5] = [
         "connection",
         "forwarded",
@@ -173,7 +178,7 @@ fn join_lists(fields: Vec<(String, String)>) -> Vec<(String, String)> {
         "if-none-match",
         "x-forwarded-for",
     ];
-    let mut joined: Vec<(String, String)> = Vec::with_capacity(fields.len());
+    let mut joined = Fields::with_capacity(fields.len());
     for (name, value) in fields {
         let before = joined.iter_mut().find(|(known, _)| *known == name);
         match before.filter(|_| LISTS.contains(&name.as_str())) {

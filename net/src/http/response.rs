@@ -1,10 +1,13 @@
 //! Responses.
 
-use std::io;
+use std::borrow::Cow;
+use std::io::Write;
+use std::time::SystemTime;
 
 use log::error;
-use tiny_http::{HTTPVersion, Header, StatusCode};
+use tiny_http::StatusCode;
 
+use crate::access_log::{LastSecond, with_second};
 use crate::transport::Part;
 
 /// Status codes that this server sends (RFC 9110, 15).
@@ -52,7 +55,16 @@ pub mod status {
 const SERVER: &str = concat!("tnv/", env!("CARGO_PKG_VERSION"));
 
 /// The name and the value of a header field.
-pub type Field = (&'static str, String);
+pub type Field = (&'static str, Cow<'static, str>);
+
+/// Capacity for the header fields of a usual response.
+const HEADERS_USUAL: usize = 8;
+/// Capacity for its head, in bytes.
+const HEAD_USUAL: usize = 512;
+
+thread_local! {
+    static LAST_SECOND: LastSecond = const { LastSecond::new() };
+}
 
 /// A response: head and body. The body may be absent (HEAD, 304) even if its length is given.
 pub struct Response {
@@ -71,7 +83,7 @@ impl Response {
     pub fn empty(status: u16) -> Response {
         Response {
             status,
-            headers: Vec::new(),
+            headers: Vec::with_capacity(HEADERS_USUAL),
             length: 0,
             body: Vec::new(),
         }
@@ -95,49 +107,50 @@ impl Response {
     }
 
     /// Adds a header field.
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The bytes of the head. tiny_http writes all of it but `Connection`, which it rejects.
+    /// The bytes of the head. The length is sent even if the body is not (RFC 9110, 8.6).
     pub(crate) fn head(&self, minor_version: u8, keep_alive: bool) -> Vec<u8> {
-        let headers = std::iter::once(("Server", SERVER))
-            .chain(
-                self.headers
-                    .iter()
-                    .map(|(name, value)| (*name, value.as_str())),
-            )
-            .filter_map(|(name, value)| header(name, value))
-            .collect();
-        let length = usize::try_from(self.length).unwrap_or(usize::MAX);
-        let response = tiny_http::Response::new(
-            StatusCode(self.status),
-            headers,
-            io::empty(),
-            Some(length),
-            None,
-        )
-        .with_chunked_threshold(usize::MAX);
-        let mut head = Vec::with_capacity(512);
-        response
-            .raw_print(&mut head, HTTPVersion(1, minor_version), &[], true, None)
-            .expect("a Vec takes every write");
-        head.truncate(head.len() - 2);
+        let status = StatusCode(self.status);
+        let (reason, length) = (status.default_reason_phrase(), self.length);
         let connection = if keep_alive { "keep-alive" } else { "close" };
-        head.extend_from_slice(format!("Connection: {connection}\r\n\r\n").as_bytes());
+        let mut head = Vec::with_capacity(HEAD_USUAL);
+        let written = with_second(
+            &LAST_SECOND,
+            SystemTime::now(),
+            httpdate::fmt_http_date,
+            |date| {
+                write!(
+                    head,
+                    "HTTP/1.{minor_version} {} {reason}\r\nServer: {SERVER}\r\nDate: {date}\r\n",
+                    self.status
+                )
+            },
+        );
+        written.expect("a Vec takes every write");
+        let fields = self.headers.iter();
+        for (name, value) in fields.filter(|(name, value)| is_fit(name, value)) {
+            for piece in [name, ": ", value, "\r\n"] {
+                head.extend_from_slice(piece.as_bytes());
+            }
+        }
+        write!(
+            head,
+            "Content-Length: {length}\r\nConnection: {connection}\r\n\r\n"
+        )
+        .expect("a Vec takes every write");
         head
     }
 }
 
-/// A header field; `None` if its value could end the line, which would be a header injection.
-fn header(name: &str, value: &str) -> Option<Header> {
-    let clean = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    let header = clean
-        .then(|| Header::from_bytes(name, value).ok())
-        .flatten();
-    if header.is_none() {
+/// True unless the value could end the line, which would be a header injection.
+fn is_fit(name: &str, value: &str) -> bool {
+    let is_fit = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if !is_fit {
         error!("header {name} left out, its value is not fit to send: {value:?}");
     }
-    header
+    is_fit
 }

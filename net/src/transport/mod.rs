@@ -34,6 +34,7 @@ mod part;
 mod peer;
 mod pipe;
 mod port;
+mod processors;
 mod protocol;
 mod queue;
 mod receiving;

@@ -36,8 +36,10 @@ pub(crate) struct Parking<P: Protocol> {
     wake_event: OwnedFd,
     /// Connections by id. A map is locked while one of its connections is armed.
     parked: [Map<P>; MAPS],
-    /// Workers that poll now.
+    /// Workers that poll now, or serve a connection that they polled for.
     pollers: AtomicUsize,
+    /// Workers that poll now.
+    polling: AtomicUsize,
     /// Number of processors: more pollers would only wake each other.
     pollers_max: usize,
     /// Events that workers took.
@@ -84,6 +86,7 @@ impl<P: Protocol> Parking<P> {
             wake_event,
             parked: Default::default(),
             pollers: AtomicUsize::new(0),
+            polling: AtomicUsize::new(0),
             pollers_max: available_parallelism().map_or(1, usize::from),
             taken_by_workers: AtomicU64::new(0),
         })
@@ -159,13 +162,28 @@ impl<P: Protocol> Parking<P> {
     /// connection becomes ready within `time`. The kernel wakes the latest poller, so the event loop
     /// gets an event only while no worker polls.
     pub(crate) fn poll_from_worker(&self, time: Duration) -> Option<Box<Connection<P>>> {
-        let place = self.pollers.fetch_add(1, Ordering::Relaxed);
+        let place = self.polling.fetch_add(1, Ordering::Relaxed);
         let event = (place < self.pollers_max).then(|| self.wait_one(time));
-        self.pollers.fetch_sub(1, Ordering::Relaxed);
+        self.polling.fetch_sub(1, Ordering::Relaxed);
         let id = event??.data.u64();
         // A wake-up is level-triggered: the event loop still gets it.
         self.taken_by_workers.fetch_add(1, Ordering::Relaxed);
         self.remove(id).map(Parked::take)
+    }
+
+    /// Records that a worker begins to poll.
+    pub(crate) fn begin_polling(&self) {
+        self.pollers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that a worker polls no longer.
+    pub(crate) fn end_polling(&self) {
+        self.pollers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// True while workers poll, or serve connections that they polled for.
+    pub(crate) fn has_pollers(&self) -> bool {
+        self.pollers.load(Ordering::Relaxed) > 0
     }
 
     /// Number of events that workers have taken so far.

@@ -55,6 +55,8 @@ pub(crate) struct Worker<P: Protocol> {
     pipe: Pipe,
     /// Its latest request took less than [`SHORT_REQUEST`].
     was_short: bool,
+    /// It polls, or serves a connection that it polled for.
+    is_poller: bool,
 }
 
 impl<P: Protocol> Worker<P> {
@@ -71,6 +73,7 @@ impl<P: Protocol> Worker<P> {
             buffer: vec![0; len],
             pipe: Pipe::default(),
             was_short: false,
+            is_poller: false,
         }
     }
 
@@ -89,10 +92,17 @@ impl<P: Protocol> Worker<P> {
     }
 
     fn next_connection(&mut self) -> Option<Box<Connection<P>>> {
-        if std::mem::take(&mut self.was_short)
-            && let Some(connection) = event_loop::catch_panic(|| self.poll_for_work()).flatten()
-        {
-            return Some(connection);
+        if std::mem::take(&mut self.was_short) {
+            if !std::mem::replace(&mut self.is_poller, true) {
+                self.shared.parking.begin_polling();
+            }
+            let polled = event_loop::catch_panic(|| self.poll_for_work());
+            if let Some(connection) = polled.flatten() {
+                return Some(connection);
+            }
+        }
+        if std::mem::take(&mut self.is_poller) {
+            self.shared.parking.end_polling();
         }
         self.shared.next_work(self.pool)
     }

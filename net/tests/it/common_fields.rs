@@ -14,7 +14,7 @@ struct Echo(Arc<Probe>);
 
 impl Handler for Echo {
     fn common_fields(&self, origin: Option<&str>) -> Vec<Field> {
-        vec![("X-Origin", origin.unwrap_or("none").to_owned())]
+        vec![("X-Origin", origin.unwrap_or("none").to_owned().into())]
     }
 
     fn handle(&self, request: Request) -> Answer<Response> {
