@@ -7,13 +7,14 @@
 //!
 //! In reading order: [`Stop`], which ends every wait; [`thread`] and [`Ticker`], which run work until
 //! then; [`units`], [`config`], [`Network`], [`toml_error()`] and [`secret`] of settings; [`LogThrottle`] and
-//! [`Escaped`] of logs; [`ExpiringMap`]; [`folders`] that survive a power cut;
+//! [`Escaped`] of logs; [`ExpiringMap`]; [`folders`] that survive a power cut; [`link_check`] of open files;
 //! [`check_peer_user`] of Unix sockets; [`resolve`].
 
 pub mod config;
 mod escaped;
 mod expiring_map;
 pub mod folders;
+pub mod link_check;
 mod log_throttle;
 mod network;
 mod peer_user;

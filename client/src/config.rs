@@ -42,8 +42,8 @@ impl ClientConfig {
 pub struct LocalReads {
     /// False if all content comes from storages. Default true.
     pub is_on: bool,
-    /// Number of threads that read. At most half of them read from one disk at a time, and of another disk half of
-    /// the rest: so many may be lost while disks hang. Beyond it, storages are asked for the content. Default 64.
+    /// Limit on threads that use disks at a time. At most half of them use one disk, and of another disk half of the
+    /// rest: so many may be lost while disks hang. Beyond it, storages are asked for the content. Default 64.
     pub threads: usize,
     /// Limit on open files that are kept for 5 s for the next request. Then call
     /// [`Client::close_expired`](crate::Client::close_expired) every few seconds. Default 0.

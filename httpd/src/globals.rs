@@ -73,10 +73,12 @@ pub(crate) fn kept_files() -> usize {
     net::kept_files_max(KEPT_FILES_MAX)
 }
 
+/// Half of the workers may use disks. The rest is left to requests that wait for storages, such as those of a disk that
+/// hangs.
 fn local_reads(config: &Config) -> LocalReads {
     LocalReads {
         is_on: config.local_reads,
-        threads: config.server.workers as usize,
+        threads: config.server.workers as usize / 2,
         kept_files: kept_files(),
     }
 }

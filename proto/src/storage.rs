@@ -11,7 +11,7 @@ use crate::{
 
 mod local;
 
-pub use local::{LocalSocket, Open, SocketId};
+pub use local::{LocalSocket, Open, PassedFile, SocketId};
 
 /// Command byte of every reply of a storage.
 pub const REPLY: u8 = 102;
@@ -65,7 +65,7 @@ pub enum StorageRequest {
     Admin(Box<Signed>),
     /// Get path and id of the Unix socket.
     LocalSocket,
-    /// Get size, time, checksum and a descriptor of the file.
+    /// Get size, time, checksum, links and a descriptor of the file.
     Open(Open),
     /// Get a part of the list of a user's files.
     List(Box<ListRequest>),

@@ -103,7 +103,7 @@ impl Globals {
     }
 
     /// Removes the file at the path of a row, if it is there. Returns true if peers may serve it for
-    /// [`CHECK_HOLDS`](crate::disks::link_check::CHECK_HOLDS).
+    /// [`CHECK_HOLDS`](base::link_check::CHECK_HOLDS).
     ///
     /// # Errors
     /// The path is below no store path, or the disk refuses: the file may still be there.
@@ -128,11 +128,9 @@ impl Globals {
         Ok(())
     }
 
-    /// The reply to LOCAL_SOCKET: empty without a socket, and while no open file is passed from some store path,
-    /// so that readers do not ask in vain.
+    /// The reply to LOCAL_SOCKET: empty without a socket.
     pub(crate) fn socket_reply(&self) -> Vec<u8> {
         let socket = self.local_socket.get();
-        let socket = socket.filter(|_| !self.paths.any_is_shared());
         socket.map_or_else(Vec::new, LocalSocket::encode)
     }
 

@@ -7,8 +7,8 @@ use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
 use net::{Part, WorkerPool};
 use proto::storage::{
-    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, LIST, OPEN, Open, READ, Read,
-    StorageRequest, UPLOAD, USAGE, encode_file_size,
+    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, LIST, OPEN, Open, PassedFile, READ,
+    Read, StorageRequest, UPLOAD, USAGE, encode_file_size,
 };
 use proto::{ErrorCode, Fault, FileKey};
 
@@ -108,15 +108,14 @@ impl StorageService {
         Ok((row, size, file))
     }
 
-    /// Passes a descriptor of the file to a client on the Unix socket. Not one of a shared file system: a reader
-    /// could not tell whether a read, a look at the file or its close waits for other hosts.
+    /// Passes a descriptor of the file to a client on the Unix socket.
     fn pass(&self, key: &FileKey) -> Result<Reply, Fault> {
         let (row, size, file) = self.open(key)?;
-        if file.is_shared() {
-            let text = "a file on a file system of other hosts is not passed, READ it";
-            return Err(Fault::new(ErrorCode::BadRequest, text));
-        }
-        let bytes = stat_of(&row, size).encode();
+        let passed = PassedFile {
+            stat: stat_of(&row, size),
+            links: file.links().unwrap_or(0),
+        };
+        let bytes = passed.encode();
         let file = Box::new(self.sent(file, key, row));
         Ok(Reply::Body(vec![Part::WithDescriptor { bytes, file }]))
     }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use proto::storage::{FileStat, LOCAL_SOCKET, LocalSocket};
+use proto::storage::{FileStat, LOCAL_SOCKET, LocalSocket, OPEN, PassedFile};
 use proto::{ErrorCode, Fault, HEAD_LEN, Head};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -175,6 +175,7 @@ fn ahead_len(command: u8, bytes: &[u8]) -> usize {
     let most = match command {
         _ if !head.is_ok() => Fault::BODY_MAX,
         LOCAL_SOCKET => LocalSocket::LEN_MAX,
+        OPEN => PassedFile::LEN,
         _ => FileStat::LEN,
     };
     HEAD_LEN + usize::try_from(head.body_len).unwrap_or(0).min(most)

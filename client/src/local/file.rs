@@ -1,18 +1,21 @@
 //! An open file of a storage on this machine.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::ExpiringMap;
+use base::link_check::{LinkCheck, look_in_memory};
 use parking_lot::Mutex;
 use proto::Address;
+use proto::storage::PassedFile;
+use rustix::fs::{FileType, Statx};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::closer::Closer;
-use super::disk_readers::DiskReaders;
+use super::disk_readers::{DiskPermit, DiskReaders};
 use crate::Stat;
 use crate::content_check::ContentCheck;
 
@@ -33,6 +36,9 @@ pub(crate) struct LocalFile {
     pub(crate) stat: Stat,
     pub(crate) storage: Address,
     identity: Identity,
+    link: LinkCheck,
+    /// True if the kernel tells what it has of the file in memory, which local disks do, except for ZFS and tmpfs.
+    tells_memory: bool,
     shared: Arc<Shared>,
 }
 
@@ -50,15 +56,15 @@ pub(crate) struct Shared {
 struct Identity {
     device: u64,
     inode: u64,
-    changed: (i64, i64),
+    changed: (i64, u32),
 }
 
 impl Identity {
-    fn of(file: &Metadata) -> Identity {
+    fn of(file: &Statx) -> Identity {
         Identity {
-            device: file.dev(),
-            inode: file.ino(),
-            changed: (file.ctime(), file.ctime_nsec()),
+            device: u64::from(file.stx_dev_major) << 32 | u64::from(file.stx_dev_minor),
+            inode: file.stx_ino,
+            changed: (file.stx_ctime.tv_sec, file.stx_ctime.tv_nsec),
         }
     }
 }
@@ -75,43 +81,47 @@ impl Shared {
 }
 
 impl LocalFile {
-    /// A file that a storage has passed.
+    /// A file that a storage has passed. Does not wait for its disk.
     ///
     /// # Errors
-    /// There is no descriptor, it is not of a regular file of the size in `stat`, or the kernel does not tell what it
-    /// has of the file in memory.
+    /// There is no descriptor, it is not of a regular file of the size in `passed`, or its disk is slow.
     pub(crate) fn new(
         file: Option<File>,
-        stat: Stat,
+        passed: &PassedFile,
         storage: Address,
         shared: &Arc<Shared>,
     ) -> Result<LocalFile, &'static str> {
         let file = file.ok_or("it passed no descriptor")?;
-        // First: a look at the file may wait on other file systems, such as FUSE.
-        if read_if_in_memory(&file, 0) == Err(Errno::OPNOTSUPP) {
-            return Err("its file system does not tell what is in memory");
-        }
-        let metadata = file.metadata();
-        let metadata = metadata.map_err(|_| "its descriptor is invalid")?;
-        if !metadata.is_file() || metadata.len() != stat.size {
-            return Err("its descriptor is not of the file");
-        }
-        Ok(LocalFile {
-            identity: Identity::of(&metadata),
+        let found = look_in_memory(&file).map_err(|_| "its descriptor is invalid")?;
+        // From now on a drop closes the file without waiting.
+        let file = LocalFile {
+            identity: Identity::of(&found),
+            link: LinkCheck::of_passed(&found, passed.links),
+            tells_memory: read_if_in_memory(&file, 0) != Err(Errno::OPNOTSUPP),
             file: Some(file),
-            stat,
+            stat: passed.stat.into(),
             storage,
             shared: Arc::clone(shared),
-        })
+        };
+        let kind = FileType::from_raw_mode(found.stx_mode.into());
+        if kind != FileType::RegularFile || found.stx_size != passed.stat.size {
+            return Err("its descriptor is not of the file");
+        }
+        let device = file.identity.device;
+        if shared.readers.is_slow(device, Instant::now()) || shared.closer.is_full(device) {
+            return Err("its disk is slow");
+        }
+        Ok(file)
     }
 
-    /// True unless the file was changed or deleted. Does not wait for the disk. A deletion also changes a file that has
-    /// another name: its time of change.
+    /// True unless the file was changed or deleted. Also false if the look at it has no permit and might wait for the
+    /// disk.
     pub(crate) fn exists(&self) -> bool {
-        let metadata = self.file.as_ref().map(File::metadata);
-        metadata.is_some_and(|found| {
-            found.is_ok_and(|found| found.nlink() > 0 && Identity::of(&found) == self.identity)
-        })
+        let permit = self.begin();
+        let may_look = permit.is_some() || self.link.is_local();
+        let file = self.file.as_ref().filter(|_| may_look);
+        let size = file.and_then(|file| self.link.size(file, Instant::now()).ok()?);
+        size == Some(self.stat.size)
     }
 
     /// The comparison of the content with the checksum, after the first `len` bytes. `None` without a checksum, or if
@@ -149,25 +159,30 @@ impl LocalFile {
         read.filter(|&n| n > 0)
     }
 
-    /// Calls `act` with the file, if the kernel has `len` bytes at `offset` in memory. If it drops them just then, the
-    /// caller waits for the disk; [`DiskReaders`] limits such threads.
+    /// Calls `act` with the file, unless the kernel tells that it does not have `len` bytes at `offset` in memory. The
+    /// caller may wait for the disk, if the kernel does not tell that or drops the bytes just then; [`DiskReaders`]
+    /// limits such threads.
     pub(crate) fn visit(&self, offset: u64, len: u64, act: impl FnOnce(&File)) {
         if let Some(file) = &self.file
-            && is_in_memory(file, offset, len)
-            && let Some(_permit) = self
-                .shared
-                .readers
-                .begin(self.identity.device, Instant::now())
+            && (!self.tells_memory || is_in_memory(file, offset, len))
+            && let Some(_permit) = self.begin()
         {
             act(file);
         }
+    }
+
+    fn begin(&self) -> Option<DiskPermit<'_>> {
+        self.shared
+            .readers
+            .begin(self.identity.device, Instant::now())
     }
 }
 
 impl Drop for LocalFile {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
-            self.shared.closer.close(self.identity.device, file);
+            let asks = !self.tells_memory;
+            self.shared.closer.close(self.identity.device, file, asks);
         }
     }
 }

@@ -14,7 +14,7 @@ mod sockets;
 use std::sync::Arc;
 use std::time::Instant;
 
-use proto::storage::{self, FileStat, Open, SocketId, StorageRequest};
+use proto::storage::{self, Open, PassedFile, SocketId, StorageRequest};
 use proto::{Address, ErrorCode, FileKey};
 
 use crate::server_queue::Peer;
@@ -148,11 +148,11 @@ impl LocalFiles {
     fn read_reply(&self, asked: Connection, request: &[u8]) -> Result<LocalFile, Error> {
         let exchange = self.pool.resume(asked, request, storage::REPLY);
         let (mut connection, body_len) = exchange.result?;
-        let body = connection.read_body(body_len, FileStat::LEN)?;
-        let stat = FileStat::decode(&body).map_err(|e| connection.protocol_error(e.into()))?;
+        let body = connection.read_body(body_len, PassedFile::LEN)?;
+        let passed = PassedFile::decode(&body).map_err(|e| connection.protocol_error(e.into()))?;
         let descriptor = connection.take_descriptor();
         let storage = connection.address().clone();
-        let file = LocalFile::new(descriptor, stat.into(), storage, &self.shared);
+        let file = LocalFile::new(descriptor, &passed, storage, &self.shared);
         let file = file.map_err(|text| connection.unusable_descriptor(text))?;
         self.pool.put(connection);
         Ok(file)

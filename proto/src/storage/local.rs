@@ -1,11 +1,12 @@
 //! How a reader on the machine of a storage gets an open file (docs/protocol.md, Unix socket of a storage).
 
-use super::OPEN;
+use super::{FileStat, OPEN};
 use crate::field::Fields;
 use crate::head::frame;
 use crate::{DecodeError, FILE_KEY_LEN, FileKey};
 
 const ID_LEN: usize = 16;
+const LINKS_LEN: usize = 4;
 /// Limit on the path, in bytes: that of the kernel (unix(7)).
 const PATH_MAX: usize = 107;
 
@@ -71,5 +72,41 @@ impl Open {
         self.key.encode(&mut body);
         body.extend_from_slice(&self.socket);
         frame(OPEN, &body)
+    }
+}
+
+/// Reply to OPEN, with a descriptor: `stat 33, links 4`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassedFile {
+    /// As of STAT.
+    pub stat: FileStat,
+    /// Number of hard links when the storage opened the file. With fewer ones it was deleted. 0 if it is unknown: then
+    /// the descriptor serves one request.
+    pub links: u32,
+}
+
+impl PassedFile {
+    /// Length of the reply's body, in bytes.
+    pub const LEN: usize = FileStat::LEN + LINKS_LEN;
+
+    /// The body of the reply.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = self.stat.encode();
+        body.extend_from_slice(&self.links.to_be_bytes());
+        body
+    }
+
+    /// Reads the body of the reply.
+    ///
+    /// # Errors
+    /// As [`FileStat::decode`].
+    pub fn decode(body: &[u8]) -> Result<PassedFile, DecodeError> {
+        let stat = FileStat::decode(body)?;
+        let links = body.get(FileStat::LEN..).and_then(<[u8]>::first_chunk);
+        let links = links.ok_or(DecodeError::Truncated("links"))?;
+        Ok(PassedFile {
+            stat,
+            links: u32::from_be_bytes(*links),
+        })
     }
 }

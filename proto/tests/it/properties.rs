@@ -15,7 +15,8 @@ use proto::hello::Hello;
 use proto::idserver::{IDS_MAX, IdRequest};
 use proto::report::Drain;
 use proto::storage::{
-    ByteRange, Download, FileStat, LocalSocket, Open, RangeSpec, Read, StorageRequest, Upload,
+    ByteRange, Download, FileStat, LocalSocket, Open, PassedFile, RangeSpec, Read, StorageRequest,
+    Upload,
 };
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, FIXED_MAX, Fault, FileId, FileKey, HEAD_LEN, Head, NodeId, Request};
@@ -278,6 +279,7 @@ proptest! {
         let _ = Fault::decode(&body);
         let _ = FileStat::decode(&body);
         let _ = LocalSocket::decode(&body);
+        let _ = PassedFile::decode(&body);
         let _ = FileList::decode(&body);
         let _ = UsagePart::decode(&body);
         let _ = SaddrsReply::decode(&body);
@@ -312,8 +314,11 @@ proptest! {
     }
 
     #[test]
-    fn stat_replies(size in size(), modified: i64, checksum: Option<u128>) {
+    fn stat_replies(size in size(), modified: i64, checksum: Option<u128>, links: u32) {
         let stat = FileStat { size, modified, checksum };
+        let passed = PassedFile { stat, links };
+        prop_assert_eq!(PassedFile::decode(&passed.encode()).unwrap(), passed);
+        prop_assert!(PassedFile::decode(&stat.encode()).is_err());
         let body = stat.encode();
         prop_assert_eq!(body.len(), FileStat::LEN);
         prop_assert_eq!(FileStat::decode(&body).unwrap(), stat);

@@ -7,7 +7,6 @@ pub(crate) mod folder_id;
 pub(crate) mod folder_sync;
 pub(crate) mod identity_files;
 pub(crate) mod limiter;
-pub(crate) mod link_check;
 pub(crate) mod open_files;
 pub(crate) mod placement;
 pub(crate) mod probe;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use base::link_check::LinkCheck;
 use lru::LruCache;
 use parking_lot::Mutex;
 
 use crate::disks::limiter::LimitedFile;
-use crate::disks::link_check::LinkCheck;
 use crate::disks::root::Root;
 
 /// A file that nobody has read for this long is closed, within a probe's interval: open files block an
@@ -166,9 +166,9 @@ impl StoredFile {
         &self.file
     }
 
-    /// True if other hosts may change it, see [`Root::is_shared`].
-    pub(crate) fn is_shared(&self) -> bool {
-        self.root.is_shared()
+    /// Number of its links when it was opened. `None` if it is unknown.
+    pub(crate) fn links(&self) -> Option<u32> {
+        self.check.links()
     }
 }
 

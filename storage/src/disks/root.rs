@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use base::link_check;
 use log::warn;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags,
@@ -12,7 +13,6 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::disks::folder_id::FolderId;
-use crate::disks::link_check;
 
 /// How a path is resolved without leaving the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

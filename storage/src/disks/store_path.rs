@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use base::Stop;
@@ -39,8 +38,6 @@ pub(crate) struct StorePath {
     /// The open folder, shared by all users. Without users, of which kept files are one, it is closed, so
     /// that the volume can be unmounted.
     open: Mutex<Weak<Root>>,
-    /// As of its latest open: [`Root::is_shared`].
-    is_shared: AtomicBool,
     open_files: Arc<OpenFiles>,
     state: Mutex<State>,
 }
@@ -133,7 +130,6 @@ impl StorePath {
             lookup: Lookup::of_this_system(),
             expected,
             open: Mutex::default(),
-            is_shared: AtomicBool::default(),
             open_files: Arc::new(OpenFiles::new(config.open_files_per_path())),
             state: Mutex::default(),
         })
@@ -168,11 +164,6 @@ impl StorePath {
         })
     }
 
-    /// True if other hosts may change its files. Never blocks.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.is_shared.load(Ordering::Relaxed)
-    }
-
     /// The files of this store path that are kept open.
     pub(crate) fn open_files(&self) -> &OpenFiles {
         &self.open_files
@@ -193,7 +184,6 @@ impl StorePath {
         }
         let root = Arc::new(Root::open(&self.text, self.lookup)?);
         self.expected.check(&root)?;
-        self.is_shared.store(root.is_shared(), Ordering::Relaxed);
         *self.open.lock() = Arc::downgrade(&root);
         Ok(root)
     }

@@ -88,11 +88,6 @@ impl StorePaths {
         self.paths.iter().any(|path| path.serves_downloads())
     }
 
-    /// True if other hosts may change the files of any. Never blocks.
-    pub(crate) fn any_is_shared(&self) -> bool {
-        self.every().any(|path| path.is_shared())
-    }
-
     /// Resolves the path of a row, and takes a permit for its disk.
     ///
     /// # Errors

@@ -11,11 +11,11 @@ use proto::{ErrorCode, Fault, FileKey};
 use crate::db::{Change, Deletion, StoredRow};
 use crate::disks::disk_error::disk_fault;
 use crate::disks::limiter::DiskCaller;
-use crate::disks::link_check::CHECK_HOLDS;
 use crate::file;
 use crate::files::faults::not_found;
 use crate::files::requester::{Requester, client_left};
 use crate::globals::Globals;
+use base::link_check::CHECK_HOLDS;
 
 const CALLER: DiskCaller = DiskCaller::Request(WorkerPool::Slow);
 

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, Weak};
 
 use net::Server;
+use proto::Address;
 use tempfile::TempDir;
 use test_glusterfs::{Gluster, Mount, Volume};
 use test_support::http::page;
@@ -161,6 +162,10 @@ impl Node {
 
     pub fn client(&self) -> Client {
         Client::connect(self.addr)
+    }
+
+    pub fn address(&self) -> Address {
+        self.addr.into()
     }
 
     pub fn data(&self) -> PathBuf {

