@@ -214,6 +214,11 @@ impl<P: Protocol> Shared<P> {
         connection.is_stranger = self
             .protocol
             .is_stranger(&connection.session, connection.peer());
+        // The event loop looks at parked connections only: one that asks all the time may never be among them.
+        let is_lingering = matches!(connection.activity, Activity::Lingering { .. });
+        if !is_lingering && self.is_overdue(&connection) {
+            return;
+        }
         let (now, config) = (Instant::now(), self.config());
         let mut deadline = match &connection.activity {
             Activity::Sending(sending) if matches!(interest, Interest::Source | Interest::Time) => {
@@ -230,7 +235,7 @@ impl<P: Protocol> Shared<P> {
                 now + connection.stall.time_left(config.stall_timeout.duration())
             }
         };
-        if connection.is_stranger && !matches!(connection.activity, Activity::Lingering { .. }) {
+        if connection.is_stranger && !is_lingering {
             deadline = deadline.min(connection.accepted + config.head_timeout.duration());
         }
         self.parking.park(connection, interest, deadline);
