@@ -138,7 +138,7 @@ fn what_cannot_be_deleted_is_told_and_another_run_goes_on() {
     let memory = memory();
     let failing = FakeStorage::start(&memory, |_, request| match request {
         StorageRequest::Delete(key) if key.file.as_str() == "film/3" => {
-            Act::Refuse(ErrorCode::Damaged)
+            Act::RefuseLate(ErrorCode::Damaged)
         }
         _ => Act::Serve,
     });
@@ -168,7 +168,7 @@ fn a_deletion_ends_when_nothing_can_be_deleted() {
     }
     drop(files);
     let storage = FakeStorage::start(&memory, |_, request| match request {
-        StorageRequest::Delete(_) => Act::Refuse(ErrorCode::ReadOnly),
+        StorageRequest::Delete(_) => Act::RefuseLate(ErrorCode::ReadOnly),
         _ => Act::Serve,
     });
     let setup = Setup::new(&[&storage]);

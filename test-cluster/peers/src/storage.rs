@@ -35,9 +35,9 @@ pub enum Act {
     CutAfter(usize),
     /// The same, but keep the connection open until the client closes.
     StallAfter(usize),
-    /// Refuse at once, before the content is read; then wait for the client to close.
+    /// Refuse at once, before the content is read; then answer no further request of the connection.
     Refuse(ErrorCode),
-    /// Read the content, refuse.
+    /// Read the content, refuse, and go on.
     RefuseLate(ErrorCode),
     /// Refuse and close, like a C++ storage with an unknown command.
     RefuseAndClose(ErrorCode),
