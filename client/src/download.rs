@@ -15,7 +15,7 @@ use crate::connection::DISCARD_MAX;
 use crate::content_check::ContentCheck;
 use crate::held_back::HeldBack;
 use crate::local::LocalFile;
-use crate::open::Origin;
+use crate::open_at::Origin;
 use crate::retry::Retry;
 use crate::{Client, Connection, Error, Stat};
 

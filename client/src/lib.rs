@@ -6,10 +6,11 @@
 //! i/o.
 //!
 //! The modules in reading order: a `connection` carries one request and reply at a time, within
-//! `time_limits`, and proves one of the `peer_keys` before the first one. The `connection_pool` keeps idle connections for each address and sends each `call`
-//! on one of them. `server_queue`, `server_list` and `candidates` choose the next server to ask;
+//! `time_limits`, and proves one of the `peer_keys` before the first one. The `connection_pool` keeps idle
+//! connections for each address and sends each `call` on one of them. `server_queue`, `server_list` and
+//! `candidates` choose the next server to ask;
 //! `unsupported` remembers servers without a command. On these build the requests of `client`,
-//! `file_commands` and `file_list`. Reading is one path: `open`, `download` with `retry`, `remote_file`. Storing is
+//! `file_commands` and `file_list`. Reading is one path: `open` with `open_at`, `download` with `retry`, `remote_file`. Storing is
 //! `upload` with `upload_attempt` and `upload_content`.
 //!
 //! ```no_run
@@ -63,6 +64,7 @@ mod failure_frame;
 mod held_back;
 mod local;
 mod open;
+mod open_at;
 mod remote_file;
 mod retry;
 

@@ -1,39 +1,19 @@
-//! The read path: opening a part of a file at one of its storages.
-//!
-//! A storage of this system is asked with READ, which also returns the file's size, time and
-//! checksum. One on this machine is asked with OPEN, which passes the open file. A C++ storage is asked with
-//! FILESIZE and DOWNLOAD. Downloads, failover, ranges and `RemoteFile` all open their storage with [`open_at`], or
-//! with [`open_at_tcp`] where the file must not be read here.
+//! The read path: opening a part of a file at one of its storages, see [`open_at`](crate::open_at).
 
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
-use proto::storage::{self, ByteRange, FileStat, RangeSpec, StorageRequest};
+use proto::storage::{ByteRange, RangeSpec};
 use proto::{Address, FileKey, GroupName};
 
 use crate::candidates::Candidates;
 use crate::client::Purpose;
-use crate::local::LocalFile;
+use crate::open_at::{Opened, Origin, open_at, open_at_tcp, read_request};
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;
 use crate::{Client, Connection, Download, Error, Stat};
 
 const READ: &str = "read";
-
-/// A storage that gives a part of a file: the file's properties, and where the content comes from.
-pub(crate) type Opened = (Stat, Origin);
-
-/// Where the content of a part of a file comes from.
-#[derive(Debug)]
-pub(crate) enum Origin {
-    /// The part is empty.
-    Nowhere,
-    /// The connection behind the file's properties.
-    Connection(Connection),
-    /// The open file.
-    File(Arc<LocalFile>),
-}
 
 /// A file that one of its storages was asked for.
 #[derive(Debug)]
@@ -41,72 +21,58 @@ pub struct Opening {
     candidates: Candidates,
     range: RangeSpec,
     first_max: u64,
-    asked: Asked,
+    /// `None` if no storage could be asked, or the next one needs the C++ commands.
+    asked: Option<Asked>,
 }
 
 /// The request to a storage that [`Opening::finish`] begins with.
 #[derive(Debug)]
-enum Asked {
-    /// No storage could be asked, or the next one needs the C++ commands.
-    Nobody,
-    /// LOCAL_SOCKET was sent on this connection.
-    Socket(Connection),
-    /// READ was sent on this connection.
-    Read(Connection),
-    /// OPEN was sent on this connection to a Unix socket.
-    Open(Connection),
+struct Asked {
+    question: Question,
+    connection: Connection,
+}
+
+/// What a storage was asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Question {
+    /// LOCAL_SOCKET.
+    Socket,
+    /// READ.
+    Read,
+    /// OPEN, at the Unix socket.
+    Open,
 }
 
 impl Asked {
-    fn connection(&self) -> Option<&Connection> {
-        match self {
-            Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
-                Some(connection)
-            }
-            Asked::Nobody => None,
-        }
-    }
-
-    fn into_connection(self) -> Option<Connection> {
-        match self {
-            Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
-                Some(connection)
-            }
-            Asked::Nobody => None,
-        }
-    }
-
     /// Waits for the answer of the storage, and returns it with its address.
     fn finish(
         self,
         client: &Client,
         key: &FileKey,
         range: RangeSpec,
-    ) -> Option<(Result<Opened, Error>, Address)> {
-        let (address, limit) = match &self {
-            Asked::Nobody => return None,
-            Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
-                (connection.address().clone(), connection.limit())
-            }
-        };
+    ) -> (Result<Opened, Error>, Address) {
+        let Asked {
+            question,
+            connection,
+        } = self;
+        let address = connection.address().clone();
         let peer = Peer {
             address: &address,
-            limit,
+            limit: connection.limit(),
         };
         let local = &client.shared.local;
-        let answer = match self {
-            Asked::Nobody => return None,
-            Asked::Read(connection) => open_at_tcp(client, peer, key, range, Some(connection)),
-            Asked::Socket(connection) => {
+        let answer = match question {
+            Question::Read => open_at_tcp(client, peer, key, range, Some(connection)),
+            Question::Socket => {
                 local.finish_ask(client, connection);
                 open_at(client, peer, key, range)
             }
-            Asked::Open(connection) => match local.finish_open(connection, key) {
+            Question::Open => match local.finish_open(connection, key) {
                 Some(file) => client.opened_locally(peer, file),
                 None => open_at_tcp(client, peer, key, range, None),
             },
         };
-        Some((answer, address))
+        (answer, address)
     }
 }
 
@@ -158,7 +124,7 @@ impl Client {
             candidates: Candidates::new(self, key, Purpose::Read)?,
             range,
             first_max,
-            asked: Asked::Nobody,
+            asked: None,
         };
         opening.ask_next();
         Ok(opening)
@@ -219,50 +185,44 @@ impl Client {
 impl Opening {
     /// The socket of the reply. Absent if [`Opening::finish`] has to ask a storage first.
     pub fn stream(&self) -> Option<&TcpStream> {
-        self.asked.connection().map(Connection::stream)
+        let asked = self.asked.as_ref();
+        asked.map(|asked| asked.connection.stream())
     }
 
     /// Time that the storage has left for its reply.
     pub fn time_left(&self) -> Duration {
-        let left = |asked: &Connection| asked.limit().left();
-        self.asked.connection().map_or(Duration::ZERO, left)
+        let asked = self.asked.as_ref();
+        asked.map_or(Duration::ZERO, |asked| asked.connection.limit().left())
     }
 
     /// Reads the part of the reply that has arrived, without waiting. True if [`Opening::finish`]
     /// will not wait for this storage.
     pub fn has_answer(&mut self) -> bool {
-        match &mut self.asked {
-            Asked::Socket(connection) | Asked::Read(connection) | Asked::Open(connection) => {
-                connection.read_ahead()
-            }
-            Asked::Nobody => true,
-        }
+        let asked = self.asked.as_mut();
+        asked.is_none_or(|asked| asked.connection.read_ahead())
     }
 
     /// Sends the request for the file, if the storage was only asked where it is and has answered
     /// ([`Opening::has_answer`]). It may wait for a connection. True if the request was sent: then wait again.
     pub fn continue_request(&mut self) -> bool {
-        if !matches!(self.asked, Asked::Socket(_)) {
+        let is_socket = |asked: &mut Asked| asked.question == Question::Socket;
+        let Some(Asked { connection, .. }) = self.asked.take_if(is_socket) else {
             return false;
-        }
-        let asked = std::mem::replace(&mut self.asked, Asked::Nobody);
-        if let Some(connection) = asked.into_connection() {
-            let (address, limit) = (connection.address().clone(), connection.limit());
-            let client = self.candidates.client.clone();
-            client.shared.local.finish_ask(&client, connection);
-            self.ask(Peer {
-                address: &address,
-                limit,
-            });
-        }
+        };
+        let (address, limit) = (connection.address().clone(), connection.limit());
+        let client = self.candidates.client.clone();
+        client.shared.local.finish_ask(&client, connection);
+        self.ask(Peer {
+            address: &address,
+            limit,
+        });
         self.ask_next();
         self.stream().is_some()
     }
 
     /// Gives up a storage that did not answer in time, and asks the next one.
     pub fn abandon_stream(&mut self) {
-        let asked = std::mem::replace(&mut self.asked, Asked::Nobody);
-        if let Some(connection) = asked.into_connection() {
+        if let Some(Asked { connection, .. }) = self.asked.take() {
             let address = connection.address().clone();
             let error = connection.into_broken("reading the reply");
             let pool = &self.candidates.client.shared.pool;
@@ -275,7 +235,7 @@ impl Opening {
     /// Asks the first remaining storage that accepts a connection. Stops at a storage that needs the C++ commands.
     fn ask_next(&mut self) {
         let client = self.candidates.client.clone();
-        while matches!(self.asked, Asked::Nobody)
+        while self.asked.is_none()
             && let Some(next) = self.candidates.peek()
             && !client.shared.no_read.has(next)
             && let Some((address, time)) = self.candidates.next()
@@ -289,21 +249,21 @@ impl Opening {
     fn ask(&mut self, peer: Peer<'_>) {
         let client = self.candidates.client.clone();
         let (shared, key) = (&client.shared, &self.candidates.key);
-        self.asked = if let Some(asked) = shared.local.begin_ask(&client, peer) {
-            Asked::Socket(asked)
+        let (question, connection) = if let Some(asked) = shared.local.begin_ask(&client, peer) {
+            (Question::Socket, asked)
         } else if let Some(asked) = shared.local.begin_open(peer, key) {
-            Asked::Open(asked)
+            (Question::Open, asked)
         } else {
-            let request = self.request();
+            let request = read_request(key, self.range.at_most(self.first_max));
             match shared.pool.begin(ConnectionChoice::Any, peer, &request) {
-                Ok(connection) => Asked::Read(connection),
+                Ok(asked) => (Question::Read, asked),
                 Err(error) => return self.candidates.failed(READ, peer.address, error),
             }
         };
-    }
-
-    fn request(&self) -> Vec<u8> {
-        read_request(&self.candidates.key, self.range.at_most(self.first_max))
+        self.asked = Some(Asked {
+            question,
+            connection,
+        });
     }
 
     /// Waits for the reply, and asks the other storages if it is a failure.
@@ -314,7 +274,7 @@ impl Opening {
         let first = self.range.at_most(self.first_max);
         let mut candidates = self.candidates;
         let (client, key) = (candidates.client.clone(), candidates.key.clone());
-        let answer = self.asked.finish(&client, &key, first);
+        let answer = self.asked.map(|asked| asked.finish(&client, &key, first));
         let others = |candidates: &mut Candidates| {
             candidates.ask_each(READ, |peer| open_at(&client, peer, &key, first))
         };
@@ -331,113 +291,4 @@ impl Opening {
         let download = Download::new(&client, &key, &stat, range, storages);
         Ok((stat, download.beginning_at(origin)))
     }
-}
-
-impl Client {
-    pub(crate) fn opened_locally(
-        &self,
-        peer: Peer<'_>,
-        file: Result<Arc<LocalFile>, Error>,
-    ) -> Result<Opened, Error> {
-        let file = file.inspect_err(|error| self.shared.pool.note_failure(peer.address, error))?;
-        Ok((file.stat, Origin::File(file)))
-    }
-}
-
-/// Opens a part of a file at one storage: the file itself if the storage is on this machine.
-pub(crate) fn open_at(
-    client: &Client,
-    peer: Peer<'_>,
-    key: &FileKey,
-    range: RangeSpec,
-) -> Result<Opened, Error> {
-    match client.shared.local.open(peer, key) {
-        Some(file) => client.opened_locally(peer, file),
-        None => open_at_tcp(client, peer, key, range, None),
-    }
-}
-
-/// Opens a part of a file at one storage, with READ or the commands that the storage supports.
-/// `asked` is a connection on which READ was sent already.
-pub(crate) fn open_at_tcp(
-    client: &Client,
-    peer: Peer<'_>,
-    key: &FileKey,
-    range: RangeSpec,
-    mut asked: Option<Connection>,
-) -> Result<Opened, Error> {
-    let read = |choice| read_at(client, choice, peer, key, range, asked.take());
-    let cpp = || open_at_cpp(client, peer, key, range);
-    client.shared.no_read.ask(peer.address, read, cpp)
-}
-
-/// Opens a part of a file at a storage of this system.
-pub(crate) fn read_at(
-    client: &Client,
-    choice: ConnectionChoice,
-    peer: Peer<'_>,
-    key: &FileKey,
-    range: RangeSpec,
-    asked: Option<Connection>,
-) -> Result<Opened, Error> {
-    let (pool, request) = (&client.shared.pool, read_request(key, range));
-    let exchange = match asked {
-        Some(asked) => pool.resume(asked, &request, storage::REPLY),
-        None => pool.exchange(choice, peer, &request, storage::REPLY),
-    };
-    let (connection, body_len) = exchange.result?;
-    read_stat(client, connection, body_len, range)
-}
-
-/// Reads the file's properties, which stand in front of the content.
-fn read_stat(
-    client: &Client,
-    mut connection: Connection,
-    body_len: u64,
-    range: RangeSpec,
-) -> Result<Opened, Error> {
-    let content_len = body_len.checked_sub(FileStat::LEN as u64);
-    let mut head = [0; FileStat::LEN];
-    if content_len.is_some() {
-        connection
-            .read_part(&mut head)
-            .inspect_err(|error| client.shared.pool.note_failure(connection.address(), error))?;
-    }
-    let stat = FileStat::decode(&head).map_err(|e| connection.protocol_error(e.into()))?;
-    let ByteRange { len, .. } = range.within(stat.size);
-    if content_len != Some(len) {
-        return Err(connection.body_length(body_len, format!("{} and {len}", FileStat::LEN)));
-    }
-    Ok((stat.into(), Origin::Connection(connection)))
-}
-
-/// Opens a part of a file at a C++ storage.
-fn open_at_cpp(
-    client: &Client,
-    peer: Peer<'_>,
-    key: &FileKey,
-    range: RangeSpec,
-) -> Result<Opened, Error> {
-    let stat = client.stat_at(peer, key)?;
-    let ByteRange { offset, len } = range.within(stat.size);
-    if len == 0 {
-        return Ok((stat, Origin::Nowhere));
-    }
-    let request = StorageRequest::Download(storage::Download {
-        key: key.clone(),
-        offset,
-        size: len,
-    });
-    let (pool, request) = (&client.shared.pool, request.encode());
-    let exchange = pool.exchange(ConnectionChoice::Any, peer, &request, storage::REPLY);
-    let (mut connection, body_len) = exchange.result?;
-    if body_len != len {
-        return Err(connection.body_length(body_len, format!("exactly {len}")));
-    }
-    Ok((stat, Origin::Connection(connection)))
-}
-
-fn read_request(key: &FileKey, range: RangeSpec) -> Vec<u8> {
-    let key = key.clone();
-    StorageRequest::Read(storage::Read { key, range }).encode()
 }

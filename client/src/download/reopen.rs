@@ -4,7 +4,7 @@ use proto::storage::{ByteRange, RangeSpec};
 
 use super::Download;
 use crate::Error;
-use crate::open::{Opened, open_at_tcp, read_at};
+use crate::open_at::{Opened, open_at_tcp, read_at};
 use crate::retry::{Next, Retry};
 use crate::server_queue::Peer;
 use crate::unsupported::ConnectionChoice;

@@ -117,9 +117,14 @@ impl LocalFile {
     /// True unless the file was changed or deleted. Also false if the look at it has no permit and might wait for the
     /// disk.
     pub(crate) fn exists(&self) -> bool {
-        let permit = self.begin();
-        let may_look = permit.is_some() || self.link.is_local();
-        let file = self.file.as_ref().filter(|_| may_look);
+        match self.link.is_local() {
+            true => self.has_name(),
+            false => self.begin().is_some_and(|_permit| self.has_name()),
+        }
+    }
+
+    fn has_name(&self) -> bool {
+        let file = self.file.as_ref();
         let size = file.and_then(|file| self.link.size(file, Instant::now()).ok()?);
         size == Some(self.stat.size)
     }

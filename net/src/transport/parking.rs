@@ -11,7 +11,6 @@ use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use log::{debug, error};
@@ -21,6 +20,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
 use super::connection::{Activity, Connection};
+use super::processors;
 use super::protocol::Protocol;
 use super::wait::{Interest, timespec};
 
@@ -87,7 +87,7 @@ impl<P: Protocol> Parking<P> {
             parked: Default::default(),
             pollers: AtomicUsize::new(0),
             polling: AtomicUsize::new(0),
-            pollers_max: available_parallelism().map_or(1, usize::from),
+            pollers_max: processors::count(),
             taken_by_workers: AtomicU64::new(0),
         })
     }

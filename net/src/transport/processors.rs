@@ -4,6 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::thread::available_parallelism;
 
+/// The number of processors that this process may use.
+pub(crate) fn count() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
 /// The processors of this machine.
 pub(crate) struct Processors {
     count: usize,
@@ -14,7 +19,7 @@ pub(crate) struct Processors {
 impl Processors {
     pub(crate) fn new() -> Processors {
         Processors {
-            count: available_parallelism().map_or(1, usize::from),
+            count: count(),
             load: File::open("/proc/loadavg").ok(),
         }
     }

@@ -47,7 +47,8 @@ pub trait Protocol: Send + Sync + 'static {
     /// arrives, so it must continue where it ended the previous time.
     fn parse(&self, inbox: &mut Inbox, peer: SocketAddr) -> Option<(Self::Request, WorkerPool)>;
 
-    /// Serves a request, or answers bytes that cannot become one. Does not use the socket. `stopping` means that no further request of this connection will be served.
+    /// Serves a request, or answers bytes that cannot become one. Does not use the socket. `stopping` means that
+    /// no further request of this connection will be served.
     fn serve(
         &self,
         request: Self::Request,
