@@ -42,12 +42,12 @@ pub fn is_shared(file: impl AsFd) -> io::Result<bool> {
 pub struct LinkCheck {
     /// Unknown until the first check of a file that another process has opened.
     is_shared: OnceLock<bool>,
-    /// The file when it was opened. `None` if that is unknown.
-    opened: Option<Names>,
+    /// The file when it was opened.
+    opened: Names,
     latest: Mutex<Option<Check>>,
 }
 
-/// What a deletion changes.
+/// The properties of a file that a deletion changes.
 #[derive(Debug, PartialEq, Eq)]
 struct Names {
     /// Number of names. A deletion takes one away, also from a file that has another name: a backup may consist of
@@ -65,25 +65,25 @@ struct Check {
 }
 
 impl LinkCheck {
-    /// The check that opening the file was: the open began after `began`, and the file had this size.
-    pub fn new(is_shared: bool, file: impl AsFd, began: Instant, size: u64) -> LinkCheck {
-        let found = look(file, AtFlags::empty());
+    /// The check that opening the file was: the open began after `began`, and a [`look`] at the file `found` this.
+    pub fn new(is_shared: bool, found: &Statx, began: Instant) -> LinkCheck {
+        let size = found.stx_size;
         LinkCheck {
             is_shared: is_shared.into(),
-            opened: found.ok().as_ref().map(Names::of),
+            opened: Names::of(found),
             latest: Mutex::new(Some(Check { began, size })),
         }
     }
 
-    /// Of a file that another process has opened, with so many links: the first use checks. `found` is the result of
-    /// [`look_in_memory`], when a name may be removed already.
+    /// The check of a file that another process has opened, with so many links. The first use looks at the file.
+    /// `found` is the result of [`look_in_memory`], when a name may be removed already.
     pub fn of_passed(found: &Statx, links: u32) -> LinkCheck {
         LinkCheck {
             is_shared: OnceLock::new(),
-            opened: Some(Names {
+            opened: Names {
                 links,
                 ..Names::of(found)
-            }),
+            },
             latest: Mutex::default(),
         }
     }
@@ -93,9 +93,9 @@ impl LinkCheck {
         self.is_shared.get() == Some(&false)
     }
 
-    /// Number of links when the file was opened. `None` if it is unknown.
-    pub fn links(&self) -> Option<u32> {
-        self.opened.as_ref().map(|opened| opened.links)
+    /// Number of links when the file was opened.
+    pub fn links(&self) -> u32 {
+        self.opened.links
     }
 
     /// The size of the file; none if a name of it was removed since it was opened.
@@ -105,7 +105,7 @@ impl LinkCheck {
     pub fn size(&self, file: impl AsFd, now: Instant) -> io::Result<Option<u64>> {
         if !self.find_shared(&file)? {
             let found = look(file, AtFlags::empty())?;
-            let is_same = self.has_names(&found) && self.opened == Some(Names::of(&found));
+            let is_same = self.has_names(&found) && self.opened == Names::of(&found);
             return Ok(is_same.then_some(found.stx_size));
         }
         // One user checks; the others that came meanwhile use the result.
@@ -134,7 +134,7 @@ impl LinkCheck {
     }
 
     fn has_names(&self, found: &Statx) -> bool {
-        found.stx_nlink > 0 && self.links() == Some(found.stx_nlink)
+        found.stx_nlink > 0 && found.stx_nlink == self.opened.links
     }
 }
 
@@ -155,7 +155,11 @@ pub fn look_in_memory(file: impl AsFd) -> io::Result<Statx> {
     look(file, AtFlags::STATX_DONT_SYNC)
 }
 
-fn look(file: impl AsFd, sync: AtFlags) -> io::Result<Statx> {
+/// The properties of a file. `sync` tells statx(2) whether to ask other hosts.
+///
+/// # Errors
+/// The file system does not answer.
+pub fn look(file: impl AsFd, sync: AtFlags) -> io::Result<Statx> {
     Ok(statx(
         file,
         "",

@@ -5,7 +5,8 @@
 //! takes bytes of a stranger: it checks before it allocates, and returns a [`DecodeError`] that names the field.
 //!
 //! In reading order: [`Head`] and [`Request`], the frame; `name` and [`Address`], the texts in it; [`tracker`],
-//! [`idserver`] and [`storage`], the requests and replies of each server, with [`file_list`] for lists; [`Fault`], the reply that failed;
+//! [`idserver`] and [`storage`], the requests and replies of each server, with [`file_list`] for lists;
+//! [`Fault`], the reply that failed;
 //! [`hello`], [`report`], [`cluster`] and [`group_list`], longer texts; [`admin`], orders of administrators;
 //! [`shared_key`], [`peer_proof`] and [`url_signature`], proofs and signatures with shared keys;
 //! [`file_id`], [`storage_path`](mod@storage_path) and [`file_table`], what the C++ system computes too.

@@ -3,11 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags, statx};
+use base::link_check::look;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags};
 
 use crate::disks::limiter::LimitedFile;
 use crate::disks::open_files::StoredFile;
@@ -40,8 +41,9 @@ pub(crate) fn open(at: &ResolvedPath) -> io::Result<OpenedFile> {
         Some(kept) => kept,
         None => {
             let began = Instant::now();
-            let (file, size) = open_new(at)?;
-            let opened = (began, size);
+            let (file, found) = open_new(at)?;
+            let size = size_in(&found)?;
+            let opened = (began, &found);
             let file = at.open_files.keep(&at.root, &at.relative, file, opened);
             (file, size)
         }
@@ -53,20 +55,18 @@ pub(crate) fn open(at: &ResolvedPath) -> io::Result<OpenedFile> {
     })
 }
 
-/// Opens a stored file. Returns its size, too. Never blocks on a FIFO.
-fn open_new(at: &ResolvedPath) -> io::Result<(LimitedFile, u64)> {
+/// Opens a stored file, and looks at it. Never blocks on a FIFO.
+fn open_new(at: &ResolvedPath) -> io::Result<(LimitedFile, Statx)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
     let opened = at.root.open_at(&at.relative, flags, Mode::empty());
     let file = File::from(opened.map_err(|e| why_not_opened(at, e))?);
-    let size = if at.root.is_shared() {
-        size_in(statx(&file, "", AtFlags::EMPTY_PATH | UNCACHED, FIELDS)?)?
-    } else {
-        let metadata = file.metadata()?;
-        check_regular(FileType::from_raw_mode(metadata.mode()))?;
-        metadata.len()
+    let sync = match at.root.is_shared() {
+        true => UNCACHED,
+        false => AtFlags::empty(),
     };
+    let found = look(&file, sync)?;
     let limiter = at.permit.limiter().clone();
-    Ok((LimitedFile::new(file, limiter), size))
+    Ok((LimitedFile::new(file, limiter), found))
 }
 
 /// Reads one byte of a stored file.
@@ -93,12 +93,12 @@ fn why_not_opened(at: &ResolvedPath, error: io::Error) -> io::Error {
 /// # Errors
 /// Missing, no regular file (see [`is_not_a_file`]), or the disk refuses.
 pub(crate) fn size(at: &ResolvedPath) -> io::Result<u64> {
-    size_in(at.root.statx(&at.relative, FIELDS)?)
+    size_in(&at.root.statx(&at.relative, FIELDS)?)
 }
 
 /// The size among these attributes. GlusterFS opens a deleted file, and has its attributes, while a
 /// peer has it open.
-fn size_in(stat: Statx) -> io::Result<u64> {
+fn size_in(stat: &Statx) -> io::Result<u64> {
     check_regular(FileType::from_raw_mode(stat.stx_mode.into()))?;
     if stat.stx_nlink == 0 {
         return Err(ErrorKind::NotFound.into());

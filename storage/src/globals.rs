@@ -134,7 +134,7 @@ impl Globals {
         socket.map_or_else(Vec::new, LocalSocket::encode)
     }
 
-    /// Checks that a request which came through the Unix socket or not is meant for this storage's socket.
+    /// Checks that an OPEN came through a Unix socket (`is_local`), and names this storage's one.
     ///
     /// # Errors
     /// It is not: the client must use TCP.

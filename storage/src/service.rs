@@ -113,7 +113,7 @@ impl StorageService {
         let (row, size, file) = self.open(key)?;
         let passed = PassedFile {
             stat: stat_of(&row, size),
-            links: file.links().unwrap_or(0),
+            links: file.links(),
         };
         let bytes = passed.encode();
         let file = Box::new(self.sent(file, key, row));

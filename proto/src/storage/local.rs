@@ -80,8 +80,7 @@ impl Open {
 pub struct PassedFile {
     /// As of STAT.
     pub stat: FileStat,
-    /// Number of hard links when the storage opened the file. With fewer ones it was deleted. 0 if it is unknown: then
-    /// the descriptor serves one request.
+    /// Number of hard links when the storage opened the file. With fewer ones it was deleted.
     pub links: u32,
 }
 

@@ -237,10 +237,8 @@ impl Files for SqliteFiles {
             let params = params![user, app, after, of.prefix(), limit];
             let rows = statement.query_map(params, index_row)?;
             let has_prefix = |row: &rusqlite::Result<IndexRow>| {
-                row.as_ref().is_err()
-                    || row
-                        .as_ref()
-                        .is_ok_and(|row| row.id.starts_with(of.prefix()))
+                let row = row.as_ref().ok();
+                row.is_none_or(|row| row.id.starts_with(of.prefix()))
             };
             Ok(rows.take_while(has_prefix).collect::<Result<_, _>>()?)
         });

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use base::link_check::LinkCheck;
 use lru::LruCache;
 use parking_lot::Mutex;
+use rustix::fs::Statx;
 
 use crate::disks::limiter::LimitedFile;
 use crate::disks::root::Root;
@@ -80,16 +81,16 @@ impl OpenFiles {
         }
     }
 
-    /// Keeps a file open. `file` was opened after `began` and had this size.
+    /// Keeps a file open. `file` was opened after `began`, and a look at it `found` this.
     pub(crate) fn keep(
         &self,
         root: &Arc<Root>,
         path: &str,
         file: LimitedFile,
-        (began, size): (Instant, u64),
+        (began, found): (Instant, &Statx),
     ) -> Arc<StoredFile> {
         let file = Arc::new(StoredFile {
-            check: LinkCheck::new(root.is_shared(), file.file(), began, size),
+            check: LinkCheck::new(root.is_shared(), found, began),
             file,
             root: Arc::clone(root),
             opened: began,
@@ -166,8 +167,8 @@ impl StoredFile {
         &self.file
     }
 
-    /// Number of its links when it was opened. `None` if it is unknown.
-    pub(crate) fn links(&self) -> Option<u32> {
+    /// Number of its links when it was opened.
+    pub(crate) fn links(&self) -> u32 {
         self.check.links()
     }
 }

@@ -6,6 +6,9 @@ use proto::FileKey;
 use crate::db::listing::{IndexRow, Selection};
 use crate::db::rows::{COLUMNS, INDEX_COLUMNS, StoredRow, table_of};
 
+/// The time of creation, in seconds since the epoch.
+const CREATED: &str = "CAST(UNIX_TIMESTAMP(create_time) AS SIGNED)";
+
 /// The columns of a row. Texts come as bytes: rows of other programs may hold anything.
 type Values = (
     Vec<u8>,
@@ -36,10 +39,7 @@ pub(super) fn rows(
     condition: &str,
     params: impl Into<MysqlParams>,
 ) -> Result<Vec<StoredRow>, Failure> {
-    let sql = format!(
-        "SELECT {COLUMNS}, CAST(UNIX_TIMESTAMP(create_time) AS SIGNED) FROM {table} \
-         WHERE {condition}"
-    );
+    let sql = format!("SELECT {COLUMNS}, {CREATED} FROM {table} WHERE {condition}");
     let rows: Vec<Values> = session.rows(&sql, params)?;
     Ok(rows.into_iter().map(stored_row).collect())
 }
@@ -70,8 +70,7 @@ pub(super) fn index_rows(
     let table = table_of(&of.wanted.user);
     let (app, user) = (of.wanted.app.as_str(), of.wanted.user.as_str());
     let sql = format!(
-        "SELECT {INDEX_COLUMNS}, CAST(UNIX_TIMESTAMP(create_time) AS SIGNED) \
-         FROM {table} FORCE INDEX (tnv_users) \
+        "SELECT {INDEX_COLUMNS}, {CREATED} FROM {table} FORCE INDEX (tnv_users) \
          WHERE userid = ? AND appid = ? AND id > ? AND id LIKE ? ORDER BY id LIMIT ?"
     );
     let params = (user, app, after, pattern_of(of.prefix()), limit);

@@ -1,7 +1,7 @@
 use std::fs::{self, File};
 use std::sync::Weak;
 
-use base::link_check::CHECK_HOLDS;
+use base::link_check::{CHECK_HOLDS, look_in_memory};
 use net::ServerConfig;
 use test_support::until;
 
@@ -34,7 +34,8 @@ impl Reader {
         let path = self.folder.path().join(name);
         fs::write(&path, "content").unwrap();
         let file = LimitedFile::new(File::open(path).unwrap(), self.limiters.limiter(0));
-        let opened = (Instant::now(), 7);
+        let found = look_in_memory(file.file()).unwrap();
+        let opened = (Instant::now(), &found);
         Arc::downgrade(&self.files.keep(&self.root, name, file, opened))
     }
 
