@@ -32,7 +32,7 @@ pub(super) fn list(context: &Context, args: &SelectionArgs) -> anyhow::Result<()
     let query = query(context, args.prefix.as_deref(), args.since)?;
     let mut lines = Lines::default();
     for file in context.client.list(query) {
-        // What was printed before an error is right.
+        // An error leaves the lines before it valid.
         let file = match file {
             Ok(file) => file,
             Err(error) => {

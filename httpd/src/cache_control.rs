@@ -1,4 +1,4 @@
-//! What caches may keep, and for how long (RFC 9111; RFC 8246).
+//! The field Cache-Control: it tells caches which responses to keep, and for how long (RFC 9111; RFC 8246).
 
 use base::config::ConfigError;
 use proto::FileId;

@@ -1,4 +1,4 @@
-//! What caches may keep, and files that a browser is to save.
+//! Cache-Control on each kind of response, and responses that a browser saves as a file.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! What pages of other origins may read, on each kind of answer.
+//! Each kind of response lets pages of the listed origins read it, and no others.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, TcpListener};

@@ -324,7 +324,7 @@ fn the_rest_of_a_verified_file_is_compared_if_another_storage_sends_it() {
     let mut nodes = fixture.nodes(Role::Storage).into_iter();
     let storage = nodes.find(opened).unwrap();
     fixture.cluster.kill(&storage).unwrap();
-    // What was sent stays in memory, the rest comes from the other storage.
+    // The bytes that were sent stay in memory; the other storage sends the rest.
     damage(&path, LARGE - 1000);
     evict_from(&path, LARGE / 2);
     let _ = body.read_to_end(&mut sent);
