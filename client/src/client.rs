@@ -10,6 +10,7 @@ use proto::tracker::{self, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, AppId, FileId, FileKey, GroupName, UserId};
 
 use crate::call::Call;
+use crate::compared_files::ComparedFiles;
 use crate::damage_memory::DamageMemory;
 use crate::local::LocalFiles;
 use crate::server_list::ServerList;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     storages: Mutex<ExpiringMap<(AppId, UserId), Arc<SaddrsReply>>>,
     storage_cache: Duration,
     damage: DamageMemory,
+    pub(crate) compared: ComparedFiles,
     pub(crate) local: LocalFiles,
     pub(crate) no_stat: UnsupportedCommands,
     pub(crate) no_read: UnsupportedCommands,
@@ -74,6 +76,7 @@ impl Client {
                 storages: Mutex::new(ExpiringMap::new(CACHED_USERS_MAX)),
                 storage_cache: config.storage_cache,
                 damage: DamageMemory::default(),
+                compared: ComparedFiles::default(),
                 no_stat: UnsupportedCommands::new("STAT"),
                 no_read: UnsupportedCommands::new("READ"),
                 no_cluster: UnsupportedCommands::new("CLUSTER"),

@@ -1,5 +1,6 @@
 //! A part of a file that is being read. It goes on at another storage when one fails.
 
+mod comparison;
 mod from_file;
 mod reopen;
 
@@ -167,32 +168,6 @@ impl Download {
         self.count(n);
     }
 
-    /// True if the content is compared with a checksum.
-    pub fn is_checked(&self) -> bool {
-        self.check.is_some()
-    }
-
-    /// Adds bytes to the checksum that were taken from [`Download::stream`].
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] behind the last bytes.
-    pub fn inspect(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if let Some(check) = &mut self.check {
-            check.update(bytes);
-            if self.remaining == 0 && !check.is_good() {
-                self.client.shared.local.forget(&self.key);
-                return Err(self.client.note_damaged(&self.key, &self.sources));
-            }
-            if self.remaining == 0
-                && let Some(file) = &self.file
-                && self.sources[..] == [file.storage.clone()]
-            {
-                file.set_verified();
-            }
-        }
-        Ok(())
-    }
-
     /// Copies the next bytes, which stay unread. Waits for them, also for another storage. Returns
     /// less than the length of `buf` at the end of the part only.
     ///
@@ -301,23 +276,6 @@ impl Download {
             self.inspect(&buf[..n])?;
         }
         Ok(n)
-    }
-
-    /// Compares the content from now on, if it goes on at another storage than that of the verified file: the first
-    /// `len` bytes of that file count as read. Not if the kernel does not have them in memory any more.
-    fn resume_check(&mut self, len: u64) {
-        let current = self.connection.as_ref().map(Connection::address);
-        let mut sources = self.sources.iter().chain(current);
-        let Some(file) = self
-            .verified
-            .take_if(|file| sources.any(|source| *source != file.storage))
-        else {
-            return;
-        };
-        self.check = file.check_of_start(len);
-        if self.check.is_none() {
-            log::debug!("the rest of {} is not compared", self.key.file);
-        }
     }
 
     /// Reads at least one byte. Without `wait`, returns `None` if none has arrived.

@@ -45,6 +45,7 @@ mod connection;
 mod connection_pool;
 mod peer_keys;
 
+mod compared_files;
 mod damage_memory;
 mod server_list;
 mod server_queue;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base::ExpiringMap;
 use base::link_check::{LinkCheck, look_in_memory};
@@ -17,14 +17,11 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use super::closer::Closer;
 use super::disk_readers::{DiskPermit, DiskReaders};
 use crate::Stat;
+use crate::compared_files::{COMPARED_MAX, COMPARED_TIME};
 use crate::content_check::ContentCheck;
 
 /// Distance of the bytes that [`is_in_memory`] checks. The kernel reads ahead in steps of this size.
 const CHECK_STEP: u64 = 128 << 10;
-/// How long a file counts as compared with its checksum. Bits that rot later are found after that.
-const VERIFIED_TIME: Duration = Duration::from_secs(600);
-/// Limit on files that are known to be good.
-const VERIFIED_MAX: usize = 10_000;
 /// Bytes that are read at a time to be compared with the checksum.
 const CHECK_BUFFER: usize = 256 << 10;
 
@@ -74,7 +71,7 @@ impl Shared {
     pub(crate) fn new(threads: usize) -> Shared {
         Shared {
             readers: DiskReaders::new(threads),
-            verified: Mutex::new(ExpiringMap::new(VERIFIED_MAX)),
+            verified: Mutex::new(ExpiringMap::new(COMPARED_MAX)),
             closer: Arc::default(),
         }
     }
@@ -152,7 +149,7 @@ impl LocalFile {
 
     pub(crate) fn set_verified(&self) {
         let mut verified = self.shared.verified.lock();
-        verified.insert(self.identity, (), VERIFIED_TIME, Instant::now());
+        verified.insert(self.identity, (), COMPARED_TIME, Instant::now());
     }
 
     /// Reads bytes, at least one. `None` if the storage has to be asked for them.

@@ -33,7 +33,7 @@ fn damaged_content_has_no_end_and_the_next_request_asks_another_storage() {
     for len in [100_000, 3_000_000] {
         let file = content(len);
         let damaged = Storage {
-            damaged: true,
+            damaged: Arc::new(true.into()),
             ..holding(&file)
         };
         let good = holding(&file);
@@ -55,7 +55,7 @@ fn damaged_content_has_no_end_and_the_next_request_asks_another_storage() {
 fn a_range_from_the_first_byte_to_the_last_is_compared() {
     let file = content(3_000_000);
     let damaged = Storage {
-        damaged: true,
+        damaged: Arc::new(true.into()),
         ..holding(&file)
     };
     let front = Front::of(vec![damaged]);
@@ -67,6 +67,18 @@ fn a_range_from_the_first_byte_to_the_last_is_compared() {
     // A part cannot be.
     let part = front.get("/files/x/f.bin", &[("Range", "bytes=1-")]);
     assert_eq!(part.body.len(), file.len() - 1);
+}
+
+#[test]
+fn a_copy_that_was_compared_lately_is_not_copied_to_be_compared() {
+    let file = content(3_000_000);
+    let storage = holding(&file);
+    let damaged = storage.damaged.clone();
+    let front = Front::of(vec![storage]);
+    assert!(front.get("/files/x/f.bin", &[]).body == file);
+    // Damage within the 10 minutes shows that nothing is compared.
+    damaged.store(true, Ordering::Relaxed);
+    assert_eq!(front.get("/files/x/f.bin", &[]).body.len(), file.len());
 }
 
 /// A server of threads that end with the process.

@@ -45,8 +45,8 @@ pub struct Storage {
     pub lost: Arc<AtomicBool>,
     /// Has another file under the same id each time that one is asked for with READ.
     pub renewed: bool,
-    /// Has content that differs in its last bit from what its row says.
-    pub damaged: bool,
+    /// Has content that differs in its last bit from what its row says, as long as this is set.
+    pub damaged: Arc<AtomicBool>,
     /// A DOWNLOAD breaks off after so many bytes.
     pub breaks_after: Option<u64>,
     pub downloads: Arc<AtomicUsize>,
@@ -77,7 +77,7 @@ impl Storage {
         };
         let (from, to) = (offset, offset + available);
         let mut part = content[from as usize..to as usize].to_vec();
-        if self.damaged
+        if self.damaged.load(Ordering::Relaxed)
             && to == content.len() as u64
             && let Some(last) = part.last_mut()
         {
