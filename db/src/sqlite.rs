@@ -208,18 +208,11 @@ impl Sqlite {
     }
 
     /// Makes the file and the tables of `component` when they are missing, also where they were
-    /// lost, and tells what it did, a line for each thing. Adds missing `indexes`, which the scripts
-    /// make in new tables: names, and tables with columns, as in `("by_user", "files (user)")`. All
-    /// other writes wait while an index is made.
+    /// lost, and tells what it did, a line for each thing.
     ///
     /// # Errors
     /// Those of [`Sqlite::open`].
-    pub fn init(
-        path: &Path,
-        component: &str,
-        migrations: &[&str],
-        indexes: &[(&str, &str)],
-    ) -> Result<Vec<String>, DbError> {
+    pub fn init(path: &Path, component: &str, migrations: &[&str]) -> Result<Vec<String>, DbError> {
         let is_new = !has_content(path);
         let before = if is_new {
             0
@@ -230,12 +223,6 @@ impl Sqlite {
         let mut done = Vec::new();
         if is_new {
             done.push(format!("made {}", path.display()));
-        }
-        {
-            let lock = FairLock::open(path).map_err(|e| unavailable("open its lock files", e))?;
-            let _guard = lock.acquire(&Stop::new())?;
-            let connection = connect_writer(path, Synchronous::Full)?;
-            done.extend(schema::make_indexes(&connection, indexes)?);
         }
         let now = migrations.len();
         done.push(if before as usize == now {

@@ -27,10 +27,6 @@ pub(super) fn engine_error(what: &'static str, error: rusqlite::Error) -> DbErro
     let source = Arc::new(error);
     match code {
         _ if is_unique => DbError::Conflict { source },
-        // SQLite has no code for an index of INDEXED BY that is missing.
-        Some(ErrorCode::Unknown) if source.to_string().contains("no such index") => {
-            DbError::NoIndex { what, source }
-        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DbError::Damaged { source },
         // The log is shorter than its index says: it was truncated.
         _ if extended == Some(ffi::SQLITE_IOERR_SHORT_READ) => DbError::Damaged { source },

@@ -53,6 +53,9 @@ pub(super) fn migrate(
     let found = version(&transaction, component).map_err(cannot)?;
     let known = migrations.len() as u32;
     check_version(component, found, known, evidence)?;
+    if (1..known).contains(&found) {
+        log::info!("bringing the tables of {component} from version {found} to {known}");
+    }
     for migration in &migrations[found as usize..] {
         transaction.execute_batch(migration).map_err(cannot)?;
     }
@@ -61,29 +64,6 @@ pub(super) fn migrate(
         log::info!("tables of {component} brought from version {found} to {known}");
     }
     transaction.commit().map_err(cannot)
-}
-
-/// Makes missing indexes, each a name and a table with columns. Returns a line for each that is new. The
-/// caller holds the lock of the writers.
-///
-/// # Errors
-/// An index cannot be made.
-pub(super) fn make_indexes(
-    connection: &Connection,
-    indexes: &[(&str, &str)],
-) -> Result<Vec<String>, DbError> {
-    let cannot = |error| engine_error("add an index", error);
-    let exists = "select 1 from sqlite_schema where type = 'index' and name = ?1";
-    let mut exists = connection.prepare(exists).map_err(cannot)?;
-    let mut made = Vec::new();
-    for (name, on) in indexes {
-        if !exists.exists([name]).map_err(cannot)? {
-            let sql = format!("create index {name} on {on}");
-            connection.execute_batch(&sql).map_err(cannot)?;
-            made.push(format!("added index {name}"));
-        }
-    }
-    Ok(made)
 }
 
 /// Checks that the tables are those of version `known`, in a database that is opened for reads.

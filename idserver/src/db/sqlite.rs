@@ -44,7 +44,7 @@ impl SqliteIds {
 
 /// Makes the file and its tables, or updates them. Returns a line for each thing that was done.
 pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
-    Sqlite::init(path, "idserver", &[SCHEMA], &[])
+    Sqlite::init(path, "idserver", &[SCHEMA])
 }
 
 impl Ids for SqliteIds {

@@ -4,10 +4,12 @@ mod listing;
 mod mysql;
 mod rows;
 mod sqlite;
+mod sqlite_schema;
 
 pub(crate) use listing::Selection;
 pub(crate) use rows::{
-    Change, Deletion, FileRow, Files, NewRow, StillWanted, StoredRow, rows_in_pages, table_of,
+    Change, Deletion, FileRow, Files, NewRow, Position, StillWanted, StoredRow, rows_in_pages,
+    table_of,
 };
 
 use db::{DatabaseUrl, DbError, Mysql};

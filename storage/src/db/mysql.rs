@@ -9,10 +9,10 @@ use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
 use super::listing::Selection;
 use super::rows::{
-    Change, DELETING, Deletion, Files, NewRow, StillWanted, StoredRow, file_id, table_name,
-    table_of,
+    Change, DELETING, Deletion, Files, NewRow, Position, StillWanted, StoredRow, columns_of,
+    file_id, table_name, table_of,
 };
-use select::{row_of, rows};
+use select::{page, row_of};
 
 mod expiry;
 mod inserts;
@@ -24,10 +24,12 @@ const PART: u32 = if cfg!(test) { 2 } else { 50_000 };
 const fn file_table_of(name: &'static str) -> MysqlTable {
     MysqlTable {
         name,
-        columns: "id varchar(256) PRIMARY KEY, appid varchar(32), userid varchar(128), \
+        // In tables of the C++ system the id alone is the key.
+        columns: "id varchar(256), appid varchar(32), userid varchar(128), \
             status tinyint DEFAULT 0, file_path varchar(512), file_size bigint, \
             create_time timestamp NULL DEFAULT CURRENT_TIMESTAMP, \
-            update_time timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
+            update_time timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, \
+            PRIMARY KEY (id, appid, userid)",
         our_columns: &[("group_name", "varchar(32)"), ("checksum", "binary(16)")],
         our_indexes: &[
             ("tnv_deleting", "INDEX", "(status, group_name)"),
@@ -64,8 +66,14 @@ impl MysqlFiles {
 }
 
 impl Files for MysqlFiles {
-    fn row_of_id(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
-        let run = |session: &mut Session| select::row_of_id(session, key);
+    fn row_of(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        let run = |session: &mut Session| select::row_of(session, key);
+        let found = self.database.run("find a row", Effect::Read, run);
+        DbError::found(found)
+    }
+
+    fn conflicting_row(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        let run = |session: &mut Session| select::conflicting_row(session, key);
         let found = self.database.run("find a row", Effect::Read, run);
         DbError::found(found)
     }
@@ -79,10 +87,11 @@ impl Files for MysqlFiles {
     fn begin_delete(&self, deletion: Deletion, wanted: StillWanted) -> Result<Change, DbError> {
         let Deletion { key, path, group } = &deletion;
         let sql = format!(
-            "UPDATE {} SET status = {DELETING}, group_name = ? WHERE id = ? AND file_path = ?",
+            "UPDATE {} SET status = {DELETING}, group_name = ? \
+             WHERE id = ? AND appid = ? AND userid = ? AND file_path = ?",
             table_of(&key.user)
         );
-        let id = key.file.as_str();
+        let [id, app, user] = columns_of(key);
         let mut was_sent = false;
         let mark = |session: &mut Session| {
             let row = row_of(session, key)?.filter(|row| row.file.path == *path);
@@ -96,7 +105,7 @@ impl Files for MysqlFiles {
                 return Ok(Some(Change::NotWanted));
             }
             was_sent = true;
-            let done = session.execute(&sql, (group.as_str(), id, path))?;
+            let done = session.execute(&sql, (group.as_str(), id, app, user, path))?;
             // Nothing changed: another storage has deleted it meanwhile.
             Ok((done.affected > 0).then_some(Change::Done))
         };
@@ -106,13 +115,14 @@ impl Files for MysqlFiles {
 
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError> {
         let sql = format!(
-            "DELETE FROM {} WHERE id = ? AND file_path = ? AND status = {DELETING}",
+            "DELETE FROM {} WHERE id = ? AND appid = ? AND userid = ? AND file_path = ? \
+             AND status = {DELETING}",
             table_of(&key.user)
         );
-        let id = key.file.as_str();
+        let [id, app, user] = columns_of(key);
         let run = |session: &mut Session| match row_of(session, key)? {
             Some(row) if row.is_deleting && row.file.path == path => {
-                session.execute(&sql, (id, path)).map(Some)
+                session.execute(&sql, (id, app, user, path)).map(Some)
             }
             _ => Ok(None),
         };
@@ -124,19 +134,19 @@ impl Files for MysqlFiles {
         &self,
         table: u8,
         (group, prefix): (&GroupName, &str),
-        after: &str,
+        after: &Position,
         limit: u32,
     ) -> Result<Vec<StoredRow>, DbError> {
         let condition = format!(
             "status = {DELETING} AND group_name = ? \
              AND CAST(group_name AS BINARY) = CAST(? AS BINARY) \
-             AND LEFT(file_path, CHAR_LENGTH(?)) = ? AND id > ? ORDER BY id LIMIT ?"
+             AND LEFT(file_path, CHAR_LENGTH(?)) = ?"
         );
-        let group = group.as_str();
+        let (group, table) = (group.as_str(), table_name(table));
+        let params = [group, group, prefix, prefix];
         let what = "find unfinished deletions";
         self.database.run(what, Effect::Read, |session| {
-            let params = (group, group, prefix, prefix, after, limit);
-            rows(session, &table_name(table), &condition, params)
+            page(session, &table, (&condition, &params), after, limit)
         })
     }
 
@@ -172,10 +182,15 @@ impl Files for MysqlFiles {
         }
     }
 
-    fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
+    fn rows_after(
+        &self,
+        table: u8,
+        after: &Position,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, DbError> {
+        let table = table_name(table);
         self.database.run("list rows", Effect::Read, |session| {
-            let condition = "id > ? ORDER BY id LIMIT ?";
-            rows(session, &table_name(table), condition, (after, limit))
+            page(session, &table, ("TRUE", &[]), after, limit)
         })
     }
 

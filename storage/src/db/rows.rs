@@ -60,8 +60,8 @@ impl StoredRow {
         }
     }
 
-    /// True if it is the row of exactly this file. A table has one row for each file id, whoever
-    /// the owner is, and may compare different spellings of an id as equal.
+    /// True if it is the row of exactly this file. A table of the C++ system has one row for each file id,
+    /// whoever the owner is, and may compare different spellings of an id as equal.
     pub(crate) fn is_of(&self, key: &FileKey) -> bool {
         self.id == key.file.as_str() && self.is_of_user(key)
     }
@@ -69,6 +69,15 @@ impl StoredRow {
     /// True if the row belongs to this user.
     pub(crate) fn is_of_user(&self, key: &FileKey) -> bool {
         self.app == key.app.as_str() && self.user == key.user.as_str()
+    }
+
+    /// The place of the row in its table.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            id: self.id.clone(),
+            app: self.app.clone(),
+            user: self.user.clone(),
+        }
     }
 
     /// The file's key; none in the row of another program with names that tnv does not allow.
@@ -79,6 +88,14 @@ impl StoredRow {
             file: self.id.parse().ok()?,
         })
     }
+}
+
+/// A place in a table: that of the row with these names. The default is in front of the first row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(super) id: String,
+    pub(super) app: String,
+    pub(super) user: String,
 }
 
 /// Tells whether the client of a request still waits. It is called immediately before a change is
@@ -149,18 +166,21 @@ pub(crate) struct Deletion {
 pub(crate) trait Files: Send + Sync {
     /// The row of a file, unless it is being deleted.
     fn find(&self, key: &FileKey) -> Result<Option<FileRow>, DbError> {
-        let row = self.row_of_id(key)?;
-        let row = row.filter(|row| row.is_of(key) && !row.is_deleting);
+        let row = self.row_of(key)?.filter(|row| !row.is_deleting);
         Ok(row.map(|row| row.file))
     }
 
-    /// The row with the file id in the user's table, of any owner, also while it is being deleted.
-    fn row_of_id(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError>;
+    /// The row of exactly this file, also while it is being deleted.
+    fn row_of(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError>;
+
+    /// The row that leaves no room for one of this file: its own, or, where the file id alone is the key of
+    /// the table, one of another owner or of another spelling of the id.
+    fn conflicting_row(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError>;
 
     /// Inserts and commits a row, if the client waits when it is sent.
     ///
     /// # Errors
-    /// [`DbError::Conflict`] when there is a row with this file id.
+    /// [`DbError::Conflict`] when there is a [`Files::conflicting_row`].
     fn insert(&self, row: NewRow, wanted: StillWanted) -> Result<Change, DbError>;
 
     /// Marks and commits a row as being deleted, if the client waits; from then on it is not
@@ -171,13 +191,13 @@ pub(crate) trait Files: Send + Sync {
     fn end_delete(&self, key: &FileKey, path: &str) -> Result<(), DbError>;
 
     /// Rows of the group with unfinished deletions in a table, as far as their paths begin with
-    /// `prefix`: those after the file id `after`, in the database's order of ids, at most `limit`.
+    /// `prefix`: those behind `after`, in the order of the table's key, at most `limit`.
     /// The comparison of paths may ignore case.
     fn unfinished_deletes(
         &self,
         table: u8,
         of: (&GroupName, &str),
-        after: &str,
+        after: &Position,
         limit: u32,
     ) -> Result<Vec<StoredRow>, DbError>;
 
@@ -190,9 +210,13 @@ pub(crate) trait Files: Send + Sync {
         group: &GroupName,
     ) -> Result<Option<FileId>, DbError>;
 
-    /// The rows of a table after the file id `after`, in the database's order of ids; at most
-    /// `limit`.
-    fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError>;
+    /// The rows of a table behind `after`, in the order of its key; at most `limit`.
+    fn rows_after(
+        &self,
+        table: u8,
+        after: &Position,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, DbError>;
 
     /// The next files of a list behind the file id `after`, of at most `limit` rows, in the database's
     /// order of ids. Reads the index of users only. The prefix has an end, so a list of few files reads
@@ -209,18 +233,18 @@ pub(crate) trait Files: Send + Sync {
     fn close(&self);
 }
 
-/// The rows of all tables. `page` reads those of a table after a file id, in the database's order of
-/// ids; an empty page is the last one. The rows end after an error.
+/// The rows of all tables. `page` reads those of a table behind a position, in the order of its key; an
+/// empty page is the last one. The rows end after an error.
 pub(crate) fn rows_in_pages(
-    page: impl Fn(u8, &str) -> Result<Vec<StoredRow>, DbError>,
+    page: impl Fn(u8, &Position) -> Result<Vec<StoredRow>, DbError>,
 ) -> impl Iterator<Item = Result<StoredRow, DbError>> {
-    let mut position = Some((0, String::new()));
+    let mut position = Some((0, Position::default()));
     let pages = std::iter::from_fn(move || {
         let (idx, after) = position.take()?;
         let rows = page(*TABLES.get(idx)?, &after);
         position = rows.as_ref().ok().map(|rows| match rows.last() {
-            Some(last) => (idx, last.id.clone()),
-            None => (idx + 1, String::new()),
+            Some(last) => (idx, last.position()),
+            None => (idx + 1, Position::default()),
         });
         Some(rows)
     });

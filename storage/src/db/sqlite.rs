@@ -9,63 +9,11 @@ use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::listing::{IndexRow, Selection};
 use super::rows::{
-    COLUMNS, Change, DELETING, Deletion, Files, INDEX_COLUMNS, NewRow, StillWanted, StoredRow,
-    columns_of, file_id, table_name, table_of,
+    COLUMNS, Change, DELETING, Deletion, Files, INDEX_COLUMNS, NewRow, Position, StillWanted,
+    StoredRow, columns_of, file_id, table_name, table_of,
 };
+use super::sqlite_schema::MIGRATIONS;
 use crate::config::Durability;
-
-/// The table and the columns of an index of users: those that a list selects by, then those that it shows.
-macro_rules! index_of_users {
-    ($number:literal) => {
-        concat!(
-            "t_file_",
-            $number,
-            " (userid, appid, id, file_size, create_time, status, group_name)"
-        )
-    };
-}
-
-/// One of the file tables: columns of the C++ system, further columns, an index for unfinished
-/// deletions, and one for lists.
-macro_rules! file_table {
-    ($number:literal) => {
-        concat!(
-            "CREATE TABLE t_file_",
-            $number,
-            " (
-                id varchar(256) NOT NULL PRIMARY KEY,
-                appid varchar(32) NOT NULL,
-                userid varchar(128) NOT NULL,
-                status tinyint NOT NULL DEFAULT 0,
-                file_path varchar(512) NOT NULL,
-                file_size bigint NOT NULL,
-                create_time timestamp NOT NULL DEFAULT current_timestamp,
-                update_time timestamp NOT NULL DEFAULT current_timestamp,
-                group_name varchar(32),
-                checksum blob
-            );
-            CREATE INDEX t_file_",
-            $number,
-            "_deleting ON t_file_",
-            $number,
-            " (group_name) WHERE status = 1;
-            CREATE INDEX t_file_",
-            $number,
-            "_users ON ",
-            index_of_users!($number),
-            ";"
-        )
-    };
-}
-
-const SCHEMA: &str = concat!(file_table!("01"), file_table!("02"), file_table!("03"));
-
-/// Names, tables and columns of the indexes that tables of earlier versions lack.
-const INDEXES: [(&str, &str); 3] = [
-    ("t_file_01_users", index_of_users!("01")),
-    ("t_file_02_users", index_of_users!("02")),
-    ("t_file_03_users", index_of_users!("03")),
-];
 
 pub(super) struct SqliteFiles(Sqlite);
 
@@ -80,14 +28,18 @@ impl SqliteFiles {
             path,
             durability.of_rows(),
             "storage",
-            &[SCHEMA],
+            &MIGRATIONS,
             evidence,
         )?))
     }
 
     /// As [`Sqlite::open_for_reads`].
     pub(super) fn open_for_reads(path: &Path) -> Result<SqliteFiles, DbError> {
-        Ok(SqliteFiles(Sqlite::open_for_reads(path, "storage", 1)?))
+        Ok(SqliteFiles(Sqlite::open_for_reads(
+            path,
+            "storage",
+            MIGRATIONS.len(),
+        )?))
     }
 
     /// The rows of a table that a condition selects.
@@ -109,13 +61,18 @@ impl SqliteFiles {
 
 /// Creates the file and its tables, or migrates them. Returns one line for each change.
 pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
-    Sqlite::init(path, "storage", &[SCHEMA], &INDEXES)
+    Sqlite::init(path, "storage", &MIGRATIONS)
 }
 
 impl Files for SqliteFiles {
-    fn row_of_id(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
-        let rows = self.rows(&table_of(&key.user), "id = ?1", [key.file.as_str()])?;
+    fn row_of(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        let condition = "id = ?1 AND appid = ?2 AND userid = ?3";
+        let rows = self.rows(&table_of(&key.user), condition, columns_of(key))?;
         Ok(rows.into_iter().next())
+    }
+
+    fn conflicting_row(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        self.row_of(key)
     }
 
     /// The writer's lock orders the check of the client and the insertion with the writes of all
@@ -181,20 +138,22 @@ impl Files for SqliteFiles {
         })
     }
 
-    /// The unary plus keeps SQLite from walking the whole table in the order of ids: the index of
+    /// The unary plus keeps SQLite from walking the whole table in the order of its key: the index of
     /// marked rows has few.
     fn unfinished_deletes(
         &self,
         table: u8,
         (group, prefix): (&GroupName, &str),
-        after: &str,
+        after: &Position,
         limit: u32,
     ) -> Result<Vec<StoredRow>, DbError> {
         let condition = format!(
             "status = {DELETING} AND group_name = ?1 \
-             AND substr(file_path, 1, length(?2)) = ?2 AND +id > ?3 ORDER BY +id LIMIT ?4"
+             AND substr(file_path, 1, length(?2)) = ?2 AND (+id, appid, userid) > (?3, ?4, ?5) \
+             ORDER BY +id, appid, userid LIMIT ?6"
         );
-        let params = params![group.as_str(), prefix, after, limit];
+        let Position { id, app, user } = after;
+        let params = params![group.as_str(), prefix, id, app, user, limit];
         self.rows(&table_name(table), &condition, params)
     }
 
@@ -218,9 +177,15 @@ impl Files for SqliteFiles {
         id.map(file_id).transpose()
     }
 
-    fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
-        let condition = "id > ?1 ORDER BY id LIMIT ?2";
-        self.rows(&table_name(table), condition, params![after, limit])
+    fn rows_after(
+        &self,
+        table: u8,
+        after: &Position,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, DbError> {
+        let condition = "(id, appid, userid) > (?1, ?2, ?3) ORDER BY id, appid, userid LIMIT ?4";
+        let Position { id, app, user } = after;
+        self.rows(&table_name(table), condition, params![id, app, user, limit])
     }
 
     /// The order of ids is that of their bytes, so the ids with the prefix are next to each other.
@@ -241,13 +206,6 @@ impl Files for SqliteFiles {
                 row.is_none_or(|row| row.id.starts_with(of.prefix()))
             };
             Ok(rows.take_while(has_prefix).collect::<Result<_, _>>()?)
-        });
-        let rows = rows.map_err(|error| match error {
-            DbError::NoIndex { source, .. } => DbError::NoIndex {
-                what: "list files",
-                source,
-            },
-            error => error,
         });
         Ok(of.page(rows?, limit))
     }

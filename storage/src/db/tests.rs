@@ -5,7 +5,7 @@ use std::sync::Arc;
 use db::{DatabaseUrl, DbError};
 use proto::{FileKey, GroupName};
 
-use super::{Change, Deletion, Files, NewRow, StoredRow, init, open, rows_in_pages};
+use super::{Change, Deletion, Files, NewRow, Position, StoredRow, init, open, rows_in_pages};
 use crate::config::{Config, Durability, Settings};
 
 fn key(user: &str, file: &str) -> FileKey {
@@ -52,14 +52,14 @@ fn mark(files: &dyn Files, key: &FileKey, path: &str, wanted: bool) -> Change {
 /// Marks the row of a file, wherever that lies.
 fn begin_delete(files: &dyn Files, key: &FileKey) -> Change {
     let path = files
-        .row_of_id(key)
+        .row_of(key)
         .unwrap()
         .map_or_else(String::new, |row| row.file.path);
     mark(files, key, &path, true)
 }
 
 fn end_delete(files: &dyn Files, key: &FileKey) {
-    if let Some(row) = files.row_of_id(key).unwrap() {
+    if let Some(row) = files.row_of(key).unwrap() {
         files.end_delete(key, &row.file.path).unwrap();
     }
 }
@@ -80,6 +80,7 @@ fn suite(files: &dyn Files) {
     rows_that_nobody_wants_are_not_made(files);
     rows_are_listed_in_pages(files);
     existing_rows_are_left_alone(files);
+    keys::an_id_belongs_to_its_user(files);
     deletes_have_two_steps(files);
     unfinished_deletes_come_in_pages(files);
     users_without_files_are_told_from_those_with(files);
@@ -98,7 +99,7 @@ fn rows_that_nobody_wants_are_not_made(files: &dyn Files) {
     let key = key("tnv001", "late");
     let unwanted = files.insert(new_row(key.clone()), Arc::new(|| false));
     assert_eq!(unwanted.unwrap(), Change::NotWanted);
-    assert_eq!(files.row_of_id(&key).unwrap(), None);
+    assert_eq!(files.row_of(&key).unwrap(), None);
 }
 
 fn rows_are_listed_in_pages(files: &dyn Files) {
@@ -108,7 +109,7 @@ fn rows_are_listed_in_pages(files: &dyn Files) {
     }
     assert_eq!(begin_delete(files, &keys[4]), Change::Done);
     keys.push(key("tnv001", "atnv001"));
-    let page = |table, after: &str| {
+    let page = |table, after: &Position| {
         let rows = files.rows_after(table, after, 2)?;
         assert!(rows.len() <= 2);
         Ok(rows)
@@ -163,7 +164,7 @@ fn deletes_have_two_steps(files: &dyn Files) {
     assert!(files.find(&key).unwrap().is_some());
     assert_eq!(begin_delete(files, &key), Change::Done);
     assert_eq!(files.find(&key).unwrap(), None);
-    let holder = files.row_of_id(&key).unwrap().unwrap();
+    let holder = files.row_of(&key).unwrap().unwrap();
     assert!(holder.is_deleting && holder.is_of(&key));
     assert_eq!(
         (holder.file.path.as_str(), holder.file.size),
@@ -178,7 +179,7 @@ fn deletes_have_two_steps(files: &dyn Files) {
     assert_eq!(unfinished_deletes(files, &mine, ""), unfinished);
     end_delete(files, &key);
     assert_eq!(unfinished_deletes(files, &mine, ""), vec![]);
-    assert_eq!(files.row_of_id(&key).unwrap(), None);
+    assert_eq!(files.row_of(&key).unwrap(), None);
     insert(files, new_row(key.clone())).unwrap();
     // A row that nobody marked stays.
     end_delete(files, &key);
@@ -191,7 +192,7 @@ fn unfinished_deletes(
     group: &GroupName,
     prefix: &str,
 ) -> Vec<(FileKey, String)> {
-    let page = |table, after: &str| {
+    let page = |table, after: &Position| {
         let rows = files.unfinished_deletes(table, (group, prefix), after, 2)?;
         assert!(rows.len() <= 2);
         Ok(rows)
@@ -283,18 +284,7 @@ fn sqlite() {
     assert!(again.find(&key("tnv002", "atnv002")).unwrap().is_some());
 }
 
-#[test]
-fn lists_of_an_old_sqlite_database_need_its_index() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("storage.db");
-    let config = config(DatabaseUrl::Sqlite(path.clone()), Durability::Full);
-    lists::lists_need_the_index(&config, &|| {
-        let database = rusqlite::Connection::open(&path).unwrap();
-        let drop = [1, 2, 3].map(|n| format!("DROP INDEX t_file_0{n}_users;"));
-        database.execute_batch(&drop.concat()).unwrap();
-    });
-}
-
+mod keys;
 mod lists;
 mod lost_answer;
 mod mysql;

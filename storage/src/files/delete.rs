@@ -26,8 +26,7 @@ const CALLER: DiskCaller = DiskCaller::Request(WorkerPool::Slow);
 /// the row is marked and the file cannot be unlinked: a peer with a cached row may serve the file
 /// until the deletion job has removed it.
 pub(crate) fn delete(globals: &Globals, key: &FileKey, requester: Requester) -> Result<(), Fault> {
-    let row = globals.files.row_of_id(key)?.filter(|row| row.is_of(key));
-    let row = row.ok_or_else(|| not_found(key))?;
+    let row = globals.files.row_of(key)?.ok_or_else(|| not_found(key))?;
     globals.foreign.check(key, row.file.group.as_deref())?;
     if !row.is_deleting {
         check_path(globals, key, &row)?;

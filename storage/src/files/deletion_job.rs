@@ -8,7 +8,7 @@ use db::DbError;
 use log::{info, warn};
 use proto::FileKey;
 
-use crate::db::rows_in_pages;
+use crate::db::{Position, rows_in_pages};
 use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
 use crate::files::retry_schedule::RetrySchedule;
@@ -131,7 +131,7 @@ fn unfinished(
 ) -> impl Iterator<Item = Result<(FileKey, String), DbError>> {
     let of = (&globals.config.group, prefix);
     let page =
-        move |table, after: &str| globals.files.unfinished_deletes(table, of, after, PAGE_MAX);
+        move |table, after: &Position| globals.files.unfinished_deletes(table, of, after, PAGE_MAX);
     rows_in_pages(page).filter_map(|row| match row {
         Ok(row) => Some(Ok((row.key()?, row.file.path))),
         Err(e) => Some(Err(e)),

@@ -7,7 +7,7 @@ use crate::globals::Globals;
 
 /// The fault for a row that the database refused: another row has its file id.
 pub(crate) fn conflict(globals: &Globals, key: &FileKey) -> Fault {
-    match globals.files.row_of_id(key) {
+    match globals.files.conflicting_row(key) {
         Ok(Some(row)) => conflict_with(globals, key, &row),
         Ok(None) => {
             let text = format!("an earlier file was just deleted, fileid: {}", key.file);
@@ -17,14 +17,15 @@ pub(crate) fn conflict(globals: &Globals, key: &FileKey) -> Fault {
     }
 }
 
-/// The fault for a file that conflicts with this row. The id alone is the key of a table, as in
-/// the C++ system. An interrupted deletion ends soon, so the client may try again.
+/// The fault for a file that conflicts with this row. In tables of the C++ system, the id alone is the key. An
+/// interrupted deletion ends soon, so the client may try again.
 pub(crate) fn conflict_with(globals: &Globals, key: &FileKey, row: &StoredRow) -> Fault {
     let own = globals.config.group.as_str();
     let other_group = row.file.group.as_deref().filter(|&group| group != own);
     if !row.is_of_user(key) {
         return exists(format!(
-            "file id is taken by another user, fileid: {}",
+            "another user has a file of this name, and the database has room for one: choose another name, \
+             or let the administrator change the key of the file tables (docs/migration.md), fileid: {}",
             key.file
         ));
     }

@@ -104,7 +104,7 @@ fn has_row(globals: &Globals, key: &FileKey, path: &str) -> Result<bool, DbError
     // SQLite: this write waits until a hanging commit ends. It removes only a marked row at this
     // path.
     globals.files.end_delete(key, path)?;
-    let row = globals.files.row_of_id(key)?;
+    let row = globals.files.row_of(key)?;
     Ok(row.is_some_and(|row| row.file.path == path))
 }
 

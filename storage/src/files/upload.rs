@@ -68,7 +68,7 @@ pub(crate) fn begin(
         return Err(e.into());
     }
     if size > EXISTENCE_CHECK_MIN
-        && let Some(row) = globals.files.row_of_id(&key)?
+        && let Some(row) = globals.files.conflicting_row(&key)?
     {
         return Err(conflict_with(globals, &key, &row));
     }

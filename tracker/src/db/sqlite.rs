@@ -70,7 +70,7 @@ impl SqliteRoutes {
 
 /// Makes the file and its tables, or updates them. Returns a line for each thing that was done.
 pub(super) fn init(path: &Path) -> Result<Vec<String>, DbError> {
-    Sqlite::init(path, "tracker", &[SCHEMA], &[])
+    Sqlite::init(path, "tracker", &[SCHEMA])
 }
 
 impl Routes for SqliteRoutes {

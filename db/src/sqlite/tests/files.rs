@@ -117,7 +117,7 @@ fn a_lost_database_is_not_made_anew_unless_that_is_wanted() {
         .unwrap()
         .close();
     is_lost("has no tables");
-    let made = Sqlite::init(&path, "test", &[TABLE], &[]).unwrap();
+    let made = Sqlite::init(&path, "test", &[TABLE]).unwrap();
     assert_eq!(made, ["tables of test brought from version 0 to 1"]);
     try_open().unwrap().close();
 }

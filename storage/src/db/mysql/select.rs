@@ -1,10 +1,10 @@
 //! Reads rows.
 
-use db::{Failure, MysqlParams, Session};
+use db::{Failure, MysqlParams, MysqlValue, Session};
 use proto::FileKey;
 
 use crate::db::listing::{IndexRow, Selection};
-use crate::db::rows::{COLUMNS, INDEX_COLUMNS, StoredRow, table_of};
+use crate::db::rows::{COLUMNS, INDEX_COLUMNS, Position, StoredRow, columns_of, table_of};
 
 /// The time of creation, in seconds since the epoch.
 const CREATED: &str = "CAST(UNIX_TIMESTAMP(create_time) AS SIGNED)";
@@ -32,8 +32,29 @@ type IndexValues = (
     Option<i64>,
 );
 
+/// The columns of the key of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TableKey {
+    /// The file id, as in tables of the C++ system.
+    Id,
+    /// File id, application and user, as in tables that tnv makes.
+    Owner,
+}
+
+impl TableKey {
+    /// Asks the server, because an operator may change the key of a table (docs/migration.md, The key of the
+    /// file tables).
+    fn of(session: &mut Session, table: &str) -> Result<TableKey, Failure> {
+        let sql = "SELECT 1 FROM information_schema.STATISTICS \
+             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? \
+             AND INDEX_NAME = 'PRIMARY' AND COLUMN_NAME = 'userid'";
+        let found: Option<i64> = session.first(sql, (table,))?;
+        Ok(found.map_or(TableKey::Id, |_| TableKey::Owner))
+    }
+}
+
 /// The rows of a table that a condition selects.
-pub(super) fn rows(
+fn rows(
     session: &mut Session,
     table: &str,
     condition: &str,
@@ -44,19 +65,61 @@ pub(super) fn rows(
     Ok(rows.into_iter().map(stored_row).collect())
 }
 
-/// The row with the id of a file, in the comparison of the table's collation.
-pub(super) fn row_of_id(
-    session: &mut Session,
-    key: &FileKey,
-) -> Result<Option<StoredRow>, Failure> {
-    let id = key.file.as_str();
-    let rows = rows(session, &table_of(&key.user), "id = ?", (id,))?;
+/// The row of exactly this file.
+pub(super) fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StoredRow>, Failure> {
+    Ok(row_like(session, key)?.filter(|row| row.is_of(key)))
+}
+
+/// The row of a file, in the comparison of the table's collation.
+fn row_like(session: &mut Session, key: &FileKey) -> Result<Option<StoredRow>, Failure> {
+    let condition = "id = ? AND appid = ? AND userid = ?";
+    let [id, app, user] = columns_of(key);
+    let rows = rows(session, &table_of(&key.user), condition, (id, app, user))?;
     Ok(rows.into_iter().next())
 }
 
-/// The row of exactly this file.
-pub(super) fn row_of(session: &mut Session, key: &FileKey) -> Result<Option<StoredRow>, Failure> {
-    Ok(row_of_id(session, key)?.filter(|row| row.is_of(key)))
+/// As [`Files::conflicting_row`](crate::db::Files::conflicting_row).
+pub(super) fn conflicting_row(
+    session: &mut Session,
+    key: &FileKey,
+) -> Result<Option<StoredRow>, Failure> {
+    if let Some(row) = row_like(session, key)? {
+        return Ok(Some(row));
+    }
+    let table = table_of(&key.user);
+    match TableKey::of(session, &table)? {
+        TableKey::Owner => Ok(None),
+        TableKey::Id => {
+            let rows = rows(session, &table, "id = ?", (key.file.as_str(),))?;
+            Ok(rows.into_iter().next())
+        }
+    }
+}
+
+/// The rows that a condition with these parameters selects behind a position, in the order of the table's
+/// key; at most `limit`.
+pub(super) fn page(
+    session: &mut Session,
+    table: &str,
+    (condition, params): (&str, &[&str]),
+    after: &Position,
+    limit: u32,
+) -> Result<Vec<StoredRow>, Failure> {
+    let Position { id, app, user } = after;
+    // The server reads no more rows than asked for if the order is exactly that of the key.
+    let (behind, of_position, order) = match TableKey::of(session, table)? {
+        TableKey::Id => ("id > ?", vec![id], "id"),
+        TableKey::Owner => (
+            "(id > ? OR (id = ? AND appid > ?) OR (id = ? AND appid = ? AND userid > ?))",
+            vec![id, id, app, id, app, user],
+            "id, appid, userid",
+        ),
+    };
+    let condition = format!("{condition} AND {behind} ORDER BY {order} LIMIT ?");
+    let params = params.iter().map(|&param| MysqlValue::from(param));
+    let of_position = of_position.into_iter().map(MysqlValue::from);
+    let params: Vec<_> = params.chain(of_position).chain([limit.into()]).collect();
+    rows(session, table, &condition, params)
 }
 
 /// At most `limit` rows of a user behind the file id `after`, whose ids begin with the prefix in the

@@ -69,7 +69,7 @@ fn run_suite(config: Config) {
 }
 
 /// The three tables as the C++ system makes them.
-fn of_cpp() -> String {
+pub(super) fn of_cpp() -> String {
     let table = |n: u8| {
         format!(
             "CREATE TABLE t_file_0{n} (id varchar(256) primary key, appid varchar(32),
@@ -101,7 +101,7 @@ fn tables_of_the_cpp_system_are_used() {
         assert_eq!(files.find(&key(user, file)).unwrap(), None);
         let other = key(user, file);
         assert_eq!(mark(&*files, &other, &row.path, true), Change::NoRow);
-        let holder = files.row_of_id(&other).unwrap();
+        let holder = files.conflicting_row(&other).unwrap();
         let holder = holder.unwrap_or_else(|| panic!("{other}"));
         assert!(!holder.is_of(&other) && holder.file.group.is_none());
     }
@@ -117,7 +117,7 @@ fn tables_of_the_cpp_system_are_used() {
     let old = key("tnv001", "OldFile");
     assert_eq!(begin_delete(&*files, &old), Change::Done);
     end_delete(&*files, &old);
-    assert_eq!(files.row_of_id(&old).unwrap(), None);
+    assert_eq!(files.row_of(&old).unwrap(), None);
     lists::lists_have_the_files_of_one_user(&*files);
 }
 
@@ -153,8 +153,8 @@ fn a_name_that_the_tables_cannot_hold_is_in_no_row_and_is_refused() {
             let mine = group("group001");
             assert_eq!(mark(&*files, &key, "path", true), Change::NoRow, "{key}");
             files.end_delete(&key, "path").unwrap();
-            let holder = files.row_of_id(&key).unwrap();
-            assert!(holder.is_none_or(|row| !row.is_of(&key)), "{key}");
+            assert_eq!(files.row_of(&key).unwrap(), None, "{key}");
+            files.conflicting_row(&key).unwrap();
             assert_eq!(
                 files
                     .any_file_of(&key.app, &key.user, &mine)
@@ -200,7 +200,7 @@ fn an_insert_that_reaches_the_server_late_makes_no_row() {
     until("the server is back", || {
         insert(&*files, new_row(key("tnv001", "after"))).is_ok_and(|done| done == Change::Done)
     });
-    assert_eq!(files.row_of_id(&late).unwrap(), None);
+    assert_eq!(files.row_of(&late).unwrap(), None);
     files.close();
 }
 

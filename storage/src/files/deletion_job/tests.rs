@@ -72,11 +72,11 @@ fn deletions_that_fail_hide_no_others() {
     job.run(&globals, &Stop::new());
     for (key, path) in &last {
         assert!(!path.exists(), "{key} is behind those that fail");
-        assert_eq!(globals.files.row_of_id(key).unwrap(), None);
+        assert_eq!(globals.files.row_of(key).unwrap(), None);
     }
     for (key, path) in of_data2.iter().chain(&stuck) {
         assert!(path.exists());
-        assert!(globals.files.row_of_id(key).unwrap().is_some());
+        assert!(globals.files.row_of(key).unwrap().is_some());
     }
     globals.files.close();
 }

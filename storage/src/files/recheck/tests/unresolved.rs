@@ -12,7 +12,7 @@ use proto::{AppId, ErrorCode, Fault, FileId, GroupName, UserId};
 
 use super::super::*;
 use crate::clock::boot_time;
-use crate::db::{Change, Deletion, Files, NewRow, Selection, StillWanted, StoredRow};
+use crate::db::{Change, Deletion, Files, NewRow, Position, Selection, StillWanted, StoredRow};
 use crate::files::delete;
 use crate::files::deletion_job::DeletionJob;
 use crate::test_storage::{self, TestStorage, requester};
@@ -31,8 +31,12 @@ impl Files for Silent {
         Err(DbError::UnknownOutcome { source: None })
     }
 
-    fn row_of_id(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
-        self.files.row_of_id(key)
+    fn row_of(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        self.files.row_of(key)
+    }
+
+    fn conflicting_row(&self, key: &FileKey) -> Result<Option<StoredRow>, DbError> {
+        self.files.conflicting_row(key)
     }
 
     fn begin_delete(&self, deletion: Deletion, _: StillWanted) -> Result<Change, DbError> {
@@ -48,7 +52,7 @@ impl Files for Silent {
         &self,
         table: u8,
         of: (&GroupName, &str),
-        after: &str,
+        after: &Position,
         limit: u32,
     ) -> Result<Vec<StoredRow>, DbError> {
         self.files.unfinished_deletes(table, of, after, limit)
@@ -63,7 +67,12 @@ impl Files for Silent {
         self.files.any_file_of(app, user, group)
     }
 
-    fn rows_after(&self, table: u8, after: &str, limit: u32) -> Result<Vec<StoredRow>, DbError> {
+    fn rows_after(
+        &self,
+        table: u8,
+        after: &Position,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, DbError> {
         self.files.rows_after(table, after, limit)
     }
 
