@@ -18,6 +18,8 @@ Examples:
   tnv --user alice download ID --offset 1MiB --size 64KiB -o - | xxd
   tnv --user alice --json stat ID
   tnv --user alice list --prefix film/ --since 24h
+  tnv --user alice upload --as film/ FOLDER
+  tnv --user alice download --prefix film/ -o FOLDER
   tnv --user alice delete --prefix film/ --yes
 
 Exit codes:
@@ -42,8 +44,8 @@ With several files or ids, all are tried, also if the reader of standard output
 closes it. The exit code is that of the first failure. An id that cannot be printed
 goes to standard error. If one of several uploads fails, standard error lists the
 id of each stored file; with --json each file is an object with its id or its error.
-No other user may have the id of --id: the tables have one key for the files of all
-users. Ids made by tnv never repeat.
+Ids made by tnv never repeat. Others belong to the user; in tables of the C++ system,
+no other user may have the id.
 Settings are read from --config, else from ~/.config/tnv/tnv.toml, else from
 /etc/tnv/client.toml. The environment overrides them, and the command line overrides
 both.";
@@ -261,15 +263,35 @@ pub(super) struct UploadArgs {
     /// The files to store. `-` is standard input, which is copied to a temporary file first
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// The id of a single file, instead of a new one. No other user may have it
-    #[arg(long)]
+    /// The id of a single file, instead of a new one. It may be a path, such as film/index.m3u8
+    #[arg(long, conflicts_with = "prefix")]
     pub(super) id: Option<String>,
+    /// Store files, and all files below folders, under ids that begin with PREFIX and a slash. A file that is
+    /// stored already is left out, so a second run completes a set
+    #[arg(long = "as", value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) prefix: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DownloadArgs {
     /// The id of the file
-    pub(super) id: String,
+    #[arg(
+        value_name = "ID",
+        value_parser = NonEmptyStringValueParser::new(),
+        required_unless_present = "prefix",
+        conflicts_with = "prefix"
+    )]
+    pub(super) id: Option<String>,
+    /// Read all files whose ids begin with this text, into the folder of --output. Files that it has already are
+    /// left out
+    #[arg(
+        long,
+        value_name = "TEXT",
+        value_parser = NonEmptyStringValueParser::new(),
+        requires = "output",
+        conflicts_with_all = ["offset", "size"]
+    )]
+    pub(super) prefix: Option<String>,
     /// The target, `-` for standard output [default: a file with the id as name]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

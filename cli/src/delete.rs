@@ -1,12 +1,10 @@
 //! `tnv delete`.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::thread;
 
 use anyhow::Context as _;
 use base::Escaped;
 use client::{ErrorKind, ListQuery, ListedFile, Usage};
-use proto::FileId;
 use serde::Serialize;
 
 use super::args::DeleteArgs;
@@ -14,12 +12,8 @@ use super::context::Context;
 use super::exit::CliError;
 use super::failures::Failures;
 use super::list;
+use super::many::{Counts, Names, Outcome, work_on};
 use super::output::print_note;
-
-/// Files that are deleted at a time.
-const THREADS: usize = 8;
-/// Files of one step. If none of them can be deleted, the rest is not tried.
-const STEP: usize = 128;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -69,62 +63,35 @@ fn delete_listed(
         print_note("nothing was deleted");
         return Ok(());
     }
-    let mut sums = SumLine {
-        deleted: 0,
-        failed: 0,
+    let listed = context.client.list(query).map(|file| Ok(file?));
+    let names = Names {
+        kind: "id",
+        verb: "delete",
     };
-    let mut listed = context.client.list(query);
-    loop {
-        let step: Vec<ListedFile> = listed.by_ref().take(STEP).collect::<Result<_, _>>()?;
-        if step.is_empty() {
-            break;
-        }
-        let failed = delete_step(context, &step);
-        let n_failed = failed.len();
-        sums.failed += n_failed as u64;
-        sums.deleted += (step.len() - n_failed) as u64;
-        for (id, error) in failed {
-            let error = error.context(format!("delete {id}"));
-            failures.note_named(&context.output, ("id", id.as_str()), Err(error));
-        }
-        if n_failed == step.len() {
-            print_note("the rest is not tried; run this again to go on");
-            break;
-        }
-    }
-    let SumLine { deleted, failed } = sums;
+    let counts = work_on(
+        context,
+        failures,
+        names,
+        listed,
+        |file| file.id.to_string(),
+        |file| delete_if_there(context, file),
+    )?;
+    let Counts {
+        done: deleted,
+        failed,
+        ..
+    } = counts;
     let text = format!("deleted={deleted} failed={failed}");
-    context.output.result(&sums, &text)
+    context.output.result(&SumLine { deleted, failed }, &text)
 }
 
-/// Deletes these files, several at a time. Returns those that could not be deleted.
-fn delete_step(context: &Context, step: &[ListedFile]) -> Vec<(FileId, anyhow::Error)> {
-    let delete = |file: &ListedFile| {
-        let key = context.settings.key_of(file.id.clone())?;
-        match context.client.delete(&key) {
-            // Somebody else has deleted it.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            result => result.map_err(anyhow::Error::from),
-        }
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = step
-            .chunks(step.len().div_ceil(THREADS))
-            .map(|part| {
-                scope.spawn(move || {
-                    let failed = part.iter().filter_map(|file| {
-                        let error = delete(file).err()?;
-                        Some((file.id.clone(), error))
-                    });
-                    failed.collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        let parts = threads.into_iter().map(|thread| thread.join());
-        parts
-            .flat_map(|part| part.expect("a deletion does not panic"))
-            .collect()
-    })
+fn delete_if_there(context: &Context, file: &ListedFile) -> anyhow::Result<Outcome> {
+    let key = context.settings.key_of(file.id.clone())?;
+    match context.client.delete(&key) {
+        // Somebody else has deleted it.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Outcome::Done),
+        deleted => Ok(deleted.map(|()| Outcome::Done)?),
+    }
 }
 
 /// Asks on the terminal.

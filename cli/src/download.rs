@@ -11,9 +11,11 @@ use serde::Serialize;
 use super::args::DownloadArgs;
 use super::context::Context;
 use super::exit::CliError;
+use super::failures::Failures;
 use super::output;
 use super::partial_file::{Extent, PartialFile};
 use super::progress::Progress;
+use super::set;
 use super::stream::Stream;
 
 /// Length of the buffer, in bytes.
@@ -29,13 +31,76 @@ struct Line<'a> {
     verified: bool,
 }
 
-pub(super) fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<()> {
-    let key = context.settings.key(&args.id)?;
+/// A file to download.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) id: String,
+    /// First byte and number of bytes; both absent for the whole file.
+    range: (Option<u64>, Option<u64>),
+    /// Go on with an interrupted download.
+    resume: bool,
+    /// Overwrite an existing file.
+    force: bool,
+    /// One of several at a time, which show no progress.
+    is_of_set: bool,
+}
+
+impl Wanted {
+    /// A whole file of a set.
+    pub(super) fn of_set(id: &str, args: &DownloadArgs) -> Wanted {
+        Wanted {
+            id: id.to_owned(),
+            range: (None, None),
+            resume: args.resume,
+            force: args.force,
+            is_of_set: true,
+        }
+    }
+
+    fn progress(&self, context: &Context, size: u64) -> Progress {
+        match self.is_of_set {
+            true => Progress::hidden(),
+            false => Progress::new(&context.output, &self.id, size),
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        match self.range {
+            (None, None) => Extent::Whole,
+            _ => Extent::Range,
+        }
+    }
+}
+
+pub(super) fn run(
+    context: &Context,
+    args: &DownloadArgs,
+    failures: &mut Failures,
+) -> anyhow::Result<()> {
+    if let Some(prefix) = &args.prefix {
+        return set::download(context, args, prefix, failures);
+    }
+    let wanted = Wanted {
+        range: (args.offset, args.size),
+        is_of_set: false,
+        ..Wanted::of_set(args.id.as_deref().unwrap_or_default(), args)
+    };
+    let key = context.settings.key(&wanted.id)?;
     let result = stream(args).and_then(|stream| match stream {
-        Some(mut stream) => to_stream(context, args, &key, &mut stream),
-        None => to_file(context, args, &key, &target(args)?),
+        Some(mut stream) => to_stream(context, &wanted, &key, &mut stream),
+        None => {
+            let target = target(&wanted, args.output.as_deref())?;
+            let (size, verified) = to_file(context, &wanted, &key, &target)?;
+            let line = Line {
+                id: &wanted.id,
+                file: &target.display().to_string(),
+                size,
+                verified,
+            };
+            context.output.result(&line, "")
+        }
     });
-    result.with_context(|| format!("download {}", args.id))
+    result.with_context(|| format!("download {}", wanted.id))
 }
 
 /// The stream to write to; `None` for a file.
@@ -52,37 +117,39 @@ fn stream(args: &DownloadArgs) -> anyhow::Result<Option<Stream>> {
 }
 
 /// The file to write.
-fn target(args: &DownloadArgs) -> Result<PathBuf, CliError> {
-    match &args.output {
-        Some(path) => Ok(path.clone()),
+fn target(wanted: &Wanted, output: Option<&Path>) -> Result<PathBuf, CliError> {
+    let id = wanted.id.as_str();
+    match output {
+        Some(path) => Ok(path.to_owned()),
         // An id may contain any printable character, and must not choose the folder.
-        None if args.id.contains('/') || args.id == "." || args.id == ".." => {
+        None if id.contains('/') || id == "." || id == ".." => {
             Err(CliError::usage("this id is no file name: use --output"))
         }
-        None => Ok(PathBuf::from(&args.id)),
+        None => Ok(PathBuf::from(id)),
     }
 }
 
 fn to_stream(
     context: &Context,
-    args: &DownloadArgs,
+    wanted: &Wanted,
     key: &FileKey,
     stream: &mut Stream,
 ) -> anyhow::Result<()> {
-    let (_, mut source) = open(context, args, key)?;
-    let progress = Progress::new(&context.output, &args.id, source.remaining());
+    let (_, mut source) = open(context, wanted, key)?;
+    let progress = wanted.progress(context, source.remaining());
     copy(&mut source, &progress, 0, &mut |bytes| stream.write(bytes))
 }
 
-fn to_file(
+/// Downloads a file. Returns its size, and whether the content was compared with its checksum.
+pub(super) fn to_file(
     context: &Context,
-    args: &DownloadArgs,
+    wanted: &Wanted,
     key: &FileKey,
     target: &Path,
-) -> anyhow::Result<()> {
-    let mut part = PartialFile::open(target, key, extent(args), args.force)?;
-    let result = fill(context, args, key, &mut part);
-    let (size, verified) = match result {
+) -> anyhow::Result<(u64, bool)> {
+    let mut part = PartialFile::open(target, key, wanted.extent(), wanted.force)?;
+    let result = fill(context, wanted, key, &mut part);
+    let done = match result {
         Ok(done) => done,
         Err(error) => {
             // `--continue` can use a correct beginning.
@@ -93,35 +160,29 @@ fn to_file(
         }
     };
     part.finish()?;
-    let line = Line {
-        id: &args.id,
-        file: &target.display().to_string(),
-        size,
-        verified,
-    };
-    context.output.result(&line, "")
+    Ok(done)
 }
 
 /// Downloads into the temporary file. If the content does not match its checksum, begins anew at
 /// another storage. Returns the size, and whether the content was verified.
 fn fill(
     context: &Context,
-    args: &DownloadArgs,
+    wanted: &Wanted,
     key: &FileKey,
     part: &mut PartialFile,
 ) -> anyhow::Result<(u64, bool)> {
-    if args.resume
+    if wanted.resume
         && part.len()? > 0
-        && let Some(done) = resume(context, args, key, part)?
+        && let Some(done) = resume(context, wanted, key, part)?
     {
         return Ok(done);
     }
     let mut suspects: Vec<Address> = Vec::new();
     loop {
         part.clear()?;
-        let (verified, mut source) = open(context, args, key)?;
+        let (verified, mut source) = open(context, wanted, key)?;
         let size = source.remaining();
-        let progress = Progress::new(&context.output, &args.id, size);
+        let progress = wanted.progress(context, size);
         let error = match copy(&mut source, &progress, 0, &mut |bytes| write(part, bytes)) {
             Ok(()) => return Ok((size, verified)),
             Err(error) => error,
@@ -141,7 +202,7 @@ fn fill(
 /// Completes the beginning that an interrupted download left. `None` if it is of another file.
 fn resume(
     context: &Context,
-    args: &DownloadArgs,
+    wanted: &Wanted,
     key: &FileKey,
     part: &mut PartialFile,
 ) -> anyhow::Result<Option<(u64, bool)>> {
@@ -156,7 +217,7 @@ fn resume(
         len: stat.size - kept,
     };
     let mut source = context.client.read_later(key, &stat, rest);
-    let progress = Progress::new(&context.output, &args.id, stat.size);
+    let progress = wanted.progress(context, stat.size);
     copy(&mut source, &progress, kept, &mut |bytes| {
         if let Some(check) = &mut check {
             check.update(bytes);
@@ -173,26 +234,19 @@ fn resume(
 /// Opens the requested part. True if it is compared with its checksum while it is read.
 fn open(
     context: &Context,
-    args: &DownloadArgs,
+    wanted: &Wanted,
     key: &FileKey,
 ) -> Result<(bool, Download), client::Error> {
-    match extent(args) {
+    match wanted.extent() {
         Extent::Whole => {
             let (stat, source) = context.client.open(key, RangeSpec::WHOLE)?;
             Ok((stat.checksum.is_some(), source))
         }
         Extent::Range => {
-            let offset = args.offset.unwrap_or(0);
-            Ok((false, context.client.read_range(key, offset, args.size)?))
+            let (offset, size) = wanted.range;
+            let offset = offset.unwrap_or(0);
+            Ok((false, context.client.read_range(key, offset, size)?))
         }
-    }
-}
-
-fn extent(args: &DownloadArgs) -> Extent {
-    if args.offset.is_some() || args.size.is_some() {
-        Extent::Range
-    } else {
-        Extent::Whole
     }
 }
 

@@ -2,13 +2,13 @@
 //! stderr and into the exit code.
 //!
 //! The crate owns everything about the terminal: arguments, settings files, progress bars, output.
-//! All work runs on the main thread, except: `delete` removes several files at a time, and `monitor`
+//! All work runs on the main thread, except: `many` works on several files at a time, and `monitor`
 //! asks servers, on short-lived threads; `monitor` has a thread for signals; `bench` starts the threads
 //! of crate `bench`.
 //!
 //! The modules in reading order: `args` and `settings` hold the input, `output`, `exit` and `failures`
 //! the result, `context` what each subcommand needs. Then one module for each subcommand: `upload` with
-//! `source_file`, `download` with `partial_file` and `stream`, `list`, `delete`, `stat_groups`, `admin`, `monitor`,
+//! `source_file`, `download` with `partial_file` and `stream`, `set` of both with `folder` and `many`, `list`, `delete`, `stat_groups`, `admin`, `monitor`,
 //! `bench`.
 
 mod admin;
@@ -19,11 +19,14 @@ mod delete;
 mod download;
 mod exit;
 mod failures;
+mod folder;
 mod list;
+mod many;
 mod monitor;
 mod output;
 mod partial_file;
 mod progress;
+mod set;
 mod settings;
 mod sign;
 mod source_file;
@@ -96,7 +99,7 @@ fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let mut failures = Failures::default();
     match &args.command {
         Command::Upload(args) => upload::run(&context, args, &mut failures)?,
-        Command::Download(args) => download::run(&context, args)?,
+        Command::Download(args) => download::run(&context, args, &mut failures)?,
         Command::Stat(ids) => stat_groups::stat(&context, ids, &mut failures)?,
         Command::Delete(args) => delete::run(&context, args, &mut failures)?,
         Command::List(args) => list::list(&context, args)?,

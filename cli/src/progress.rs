@@ -14,15 +14,19 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(output: &Output, label: &str, size: u64) -> Progress {
         if !output.shows_progress() {
-            return Progress {
-                bar: ProgressBar::hidden(),
-            };
+            return Progress::hidden();
         }
         let bar = ProgressBar::new(size).with_message(label.to_owned());
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style);
         }
         Progress { bar }
+    }
+
+    pub(super) fn hidden() -> Progress {
+        Progress {
+            bar: ProgressBar::hidden(),
+        }
     }
 
     /// Sets the bytes that are done.

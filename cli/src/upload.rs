@@ -15,6 +15,7 @@ use super::exit::CliError;
 use super::failures::Failures;
 use super::output::print_note;
 use super::progress::Progress;
+use super::set;
 use super::source_file::SourceFile;
 
 #[derive(Serialize)]
@@ -31,6 +32,10 @@ pub(super) fn run(
     args: &UploadArgs,
     failures: &mut Failures,
 ) -> anyhow::Result<()> {
+    if let Some(prefix) = &args.prefix {
+        context.settings.user()?;
+        return set::upload(context, args, prefix, failures);
+    }
     if args.id.is_some() && args.files.len() > 1 {
         return Err(CliError::usage("--id is for a single file").into());
     }
@@ -79,14 +84,14 @@ fn upload(context: &Context, path: &Path, key: &FileKey) -> anyhow::Result<()> {
 
 /// Opens the content. Input without a size, such as standard input, is copied to a temporary file,
 /// because the size is sent before the content.
-fn open(path: &Path) -> anyhow::Result<SourceFile> {
+pub(super) fn open(path: &Path) -> anyhow::Result<SourceFile> {
     if path == Path::new("-") {
         return spool(&mut io::stdin().lock());
     }
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
-        return Err(CliError::local("it is a directory").into());
+        return Err(CliError::local("it is a directory; --as PREFIX stores its files").into());
     }
     if metadata.is_file() {
         return Ok(SourceFile::new(file)?);

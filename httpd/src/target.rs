@@ -1,5 +1,6 @@
-//! The file of a URL: `/files/ID`, `/files/ID/NAME`, `/files/APP/USER/ID` or
-//! `/files/APP/USER/ID/NAME`. Each part is percent-encoded separately, so that it may contain a slash.
+//! The file of a URL: `/media/APP/USER/PATH`, where the path is the file id, or `/files/ID`,
+//! `/files/ID/NAME`, `/files/APP/USER/ID` or `/files/APP/USER/ID/NAME`. Each part is percent-encoded
+//! separately, so that it may contain a slash.
 
 use std::str::FromStr;
 
@@ -46,6 +47,9 @@ impl Target {
 
 /// Parses a path. `None` if it is not the path of a file. Invalid parts of the name are left out.
 pub(crate) fn parse(path: &str, app: &AppId, user: Option<&UserId>) -> Option<Target> {
+    if let Some(path) = path.strip_prefix("/media/") {
+        return parse_media(path);
+    }
     let parts: Vec<&str> = path.strip_prefix("/files/")?.split('/').collect();
     let (app, user, file, name) = match parts[..] {
         [file] => (app.clone(), user?.clone(), file, None),
@@ -58,6 +62,29 @@ pub(crate) fn parse(path: &str, app: &AppId, user: Option<&UserId>) -> Option<Ta
     Some(Target {
         key: FileKey { app, user, file },
         name: name.and_then(clean),
+        is_attachment: false,
+        expiry: None,
+    })
+}
+
+/// A file whose id is a path, so that relative references between files of a set lead to files of the set.
+/// Browsers resolve the segments `.` and `..`, and other programs merge empty ones: no id has them here.
+fn parse_media(path: &str) -> Option<Target> {
+    let mut parts = path.splitn(3, '/');
+    let (app, user, path) = (parts.next()?, parts.next()?, parts.next()?);
+    let has_name = |segment: &str| !matches!(segment, "" | "." | "..");
+    let decode = |segment| percent_decode_str(segment).decode_utf8().ok();
+    let segments: Vec<_> = path
+        .split('/')
+        .map(|segment| decode(segment).filter(|segment| has_name(segment)))
+        .collect::<Option<_>>()?;
+    Some(Target {
+        key: FileKey {
+            app: exact(app)?,
+            user: exact(user)?,
+            file: segments.join("/").parse().ok()?,
+        },
+        name: segments.last().and_then(|name| file_name::clean(name)),
         is_attachment: false,
         expiry: None,
     })
@@ -102,6 +129,41 @@ mod tests {
             read("/files/a/b%2Fc/%E7%94%A8"),
             Some(("a/b/c/用".into(), None))
         );
+    }
+
+    #[test]
+    fn a_path_is_the_id_of_a_file() {
+        for (path, key, name) in [
+            ("/media/a/u/x.mp4", "a/u/x.mp4", "x.mp4"),
+            (
+                "/media/a/u/film/index.m3u8",
+                "a/u/film/index.m3u8",
+                "index.m3u8",
+            ),
+            (
+                "/media/a/b%2Fc/film/%E7%94%A8%201.ts",
+                "a/b/c/film/用 1.ts",
+                "用 1.ts",
+            ),
+            ("/media/a/u/50%2525.ts", "a/u/50%25.ts", "50_25.ts"),
+        ] {
+            let expected = (key.to_owned(), Some(name.to_owned()));
+            assert_eq!(read(path), Some(expected), "{path}");
+        }
+        for path in [
+            "/media/a/u",
+            "/media/a/u/",
+            "/media/a/u/film/",
+            "/media/a/u/film//x",
+            "/media/a/u/./x",
+            "/media/a/u/film/%2E%2e/x",
+            "/media/a/u/a%00b",
+            "/media/a/u/%FF",
+            "/media/x",
+        ] {
+            assert_eq!(read(path), None, "{path}");
+        }
+        assert_eq!(read(&format!("/media/a/u/{}", "x".repeat(128))), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod lists;
 mod monitor;
 mod output;
 mod rolling_restart;
+mod sets;
 mod settings;
 mod sign;
 mod streams;

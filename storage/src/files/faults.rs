@@ -65,3 +65,46 @@ pub(crate) fn not_found(key: &FileKey) -> Fault {
         format!("file not found, fileid: {}", key.file),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use db::DatabaseUrl;
+
+    use super::*;
+    use crate::config::{Config, Settings};
+    use crate::db::FileRow;
+
+    #[test]
+    fn the_refusal_of_a_name_of_another_user_tells_how_to_make_room_for_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_folder = |name: &str| folder.path().join(name);
+        let globals = Globals::open(Config::of(Settings {
+            state_file: in_folder("storage.state"),
+            store_paths: vec![in_folder("data").to_str().unwrap().to_owned()],
+            database: DatabaseUrl::Sqlite(in_folder("storage.db")),
+            ..Settings::default()
+        }))
+        .unwrap();
+        let key = FileKey {
+            app: "tnvideo".parse().unwrap(),
+            user: "tnv001".parse().unwrap(),
+            file: "film/index.m3u8".parse().unwrap(),
+        };
+        let row = StoredRow {
+            id: key.file.to_string(),
+            app: "tnvideo".to_owned(),
+            user: "alice".to_owned(),
+            is_deleting: false,
+            file: FileRow {
+                path: "elsewhere".to_owned(),
+                size: 7,
+                checksum: None,
+                created: 0,
+                group: None,
+            },
+        };
+        let fault = conflict_with(&globals, &key, &row);
+        assert_eq!(fault.code, ErrorCode::Exists);
+        assert!(fault.message.contains("docs/migration.md"), "{fault}");
+    }
+}

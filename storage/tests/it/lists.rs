@@ -1,10 +1,10 @@
 //! LIST and USAGE over a real socket.
 
+use proto::FileKey;
 use proto::file_list::{FileList, LIST_MAX, ListRequest, UsagePart};
 use proto::storage::StorageRequest;
-use proto::{ErrorCode, FileKey};
 
-use super::support::{Client, Node, code, key};
+use super::support::{Client, Node, key};
 
 /// All files of the user, or those with a prefix.
 fn wanted(prefix: &str) -> ListRequest {
@@ -85,21 +85,4 @@ fn long_lists_come_in_pages() {
     wanted.after = String::new();
     let sums = usage(&mut clients[0], &wanted);
     assert_eq!((sums.files, sums.bytes, &*sums.next), (2_500, 25_000, ""));
-}
-
-#[test]
-fn without_the_index_the_refusal_tells_how_to_make_it() {
-    let node = Node::start();
-    database(&node)
-        .execute_batch("DROP INDEX t_file_02_users")
-        .unwrap();
-    let mut client = node.client();
-    let request = StorageRequest::List(Box::new(wanted("")));
-    let fault = client.send(&request.encode()).unwrap_err();
-    assert!(fault.message.contains("--init-database"), "{fault}");
-    assert_eq!(code(client.send(&request.encode())), ErrorCode::Unavailable);
-    let jobs = storage::Config::jobs();
-    let init = jobs.iter().find(|job| job.flag.name == "init-database");
-    (init.unwrap().work)(&node.config, &mut Vec::new()).unwrap();
-    assert_eq!(list(&mut client, &wanted("")), FileList::default());
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use daemon::status::StatusConfig;
-use proto::storage::{RangeSpec, Read, StorageRequest};
+use proto::storage::{RangeSpec, Read, StorageRequest, encode_file_size};
 use proto::{ErrorCode, Fault, FileKey};
 
 use super::support::{Client, Node, code, key, upload_head};
@@ -72,7 +72,7 @@ fn a_file_of_another_group_is_not_served_and_its_group_is_told() {
 }
 
 #[test]
-fn an_id_of_another_user_is_told_before_the_content_is_sent() {
+fn users_of_one_table_have_files_of_the_same_id() {
     let node = Node::start();
     let mut client = node.client();
     // Users of one table.
@@ -81,23 +81,19 @@ fn an_id_of_another_user_is_told_before_the_content_is_sent() {
         ..key("x")
     };
     let upload = proto::storage::Upload {
-        key: theirs,
+        key: theirs.clone(),
         size: 7,
     };
     let head = StorageRequest::Upload(upload).encode();
     client.0.write_all(&head).unwrap();
     client.send(b"content").unwrap();
     assert_eq!(code(client.stat("x")), ErrorCode::NotFound);
-    for refusal in [
-        client.upload("x", b"content").unwrap_err(),
-        upload_large(&node, "x").unwrap_err(),
-    ] {
-        assert_eq!(refusal.code, ErrorCode::Exists, "{refusal}");
-        assert!(
-            refusal.message.contains("taken by another user"),
-            "{refusal}"
-        );
-    }
+    client.upload("x", b"other").unwrap();
+    assert_eq!(code(client.upload("x", b"third")), ErrorCode::Exists);
+    assert_eq!(client.download("x", 0, 0).unwrap(), b"other");
+    client.delete("x").unwrap();
+    let of_alice = StorageRequest::FileSize(theirs).encode();
+    assert_eq!(client.send(&of_alice).unwrap(), encode_file_size(7));
     assert_eq!(node.files().len(), 1);
 }
 
