@@ -24,6 +24,10 @@ fn create_all_and(folder: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) 
         // Another process may have made it at the same moment. Sync here, too: this process relies on
         // it.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let text = format!("{} is a file, not a folder", folder.display());
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
+        }
         made => made?,
     }
     sync(folder)
@@ -53,7 +57,11 @@ mod tests {
         assert!(deep.is_dir());
         create_all(Path::new("")).unwrap();
         fs::write(deep.join("file"), "").unwrap();
-        assert!(create_all(&deep.join("file/d")).is_err());
+        let error = create_all(&deep.join("file/d")).unwrap_err();
+        assert!(
+            error.to_string().ends_with("file is a file, not a folder"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -28,9 +28,12 @@ pub fn read_secret(path: &Path) -> io::Result<Secret> {
 /// Reads a file that only its owner may access.
 ///
 /// # Errors
-/// It cannot be read, others may access it, or it is too long.
+/// It is a folder or cannot be read, others may access it, or it is too long.
 pub fn read_secrets(path: &Path) -> io::Result<Secret> {
     let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(io::Error::other(format!(

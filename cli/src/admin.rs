@@ -3,10 +3,9 @@
 mod move_user;
 mod orders;
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use base::secret::read_secret;
 use client::Admin;
 use proto::GroupName;
 use proto::admin::TrackerOrder;
@@ -67,14 +66,9 @@ fn key(file: Option<&Path>) -> anyhow::Result<Vec<u8>> {
     let file = file.ok_or_else(|| {
         CliError::usage("no key is given: use --key-file or `admin_key_file` in the settings file")
     })?;
-    let told = |text: String| CliError::usage(format!("key file {}: {text}", file.display()));
-    let mode = fs::metadata(file).map_err(|e| told(e.to_string()))?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let text = format!("its mode {mode:03o} lets others than its owner use it");
-        return Err(told(text).into());
-    }
-    let text = fs::read_to_string(file).map_err(|e| told(e.to_string()))?;
-    Ok(text.lines().next().unwrap_or_default().as_bytes().to_vec())
+    let secret = read_secret(file)
+        .map_err(|error| CliError::usage(format!("key file {}: {error}", file.display())))?;
+    Ok(secret.expose().as_bytes().to_vec())
 }
 
 fn group_name(text: &str) -> Result<GroupName, CliError> {

@@ -44,6 +44,12 @@ With several files or ids, all are tried, also if the reader of standard output
 closes it. The exit code is that of the first failure. An id that cannot be printed
 goes to standard error. If one of several uploads fails, standard error lists the
 id of each stored file; with --json each file is an object with its id or its error.
+With --json standard error has one object per line, too. A failure has error (the
+text), kind, exit_code, command (null for a command line that cannot be parsed),
+advice (what to do, or null), and file, id, user or storage if it is one of several.
+The kinds are the exit codes by name: other, usage, not_found, exists, unavailable,
+no_space, damaged, outcome_unknown, forbidden, local. A remark has note, and a
+result that cannot be printed has unprinted. --verbose adds lines of text.
 Ids made by tnv never repeat. Others belong to the user; in tables of the C++ system,
 no other user may have the id.
 Settings are read from --config, else from ~/.config/tnv/tnv.toml, else from
@@ -84,7 +90,7 @@ pub(super) struct Global {
     #[arg(long, global = true, env = "TNV_KEY_FILE", value_name = "FILE")]
     pub(super) client_key_file: Option<PathBuf>,
     /// Limit on the silence of a server, such as 10s or 500ms [default: 30s; for a check 5s]
-    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
     pub(super) timeout: Option<Duration>,
     /// Print each result as a JSON object in one line
     #[arg(long, global = true)]
@@ -124,6 +130,23 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// Its name, as typed.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Command::Upload(_) => "upload",
+            Command::Download(_) => "download",
+            Command::Stat(_) => "stat",
+            Command::Delete(_) => "delete",
+            Command::List(_) => "list",
+            Command::Usage(_) => "usage",
+            Command::Groups => "groups",
+            Command::Bench(_) => "bench",
+            Command::Monitor(_) => "monitor",
+            Command::Sign(_) => "sign",
+            Command::Admin(args) => args.order.name(),
+        }
+    }
+
     /// True if its result cannot be requested again.
     pub(super) fn has_effects(&self) -> bool {
         matches!(
@@ -185,7 +208,13 @@ pub(super) struct SignArgs {
     /// The path as in the URL, such as /files/tnvideo/alice/ID, or the beginning of the URL up to it
     pub(super) path: String,
     /// How long the URL is valid, such as 2h or 30m
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "1h")]
+    #[arg(
+        long = "for",
+        value_name = "TIME",
+        value_parser = parse_duration,
+        default_value = "1h",
+        allow_hyphen_values = true
+    )]
     pub(super) time: Duration,
     /// Sign a folder with everything below it. The path ends with a slash
     #[arg(long)]
@@ -258,6 +287,21 @@ pub(super) enum Order {
     File(Ids),
 }
 
+impl Order {
+    fn name(&self) -> &'static str {
+        match self {
+            Order::OpenGroup { .. } => "admin open-group",
+            Order::CloseGroup { .. } => "admin close-group",
+            Order::Drain { .. } => "admin drain",
+            Order::Undrain { .. } => "admin undrain",
+            Order::Forget { .. } => "admin forget",
+            Order::Move { .. } => "admin move",
+            Order::User => "admin user",
+            Order::File(_) => "admin file",
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct UploadArgs {
     /// The files to store. `-` is standard input, which is copied to a temporary file first
@@ -296,10 +340,10 @@ pub(super) struct DownloadArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// First byte, such as 0 or 1MiB
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
     pub(super) offset: Option<u64>,
     /// Number of bytes, such as 64KiB [default: up to the end]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
     pub(super) size: Option<u64>,
     /// Continue an interrupted download of this file to the same target
     #[arg(long = "continue", conflicts_with_all = ["offset", "size"])]
@@ -337,7 +381,7 @@ pub(super) struct SelectionArgs {
     pub(super) prefix: Option<String>,
     /// Only files that were stored within this time, such as 24h, or since a day or moment in UTC, such as
     /// 2026-11-30 or 2026-11-30T18:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    #[arg(long, value_name = "TIME", value_parser = parse_since, allow_hyphen_values = true)]
     pub(super) since: Option<i64>,
 }
 

@@ -13,7 +13,6 @@ use super::exit::CliError;
 use super::failures::Failures;
 use super::list;
 use super::many::{Counts, Names, Outcome, work_on};
-use super::output::print_note;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -39,7 +38,7 @@ pub(super) fn run(
     }
     for id in &args.ids {
         let result = delete_one(context, id).with_context(|| format!("delete {id}"));
-        failures.note_named(&context.output, ("id", id), result);
+        failures.note_as_result(&context.output, ("id", id), result);
     }
     Ok(())
 }
@@ -60,7 +59,7 @@ fn delete_listed(
     let whose = format!("{}/{}", query.app, query.user);
     if files > 0 && !is_agreed && !is_wanted(&format!("{files} files ({bytes} bytes) of {whose}"))?
     {
-        print_note("nothing was deleted");
+        context.output.diagnostics().note("nothing was deleted");
         return Ok(());
     }
     let listed = context.client.list(query).map(|file| Ok(file?));

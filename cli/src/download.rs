@@ -12,7 +12,6 @@ use super::args::DownloadArgs;
 use super::context::Context;
 use super::exit::CliError;
 use super::failures::Failures;
-use super::output;
 use super::partial_file::{Extent, PartialFile};
 use super::progress::Progress;
 use super::set;
@@ -195,7 +194,8 @@ fn fill(
         }
         suspects.extend_from_slice(storages);
         drop(progress);
-        output::print_error(&error.context("downloading it again from another storage"));
+        let error = error.context("downloading it again from another storage");
+        context.output.diagnostics().error(&error, None, false);
     }
 }
 

@@ -23,6 +23,25 @@ pub(super) enum Exit {
     Local = 10,
 }
 
+impl Exit {
+    /// The name of the code in JSON, which is as stable as the code.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Exit::Ok => "ok",
+            Exit::Other => "other",
+            Exit::Usage => "usage",
+            Exit::NotFound => "not_found",
+            Exit::Exists => "exists",
+            Exit::Unavailable => "unavailable",
+            Exit::NoSpace => "no_space",
+            Exit::Damaged => "damaged",
+            Exit::OutcomeUnknown => "outcome_unknown",
+            Exit::Forbidden => "forbidden",
+            Exit::Local => "local",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
@@ -67,6 +86,41 @@ impl CliError {
 /// The exit code of an error: that of its first cause with one.
 pub(super) fn of(error: &anyhow::Error) -> Exit {
     error.chain().find_map(of_cause).unwrap_or(Exit::Other)
+}
+
+/// What to do about an error of a server. `None` if the message itself says it.
+pub(super) fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    let of_server = error.chain().find_map(|cause| {
+        let carried = || cause.downcast_ref().and_then(client::Error::of_io);
+        cause.downcast_ref().or_else(carried)
+    })?;
+    if is_no_tracker(of_server) {
+        return Some(
+            "give the addresses of trackers, port 21000 by default: --trackers, TNV_TRACKERS or \
+             trackers in the settings file",
+        );
+    }
+    Some(match of_kind(of_server.kind()) {
+        Exit::NotFound => {
+            "check the id, --app and --user: a file belongs to its user; tnv list shows the user's ids"
+        }
+        Exit::Unavailable => {
+            "check that the address is right and the server runs: tnv monitor shows the cluster that \
+             --trackers, TNV_TRACKERS or the settings file name"
+        }
+        Exit::NoSpace => "tnv monitor shows the space of each group and what its storages refuse",
+        Exit::Damaged => {
+            "the logs of the named storages tell more; a copy of the file has to replace it"
+        }
+        Exit::OutcomeUnknown => {
+            "ask with tnv stat whether the id exists before you upload it again"
+        }
+        Exit::Forbidden => {
+            "check that this machine is allowed and has the key of the server: \
+             --client-key-file, TNV_KEY_FILE or key_file in the settings file; tnv admin: --key-file"
+        }
+        _ => return None,
+    })
 }
 
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {

@@ -1,45 +1,50 @@
 //! The failures of a command that works on several files.
 
-use serde_json::json;
-
+use super::diagnostics::{Diagnostics, Subject};
 use super::exit::{Exit, of};
-use super::output::{self, Output};
+use super::output::Output;
 
-/// The failures of several files. Each is printed at once; the first one decides the exit code.
-#[derive(Debug, Default)]
+/// The failures of several files. Each is printed at once; the first one decides the exit code, and
+/// only with it an advice is printed as text.
+#[derive(Debug)]
 pub(super) struct Failures {
+    diagnostics: Diagnostics,
     first: Option<Exit>,
 }
 
 impl Failures {
-    /// Prints the failure of a result, if it is one. True for a success.
-    pub(super) fn note(&mut self, result: anyhow::Result<()>) -> bool {
+    pub(super) fn new(diagnostics: Diagnostics) -> Failures {
+        Failures {
+            diagnostics,
+            first: None,
+        }
+    }
+
+    /// Prints the failure of a result for one of several arguments, if it is one. True for a success.
+    pub(super) fn note(&mut self, subject: Subject<'_>, result: anyhow::Result<()>) -> bool {
         if let Err(error) = &result {
-            output::print_error(error);
+            self.diagnostics
+                .error(error, Some(subject), self.first.is_none());
             self.first.get_or_insert(of(error));
         }
         result.is_ok()
     }
 
-    /// As [`Failures::note`], for one of several arguments. With JSON a failure is also an object on
-    /// stdout, with the key `kind` for `name`, the error and its code.
-    pub(super) fn note_named(
+    /// As [`Failures::note`]. With JSON the failure is an object on stdout, too, in the order of the
+    /// arguments.
+    pub(super) fn note_as_result(
         &mut self,
         output: &Output,
-        (kind, name): (&'static str, &str),
+        subject: Subject<'_>,
         result: anyhow::Result<()>,
     ) -> bool {
         if let Err(error) = &result
             && output.is_json()
         {
-            let line = json!({
-                kind: name,
-                "error": format!("{error:#}"),
-                "exit_code": of(error) as u8,
-            });
-            output.line(&line.to_string());
+            let object = self.diagnostics.object(error, Some(subject));
+            output.line(&object.to_string());
         }
-        self.note(result)
+        self.note(subject, result)
     }
 
     pub(super) fn exit(&self) -> Exit {

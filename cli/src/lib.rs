@@ -6,9 +6,10 @@
 //! asks servers, on short-lived threads; `monitor` has a thread for signals; `bench` starts the threads
 //! of crate `bench`.
 //!
-//! The modules in reading order: `args` and `settings` hold the input, `output`, `exit` and `failures`
+//! The modules in reading order: `args` and `settings` hold the input, `output`, `diagnostics`, `exit` and `failures`
 //! the result, `context` what each subcommand needs. Then one module for each subcommand: `upload` with
-//! `source_file`, `download` with `partial_file` and `stream`, `set` of both with `folder` and `many`, `list`, `delete`, `stat_groups`, `admin`, `monitor`,
+//! `source_file`, `download` with `partial_file` and `stream`, `set` of both with `folder` and `many`, `list`,
+//! `delete`, `stat_groups`, `admin`, `monitor`,
 //! `bench`.
 
 mod admin;
@@ -16,6 +17,7 @@ mod args;
 mod bench;
 mod context;
 mod delete;
+mod diagnostics;
 mod download;
 mod exit;
 mod failures;
@@ -43,6 +45,7 @@ use client::Client;
 
 use args::{Args, Command};
 use context::Context;
+use diagnostics::Diagnostics;
 use exit::Exit;
 use failures::Failures;
 use output::Output;
@@ -64,12 +67,13 @@ pub fn main() -> ExitCode {
     };
     init_log(args.global.verbose);
     let is_check = args.command.is_check();
+    let diagnostics = Diagnostics::new(&args);
     match run(args) {
         Ok(exit) => exit,
         Err(error) if output::is_broken_pipe(&error) => Exit::Ok.into(),
         Err(error) if is_check => monitor::unknown(&error),
         Err(error) => {
-            output::print_error(&error);
+            diagnostics.error(&error, None, true);
             exit::of(&error).into()
         }
     }
@@ -78,8 +82,7 @@ pub fn main() -> ExitCode {
 /// Prints the help, the version or an error of the arguments. A check with wrong arguments ends with
 /// UNKNOWN, because code 2 means CRITICAL to a monitoring system.
 fn refuse(error: &clap::Error) -> ExitCode {
-    // There is no other output for an error of this print.
-    drop(error.print());
+    Diagnostics::of_unparsed(error);
     if error.use_stderr() && std::env::args_os().any(|arg| arg == "--check") {
         return ExitCode::from(monitor::UNKNOWN);
     }
@@ -93,10 +96,10 @@ fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.global)?;
     let context = Context {
         client: Client::new(settings.client.clone()),
-        output: Output::new(&args.global, args.command.has_effects()),
+        output: Output::new(&args),
         settings,
     };
-    let mut failures = Failures::default();
+    let mut failures = Failures::new(context.output.diagnostics());
     match &args.command {
         Command::Upload(args) => upload::run(&context, args, &mut failures)?,
         Command::Download(args) => download::run(&context, args, &mut failures)?,

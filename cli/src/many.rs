@@ -7,7 +7,6 @@ use parking_lot::Mutex;
 
 use super::context::Context;
 use super::failures::Failures;
-use super::output::print_note;
 
 /// Files that are worked on at a time.
 const THREADS: usize = 8;
@@ -64,13 +63,14 @@ pub(super) fn work_on<T: Sync>(
                     n_failed += 1;
                     let name = name_of(item);
                     let error = error.context(format!("{} {name}", names.verb));
-                    failures.note_named(&context.output, (names.kind, &name), Err(error));
+                    failures.note_as_result(&context.output, (names.kind, &name), Err(error));
                 }
             }
         }
         counts.failed += n_failed;
         if n_failed == step.len() as u64 {
-            print_note("the rest is not tried; run this again to go on");
+            let diagnostics = context.output.diagnostics();
+            diagnostics.note("the rest is not tried; run this again to go on");
             return Ok(counts);
         }
     }

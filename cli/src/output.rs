@@ -3,11 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
-use base::Escaped;
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
-use super::args::Global;
+use super::args::Args;
+use super::diagnostics::Diagnostics;
 use super::exit::Exit;
 
 /// The form of results and progress.
@@ -15,6 +15,7 @@ use super::exit::Exit;
 pub(super) struct Output {
     json: bool,
     progress: bool,
+    diagnostics: Diagnostics,
     /// True if an unprinted result is lost because it cannot be requested again.
     must_print: bool,
     /// Why the first lost result was not printed.
@@ -41,11 +42,12 @@ pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 impl Output {
-    pub(super) fn new(global: &Global, must_print: bool) -> Output {
+    pub(super) fn new(args: &Args) -> Output {
         Output {
-            json: global.json,
-            progress: !global.quiet && io::stderr().is_terminal(),
-            must_print,
+            json: args.global.json,
+            progress: !args.global.quiet && io::stderr().is_terminal(),
+            diagnostics: Diagnostics::new(args),
+            must_print: args.command.has_effects(),
             lost: OnceLock::new(),
         }
     }
@@ -58,6 +60,11 @@ impl Output {
     /// True if progress bars are shown.
     pub(super) fn shows_progress(&self) -> bool {
         self.progress
+    }
+
+    /// What prints failures and notes on stderr.
+    pub(super) fn diagnostics(&self) -> Diagnostics {
+        self.diagnostics
     }
 
     /// Prints one result: as a JSON object in one line, or as text unless it is empty. A failed print
@@ -81,10 +88,10 @@ impl Output {
             false => (Lost::Failed, self.lost.set(Lost::Failed).is_ok()),
         };
         if is_first && lost == Lost::Failed {
-            print_error(&error);
+            self.diagnostics.error(&error, None, false);
         }
         if self.must_print {
-            print_error(&anyhow::anyhow!("not printed on standard output: {line}"));
+            self.diagnostics.unprinted(line);
         }
     }
 
@@ -139,14 +146,4 @@ pub(super) fn write_stdout(bytes: &[u8]) -> anyhow::Result<()> {
         Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
         Ok(()) => Ok(()),
     }
-}
-
-/// Prints a line on stderr that is not an error.
-pub(super) fn print_note(text: &str) {
-    let _ = writeln!(io::stderr(), "tnv: {}", Escaped(text));
-}
-
-/// Prints an error with all its causes on stderr. A failure of this print is ignored.
-pub(super) fn print_error(error: &anyhow::Error) {
-    let _ = writeln!(io::stderr(), "tnv: {}", Escaped(format!("{error:#}")));
 }

@@ -50,6 +50,7 @@ impl PartialFile {
         extent: Extent,
         overwrite: bool,
     ) -> anyhow::Result<PartialFile> {
+        check_folders(target)?;
         if !overwrite && target.symlink_metadata().is_ok() {
             return Err(exists(target).into());
         }
@@ -181,6 +182,30 @@ fn cut(name: &[u8], max: usize) -> &[u8] {
     let is_start = |at: &usize| name[*at] & 0xc0 != 0x80;
     let end = (0..=max).rev().find(is_start);
     &name[..end.unwrap_or(0)]
+}
+
+/// Checks that the target is not a folder and that its folder exists, which the name of the temporary file would hide.
+fn check_folders(target: &Path) -> Result<(), CliError> {
+    let name = target.display();
+    // A link is replaced, not the folder that it leads to.
+    if target
+        .symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_dir())
+    {
+        let text = format!("{name} is a directory; name a file in it");
+        return Err(CliError::local(text));
+    }
+    let folder = target.parent().filter(|path| !path.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            let text = format!(
+                "cannot write {name}: there is no folder {}",
+                folder.display()
+            );
+            Err(CliError::local(text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn exists(target: &Path) -> CliError {

@@ -87,7 +87,9 @@ impl Settings {
             (None, None) => parse_each(&[DEFAULT_TRACKER.to_owned()])?,
         };
         if trackers.is_empty() {
-            return Err(CliError::usage("no tracker is given").into());
+            return Err(CliError::usage(
+                "no tracker is given: use --trackers, TNV_TRACKERS or `trackers` in the settings file",
+            ).into());
         }
         let app = global.app.clone().or(file.app);
         let user = global.user.clone().or(file.user);
@@ -110,8 +112,11 @@ impl Settings {
         client.local_reads.is_on = file.local_reads.unwrap_or(true);
         Ok(Settings {
             client,
-            app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP)).map_err(usage_error)?,
-            user: user.map(UserId::new).transpose().map_err(usage_error)?,
+            app: AppId::new(app.as_deref().unwrap_or(DEFAULT_APP))
+                .map_err(|error| given_by(error, "--app, TNV_APP or `app` in the settings file"))?,
+            user: user.map(UserId::new).transpose().map_err(|error| {
+                given_by(error, "--user, TNV_USER or `user` in the settings file")
+            })?,
             admin_key_file: file.admin_key_file,
             url_key_file: file.url_key_file,
             monitor: StatusPorts {
@@ -191,6 +196,11 @@ pub(super) fn parse_list(list: &str) -> Result<Vec<Address>, CliError> {
 
 pub(super) fn usage_error(error: DecodeError) -> CliError {
     CliError::usage(error.to_string())
+}
+
+/// A value that is none, with the places that give it.
+fn given_by(error: DecodeError, places: &str) -> CliError {
+    CliError::usage(format!("{error}: see {places}"))
 }
 
 fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {

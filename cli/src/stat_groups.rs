@@ -45,7 +45,7 @@ pub(super) fn stat(context: &Context, ids: &Ids, failures: &mut Failures) -> any
     context.settings.user()?;
     for id in &ids.ids {
         let result = stat_one(context, id).with_context(|| format!("stat {id}"));
-        failures.note_named(&context.output, ("id", id), result);
+        failures.note_as_result(&context.output, ("id", id), result);
     }
     Ok(())
 }

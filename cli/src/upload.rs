@@ -13,7 +13,6 @@ use super::args::UploadArgs;
 use super::context::Context;
 use super::exit::CliError;
 use super::failures::Failures;
-use super::output::print_note;
 use super::progress::Progress;
 use super::set;
 use super::source_file::SourceFile;
@@ -51,14 +50,17 @@ pub(super) fn run(
         };
         let name = path.display().to_string();
         let result = upload(context, path, &key).with_context(|| format!("upload {name}"));
-        if failures.note_named(&context.output, ("file", &name), result) {
+        if failures.note_as_result(&context.output, ("file", &name), result) {
             stored.push((name, key));
         }
     }
     // If some files failed, the ids on stdout do not show which files they belong to.
     if stored.len() < args.files.len() && args.files.len() > 1 && !context.output.is_json() {
         for (name, key) in stored {
-            print_note(&format!("stored {name} as {}", key.file));
+            context
+                .output
+                .diagnostics()
+                .note(&format!("stored {name} as {}", key.file));
         }
     }
     Ok(())

@@ -63,7 +63,7 @@ pub enum Error {
         reason: String,
     },
     /// The peer sent an invalid reply.
-    #[error("{address} broke the protocol")]
+    #[error("{address} {}", blame(source))]
     Protocol {
         /// The peer.
         address: Address,
@@ -289,6 +289,14 @@ fn wrong_server(actual: u8, expected: u8) -> String {
         // "HTTP/1.1 400" has a space at the position of the command.
         (None, b' ') => format!("that speaks HTTP, it is not {wanted}"),
         _ => format!("that is not {wanted}: its answer bears command {actual}, not {expected}"),
+    }
+}
+
+/// A peer of another kind has not broken its own protocol.
+fn blame(source: &ProtocolError) -> &'static str {
+    match source {
+        ProtocolError::Command { .. } => "is the wrong server",
+        _ => "broke the protocol",
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use anyhow::Context;
 use net::Port;
 use rustix::io::Errno;
 
@@ -25,18 +24,31 @@ impl Ports {
     /// A port is in use, or its address cannot be bound; the message names it.
     pub(crate) fn bind<S>(config: &Config<S>) -> anyhow::Result<Ports> {
         let service = config.listen;
-        let port = Port::bind(service).with_context(|| format!("cannot listen on {service}"))?;
+        let port =
+            Port::bind(service).map_err(|error| cannot_listen(&service.to_string(), error))?;
         let status = config.status.bind()?;
         if let Some(status) = status.as_ref().filter(|status| status.excludes(&port)) {
-            let error = anyhow::Error::from(io::Error::from(Errno::ADDRINUSE));
-            let context = format!("cannot listen on {}, the status port", status.addr());
-            return Err(error.context(context));
+            let place = format!("{}, the status port", status.addr());
+            return Err(cannot_listen(&place, Errno::ADDRINUSE.into()));
         }
         Ok(Ports {
             service: port,
             status,
         })
     }
+}
+
+/// The error of a port that cannot be bound, with what to do about it.
+pub(crate) fn cannot_listen(place: &str, error: io::Error) -> anyhow::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "; it is taken: ss -ltnp shows by whom; choose another port",
+        io::ErrorKind::AddrNotAvailable => {
+            "; this machine has no such address: ip address shows its own"
+        }
+        io::ErrorKind::PermissionDenied => "; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
+        _ => "",
+    };
+    anyhow::anyhow!("cannot listen on {place}: {error}{advice}")
 }
 
 #[cfg(test)]
@@ -66,10 +78,14 @@ mod tests {
             format!("{error:#}")
         };
         let in_use = io::Error::from(Errno::ADDRINUSE);
-        let expected = format!("cannot listen on {addr}: {in_use}");
+        let advice = "it is taken: ss -ltnp shows by whom; choose another port";
+        let expected = format!("cannot listen on {addr}: {in_use}; {advice}");
         assert_eq!(why(addr, ANY), expected);
-        let expected = format!("cannot listen on {addr}, the status port: {in_use}");
+        let expected = format!("cannot listen on {addr}, the status port: {in_use}; {advice}");
         assert_eq!(why(ANY, addr), expected);
+        let absent = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 0);
+        let text = why(absent, ANY);
+        assert!(text.contains("this machine has no such address"), "{text}");
     }
 
     #[test]

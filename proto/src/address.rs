@@ -49,12 +49,18 @@ impl FromStr for Address {
 }
 
 fn check(text: &str) -> Result<(), &'static str> {
+    if text.contains("://") {
+        return Err("it is a URL, leave out its scheme and path");
+    }
     if let Some(rest) = text.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or("a bracket is not closed")?;
         check_bracketed(host)?;
         return check_port(port.strip_prefix(':').ok_or("the port is missing")?);
     }
     let (host, port) = text.rsplit_once(':').ok_or("the port is missing")?;
+    if host.contains(':') && port.is_empty() {
+        return Err("the port is missing behind the last colon");
+    }
     if host.contains(':') {
         return Err("an IPv6 address stands in brackets, as in [::1]:21000");
     }

@@ -28,7 +28,10 @@ pub(super) fn run(
         let moved = UserId::new(name.as_str())
             .map_err(|error| CliError::usage(error.to_string()).into())
             .and_then(|user| Move::new(orders, user, to).run(failures));
-        failures.note(moved.with_context(|| format!("move {name}")));
+        failures.note(
+            ("user", name),
+            moved.with_context(|| format!("move {name}")),
+        );
     }
     Ok(())
 }
@@ -224,7 +227,7 @@ impl<'a> Move<'a> {
         };
         for error in unclear {
             let told = Err(error).with_context(|| format!("move {}: {text}", self.user));
-            failures.note(told);
+            failures.note(("user", self.user.as_str()), told);
         }
         moved_by.map_or(Ok(()), |tracker| self.done(tracker))
     }

@@ -133,7 +133,10 @@ impl Orders<'_> {
             let done = told
                 .map_err(anyhow::Error::from)
                 .and_then(|_| self.done("forget", storage, tracker));
-            failures.note(done.with_context(|| format!("forget {storage}")));
+            failures.note(
+                ("storage", storage),
+                done.with_context(|| format!("forget {storage}")),
+            );
         }
         Ok(())
     }
@@ -180,7 +183,7 @@ impl Orders<'_> {
             let of_group = storages.iter().filter(|(of, _)| of == group.as_str());
             for (_, storage) in of_group {
                 let shown = self.file(id, &group, storage);
-                failures.note(shown.with_context(|| format!("file {id}")));
+                failures.note(("id", id), shown.with_context(|| format!("file {id}")));
             }
         }
         Ok(())

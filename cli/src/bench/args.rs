@@ -49,23 +49,24 @@ pub(crate) struct BenchArgs {
         default_value = "1MiB",
         value_delimiter = ',',
         value_name = "SIZE,...",
-        value_parser = parse_size
+        value_parser = parse_size,
+        allow_hyphen_values = true
     )]
     pub(super) size: Vec<u64>,
     /// Number of files to store before the measurement [default: one for each thread]
     #[arg(long)]
     pub(super) files: Option<usize>,
     /// Length of ranges
-    #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
     pub(super) range: u64,
     /// Duration of the measurement
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
     pub(super) duration: Duration,
     /// Number of operations to measure, of all threads together, instead of --duration
     #[arg(long, conflicts_with = "duration")]
     pub(super) count: Option<u64>,
     /// Duration of the warm-up before the measurement
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration_or_zero)]
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration_or_zero, allow_hyphen_values = true)]
     pub(super) warm_up: Duration,
     /// The idservers, separated by semicolons
     #[arg(long, value_name = "HOST:PORT;...")]

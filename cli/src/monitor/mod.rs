@@ -18,7 +18,7 @@ use proto::Address;
 use super::args::MonitorArgs;
 use super::context::Context;
 use super::exit::{CliError, Exit};
-use super::output::{print_error, write_stdout};
+use super::output::write_stdout;
 use super::settings::{StatusPorts, parse_list};
 use status_page::StatusPage;
 use view::View;
@@ -49,7 +49,8 @@ pub(super) fn run(context: &Context, args: &MonitorArgs) -> anyhow::Result<ExitC
         return Err(CliError::unavailable("no tracker answers").into());
     }
     for error in view.errors() {
-        print_error(&anyhow::anyhow!(error));
+        let error = anyhow::anyhow!(error);
+        context.output.diagnostics().error(&error, None, false);
     }
     Ok(context.output.exit(Exit::Ok).into())
 }

@@ -8,6 +8,7 @@ mod admin;
 mod commands;
 mod downloads;
 mod faults;
+mod json_errors;
 mod lists;
 mod monitor;
 mod output;

@@ -27,11 +27,23 @@ fn full(setup: &Setup, args: &[&str]) -> Output {
     command.spawn().unwrap().wait_with_output().unwrap()
 }
 
+/// The id of a result in JSON on stderr.
+fn id_of(line: &str) -> Option<String> {
+    let object: Value = serde_json::from_str(line).ok()?;
+    Some(object.get("unprinted")?.get("id")?.as_str()?.to_owned())
+}
+
 /// The ids that stderr tells of.
 fn told(output: &Output) -> Vec<String> {
     let lines = stderr(output).lines();
-    let told = lines.filter_map(|line| line.strip_prefix("tnv: not printed on standard output: "));
-    told.map(str::to_owned).collect()
+    let told =
+        lines.filter_map(
+            |line| match line.strip_prefix("tnv: not printed on standard output: ") {
+                Some(id) => Some(id.to_owned()),
+                None => id_of(line),
+            },
+        );
+    told.collect()
 }
 
 #[test]

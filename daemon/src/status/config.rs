@@ -2,10 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::Context;
 use net::{Port, listen};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::ports::cannot_listen;
 
 /// The value that disables the port.
 const OFF: &str = "off";
@@ -70,7 +71,8 @@ impl StatusConfig {
     /// The address cannot be bound.
     pub fn bind(&self) -> anyhow::Result<Option<Port>> {
         let bind = |addr| {
-            Port::bind(addr).with_context(|| format!("cannot listen on {addr}, the status port"))
+            let place = format!("{addr}, the status port");
+            Port::bind(addr).map_err(|error| cannot_listen(&place, error))
         };
         self.listen().map(bind).transpose()
     }
