@@ -43,4 +43,8 @@ ffmpeg -hide_banner -loglevel error -y -i ../demo.mp4 -t 4 -c copy -map_metadata
     -hls_playlist 1 manifest.mpd
 # The time of this run.
 sed -i '/^#EXT-X-PROGRAM-DATE-TIME/d' ./*.m3u8
+# HLS as older players know it: MPEG transport streams, a file for each segment.
+mkdir -p ts
+ffmpeg -hide_banner -loglevel error -y -i ../demo.mp4 -t 4 -c copy -map_metadata -1 -fflags +bitexact \
+    -f hls -hls_time 2 -hls_playlist_type vod ts/index.m3u8
 ls -l

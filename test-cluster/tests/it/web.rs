@@ -1,6 +1,7 @@
 //! Web pages of another origin that play media of httpd, in Chromium.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -111,12 +112,6 @@ fn player(path: &str) -> Vec<u8> {
     fs::read(target.join("tools/players/node_modules").join(path)).expect(MISSING)
 }
 
-fn store(fixture: &Fixture, file: &Path) {
-    let id = file.file_name().unwrap();
-    let args = ["upload".as_ref(), "--id".as_ref(), id, file.as_os_str()];
-    fixture.tnv().say(args).unwrap();
-}
-
 #[test]
 #[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out Chromium")]
 fn pages_of_listed_origins_play_and_read_media_and_others_only_play() {
@@ -130,14 +125,14 @@ fn pages_of_listed_origins_play_and_read_media_and_others_only_play() {
     fixture.change_config(&httpd, |text| text + &cors);
     let captions = fixture.folder_path("captions.vtt");
     fs::write(&captions, CAPTIONS).unwrap();
-    store(&fixture, &captions);
-    for entry in fs::read_dir(Path::new(MEDIA).join("segments")).unwrap() {
-        store(&fixture, &entry.unwrap().path());
-    }
+    let set = Path::new(MEDIA).join("segments");
+    let args = ["upload", "--as", "film"].map(OsStr::new).into_iter();
+    let args = args.chain([captions.as_os_str(), set.as_os_str()]);
+    fixture.tnv().say(args).unwrap();
     let film = fixture.tnv_upload(&PathBuf::from(MEDIA).join("demo.mp4"));
 
-    let base = format!("http://{}/files/{APP}/{USER}", httpd.addr);
-    let query = format!("base={base}&film={base}/{film}");
+    let media = format!("http://{}/media/{APP}/{USER}", httpd.addr);
+    let query = format!("base={media}/film&film={media}/{film}");
     for (site, checks, names) in [
         (
             &listed,
@@ -150,6 +145,7 @@ fn pages_of_listed_origins_play_and_read_media_and_others_only_play() {
                 "preflight",
                 "range",
                 "subtitles",
+                "transport_stream",
             ][..],
         ),
         (
