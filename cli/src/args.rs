@@ -8,7 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand};
 
 use super::bench::args::BenchArgs;
-use super::units::{parse_duration, parse_since, parse_size};
+use super::units::{parse_duration, parse_expiry, parse_since, parse_size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -310,6 +310,13 @@ pub(super) struct UploadArgs {
     /// The id of a single file, instead of a new one. It may be a path, such as film/index.m3u8
     #[arg(long, conflicts_with = "prefix")]
     pub(super) id: Option<String>,
+    /// When the file expires: after a time, such as 30d, or at a day or moment in UTC, such as 2026-12-31 or
+    /// 2026-12-31T18:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_expiry)]
+    pub(super) expires: Option<i64>,
+    /// The name under which browsers save a single file [default: that of the file]
+    #[arg(long, conflicts_with = "prefix")]
+    pub(super) name: Option<String>,
     /// Store files, and all files below folders, under ids that begin with PREFIX and a slash. A file that is
     /// stored already is left out, so a second run completes a set
     #[arg(long = "as", value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]

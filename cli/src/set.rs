@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use client::{ErrorKind, Stat, checksum_of};
 use proto::FileKey;
+use proto::storage::Attributes;
 use serde::Serialize;
 
 use super::args::{DownloadArgs, UploadArgs};
@@ -53,14 +54,16 @@ pub(super) fn upload(
     };
     let found = args.files.iter().flat_map(|path| Walk::new(path)).map(Ok);
     let name_of = |found: &Found| found.path.display().to_string();
+    // The last part of the id is the name.
+    let attributes = Attributes {
+        expires: args.expires,
+        name: None,
+    };
     let counts = work_on(context, failures, names, found, name_of, |found| {
         let relative = found.relative.as_ref();
         let relative = relative.map_err(|reason| CliError::local(reason.as_str()))?;
-        store(
-            context,
-            &found.path,
-            &context.settings.key(&format!("{prefix}/{relative}"))?,
-        )
+        let key = context.settings.key(&format!("{prefix}/{relative}"))?;
+        store(context, &found.path, &key, &attributes)
     })?;
     let Counts {
         done: stored,
@@ -76,13 +79,21 @@ pub(super) fn upload(
     context.output.result(&line, &text)
 }
 
-fn store(context: &Context, path: &Path, key: &FileKey) -> anyhow::Result<Outcome> {
+fn store(
+    context: &Context,
+    path: &Path,
+    key: &FileKey,
+    attributes: &Attributes,
+) -> anyhow::Result<Outcome> {
     if is_stored(context, path, key)? {
         return Ok(Outcome::Present);
     }
     let mut source = upload::open(path)?;
     let size = source.size();
-    match context.client.upload(key, &mut source, size, &mut |_| ()) {
+    let stored = context
+        .client
+        .upload_with(key, attributes, &mut source, size, &mut |_| ());
+    match stored {
         Err(error) if error.kind() == ErrorKind::Exists && is_stored(context, path, key)? => {
             Ok(Outcome::Present)
         }

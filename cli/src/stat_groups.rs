@@ -21,6 +21,12 @@ struct StatLine<'a> {
     modified: Option<String>,
     /// XXH3-128 in hex.
     checksum: Option<String>,
+    /// RFC 3339, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    /// The name under which browsers save the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -51,20 +57,31 @@ pub(super) fn stat(context: &Context, ids: &Ids, failures: &mut Failures) -> any
 }
 
 fn stat_one(context: &Context, id: &str) -> anyhow::Result<()> {
-    let stat: Stat = context.client.stat(&context.settings.key(id)?)?;
+    let key = context.settings.key(id)?;
+    let stat: Stat = context.client.stat(&key)?;
+    let attributes = context.client.attributes(&key)?;
     let modified = stat.modified.and_then(utc);
     let line = StatLine {
         id,
         size: stat.size,
         modified,
         checksum: stat.checksum.map(|checksum| format!("{checksum:032x}")),
+        expires: attributes.expires.and_then(utc),
+        name: attributes.name.map(String::from),
     };
-    let text = format!(
+    let mut text = format!(
         "{id} size={} modified={} checksum={}",
         line.size,
         line.modified.as_deref().unwrap_or("-"),
         line.checksum.as_deref().unwrap_or("-"),
     );
+    if let Some(expires) = &line.expires {
+        let _ = write!(text, " expires={expires}");
+    }
+    // The last one, because it may have blanks.
+    if let Some(name) = &line.name {
+        let _ = write!(text, " name={name}");
+    }
     context.output.result(&line, &text)
 }
 

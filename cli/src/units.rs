@@ -40,6 +40,29 @@ pub(super) fn parse_since(text: &str) -> Result<i64, String> {
         let time = TimeDelta::from_std(time).map_err(|error| error.to_string())?;
         return Ok((Utc::now() - time).timestamp());
     }
+    parse_moment(text)
+}
+
+/// Parses the end of a period: how long it lasts from now on, a day, or a moment to come. Returns seconds since the
+/// epoch.
+pub(super) fn parse_expiry(text: &str) -> Result<i64, String> {
+    let now = Utc::now();
+    let end = match parse_duration(text) {
+        Ok(time) => TimeDelta::from_std(time)
+            .ok()
+            .and_then(|time| now.checked_add_signed(time))
+            .map(|end| end.timestamp())
+            .ok_or_else(|| format!("{text:?} is too long"))?,
+        Err(_) => parse_moment(text)?,
+    };
+    match end > now.timestamp() {
+        true => Ok(end),
+        false => Err(format!("{text:?} has passed")),
+    }
+}
+
+/// Parses a day or a moment. Returns seconds since the epoch.
+fn parse_moment(text: &str) -> Result<i64, String> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Ok(day.and_time(NaiveTime::MIN).and_utc().timestamp());
     }
@@ -80,6 +103,16 @@ mod tests {
         assert_eq!(times, [500, 30_000, 120_000]);
         for bad in ["", "30", "0s", "s", "1w", "-1s"] {
             assert!(parse_duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn files_expire_after_some_time_or_at_a_moment_to_come() {
+        let left = parse_expiry("30d").unwrap() - Utc::now().timestamp();
+        assert!((2_591_940..=2_592_000).contains(&left), "{left}");
+        assert_eq!(parse_expiry("2100-01-01"), Ok(4_102_444_800));
+        for bad in ["", "tomorrow", "0s", "2020-01-01", "999999999999d"] {
+            assert!(parse_expiry(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use client::new_file_id;
 use proto::FileKey;
+use proto::storage::Attributes;
 use serde::Serialize;
 
 use super::args::UploadArgs;
@@ -15,6 +16,7 @@ use super::exit::CliError;
 use super::failures::Failures;
 use super::progress::Progress;
 use super::set;
+use super::settings::usage_error;
 use super::source_file::SourceFile;
 
 #[derive(Serialize)]
@@ -35,8 +37,8 @@ pub(super) fn run(
         context.settings.user()?;
         return set::upload(context, args, prefix, failures);
     }
-    if args.id.is_some() && args.files.len() > 1 {
-        return Err(CliError::usage("--id is for a single file").into());
+    if (args.id.is_some() || args.name.is_some()) && args.files.len() > 1 {
+        return Err(CliError::usage("--id and --name are for a single file").into());
     }
     // Check the user before anything is read.
     context.settings.user()?;
@@ -49,7 +51,9 @@ pub(super) fn run(
                 .key_of(new_file_id(context.settings.user()?))?,
         };
         let name = path.display().to_string();
-        let result = upload(context, path, &key).with_context(|| format!("upload {name}"));
+        let attributes = attributes(args, path)?;
+        let result =
+            upload(context, path, &key, &attributes).with_context(|| format!("upload {name}"));
         if failures.note_as_result(&context.output, ("file", &name), result) {
             stored.push((name, key));
         }
@@ -66,14 +70,36 @@ pub(super) fn run(
     Ok(())
 }
 
-fn upload(context: &Context, path: &Path, key: &FileKey) -> anyhow::Result<()> {
+/// The name of a file that has none in UTF-8 is not kept.
+fn attributes(args: &UploadArgs, path: &Path) -> Result<Attributes, CliError> {
+    let name = match &args.name {
+        Some(name) => Some(name.parse().map_err(usage_error)?),
+        None if path == Path::new("-") => None,
+        None => {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.parse().ok())
+        }
+    };
+    Ok(Attributes {
+        expires: args.expires,
+        name,
+    })
+}
+
+fn upload(
+    context: &Context,
+    path: &Path,
+    key: &FileKey,
+    attributes: &Attributes,
+) -> anyhow::Result<()> {
     let mut source = open(path)?;
     let size = source.size();
     let label = path.display().to_string();
     let progress = Progress::new(&context.output, &label, size);
+    let progressed = &mut |n_bytes| progress.set(n_bytes);
     let uploaded = context
         .client
-        .upload(key, &mut source, size, &mut |n_bytes| progress.set(n_bytes))?;
+        .upload_with(key, attributes, &mut source, size, progressed)?;
     drop(progress);
     let line = Line {
         file: &label,

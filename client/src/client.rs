@@ -43,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) no_read: UnsupportedCommands,
     pub(crate) no_cluster: UnsupportedCommands,
     pub(crate) no_list: UnsupportedCommands,
+    pub(crate) no_attributes: UnsupportedCommands,
     no_lookup: UnsupportedCommands,
 }
 
@@ -81,6 +82,7 @@ impl Client {
                 no_read: UnsupportedCommands::new("READ"),
                 no_cluster: UnsupportedCommands::new("CLUSTER"),
                 no_list: UnsupportedCommands::new("LIST"),
+                no_attributes: UnsupportedCommands::new("ATTRIBUTES"),
                 no_lookup: UnsupportedCommands::new("LOOKUP"),
             }),
         }

@@ -61,6 +61,7 @@ mod tests {
             size: 1,
             modified: Some(2),
             checksum: Some(checksum),
+            expires: false,
         };
         let (files, now) = (ComparedFiles::default(), Instant::now());
         files.note(&key, &here, stat(1), now);

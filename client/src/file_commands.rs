@@ -1,6 +1,6 @@
 //! The commands on a stored file that fit one exchange: size, properties, deletion.
 
-use proto::storage::{self, FileStat, StorageRequest};
+use proto::storage::{self, Attributes, FileStat, StorageRequest};
 use proto::{ErrorCode, FileKey};
 
 use crate::call::Call;
@@ -27,6 +27,21 @@ impl Client {
     /// As [`Client::file_size`].
     pub fn stat(&self, key: &FileKey) -> Result<Stat, Error> {
         ask_each(self, "stat", key, |peer| self.stat_at(peer, key))
+    }
+
+    /// The attributes that the client gave with the upload. A storage of the C++ system or of an earlier version
+    /// has none, and is remembered for 10 minutes.
+    ///
+    /// # Errors
+    /// As [`Client::file_size`].
+    pub fn attributes(&self, key: &FileKey) -> Result<Attributes, Error> {
+        let request = StorageRequest::Attributes(key.clone());
+        let call = Call::storage(&request, Attributes::LEN, Attributes::decode);
+        ask_each(self, "attributes", key, |peer| {
+            let ask = |choice| self.shared.pool.call_on(choice, peer, &call);
+            let none = || self.file_size_at(peer, key).map(|_| Attributes::default());
+            self.shared.no_attributes.ask(peer.address, ask, none)
+        })
     }
 
     /// Removes a file. After an attempt without an answer, 'not found' counts as success: that attempt
@@ -68,6 +83,7 @@ impl Client {
                 size,
                 modified: None,
                 checksum: None,
+                expires: false,
             })
         };
         self.shared.no_stat.ask(peer.address, ask, size_only)

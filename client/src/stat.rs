@@ -11,6 +11,8 @@ pub struct Stat {
     pub modified: Option<i64>,
     /// XXH3-128 of the content. Absent if a C++ storage stored the file, or was asked.
     pub checksum: Option<u128>,
+    /// True if the file expires: [`Client::attributes`](crate::Client::attributes) tells when.
+    pub expires: bool,
 }
 
 impl Stat {
@@ -35,6 +37,7 @@ impl From<FileStat> for Stat {
             size: stat.size,
             modified: Some(stat.modified),
             checksum: stat.checksum,
+            expires: stat.expires,
         }
     }
 }

@@ -3,20 +3,24 @@
 //! All attempts use the same file id, and a storage refuses an id that exists. So an attempt of unknown
 //! outcome can be repeated: if the storage then says that the file exists, size and checksum tell
 //! whether an earlier attempt stored it.
+//!
+//! A file with attributes is sent with STORE. A storage of the C++ system or of an earlier version does not know it:
+//! it gets UPLOAD if only the name is lost by that, and no file that would never expire.
 
 use std::io::{Read, Seek};
 
-use proto::storage::UPLOAD_LEN;
+use proto::storage::{Attributes, Store};
 use proto::{Address, ErrorCode, FileKey};
 
 use crate::candidates::Candidates;
 use crate::client::Purpose;
+use crate::unsupported::may_be_unknown;
 use crate::upload_attempt::{AttemptResidue, Failure, attempt};
 use crate::upload_content::Content;
 use crate::{Client, Error, ErrorKind};
 
-/// Largest file that a frame can announce: the body length is signed and includes 408 bytes more.
-const SIZE_MAX: u64 = i64::MAX as u64 - UPLOAD_LEN as u64;
+/// Largest file that a frame can announce: the body length is signed and includes the fixed part.
+const SIZE_MAX: u64 = i64::MAX as u64 - Store::LEN as u64;
 
 /// A stored file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,21 @@ impl Client {
         size: u64,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Uploaded, Error> {
+        self.upload_with(key, &Attributes::default(), source, size, progress)
+    }
+
+    /// As [`Client::upload`], with attributes.
+    ///
+    /// # Errors
+    /// Also [`Error::Unsupported`]: the file is to expire, and no storage that answers knows that.
+    pub fn upload_with<S: Read + Seek>(
+        &self,
+        key: &FileKey,
+        attributes: &Attributes,
+        source: &mut S,
+        size: u64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Uploaded, Error> {
         if size > SIZE_MAX {
             let reason = format!("{size} bytes are more than the protocol can announce");
             return Err(Error::Source(std::io::Error::other(reason)));
@@ -60,6 +79,7 @@ impl Client {
         let mut upload = Upload {
             client: self,
             key,
+            attributes,
             content,
             residue: AttemptResidue::None,
             errors: Vec::new(),
@@ -72,6 +92,7 @@ impl Client {
 struct Upload<'a, S> {
     client: &'a Client,
     key: &'a FileKey,
+    attributes: &'a Attributes,
     content: Content<'a, S>,
     /// The worst residue of the attempts so far.
     residue: AttemptResidue,
@@ -118,11 +139,46 @@ impl<S: Read + Seek> Upload<'_, S> {
         self.conclude()
     }
 
-    /// One attempt, on a new connection if `fresh`.
+    /// One attempt, on a new connection if `fresh`. A second one without attributes, if the storage may not know
+    /// them.
     fn attempt_at(
         &mut self,
         address: &Address,
         fresh: bool,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Failure> {
+        let client = self.client;
+        let known = &client.shared.no_attributes;
+        let none = Attributes::default();
+        let attributes = match known.has(address) {
+            true if self.attributes.expires.is_none() => &none,
+            _ => self.attributes,
+        };
+        let mut failure = match self.send_to(address, fresh, attributes, progress) {
+            Err(failure) if !attributes.is_empty() && may_be_unknown(&failure.error) => failure,
+            sent => return sent,
+        };
+        if attributes.expires.is_some() {
+            if matches!(failure.error, Error::Fault { .. }) {
+                failure.error = Error::Unsupported {
+                    address: address.clone(),
+                    command: "STORE",
+                };
+            }
+            return Err(failure);
+        }
+        self.residue = self.residue.max(failure.residue);
+        self.send_to(address, true, &none, progress)?;
+        // The storage works, so it refused the command only.
+        known.remember(address);
+        Ok(())
+    }
+
+    fn send_to(
+        &mut self,
+        address: &Address,
+        fresh: bool,
+        attributes: &Attributes,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), Failure> {
         let untouched = |error| Failure {
@@ -137,7 +193,12 @@ impl<S: Read + Seek> Upload<'_, S> {
             false => pool.get(address),
         };
         let mut connection = connection.map_err(untouched)?;
-        let result = attempt(&mut connection, self.key, &mut self.content, progress);
+        let result = attempt(
+            &mut connection,
+            (self.key, attributes),
+            &mut self.content,
+            progress,
+        );
         match &result {
             Ok(()) => pool.put(connection),
             Err(failure) => pool.put_after(connection, &failure.error),

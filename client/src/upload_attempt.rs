@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use proto::storage::{self, StorageRequest, Upload};
+use proto::storage::{self, Attributes, StorageRequest, Store, Upload};
 use proto::{ErrorCode, FileKey};
 use twox_hash::XxHash3_128;
 
@@ -34,7 +34,7 @@ pub(crate) enum AttemptResidue {
 /// step only if the whole file was sent and answered.
 pub(crate) fn attempt<S: Read>(
     connection: &mut Connection,
-    key: &FileKey,
+    (key, attributes): (&FileKey, &Attributes),
     content: &mut Content<'_, S>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Failure> {
@@ -53,7 +53,7 @@ pub(crate) fn attempt<S: Read>(
         progress,
         hash: XxHash3_128::new(),
     };
-    match sender.send_all(key) {
+    match sender.send_all(key, attributes) {
         Ok(()) => sender.read_reply(),
         Err(Stop::EarlyReply) => Err(sender.read_refusal(None)),
         Err(Stop::Broken(error)) => Err(sender.read_refusal(Some(error))),
@@ -81,11 +81,18 @@ struct Sender<'a, 'b, S> {
 
 impl<S: Read> Sender<'_, '_, S> {
     /// Sends request and content. The request goes out with the first piece.
-    fn send_all(&mut self, key: &FileKey) -> Result<(), Stop> {
-        let request = StorageRequest::Upload(Upload {
+    fn send_all(&mut self, key: &FileKey, attributes: &Attributes) -> Result<(), Stop> {
+        let upload = Upload {
             key: key.clone(),
             size: self.content.size,
-        });
+        };
+        let request = match attributes.is_empty() {
+            true => StorageRequest::Upload(upload),
+            false => StorageRequest::Store(Box::new(Store {
+                upload,
+                attributes: attributes.clone(),
+            })),
+        };
         let request = request.encode();
         self.content.buffer[..request.len()].copy_from_slice(&request);
         let mut start = request.len();

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use proto::HEAD_LEN;
-use proto::storage::UPLOAD_LEN;
+use proto::storage::Store;
 use twox_hash::XxHash3_128;
 
 use crate::Error;
@@ -30,7 +30,7 @@ impl<'a, S: Read + Seek> Content<'a, S> {
             start: source.stream_position()?,
             source,
             size,
-            buffer: vec![0; HEAD_LEN + UPLOAD_LEN + piece_len(size)],
+            buffer: vec![0; HEAD_LEN + Store::LEN + piece_len(size)],
             checksum: None,
         })
     }

@@ -24,15 +24,25 @@ impl Default for CacheControl {
     }
 }
 
+/// Seconds after which a response must not be used any more.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TimeLeft {
+    /// Of the signature of the URL.
+    pub(crate) signature: Option<u64>,
+    /// Of a file that expires.
+    pub(crate) file: Option<u64>,
+}
+
 impl CacheControl {
-    /// The value for a file. `None` for no field. `seconds_left` are those of the signature of the URL.
-    pub(crate) fn value(&self, file: &FileId, seconds_left: Option<u64>) -> Option<String> {
+    /// The value for a file. `None` for no field.
+    pub(crate) fn value(&self, file: &FileId, left: TimeLeft) -> Option<String> {
         let configured = match is_made(file) {
             true => &self.made_ids,
             false => &self.names,
         };
-        match seconds_left {
-            Some(seconds) => Some(private(configured, seconds)),
+        let seconds = left.signature.into_iter().chain(left.file).min();
+        match seconds {
+            Some(seconds) => Some(limited(configured, seconds, left.signature.is_some())),
             None => (!configured.is_empty()).then(|| configured.clone()),
         }
     }
@@ -68,16 +78,21 @@ fn is_directive(text: &str) -> bool {
     !name.is_empty() && name.chars().all(is_name) && seconds.is_none_or(is_number)
 }
 
-/// The value for a response to a signed URL. Shared caches check no signature, so they must not keep the
-/// response; a browser must not use it for longer than the signature is valid.
-fn private(configured: &str, seconds_left: u64) -> String {
+/// The value for a response that must not be used after `seconds_left`. With `is_signed`, shared caches must not
+/// keep it: they check no signature.
+fn limited(configured: &str, seconds_left: u64, is_signed: bool) -> String {
     const FOR_SHARED_CACHES: [&str; 4] = ["public", "private", "s-maxage", "proxy-revalidate"];
-    const AFTER_THE_END: [&str; 2] = ["stale-while-revalidate", "stale-if-error"];
-    let mut directives = vec!["private".to_owned()];
+    // A cache that is shared obeys max-age without s-maxage.
+    const AFTER_THE_END: [&str; 3] = ["stale-while-revalidate", "stale-if-error", "s-maxage"];
+    let mut directives: Vec<String> = is_signed
+        .then(|| "private".to_owned())
+        .into_iter()
+        .collect();
     let mut is_limited = false;
     for directive in configured.split(", ").filter(|text| !text.is_empty()) {
         let name = directive.split('=').next().unwrap_or_default();
-        if FOR_SHARED_CACHES.contains(&name) || AFTER_THE_END.contains(&name) {
+        let is_left_out = is_signed && FOR_SHARED_CACHES.contains(&name);
+        if is_left_out || AFTER_THE_END.contains(&name) {
             continue;
         }
         is_limited |= matches!(name, "max-age" | "no-cache" | "no-store");
@@ -100,7 +115,13 @@ mod tests {
     #[test]
     fn a_made_id_is_immutable_and_a_name_is_not() {
         let settings = CacheControl::default();
-        let value = |id: &str, left| settings.value(&FileId::new(id).unwrap(), left).unwrap();
+        let value = |id: &str, signature| {
+            let left = TimeLeft {
+                signature,
+                file: None,
+            };
+            settings.value(&FileId::new(id).unwrap(), left).unwrap()
+        };
         let made = "65f0a1b2000001a1b2c3d4e5f60718000142";
         assert_eq!(value(made, None), "public, max-age=31536000, immutable");
         assert_eq!(value("index.m3u8", None), "no-cache");
@@ -125,8 +146,21 @@ mod tests {
                 "private, max-age=60, must-revalidate",
             ),
         ] {
-            assert_eq!(private(configured, 60), expected, "{configured}");
+            assert_eq!(limited(configured, 60, true), expected, "{configured}");
         }
+    }
+
+    #[test]
+    fn no_cache_keeps_a_file_longer_than_it_exists() {
+        let settings = CacheControl {
+            made_ids: "public, max-age=31536000, s-maxage=99, immutable".to_owned(),
+            ..CacheControl::default()
+        };
+        let made = FileId::new("65f0a1b2000001a1b2c3d4e5f60718000142").unwrap();
+        let value = |signature, file| settings.value(&made, TimeLeft { signature, file }).unwrap();
+        assert_eq!(value(None, Some(60)), "public, max-age=60, immutable");
+        assert_eq!(value(Some(30), Some(60)), "private, max-age=30, immutable");
+        assert_eq!(value(Some(90), Some(60)), "private, max-age=60, immutable");
     }
 
     #[test]
@@ -135,7 +169,10 @@ mod tests {
             names: String::new(),
             ..CacheControl::default()
         };
-        assert_eq!(settings.value(&FileId::new("a").unwrap(), None), None);
+        assert_eq!(
+            settings.value(&FileId::new("a").unwrap(), TimeLeft::default()),
+            None
+        );
         assert!(settings.check().is_ok());
     }
 

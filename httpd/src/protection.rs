@@ -112,6 +112,11 @@ impl Protection {
     }
 }
 
+/// Seconds until a second since the epoch; 0 if it has passed.
+pub(crate) fn seconds_until(second: i64) -> u64 {
+    u64::try_from(second).unwrap_or(0).saturating_sub(now())
+}
+
 /// 403 with the reason as the last word.
 fn refuse(reason: &str) -> Response {
     Response::text(status::FORBIDDEN, &format!("signature {reason}"))

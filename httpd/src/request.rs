@@ -12,6 +12,7 @@ use client::{Client, Download, Error, Opening, RangeSpec, Stat};
 use net::http::{Method, Request, Response};
 use net::{Answer, Pending, Wake};
 use proto::GroupName;
+use proto::storage::Attributes;
 
 use crate::body::FIRST_PIECE;
 use crate::entity::Entity;
@@ -179,6 +180,30 @@ impl FileRequest {
         Ok(self.group.clone())
     }
 
+    /// The attributes of the file, if the response depends on them: most files have none that matter, and a request
+    /// less is sent.
+    fn attributes(&self, stat: &Stat, group: &GroupName) -> Result<Attributes, Error> {
+        let Target {
+            key,
+            name,
+            is_attachment,
+            ..
+        } = &self.target;
+        let is_unnamed = *is_attachment && name.is_none();
+        if !stat.expires && !is_unnamed {
+            return Ok(Attributes::default());
+        }
+        let servers = Servers::Storages(group.clone());
+        match self.service.limits.workers.admit(&servers) {
+            Some(_worker) => self.service.globals.get().client.attributes(key),
+            // Nobody keeps what may expire at once.
+            None => Ok(Attributes {
+                expires: stat.expires.then_some(1),
+                name: None,
+            }),
+        }
+    }
+
     fn respond(&mut self, stat: Stat, opened: Download, group: GroupName) -> Result<Step, Error> {
         self.permit = None;
         let entity = Entity::from(stat);
@@ -189,9 +214,11 @@ impl FileRequest {
             drop(opened);
             return Ok(Step::Work(Work::Ask(range)));
         }
+        let attributes = self.attributes(&stat, &group)?;
         let found = OpenedFile {
             group,
             entity,
+            attributes,
             opened,
         };
         let response = self.service.answer(&self.request, &self.target, found)?;

@@ -10,15 +10,17 @@ use client::{ByteRange, Download, Error, ErrorKind, RangeSpec};
 use log::{debug, error, warn};
 use net::http::{Method, Request, Response, status};
 use proto::GroupName;
+use proto::storage::Attributes;
 
 use crate::body::{Content, Multipart, content_range};
+use crate::cache_control::TimeLeft;
 use crate::entity::{self, Entity};
 use crate::file_name;
 use crate::globals::{CurrentGlobals, Globals};
 use crate::limiter::{Limiter, OverLimit, Servers};
 use crate::media_type::Display;
 use crate::precondition::{self, Precondition};
-use crate::protection::Expiry;
+use crate::protection::{Expiry, seconds_until};
 use crate::range::{self, Ranges};
 use crate::target::Target;
 
@@ -54,6 +56,7 @@ pub(crate) struct Limits {
 pub(crate) struct OpenedFile {
     pub(crate) group: GroupName,
     pub(crate) entity: Entity,
+    pub(crate) attributes: Attributes,
     /// The content of the response, or the first bytes of the file.
     pub(crate) opened: Download,
 }
@@ -104,6 +107,7 @@ impl Service {
         let OpenedFile {
             group,
             entity,
+            attributes,
             mut opened,
         } = found;
         let globals = self.globals.get();
@@ -116,6 +120,7 @@ impl Service {
             target,
             group,
             entity: &entity,
+            attributes,
             media_type,
         };
         // Preconditions apply only to a request that succeeds without them (RFC 9110, 13.2.1).
@@ -213,6 +218,7 @@ struct File<'a> {
     target: &'a Target,
     group: GroupName,
     entity: &'a Entity,
+    attributes: Attributes,
     media_type: &'static str,
 }
 
@@ -259,8 +265,11 @@ impl File<'_> {
 
     fn cached(&self, response: Response) -> Response {
         let Target { key, expiry, .. } = self.target;
-        let seconds_left = expiry.map(Expiry::seconds_left);
-        match self.globals.cache_control.value(&key.file, seconds_left) {
+        let left = TimeLeft {
+            signature: expiry.map(Expiry::seconds_left),
+            file: self.attributes.expires.map(seconds_until),
+        };
+        match self.globals.cache_control.value(&key.file, left) {
             Some(value) => response.with("Cache-Control", value),
             None => response,
         }
@@ -271,7 +280,9 @@ impl File<'_> {
     fn restrict(&self, response: Response) -> Response {
         // A browser must not guess another type.
         let mut response = response.with("X-Content-Type-Options", "nosniff");
-        let name = self.target.name.as_deref();
+        let original = self.attributes.name.as_ref();
+        let original = original.and_then(|name| file_name::clean(name.as_str()));
+        let name = self.target.name.as_deref().or(original.as_deref());
         let (kind, csp) = match Display::of(self.media_type) {
             Display::Inline => ("inline", None),
             Display::Sandboxed => ("inline", Some(SANDBOX)),

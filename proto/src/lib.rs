@@ -40,7 +40,9 @@ pub use address::{Address, canonical};
 pub use error::DecodeError;
 pub use fault::{ErrorCode, FAULT_MESSAGE_MAX, Fault};
 pub use head::{HEAD_LEN, Head, STATUS_FAILURE, STATUS_OK};
-pub use name::{AppId, ClusterId, FileId, GroupName, Hostname, IdKey, NodeId, UserId, Version};
+pub use name::{
+    AppId, ClusterId, FileId, FileName, GroupName, Hostname, IdKey, NodeId, UserId, Version,
+};
 pub use request::{AccessFields, FILE_KEY_LEN, FIXED_MAX, FileKey, Permission, Request};
 pub use server_kind::ServerKind;
 pub use table::file_table;

@@ -153,6 +153,17 @@ name!(
 );
 
 name!(
+    /// A name for people who save a file: 1 to 255 bytes. Who saves it, cleans it.
+    FileName,
+    Rule {
+        field: "file name",
+        bytes_max: 255,
+        chars_max: 255,
+        alphabet: Alphabet::Printable,
+    }
+);
+
+name!(
     /// A group of storages: 1 to 16 ASCII letters and digits.
     GroupName,
     Rule {

@@ -9,8 +9,10 @@ use crate::{
     AccessFields, DecodeError, FILE_KEY_LEN, FileKey, Head, Permission, Request, ServerKind,
 };
 
+mod attributes;
 mod local;
 
+pub use attributes::{Attributes, Store};
 pub use local::{LocalSocket, Open, PassedFile, SocketId};
 
 /// Command byte of every reply of a storage.
@@ -40,6 +42,11 @@ pub const LIST: u8 = 82;
 /// Number and size of a part of a user's files. C++ storages refuse it.
 pub const USAGE: u8 = 83;
 
+/// UPLOAD with attributes. C++ storages refuse it.
+pub const STORE: u8 = 84;
+/// The attributes of a file. C++ storages refuse it.
+pub const ATTRIBUTES: u8 = 85;
+
 /// Length of the fixed part of an UPLOAD body, in bytes.
 pub const UPLOAD_LEN: usize = FILE_KEY_LEN + 8;
 const DOWNLOAD_LEN: usize = FILE_KEY_LEN + 8 + 8;
@@ -49,6 +56,8 @@ const DOWNLOAD_LEN: usize = FILE_KEY_LEN + 8 + 8;
 pub enum StorageRequest {
     /// Store a file.
     Upload(Upload),
+    /// Store a file with attributes.
+    Store(Box<Store>),
     /// Get its size.
     FileSize(FileKey),
     /// Get its content.
@@ -57,6 +66,8 @@ pub enum StorageRequest {
     Delete(FileKey),
     /// Get its size, time and checksum.
     Stat(FileKey),
+    /// Get its attributes.
+    Attributes(FileKey),
     /// Get size, time, checksum and content.
     Read(Read),
     /// Get a nonce.
@@ -162,11 +173,13 @@ impl From<ByteRange> for RangeSpec {
 }
 
 impl StorageRequest {
-    /// The request as it goes over the wire. For an UPLOAD, head and fixed part: the caller sends
-    /// the content behind it.
+    /// The request as it goes over the wire. For an UPLOAD or STORE, head and fixed part: the caller
+    /// sends the content behind it.
     pub fn encode(&self) -> Vec<u8> {
         match self {
             StorageRequest::Upload(upload) => upload.encode(),
+            StorageRequest::Store(store) => store.encode(),
+            StorageRequest::Attributes(key) => Attributes::request(key),
             StorageRequest::FileSize(key) => key_frame(FILESIZE, key),
             StorageRequest::Download(download) => download.encode(),
             StorageRequest::Delete(key) => key_frame(DELETE, key),
@@ -201,6 +214,8 @@ impl Request for StorageRequest {
         (OPEN, "open"),
         (LIST, "list"),
         (USAGE, "usage"),
+        (STORE, "store"),
+        (ATTRIBUTES, "attributes"),
     ];
 
     fn permission(&self) -> Permission<'_> {
@@ -210,8 +225,10 @@ impl Request for StorageRequest {
             | StorageRequest::Download(Download { key, .. })
             | StorageRequest::Delete(key)
             | StorageRequest::Stat(key)
+            | StorageRequest::Attributes(key)
             | StorageRequest::Read(Read { key, .. })
             | StorageRequest::Open(Open { key, .. }) => Permission::App(&key.app),
+            StorageRequest::Store(store) => Permission::App(&store.upload.key.app),
             StorageRequest::List(list) | StorageRequest::Usage(list) => Permission::App(&list.app),
             StorageRequest::Challenge | StorageRequest::Admin(_) | StorageRequest::LocalSocket => {
                 Permission::AnyKey
@@ -226,6 +243,8 @@ impl Request for StorageRequest {
         };
         match self {
             StorageRequest::Upload(upload) => AccessFields::file("upload", &upload.key),
+            StorageRequest::Store(store) => AccessFields::file("store", &store.upload.key),
+            StorageRequest::Attributes(key) => AccessFields::file("attributes", key),
             StorageRequest::FileSize(key) => AccessFields::file("filesize", key),
             StorageRequest::Download(download) => AccessFields::file("download", &download.key),
             StorageRequest::Delete(key) => AccessFields::file("delete", key),
@@ -244,7 +263,9 @@ impl Request for StorageRequest {
         match head.command {
             UPLOAD if head.body_len >= UPLOAD_LEN as i64 => Ok(UPLOAD_LEN),
             UPLOAD => exactly(head, UPLOAD_LEN, "408 and more"),
-            FILESIZE | DELETE | STAT => exactly(head, FILE_KEY_LEN, "400"),
+            STORE if head.body_len >= Store::LEN as i64 => Ok(Store::LEN),
+            STORE => exactly(head, Store::LEN, "672 and more"),
+            FILESIZE | DELETE | STAT | ATTRIBUTES => exactly(head, FILE_KEY_LEN, "400"),
             OPEN => exactly(head, Open::LEN, "416"),
             CHALLENGE | LOCAL_SOCKET => exactly(head, 0, "0"),
             ADMIN => order_len(head),
@@ -266,7 +287,9 @@ impl Request for StorageRequest {
         let mut fields = Fields::new(fixed);
         let key = FileKey::decode(&mut fields)?;
         Ok(match head.command {
-            UPLOAD => StorageRequest::Upload(Upload::decode(head, key, &mut fields)?),
+            UPLOAD => StorageRequest::Upload(Upload::decode(head, key, &mut fields, UPLOAD_LEN)?),
+            STORE => StorageRequest::Store(Box::new(Store::decode(head, key, &mut fields)?)),
+            ATTRIBUTES => StorageRequest::Attributes(key),
             FILESIZE => StorageRequest::FileSize(key),
             DOWNLOAD => StorageRequest::Download(Download {
                 key,
@@ -288,9 +311,15 @@ impl Request for StorageRequest {
 }
 
 impl Upload {
-    fn decode(head: &Head, key: FileKey, fields: &mut Fields<'_>) -> Result<Upload, DecodeError> {
+    /// `fixed_len` is the number of bytes in front of the content.
+    fn decode(
+        head: &Head,
+        key: FileKey,
+        fields: &mut Fields<'_>,
+        fixed_len: usize,
+    ) -> Result<Upload, DecodeError> {
         let file_size = fields.i64("file size")?;
-        let content_len = head.body_len - UPLOAD_LEN as i64;
+        let content_len = head.body_len - fixed_len as i64;
         match u64::try_from(file_size) {
             Ok(size) if file_size == content_len => Ok(Upload { key, size }),
             _ => Err(DecodeError::FileSize {
@@ -351,6 +380,11 @@ pub fn decode_file_size(body: &[u8]) -> Result<u64, DecodeError> {
     Fields::new(body).unsigned("file size")
 }
 
+/// Bit of the checksum kind: there is a checksum.
+const HAS_CHECKSUM: u8 = 1;
+/// Bit of the checksum kind: the file expires.
+const EXPIRES: u8 = 2;
+
 /// Reply to STAT: `size 8, modified 8, checksum kind 1, checksum 16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStat {
@@ -360,6 +394,9 @@ pub struct FileStat {
     pub modified: i64,
     /// XXH3-128 of the content; None for a file that a C++ storage stored.
     pub checksum: Option<u128>,
+    /// True if the file expires; ATTRIBUTES tells when. Programs without ATTRIBUTES take such a file for one
+    /// without a checksum.
+    pub expires: bool,
 }
 
 impl FileStat {
@@ -371,7 +408,14 @@ impl FileStat {
         let mut body = Vec::with_capacity(FileStat::LEN);
         put_u64(&mut body, self.size);
         put_i64(&mut body, self.modified);
-        body.push(u8::from(self.checksum.is_some()));
+        let mut kind = 0;
+        if self.checksum.is_some() {
+            kind |= HAS_CHECKSUM;
+        }
+        if self.expires {
+            kind |= EXPIRES;
+        }
+        body.push(kind);
         body.extend_from_slice(&self.checksum.unwrap_or(0).to_be_bytes());
         body
     }
@@ -392,7 +436,8 @@ impl FileStat {
         Ok(FileStat {
             size,
             modified,
-            checksum: (kind == 1).then(|| u128::from_be_bytes(checksum)),
+            checksum: (kind & HAS_CHECKSUM != 0).then(|| u128::from_be_bytes(checksum)),
+            expires: kind & EXPIRES != 0,
         })
     }
 }

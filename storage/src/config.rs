@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::small_file;
 
+mod expiry;
 mod reserve;
 
+pub use expiry::ExpiryConfig;
 pub use reserve::Reserve;
 
 /// All settings.
@@ -69,6 +71,8 @@ pub struct Settings {
     pub beat_interval: Period,
     /// Cached rows.
     pub cache: CacheConfig,
+    /// Deletion of expired files.
+    pub expiry: ExpiryConfig,
     /// Ignored.
     #[serde(skip_serializing_if = "GlusterConfig::is_absent")]
     pub gluster: GlusterConfig,
@@ -187,6 +191,7 @@ impl Default for Settings {
             disk_timeout: Period::from_secs(10),
             beat_interval: Period::from_secs(10),
             cache: CacheConfig::default(),
+            expiry: ExpiryConfig::default(),
             gluster: GlusterConfig::default(),
             mysql: MysqlConfig::default(),
         }
@@ -224,6 +229,7 @@ impl Settings {
         AccessControl::new(ServerKind::Storage, &self.access)?;
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("cache.open_files", self.cache.open_files == 0)?;
+        self.expiry.check()?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;
         if self.beat_interval.duration() > BEAT_INTERVAL_MAX {

@@ -24,6 +24,7 @@ use crate::metrics::StorageMetrics;
 use crate::numbers::Numbers;
 use crate::state::arrival_clock::ArrivalClock;
 use crate::state::damaged_files::DamagedFiles;
+use crate::state::expiry_lag::ExpiryLag;
 use crate::state::foreign_rows::ForeignRows;
 use crate::state::identity::Identity;
 use crate::state::list_limiter::ListLimiter;
@@ -54,6 +55,7 @@ pub(crate) struct Globals {
     pub(crate) warnings: Arc<Warnings>,
     pub(crate) tracker_statuses: TrackerStatuses,
     pub(crate) pending_deletes: PendingDeletes,
+    pub(crate) expiry_lag: ExpiryLag,
     pub(crate) arrivals: Arc<ArrivalClock>,
     pub(crate) foreign: ForeignRows,
     pub(crate) damage: DamagedFiles,
@@ -87,6 +89,7 @@ impl Globals {
             errors: RecentErrors::default(),
             tracker_statuses: TrackerStatuses::default(),
             pending_deletes: PendingDeletes::default(),
+            expiry_lag: ExpiryLag::default(),
             arrivals: Arc::default(),
             foreign: ForeignRows::new(
                 config.group.clone(),

@@ -15,6 +15,7 @@ pub(crate) struct StorageMetrics {
     pub(crate) foreign_rows: IntCounter,
     pub(crate) damage_found: IntCounter,
     pub(crate) taken_paths: IntCounter,
+    pub(crate) expired_files: IntCounter,
     /// Beats refused by a tracker that had forgotten this storage.
     pub(crate) forgotten: IntCounter,
 }
@@ -40,6 +41,10 @@ impl Default for StorageMetrics {
             taken_paths: frame.counter(
                 "tnv_storage_taken_paths_total",
                 "New files whose path was taken, so that they got that of another number.",
+            ),
+            expired_files: frame.counter(
+                "tnv_storage_expired_files_total",
+                "Files that were deleted because they had expired.",
             ),
             forgotten: frame.counter(
                 "tnv_storage_forgotten_total",

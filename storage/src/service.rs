@@ -7,8 +7,8 @@ use net::admin::{Challenge, OrderVerifier};
 use net::wire::{Caller, Reply, Service};
 use net::{Part, WorkerPool};
 use proto::storage::{
-    ADMIN, ByteRange, DELETE, DOWNLOAD, Download, FileStat, LIST, OPEN, Open, PassedFile, READ,
-    Read, StorageRequest, UPLOAD, USAGE, encode_file_size,
+    ADMIN, Attributes, ByteRange, DELETE, DOWNLOAD, Download, FileStat, LIST, OPEN, Open,
+    PassedFile, READ, Read, STORE, StorageRequest, Store, UPLOAD, USAGE, encode_file_size,
 };
 use proto::{ErrorCode, Fault, FileKey};
 
@@ -40,9 +40,16 @@ impl StorageService {
     fn serve(&self, request: StorageRequest, requester: Requester) -> Result<Reply, Fault> {
         match request {
             StorageRequest::Upload(upload) => {
-                let incoming = upload::begin(&self.globals, upload, requester)?;
+                let attributes = Attributes::default();
+                let incoming =
+                    upload::begin(&self.globals, Store { upload, attributes }, requester)?;
                 Ok(Reply::Content(Box::new(incoming)))
             }
+            StorageRequest::Store(store) => {
+                let incoming = upload::begin(&self.globals, *store, requester)?;
+                Ok(Reply::Content(Box::new(incoming)))
+            }
+            StorageRequest::Attributes(key) => Ok(Reply::bytes(self.attributes(&key)?.encode())),
             StorageRequest::FileSize(key) => {
                 let stat = self.stat(&key)?;
                 Ok(Reply::bytes(encode_file_size(stat.size)))
@@ -135,6 +142,18 @@ impl StorageService {
         Ok(stat_of(&row, size))
     }
 
+    fn attributes(&self, key: &FileKey) -> Result<Attributes, Fault> {
+        let row = match self.globals.rows.get(key) {
+            Some(row) if !row.is_expired(epoch_secs()) => row,
+            _ => self.find(key)?,
+        };
+        Ok(Attributes {
+            expires: row.expires,
+            // Another program may have written one that is none.
+            name: row.name.and_then(|name| name.parse().ok()),
+        })
+    }
+
     /// Finds a file's row and calls `act` with its path. A cached row may be outdated, and a peer
     /// may remove the file at this moment: a file is missing only if a row read after the attempt
     /// still names it.
@@ -151,6 +170,7 @@ impl StorageService {
             Err(e) => Err(io::Error::new(ErrorKind::NotConnected, e)),
         };
         let remembered = self.globals.rows.get(key);
+        let remembered = remembered.filter(|row| !row.is_expired(epoch_secs()));
         self.globals.metrics.rows.count(remembered.is_some());
         if let Some(row) = remembered {
             match act(&row.path) {
@@ -188,7 +208,8 @@ impl StorageService {
     /// The row of a file of this storage's group.
     fn find(&self, key: &FileKey) -> Result<FileRow, Fault> {
         let globals = &self.globals;
-        let Some(row) = globals.files.find(key)? else {
+        let found = globals.files.find(key)?;
+        let Some(row) = found.filter(|row| !row.is_expired(epoch_secs())) else {
             globals.damage.forget(key);
             return Err(not_found(key));
         };
@@ -219,7 +240,9 @@ impl Service for StorageService {
 
     fn pool(&self, command: u8) -> WorkerPool {
         match command {
-            UPLOAD | DOWNLOAD | DELETE | READ | OPEN | ADMIN | LIST | USAGE => WorkerPool::Slow,
+            UPLOAD | STORE | DOWNLOAD | DELETE | READ | OPEN | ADMIN | LIST | USAGE => {
+                WorkerPool::Slow
+            }
             _ => WorkerPool::Fast,
         }
     }
@@ -275,6 +298,7 @@ fn stat_of(row: &FileRow, size: u64) -> FileStat {
         size,
         modified: row.created,
         checksum: row.checksum,
+        expires: row.expires.is_some(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The periodic jobs: probes of store paths and idservers, finishing deletions, checking damaged
+//! The periodic jobs: probes of store paths and idservers, deleting expired files, finishing deletions, checking damaged
 //! files and uploads of unknown outcome, removing temporary files of dead uploads.
 //!
 //! Each store path has its own threads, so a disk that hangs holds no others. One thread uses no
@@ -11,9 +11,11 @@ use base::thread::{self, Thread};
 use base::{Stop, Ticker};
 
 use crate::clock::boot_time;
+use crate::config::ExpiryConfig;
 use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
 use crate::files::deletion_job::DeletionJob;
+use crate::files::expiry_job::ExpiryJob;
 use crate::files::recheck::{recheck_damaged, recheck_unresolved};
 use crate::files::temp_file_cleanup::Cleanup;
 use crate::globals::Globals;
@@ -75,6 +77,7 @@ impl Jobs {
         let [disk, closed, cleaned, held] = std::array::from_fn(|_| Arc::clone(path));
         let mut deletions = DeletionJob::new(path, idx == 0, RETRY_FIRST, CLEANUP_INTERVAL);
         let [deleting, cleaning, checking, closing] = std::array::from_fn(|_| self.stop.clone());
+        self.start_expiry(globals, idx, path)?;
         self.repeat(&format!("disk-{idx}"), PROBE_INTERVAL, move || {
             probe_disk(&looked, &disk);
         })?;
@@ -96,6 +99,23 @@ impl Jobs {
         })?;
         self.threads.push(closer);
         Ok(())
+    }
+
+    fn start_expiry(
+        &mut self,
+        globals: &Arc<Globals>,
+        idx: usize,
+        path: &Arc<StorePath>,
+    ) -> std::io::Result<()> {
+        let ExpiryConfig {
+            interval,
+            files_per_second,
+        } = globals.config.expiry;
+        let job = ExpiryJob::new(path, files_per_second);
+        let (globals, stop) = (Arc::clone(globals), self.stop.clone());
+        self.repeat(&format!("expiry-{idx}"), interval.duration(), move || {
+            job.run(&globals, &stop);
+        })
     }
 
     fn repeat(

@@ -56,6 +56,9 @@ impl StatusSource for StatusView {
         let help = "Files of uploads of which it is not known whether their rows were made.";
         page.gauge("tnv_storage_unresolved_files", help)
             .sample(&[], self.globals.unresolved.len() as f64);
+        let help = "How long ago the file expired that the deletion of expired files found first; 0 without one.";
+        page.gauge("tnv_storage_expiry_lag_seconds", help)
+            .sample(&[], self.globals.expiry_lag.seconds() as f64);
         let help = "Damaged files that are known.";
         page.gauge("tnv_storage_damaged_files", help)
             .sample(&[], self.globals.damage.len() as f64);

@@ -134,7 +134,10 @@ impl LocalFiles {
         match self.read_reply(asked, &request) {
             Ok(file) => {
                 let file = Arc::new(file);
-                self.kept.keep(key, &file, Instant::now());
+                // A kept file would outlive its expiry.
+                if !file.stat.expires {
+                    self.kept.keep(key, &file, Instant::now());
+                }
                 Some(Ok(file))
             }
             Err(error) if is_of_the_file(&error) => Some(Err(error)),

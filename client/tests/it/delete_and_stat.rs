@@ -18,6 +18,7 @@ fn stat_tells_what_the_storage_knows() {
         size: 1000,
         modified: Some(1_700_000_000),
         checksum: Some(checksum_of(&mut content(1000).as_slice()).unwrap()),
+        expires: false,
     };
     assert_eq!(client.stat(&key("f")).unwrap(), expected);
     assert_eq!(
@@ -43,6 +44,7 @@ fn a_cpp_storage_is_asked_for_stat_once() {
             size: 1000,
             modified: None,
             checksum: None,
+            expires: false,
         };
         for _ in 0..3 {
             assert_eq!(client.stat(&key("f")).unwrap(), expected);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod attributes;
 mod cpp_storage;
 mod damage;
 mod delete_and_stat;

@@ -58,11 +58,27 @@ impl Schema {
             .map_err(|failure| self.reason(failure))?;
         match found {
             Some(found) if found > self.version => Err(self.too_new(found)),
-            Some(found) if found == self.version => Ok(()),
+            Some(found) if found == self.version => self.check_columns(session),
             _ => Err(DbError::Uninitialised {
                 component: self.component,
             }),
         }
+    }
+
+    /// A later version of tnv may have added columns without a new version, so that earlier ones go on.
+    fn check_columns(&self, session: &mut Session) -> Result<(), DbError> {
+        for Table {
+            name, our_columns, ..
+        } in self.tables
+        {
+            let columns: Vec<&str> = our_columns.iter().map(|(column, _)| *column).collect();
+            if !columns.is_empty() {
+                let sql = format!("SELECT {} FROM {name} WHERE 1 = 0", columns.join(", "));
+                let found: Result<Option<Vec<u8>>, _> = session.first(&sql, ());
+                found.map_err(|failure| self.reason(failure))?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs a write of no row on each table, which the server refuses if it would refuse a row. Returns why it

@@ -157,6 +157,7 @@ fn dripping(file: Vec<u8>, at_once: usize) -> SocketAddr {
                 size: file.len() as u64,
                 modified: MODIFIED,
                 checksum: Some(checksum_of(&file)),
+                expires: false,
             };
             let ByteRange { offset: start, len } = read.range.within(file.len() as u64);
             let part = &file[start as usize..][..len as usize];

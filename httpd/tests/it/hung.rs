@@ -123,6 +123,7 @@ impl State {
             size,
             modified: MODIFIED,
             checksum: Some(checksum_of(&self.file)),
+            expires: false,
         };
         let part = |offset: u64, len: u64| &self.file[offset as usize..(offset + len) as usize];
         let body = match request {

@@ -64,6 +64,7 @@ impl Storage {
             size: content.len() as u64,
             modified: MODIFIED,
             checksum: (!self.unsummed).then(|| checksum_of(content) + edition),
+            expires: false,
         }
     }
 

@@ -15,8 +15,8 @@ use proto::hello::Hello;
 use proto::idserver::{IDS_MAX, IdRequest};
 use proto::report::Drain;
 use proto::storage::{
-    ByteRange, Download, FileStat, LocalSocket, Open, PassedFile, RangeSpec, Read, StorageRequest,
-    Upload,
+    Attributes, ByteRange, Download, FileStat, LocalSocket, Open, PassedFile, RangeSpec, Read,
+    StorageRequest, Store, Upload,
 };
 use proto::tracker::{Join, Member, Saddrs, SaddrsReply, TrackerRequest};
 use proto::{Address, FIXED_MAX, Fault, FileId, FileKey, HEAD_LEN, Head, NodeId, Request};
@@ -44,7 +44,13 @@ fn member() -> impl Strategy<Value = Member> {
 }
 
 fn size() -> impl Strategy<Value = u64> {
-    0..(i64::MAX as u64 - 408)
+    0..(i64::MAX as u64 - 1000)
+}
+
+fn attributes() -> impl Strategy<Value = Attributes> {
+    let name = proptest::option::of(parsed("[a-zäé .-]{1,80}"));
+    (proptest::option::of(1..i64::MAX), name)
+        .prop_map(|(expires, name)| Attributes { expires, name })
 }
 
 fn storage_request() -> impl Strategy<Value = StorageRequest> {
@@ -60,6 +66,11 @@ fn storage_request() -> impl Strategy<Value = StorageRequest> {
         }),
         key().prop_map(StorageRequest::Delete),
         key().prop_map(StorageRequest::Stat),
+        key().prop_map(StorageRequest::Attributes),
+        (key(), size(), attributes()).prop_map(|(key, size, attributes)| {
+            let upload = Upload { key, size };
+            StorageRequest::Store(Box::new(Store { upload, attributes }))
+        }),
         list_request().prop_map(|list| StorageRequest::List(Box::new(list))),
         list_request().prop_map(|list| StorageRequest::Usage(Box::new(list))),
         Just(StorageRequest::Challenge),
@@ -314,8 +325,15 @@ proptest! {
     }
 
     #[test]
-    fn stat_replies(size in size(), modified: i64, checksum: Option<u128>, links: u32) {
-        let stat = FileStat { size, modified, checksum };
+    fn attribute_replies(attributes in attributes()) {
+        let body = attributes.encode();
+        prop_assert_eq!(Attributes::decode(&body).unwrap(), attributes);
+        prop_assert!(Attributes::decode(&body[1..]).is_err());
+    }
+
+    #[test]
+    fn stat_replies(size in size(), modified: i64, checksum: Option<u128>, expires: bool, links: u32) {
+        let stat = FileStat { size, modified, checksum, expires };
         let passed = PassedFile { stat, links };
         prop_assert_eq!(PassedFile::decode(&passed.encode()).unwrap(), passed);
         prop_assert!(PassedFile::decode(&stat.encode()).is_err());

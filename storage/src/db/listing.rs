@@ -11,6 +11,8 @@ pub(crate) struct Selection<'a> {
     pub(crate) wanted: &'a ListRequest,
     /// Only rows of this group, and of the C++ system, which name none.
     pub(crate) group: &'a GroupName,
+    /// Files that have expired at this second since the epoch are left out.
+    pub(crate) now: i64,
 }
 
 /// A row of the index, unchecked. A table may compare different spellings of a name as equal.
@@ -22,6 +24,7 @@ pub(super) struct IndexRow {
     pub(super) group: Option<String>,
     pub(super) size: Option<i64>,
     pub(super) created: Option<i64>,
+    pub(super) expires: Option<i64>,
 }
 
 impl Selection<'_> {
@@ -48,6 +51,7 @@ impl Selection<'_> {
             && row.status != Some(DELETING)
             && of_group.is_none_or(|group| group == self.group.as_str())
             && modified >= self.wanted.since
+            && row.expires.is_none_or(|expires| expires > self.now)
             && row.id.starts_with(self.prefix());
         is_chosen.then_some(ListedFile {
             id: FileId::new(&row.id).ok()?,

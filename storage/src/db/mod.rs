@@ -8,8 +8,8 @@ mod sqlite_schema;
 
 pub(crate) use listing::Selection;
 pub(crate) use rows::{
-    Change, Deletion, FileRow, Files, NewRow, Position, StillWanted, StoredRow, rows_in_pages,
-    table_of,
+    Change, Deletion, FileRow, Files, NewRow, Position, StillWanted, StoredRow, TABLES,
+    rows_in_pages, table_of,
 };
 
 use db::{DatabaseUrl, DbError, Mysql};

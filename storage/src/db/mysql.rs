@@ -12,7 +12,7 @@ use super::rows::{
     Change, DELETING, Deletion, Files, NewRow, Position, StillWanted, StoredRow, columns_of,
     file_id, table_name, table_of,
 };
-use select::{page, row_of};
+use select::{page, row_of, rows};
 
 mod expiry;
 mod inserts;
@@ -30,14 +30,20 @@ const fn file_table_of(name: &'static str) -> MysqlTable {
             create_time timestamp NULL DEFAULT CURRENT_TIMESTAMP, \
             update_time timestamp NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, \
             PRIMARY KEY (id, appid, userid)",
-        our_columns: &[("group_name", "varchar(32)"), ("checksum", "binary(16)")],
+        our_columns: &[
+            ("group_name", "varchar(32)"),
+            ("checksum", "binary(16)"),
+            ("expires", "bigint"),
+            ("name", "varchar(255)"),
+        ],
         our_indexes: &[
             ("tnv_deleting", "INDEX", "(status, group_name)"),
+            ("tnv_expiring", "INDEX", "(group_name, expires)"),
             // The columns that a list selects by, then those that it shows.
             (
                 "tnv_users",
                 "INDEX",
-                "(userid, appid, id, file_size, create_time, status, group_name)",
+                "(userid, appid, id, file_size, create_time, status, group_name, expires)",
             ),
         ],
     }
@@ -147,6 +153,26 @@ impl Files for MysqlFiles {
         let what = "find unfinished deletions";
         self.database.run(what, Effect::Read, |session| {
             page(session, &table, (&condition, &params), after, limit)
+        })
+    }
+
+    fn expired(
+        &self,
+        table: u8,
+        (group, prefix): (&GroupName, &str),
+        now: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, DbError> {
+        let condition = format!(
+            "group_name = ? AND expires <= ? AND NOT status <=> {DELETING} \
+             AND CAST(group_name AS BINARY) = CAST(? AS BINARY) \
+             AND LEFT(file_path, CHAR_LENGTH(?)) = ? ORDER BY expires LIMIT ?"
+        );
+        let (group, table) = (group.as_str(), table_name(table));
+        let what = "find expired files";
+        self.database.run(what, Effect::Read, |session| {
+            let params = (group, now, group, prefix, prefix, limit);
+            rows(session, &table, &condition, params)
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use db::{Availability, DbError};
 use proto::file_list::FileList;
+use proto::storage::Attributes;
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
 use super::listing::Selection;
@@ -21,6 +22,17 @@ pub(crate) struct FileRow {
     pub(crate) created: i64,
     /// Absent in rows of the C++ system.
     pub(crate) group: Option<String>,
+    /// Second since the epoch from which on the file does not exist.
+    pub(crate) expires: Option<i64>,
+    /// The name under which the client had the file.
+    pub(crate) name: Option<String>,
+}
+
+impl FileRow {
+    /// True if the file does not exist any more at this second since the epoch.
+    pub(crate) fn is_expired(&self, now: i64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
 }
 
 /// A row of any program, unchecked. A name that another program left out is empty.
@@ -42,6 +54,7 @@ impl StoredRow {
         status: i64,
         (path, size, group): (String, i64, Option<String>),
         (checksum, created): (Option<Vec<u8>>, Option<i64>),
+        (expires, name): (Option<i64>, Option<String>),
     ) -> StoredRow {
         StoredRow {
             id,
@@ -56,6 +69,8 @@ impl StoredRow {
                     .map(u128::from_be_bytes),
                 created: created.unwrap_or(0),
                 group,
+                expires,
+                name,
             },
         }
     }
@@ -114,17 +129,17 @@ pub(crate) enum Change {
 }
 
 /// The numbers of the tables.
-const TABLES: [u8; 3] = [1, 2, 3];
+pub(crate) const TABLES: [u8; 3] = [1, 2, 3];
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
 pub(super) const DELETING: i64 = 1;
 /// The columns that [`StoredRow::of_columns`] takes, but for the time of creation, which each engine
 /// converts in its own way.
 pub(super) const COLUMNS: &str =
-    "id, appid, userid, status, file_path, file_size, group_name, checksum";
+    "id, appid, userid, status, file_path, file_size, group_name, checksum, expires, name";
 
 /// The columns of [`IndexRow`](super::listing::IndexRow), but for the time of creation. All are in the index
 /// of users.
-pub(super) const INDEX_COLUMNS: &str = "id, appid, userid, status, group_name, file_size";
+pub(super) const INDEX_COLUMNS: &str = "id, appid, userid, status, group_name, file_size, expires";
 
 /// The name of a table.
 pub(super) fn table_name(number: u8) -> String {
@@ -149,6 +164,7 @@ pub(crate) struct NewRow {
     pub(crate) path: String,
     pub(crate) size: u64,
     pub(crate) checksum: u128,
+    pub(crate) attributes: Attributes,
 }
 
 /// A row to mark as being deleted.
@@ -198,6 +214,17 @@ pub(crate) trait Files: Send + Sync {
         table: u8,
         of: (&GroupName, &str),
         after: &Position,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, DbError>;
+
+    /// Rows of the group whose files have expired at `now`, seconds since the epoch, as far as their deletion has not
+    /// begun and their paths begin with `prefix`: those that expired first, at most `limit`. The comparison of paths
+    /// may ignore case.
+    fn expired(
+        &self,
+        table: u8,
+        of: (&GroupName, &str),
+        now: i64,
         limit: u32,
     ) -> Result<Vec<StoredRow>, DbError>;
 

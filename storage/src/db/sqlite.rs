@@ -4,7 +4,7 @@ use std::path::Path;
 
 use db::{Availability, DbError, Sqlite};
 use proto::file_list::FileList;
-use proto::{AppId, FileId, FileKey, GroupName, UserId};
+use proto::{AppId, FileId, FileKey, FileName, GroupName, UserId};
 use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::listing::{IndexRow, Selection};
@@ -84,7 +84,7 @@ impl Files for SqliteFiles {
             }
             let sql = format!(
                 "INSERT INTO {} (id, appid, userid, status, file_path, file_size, group_name, \
-                 checksum) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)",
+                 checksum, expires, name) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9)",
                 table_of(&row.key.user)
             );
             connection.prepare_cached(&sql)?.execute(params![
@@ -95,6 +95,8 @@ impl Files for SqliteFiles {
                 i64::try_from(row.size).unwrap_or(i64::MAX),
                 row.group.as_str(),
                 row.checksum.to_be_bytes().as_slice(),
+                row.attributes.expires,
+                row.attributes.name.as_ref().map(FileName::as_str),
             ])?;
             Ok(Change::Done)
         })
@@ -155,6 +157,27 @@ impl Files for SqliteFiles {
         let Position { id, app, user } = after;
         let params = params![group.as_str(), prefix, id, app, user, limit];
         self.rows(&table_name(table), &condition, params)
+    }
+
+    /// The index of expiring files has few.
+    fn expired(
+        &self,
+        table: u8,
+        (group, prefix): (&GroupName, &str),
+        now: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, DbError> {
+        let table = table_name(table);
+        let condition = format!(
+            "group_name = ?1 AND expires <= ?2 AND status <> {DELETING} \
+             AND substr(file_path, 1, length(?3)) = ?3 ORDER BY expires LIMIT ?4"
+        );
+        let from = format!("{table} INDEXED BY {table}_expiring");
+        self.rows(
+            &from,
+            &condition,
+            params![group.as_str(), now, prefix, limit],
+        )
     }
 
     fn any_file_of(
@@ -224,7 +247,8 @@ fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredRow> {
         [row.get(0)?, row.get(1)?, row.get(2)?],
         row.get(3)?,
         (row.get(4)?, row.get(5)?, row.get(6)?),
-        (row.get(7)?, row.get(8)?),
+        (row.get(7)?, row.get(10)?),
+        (row.get(8)?, row.get(9)?),
     ))
 }
 
@@ -236,6 +260,7 @@ fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
         status: row.get(3)?,
         group: row.get(4)?,
         size: row.get(5)?,
-        created: row.get(6)?,
+        expires: row.get(6)?,
+        created: row.get(7)?,
     })
 }

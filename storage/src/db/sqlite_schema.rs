@@ -28,8 +28,8 @@ macro_rules! first_table {
     };
 }
 
-/// The tables of the second version: an id belongs to its user, and the index of users serves lists. SQLite
-/// cannot change the key of a table, so its rows are copied. The columns of this index are those that a
+/// The tables of the second version: an id belongs to its user, and files may expire and have a name. The index of users
+/// serves lists. SQLite cannot change the key of a table, so its rows are copied. The columns of this index are those that a
 /// list selects by, then those that it shows.
 macro_rules! second_table {
     ($table:literal) => {
@@ -50,12 +50,14 @@ macro_rules! second_table {
                 update_time timestamp NOT NULL DEFAULT current_timestamp,
                 group_name varchar(32),
                 checksum blob,
+                expires bigint,
+                name varchar(255),
                 PRIMARY KEY (id, appid, userid)
             );
             INSERT INTO ",
             $table,
             " SELECT id, appid, userid, status, file_path, file_size, create_time, update_time, \
-                group_name, checksum FROM tnv_old_files ORDER BY id;
+                group_name, checksum, NULL, NULL FROM tnv_old_files ORDER BY id;
             DROP TABLE tnv_old_files;
             CREATE INDEX ",
             $table,
@@ -66,7 +68,12 @@ macro_rules! second_table {
             $table,
             "_users ON ",
             $table,
-            " (userid, appid, id, file_size, create_time, status, group_name);"
+            " (userid, appid, id, file_size, create_time, status, group_name, expires);
+            CREATE INDEX ",
+            $table,
+            "_expiring ON ",
+            $table,
+            " (group_name, expires) WHERE expires IS NOT NULL;"
         )
     };
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use db::{DatabaseUrl, DbError};
+use proto::storage::Attributes;
 use proto::{FileKey, GroupName};
 
-use super::{Change, Deletion, Files, NewRow, Position, StoredRow, init, open, rows_in_pages};
+use super::{
+    Change, Deletion, Files, NewRow, Position, StoredRow, TABLES, init, open, rows_in_pages,
+};
 use crate::config::{Config, Durability, Settings};
 
 fn key(user: &str, file: &str) -> FileKey {
@@ -31,6 +34,7 @@ fn new_row(key: FileKey) -> NewRow {
         path,
         size: 56,
         checksum: u128::MAX - 7,
+        attributes: Attributes::default(),
     }
 }
 
@@ -81,6 +85,7 @@ fn suite(files: &dyn Files) {
     rows_are_listed_in_pages(files);
     existing_rows_are_left_alone(files);
     keys::an_id_belongs_to_its_user(files);
+    attributes_are_kept_and_expired_files_are_found(files);
     deletes_have_two_steps(files);
     unfinished_deletes_come_in_pages(files);
     users_without_files_are_told_from_those_with(files);
@@ -153,6 +158,50 @@ fn existing_rows_are_left_alone(files: &dyn Files) {
             .unwrap(),
         None
     );
+}
+
+fn attributes_are_kept_and_expired_files_are_found(files: &dyn Files) {
+    let expiring = |file: &str, group_name: &str, expires: Option<i64>| NewRow {
+        group: group(group_name),
+        path: format!("/data/{file}"),
+        attributes: Attributes {
+            expires,
+            name: expires.map(|_| "Der Film ü.mp4".parse().unwrap()),
+        },
+        ..new_row(key("tnv001", file))
+    };
+    for row in [
+        expiring("second", "group001", Some(200)),
+        expiring("first", "group001", Some(100)),
+        expiring("third", "group001", Some(300)),
+        expiring("never", "group001", None),
+        expiring("of others", "group002", Some(100)),
+    ] {
+        insert(files, row).unwrap();
+    }
+    let row = files.find(&key("tnv001", "first")).unwrap().unwrap();
+    assert_eq!(
+        (row.expires, row.name.as_deref()),
+        (Some(100), Some("Der Film ü.mp4"))
+    );
+    assert!(!row.is_expired(99) && row.is_expired(100));
+    let row = files.find(&key("tnv001", "never")).unwrap().unwrap();
+    assert_eq!((row.expires, row.name), (None, None));
+    let mine = group("group001");
+    let found = |prefix: &str, now: i64, limit: u32| -> Vec<String> {
+        let of = (&mine, prefix);
+        let rows = TABLES.map(|table| files.expired(table, of, now, limit).unwrap());
+        rows.into_iter().flatten().map(|row| row.id).collect()
+    };
+    assert_eq!(found("/data/", 200, 10), ["first", "second"]);
+    assert_eq!(found("/data/", 300, 2), ["first", "second"]);
+    assert!(found("/data/", 99, 10).is_empty() && found("/other/", 300, 10).is_empty());
+    begin_delete(files, &key("tnv001", "first"));
+    assert_eq!(found("/data/", 200, 10), ["second"]);
+    for file in ["first", "second", "third", "never", "of others"] {
+        begin_delete(files, &key("tnv001", file));
+        end_delete(files, &key("tnv001", file));
+    }
 }
 
 fn deletes_have_two_steps(files: &dyn Files) {

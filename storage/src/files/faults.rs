@@ -2,6 +2,7 @@
 
 use proto::{ErrorCode, Fault, FileKey};
 
+use crate::clock::epoch_secs;
 use crate::db::StoredRow;
 use crate::globals::Globals;
 
@@ -36,6 +37,13 @@ pub(crate) fn conflict_with(globals: &Globals, key: &FileKey, row: &StoredRow) -
         globals.pending_deletes.note();
         let text = format!(
             "an earlier file is still being deleted, fileid: {}",
+            key.file
+        );
+        return Fault::new(ErrorCode::Unavailable, text);
+    }
+    if row.file.is_expired(epoch_secs()) {
+        let text = format!(
+            "an earlier file has expired and is not removed yet, fileid: {}",
             key.file
         );
         return Fault::new(ErrorCode::Unavailable, text);
@@ -101,6 +109,8 @@ mod tests {
                 checksum: None,
                 created: 0,
                 group: None,
+                expires: None,
+                name: None,
             },
         };
         let fault = conflict_with(&globals, &key, &row);

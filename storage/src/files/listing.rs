@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use proto::file_list::{CURSOR_MAX, FileList, LIST_MAX, ListRequest, ListedFile, UsagePart};
 use proto::{ErrorCode, Fault};
 
+use crate::clock::epoch_secs;
 use crate::db::Selection;
 use crate::globals::Globals;
 
@@ -53,12 +54,12 @@ fn parts(
 ) -> Result<String, Fault> {
     let _permit = globals.list_limiter.acquire()?;
     let until = Instant::now() + REPLY_TIME;
-    let group = &globals.config.group;
+    let (group, now) = (&globals.config.group, epoch_secs());
     let mut after = wanted.after.clone();
     loop {
         let part = globals
             .files
-            .list(Selection { wanted, group }, &after, limit)
+            .list(Selection { wanted, group, now }, &after, limit)
             .map_err(db::DbError::retryable_fault)?;
         limit = take(part.files);
         after = part.next;

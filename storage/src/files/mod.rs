@@ -2,6 +2,7 @@
 
 pub(crate) mod delete;
 pub(crate) mod deletion_job;
+pub(crate) mod expiry_job;
 pub(crate) mod faults;
 pub(crate) mod listing;
 pub(crate) mod orphans;

@@ -9,7 +9,7 @@ use db::DbError;
 use log::warn;
 use net::WorkerPool;
 use net::wire::Content;
-use proto::storage::Upload;
+use proto::storage::{Attributes, Store, Upload};
 use proto::storage_path::storage_path;
 use proto::{ErrorCode, Fault, FileKey};
 use twox_hash::XxHash3_128;
@@ -40,6 +40,7 @@ pub(crate) struct IncomingFile {
     globals: Arc<Globals>,
     key: FileKey,
     size: u64,
+    attributes: Attributes,
     requester: Requester,
     store_path: Arc<StorePath>,
     path: String,
@@ -53,10 +54,17 @@ pub(crate) struct IncomingFile {
 /// The file exists, there is no space, or the database, the idservers or the disk do not answer.
 pub(crate) fn begin(
     globals: &Arc<Globals>,
-    upload: Upload,
+    Store { upload, attributes }: Store,
     requester: Requester,
 ) -> Result<IncomingFile, Fault> {
     let Upload { key, size } = upload;
+    if let Some(expires) = attributes
+        .expires
+        .filter(|expires| *expires <= epoch_secs())
+    {
+        let text = format!("the file would expire in the past, at {expires} seconds since 1970");
+        return Err(Fault::new(ErrorCode::BadRequest, text));
+    }
     admin::check_uploads(globals)?;
     globals
         .upload_blocks
@@ -78,6 +86,7 @@ pub(crate) fn begin(
         globals,
         key,
         size,
+        attributes,
         requester,
         store_path,
         path,
@@ -182,6 +191,7 @@ impl IncomingFile {
             globals,
             key,
             size,
+            attributes,
             requester,
             store_path,
             file,
@@ -198,6 +208,7 @@ impl IncomingFile {
             path: path.clone(),
             size,
             checksum: hash.finish_128(),
+            attributes,
         };
         match globals.files.insert(row, requester.into_check()) {
             Ok(Change::Done) => Ok(()),

@@ -2,6 +2,7 @@
 
 pub(crate) mod arrival_clock;
 pub(crate) mod damaged_files;
+pub(crate) mod expiry_lag;
 pub(crate) mod foreign_rows;
 pub(crate) mod identity;
 pub(crate) mod list_limiter;

@@ -8,7 +8,7 @@ use db::DatabaseUrl;
 use net::wire::Content;
 use net::{PeerProbe, Server};
 use proto::FileKey;
-use proto::storage::Upload;
+use proto::storage::{Attributes, Store, Upload};
 use tempfile::TempDir;
 
 use crate::config::{Config, Reserve, Settings};
@@ -44,11 +44,13 @@ impl TestStorage {
 
     /// An upload that has sent all content.
     pub(crate) fn begin(&self, id: &str) -> IncomingFile {
+        let attributes = Attributes::default();
         let upload = Upload {
             key: key(id),
             size: 7,
         };
-        let mut incoming = upload::begin(&self.globals, upload, requester()).unwrap();
+        let mut incoming =
+            upload::begin(&self.globals, Store { upload, attributes }, requester()).unwrap();
         incoming.write(b"content").unwrap();
         incoming
     }

@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod damage;
 mod database;
+mod expiry;
 mod golden;
 mod late;
 mod lists;

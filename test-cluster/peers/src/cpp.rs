@@ -25,6 +25,8 @@ pub fn cpp_storage(
     FakeStorage::start(memory, move |_, request| match request {
         StorageRequest::Read(_)
         | StorageRequest::Stat(_)
+        | StorageRequest::Store(_)
+        | StorageRequest::Attributes(_)
         | StorageRequest::List(_)
         | StorageRequest::Usage(_) => Act::RefuseAndClose(ErrorCode::Unknown),
         StorageRequest::Download(range) => script(range.offset, range.size),

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use client::checksum_of;
 use proto::file_list::{FileList, ListRequest, ListedFile, UsagePart};
-use proto::storage::{ByteRange, FileStat, REPLY, StorageRequest, Upload, encode_file_size};
+use proto::storage::{
+    Attributes, ByteRange, FileStat, REPLY, StorageRequest, Upload, encode_file_size,
+};
 use proto::{ErrorCode, Fault, FileId, FileKey, Head};
 
 use crate::fake::{Fake, drain, drip, read_request};
@@ -58,6 +60,7 @@ pub struct Memory {
     pub n_stored: Mutex<usize>,
     /// Checksums of rows that differ from their content.
     pub checksums: Mutex<HashMap<FileKey, u128>>,
+    pub attributes: Mutex<HashMap<FileKey, Attributes>>,
 }
 
 pub struct FakeStorage {
@@ -186,8 +189,10 @@ fn perform(mut stream: &TcpStream, memory: &Memory, request: &StorageRequest, ac
         }
         Act::Refuse(code) => refuse(stream, code),
         Act::RefuseLate(code) => {
-            if let StorageRequest::Upload(upload) = request {
-                read_content(stream, upload).unwrap();
+            match request {
+                StorageRequest::Upload(upload) => drop(read_content(stream, upload).unwrap()),
+                StorageRequest::Store(store) => drop(read_content(stream, &store.upload).unwrap()),
+                _ => {}
             }
             refuse(stream, code);
             return Next::GoOn;
@@ -239,6 +244,18 @@ fn serve(
         StorageRequest::Upload(upload) => {
             let content = read_content(stream, upload)?;
             store(memory, &upload.key, content)
+        }
+        StorageRequest::Store(new) => {
+            let content = read_content(stream, &new.upload)?;
+            let stored = store(memory, &new.upload.key, content);
+            if stored.is_ok() {
+                let mut attributes = memory.attributes.lock().unwrap();
+                attributes.insert(new.upload.key.clone(), new.attributes.clone());
+            }
+            stored
+        }
+        StorageRequest::Attributes(key) => {
+            file(memory, key).map(|_| memory.attributes(key).encode())
         }
         StorageRequest::Delete(key) => {
             let removed = memory.files.lock().unwrap().remove(key);
@@ -336,6 +353,7 @@ fn stat_of(memory: &Memory, key: &FileKey, file: &[u8]) -> FileStat {
         size: file.len() as u64,
         modified: MODIFIED,
         checksum: checksum.or_else(|| Some(checksum_of(&mut &*file).unwrap())),
+        expires: memory.attributes(key).expires.is_some(),
     }
 }
 
@@ -361,6 +379,8 @@ pub fn socket_reply(body: &[u8]) -> Vec<u8> {
 fn name_of(request: &StorageRequest) -> &'static str {
     match request {
         StorageRequest::Upload(_) => "upload",
+        StorageRequest::Store(_) => "store",
+        StorageRequest::Attributes(_) => "attributes",
         StorageRequest::FileSize(_) => "filesize",
         StorageRequest::Download(_) => "download",
         StorageRequest::Delete(_) => "delete",
@@ -384,6 +404,11 @@ pub fn memory_with(key: &FileKey, content: &[u8]) -> Arc<Memory> {
 }
 
 impl Memory {
+    fn attributes(&self, key: &FileKey) -> Attributes {
+        let attributes = self.attributes.lock().unwrap();
+        attributes.get(key).cloned().unwrap_or_default()
+    }
+
     pub fn get(&self, key: &FileKey) -> Option<Vec<u8>> {
         self.files.lock().unwrap().get(key).cloned()
     }

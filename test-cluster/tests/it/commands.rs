@@ -9,7 +9,7 @@ use proto::idserver::IdRequest;
 use proto::peer_proof::{ClientProof, PROVE_LEN};
 use proto::report::Report;
 use proto::shared_key::KeyRing;
-use proto::storage::{Download, Open, RangeSpec, Read, StorageRequest, Upload};
+use proto::storage::{Attributes, Download, Open, RangeSpec, Read, StorageRequest, Store, Upload};
 use proto::tracker::{Join, Member, Saddrs, TrackerRequest};
 use proto::{FileKey, Head, IdKey, NodeId, Request, ServerKind};
 
@@ -113,6 +113,16 @@ fn storage(key: &FileKey) -> Vec<Vec<u8>> {
         key: key.clone(),
         size: CONTENT as u64,
     });
+    let store = StorageRequest::Store(Box::new(Store {
+        upload: Upload {
+            key: key.clone(),
+            size: CONTENT as u64,
+        },
+        attributes: Attributes {
+            expires: Some(i64::MAX),
+            name: None,
+        },
+    }));
     let drain = StorageOrder::FindUserFile {
         app: key.app.clone(),
         user: key.user.clone(),
@@ -134,6 +144,7 @@ fn storage(key: &FileKey) -> Vec<Vec<u8>> {
         }),
         StorageRequest::Delete(key.clone()),
         StorageRequest::Stat(key.clone()),
+        StorageRequest::Attributes(key.clone()),
         StorageRequest::Read(Read {
             key: key.clone(),
             range: RangeSpec::WHOLE,
@@ -148,8 +159,7 @@ fn storage(key: &FileKey) -> Vec<Vec<u8>> {
         StorageRequest::List(Box::new(list.clone())),
         StorageRequest::Usage(Box::new(list)),
     ];
-    let mut upload = upload.encode();
-    upload.extend([b'x'; CONTENT]);
+    let uploads = [upload, store].map(|upload| [upload.encode(), vec![b'x'; CONTENT]].concat());
     let frames = requests.iter().map(StorageRequest::encode);
-    frames.chain([upload]).collect()
+    frames.chain(uploads).collect()
 }

@@ -12,6 +12,7 @@ mod support;
 mod bench;
 mod beside_cpp;
 mod commands;
+mod expiry;
 mod faults;
 mod full;
 mod golden;

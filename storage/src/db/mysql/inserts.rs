@@ -2,6 +2,8 @@
 
 use db::{DbError, Effect, Failure, Mysql, MysqlValue, Session};
 
+use proto::FileName;
+
 use super::expiry::{IS_IN_TIME, deadline};
 use super::select::row_of;
 use crate::db::rows::columns_of;
@@ -74,8 +76,8 @@ fn client_left(was_sent: bool) -> Result<Change, Failure> {
 fn insert_sql(table: &str) -> String {
     format!(
         "INSERT INTO {table} \
-         (id, appid, userid, status, file_path, file_size, group_name, checksum) \
-         VALUES (IF({IS_IN_TIME}, ?, NULL), ?, ?, 0, ?, ?, ?, ?)"
+         (id, appid, userid, status, file_path, file_size, group_name, checksum, expires, name) \
+         VALUES (IF({IS_IN_TIME}, ?, NULL), ?, ?, 0, ?, ?, ?, ?, ?, ?)"
     )
 }
 
@@ -91,5 +93,7 @@ fn values_of(row: &NewRow, deadline: i64) -> Vec<MysqlValue> {
         size.into(),
         row.group.as_str().into(),
         row.checksum.to_be_bytes().as_slice().into(),
+        row.attributes.expires.into(),
+        row.attributes.name.as_ref().map(FileName::as_str).into(),
     ]
 }

@@ -20,6 +20,8 @@ type Values = (
     Option<Vec<u8>>,
     Option<Vec<u8>>,
     Option<i64>,
+    Option<Vec<u8>>,
+    Option<i64>,
 );
 
 type IndexValues = (
@@ -28,6 +30,7 @@ type IndexValues = (
     Option<Vec<u8>>,
     Option<i64>,
     Option<Vec<u8>>,
+    Option<i64>,
     Option<i64>,
     Option<i64>,
 );
@@ -54,7 +57,7 @@ impl TableKey {
 }
 
 /// The rows of a table that a condition selects.
-fn rows(
+pub(super) fn rows(
     session: &mut Session,
     table: &str,
     condition: &str,
@@ -151,7 +154,7 @@ fn pattern_of(prefix: &str) -> String {
 }
 
 fn index_row(values: IndexValues) -> IndexRow {
-    let (id, app, user, status, group, size, created) = values;
+    let (id, app, user, status, group, size, expires, created) = values;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     IndexRow {
         id: text(id),
@@ -161,11 +164,12 @@ fn index_row(values: IndexValues) -> IndexRow {
         group: group.map(text),
         size,
         created,
+        expires,
     }
 }
 
 fn stored_row(values: Values) -> StoredRow {
-    let (id, app, user, status, path, size, group, checksum, created) = values;
+    let (id, app, user, status, path, size, group, checksum, expires, name, created) = values;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let [app, user, path] = [app, user, path].map(|bytes| text(bytes.unwrap_or_default()));
     StoredRow::of_columns(
@@ -173,5 +177,6 @@ fn stored_row(values: Values) -> StoredRow {
         status.unwrap_or(0),
         (path, size.unwrap_or(0), group.map(text)),
         (checksum, created),
+        (expires, name.map(text)),
     )
 }

@@ -22,6 +22,7 @@ fn list(files: &dyn Files, wanted: &ListRequest, limit: u32) -> Result<Vec<Strin
     let selection = Selection {
         wanted,
         group: &group,
+        now: 1_700_000_000,
     };
     let (mut ids, mut after) = (Vec::new(), String::new());
     loop {
@@ -113,6 +114,7 @@ pub(super) fn lists_leave_out_old_deleted_and_foreign_files(files: &dyn Files) {
     let selection = Selection {
         wanted: &all,
         group: &group,
+        now: 1_700_000_000,
     };
     let file = files.list(selection, "", 1).unwrap().files.remove(0);
     assert_eq!(file.size, 56);

@@ -57,8 +57,8 @@ fn galera() {
 }
 
 fn run_suite(config: Config) {
-    // Three tables, two columns and two indexes of each, and the version.
-    assert_eq!(init(&config).unwrap().len(), 16);
+    // Three tables, four columns and three indexes of each, and the version.
+    assert_eq!(init(&config).unwrap().len(), 25);
     suite(&*open(&config).unwrap());
     assert_eq!(
         init(&config).unwrap(),
@@ -90,7 +90,7 @@ fn tables_of_the_cpp_system_are_used() {
     let server = test_mariadb::shared();
     let config = fresh(server, "of_cpp");
     server.execute("of_cpp", &of_cpp());
-    assert_eq!(init(&config).unwrap().len(), 13);
+    assert_eq!(init(&config).unwrap().len(), 22);
     let files = open(&config).unwrap();
     let row = files.find(&key("tnv001", "OldFile")).unwrap().unwrap();
     assert_eq!(row.path, "../data/000/000/000/5F9E3FA7_000");
@@ -119,6 +119,26 @@ fn tables_of_the_cpp_system_are_used() {
     end_delete(&*files, &old);
     assert_eq!(files.row_of(&old).unwrap(), None);
     lists::lists_have_the_files_of_one_user(&*files);
+}
+
+#[test]
+#[cfg_attr(not(engines), ignore = "TNV_TEST_ENGINES=embedded leaves out MariaDB")]
+fn tables_of_an_earlier_version_get_their_columns_while_the_storage_waits() {
+    let server = test_mariadb::shared();
+    let config = fresh(server, "old_columns");
+    init(&config).unwrap();
+    let drop = [1, 2, 3].map(|n| format!("ALTER TABLE t_file_0{n} DROP COLUMN name;"));
+    server.execute("old_columns", &drop.concat());
+    let files = open(&config).unwrap();
+    until("the storage tells what to do", || {
+        let refused = files.find(&key("tnv001", "x")).unwrap_err();
+        refused.to_string().contains("--init-database")
+    });
+    assert_eq!(init(&config).unwrap().len(), 4);
+    until("the storage goes on", || {
+        files.find(&key("tnv001", "x")).is_ok()
+    });
+    files.close();
 }
 
 #[test]

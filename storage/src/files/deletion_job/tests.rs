@@ -26,6 +26,7 @@ fn begin_deletion(globals: &Globals, id: &str, path: &Path) -> FileKey {
         path: path.clone(),
         size: 7,
         checksum: 7,
+        attributes: proto::storage::Attributes::default(),
     };
     let inserted = globals.files.insert(row, Arc::new(|| true)).unwrap();
     assert_eq!(inserted, Change::Done);

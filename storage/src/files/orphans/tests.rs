@@ -45,6 +45,7 @@ fn files_and_rows_are_compared_part_by_part() {
                 path: path(n),
                 size: 0,
                 checksum: 0,
+                attributes: proto::storage::Attributes::default(),
             };
             let made = database.insert(row, Arc::new(|| true)).unwrap();
             assert_eq!(made, Change::Done);

@@ -30,6 +30,7 @@ fn on_two_store_paths() -> (TempDir, Arc<Globals>) {
             path: path(&globals, name),
             size: 7,
             checksum: 0,
+            attributes: proto::storage::Attributes::default(),
         };
         globals.files.insert(row, Arc::new(|| true)).unwrap();
     }

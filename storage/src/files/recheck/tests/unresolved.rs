@@ -58,6 +58,16 @@ impl Files for Silent {
         self.files.unfinished_deletes(table, of, after, limit)
     }
 
+    fn expired(
+        &self,
+        table: u8,
+        of: (&GroupName, &str),
+        now: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredRow>, DbError> {
+        self.files.expired(table, of, now, limit)
+    }
+
     fn any_file_of(
         &self,
         app: &AppId,
