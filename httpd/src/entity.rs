@@ -110,6 +110,7 @@ mod tests {
             size: 255,
             modified,
             checksum,
+            expires: false,
         })
         .tag
     }

@@ -54,7 +54,10 @@ impl ExpiryJob {
         let rows = match globals.files.expired(table, of, now, PAGE_MAX) {
             Ok(rows) => rows,
             Err(error) => {
-                self.warn("expired files not looked for", &error.into());
+                if let Some(more) = self.log.due(()) {
+                    let error = anyhow::Error::from(error);
+                    warn!("expired files not looked for: {error:#}{more}");
+                }
                 return None;
             }
         };
@@ -74,7 +77,9 @@ impl ExpiryJob {
                 match delete_expired(globals, &key, &row.file.path) {
                     Ok(()) => n_deleted += 1,
                     Err(error) => {
-                        self.warn(&format!("{key} has expired and stays for now"), &error)
+                        if let Some(more) = self.log.due(()) {
+                            warn!("{key} has expired and stays for now: {error:#}{more}");
+                        }
                     }
                 }
             }
@@ -82,12 +87,6 @@ impl ExpiryJob {
         }
         // Without progress the same rows would come again.
         (n_deleted > 0 || rows.is_empty()).then_some(rows.len())
-    }
-
-    fn warn(&self, what: &str, error: &anyhow::Error) {
-        if let Some(more) = self.log.due(()) {
-            warn!("{what}: {error:#}{more}");
-        }
     }
 }
 
