@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::state::small_file;
 
 mod expiry;
+mod quota;
 mod reserve;
 
 pub use expiry::ExpiryConfig;
+pub use quota::Quota;
 pub use reserve::Reserve;
 
 /// All settings.
@@ -65,6 +67,9 @@ pub struct Settings {
     pub durability: Durability,
     /// Space that uploads leave free on each store path.
     pub reserved_space: Reserve,
+    /// Limits on the files of users and applications.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<Quota>,
     /// Time without an answer after which a disk counts as hanging.
     pub disk_timeout: Period,
     /// Interval of beats to each tracker.
@@ -188,6 +193,7 @@ impl Default for Settings {
             database: DatabaseUrl::Sqlite("/var/lib/tnv/storage.db".into()),
             durability: Durability::Full,
             reserved_space: Reserve::Bytes(ByteSize::from_mib(1024)),
+            quotas: Vec::new(),
             disk_timeout: Period::from_secs(10),
             beat_interval: Period::from_secs(10),
             cache: CacheConfig::default(),
@@ -230,6 +236,7 @@ impl Settings {
         check_nonzero("cache.entries", self.cache.entries == 0)?;
         check_nonzero("cache.open_files", self.cache.open_files == 0)?;
         self.expiry.check()?;
+        quota::check(&self.quotas)?;
         check_nonzero("disk_timeout", self.disk_timeout.is_zero())?;
         check_nonzero("beat_interval", self.beat_interval.is_zero())?;
         if self.beat_interval.duration() > BEAT_INTERVAL_MAX {

@@ -29,6 +29,7 @@ use crate::state::foreign_rows::ForeignRows;
 use crate::state::identity::Identity;
 use crate::state::list_limiter::ListLimiter;
 use crate::state::pending_deletes::PendingDeletes;
+use crate::state::quotas::Quotas;
 use crate::state::recent_errors::RecentErrors;
 use crate::state::tracker_statuses::TrackerStatuses;
 use crate::state::unresolved_uploads::UnresolvedUploads;
@@ -43,6 +44,7 @@ pub(crate) struct Globals {
     pub(crate) identity: Identity,
     pub(crate) guard: OrderVerifier,
     pub(crate) upload_blocks: UploadBlocks,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) paths: StorePaths,
     pub(crate) numbers: Numbers,
     pub(crate) writer: FileWriter,
@@ -79,6 +81,7 @@ impl Globals {
             identity,
             guard: OrderVerifier::new(config.admin_key_file.clone()),
             upload_blocks: UploadBlocks::default(),
+            quotas: Quotas::new(config.quotas.clone()),
             paths,
             numbers: Numbers::new(ids(&config)?),
             writer: FileWriter::new(config.durability),
@@ -123,6 +126,7 @@ impl Globals {
     pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<()> {
         self.numbers.set_client(ids(config)?);
         self.rows.reload(&config.cache);
+        self.quotas.reload(config.quotas.clone());
         self.paths.set_open_files(config.open_files_per_path());
         self.guard.reload(config.admin_key_file.clone());
         for path in self.paths.iter() {

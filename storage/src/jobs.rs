@@ -27,6 +27,7 @@ impl daemon::Settings for Settings {
             trackers: new.trackers.clone(),
             idservers: new.idservers.clone(),
             reserved_space: new.reserved_space,
+            quotas: new.quotas.clone(),
             beat_interval: new.beat_interval,
             cache: new.cache.clone(),
             ..self.clone()

@@ -39,7 +39,7 @@ mod status;
 mod status_view;
 mod tracker;
 
-pub use config::{Config, Reserve, Settings};
+pub use config::{Config, Quota, Reserve, Settings};
 pub use server::{App, Storage};
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The periodic jobs: probes of store paths and idservers, deleting expired files, finishing deletions, checking damaged
+//! The periodic jobs: probes of store paths and idservers, counting files for quotas, deleting expired files, finishing deletions, checking damaged
 //! files and uploads of unknown outcome, removing temporary files of dead uploads.
 //!
 //! Each store path has its own threads, so a disk that hangs holds no others. One thread uses no
@@ -16,6 +16,7 @@ use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
 use crate::files::deletion_job::DeletionJob;
 use crate::files::expiry_job::ExpiryJob;
+use crate::files::quota_count::count_due;
 use crate::files::recheck::{recheck_damaged, recheck_unresolved};
 use crate::files::temp_file_cleanup::Cleanup;
 use crate::globals::Globals;
@@ -25,6 +26,8 @@ const HANG_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Interval of checks of damaged files and unresolved uploads.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// Interval of looking whether a use of a quota has to be counted.
+const QUOTA_INTERVAL: Duration = Duration::from_secs(1);
 /// First wait after a failed request for numbers or a failed deletion.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 
@@ -55,6 +58,10 @@ impl Jobs {
         self.repeat("numbers", RETRY_FIRST, move || {
             numbered.numbers.probe();
             numbered.numbers.retry();
+        })?;
+        let (counted, counting) = (Arc::clone(globals), self.stop.clone());
+        self.repeat("quotas", QUOTA_INTERVAL, move || {
+            count_due(&counted, &counting)
         })?;
         let checking = self.stop.clone();
         self.repeat("checks", RECHECK_INTERVAL, move || {

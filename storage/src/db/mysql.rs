@@ -9,17 +9,15 @@ use proto::{AppId, FileId, FileKey, GroupName, UserId};
 
 use super::listing::Selection;
 use super::rows::{
-    Change, DELETING, Deletion, Files, NewRow, Position, StillWanted, StoredRow, columns_of,
+    Change, DELETING, Deletion, Files, NewRow, PART, Position, StillWanted, StoredRow, columns_of,
     file_id, table_name, table_of,
 };
+use crate::state::quotas::Sum;
 use select::{page, row_of, rows};
 
 mod expiry;
 mod inserts;
 mod select;
-
-/// Rows per statement where no index helps.
-const PART: u32 = if cfg!(test) { 2 } else { 50_000 };
 
 const fn file_table_of(name: &'static str) -> MysqlTable {
     MysqlTable {
@@ -226,6 +224,28 @@ impl Files for MysqlFiles {
         // A name that the table cannot hold is in no row.
         let rows = DbError::found(rows.map(Some))?.unwrap_or_default();
         Ok(of.page(rows, limit))
+    }
+
+    fn sum_of_app(
+        &self,
+        table: u8,
+        (app, group): (&AppId, &GroupName),
+        after: &str,
+    ) -> Result<(Sum, Option<String>), DbError> {
+        let table = table_name(table);
+        let end = format!("SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT 1 OFFSET {PART}");
+        let sum = format!(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(file_size), 0) AS SIGNED) FROM {table} \
+             WHERE id > ? AND (? IS NULL OR id <= ?) AND NOT status <=> {DELETING} AND \
+             CAST(appid AS BINARY) = CAST(? AS BINARY) AND (group_name IS NULL OR group_name = ?)"
+        );
+        self.database.run("count files", Effect::Read, |session| {
+            let end: Option<String> = session.first(&end, (after,))?;
+            let params = (after, &end, &end, app.as_str(), group.as_str());
+            let found: Option<(i64, i64)> = session.first(&sum, params)?;
+            let (files, bytes) = found.unwrap_or_default();
+            Ok((Sum { files, bytes }, end))
+        })
     }
 
     fn availability(&self) -> Availability {

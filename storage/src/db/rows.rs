@@ -8,6 +8,7 @@ use proto::storage::Attributes;
 use proto::{AppId, FileId, FileKey, GroupName, UserId, file_table};
 
 use super::listing::Selection;
+use crate::state::quotas::Sum;
 
 /// The row of a file. A file exists when its row does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +129,8 @@ pub(crate) enum Change {
     NoRow,
 }
 
+/// Rows per statement where no index helps.
+pub(super) const PART: u32 = if cfg!(test) { 2 } else { 50_000 };
 /// The numbers of the tables.
 pub(crate) const TABLES: [u8; 3] = [1, 2, 3];
 /// Value of `status` in the row of a file that is being deleted. The C++ system writes 0 always.
@@ -252,6 +255,15 @@ pub(crate) trait Files: Send + Sync {
     /// # Errors
     /// [`DbError::NoIndex`] where the table of the user lacks the index.
     fn list(&self, of: Selection<'_>, after: &str, limit: u32) -> Result<FileList, DbError>;
+
+    /// The sum of a part of an application's files in a table: those behind the file id `after` that name the group or
+    /// none. Returns also the file id behind which the next part begins; none after the last part.
+    fn sum_of_app(
+        &self,
+        table: u8,
+        of: (&AppId, &GroupName),
+        after: &str,
+    ) -> Result<(Sum, Option<String>), DbError>;
 
     /// The latest known state of the database. Never blocks.
     fn availability(&self) -> Availability;

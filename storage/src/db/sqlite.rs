@@ -9,11 +9,12 @@ use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::listing::{IndexRow, Selection};
 use super::rows::{
-    COLUMNS, Change, DELETING, Deletion, Files, INDEX_COLUMNS, NewRow, Position, StillWanted,
+    COLUMNS, Change, DELETING, Deletion, Files, INDEX_COLUMNS, NewRow, PART, Position, StillWanted,
     StoredRow, columns_of, file_id, table_name, table_of,
 };
 use super::sqlite_schema::MIGRATIONS;
 use crate::config::Durability;
+use crate::state::quotas::Sum;
 
 pub(super) struct SqliteFiles(Sqlite);
 
@@ -231,6 +232,34 @@ impl Files for SqliteFiles {
             Ok(rows.take_while(has_prefix).collect::<Result<_, _>>()?)
         });
         Ok(of.page(rows?, limit))
+    }
+
+    fn sum_of_app(
+        &self,
+        table: u8,
+        (app, group): (&AppId, &GroupName),
+        after: &str,
+    ) -> Result<(Sum, Option<String>), DbError> {
+        let table = table_name(table);
+        let end = format!("SELECT id FROM {table} WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET {PART}");
+        let sum = format!(
+            "SELECT count(*), coalesce(sum(file_size), 0) FROM {table} \
+             WHERE id > ?1 AND (?2 IS NULL OR id <= ?2) AND appid = ?3 AND status <> {DELETING} \
+             AND (group_name IS NULL OR group_name = ?4)"
+        );
+        self.0.read(|connection| {
+            let mut end = connection.prepare_cached(&end)?;
+            let end: Option<String> = end.query_row([after], |row| row.get(0)).optional()?;
+            let mut sum = connection.prepare_cached(&sum)?;
+            let params = params![after, end, app.as_str(), group.as_str()];
+            let sum = sum.query_row(params, |row| {
+                Ok(Sum {
+                    files: row.get(0)?,
+                    bytes: row.get(1)?,
+                })
+            })?;
+            Ok((sum, end))
+        })
     }
 
     fn availability(&self) -> Availability {

@@ -10,6 +10,7 @@ use super::{
     Change, Deletion, Files, NewRow, Position, StoredRow, TABLES, init, open, rows_in_pages,
 };
 use crate::config::{Config, Durability, Settings};
+use crate::state::quotas::Sum;
 
 fn key(user: &str, file: &str) -> FileKey {
     FileKey {
@@ -87,6 +88,7 @@ fn suite(files: &dyn Files) {
     keys::an_id_belongs_to_its_user(files);
     attributes_are_kept_and_expired_files_are_found(files);
     deletes_have_two_steps(files);
+    the_files_of_an_application_are_summed_in_parts(files);
     unfinished_deletes_come_in_pages(files);
     users_without_files_are_told_from_those_with(files);
     lists::lists_have_the_files_of_one_user(files);
@@ -201,6 +203,59 @@ fn attributes_are_kept_and_expired_files_are_found(files: &dyn Files) {
     for file in ["first", "second", "third", "never", "of others"] {
         begin_delete(files, &key("tnv001", file));
         end_delete(files, &key("tnv001", file));
+    }
+}
+
+/// The files of an application in all tables.
+fn sum_of_app(files: &dyn Files, app: &str) -> Sum {
+    let (app, group) = (app.parse().unwrap(), group("group001"));
+    let mut sum = Sum::default();
+    for table in TABLES {
+        let mut after = Some(String::new());
+        while let Some(from) = after {
+            let part = files.sum_of_app(table, (&app, &group), &from);
+            let (part, next) = part.unwrap();
+            sum.add(part);
+            after = next;
+        }
+    }
+    sum
+}
+
+fn the_files_of_an_application_are_summed_in_parts(files: &dyn Files) {
+    let of_app = |user: &str, file: &str| FileKey {
+        app: "summed".parse().unwrap(),
+        ..key(user, file)
+    };
+    assert_eq!(sum_of_app(files, "summed"), Sum::default());
+    let keys = [
+        of_app("tnv001", "a"),
+        of_app("tnv001", "b"),
+        of_app("alice", "a"),
+        of_app("alice", "z"),
+        of_app("tnv002", "a"),
+    ];
+    for key in &keys {
+        insert(files, new_row(key.clone())).unwrap();
+    }
+    insert(files, new_row(key("tnv001", "c"))).unwrap();
+    let of_others = NewRow {
+        group: group("group002"),
+        ..new_row(of_app("alice", "of others"))
+    };
+    insert(files, of_others).unwrap();
+    assert_eq!(begin_delete(files, &keys[1]), Change::Done);
+    let expected = Sum {
+        files: 4,
+        bytes: 4 * 56,
+    };
+    assert_eq!(sum_of_app(files, "summed"), expected);
+    for key in keys
+        .iter()
+        .chain([&key("tnv001", "c"), &of_app("alice", "of others")])
+    {
+        begin_delete(files, key);
+        end_delete(files, key);
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn delete(globals: &Globals, key: &FileKey, requester: Requester) -> 
     globals.damage.forget(key);
     let is_shared = unlink(globals, key, &row.file.path)?;
     let unlinked = Instant::now();
+    globals.quotas.removed(key, row.file.size);
     if let Err(e) = globals.files.end_delete(key, &row.file.path) {
         globals.pending_deletes.note();
         if let Some(more) = globals.pending_deletes.log.due(()) {

@@ -8,7 +8,7 @@ use log::warn;
 use proto::FileKey;
 
 use crate::clock::epoch_secs;
-use crate::db::{Change, Deletion, TABLES};
+use crate::db::{Change, Deletion, FileRow, TABLES};
 use crate::disks::limiter::DiskCaller;
 use crate::disks::store_path::StorePath;
 use crate::globals::Globals;
@@ -74,7 +74,7 @@ impl ExpiryJob {
             if let Some(key) = row.key()
                 && globals.paths.is_below(&row.file.path, &self.path)
             {
-                match delete_expired(globals, &key, &row.file.path) {
+                match delete_expired(globals, &key, &row.file) {
                     Ok(()) => n_deleted += 1,
                     Err(error) => {
                         if let Some(more) = self.log.due(()) {
@@ -91,7 +91,8 @@ impl ExpiryJob {
 }
 
 /// Marks the row, removes the file and the row. After a failure the deletion job finishes it.
-fn delete_expired(globals: &Globals, key: &FileKey, path: &str) -> anyhow::Result<()> {
+fn delete_expired(globals: &Globals, key: &FileKey, file: &FileRow) -> anyhow::Result<()> {
+    let path = file.path.as_str();
     let deletion = Deletion {
         key: key.clone(),
         path: path.to_owned(),
@@ -111,6 +112,7 @@ fn delete_expired(globals: &Globals, key: &FileKey, path: &str) -> anyhow::Resul
         globals.pending_deletes.note();
     }
     ended?;
+    globals.quotas.removed(key, file.size);
     globals.metrics.expired_files.inc();
     Ok(())
 }

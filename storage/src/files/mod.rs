@@ -6,6 +6,7 @@ pub(crate) mod expiry_job;
 pub(crate) mod faults;
 pub(crate) mod listing;
 pub(crate) mod orphans;
+pub(crate) mod quota_count;
 pub(crate) mod recheck;
 pub(crate) mod requester;
 pub(crate) mod retry_schedule;

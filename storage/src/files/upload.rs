@@ -26,6 +26,7 @@ use crate::files::faults::{conflict, conflict_with};
 use crate::files::requester::{Requester, client_left};
 use crate::globals::Globals;
 use crate::numbers::Refusal;
+use crate::state::quotas::QuotaHold;
 use crate::state::upload_blocks::User;
 
 /// Smaller uploads look for an existing row only when they insert theirs, in bytes: an earlier
@@ -45,6 +46,7 @@ pub(crate) struct IncomingFile {
     store_path: Arc<StorePath>,
     path: String,
     file: NewFile,
+    quota: QuotaHold,
     hash: Box<XxHash3_128>,
 }
 
@@ -80,6 +82,7 @@ pub(crate) fn begin(
     {
         return Err(conflict_with(globals, &key, &row));
     }
+    let quota = globals.quotas.begin(&key, size, Instant::now())?;
     let (store_path, path, file) = begin_file(globals, size, requester.address())?;
     let globals = Arc::clone(globals);
     Ok(IncomingFile {
@@ -91,6 +94,7 @@ pub(crate) fn begin(
         store_path,
         path,
         file,
+        quota,
         hash: Box::new(XxHash3_128::new()),
     })
 }
@@ -195,6 +199,7 @@ impl IncomingFile {
             requester,
             store_path,
             file,
+            quota,
             hash,
             ..
         } = self;
@@ -211,7 +216,10 @@ impl IncomingFile {
             attributes,
         };
         match globals.files.insert(row, requester.into_check()) {
-            Ok(Change::Done) => Ok(()),
+            Ok(Change::Done) => {
+                quota.stored();
+                Ok(())
+            }
             Ok(_) => {
                 discard(&globals, &path, id);
                 globals.metrics.late_requests.inc();

@@ -7,6 +7,7 @@ pub(crate) mod foreign_rows;
 pub(crate) mod identity;
 pub(crate) mod list_limiter;
 pub(crate) mod pending_deletes;
+pub(crate) mod quotas;
 pub(crate) mod recent_errors;
 pub(crate) mod small_file;
 pub(crate) mod tracker_statuses;

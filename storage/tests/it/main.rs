@@ -16,6 +16,7 @@ mod membership;
 mod orphans;
 mod owners;
 mod paths;
+mod quotas;
 mod reload;
 mod reports;
 mod support;

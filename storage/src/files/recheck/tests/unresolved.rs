@@ -15,6 +15,7 @@ use crate::clock::boot_time;
 use crate::db::{Change, Deletion, Files, NewRow, Position, Selection, StillWanted, StoredRow};
 use crate::files::delete;
 use crate::files::deletion_job::DeletionJob;
+use crate::state::quotas::Sum;
 use crate::test_storage::{self, TestStorage, requester};
 
 /// A database that never tells what becomes of an insert or of a deletion that begins.
@@ -88,6 +89,15 @@ impl Files for Silent {
 
     fn list(&self, of: Selection<'_>, after: &str, limit: u32) -> Result<FileList, DbError> {
         self.files.list(of, after, limit)
+    }
+
+    fn sum_of_app(
+        &self,
+        table: u8,
+        of: (&AppId, &GroupName),
+        after: &str,
+    ) -> Result<(Sum, Option<String>), DbError> {
+        self.files.sum_of_app(table, of, after)
     }
 
     fn availability(&self) -> Availability {
