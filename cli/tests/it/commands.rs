@@ -169,7 +169,7 @@ fn exit_codes_tell_the_kinds_apart() {
 fn an_unknown_outcome_has_its_code() {
     let memory = Arc::new(Memory::default());
     let storage = FakeStorage::start(&memory, |_, request| match request {
-        StorageRequest::Upload(_) => Act::ServeAndClose,
+        StorageRequest::Upload(_) | StorageRequest::Store(_) => Act::ServeAndClose,
         _ => Act::RefuseLate(ErrorCode::Busy),
     });
     let setup = Setup::new(&[&storage]);
