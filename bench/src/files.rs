@@ -5,12 +5,15 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context as _;
-use client::{Client, new_file_id};
+use client::{Client, ListQuery, new_file_id};
 use proto::{AppId, FileId, FileKey, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{self, UsageError, WRONG_BYTES};
 use crate::{Content, Failure, Meter};
+
+/// Files of one list: a reply of a storage has no more.
+const LISTED_MAX: usize = 1000;
 
 /// A stored file and its content.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,6 +122,25 @@ impl FilePool {
             return Err(failure::new(WRONG_BYTES, message));
         }
         Ok(())
+    }
+
+    /// Lists the first files of the user.
+    pub(crate) fn list(&self) -> Result<(), Failure> {
+        let query = ListQuery {
+            app: self.app.clone(),
+            user: self.user.clone(),
+            prefix: None,
+            since: None,
+        };
+        let mut n_listed = 0;
+        for file in self.client.list(query).take(LISTED_MAX) {
+            file.map_err(|e| failure::of(&e))?;
+            n_listed += 1;
+        }
+        match n_listed {
+            0 => Err(failure::new(WRONG_BYTES, "no file of the user is listed")),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn delete(&self, file: &Stored) -> Result<(), Failure> {

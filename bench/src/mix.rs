@@ -9,6 +9,7 @@ pub(crate) enum Operation {
     Download,
     Range,
     Stat,
+    List,
     Delete,
     Saddrs,
     Id,
@@ -19,11 +20,12 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// In the order of the table of results.
-    pub(crate) const ALL: [Operation; 10] = [
+    pub(crate) const ALL: [Operation; 11] = [
         Operation::Upload,
         Operation::Download,
         Operation::Range,
         Operation::Stat,
+        Operation::List,
         Operation::Delete,
         Operation::Saddrs,
         Operation::Id,
@@ -39,6 +41,7 @@ impl Operation {
             Operation::Download => "download",
             Operation::Range => "range",
             Operation::Stat => "stat",
+            Operation::List => "list",
             Operation::Delete => "delete",
             Operation::Saddrs => "saddrs",
             Operation::Id => "id",
@@ -51,7 +54,7 @@ impl Operation {
     /// True if it reads files that were stored before the measurement.
     pub(crate) fn reads(self) -> bool {
         match self {
-            Operation::Download | Operation::Range | Operation::Stat => true,
+            Operation::Download | Operation::Range | Operation::Stat | Operation::List => true,
             Operation::Upload | Operation::Delete | Operation::Saddrs | Operation::Id => false,
             Operation::Http | Operation::HttpRange | Operation::HttpSeek => true,
         }

@@ -147,6 +147,7 @@ impl BenchWorker {
         match operation {
             Operation::Upload => self.upload(meter)?,
             Operation::Delete => self.delete()?,
+            Operation::List => self.pool()?.list()?,
             Operation::Saddrs => self.saddrs()?,
             Operation::Id => self.number()?,
             Operation::Download | Operation::Range | Operation::Stat => {

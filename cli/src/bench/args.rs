@@ -13,6 +13,7 @@ Operations of --mix:
   download    read a whole file
   range       read --range bytes of a file from a random offset
   stat        request size, time and checksum
+  list        list the first 1000 files of the user
   delete      remove a file that the thread stored; if there is none, store one
   saddrs      request the storages of the user from a tracker
   id          request a number from an idserver, with --idservers

@@ -119,6 +119,7 @@ impl Bench {
         let redis = Redis::start(&self.scratch)?;
         self.small_downloads(&clusters, &redis)?;
         self.small_requests(&clusters, &redis)?;
+        self.lists(&clusters)?;
         self.download_large(&clusters, &media)?;
         self.upload_large(&clusters)?;
         self.http(&clusters, &media)?;

@@ -30,7 +30,7 @@ fn every_operation_is_done_and_nothing_is_left() {
     let fixture = Fixture::small(2);
     let http = format!("http://{}", fixture.cluster.addresses(Role::Httpd)[0]);
     let idserver = fixture.cluster.addresses(Role::Idserver)[0].to_string();
-    let mix = "upload,download,range,stat,delete,saddrs,id,http,http-range,http-seek";
+    let mix = "upload,download,range,stat,list,delete,saddrs,id,http,http-range,http-seek";
     let (code, figures) = bench(
         &fixture,
         &[

@@ -24,7 +24,7 @@ pub(super) use mounted_files::MountedFiles;
 pub(super) use nginx::{FOLDER, Nginx};
 pub(super) use plain_server::{PlainDownloader, PlainUploader, empty, folder_of};
 pub(super) use redis::Redis;
-pub(super) use sqlite::SqliteInserter;
+pub(super) use sqlite::{SqliteInserter, SqliteLister};
 
 use super::measurement::{CpuClock, Measurement};
 

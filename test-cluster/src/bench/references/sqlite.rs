@@ -1,5 +1,5 @@
-//! The commit rate of SQLite: one row per transaction, with the table and the settings of a storage
-//! with durability none.
+//! SQLite itself. Its commit rate: one row per transaction, with the table and the settings of a storage
+//! with durability none. And its rate of lists of a user's rows, in the database of a storage.
 
 use std::io;
 use std::path::Path;
@@ -7,9 +7,14 @@ use std::time::Instant;
 
 use anyhow::Context;
 use bench::{Meter, OperationResult, Worker};
-use rusqlite::{Connection, params};
+use proto::{UserId, file_table};
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::done;
+use crate::plan::{APP, USER};
+
+/// Rows of one list, as in a reply of a storage.
+const LISTED_MAX: usize = 1000;
 
 const SCHEMA: &str = "
 PRAGMA journal_mode = WAL;
@@ -61,5 +66,40 @@ impl Worker for SqliteInserter {
     fn step(&mut self, _: &Meter) -> OperationResult {
         let begun = Instant::now();
         done(begun, self.insert().map_err(io::Error::other))
+    }
+}
+
+/// Reads the first rows of a user from the database of a storage.
+pub(in crate::bench) struct SqliteLister {
+    connection: Connection,
+    sql: String,
+}
+
+impl SqliteLister {
+    pub(in crate::bench) fn open(path: &Path) -> anyhow::Result<SqliteLister> {
+        let table = file_table(&UserId::new(USER)?);
+        Ok(SqliteLister {
+            connection: Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+            sql: format!(
+                "SELECT id, file_size, unixepoch(create_time) FROM t_file_{table:02} \
+                 WHERE userid = ?1 AND appid = ?2 ORDER BY id LIMIT {LISTED_MAX}"
+            ),
+        })
+    }
+
+    fn list(&self) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(&self.sql)?;
+        let mut rows = statement.query([USER, APP])?;
+        while let Some(row) = rows.next()? {
+            let _: (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        }
+        Ok(())
+    }
+}
+
+impl Worker for SqliteLister {
+    fn step(&mut self, _: &Meter) -> OperationResult {
+        let begun = Instant::now();
+        done(begun, self.list().map_err(io::Error::other))
     }
 }
