@@ -76,23 +76,15 @@ pub(crate) fn not_found(key: &FileKey) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use db::DatabaseUrl;
-
     use super::*;
-    use crate::config::{Config, Settings};
+    use crate::config::Config;
     use crate::db::FileRow;
+    use crate::test_storage::settings_in;
 
     #[test]
     fn the_refusal_of_a_name_of_another_user_tells_how_to_make_room_for_both() {
         let folder = tempfile::tempdir().unwrap();
-        let in_folder = |name: &str| folder.path().join(name);
-        let globals = Globals::open(Config::of(Settings {
-            state_file: in_folder("storage.state"),
-            store_paths: vec![in_folder("data").to_str().unwrap().to_owned()],
-            database: DatabaseUrl::Sqlite(in_folder("storage.db")),
-            ..Settings::default()
-        }))
-        .unwrap();
+        let globals = Globals::open(Config::of(settings_in(folder.path(), &["data"]))).unwrap();
         let key = FileKey {
             app: "tnvideo".parse().unwrap(),
             user: "tnv001".parse().unwrap(),

@@ -1,6 +1,7 @@
 //! A storage for tests, with an idserver of its own: on SQLite, in a folder that goes with it.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 
 use base::units::ByteSize;
@@ -23,17 +24,25 @@ pub(crate) struct TestStorage {
     pub(crate) folder: TempDir,
 }
 
+/// The settings of a storage with its files, and store paths of these names, in a folder.
+pub(crate) fn settings_in(folder: &Path, store_paths: &[&str]) -> Settings {
+    let path_of = |name: &&str| folder.join(name).to_str().unwrap().to_owned();
+    Settings {
+        state_file: folder.join("storage.state"),
+        store_paths: store_paths.iter().map(path_of).collect(),
+        database: DatabaseUrl::Sqlite(folder.join("storage.db")),
+        reserved_space: Reserve::Bytes(ByteSize::new(0)),
+        ..Settings::default()
+    }
+}
+
 impl TestStorage {
     pub(crate) fn new() -> TestStorage {
         let folder = tempfile::tempdir().unwrap();
         let idserver = idserver();
         let config = Config::of(Settings {
-            state_file: folder.path().join("storage.state"),
             idservers: vec![idserver.addr().into()],
-            store_paths: vec![folder.path().join("data").to_str().unwrap().to_owned()],
-            database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
-            reserved_space: Reserve::Bytes(ByteSize::new(0)),
-            ..Settings::default()
+            ..settings_in(folder.path(), &["data"])
         });
         TestStorage {
             globals: Globals::open(config).unwrap(),

@@ -3,12 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use base::units::ByteSize;
-use db::DatabaseUrl;
-
 use super::*;
-use crate::config::{Config, Reserve, Settings};
+use crate::config::Config;
 use crate::db::{Change, Deletion, NewRow};
+use crate::test_storage::settings_in;
 
 /// Marks a file at a path as being deleted, and puts it there.
 fn begin_deletion(globals: &Globals, id: &str, path: &Path) -> FileKey {
@@ -45,16 +43,8 @@ fn deletions_that_fail_hide_no_others() {
     let folder = tempfile::tempdir().unwrap();
     // The text of the first store path begins that of the second one.
     let [data, data2] = ["data", "data2"].map(|name| folder.path().join(name));
-    let globals = Globals::open(Config::of(Settings {
-        state_file: folder.path().join("storage.state"),
-        store_paths: [&data, &data2]
-            .map(|p| p.to_str().unwrap().to_owned())
-            .into(),
-        database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
-        reserved_space: Reserve::Bytes(ByteSize::new(0)),
-        ..Settings::default()
-    }))
-    .unwrap();
+    let globals =
+        Globals::open(Config::of(settings_in(folder.path(), &["data", "data2"]))).unwrap();
     let begin = |id: &str, path: &Path| {
         let path = path.join("000/000/000").join(id);
         (begin_deletion(&globals, id, &path), path)

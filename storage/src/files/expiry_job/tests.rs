@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use base::units::ByteSize;
-use db::DatabaseUrl;
 use proto::storage::Attributes;
 
 use super::*;
-use crate::config::{Config, Reserve, Settings};
+use crate::config::Config;
 use crate::db::NewRow;
+use crate::test_storage::settings_in;
 
 /// Stores a file that expires at this second.
 fn store(globals: &Globals, folder: &Path, id: &str, expires: Option<i64>) -> (FileKey, PathBuf) {
@@ -42,16 +41,8 @@ fn expired_files_are_deleted_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
     // The text of the first store path begins that of the second one.
     let [data, data2] = ["data", "data2"].map(|name| folder.path().join(name));
-    let globals = Globals::open(Config::of(Settings {
-        state_file: folder.path().join("storage.state"),
-        store_paths: [&data, &data2]
-            .map(|p| p.to_str().unwrap().to_owned())
-            .into(),
-        database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
-        reserved_space: Reserve::Bytes(ByteSize::new(0)),
-        ..Settings::default()
-    }))
-    .unwrap();
+    let globals =
+        Globals::open(Config::of(settings_in(folder.path(), &["data", "data2"]))).unwrap();
     let now = epoch_secs();
     let expired: Vec<_> = (0..7)
         .map(|n| store(&globals, &data, &format!("a{n}"), Some(now - 100 + n)))
@@ -88,13 +79,7 @@ fn expired_files_are_deleted_and_no_others() {
 fn a_stop_ends_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let globals = Globals::open(Config::of(Settings {
-        state_file: folder.path().join("storage.state"),
-        store_paths: vec![data.to_str().unwrap().to_owned()],
-        database: DatabaseUrl::Sqlite(folder.path().join("storage.db")),
-        ..Settings::default()
-    }))
-    .unwrap();
+    let globals = Globals::open(Config::of(settings_in(folder.path(), &["data"]))).unwrap();
     let (key, _) = store(&globals, &data, "a", Some(1));
     let stop = Stop::new();
     stop.trip();
