@@ -11,10 +11,8 @@ use serde::Serialize;
 use super::args::DownloadArgs;
 use super::context::Context;
 use super::exit::CliError;
-use super::failures::Failures;
 use super::partial_file::{Extent, PartialFile};
 use super::progress::Progress;
-use super::set;
 use super::stream::Stream;
 
 /// Length of the buffer, in bytes.
@@ -71,14 +69,7 @@ impl Wanted {
     }
 }
 
-pub(super) fn run(
-    context: &Context,
-    args: &DownloadArgs,
-    failures: &mut Failures,
-) -> anyhow::Result<()> {
-    if let Some(prefix) = &args.prefix {
-        return set::download(context, args, prefix, failures);
-    }
+pub(super) fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<()> {
     let wanted = Wanted {
         range: (args.offset, args.size),
         is_of_set: false,

@@ -101,8 +101,14 @@ fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     };
     let mut failures = Failures::new(context.output.diagnostics());
     match &args.command {
-        Command::Upload(args) => upload::run(&context, args, &mut failures)?,
-        Command::Download(args) => download::run(&context, args, &mut failures)?,
+        Command::Upload(args) => match &args.prefix {
+            Some(prefix) => set::upload(&context, args, prefix, &mut failures)?,
+            None => upload::run(&context, args, &mut failures)?,
+        },
+        Command::Download(args) => match &args.prefix {
+            Some(prefix) => set::download(&context, args, prefix, &mut failures)?,
+            None => download::run(&context, args)?,
+        },
         Command::Stat(ids) => stat_groups::stat(&context, ids, &mut failures)?,
         Command::Delete(args) => delete::run(&context, args, &mut failures)?,
         Command::List(args) => list::list(&context, args)?,

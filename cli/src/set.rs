@@ -42,6 +42,8 @@ pub(super) fn upload(
     prefix: &str,
     failures: &mut Failures,
 ) -> anyhow::Result<()> {
+    // Check the user before anything is read.
+    context.settings.user()?;
     if args.files.iter().any(|path| path == Path::new("-")) {
         return Err(
             CliError::usage("--as needs files or folders; standard input has no name").into(),

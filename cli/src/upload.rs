@@ -15,7 +15,6 @@ use super::context::Context;
 use super::exit::CliError;
 use super::failures::Failures;
 use super::progress::Progress;
-use super::set;
 use super::settings::usage_error;
 use super::source_file::SourceFile;
 
@@ -33,10 +32,6 @@ pub(super) fn run(
     args: &UploadArgs,
     failures: &mut Failures,
 ) -> anyhow::Result<()> {
-    if let Some(prefix) = &args.prefix {
-        context.settings.user()?;
-        return set::upload(context, args, prefix, failures);
-    }
     if (args.id.is_some() || args.name.is_some()) && args.files.len() > 1 {
         return Err(CliError::usage("--id and --name are for a single file").into());
     }

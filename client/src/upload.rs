@@ -158,6 +158,10 @@ impl<S: Read + Seek> Upload<'_, S> {
             Err(failure) if !attributes.is_empty() && may_be_unknown(&failure.error) => failure,
             sent => return sent,
         };
+        // A storage that restarted closes the connections of the pool: the next attempt is on a new one.
+        if failure.reused && matches!(failure.error, Error::Io { .. }) {
+            return Err(failure);
+        }
         if attributes.expires.is_some() {
             if matches!(failure.error, Error::Fault { .. }) {
                 failure.error = Error::Unsupported {

@@ -10,10 +10,14 @@ use crate::{
 };
 
 mod attributes;
+mod file_stat;
 mod local;
+mod range;
 
 pub use attributes::{Attributes, Store};
+pub use file_stat::FileStat;
 pub use local::{LocalSocket, Open, PassedFile, SocketId};
+pub use range::{ByteRange, RangeSpec};
 
 /// Command byte of every reply of a storage.
 pub const REPLY: u8 = 102;
@@ -112,64 +116,6 @@ pub struct Read {
     pub key: FileKey,
     /// The requested bytes.
     pub range: RangeSpec,
-}
-
-/// A requested part of a file of any size. Bytes beyond the end of the file are left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RangeSpec {
-    /// First byte; below 0, counted from the end of the file: -1 is its last byte.
-    pub offset: i64,
-    /// Most bytes; 0 means up to the end of the file.
-    pub size: u64,
-}
-
-/// A part of a file of known size. It lies within the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ByteRange {
-    /// First byte.
-    pub offset: u64,
-    /// Number of bytes.
-    pub len: u64,
-}
-
-impl RangeSpec {
-    /// All of a file.
-    pub const WHOLE: RangeSpec = RangeSpec { offset: 0, size: 0 };
-
-    /// The requested part of a file of `file_size` bytes.
-    pub fn within(self, file_size: u64) -> ByteRange {
-        let offset = match u64::try_from(self.offset) {
-            Ok(offset) => offset.min(file_size),
-            Err(_) => file_size.saturating_sub(self.offset.unsigned_abs()),
-        };
-        let rest = file_size - offset;
-        let len = match self.size {
-            0 => rest,
-            size => size.min(rest),
-        };
-        ByteRange { offset, len }
-    }
-
-    /// The first bytes of this part, `max` at most; `max` is not 0.
-    pub fn at_most(self, max: u64) -> RangeSpec {
-        let size = match self.size {
-            0 if max == u64::MAX => 0,
-            0 => max,
-            size => size.min(max),
-        };
-        RangeSpec { size, ..self }
-    }
-}
-
-impl From<ByteRange> for RangeSpec {
-    /// For a range that is not empty: size 0 means up to the end of the file.
-    fn from(range: ByteRange) -> RangeSpec {
-        RangeSpec {
-            // No file is longer.
-            offset: i64::try_from(range.offset).unwrap_or(i64::MAX),
-            size: range.len,
-        }
-    }
 }
 
 impl StorageRequest {
@@ -378,66 +324,4 @@ pub fn encode_file_size(size: u64) -> Vec<u8> {
 /// A body that is too short, or a negative size.
 pub fn decode_file_size(body: &[u8]) -> Result<u64, DecodeError> {
     Fields::new(body).unsigned("file size")
-}
-
-/// Bit of the checksum kind: there is a checksum.
-const HAS_CHECKSUM: u8 = 1;
-/// Bit of the checksum kind: the file expires.
-const EXPIRES: u8 = 2;
-
-/// Reply to STAT: `size 8, modified 8, checksum kind 1, checksum 16`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileStat {
-    /// Size of the file, in bytes.
-    pub size: u64,
-    /// When it was stored, seconds since the epoch.
-    pub modified: i64,
-    /// XXH3-128 of the content; None for a file that a C++ storage stored.
-    pub checksum: Option<u128>,
-    /// True if the file expires; ATTRIBUTES tells when. Programs without ATTRIBUTES take such a file for one
-    /// without a checksum.
-    pub expires: bool,
-}
-
-impl FileStat {
-    /// Length of the reply's body, in bytes.
-    pub const LEN: usize = 8 + 8 + 1 + 16;
-
-    /// The body of the reply.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(FileStat::LEN);
-        put_u64(&mut body, self.size);
-        put_i64(&mut body, self.modified);
-        let mut kind = 0;
-        if self.checksum.is_some() {
-            kind |= HAS_CHECKSUM;
-        }
-        if self.expires {
-            kind |= EXPIRES;
-        }
-        body.push(kind);
-        body.extend_from_slice(&self.checksum.unwrap_or(0).to_be_bytes());
-        body
-    }
-
-    /// Reads the body of the reply.
-    ///
-    /// # Errors
-    /// A body that is too short, or a negative size.
-    pub fn decode(body: &[u8]) -> Result<FileStat, DecodeError> {
-        let mut fields = Fields::new(body);
-        let size = fields.unsigned("file size")?;
-        let modified = fields.i64("modified")?;
-        let kind = fields.u8("checksum kind")?;
-        let checksum = fields.take("checksum", 16)?;
-        let checksum = checksum
-            .try_into()
-            .map_err(|_| DecodeError::Truncated("checksum"))?;
-        Ok(FileStat {
-            size,
-            modified,
-            checksum: (kind & HAS_CHECKSUM != 0).then(|| u128::from_be_bytes(checksum)),
-            expires: kind & EXPIRES != 0,
-        })
-    }
 }

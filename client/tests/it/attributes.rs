@@ -66,3 +66,27 @@ fn a_file_that_is_to_expire_is_stored_where_that_is_known() {
     }
     assert_eq!(good.requests(), ["store"; 4]);
 }
+
+#[test]
+fn a_stale_connection_costs_no_name() {
+    let memory = std::sync::Arc::<Memory>::default();
+    let storage = FakeStorage::start(&memory, |number, _| match number {
+        // The second upload.
+        2 => Act::Close,
+        _ => Act::Serve,
+    });
+    let (_tracker, client) = cluster(&[&storage]);
+    for id in ["a", "b"] {
+        store(&client, id, &attributes(None)).unwrap();
+        assert_eq!(
+            client.attributes(&key(id)).unwrap(),
+            attributes(None),
+            "{id}"
+        );
+    }
+    let stored = storage
+        .requests()
+        .into_iter()
+        .filter(|name| *name != "attributes");
+    assert_eq!(stored.collect::<Vec<_>>(), ["store"; 3]);
+}

@@ -5,6 +5,7 @@
 
 pub mod cpp;
 pub mod fake;
+mod memory;
 pub mod recorded;
 pub mod storage;
 pub mod support;

@@ -1,22 +1,19 @@
 //! Scripted storages with files in memory. Several may share one memory, like the storages of a group.
 
-use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use client::checksum_of;
-use proto::file_list::{FileList, ListRequest, ListedFile, UsagePart};
-use proto::storage::{
-    Attributes, ByteRange, FileStat, REPLY, StorageRequest, Upload, encode_file_size,
-};
-use proto::{ErrorCode, Fault, FileId, FileKey, Head};
+use proto::file_list::{FileList, UsagePart};
+use proto::storage::{ByteRange, FileStat, REPLY, StorageRequest, Upload, encode_file_size};
+use proto::{ErrorCode, Fault, FileKey, Head};
+
+pub use crate::memory::{Memory, memory_with};
 
 use crate::fake::{Fake, drain, drip, read_request};
-
-/// Time of every file.
-const MODIFIED: i64 = 1_700_000_000;
+use crate::memory::{file, list, stat_of, store};
 
 /// The reaction to a request.
 #[derive(Debug, Clone)]
@@ -51,16 +48,6 @@ pub enum Act {
     Drip(Duration),
     /// The same, but only after this many bytes of content.
     DripAfter(usize, Duration),
-}
-
-#[derive(Debug, Default)]
-pub struct Memory {
-    pub files: Mutex<HashMap<FileKey, Vec<u8>>>,
-    /// Number of stored uploads.
-    pub n_stored: Mutex<usize>,
-    /// Checksums of rows that differ from their content.
-    pub checksums: Mutex<HashMap<FileKey, u128>>,
-    pub attributes: Mutex<HashMap<FileKey, Attributes>>,
 }
 
 pub struct FakeStorage {
@@ -304,59 +291,6 @@ fn serve(
     Some(())
 }
 
-fn store(memory: &Memory, key: &FileKey, content: Vec<u8>) -> Result<Vec<u8>, ErrorCode> {
-    let mut files = memory.files.lock().unwrap();
-    if files.contains_key(key) {
-        return Err(ErrorCode::Exists);
-    }
-    files.insert(key.clone(), content);
-    *memory.n_stored.lock().unwrap() += 1;
-    Ok(Vec::new())
-}
-
-fn file(memory: &Memory, key: &FileKey) -> Result<Vec<u8>, ErrorCode> {
-    let files = memory.files.lock().unwrap();
-    files.get(key).cloned().ok_or(ErrorCode::NotFound)
-}
-
-/// Three files at a time. All were stored at the same time.
-fn list(memory: &Memory, wanted: &ListRequest) -> FileList {
-    let files = memory.files.lock().unwrap();
-    let is_wanted = |key: &&FileKey| {
-        let prefix = wanted.prefix.as_ref().map_or("", FileId::as_str);
-        let id = key.file.as_str();
-        (&key.app, &key.user) == (&wanted.app, &wanted.user)
-            && id.starts_with(prefix)
-            && *id > *wanted.after
-            && wanted.since <= MODIFIED
-    };
-    let mut keys: Vec<&FileKey> = files.keys().filter(is_wanted).collect();
-    keys.sort_by(|one, other| one.file.cmp(&other.file));
-    let next = match keys.get(2..4) {
-        Some(split) => split[0].file.to_string(),
-        None => String::new(),
-    };
-    let listed = keys.iter().take(3).map(|key| ListedFile {
-        id: key.file.clone(),
-        size: files[*key].len() as u64,
-        modified: MODIFIED,
-    });
-    FileList {
-        files: listed.collect(),
-        next,
-    }
-}
-
-fn stat_of(memory: &Memory, key: &FileKey, file: &[u8]) -> FileStat {
-    let checksum = memory.checksums.lock().unwrap().get(key).copied();
-    FileStat {
-        size: file.len() as u64,
-        modified: MODIFIED,
-        checksum: checksum.or_else(|| Some(checksum_of(&mut &*file).unwrap())),
-        expires: memory.attributes(key).expires.is_some(),
-    }
-}
-
 fn read_content(stream: &TcpStream, upload: &Upload) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     let n = stream.take(upload.size).read_to_end(&mut content).ok()?;
@@ -391,29 +325,5 @@ fn name_of(request: &StorageRequest) -> &'static str {
         StorageRequest::Open(_) => "open",
         StorageRequest::List(_) => "list",
         StorageRequest::Usage(_) => "usage",
-    }
-}
-
-/// A memory that holds one file.
-pub fn memory_with(key: &FileKey, content: &[u8]) -> Arc<Memory> {
-    let memory = Arc::new(Memory::default());
-    let mut files = memory.files.lock().unwrap();
-    files.insert(key.clone(), content.to_vec());
-    drop(files);
-    memory
-}
-
-impl Memory {
-    fn attributes(&self, key: &FileKey) -> Attributes {
-        let attributes = self.attributes.lock().unwrap();
-        attributes.get(key).cloned().unwrap_or_default()
-    }
-
-    pub fn get(&self, key: &FileKey) -> Option<Vec<u8>> {
-        self.files.lock().unwrap().get(key).cloned()
-    }
-
-    pub fn n_stored(&self) -> usize {
-        *self.n_stored.lock().unwrap()
     }
 }
