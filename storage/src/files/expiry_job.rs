@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use base::{LogThrottle, Stop};
 use log::warn;
 use proto::FileKey;
+use rand::seq::SliceRandom;
 
 use crate::clock::epoch_secs;
 use crate::db::{Change, Deletion, FileRow, TABLES};
@@ -17,7 +18,7 @@ use crate::globals::Globals;
 const PAGE_MAX: u32 = if cfg!(test) { 2 } else { 500 };
 
 /// Deletes expired files of one store path. Every storage of the group has this job: a file that two of them delete
-/// at once is deleted once.
+/// at once is deleted once, and may be counted by both.
 pub(crate) struct ExpiryJob {
     path: Arc<StorePath>,
     /// The least time from one deletion to the next.
@@ -51,7 +52,7 @@ impl ExpiryJob {
     fn delete_page(&self, globals: &Globals, table: u8, stop: &Stop) -> Option<usize> {
         let (prefix, now) = (format!("{}/", self.path.text), epoch_secs());
         let of = (&globals.config.group, prefix.as_str());
-        let rows = match globals.files.expired(table, of, now, PAGE_MAX) {
+        let mut rows = match globals.files.expired(table, of, now, PAGE_MAX) {
             Ok(rows) => rows,
             Err(error) => {
                 if let Some(more) = self.log.due(()) {
@@ -64,6 +65,8 @@ impl ExpiryJob {
         let oldest = rows.first().and_then(|row| row.file.expires);
         let lag = oldest.map_or(0, |expires| now.saturating_sub(expires));
         globals.expiry_lag.note(&self.path.text, table, lag);
+        // Each storage of the group deletes in its own order, so they share the work.
+        rows.shuffle(&mut rand::rng());
         let mut n_deleted = 0;
         for row in &rows {
             let began = Instant::now();
@@ -75,7 +78,12 @@ impl ExpiryJob {
                 && globals.paths.is_below(&row.file.path, &self.path)
             {
                 match delete_expired(globals, &key, &row.file) {
-                    Ok(()) => n_deleted += 1,
+                    Ok(is_ours) => {
+                        n_deleted += 1;
+                        if !is_ours {
+                            continue;
+                        }
+                    }
                     Err(error) => {
                         if let Some(more) = self.log.due(()) {
                             warn!("{key} has expired and stays for now: {error:#}{more}");
@@ -90,8 +98,9 @@ impl ExpiryJob {
     }
 }
 
-/// Marks the row, removes the file and the row. After a failure the deletion job finishes it.
-fn delete_expired(globals: &Globals, key: &FileKey, file: &FileRow) -> anyhow::Result<()> {
+/// Marks the row, removes the file and the row. False if another storage has done so. After a failure the deletion job
+/// finishes it.
+fn delete_expired(globals: &Globals, key: &FileKey, file: &FileRow) -> anyhow::Result<bool> {
     let path = file.path.as_str();
     let deletion = Deletion {
         key: key.clone(),
@@ -101,9 +110,8 @@ fn delete_expired(globals: &Globals, key: &FileKey, file: &FileRow) -> anyhow::R
     let marked = globals.files.begin_delete(deletion, Arc::new(|| true))?;
     globals.rows.forget(key);
     globals.damage.forget(key);
-    // Another storage was faster.
     if marked == Change::NoRow {
-        return Ok(());
+        return Ok(false);
     }
     let removed = globals.remove_file(path, DiskCaller::Background);
     let ended = removed.map_err(anyhow::Error::from);
@@ -114,7 +122,7 @@ fn delete_expired(globals: &Globals, key: &FileKey, file: &FileRow) -> anyhow::R
     ended?;
     globals.quotas.removed(key, file.size);
     globals.metrics.expired_files.inc();
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]
